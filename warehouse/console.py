@@ -1,0 +1,195 @@
+"""What every command shares: options, output as table or JSON, narration and progress on stderr.
+
+stdout carries data only. Nothing here imports a heavy package, so `traitcast --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from warehouse.errors import TraitcastError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Row = Mapping[str, Any]
+
+# C0 and C1 controls, and the bidirectional marks that can reorder a terminal line.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CELL_WIDTH = 60
+
+
+def warehouse_option(command: Command) -> Command:
+    """--warehouse FILE, from TRAITCAST_WAREHOUSE or traitcast.duckdb in the working folder."""
+    return click.option(
+        "--warehouse",
+        "warehouse_path",
+        metavar="FILE",
+        envvar="TRAITCAST_WAREHOUSE",
+        default="traitcast.duckdb",
+        show_default=True,
+        show_envvar=True,
+        type=click.Path(dir_okay=False),
+        help="DuckDB file that holds profiles and scores.",
+    )(command)
+
+
+def format_option(*choices: str) -> Callable[[Command], Command]:
+    """--format, `table` first unless told otherwise."""
+    allowed = choices or ("table", "json")
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(allowed),
+        default=allowed[0],
+        show_default=True,
+        help="How to print the result on stdout.",
+    )
+
+
+def report_errors(command: Command) -> Command:
+    """Turn a TraitcastError into one message on stderr and its exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except TraitcastError as error:
+            click.echo(f"Error: {printable(str(error))}", err=True)
+            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            # `traitcast sql ... | head` is no failure; keep Python from complaining at shutdown.
+            sys.stderr.close()
+            sys.exit(0)
+
+    return run  # type: ignore[return-value]
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: control characters become visible escapes."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+def say(text: str) -> None:
+    """One line of narration on stderr."""
+    click.echo(printable(text), err=True)
+
+
+def warn(text: str) -> None:
+    """One warning line on stderr."""
+    click.secho(f"warning: {printable(text)}", err=True, fg="yellow")
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN: undefined numbers become null, containers are walked."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(finite(value), ensure_ascii=False, indent=2, default=str))
+
+
+def emit(rows: Sequence[Row], output_format: str, columns: Sequence[str] | None = None) -> None:
+    """Print rows as JSON or as an aligned table; `columns` orders and selects for the table."""
+    if output_format == "json":
+        emit_json(list(rows))
+    else:
+        click.echo(table(rows, columns))
+
+
+def table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
+    """An aligned text table: numbers right, text left, empty cells for NULL."""
+    names = list(columns) if columns is not None else list(rows[0]) if rows else []
+    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    numeric = [all(_is_number(row.get(name)) for row in rows) for name in names]
+    widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(names)]
+
+    def line(values: Sequence[str]) -> str:
+        parts = (v.rjust(w) if n else v.ljust(w) for v, w, n in zip(values, widths, numeric, strict=True))
+        return "  ".join(parts).rstrip()
+
+    rule = ["-" * width for width in widths]
+    return "\n".join([line(names), line(rule), *(line(values) for values in cells)])
+
+
+def number(value: float) -> str:
+    """Four significant digits, no exponent where a person would not write one."""
+    if not math.isfinite(value):
+        return ""
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.4g}" if 1e-4 <= abs(value) < 1e4 else f"{value:,.1f}" if abs(value) >= 1e4 else f"{value:.2e}"
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    text = printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
+    return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
+
+
+class Progress:
+    """Progress on stderr: a bar on a terminal, a plain line every `every_s` seconds elsewhere."""
+
+    def __init__(self, label: str, total: int, *, every_s: float = 10.0) -> None:
+        self.label, self.total, self.every_s = label, total, every_s
+        self.done = 0
+        self.started = self.printed = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def advance(self, steps: int = 1) -> None:
+        """Count `steps` more units as done and show it if it is time to."""
+        self.done += steps
+        now = time.monotonic()
+        if now - self.printed >= (0.1 if self.terminal else self.every_s):
+            self.printed = now
+            self._show(now)
+
+    def _show(self, now: float) -> None:
+        elapsed = max(now - self.started, 1e-9)
+        rate = self.done / elapsed
+        left = (self.total - self.done) / rate if rate and self.total >= self.done else math.nan
+        text = f"{self.label}: {self.done:,}/{self.total:,}, {rate:,.0f}/s, {left:,.0f} s left"
+        if self.terminal:
+            filled = round(24 * min(1.0, self.done / max(self.total, 1)))
+            click.echo(f"\r[{'#' * filled}{'.' * (24 - filled)}] {text}\x1b[K", err=True, nl=False)
+        else:
+            click.echo(text, err=True)
+
+    def close(self) -> None:
+        """Clear the bar, so that what follows starts on a clean line."""
+        if self.terminal:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Progress]:
+    """A `Progress` that is closed whatever happens."""
+    bar = Progress(printable(label), total)
+    try:
+        yield bar
+    finally:
+        bar.close()

@@ -1,0 +1,52 @@
+"""The error tree of traitcast. Every room raises these; the command line turns them into exit codes.
+
+Exit code 1: something failed (`TraitcastError`). Exit code 2: the user can cure it (`UserError`).
+A message gives the value, what is allowed, and the next command to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TraitcastError(Exception):
+    """Something failed that the user did not cause. Exit code 1."""
+
+    exit_code = 1
+
+
+class UserError(TraitcastError):
+    """Bad input or bad usage: the message says what to change. Exit code 2."""
+
+    exit_code = 2
+
+
+class InputError(UserError):
+    """A file, row, column or spec that cannot be read as a dataset."""
+
+
+class NotProfiledError(UserError):
+    """A dataset name that the warehouse does not hold."""
+
+
+class WarehouseError(UserError):
+    """The warehouse file is busy, foreign, newer, or not writable."""
+
+
+class QueryError(UserError):
+    """A SQL text that cannot run, or may not (it writes or leaves the warehouse)."""
+
+
+class ScoresError(UserError):
+    """A results file, or a matrix, that cannot be used as asked."""
+
+
+class MissingExtraError(UserError):
+    """An optional package is not installed; the message carries the pip command."""
+
+
+def nearest(value: str, allowed: Iterable[str]) -> str:
+    """A hint "; did you mean 'x'?" for a misspelt value, or an empty string."""
+    matches = get_close_matches(value, list(allowed), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

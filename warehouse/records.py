@@ -1,0 +1,160 @@
+"""The records that rooms hand to the warehouse and get back. Plain frozen dataclasses, no behaviour but
+derived values; nothing here touches DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PARTS = ("prompt", "response", "label", "dataset")
+
+
+@dataclass(frozen=True, slots=True)
+class TraitDefinition:
+    """One entry of the trait catalogue.
+
+    trait: full unique name, part first ("response_tokens_mean").
+    part: prompt, response, label or dataset.
+    family: class_balance, generation_length, linguistic, readability, lexical_diversity or surface.
+    unit: "tokens", "share", "bits", ...
+    definition: one or two sentences with the formula.
+    source: paper, book or library whose definition is followed.
+    low, high: valid closed range; None means unbounded on that side.
+    tier: which rows it is computed on: "all rows", "sample" or "entity sample".
+    """
+
+    trait: str
+    part: str
+    family: str
+    unit: str
+    definition: str
+    source: str
+    low: float | None
+    high: float | None
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class TraitValue:
+    """A measured trait. value None: undefined for this dataset (NULL, never 0).
+
+    standard_error None: not sampled, or no estimate exists. n: how many rows (documents) it rests on.
+    """
+
+    trait: str
+    value: float | None
+    standard_error: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class LengthBin:
+    """One bin of a length histogram: low <= length < high."""
+
+    part: str
+    unit: str
+    low: int
+    high: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A fixed-size float32 vector by which two datasets are compared without their text."""
+
+    part: str
+    kind: str
+    vector: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """All traits of one dataset at one fingerprint.
+
+    details holds what is stored as JSON beside the profile: roles, split, origin, revision, sample size,
+    seed, versions, warnings.
+    """
+
+    name: str
+    fingerprint: str
+    task_type: str
+    rows: int
+    traits: tuple[TraitValue, ...]
+    label_counts: tuple[tuple[str, int], ...] = ()
+    length_histograms: tuple[LengthBin, ...] = ()
+    sketches: tuple[Sketch, ...] = ()
+    family: str | None = None
+    language: str | None = None
+    licence: str | None = None
+    parent: str | None = None
+    changed: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TraitMatrix:
+    """Traits of many datasets. values: float64 (datasets, traits), NaN where undefined."""
+
+    names: tuple[str, ...]
+    task_types: tuple[str, ...]
+    families: tuple[str | None, ...]
+    rows: tuple[int, ...]
+    definitions: tuple[TraitDefinition, ...]
+    values: np.ndarray
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        return tuple(d.trait for d in self.definitions)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """What is known of one imported or measured transfer matrix.
+
+    metric: the headline metric of `transfer_matrix`.
+    base: what gain is measured against: "untuned" (the base model's own score) or "target mean"
+    (the mean score of all sources on that target, for matrices published without a base score).
+    """
+
+    matrix: str
+    metric: str
+    base: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The cells of one matrix on its headline metric, column by column, the diagonal included.
+
+    gain, standard_error: pp, NaN where unknown. score, base_score: the metric itself, a share of 1.
+    All columns have the same length; seeds is int64, the numbers float64.
+    """
+
+    matrix: Matrix
+    models: tuple[str, ...]
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    seeds: np.ndarray
+    gain: np.ndarray
+    standard_error: np.ndarray
+    score: np.ndarray
+    base_score: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorRecord:
+    """A fitted predictor as the warehouse keeps it: a JSON document, never a pickle.
+
+    fingerprint: hash of everything that shaped it (cells, traits, settings, versions).
+    """
+
+    name: str
+    matrix: str
+    model: str | None
+    tier: str
+    fingerprint: str
+    bundle: str

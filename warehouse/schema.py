@@ -1,0 +1,133 @@
+"""The tables and views of the warehouse, as numbered, append-only migrations.
+
+Owns the shape of the file and nothing of its content. A migration that has shipped is never edited; a new
+one is appended. There is no PRIMARY KEY and no UNIQUE index: they have lost entries after WAL replay in
+recent DuckDB lines, so writers replace or MERGE on the natural key inside one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+# The oldest DuckDB line whose files every reader we support can open.
+STORAGE_VERSION = "v1.2.0"
+
+# The columns that make a table's natural key; `replace_rows` and the tests read this.
+NATURAL_KEYS: dict[str, tuple[str, ...]] = {
+    "datasets": ("name",),
+    "traits": ("dataset", "trait"),
+    "trait_catalogue": ("trait",),
+    "label_counts": ("dataset", "label"),
+    "length_histograms": ("dataset", "part", "unit", "low"),
+    "sketches": ("dataset", "part", "kind"),
+    "matrices": ("matrix",),
+    "scores": ("matrix", "model", "source", "target", "seed", "metric"),
+    "predictors": ("predictor",),
+    "predictions": ("predictor", "source", "target"),
+    "attributions": ("predictor", "source", "target", "trait", "side"),
+}
+
+_TABLES = """
+CREATE TABLE datasets (
+    name VARCHAR NOT NULL, fingerprint VARCHAR NOT NULL, task_type VARCHAR NOT NULL, rows BIGINT NOT NULL,
+    family VARCHAR, language VARCHAR, licence VARCHAR, parent VARCHAR, changed VARCHAR,
+    details JSON, reference BOOLEAN NOT NULL, profiled_at TIMESTAMP);
+CREATE TABLE traits (
+    dataset VARCHAR NOT NULL, part VARCHAR NOT NULL, trait VARCHAR NOT NULL,
+    value DOUBLE, standard_error DOUBLE, n BIGINT NOT NULL);
+CREATE TABLE trait_catalogue (
+    position INTEGER NOT NULL, trait VARCHAR NOT NULL, part VARCHAR NOT NULL, family VARCHAR NOT NULL,
+    unit VARCHAR NOT NULL, definition VARCHAR NOT NULL, source VARCHAR NOT NULL,
+    low DOUBLE, high DOUBLE, tier VARCHAR NOT NULL);
+CREATE TABLE label_counts (dataset VARCHAR NOT NULL, label VARCHAR NOT NULL, n BIGINT NOT NULL);
+CREATE TABLE length_histograms (
+    dataset VARCHAR NOT NULL, part VARCHAR NOT NULL, unit VARCHAR NOT NULL,
+    low BIGINT NOT NULL, high BIGINT NOT NULL, n BIGINT NOT NULL);
+CREATE TABLE sketches (dataset VARCHAR NOT NULL, part VARCHAR NOT NULL, kind VARCHAR NOT NULL, vector FLOAT[] NOT NULL);
+CREATE TABLE matrices (
+    matrix VARCHAR NOT NULL, metric VARCHAR NOT NULL, base VARCHAR NOT NULL, description VARCHAR NOT NULL,
+    reference BOOLEAN NOT NULL);
+CREATE TABLE scores (
+    matrix VARCHAR NOT NULL, model VARCHAR NOT NULL, source VARCHAR NOT NULL, target VARCHAR NOT NULL,
+    seed BIGINT NOT NULL, metric VARCHAR NOT NULL, score DOUBLE NOT NULL, n BIGINT, standard_error DOUBLE);
+CREATE TABLE predictors (
+    predictor VARCHAR NOT NULL, matrix VARCHAR NOT NULL, model VARCHAR, tier VARCHAR NOT NULL,
+    fingerprint VARCHAR NOT NULL, bundle JSON NOT NULL, reference BOOLEAN NOT NULL);
+CREATE TABLE predictions (
+    predictor VARCHAR NOT NULL, source VARCHAR NOT NULL, target VARCHAR NOT NULL,
+    gain DOUBLE, low DOUBLE, high DOUBLE, harm DOUBLE, novel BOOLEAN);
+CREATE TABLE attributions (
+    predictor VARCHAR NOT NULL, source VARCHAR NOT NULL, target VARCHAR NOT NULL,
+    trait VARCHAR NOT NULL, side VARCHAR NOT NULL, family VARCHAR NOT NULL, value DOUBLE, shap DOUBLE);
+"""
+
+# The base of a cell is the untuned model's score on the target (source ''), or, for a matrix published
+# without one, the mean score of the other sources on that target: then a gain says "better than a usual source".
+_VIEWS = """
+CREATE VIEW transfer AS
+WITH untuned AS (
+    SELECT matrix, model, target, metric, avg(score) AS base_score,
+           sqrt(sum(standard_error * standard_error)) / count(*) AS base_error
+    FROM scores WHERE source = '' GROUP BY ALL
+), target_mean AS (
+    SELECT matrix, model, target, metric, avg(score) AS base_score, CAST(NULL AS DOUBLE) AS base_error
+    FROM scores WHERE source NOT IN ('', target) GROUP BY ALL
+), bases AS (
+    SELECT untuned.* FROM untuned JOIN matrices USING (matrix) WHERE base = 'untuned'
+    UNION ALL
+    SELECT target_mean.* FROM target_mean JOIN matrices USING (matrix) WHERE base = 'target mean'
+)
+SELECT s.model, s.source, s.target, s.seed, s.metric, s.score, b.base_score,
+       100 * (s.score - b.base_score) AS gain,
+       100 * sqrt(s.standard_error ** 2 + b.base_error ** 2) AS standard_error, s.matrix
+FROM scores s LEFT JOIN bases b USING (matrix, model, target, metric)
+WHERE s.source <> '';
+CREATE VIEW transfer_matrix AS
+SELECT model, source, target, avg(gain) AS gain,
+       CASE WHEN count(*) > 1 THEN stddev_samp(gain) / sqrt(count(*)) ELSE any_value(standard_error) END
+           AS standard_error,
+       count(*) AS seeds, matrix
+FROM transfer JOIN matrices USING (matrix, metric)
+GROUP BY model, source, target, matrix;
+"""
+
+
+def _first(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(_TABLES)
+    connection.execute(_VIEWS)
+
+
+MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (_first,)
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    """Bring a file at schema `version` (0: empty) to SCHEMA_VERSION, each step in its own transaction."""
+    for step in range(version, SCHEMA_VERSION):
+        connection.execute("BEGIN")
+        if step == 0:
+            connection.execute("CREATE TABLE traitcast_meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
+            connection.execute("INSERT INTO traitcast_meta VALUES ('schema_version', '0')")
+        MIGRATIONS[step](connection)
+        connection.execute("UPDATE traitcast_meta SET value = ? WHERE key = 'schema_version'", [str(step + 1)])
+        connection.execute("COMMIT")
+
+
+def rebuild_profiles_view(connection: duckdb.DuckDBPyConnection) -> None:
+    """One wide row per dataset, a column per trait of the catalogue, in catalogue order."""
+    names = [row[0] for row in connection.execute("SELECT trait FROM trait_catalogue ORDER BY position").fetchall()]
+    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    literals = ["'" + name.replace("'", "''") + "'" for name in names]
+    wide = "".join(
+        f", max(t.value) FILTER (t.trait = {literal}) AS {column}"
+        for literal, column in zip(literals, quoted, strict=True)
+    )
+    connection.execute(
+        f"CREATE OR REPLACE VIEW profiles AS SELECT d.name, d.fingerprint, d.task_type, d.rows{wide} "
+        "FROM datasets d LEFT JOIN traits t ON t.dataset = d.name "
+        "GROUP BY d.name, d.fingerprint, d.task_type, d.rows ORDER BY d.name"
+    )

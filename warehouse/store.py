@@ -1,0 +1,595 @@
+"""The warehouse: one DuckDB file with profiles, scores and predictors, and every SQL statement that touches it.
+
+Refuses files that are not a warehouse or are newer than this version, waits a bounded time for a busy file,
+and lets user queries read only. DuckDB allows one read-write process per file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from warehouse import reference, schema
+from warehouse.errors import NotProfiledError, QueryError, ScoresError, UserError, WarehouseError, nearest
+from warehouse.records import (
+    Cells,
+    LengthBin,
+    Matrix,
+    PredictorRecord,
+    Profile,
+    Sketch,
+    TraitDefinition,
+    TraitMatrix,
+    TraitValue,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WAIT_S = 10.0
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
+_DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
+
+
+class Warehouse:
+    """An open warehouse file. Use it as a context manager.
+
+    `open(path)` creates the file with the shipped reference data when it is missing; `open(path,
+    read_only=True)` of a missing file gives the reference data in memory and leaves the disk alone.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path | None) -> None:
+        self._connection = connection
+        self.path = path
+
+    @classmethod
+    def open(cls, path: str | Path, *, read_only: bool = False, wait_s: float | None = None) -> Self:
+        """Open `path`, waiting up to `wait_s` seconds (TRAITCAST_WAIT, 10) while another process writes.
+
+        Raises WarehouseError for a busy, foreign, newer or unwritable file.
+        """
+        file = Path(path)
+        wait = float(os.environ.get("TRAITCAST_WAIT", _WAIT_S)) if wait_s is None else wait_s
+        if read_only and not file.exists():
+            warehouse = cls(duckdb.connect(":memory:", config={"threads": 2}), None)
+            schema.migrate(warehouse._connection, 0)
+            warehouse._install_reference()
+            warehouse._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+            return warehouse
+        fresh = not file.exists() or file.stat().st_size == 0
+        if fresh:
+            _create(file)
+        warehouse = cls(_connect(file, read_only, wait), file)
+        try:
+            warehouse._check_version(migrate=not read_only)
+            if not read_only:
+                warehouse._refresh_reference()
+        except BaseException:
+            warehouse.close()
+            if fresh:
+                file.unlink(missing_ok=True)
+            raise
+        return warehouse
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the lock goes with it."""
+        self._connection.close()
+
+    # -- opening -------------------------------------------------------------------------------------------
+
+    def _check_version(self, *, migrate: bool) -> None:
+        tables = {row[0] for row in self._rows("SELECT table_name FROM information_schema.tables")}
+        if "traitcast_meta" not in tables:
+            if tables:
+                raise WarehouseError(
+                    f"{self.path} is a DuckDB file, but not a traitcast warehouse (it holds {_some(tables)}). "
+                    "Choose another file with --warehouse FILE."
+                )
+            version = 0
+        else:
+            version = int(self._meta("schema_version") or 0)
+        if version > schema.SCHEMA_VERSION:
+            raise WarehouseError(
+                f"{self.path} has schema version {version}; this traitcast reads up to {schema.SCHEMA_VERSION}. "
+                "Upgrade with: pip install --upgrade traitcast"
+            )
+        if version < schema.SCHEMA_VERSION:
+            if not migrate:
+                raise WarehouseError(
+                    f"{self.path} has schema version {version}, older than {schema.SCHEMA_VERSION}. "
+                    "Any writing command upgrades it, for example: traitcast profile DATASET"
+                )
+            schema.migrate(self._connection, version)
+
+    def _refresh_reference(self) -> None:
+        if self._meta("reference_version") != reference.version():
+            self._install_reference()
+
+    def _install_reference(self) -> None:
+        with self._transaction():
+            reference.install(self._connection)
+            schema.rebuild_profiles_view(self._connection)
+            self._set_meta("reference_version", reference.version())
+
+    def _meta(self, key: str) -> str | None:
+        rows = self._rows("SELECT value FROM traitcast_meta WHERE key = ?", [key])
+        return rows[0][0] if rows else None
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self._connection.execute("DELETE FROM traitcast_meta WHERE key = ?", [key])
+        self._connection.execute("INSERT INTO traitcast_meta VALUES (?, ?)", [key, value])
+
+    # -- plumbing ------------------------------------------------------------------------------------------
+
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, list(parameters)).fetchall()
+
+    def _dicts(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        return self._connection.execute(sql, list(parameters)).to_arrow_table().to_pylist()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        try:
+            self._connection.execute("COMMIT")
+        except duckdb.Error as error:
+            raise WarehouseError(f"{self.path} could not be written ({_first_line(error)}); nothing was changed.") from error
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        self._connection.register("incoming", rows)
+        self._connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+        self._connection.unregister("incoming")
+
+    def _merge(self, table: str, rows: pa.Table) -> None:
+        """Insert or update `rows` by the natural key of `table`; the last writer wins."""
+        keys = schema.NATURAL_KEYS[table]
+        others = [name for name in rows.column_names if name not in keys]
+        match = " AND ".join(f"t.{key} IS NOT DISTINCT FROM s.{key}" for key in keys)
+        update = f"WHEN MATCHED THEN UPDATE SET {', '.join(f'{c} = s.{c}' for c in others)} " if others else ""
+        columns = ", ".join(rows.column_names)
+        values = ", ".join(f"s.{name}" for name in rows.column_names)
+        self._connection.register("incoming", rows)
+        self._connection.execute(
+            f"MERGE INTO {table} t USING incoming s ON {match} {update}"
+            f"WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})"
+        )
+        self._connection.unregister("incoming")
+
+    # -- profiles ------------------------------------------------------------------------------------------
+
+    def sync_catalogue(self, definitions: Sequence[TraitDefinition], version: int) -> None:
+        """Make the stored trait catalogue equal the one in code, and rebuild the `profiles` view if it moved."""
+        fields = ("trait", "part", "family", "unit", "definition", "source", "low", "high", "tier")
+        new = [tuple(getattr(d, name) for name in fields) for d in definitions]
+        stored = self._rows(f"SELECT {', '.join(fields)} FROM trait_catalogue ORDER BY position")
+        if stored == new and self._meta("catalogue_version") == str(version):
+            return
+        types = {"low": pa.float64(), "high": pa.float64()}
+        columns: dict[str, pa.Array] = {"position": pa.array(range(len(new)), pa.int32())}
+        for i, name in enumerate(fields):
+            columns[name] = pa.array([row[i] for row in new], types.get(name, pa.string()))
+        with self._transaction():
+            self._connection.execute("DELETE FROM trait_catalogue")
+            self._insert("trait_catalogue", pa.table(columns))
+            schema.rebuild_profiles_view(self._connection)
+            self._set_meta("catalogue_version", str(version))
+
+    def save_profile(self, profile: Profile) -> None:
+        """Store a profile whole, in place of an earlier one of the same name."""
+        with self._transaction():
+            for table in _DATASET_TABLES:
+                self._connection.execute(f"DELETE FROM {table} WHERE dataset = ?", [profile.name])
+            self._connection.execute("DELETE FROM datasets WHERE name = ?", [profile.name])
+            for table, rows in _profile_tables(profile, self._parts()).items():
+                if rows.num_rows:
+                    self._insert(table, rows)
+            self._connection.execute(
+                "UPDATE datasets SET profiled_at = now()::TIMESTAMP WHERE name = ?", [profile.name]
+            )
+
+    def _parts(self) -> dict[str, str]:
+        return dict(self._rows("SELECT trait, part FROM trait_catalogue"))
+
+    def find(self, name: str) -> str | None:
+        """`name` if a dataset of that name is profiled, else None."""
+        return name if self._rows("SELECT 1 FROM datasets WHERE name = ?", [name]) else None
+
+    def fingerprint(self, name: str) -> str | None:
+        """The fingerprint under which `name` was profiled, None if it was not."""
+        rows = self._rows("SELECT fingerprint FROM datasets WHERE name = ?", [name])
+        return rows[0][0] if rows else None
+
+    def dataset_names(self) -> list[str]:
+        """Names of all profiled datasets, in order."""
+        return [row[0] for row in self._rows("SELECT name FROM datasets ORDER BY name")]
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """One row per profiled dataset, with the figures one asks for first."""
+        return self._dicts(
+            "SELECT d.name, d.task_type, d.family, d.language, d.rows, "
+            "max(t.value) FILTER (t.trait = 'label_classes') AS classes, "
+            "max(t.value) FILTER (t.trait = 'label_majority_share') AS majority, "
+            "max(t.value) FILTER (t.trait = 'prompt_words_mean') AS prompt_words, "
+            "max(t.value) FILTER (t.trait = 'response_words_mean') AS response_words, "
+            "d.reference, d.fingerprint "
+            "FROM datasets d LEFT JOIN traits t ON t.dataset = d.name "
+            "GROUP BY ALL ORDER BY d.name"
+        )
+
+    def profile(self, name: str) -> Profile:
+        """The stored profile of `name`. Raises NotProfiledError with the nearest name."""
+        rows = self._dicts("SELECT * FROM datasets WHERE name = ?", [name])
+        if not rows:
+            raise self._not_profiled(name)
+        row = rows[0]
+        traits = self._rows(
+            "SELECT t.trait, t.value, t.standard_error, t.n FROM traits t "
+            "LEFT JOIN trait_catalogue c USING (trait) WHERE t.dataset = ? ORDER BY c.position, t.trait",
+            [name],
+        )
+        labels = self._rows("SELECT label, n FROM label_counts WHERE dataset = ? ORDER BY n DESC, label", [name])
+        bins = self._rows(
+            "SELECT part, unit, low, high, n FROM length_histograms WHERE dataset = ? ORDER BY part, unit, low", [name]
+        )
+        vectors = self._rows(
+            "SELECT part, kind, vector FROM sketches WHERE dataset = ? ORDER BY part, kind", [name]
+        )
+        return Profile(
+            name=row["name"],
+            fingerprint=row["fingerprint"],
+            task_type=row["task_type"],
+            rows=row["rows"],
+            traits=tuple(TraitValue(*trait) for trait in traits),
+            label_counts=tuple(labels),
+            length_histograms=tuple(LengthBin(*values) for values in bins),
+            sketches=tuple(Sketch(part, kind, np.asarray(v, dtype=np.float32)) for part, kind, v in vectors),
+            family=row["family"],
+            language=row["language"],
+            licence=row["licence"],
+            parent=row["parent"],
+            changed=row["changed"],
+            details=json.loads(row["details"] or "{}"),
+        )
+
+    def _not_profiled(self, name: str) -> NotProfiledError:
+        hint = nearest(name, self.dataset_names())
+        return NotProfiledError(
+            f"no profile of {name!r} in {self.path or 'the reference data'}{hint} "
+            f"See what is there with: traitcast datasets. Profile it with: traitcast profile {name}"
+        )
+
+    def catalogue(self) -> tuple[TraitDefinition, ...]:
+        """The trait catalogue as stored, in its order."""
+        rows = self._rows(
+            "SELECT trait, part, family, unit, definition, source, low, high, tier FROM trait_catalogue ORDER BY position"
+        )
+        return tuple(TraitDefinition(*row) for row in rows)
+
+    def trait_matrix(self, names: Sequence[str] | None = None) -> TraitMatrix:
+        """Traits of `names` (default: all profiled datasets) as one float64 matrix, NaN where undefined."""
+        wanted = list(names) if names is not None else self.dataset_names()
+        about = {row[0]: row[1:] for row in self._rows("SELECT name, task_type, family, rows FROM datasets")}
+        for name in wanted:
+            if name not in about:
+                raise self._not_profiled(name)
+        definitions = self.catalogue()
+        row_of = {name: i for i, name in enumerate(wanted)}
+        column_of = {d.trait: j for j, d in enumerate(definitions)}
+        values = np.full((len(wanted), len(definitions)), np.nan)
+        table = self._connection.execute("SELECT dataset, trait, value FROM traits WHERE value IS NOT NULL").fetchnumpy()
+        for dataset, trait, value in zip(table["dataset"], table["trait"], table["value"], strict=True):
+            i, j = row_of.get(dataset), column_of.get(trait)
+            if i is not None and j is not None:
+                values[i, j] = value
+        return TraitMatrix(
+            names=tuple(wanted),
+            task_types=tuple(about[name][0] for name in wanted),
+            families=tuple(about[name][1] for name in wanted),
+            rows=tuple(about[name][2] for name in wanted),
+            definitions=definitions,
+            values=values,
+        )
+
+    def sketches(self) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+        """(part, kind) -> dataset -> float32 vector."""
+        found: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+        for dataset, part, kind, vector in self._rows("SELECT dataset, part, kind, vector FROM sketches ORDER BY ALL"):
+            found.setdefault((part, kind), {})[dataset] = np.asarray(vector, dtype=np.float32)
+        return found
+
+    def label_counts(self) -> dict[str, dict[str, int]]:
+        """dataset -> label -> rows."""
+        found: dict[str, dict[str, int]] = {}
+        for dataset, label, n in self._rows("SELECT dataset, label, n FROM label_counts ORDER BY ALL"):
+            found.setdefault(dataset, {})[label] = n
+        return found
+
+    # -- scores --------------------------------------------------------------------------------------------
+
+    def save_scores(self, matrix: Matrix, rows: pa.Table) -> None:
+        """Merge score rows (model, source, target, seed, metric, score, n, standard_error) into one matrix."""
+        named = rows.append_column("matrix", pa.array([matrix.matrix] * rows.num_rows, pa.string()))
+        with self._transaction():
+            self._connection.execute("DELETE FROM matrices WHERE matrix = ?", [matrix.matrix])
+            self._connection.execute(
+                "INSERT INTO matrices (matrix, metric, base, description, reference) VALUES (?, ?, ?, ?, false)",
+                [matrix.matrix, matrix.metric, matrix.base, matrix.description],
+            )
+            self._merge("scores", named)
+
+    def matrices(self) -> list[Matrix]:
+        """All matrices, the measured and imported ones of the user before the shipped ones."""
+        rows = self._rows("SELECT matrix, metric, base, description FROM matrices ORDER BY reference, matrix")
+        return [Matrix(*row) for row in rows]
+
+    def cells(self, matrix: str | None = None, model: str | None = None) -> Cells:
+        """The cells of `matrix` (default: the only one, or the user's only one), of `model` or of all models.
+
+        Raises ScoresError for an unknown or ambiguous matrix or model.
+        """
+        chosen = self._choose_matrix(matrix)
+        models = [row[0] for row in self._rows("SELECT DISTINCT model FROM scores WHERE matrix = ? ORDER BY 1", [chosen.matrix])]
+        if model is not None and model not in models:
+            raise ScoresError(
+                f"matrix {chosen.matrix!r} has no model {model!r}{nearest(model, models)} It has: {', '.join(models)}."
+            )
+        columns = self._connection.execute(
+            "SELECT model, source, target, seed, gain, standard_error, score, base_score FROM transfer "
+            "WHERE matrix = ? AND metric = ? AND (? IS NULL OR model = ?) ORDER BY model, source, target, seed",
+            [chosen.matrix, chosen.metric, model, model],
+        ).to_arrow_table()
+
+        def floats(name: str) -> np.ndarray:
+            return columns[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+
+        return Cells(
+            matrix=chosen,
+            models=tuple(columns["model"].to_pylist()),
+            sources=tuple(columns["source"].to_pylist()),
+            targets=tuple(columns["target"].to_pylist()),
+            seeds=columns["seed"].to_numpy(),
+            gain=floats("gain"),
+            standard_error=floats("standard_error"),
+            score=floats("score"),
+            base_score=floats("base_score"),
+        )
+
+    def _choose_matrix(self, name: str | None) -> Matrix:
+        every = self.matrices()
+        if not every:
+            raise ScoresError("the warehouse holds no scores. Add some with: traitcast scores import FILE")
+        names = [m.matrix for m in every]
+        if name is not None:
+            if name not in names:
+                raise ScoresError(f"no scores named {name!r}{nearest(name, names)} There are: {', '.join(names)}.")
+            return every[names.index(name)]
+        own = [m.matrix for m in every if not self._rows("SELECT 1 FROM matrices WHERE matrix = ? AND reference", [m.matrix])]
+        candidates = own or names
+        if len(candidates) > 1:
+            raise ScoresError(f"several score sets: {', '.join(candidates)}. Choose one with --scores NAME.")
+        return every[names.index(candidates[0])]
+
+    # -- predictors ----------------------------------------------------------------------------------------
+
+    def save_predictor(self, record: PredictorRecord) -> None:
+        """Store a fitted predictor in place of an earlier one of the same name."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM predictors WHERE predictor = ?", [record.name])
+            self._connection.execute(
+                "INSERT INTO predictors (predictor, matrix, model, tier, fingerprint, bundle, reference) "
+                "VALUES (?, ?, ?, ?, ?, ?, false)",
+                [record.name, record.matrix, record.model, record.tier, record.fingerprint, record.bundle],
+            )
+
+    def predictor(self, name: str = "default") -> PredictorRecord:
+        """The stored predictor `name`. Raises UserError naming `traitcast fit` when there is none."""
+        rows = self._rows(
+            "SELECT predictor, matrix, model, tier, fingerprint, bundle FROM predictors WHERE predictor = ?", [name]
+        )
+        if not rows:
+            names = [row[0] for row in self._rows("SELECT predictor FROM predictors ORDER BY 1")]
+            known = f"There are: {', '.join(names)}. " if names else ""
+            raise UserError(f"no predictor named {name!r}{nearest(name, names)} {known}Make one with: traitcast fit")
+        return PredictorRecord(*rows[0])
+
+    def save_predictions(
+        self, predictor: str, predictions: Sequence[Mapping[str, Any]], attributions: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Merge predictions, and replace the attributions of the pairs that `attributions` names.
+
+        predictions: source, target, gain, low, high, harm, novel. attributions: source, target, trait,
+        side, family, value, shap.
+        """
+        pairs = {(row["source"], row["target"]) for row in attributions}
+        with self._transaction():
+            if predictions:
+                self._merge("predictions", _with_predictor(predictor, predictions, _PREDICTION_TYPES))
+            for source, target in sorted(pairs):
+                self._connection.execute(
+                    "DELETE FROM attributions WHERE predictor = ? AND source = ? AND target = ?",
+                    [predictor, source, target],
+                )
+            if attributions:
+                self._insert("attributions", _with_predictor(predictor, attributions, _ATTRIBUTION_TYPES))
+
+    # -- queries -------------------------------------------------------------------------------------------
+
+    def query(self, sql: str) -> pa.Table:
+        """Run one reading statement of the user. Raises QueryError for anything that writes or cannot run.
+
+        The caller opens the warehouse read-only; this guard gives the clear message, the read-only file
+        and the disabled external access give the safety.
+        """
+        try:
+            statements = duckdb.extract_statements(sql)
+        except duckdb.Error as error:
+            raise QueryError(f"cannot parse the query: {error}") from error
+        if len(statements) != 1:
+            raise QueryError(f"give one statement, not {len(statements)}. Example: traitcast sql 'SELECT * FROM profiles'")
+        if statements[0].type not in _READING:
+            kind = statements[0].type.name
+            raise QueryError(f"{kind} is not allowed: `traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT.")
+        try:
+            return self._connection.execute(statements[0]).to_arrow_table()
+        except duckdb.CatalogException as error:
+            views = "profiles, transfer, transfer_matrix, datasets, traits, trait_catalogue, scores, label_counts"
+            raise QueryError(f"{error}\nTables and views: {views}, ... (traitcast sql 'SHOW TABLES')") from error
+        except duckdb.PermissionException as error:
+            raise QueryError(f"{_first_line(error)}. `traitcast sql` reads the warehouse and nothing else.") from error
+        except duckdb.Error as error:
+            raise QueryError(str(error)) from error
+
+    def export_reference(self, folder: Path) -> None:
+        """Write the content of this warehouse as the package's reference files (see `warehouse.reference`)."""
+        reference.export(self._connection, folder)
+
+
+_PREDICTION_TYPES = {
+    "source": pa.string(),
+    "target": pa.string(),
+    "gain": pa.float64(),
+    "low": pa.float64(),
+    "high": pa.float64(),
+    "harm": pa.float64(),
+    "novel": pa.bool_(),
+}
+_ATTRIBUTION_TYPES = {
+    "source": pa.string(),
+    "target": pa.string(),
+    "trait": pa.string(),
+    "side": pa.string(),
+    "family": pa.string(),
+    "value": pa.float64(),
+    "shap": pa.float64(),
+}
+
+
+def _with_predictor(predictor: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType]) -> pa.Table:
+    columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in types.items()}
+    return pa.table({"predictor": pa.array([predictor] * len(rows), pa.string()), **columns})
+
+
+def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.Table]:
+    """The rows of a profile, table by table, as Arrow."""
+    name = profile.name
+    unknown = [t.trait for t in profile.traits if t.trait not in parts]
+    if unknown:
+        raise ValueError(f"traits that are not in the catalogue: {unknown[:5]}; call sync_catalogue first")
+
+    def table(rows: Sequence[Any], columns: Mapping[str, tuple[str | int, pa.DataType]]) -> pa.Table:
+        pick = {
+            column: pa.array([row[key] if isinstance(key, int) else getattr(row, key) for row in rows], kind)
+            for column, (key, kind) in columns.items()
+        }
+        return pa.table({"dataset": pa.array([name] * len(rows), pa.string()), **pick})
+
+    traits = table(
+        profile.traits,
+        {
+            "trait": ("trait", pa.string()),
+            "value": ("value", pa.float64()),
+            "standard_error": ("standard_error", pa.float64()),
+            "n": ("n", pa.int64()),
+        },
+    ).append_column("part", pa.array([parts[t.trait] for t in profile.traits], pa.string()))
+    datasets = pa.table(
+        {
+            "name": [name],
+            "fingerprint": [profile.fingerprint],
+            "task_type": [profile.task_type],
+            "rows": pa.array([profile.rows], pa.int64()),
+            "family": pa.array([profile.family], pa.string()),
+            "language": pa.array([profile.language], pa.string()),
+            "licence": pa.array([profile.licence], pa.string()),
+            "parent": pa.array([profile.parent], pa.string()),
+            "changed": pa.array([profile.changed], pa.string()),
+            "details": [json.dumps(profile.details, sort_keys=True, ensure_ascii=False)],
+            "reference": [False],
+        }
+    )
+    return {
+        "datasets": datasets,
+        "traits": traits,
+        "label_counts": table(profile.label_counts, {"label": (0, pa.string()), "n": (1, pa.int64())}),
+        "length_histograms": table(
+            profile.length_histograms,
+            {
+                "part": ("part", pa.string()),
+                "unit": ("unit", pa.string()),
+                "low": ("low", pa.int64()),
+                "high": ("high", pa.int64()),
+                "n": ("n", pa.int64()),
+            },
+        ),
+        "sketches": table(
+            profile.sketches,
+            {"part": ("part", pa.string()), "kind": ("kind", pa.string()), "vector": ("vector", pa.list_(pa.float32()))},
+        ),
+    }
+
+
+def _create(file: Path) -> None:
+    """Make an empty database file that DuckDB 1.5 can read, whatever DuckDB is installed."""
+    if not file.parent.is_dir():
+        raise WarehouseError(f"folder {file.parent} does not exist. Make it, or choose another file with --warehouse FILE.")
+    with duckdb.connect(":memory:") as memory:
+        try:
+            quoted = str(file).replace("'", "''")
+            memory.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{schema.STORAGE_VERSION}')")
+            memory.execute("DETACH fresh")
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"cannot create {file} ({_first_line(error)}). Choose another file with --warehouse FILE."
+            ) from error
+
+
+def _connect(file: Path, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConnection:
+    config: dict[str, Any] = {"threads": 2}
+    if read_only:
+        config |= {"enable_external_access": "false", "lock_configuration": "true"}
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return duckdb.connect(str(file), read_only=read_only, config=config)
+        except duckdb.Error as error:
+            if "lock" not in str(error):
+                raise WarehouseError(f"cannot open {file} as a warehouse: {_first_line(error)}") from error
+            if time.monotonic() >= deadline:
+                holder = re.search(r"PID (\d+)", str(error))
+                who = f" (process {holder[1]})" if holder else ""
+                raise WarehouseError(
+                    f"{file} is in use by another process{who}; waited {wait_s:g} s. "
+                    "Wait for it to finish, set TRAITCAST_WAIT=SECONDS, or use another file with --warehouse FILE."
+                ) from error
+        time.sleep(0.1)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0].strip().rstrip(".")
+
+
+def _some(names: set[str]) -> str:
+    shown = sorted(names)[:3]
+    return ", ".join(shown) + (", ..." if len(names) > 3 else "")
