@@ -7,7 +7,8 @@ Owns the files under `reference/`: how they are written from a warehouse and rea
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,11 @@ from warehouse.schema import NATURAL_KEYS
 if TYPE_CHECKING:
     import duckdb
 
-FOLDER = Path(__file__).parent / "reference"
+
+def folder() -> Path:
+    """Where the shipped files are; TRAITCAST_REFERENCE names another folder (an empty one: no reference)."""
+    return Path(os.environ.get("TRAITCAST_REFERENCE") or Path(__file__).parent / "reference")
+
 
 # Tables that travel with the package. Those in _OWNED have no `reference` column of their own: their rows
 # belong to the dataset or matrix named by the column given here.
@@ -30,11 +35,10 @@ _OWNED = {
 }
 
 
-@cache
 def version() -> str:
     """A hash over the shipped files; empty when the package carries none."""
     digest = hashlib.blake2b(digest_size=8)
-    files = sorted(FOLDER.glob("*.parquet"))
+    files = sorted(folder().glob("*.parquet"))
     for file in files:
         digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest() if files else ""
@@ -57,7 +61,7 @@ def install(connection: duckdb.DuckDBPyConnection) -> None:
         for table in _FLAGGED
     }
     for table in ("trait_catalogue", *_OWNED, *_FLAGGED):
-        file = FOLDER / f"{table}.parquet"
+        file = folder() / f"{table}.parquet"
         if not file.exists():
             continue
         connection.register("incoming", pq.read_table(file))
@@ -74,15 +78,15 @@ def install(connection: duckdb.DuckDBPyConnection) -> None:
         connection.unregister("incoming")
 
 
-def export(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Write every dataset, matrix and predictor of a warehouse as reference files into `folder`.
+def export(connection: duckdb.DuckDBPyConnection, destination: Path) -> None:
+    """Write every dataset, matrix and predictor of a warehouse as reference files into `destination`.
 
     Rows are ordered by their natural key and carry no time stamp and no local path, so that the same
     warehouse content gives the same bytes.
     """
     import pyarrow.parquet as pq
 
-    folder.mkdir(parents=True, exist_ok=True)
+    destination.mkdir(parents=True, exist_ok=True)
     for table in ("trait_catalogue", *_OWNED, *_FLAGGED):
         select = "*"
         if table in _FLAGGED:
@@ -94,5 +98,17 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
                 "json_merge_patch(details, '{\"origin\": null}') AS details)"
             )
         order = "position" if table == "trait_catalogue" else ", ".join(NATURAL_KEYS[table])
-        rows = connection.execute(f"SELECT {select} FROM {table} ORDER BY {order}").to_arrow_table()
-        pq.write_table(rows, folder / f"{table}.parquet", compression="zstd", compression_level=19)
+        rows = connection.sql(f"SELECT {select} FROM {table} ORDER BY {order}").to_arrow_table()
+        pq.write_table(rows, destination / f"{table}.parquet", compression="zstd", compression_level=19)
+
+
+def main(warehouse_path: str, destination: str) -> None:
+    """`python -m warehouse.reference WAREHOUSE FOLDER`: make the reference files of a release."""
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        warehouse.export_reference(Path(destination))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -142,7 +142,10 @@ class Warehouse:
         return self._connection.execute(sql, list(parameters)).fetchall()
 
     def _dicts(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        return self._connection.execute(sql, list(parameters)).to_arrow_table().to_pylist()
+        return self._arrow(sql, parameters).to_pylist()
+
+    def _arrow(self, sql: str | duckdb.Statement, parameters: Sequence[Any] = ()) -> pa.Table:
+        return self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -355,11 +358,11 @@ class Warehouse:
             raise ScoresError(
                 f"matrix {chosen.matrix!r} has no model {model!r}{nearest(model, models)} It has: {', '.join(models)}."
             )
-        columns = self._connection.execute(
+        columns = self._arrow(
             "SELECT model, source, target, seed, gain, standard_error, score, base_score FROM transfer "
             "WHERE matrix = ? AND metric = ? AND (? IS NULL OR model = ?) ORDER BY model, source, target, seed",
             [chosen.matrix, chosen.metric, model, model],
-        ).to_arrow_table()
+        )
 
         def floats(name: str) -> np.ndarray:
             return columns[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -452,7 +455,7 @@ class Warehouse:
             kind = statements[0].type.name
             raise QueryError(f"{kind} is not allowed: `traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT.")
         try:
-            return self._connection.execute(statements[0]).to_arrow_table()
+            return self._arrow(statements[0])
         except duckdb.CatalogException as error:
             views = "profiles, transfer, transfer_matrix, datasets, traits, trait_catalogue, scores, label_counts"
             raise QueryError(f"{error}\nTables and views: {views}, ... (traitcast sql 'SHOW TABLES')") from error

@@ -1,0 +1,62 @@
+# Everything happens in .venv; nothing is installed outside it. `make demo` and `make test` are the two that
+# a newcomer needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# One thread per process: with default threading spaCy is slower on small machines, not faster.
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test test-all check format docs reference clean help
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(VENV)/.core: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e '.[test,train]'
+	@touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core   ## install the core and run the example from file to ranking
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+
+test: $(VENV)/.test   ## install what the tests need and run them
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.test   ## the slow tests too
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test   ## format, lint, types, docs in sync, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cog --check docs/*.md
+	$(BIN)/python -m pytest -m "not slow"
+
+format: $(VENV)/.test   ## format and fix what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.test   ## regenerate the pages that code knows better
+	$(BIN)/cog -r docs/*.md
+
+# The numbers that ship with the package. DATA holds the folders of INDEX.md, TRANSFER the published matrices.
+DATA ?= ../shared/datasets
+TRANSFER ?= ../shared/transfer
+reference: export TRAITCAST_WAREHOUSE = build/reference.duckdb
+reference: export TRAITCAST_REFERENCE = build/no-reference
+reference: $(VENV)/.test   ## profile the public datasets, import the published matrices, fit, export
+	@mkdir -p build
+	$(BIN)/traitcast profile $(DATA)/*/ --format json > build/reference.json
+	$(BIN)/traitcast scores import $(TRANSFER)/prompt_transferability/prompt_transfer_long.csv --spec examples/scores/prompt_transferability.yaml
+	$(BIN)/traitcast scores import $(TRANSFER)/cross_task_icl/cross_icl_long.csv --spec examples/scores/cross_task_icl.yaml
+	$(BIN)/traitcast fit --scores prompt_transferability
+	$(BIN)/python -m warehouse.reference build/reference.duckdb warehouse/reference
+
+clean:           ## remove the environment and build products
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

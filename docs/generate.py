@@ -1,0 +1,69 @@
+"""What the cog blocks in docs/*.md call: tables and help texts taken from the code itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import click
+
+
+def trait_catalogue() -> str:
+    """The trait catalogue as Markdown, one table per family."""
+    from profiler.catalogue import CATALOGUE
+
+    families = list(dict.fromkeys(d.family for d in CATALOGUE))
+    lines = [f"{len(CATALOGUE)} traits in {len(families)} families.", ""]
+    for family in families:
+        lines += [f"## {family.replace('_', ' ')}", "", "| trait | unit | range | rows | definition | source |"]
+        lines.append("|---|---|---|---|---|---|")
+        for d in (d for d in CATALOGUE if d.family == family):
+            span = f"{_bound(d.low, '-∞')} … {_bound(d.high, '∞')}"
+            cells = (f"`{d.trait}`", d.unit, span, d.tier, d.definition, d.source)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _bound(value: float | None, unbounded: str) -> str:
+    return unbounded if value is None else f"{value:g}"
+
+
+def command_line() -> str:
+    """The --help of every command as Markdown."""
+    from traitcast import cli
+
+    root = click.Context(cli, info_name="traitcast", max_content_width=100, terminal_width=100)
+    lines: list[str] = []
+    for name in cli.list_commands(root):
+        lines += _command(cli.commands[name], root)
+    return "\n".join(lines)
+
+
+def _command(command: click.Command, parent: click.Context) -> list[str]:
+    context = click.Context(command, info_name=command.name, parent=parent, max_content_width=100, terminal_width=100)
+    lines = [f"## {context.command_path}", "", "```text", command.get_help(context), "```", ""]
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            lines += _command(command.commands[name], context)
+    return lines
+
+
+def warehouse_tables() -> str:
+    """Tables and views of an empty warehouse with their columns, as Markdown."""
+    from warehouse.schema import NATURAL_KEYS
+    from warehouse.store import Warehouse
+
+    with Warehouse.open("no-such-file.duckdb", read_only=True) as warehouse:
+        rows = warehouse.query(
+            "SELECT table_name, string_agg('`' || column_name || '` ' || data_type, ', ' ORDER BY ordinal_position) "
+            "AS columns FROM information_schema.columns WHERE table_name NOT IN ('profiles', 'traitcast_meta') "
+            "GROUP BY table_name ORDER BY table_name"
+        ).to_pylist()
+    lines = ["| table or view | natural key | columns |", "|---|---|---|"]
+    for row in rows:
+        key = ", ".join(NATURAL_KEYS.get(row["table_name"], ("(view)",)))
+        lines.append(f"| `{row['table_name']}` | {key} | {row['columns']} |")
+    return "\n".join(lines)

@@ -1,0 +1,374 @@
+"""The predictor: from two profiles to a gain in pp, an interval, a chance of harm and a novelty flag.
+
+Owns fitting, predicting and the JSON bundle in which a predictor is stored. Refuses profiles with other traits
+than it was fitted on, and never reads or writes a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from predictor import intervals, novelty, trees
+from predictor.baselines import Baseline, Data
+from predictor.features import Feature, FeatureSettings, PairSpace, ProfileSet, fit_space
+from predictor.intervals import Residuals
+from predictor.novelty import Seen
+from predictor.observations import MAX_FOLDS, Grouping, Observations, Split, group_datasets, splits
+from predictor.trees import Size, TreeSettings
+from warehouse.errors import UserError
+from warehouse.records import Matrix, PredictorRecord, TraitDefinition
+
+if TYPE_CHECKING:
+    import xgboost
+
+SCHEMA = 1
+_KIND = "traitcast-predictor"
+_INNER_FOLDS = 3
+# Pseudo-sources at the overall mean that a target's measured level is averaged with.
+_LEVEL_SHRINKAGE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All choices of a fit: which features, which trees."""
+
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    trees: TreeSettings = field(default_factory=TreeSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class GainModel:
+    """Trees on target-centred gains plus the measured level of each target.
+
+    gain(source, target) = trees(pair features) + level(target). Centring keeps the trees from spending their
+    splits on which targets are easy to improve, which says nothing about which source to choose.
+    levels: pp above the mean, (datasets of the matrix,), 0 for a dataset that was no training target.
+    """
+
+    booster: xgboost.Booster
+    levels: np.ndarray
+    size: Size
+
+    def predict(self, table: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Gains in pp, (rows,). target: int64 positions in the matrix's datasets, (rows,)."""
+        return trees.predict(self.booster, table) + self.levels[target]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What tuning on `source` is predicted to do to `target`.
+
+    gain, low, high: pp, the interval covering 90 % of pairs of unseen datasets. harm: chance that the gain is
+    negative. novel: either dataset lies outside what was seen in its role. source_mean: mean measured gain of
+    the source over the other targets of the matrix, None when it was never a source there.
+    """
+
+    source: str
+    target: str
+    gain: float
+    low: float
+    high: float
+    harm: float
+    novel: bool
+    source_mean: float | None
+
+    def as_row(self) -> dict[str, Any]:
+        """The JSON contract of `predict` and `rank`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A fitted predictor. Make one with `fit`, or with `from_json` from what `to_json` gave.
+
+    levels: measured target -> pp above the mean. source_means: source -> target -> mean measured gain, pp.
+    about: counts, settings and versions for the record.
+    """
+
+    matrix: Matrix
+    model: str | None
+    space: PairSpace
+    booster: xgboost.Booster
+    levels: dict[str, float]
+    measured: dict[str, dict[str, float]]
+    residuals: Residuals
+    seen_sources: Seen
+    seen_targets: Seen
+    about: dict[str, Any]
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the 90 % interval, pp."""
+        return self.residuals.half_width()
+
+    def table(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+        """Pair features of (sources[i], targets[i]), (pairs, features)."""
+        return self.space.table(profiles, sources, targets)
+
+    def predict(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> list[Prediction]:
+        """Predictions for the pairs (sources[i], targets[i]).
+
+        Raises NotProfiledError for an unknown dataset, UserError when the warehouse has other traits.
+        """
+        levels = np.array([self.levels.get(target, 0.0) for target in targets])
+        gain = trees.predict(self.booster, self.table(profiles, sources, targets)) + levels
+        harm = self.residuals.harm(gain)
+        novel = self._novel(self.seen_sources, profiles, sources) | self._novel(self.seen_targets, profiles, targets)
+        half = self.half_width
+        return [
+            Prediction(s, t, float(g), float(g - half), float(g + half), float(h), bool(n), self.source_mean(s, t))
+            for s, t, g, h, n in zip(sources, targets, gain, harm, novel, strict=True)
+        ]
+
+    def rank(self, profiles: ProfileSet, target: str, sources: Sequence[str]) -> list[Prediction]:
+        """Predictions of `sources` for one target, the highest gain first, ties by name."""
+        predictions = self.predict(profiles, sources, [target] * len(sources))
+        return sorted(predictions, key=lambda p: (-p.gain, p.source))
+
+    def source_mean(self, source: str, target: str) -> float | None:
+        """Mean measured gain of `source` over the targets other than `target`, pp; None when there is none."""
+        gains = [gain for other, gain in self.measured.get(source, {}).items() if other != target]
+        return float(np.mean(gains)) if gains else None
+
+    def _novel(self, seen: Seen, profiles: ProfileSet, names: Sequence[str]) -> np.ndarray:
+        unique = sorted(set(names))
+        flags = dict(zip(unique, seen.novel(self.space.standardised(profiles, unique)), strict=True))
+        return np.array([flags[name] for name in names], dtype=bool)
+
+    def to_record(self, name: str = "default") -> PredictorRecord:
+        """The record that the warehouse keeps."""
+        return PredictorRecord(
+            name=name,
+            matrix=self.matrix.matrix,
+            model=self.model,
+            tier=self.about["settings"]["features"]["tier"],
+            fingerprint=self.about["fingerprint"],
+            bundle=self.to_json(),
+        )
+
+    def to_json(self) -> str:
+        """One JSON document with everything a prediction needs."""
+        space = self.space
+        document = {
+            "kind": _KIND,
+            "schema": SCHEMA,
+            "matrix": asdict(self.matrix),
+            "model": self.model,
+            "about": self.about,
+            "traits": [asdict(d) for d in space.definitions],
+            "centres": _numbers(space.centres),
+            "scales": _numbers(space.scales),
+            "word_weights": {part: _numbers(w) for part, w in space.word_weights.items()},
+            "dropped": dict(space.dropped),
+            "features": [asdict(f) for f in space.features],
+            "levels": self.levels,
+            "measured": self.measured,
+            "residuals": {
+                "values": _numbers(self.residuals.values),
+                "share": _numbers(self.residuals.share),
+                "n": self.residuals.n,
+            },
+            "seen": {
+                role: {"names": list(seen.names), "profiles": _numbers(seen.profiles), "limit": seen.limit}
+                for role, seen in (("sources", self.seen_sources), ("targets", self.seen_targets))
+            },
+            "booster": trees.to_json(self.booster),
+        }
+        return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def fit(
+    observations: Observations,
+    profiles: ProfileSet,
+    *,
+    settings: Settings | None = None,
+    model: str | None = None,
+    shared: Sequence[tuple[str, str]] = (),
+) -> Predictor:
+    """Fit a predictor to the observed gains of a matrix.
+
+    model: the language model that the observations were restricted to; None when several are pooled. shared:
+    further pairs of datasets known to share text (see `group_datasets`). The interval rests on out-of-fold
+    errors for pairs of datasets of which neither was seen in training. Raises ScoresError and UserError as
+    `observe` and `fit_space` do.
+    """
+    settings = settings or Settings()
+    data = pair_data(observations, profiles, settings.features)
+    grouping = group_datasets(observations, profiles, shared)
+    every = np.arange(len(observations))
+    gains = fit_gains(data, every, grouping, "new-pair", settings.trees)
+    errors = _unseen_pair_errors(data, grouping, settings.trees, gains.size)
+    known = ~np.isnan(errors)
+    target_names = [observations.names[i] for i in sorted(set(observations.target.tolist()))]
+    source_names = [observations.names[i] for i in sorted(set(observations.source.tolist()))]
+    return Predictor(
+        matrix=observations.matrix,
+        model=model,
+        space=data.space,
+        booster=gains.booster,
+        levels={name: float(gains.levels[observations.names.index(name)]) for name in target_names},
+        measured=_measured(observations),
+        residuals=intervals.residuals(errors[known], observations.target[known]).compressed(),
+        seen_sources=novelty.remember(source_names, data.space.standardised(profiles, source_names)),
+        seen_targets=novelty.remember(target_names, data.space.standardised(profiles, target_names)),
+        about=_about(data, grouping, settings, gains.size, errors, model),
+    )
+
+
+def pair_data(observations: Observations, profiles: ProfileSet, settings: FeatureSettings) -> Data:
+    """The observations with their features. Features are chosen from the profiles alone; no gain is looked at."""
+    space = fit_space(profiles, observations.names, settings)
+    table = space.table(profiles, observations.source_names, observations.target_names)
+    return Data(observations, space, table, space.standardised(profiles, observations.names))
+
+
+def fit_gains(
+    data: Data,
+    train: np.ndarray,
+    grouping: Grouping,
+    protocol: str,
+    settings: TreeSettings,
+    size: Size | None = None,
+) -> GainModel:
+    """Fit to the rows `train`; the size is chosen inside them under `protocol`, unless it is given."""
+    observations = data.observations.take(train)
+    levels, centred = _centre(observations)
+    table, weight = data.table[train], observations.weight
+    if size is None:
+        protocol = protocol if protocol != "random-cell" else "new-pair"
+        inner = splits(observations, protocol, grouping.group, folds=_INNER_FOLDS, seed=settings.seed)
+        size = trees.choose_size(table, centred, weight, [(s.train, s.test) for s in inner], settings)
+    return GainModel(trees.grow(table, centred, weight, size.depth, size.rounds, settings), levels, size)
+
+
+def _centre(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
+    """Target levels (datasets,), pp above the mean, and gains centred on their (target, model), pp."""
+    n, models = len(observations.names), len(observations.models)
+    gain, mean = observations.gain, float(observations.gain.mean())
+    key = observations.target * models + observations.model
+    counts = np.bincount(key, minlength=n * models)
+    own = np.divide(np.bincount(key, gain, minlength=n * models), counts, out=np.zeros(n * models), where=counts > 0)
+    rows = np.bincount(observations.target, minlength=n)
+    # Cells of several models of one pair are replicates, so they shrink the level no less than one would.
+    shrinkage = _LEVEL_SHRINKAGE * models
+    levels = np.bincount(observations.target, gain - mean, minlength=n) / (rows + shrinkage)
+    return levels, gain - own[key] + mean
+
+
+def _unseen_pair_errors(data: Data, grouping: Grouping, settings: TreeSettings, size: Size) -> np.ndarray:
+    """gain - prediction of models that saw neither dataset, pp, (rows,); NaN where no fold could be fitted."""
+    errors = np.full(len(data.observations), np.nan)
+    for split in splits(data.observations, "new-pair", grouping.group, folds=MAX_FOLDS["new-pair"], seed=settings.seed):
+        gains = fit_gains(data, split.train, grouping, "new-pair", settings, size)
+        predicted = gains.predict(data.table[split.test], data.observations.target[split.test])
+        errors[split.test] = data.observations.gain[split.test] - predicted
+    if np.isnan(errors).all():
+        raise UserError(
+            f"matrix {data.observations.matrix.matrix!r} has too few datasets to hold two out and learn from the rest, "
+            "so no interval can be given. Import a larger one with: traitcast scores import FILE"
+        )
+    return errors
+
+
+def _measured(observations: Observations) -> dict[str, dict[str, float]]:
+    """source -> target -> measured gain, pp, mean over models."""
+    gathered: dict[str, dict[str, list[float]]] = {}
+    for s, t, gain in zip(observations.source_names, observations.target_names, observations.gain, strict=True):
+        gathered.setdefault(s, {}).setdefault(t, []).append(float(gain))
+    return {s: {t: round(float(np.mean(g)), 6) for t, g in targets.items()} for s, targets in gathered.items()}
+
+
+def _about(
+    data: Data, grouping: Grouping, settings: Settings, size: Size, errors: np.ndarray, model: str | None
+) -> dict[str, Any]:
+    import xgboost
+
+    observations = data.observations
+    about: dict[str, Any] = {
+        "cells": len(observations),
+        "sources": len(set(observations.source.tolist())),
+        "targets": len(set(observations.target.tolist())),
+        "models": list(observations.models),
+        "groups": grouping.by,
+        "settings": json.loads(json.dumps(asdict(settings))),
+        "size": asdict(size),
+        "out_of_fold_rmse": float(np.sqrt(np.nanmean(errors**2))),
+        "versions": {"bundle": SCHEMA, "xgboost": xgboost.__version__},
+    }
+    digest = hashlib.blake2b(digest_size=16)
+    cells = [observations.source_names, observations.target_names, observations.model.tolist()]
+    identity = [about, asdict(observations.matrix), model, cells, [f.name for f in data.space.features]]
+    digest.update(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode())
+    digest.update(np.ascontiguousarray(observations.gain).tobytes())
+    digest.update(np.ascontiguousarray(data.table).tobytes())
+    return about | {"fingerprint": f"v1:{digest.hexdigest()}"}
+
+
+def from_json(text: str) -> Predictor:
+    """A predictor back from its bundle. Raises UserError for anything that is not a bundle of this schema."""
+    document = _parsed(text)
+    space = PairSpace(
+        features=tuple(Feature(**f) for f in document["features"]),
+        definitions=tuple(TraitDefinition(**d) for d in document["traits"]),
+        centres=_array(document["centres"]),
+        scales=_array(document["scales"]),
+        word_weights={part: _array(w) for part, w in document["word_weights"].items()},
+        dropped=document["dropped"],
+    )
+    residuals = document["residuals"]
+    seen = {role: Seen(tuple(s["names"]), _array(s["profiles"]), s["limit"]) for role, s in document["seen"].items()}
+    return Predictor(
+        matrix=Matrix(**document["matrix"]),
+        model=document["model"],
+        space=space,
+        booster=trees.from_json(document["booster"]),
+        levels=document["levels"],
+        measured=document["measured"],
+        residuals=Residuals(_array(residuals["values"]), _array(residuals["share"]), residuals["n"]),
+        seen_sources=seen["sources"],
+        seen_targets=seen["targets"],
+        about=document["about"],
+    )
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"the stored predictor is not JSON ({error}). Fit a new one with: traitcast fit") from error
+    if not isinstance(document, dict) or document.get("kind") != _KIND:
+        raise UserError("the stored document is not a predictor. Fit a new one with: traitcast fit")
+    if document.get("schema") != SCHEMA:
+        raise UserError(
+            f"the stored predictor has schema {document.get('schema')!r}; this traitcast reads schema {SCHEMA}. "
+            "Fit a new one with: traitcast fit"
+        )
+    return document
+
+
+def _numbers(values: np.ndarray) -> list[Any]:
+    """Nested lists with None for NaN: JSON has no NaN. Exact, so that a loaded bundle predicts the same."""
+    numbers = values.astype(object)
+    numbers[np.isnan(values)] = None
+    listed: list[Any] = numbers.tolist()
+    return listed
+
+
+def _array(values: list[Any]) -> np.ndarray:
+    return np.array(values, dtype=np.float64)
+
+
+def gain_baseline(settings: TreeSettings, grouping: Grouping, protocol: str) -> Baseline:
+    """The model as a function of (data, split) that gives the gains of the test rows, like every baseline."""
+
+    def predict(data: Data, split: Split) -> np.ndarray:
+        gains = fit_gains(data, split.train, grouping, protocol, settings)
+        return gains.predict(data.table[split.test], data.observations.target[split.test])
+
+    return predict

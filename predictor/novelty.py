@@ -1,0 +1,57 @@
+"""Novelty: is a dataset outside what the predictor has seen in that role?
+
+The distance of its standardised trait profile to the nearest training dataset is held against the same
+distance of the training datasets to each other. An extrapolation is flagged, never hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from predictor.features import root_mean_square
+
+# A training dataset's own nearest-neighbour distance lies beyond this in one case of twenty.
+PERCENTILE = 95.0
+_CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Standardised trait profiles of the datasets seen in one role. profiles: (datasets, traits), NaN undefined.
+
+    limit: the 95th percentile of the distances of the training datasets to their nearest other one.
+    """
+
+    names: tuple[str, ...]
+    profiles: np.ndarray
+    limit: float
+
+    def distance(self, profiles: np.ndarray) -> np.ndarray:
+        """Root-mean-square distance, in training standard deviations, to the nearest seen dataset: (datasets,)."""
+        parts = [
+            _distances(profiles[start : start + _CHUNK], self.profiles).min(axis=1)
+            for start in range(0, len(profiles), _CHUNK)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def novel(self, profiles: np.ndarray) -> np.ndarray:
+        """True where a profile is farther from everything seen than seen datasets are from each other."""
+        distance = self.distance(profiles)
+        return ~(distance <= self.limit)
+
+
+def remember(names: Sequence[str], profiles: np.ndarray) -> Seen:
+    """The datasets of one role. profiles: standardised, (datasets, traits); at least two datasets."""
+    apart = _distances(profiles, profiles)
+    np.fill_diagonal(apart, np.inf)
+    return Seen(tuple(names), profiles, float(np.percentile(apart.min(axis=1), PERCENTILE)))
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """All distances, (len(a), len(b)); infinite where two profiles share no defined trait."""
+    rows, columns = np.divmod(np.arange(len(a) * len(b)), len(b))
+    distance = root_mean_square(a[rows] - b[columns]).reshape(len(a), len(b))
+    return np.where(np.isnan(distance), np.inf, distance)

@@ -1,0 +1,130 @@
+"""The service: what a command or the Python API does with an open warehouse.
+
+Owns the way from the warehouse to the library and back. Prints nothing and parses no options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from predictor.evaluate import Evaluation, evaluate
+from predictor.explain import Explanation, explain
+from predictor.features import FeatureSettings, ProfileSet
+from predictor.model import Prediction, Predictor, Settings, fit, from_json
+from predictor.observations import Observations, observe
+from warehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from warehouse.store import Warehouse
+
+DEFAULT = "default"
+
+
+def profiles_of(warehouse: Warehouse) -> ProfileSet:
+    """Everything the warehouse knows of its datasets."""
+    return ProfileSet(warehouse.trait_matrix(), warehouse.sketches(), warehouse.label_counts())
+
+
+def observations_of(
+    warehouse: Warehouse, profiles: ProfileSet, matrix: str | None = None, model: str | None = None
+) -> Observations:
+    """The measured gains of one matrix, matched with profiles. Raises ScoresError as `observe` does."""
+    return observe(warehouse.cells(matrix, model), profiles)
+
+
+def settings_for(tier: str = "static", seed: int = 0) -> Settings:
+    """The default settings with a tier and a seed."""
+    default = Settings()
+    return Settings(replace(FeatureSettings(), tier=tier), replace(default.trees, seed=seed))
+
+
+def fit_into(
+    warehouse: Warehouse,
+    *,
+    matrix: str | None = None,
+    model: str | None = None,
+    tier: str = "static",
+    seed: int = 0,
+    name: str = DEFAULT,
+) -> tuple[Predictor, Observations]:
+    """Fit a predictor to a matrix of the warehouse and store it under `name`."""
+    profiles = profiles_of(warehouse)
+    observations = observations_of(warehouse, profiles, matrix, model)
+    predictor = fit(observations, profiles, settings=settings_for(tier, seed), model=model)
+    warehouse.save_predictor(predictor.to_record(name))
+    return predictor, observations
+
+
+def evaluate_matrix(
+    warehouse: Warehouse,
+    protocol: str,
+    *,
+    matrix: str | None = None,
+    model: str | None = None,
+    tier: str = "static",
+    with_baselines: bool = True,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Cross-validate on a matrix of the warehouse."""
+    profiles = profiles_of(warehouse)
+    return evaluate(
+        observations_of(warehouse, profiles, matrix, model),
+        profiles,
+        protocol,
+        settings=settings_for(tier, seed),
+        with_baselines=with_baselines,
+        seed=seed,
+        on_progress=on_progress,
+    )
+
+
+def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
+    """The stored predictor `name`. Raises UserError naming `traitcast fit` when there is none or it is unreadable."""
+    return from_json(warehouse.predictor(name).bundle)
+
+
+def predict_pair(warehouse: Warehouse, source: str, target: str, *, name: str = DEFAULT) -> Prediction:
+    """The prediction for one pair of profiled datasets."""
+    _check_different(source, target)
+    return predictor_of(warehouse, name).predict(profiles_of(warehouse), [source], [target])[0]
+
+
+def rank_sources(
+    warehouse: Warehouse, target: str, sources: Sequence[str] | None = None, *, name: str = DEFAULT
+) -> list[Prediction]:
+    """Predictions of `sources` (default: every other profiled dataset) for `target`, best first."""
+    profiles = profiles_of(warehouse)
+    profiles.rows_of([target])
+    chosen = list(dict.fromkeys(sources if sources is not None else profiles.traits.names))
+    candidates = [source for source in chosen if source != target]
+    if not candidates:
+        raise UserError(f"no source is left to rank for {target!r}. Profile some with: traitcast profile DATASET")
+    return predictor_of(warehouse, name).rank(profiles, target, candidates)
+
+
+def explain_pair(warehouse: Warehouse, source: str, target: str, *, name: str = DEFAULT) -> Explanation:
+    """The prediction for one pair, taken apart."""
+    _check_different(source, target)
+    return explain(predictor_of(warehouse, name), profiles_of(warehouse), source, target)
+
+
+def save(
+    warehouse: Warehouse, predictions: Sequence[Prediction], explanation: Explanation | None = None, *, name: str
+) -> None:
+    """Store predictions, and the contributions of one, in the tables `predictions` and `attributions`."""
+    attributions = []
+    if explanation is not None:
+        pair = {"source": explanation.prediction.source, "target": explanation.prediction.target}
+        attributions = [pair | asdict(contribution) for contribution in explanation.contributions]
+    warehouse.save_predictions(name, [prediction.as_row() for prediction in predictions], attributions)
+
+
+def _check_different(source: str, target: str) -> None:
+    if source == target:
+        raise UserError(
+            f"source and target are both {source!r}; a predictor compares two datasets. "
+            f"See what suits it with: traitcast rank {target}"
+        )

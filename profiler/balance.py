@@ -1,0 +1,92 @@
+"""How evenly the classes, or the distinct responses, of a dataset are used.
+
+Owns the counts of labels and responses over all rows and the diversity numbers made from them. Refuses to guess
+classes: a dataset without labels has no label traits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from profiler.estimates import Estimate, Floats, Ints, exact, undefined
+
+LABEL_TRAITS = (
+    "class_count",
+    "entropy_bits",
+    "entropy_normalised",
+    "majority_share",
+    "minority_share",
+    "imbalance_ratio",
+    "effective_classes",
+    "gini_simpson",
+)
+RESPONSE_TRAITS = (
+    "distinct_count",
+    "distinct_share",
+    "entropy_bits",
+    "entropy_normalised",
+    "majority_share",
+    "effective_values",
+    "gini_simpson",
+)
+
+
+def value_counts(column: pa.ChunkedArray) -> tuple[tuple[str, int], ...]:
+    """(value, rows) of the non-null values of a string column, most frequent first, ties by value."""
+    counted = pc.value_counts(column.drop_null())
+    values, counts = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
+    return tuple(sorted(zip(values, counts, strict=True), key=lambda item: (-item[1], item[0])))
+
+
+def label_traits(counts: Ints) -> dict[str, Estimate]:
+    """Class balance from the rows of each class (classes without a row are not given)."""
+    n = int(counts.sum())
+    if n == 0:
+        return {name: undefined() for name in LABEL_TRAITS}
+    shares = counts / n
+    values = {
+        "class_count": len(counts),
+        "entropy_bits": entropy(counts),
+        "entropy_normalised": entropy_normalised(counts),
+        "majority_share": shares.max(),
+        "minority_share": shares.min(),
+        "imbalance_ratio": counts.max() / counts.min(),
+        "effective_classes": 2.0 ** entropy(counts),
+        "gini_simpson": gini_simpson(counts),
+    }
+    return {name: exact(float(values[name]), n) for name in LABEL_TRAITS}
+
+
+def response_traits(counts: Ints) -> dict[str, Estimate]:
+    """The same over distinct responses, from the rows of each response text."""
+    n = int(counts.sum())
+    if n == 0:
+        return {name: undefined() for name in RESPONSE_TRAITS}
+    values = {
+        "distinct_count": len(counts),
+        "distinct_share": len(counts) / n,
+        "entropy_bits": entropy(counts),
+        "entropy_normalised": entropy_normalised(counts),
+        "majority_share": counts.max() / n,
+        "effective_values": 2.0 ** entropy(counts),
+        "gini_simpson": gini_simpson(counts),
+    }
+    return {name: exact(float(values[name]), n) for name in RESPONSE_TRAITS}
+
+
+def entropy(counts: Ints) -> float:
+    """Shannon entropy in bits of a distribution given by counts (Shannon 1948): -sum p log2 p."""
+    shares: Floats = counts[counts > 0] / counts.sum()
+    return float(max(0.0, -(shares * np.log2(shares)).sum()))
+
+
+def entropy_normalised(counts: Ints) -> float:
+    """Entropy over its maximum log2 k, Pielou's evenness (Pielou 1966); NaN below two classes."""
+    return min(1.0, entropy(counts) / np.log2(len(counts))) if len(counts) > 1 else float("nan")
+
+
+def gini_simpson(counts: Ints) -> float:
+    """The chance that two rows drawn with replacement differ: 1 - sum p^2 (Simpson 1949)."""
+    return float(max(0.0, 1.0 - ((counts / counts.sum()) ** 2).sum()))

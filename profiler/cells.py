@@ -1,0 +1,103 @@
+"""One cell of a row: finding it by column name or path, and reading it as text.
+
+A path leads into a nested column (`answers.text[0]`). A column whose name is literally the whole path wins, so
+names with dots keep working. Anything missing on the way (a null, an absent key, a list that is too short) is None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import date, time
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from warehouse.errors import InputError
+
+# As much as the longest line of a text file; a longer cell is a file that was packed into a table.
+MAX_CHARACTERS = 32 << 20
+
+SPEC_HINT = "If that column was chosen wrongly, pass --spec FILE"
+
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(-?\d+)\]")
+
+
+def pick(row: Mapping[str, Any], path: str) -> Any:
+    """The value at a path, None where it leads nowhere."""
+    if path in row:
+        return row[path]
+    value: Any = row
+    for step in steps(path):
+        if isinstance(step, str):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        else:
+            inside = isinstance(value, list) and -len(value) <= step < len(value)
+            value = value[step] if inside else None
+    return value
+
+
+def root(path: str, columns: Collection[str]) -> str | None:
+    """The column that a path starts from, None when there is none."""
+    if path in columns:
+        return path
+    first = next(iter(steps(path)), None)
+    return first if isinstance(first, str) and first in columns else None
+
+
+@lru_cache(maxsize=256)
+def steps(path: str) -> tuple[str | int, ...]:
+    """`a.b[0]` as ("a", "b", 0); an empty tuple when the text is no path."""
+    found: list[str | int] = []
+    end = 0
+    for match in _STEP.finditer(path):
+        if match.start() != end:
+            return ()
+        found.append(match[1] if match[1] is not None else int(match[2]))
+        end = match.end()
+    return tuple(found) if end == len(path) else ()
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell holds nothing: null, blank text, or the NaN that tables use for null."""
+    return value is None or (isinstance(value, str) and not value.strip()) or value != value
+
+
+def text(value: Any, name: str, where: str) -> str | None:
+    """A cell as text: numbers, booleans and dates are written out, null stays None, nesting is refused."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, str):
+        if len(value) > MAX_CHARACTERS:
+            raise InputError(
+                f"{where}: column {name!r} holds a text of {len(value):,} characters; at most {MAX_CHARACTERS:,} are "
+                "read. Split it, or remove the row"
+            )
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | Decimal):
+        return str(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    hint = ""
+    if isinstance(value, Mapping) and value:
+        hint = f", naming what is inside by a path such as {name}.{next(iter(value))}"
+    elif isinstance(value, list):
+        hint = f", naming what is inside by a path such as {name}[0]"
+    raise InputError(
+        f"{where}: column {name!r} holds a {kind(value)}, not text: {shorten(value)}. "
+        f"Pass --spec FILE with other fields{hint}"
+    )
+
+
+def kind(value: Any) -> str:
+    """What a value is, in words for a message."""
+    kinds = {dict: "nested object", list: "list", bytes: "binary value", str: "text", type(None): "null"}
+    return kinds.get(type(value), type(value).__name__)
+
+
+def shorten(value: Any, length: int = 80) -> str:
+    """A value as Python writes it, cut to a length that fits a message."""
+    shown = repr(value)
+    return shown if len(shown) <= length else shown[: length - 3] + "..."

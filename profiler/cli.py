@@ -1,0 +1,99 @@
+"""The `profile` command: datasets in, traits out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from warehouse.console import emit, emit_json, format_option, report_errors, say, warehouse_option
+
+if TYPE_CHECKING:
+    from warehouse.records import Profile
+
+# What a person asks first about a dataset; the whole profile is one `traitcast show` away.
+_GLANCE = {
+    "classes": "label_classes",
+    "majority": "label_majority_share",
+    "prompt_tokens": "prompt_tokens_mean",
+    "response_tokens": "response_tokens_mean",
+    "reading_ease": "prompt_flesch_reading_ease",
+}
+
+
+def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | None:
+    if value == "all":
+        return None
+    if value.isdigit() and int(value) > 0:
+        return int(value)
+    raise click.BadParameter(f"{value!r} is neither a positive number of rows nor 'all'.")
+
+
+@click.command()
+@click.argument("dataset", nargs=-1, required=True)
+@click.option("--name", help="Name in the warehouse  [default: the spec's, else from the path or hub id]")
+@click.option("--split", help="Split to profile  [default: train where there is one, else the only one]")
+@click.option("--spec", type=click.Path(dir_okay=False, path_type=Path), help="Column roles (YAML), instead of inference.")
+@click.option("--config", help="Configuration of a hub dataset.")
+@click.option("--revision", help="Commit, tag or branch of a hub dataset  [default: the newest, resolved and stored]")
+@click.option(
+    "--rows",
+    default="2000",
+    show_default=True,
+    metavar="N|all",
+    callback=_rows_option,
+    help="Random rows that are parsed (tagger, parser); counts and lengths always see all rows.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the random sample.")
+@click.option("--processes", type=click.IntRange(1), help="Worker processes  [default: one per core]")
+@click.option("--spacy-model", help="spaCy pipeline  [default: en_core_web_sm]")
+@click.option("--force", is_flag=True, help="Profile again although nothing has changed.")
+@warehouse_option
+@format_option()
+@report_errors
+def profile(
+    dataset: tuple[str, ...], name: str | None, output_format: str, warehouse_path: str, force: bool, **options: Any
+) -> None:
+    """Profile datasets into the warehouse.
+
+    DATASET is a local file or folder (JSONL, JSON, CSV, TSV, Parquet, Arrow; also .gz, .zst, .bz2, .xz) or a
+    Hugging Face hub id. Column roles come from --spec, from a dataset.yaml beside the data, or from the columns.
+
+    \b
+    Examples:
+      traitcast profile examples/support_tickets
+      traitcast profile reviews.csv --name reviews --rows all
+      traitcast profile stanfordnlp/sst2 --split train --revision main
+    """
+    from profiler.service import Request, profile_into
+
+    if name and len(dataset) > 1:
+        raise click.UsageError(f"--name names one dataset; {len(dataset)} were given.")
+    results = []
+    for item in dataset:
+        result, _ = profile_into(warehouse_path, Request(item, name, **options), force=force)
+        results.append(result)
+    if output_format == "json":
+        emit_json([_as_json(result) for result in results])
+        return
+    emit([_glance(result) for result in results], output_format)
+    say(f"Whole profile: traitcast show {results[-1].name}. Best sources for it: traitcast rank {results[-1].name}")
+
+
+def _as_json(profile: Profile) -> dict[str, Any]:
+    return {
+        "name": profile.name,
+        "fingerprint": profile.fingerprint,
+        "rows": profile.rows,
+        "traits": {trait.trait: trait.value for trait in profile.traits},
+    }
+
+
+def _glance(profile: Profile) -> dict[str, Any]:
+    values = {trait.trait: trait.value for trait in profile.traits}
+    found = {column: values.get(trait) for column, trait in _GLANCE.items()}
+    return {"name": profile.name, "task_type": profile.task_type, "rows": profile.rows, **found, "traits": len(values)}
+
+
+COMMANDS: tuple[click.Command, ...] = (profile,)

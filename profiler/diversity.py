@@ -1,0 +1,107 @@
+"""Lexical diversity: how many different words a text, or the whole sample, uses.
+
+Owns type-token measures and their length corrections. Words are numbers here (see `profiler.vocabulary`); nothing is
+lemmatised. Refuses values where a measure is known to be unstable: MTLD of a document needs 50 words.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio
+from profiler.vocabulary import Vocabulary
+
+# McCarthy and Jarvis 2010: the TTR at which a stretch of text counts as one factor.
+FACTOR_TTR = 0.72
+# Below this MTLD is mostly its partial factor (Koizumi and In'nami 2012 advise at least 100, the authors 50 to 100).
+MTLD_WORDS = 50
+# McCarthy and Jarvis 2007: the sample size of the D measure that HD-D computes exactly.
+HDD_DRAWS = 42
+# The walk is sequential Python; more words do not move it.
+CORPUS_WORDS = 100_000
+
+
+def traits(ids: Ints, offsets: Ints, vocabulary: Vocabulary, *, rows: int) -> dict[str, Estimate]:
+    """Diversity traits of one part. ids, offsets: the words of the sampled documents (`Vocabulary.of_documents`)."""
+    n = len(offsets) - 1
+    words = np.diff(offsets).astype(np.float64)
+    types = distinct(ids, offsets)
+    characters = np.array([len(word) for word in vocabulary.types], dtype=np.float64)[ids]
+    walked = ids[:CORPUS_WORDS]
+    counts = np.unique(ids, return_counts=True)[1]
+    return {
+        "type_token_ratio": mean(ratio(types, words), rows=rows),
+        "root_type_token_ratio": mean(ratio(types, np.sqrt(words)), rows=rows),
+        "mtld": mean(np.array([_document_mtld(ids[a:b]) for a, b in pairwise(offsets.tolist())]), rows=rows),
+        "corpus_mtld": exact(_document_mtld(walked), n),
+        "corpus_hdd": exact(hdd(counts), n),
+        "hapax_share": exact(float((counts == 1).mean()) if len(counts) else float("nan"), n),
+        "vocabulary_1k": exact(window_types(ids, 1_000), n),
+        "vocabulary_10k": exact(window_types(ids[:10_000], 10_000), n),
+        "word_characters_mean": mean(ratio(np.add.reduceat(np.append(characters, 0), offsets[:-1]), words), rows=rows)
+        if n
+        else exact(float("nan"), 0),
+    }
+
+
+def distinct(ids: Ints, offsets: Ints) -> Floats:
+    """Distinct words of each document."""
+    n = len(offsets) - 1
+    owner = np.repeat(np.arange(n), np.diff(offsets))
+    pairs = np.unique(owner * (int(ids.max()) + 1 if len(ids) else 1) + ids)
+    return np.bincount(pairs // (int(ids.max()) + 1 if len(ids) else 1), minlength=n).astype(np.float64)
+
+
+def _document_mtld(ids: Ints) -> float:
+    return mtld(ids.tolist()) if len(ids) >= MTLD_WORDS else float("nan")
+
+
+def mtld(words: list[int]) -> float:
+    """Measure of textual lexical diversity: mean of the forward and the backward walk (McCarthy and Jarvis 2010).
+
+    NaN where no word repeats: the length of a factor is then unknown.
+    """
+    return 0.5 * (_walk(words) + _walk(words[::-1]))
+
+
+def _walk(words: list[int]) -> float:
+    """Words per factor in one direction, the unfinished factor counted by how far its TTR has fallen."""
+    factors = 0.0
+    seen: set[int] = set()
+    length = 0
+    for word in words:
+        seen.add(word)
+        length += 1
+        if len(seen) <= FACTOR_TTR * length:
+            factors += 1
+            seen.clear()
+            length = 0
+    if length:
+        factors += (1 - len(seen) / length) / (1 - FACTOR_TTR)
+    return len(words) / factors if factors else float("nan")
+
+
+def hdd(counts: Ints, draws: int = HDD_DRAWS) -> float:
+    """HD-D (McCarthy and Jarvis 2007): expected type-token ratio of `draws` words drawn without replacement.
+
+    counts: occurrences of each type. NaN below `draws` words. Each type adds P(drawn at least once) / draws,
+    with P(never drawn) = C(N - c, draws) / C(N, draws) as a product over the draws.
+    """
+    total = int(counts.sum())
+    if total < draws:
+        return float("nan")
+    sizes, types = np.unique(counts, return_counts=True)
+    step = np.arange(draws)
+    missed = np.prod(np.clip(total - sizes[:, None] - step, 0, None) / (total - step), axis=1)
+    return float(((1 - missed) * types).sum() / draws)
+
+
+def window_types(ids: Ints, size: int) -> float:
+    """Mean number of distinct words over consecutive windows of `size` words; NaN when not one window is full."""
+    windows = ids[: len(ids) // size * size].reshape(-1, size)
+    if not len(windows):
+        return float("nan")
+    ordered = np.sort(windows, axis=1)
+    return float((1 + (np.diff(ordered, axis=1) > 0).sum(axis=1)).mean())

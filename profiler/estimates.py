@@ -1,0 +1,63 @@
+"""What one trait of one dataset is worth: a value, how far a sample may have missed it, and how many rows it rests on.
+
+Owns the rule for missing values (NaN in, None out, never 0) and the sampling error. Refuses to invent an error
+where every row was seen or where no simple formula exists: the standard error is then None.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """value None: undefined. standard_error None: nothing was sampled, or no estimate exists. n: rows used."""
+
+    value: float | None
+    standard_error: float | None
+    n: int
+
+
+def exact(value: float, n: int) -> Estimate:
+    """A number that carries no sampling error; NaN and infinities become None."""
+    return Estimate(float(value) if math.isfinite(value) else None, None, n)
+
+
+def undefined(n: int = 0) -> Estimate:
+    """The estimate of a trait that this dataset does not have."""
+    return Estimate(None, None, n)
+
+
+def mean(values: Floats, *, rows: int) -> Estimate:
+    """Mean over documents where the value is defined, with its standard error.
+
+    values: float64 (documents,), NaN where undefined. rows: rows of the dataset the documents were drawn from.
+    The error is s / sqrt(n) * sqrt(1 - f) with s the sample standard deviation and f = documents / rows drawn
+    without replacement (Cochran 1977, Sampling Techniques, eq. 2.20). None when every row was drawn or n < 2.
+    """
+    defined = values[np.isfinite(values)]
+    n = len(defined)
+    if n == 0:
+        return undefined()
+    value = float(defined.mean())
+    if n < 2 or len(values) >= rows:
+        return Estimate(value, None, n)
+    fraction = len(values) / rows
+    error = float(defined.std(ddof=1)) / math.sqrt(n) * math.sqrt(1.0 - fraction)
+    return Estimate(value, error, n)
+
+
+def ratio(numerator: npt.NDArray[np.generic], denominator: npt.NDArray[np.generic]) -> Floats:
+    """Element-wise ratio as float64, NaN where the denominator is 0."""
+    top = np.asarray(numerator, dtype=np.float64)
+    bottom = np.asarray(denominator, dtype=np.float64)
+    result = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
+    np.divide(top, bottom, out=result, where=bottom != 0)
+    return result

@@ -1,0 +1,287 @@
+"""Rows with roles applied: from dictionaries and a spec to one Arrow table of examples.
+
+Owns what a prompt, a response, a label and an option are in a row, and the content fingerprint. Rows stream
+through in chunks and only Arrow columns are kept. Refuses what has no plain reading: nested text, mixed label
+types, labels outside label_names, answers that name no option.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from profiler.answers import Answers, options_of
+from profiler.cells import SPEC_HINT, kind, missing, pick, shorten, text
+from profiler.chat import turns
+from profiler.spec import DatasetSpec
+from warehouse.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FINGERPRINT_VERSION = "v1"
+
+# Rows held as Python objects at a time; larger chunks gain nothing, smaller ones cost Arrow overhead.
+_CHUNK = 4096
+# A label column with more classes than this, and than this share of its rows, holds text or identifiers.
+_MAX_CLASSES = 1000
+_MAX_CLASS_SHARE = 0.2
+
+
+class Item(NamedTuple):
+    """One example. response None: missing. label None: the task has none."""
+
+    fields: list[str]
+    options: list[str] | None
+    response: str | None
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """The rows of one split of one dataset with roles applied.
+
+    name: `--name`, the spec's name, or one derived from the path or hub id.
+    splits: every split found, and its rows where that is known without reading it.
+    origin: absolute path or hub id. revision: resolved commit hash of a hub dataset.
+    table: columns `fields` list<string> (text fields in order, "" where absent; for chat every turn before
+    the response), `options` list<string> (null unless multiple choice), `response` string (null if missing),
+    `label` string (the class; for multiple choice the answer position "0", "1", ...; null for generation).
+    fingerprint: "v1:" and a 128-bit blake2b over roles and rows, in order.
+    notes: how roles were found, a line each. warnings: what a user has to know before trusting the numbers.
+    """
+
+    name: str
+    spec: DatasetSpec
+    split: str
+    splits: Mapping[str, int | None]
+    origin: str
+    revision: str | None
+    table: pa.Table
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows kept."""
+        return int(self.table.num_rows)
+
+
+class Labels:
+    """Raw class values to class names; every row must agree on the type of the value."""
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        self.field = spec.label_field or ""
+        self.names = spec.label_names
+        self.known = frozenset(spec.label_names)
+        self.codes = dict(zip(spec.label_codes, spec.label_names, strict=True)) if spec.label_codes else {}
+        self.first: tuple[str, str, Any] | None = None
+
+    def name(self, value: Any, where: str) -> str | None:
+        """The class name of a raw value, None for a missing one (null, "", and the hub's -1)."""
+        if missing(value):
+            return None
+        type_name, raw = self._plain(value, where)
+        self._same_type(type_name, value, where)
+        if self.codes:
+            return self.codes[raw] if raw in self.codes else self._unknown(raw, where, self.codes)
+        if not self.names or raw in self.known:
+            return raw
+        # CSV has no integers, so digits count as a position when they are not a name themselves.
+        if type_name in ("integer", "boolean") or (type_name == "text" and raw.isascii() and raw.isdigit()):
+            return self._at(int(value), where)
+        return self._unknown(raw, where, self.names)
+
+    def _at(self, position: int, where: str) -> str | None:
+        if position == -1:
+            return None
+        if 0 <= position < len(self.names):
+            return self.names[position]
+        return self._unknown(str(position), where, [f"0 to {len(self.names) - 1}", *self.names])
+
+    def _plain(self, value: Any, where: str) -> tuple[str, str]:
+        """(kind, text) of a raw label; 2.0 counts as the integer 2."""
+        if isinstance(value, str):
+            return "text", value
+        if isinstance(value, bool):
+            return "boolean", "true" if value else "false"
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, int):
+            return "integer", str(value)
+        if isinstance(value, float):
+            raise InputError(
+                f"{where}: label column {self.field!r} holds the number {value!r}, which is a score and no class. "
+                f"{SPEC_HINT} with task_type: generation and answer_field: {self.field}"
+            )
+        raise InputError(
+            f"{where}: label column {self.field!r} holds a {kind(value)}: {shorten(value)}; expected one class "
+            f"per row (text, integer or boolean). {SPEC_HINT} naming another label_field"
+        )
+
+    def _same_type(self, type_name: str, value: Any, where: str) -> None:
+        if self.first is None:
+            self.first = (type_name, where, value)
+        elif self.first[0] != type_name:
+            first_type, first_where, first = self.first
+            raise InputError(
+                f"label column {self.field!r} mixes types: {first!r} ({first_type}) at {first_where}, but "
+                f"{value!r} ({type_name}) at {where}. Write one kind of value in the whole column"
+            )
+
+    def _unknown(self, raw: str, where: str, allowed: Iterable[str]) -> str:
+        allowed = list(allowed)
+        shown = ", ".join(allowed[:20]) + (", ..." if len(allowed) > 20 else "")
+        raise InputError(
+            f"{where}: label {shorten(raw)} in column {self.field!r} is not in label_names"
+            f"{nearest(raw[:100], allowed) or '.'} Allowed: {shown}"
+        )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was dropped or looks wrong, counted while rows stream through."""
+
+    read: int = 0
+    no_content: int = 0
+    no_label: int = 0
+    no_response: int = 0
+    empty_response: int = 0
+    no_text: Counter[str] = field(default_factory=Counter)
+    surrogates: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+
+
+class Converter:
+    """Turns raw rows into items according to one spec. `convert` is the whole interface."""
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        self.spec = spec
+        self.tally = Tally()
+        self.labels = Labels(spec)
+        self.answers = Answers(spec)
+        self.optional = frozenset(spec.optional_fields)
+
+    def convert(self, row: Mapping[str, Any], where: str) -> Item | None:
+        """One item, or None for a row that is dropped and counted. Raises InputError naming `where`."""
+        self.tally.read += 1
+        if self.spec.messages_field:
+            return self._chat(row, where)
+        texts = self._texts(row, where)
+        if self.spec.task_type == "classification":
+            return self._classified(row, texts, where)
+        if self.spec.task_type == "multiple_choice":
+            return self._chosen(row, texts, where)
+        assert self.spec.answer_field is not None
+        return self._generated(texts, text(pick(row, self.spec.answer_field), self.spec.answer_field, where))
+
+    def _texts(self, row: Mapping[str, Any], where: str) -> list[str]:
+        texts = []
+        for name in self.spec.text_fields:
+            value = text(pick(row, name), name, where) or ""
+            if name not in self.optional and not value.strip():
+                self.tally.no_text[name] += 1
+            texts.append(value)
+        return texts
+
+    def _classified(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
+        assert self.spec.label_field is not None
+        label = self.labels.name(pick(row, self.spec.label_field), where)
+        if label is None:
+            self._count_unlabelled(texts)
+            return None
+        self.tally.classes[label] += 1
+        return Item(texts, None, label, label)
+
+    def _chosen(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
+        assert self.spec.answer_field is not None
+        options, keys = options_of(row, self.spec, where)
+        position = self.answers.position(pick(row, self.spec.answer_field), options, keys, where)
+        if position is None:
+            self._count_unlabelled(texts)
+            return None
+        return Item(texts, options, options[position], str(position))
+
+    def _count_unlabelled(self, texts: Sequence[str]) -> None:
+        if any(value.strip() for value in texts):
+            self.tally.no_label += 1
+        else:
+            self.tally.no_content += 1
+
+    def _chat(self, row: Mapping[str, Any], where: str) -> Item | None:
+        assert self.spec.messages_field is not None
+        prompt, response = turns(pick(row, self.spec.messages_field), self.spec.messages_field, where)
+        return self._generated(prompt, response)
+
+    def _generated(self, texts: list[str], response: str | None) -> Item | None:
+        blank = response is None or not response.strip()
+        if blank and not any(value.strip() for value in texts):
+            self.tally.no_content += 1
+            return None
+        if response is None:
+            self.tally.no_response += 1
+        elif blank:
+            self.tally.empty_response += 1
+        return Item(texts, None, response, None)
+
+
+def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple[pa.Table, str]:
+    """(table, fingerprint) of a stream of items; memory is that of the Arrow columns plus one chunk."""
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("fields", pa.list_(pa.string())),
+            ("options", pa.list_(pa.string())),
+            ("response", pa.string()),
+            ("label", pa.string()),
+        ]
+    )
+    encode = json.JSONEncoder(separators=(",", ":")).encode
+    digest = blake2b(digest_size=16)
+    digest.update(encode(spec.roles()).encode())
+    batches = []
+    for chunk in _chunks(items):
+        columns = [list(column) for column in zip(*chunk, strict=True)]
+        try:
+            batch = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+        except UnicodeEncodeError:
+            columns = [[_without_surrogates(value, tally) for value in column] for column in columns]
+            batch = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+        batches.append(batch)
+        # Cutting the outer brackets makes the stream independent of the chunk size.
+        digest.update(encode(list(zip(*columns, strict=True)))[1:-1].encode())
+        digest.update(b",")
+    return pa.Table.from_batches(batches, schema=schema), f"{FINGERPRINT_VERSION}:{digest.hexdigest()}"
+
+
+def too_many_classes(classes: int, rows: int) -> bool:
+    """Whether a label column has so many distinct values that it cannot be a class label."""
+    return classes > max(_MAX_CLASSES, _MAX_CLASS_SHARE * rows)
+
+
+def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _without_surrogates(value: Any, tally: Tally) -> Any:
+    """JSON may escape half of a surrogate pair, which no UTF-8 text can hold: it becomes U+FFFD."""
+    if isinstance(value, list):
+        return [_without_surrogates(item, tally) for item in value]
+    if not isinstance(value, str) or value.isascii():
+        return value
+    clean = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    tally.surrogates += clean != value
+    return clean

@@ -1,0 +1,232 @@
+"""One data file, whatever its format, as rows: JSON Lines, JSON, CSV, TSV, Parquet, Arrow.
+
+Owns parsing and its messages (file, line, column). Text formats stream line by line; Parquet and Arrow stream
+batch by batch. What a row means is not known here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from profiler.json_rows import document_rows, json_lines
+from profiler.lines import COMPRESSIONS, MAX_LINE_BYTES, compression, open_bytes, read_lines
+from profiler.source import Row
+from warehouse.errors import InputError
+
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
+ACCEPTED = f"{', '.join(FORMATS)} (each also with {', '.join(COMPRESSIONS)})"
+
+# A table wider than this is a matrix of features; rows of text have a handful of columns.
+MAX_COLUMNS = 4096
+
+_BATCH_ROWS = 1024
+
+
+def data_format(path: Path) -> str | None:
+    """The format that a file name states, None for a name that states none."""
+    plain = path.with_suffix("") if compression(path) else path
+    return FORMATS.get(plain.suffix.lower())
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """One data file. `format` is one of the values of FORMATS."""
+
+    path: Path
+    format: str
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def unit(self) -> str:
+        return "line" if self.format in ("jsonl", "csv", "tsv") else "row"
+
+    def rows(self, columns: Collection[str] | None = None) -> Iterator[tuple[int, Row]]:
+        """(line or row number from 1, row) in order. Raises InputError naming the file and the place."""
+        if self.format == "jsonl":
+            return json_lines(self.path)
+        if self.format == "json":
+            return document_rows(self.path)
+        if self.format in ("csv", "tsv"):
+            return separated_rows(self.path, self.format)
+        return self._arrow_rows(columns)
+
+    def label_names(self) -> Mapping[str, tuple[str, ...]]:
+        """Class names that the `datasets` library wrote into the schema of a Parquet or Arrow file."""
+        if self.format not in ("parquet", "arrow"):
+            return {}
+        with _arrow_file(self) as table:
+            return class_names((table.schema.metadata or {}).get(b"huggingface"))
+
+    def count(self) -> int | None:
+        """Rows of a Parquet file, from its footer; None for other formats."""
+        if self.format != "parquet" or compression(self.path):
+            return None
+        with _arrow_file(self) as table:
+            return table.rows
+
+    def notes(self) -> list[str]:
+        """Which separator was taken, where the file name does not say."""
+        if self.format != "csv":
+            return []
+        separator = _separator(self.path, self.format)
+        return [] if separator == "," else [f"{self.path.name}: columns are separated by {separator!r}"]
+
+    def _arrow_rows(self, columns: Collection[str] | None) -> Iterator[tuple[int, Row]]:
+        with _arrow_file(self) as table:
+            number = 0
+            for batch in table.batches(columns):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+
+
+def class_names(metadata: bytes | None) -> dict[str, tuple[str, ...]]:
+    """ClassLabel names by column, from the schema metadata of the `datasets` library."""
+    try:
+        features = json.loads(metadata or b"{}").get("info", {}).get("features", {})
+        labelled = {name: f["names"] for name, f in features.items() if f.get("_type") == "ClassLabel"}
+    except (ValueError, AttributeError, KeyError):
+        return {}
+    return {name: tuple(str(n) for n in names) for name, names in labelled.items() if isinstance(names, list)}
+
+
+def separated_rows(path: Path, kind: str) -> Iterator[tuple[int, Row]]:
+    """Rows of a CSV or TSV file with a header line; every row must have as many cells as the header."""
+    csv.field_size_limit(MAX_LINE_BYTES)
+    separator = _separator(path, kind)
+    quoted = kind == "csv" or _tsv_is_quoted(path)
+    lines = (line for _, line in read_lines(path))
+    if quoted:
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+    else:
+        reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE, strict=True)
+    header: list[str] | None = None
+    start = 1
+    try:
+        for cells in reader:
+            if header is None:
+                header = _header(cells, path) if cells else None
+            elif cells:
+                if len(cells) != len(header):
+                    raise InputError(_ragged(path, start, cells, header, separator))
+                yield start, dict(zip(header, cells, strict=True))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: line {start}: broken {kind.upper()}: {error}. A cell with a quote in it is written "
+            '"like ""this"""'
+        ) from error
+
+
+def _ragged(path: Path, number: int, cells: list[str], header: list[str], separator: str) -> str:
+    return (
+        f"{path}: line {number} has {len(cells)} cells, but the header has {len(header)} ({', '.join(header[:12])}). "
+        f"A cell that contains {separator!r} must be quoted"
+    )
+
+
+def _header(cells: list[str], path: Path) -> list[str]:
+    names = [cell.strip() or f"column_{number}" for number, cell in enumerate(cells, 1)]
+    return checked_columns(names, f"{path}: the header")
+
+
+def checked_columns(names: list[str], where: str) -> list[str]:
+    """Column names, refused when one repeats or there are too many."""
+    if len(names) > MAX_COLUMNS:
+        raise InputError(f"{where} has {len(names):,} columns; a text dataset has at most {MAX_COLUMNS:,}")
+    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if repeated:
+        raise InputError(f"{where} has the duplicate column name {repeated[0]!r}; rename one of the columns")
+    return names
+
+
+def _separator(path: Path, kind: str) -> str:
+    """Tab for TSV. For CSV the comma, unless only another separator splits the header."""
+    if kind == "tsv":
+        return "\t"
+    first = next((line for _, line in read_lines(path) if not line.isspace()), "")
+    return next((mark for mark in (",", ";", "\t", "|") if mark in first), ",")
+
+
+def _tsv_is_quoted(path: Path, records: int = 1000) -> bool:
+    """Whether a TSV quotes cells as CSV does. Many (GLUE's) write quotes as plain characters instead: read as
+    quotes those swallow line ends, so the cells of a row no longer match the header."""
+    reader = csv.reader((line for _, line in read_lines(path)), delimiter="\t", strict=True)
+    try:
+        widths = {len(cells) for cells in islice(reader, records) if cells}
+    except csv.Error:
+        return False
+    return len(widths) <= 1
+
+
+@contextmanager
+def _arrow_file(part: FilePart) -> Iterator[_ArrowFile]:
+    """An open Parquet or Arrow file; anything pyarrow objects to becomes an InputError."""
+    import pyarrow as pa
+
+    try:
+        with open_bytes(part.path) as stream:
+            # Compressed again from outside: rare, and both formats need random access.
+            source = pa.BufferReader(stream.read()) if compression(part.path) else pa.PythonFile(stream, "r")
+            table = _ArrowFile(source, part.format)
+            checked_columns(table.schema.names, f"{part.path}: the schema")
+            yield table
+    except (pa.ArrowException, OSError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{part.path}: damaged, truncated or no {part.format} file ({reason}). Copy or write it again"
+        ) from error
+
+
+class _ArrowFile:
+    """Parquet, Arrow file and Arrow stream behind one face."""
+
+    def __init__(self, source: Any, kind: str) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.rows: int | None = None
+        if kind == "parquet":
+            self.reader = pq.ParquetFile(source)
+            self.schema, self.rows = self.reader.schema_arrow, self.reader.metadata.num_rows
+            return
+        magic = source.read(6)
+        source.seek(0)
+        self.reader = pa.ipc.open_file(source) if magic == b"ARROW1" else pa.ipc.open_stream(source)
+        self.schema = self.reader.schema
+
+    def batches(self, columns: Collection[str] | None) -> Iterator[Any]:
+        """Record batches of at most 1,024 rows with the given columns (those that exist), or all."""
+        names = [name for name in self.schema.names if columns is None or name in columns]
+        if self.rows is not None:
+            yield from self.reader.iter_batches(_BATCH_ROWS, columns=names)
+            return
+        for batch in self._ipc_batches():
+            chosen = batch.select(names)
+            for start in range(0, chosen.num_rows, _BATCH_ROWS):
+                yield chosen.slice(start, _BATCH_ROWS)
+
+    def _ipc_batches(self) -> Iterator[Any]:
+        if hasattr(self.reader, "num_record_batches"):
+            for index in range(self.reader.num_record_batches):
+                yield self.reader.get_batch(index)
+        else:
+            yield from self.reader

@@ -1,0 +1,238 @@
+"""JSON as rows: JSON Lines, and single documents (an array of objects, an object of columns, {"data": [...]}).
+
+Arrays stream object by object. Refuses, naming line and column: broken JSON, rows that are no objects, repeated
+keys, and documents that are no table.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from profiler.lines import MAX_LINE_BYTES, read_blocks, read_lines
+from profiler.source import Row
+from warehouse.errors import InputError
+
+# Documents that hold their rows under one key: pandas orient="table", the hub's viewer, many exports.
+_ROW_KEYS = ("data", "rows", "examples", "instances")
+
+# An object of columns cannot be streamed; beyond this it would not fit beside its rows in 2 GB.
+_MAX_DOCUMENT_BYTES = 256 << 20
+
+_SPACE = " \t\r\n"
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
+    """(line number, row) of a JSON Lines file; blank lines are skipped."""
+    for number, line in read_lines(path):
+        if line.isspace():
+            continue
+        try:
+            row = _DECODER.decode(line)
+        except json.JSONDecodeError as error:
+            column = min(error.pos, len(line.rstrip())) + 1
+            raise InputError(f"{path}: line {number}, column {column}: broken JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: line {number}: {_reason(error)}") from error
+        if not isinstance(row, dict):
+            raise InputError(
+                f"{path}: line {number} is {_kind(row)}, not an object such as "
+                '{"text": "...", "label": "..."}. A file that is one JSON document is named .json'
+            )
+        yield number, row
+
+
+def document_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """(row number, row) of a .json file: an array, an object, or JSON Lines under the wrong suffix."""
+    scanner = _Scanner(path)
+    start = scanner.peek()
+    if start == "[":
+        return _array_rows(scanner)
+    if start == "":
+        return iter(())
+    if start == "{" and _is_json_lines(path):
+        return json_lines(path)
+    return _table_rows(path)
+
+
+def _array_rows(scanner: _Scanner) -> Iterator[tuple[int, Row]]:
+    scanner.skip(1)
+    number = 0
+    while (mark := scanner.peek()) != "]":
+        number += 1
+        row = scanner.value(f"row {number}")
+        if not isinstance(row, dict):
+            raise InputError(f"{scanner.path}: row {number} of the array is {_kind(row)}, not an object")
+        yield number, row
+        mark = scanner.peek()
+        if mark == ",":
+            scanner.skip(1)
+        elif mark != "]":
+            end = "the file ends" if mark == "" else f"{mark!r} stands"
+            raise scanner.error(f"broken JSON: {end} after row {number}, where ',' or ']' was expected")
+    scanner.skip(1)
+    if scanner.peek():
+        raise scanner.error(f"broken JSON: text after the end of the array: {scanner.peek()!r}")
+
+
+def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """Rows of one JSON document that is not an array."""
+    scanner = _Scanner(path)
+    scanner.peek()
+    document = scanner.value("the document", limit=_MAX_DOCUMENT_BYTES)
+    if scanner.peek():
+        raise scanner.error(f"broken JSON: text after the end of the document: {scanner.peek()!r}")
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: the document is {_kind(document)}; expected a list of rows or an object of columns")
+    for key in _ROW_KEYS:
+        rows = document.get(key)
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+            return iter(enumerate(rows, 1))
+    columns = {name: _column(values) for name, values in document.items()}
+    lengths = {name: len(values) for name, values in columns.items() if values is not None}
+    if len(lengths) == len(columns) and len(set(lengths.values())) == 1:
+        names = list(columns)
+        zipped = zip(*(values for values in columns.values() if values is not None), strict=True)
+        return enumerate((dict(zip(names, values, strict=True)) for values in zipped), 1)
+    keys = ", ".join(list(document)[:12])
+    uneven = f" Lists of different lengths: {lengths}." if len(set(lengths.values())) > 1 else ""
+    raise InputError(
+        f"{path}: one JSON object with the keys {keys} is no table.{uneven} Expected a list of objects, an object of "
+        f"equally long columns, or the rows under one of: {', '.join(_ROW_KEYS)}"
+    )
+
+
+def _column(values: Any) -> list[Any] | None:
+    """A column as a list; pandas writes columns as {"0": ..., "1": ...}."""
+    if isinstance(values, dict) and values and all(key.isdigit() for key in values):
+        return list(values.values())
+    return values if isinstance(values, list) else None
+
+
+def _is_json_lines(path: Path) -> bool:
+    """Whether the first line is a whole object that is a row, not a table written on one line."""
+    _, line = next((n, line) for n, line in read_lines(path) if not line.isspace())
+    try:
+        row = _DECODER.decode(line)
+    except (ValueError, RecursionError):
+        return False
+    table = any(isinstance(row.get(key), list) for key in _ROW_KEYS) or all(
+        _column(v) is not None for v in row.values()
+    )
+    return isinstance(row, dict) and not table
+
+
+class _Scanner:
+    """A JSON text read in blocks: values are decoded one at a time from a growing buffer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.blocks = read_blocks(path)
+        self.decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self.buffer, self.position = "", 0
+        self.line, self.column = 1, 1
+        self.bytes = 0
+        self.ended = False
+
+    def peek(self) -> str:
+        """The next character that is not white space, "" at the end."""
+        while True:
+            while self.position < len(self.buffer) and self.buffer[self.position] in _SPACE:
+                self.skip(1)
+            if self.position < len(self.buffer):
+                return self.buffer[self.position]
+            if not self._more():
+                return ""
+
+    def skip(self, count: int) -> None:
+        """Move over characters, counting lines."""
+        passed = self.buffer[self.position : self.position + count]
+        breaks = passed.count("\n")
+        self.line += breaks
+        self.column = len(passed) - passed.rfind("\n") if breaks else self.column + len(passed)
+        self.position += count
+
+    def value(self, what: str, limit: int = MAX_LINE_BYTES) -> Any:
+        """Decode the value at the position, reading on as far as it needs; `limit` bounds its characters."""
+        wanted = 0
+        while True:
+            try:
+                found, end = _DECODER.raw_decode(self.buffer, self.position)
+            except json.JSONDecodeError as error:
+                size, ahead = len(self.buffer) - self.position, error.pos - self.position
+                if size > limit:
+                    raise InputError(
+                        f"{self.path}: {what} (line {self.line}) is longer than {limit >> 20} MB or never ends. "
+                        "Write long tables as JSON Lines, one object a line"
+                    ) from error
+                # Doubling keeps repeated attempts at a long value linear.
+                wanted = max(2 * size, wanted)
+                if not self._more(wanted):
+                    self.skip(ahead)
+                    raise self.error(f"broken JSON: {error.msg}") from error
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{self.path}: {what} (line {self.line}): {_reason(error)}") from error
+            else:
+                # A bare number may go on in the next block; objects and lists cannot.
+                if end == len(self.buffer) and not isinstance(found, dict | list | str) and self._more():
+                    continue
+                self.skip(end - self.position)
+                return found
+
+    def error(self, message: str) -> InputError:
+        """An InputError at the current place."""
+        return InputError(f"{self.path}: line {self.line}, column {self.column}: {message}")
+
+    def _more(self, wanted: int = 0) -> bool:
+        """Read until `wanted` characters are ahead, at least one block. False at the end of the file."""
+        self.buffer, self.position = self.buffer[self.position :], 0
+        pieces = [self.buffer]
+        size, before = len(self.buffer), len(self.buffer)
+        while not self.ended and (size == before or size < wanted):
+            block = next(self.blocks, b"")
+            self.ended = not block
+            piece = self._text(block)
+            pieces.append(piece)
+            size += len(piece)
+        self.buffer = "".join(pieces)
+        return size > before
+
+    def _text(self, block: bytes) -> str:
+        try:
+            piece = self.decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            where = self.bytes + error.start + 1
+            raise InputError(
+                f"{self.path}: not UTF-8 at byte {where:,} (0x{error.object[error.start]:02x}). Convert it, for "
+                f"example: iconv -f WINDOWS-1252 -t UTF-8 {self.path.name} > new-file"
+            ) from error
+        self.bytes += len(block)
+        if "\0" in piece:
+            raise InputError(f"{self.path}: holds a NUL byte: the file is binary, damaged or UTF-16, not UTF-8 text")
+        return piece
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError when it repeats a key, since all but the last value would be lost."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f"duplicate column name {repeated!r}; every column of a row must have its own name")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    return "JSON is nested too deeply to be a row of text" if isinstance(error, RecursionError) else str(error)
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", str: "a text", bool: "a boolean", dict: "an object", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+# Writers use NaN for a missing value; reading it as null keeps it missing.
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=lambda _: None)

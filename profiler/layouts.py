@@ -1,0 +1,91 @@
+"""The column names of common dataset layouts, as data. `roles.py` decides; this only lists.
+
+Names are plain: lower case, everything but letters and digits as one underscore.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def plain_name(name: str) -> str:
+    """The plain form of a column name."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def is_id(name: str) -> bool:
+    """Whether a column name says that it holds identifiers or bookkeeping, not content."""
+    return _ID_LIKE.fullmatch(plain_name(name)) is not None
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_ID_LIKE = re.compile(r"(.*_)?(id|idx|index|uid|guid|uuid|key)|column_[0-9]+|url|split|source_url")
+
+# Columns that belong together in a classification of pairs; the order is that of the prompt.
+PAIRS = (
+    ("premise", "hypothesis"),
+    ("sentence1", "sentence2"),
+    ("sentence_a", "sentence_b"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("claim", "evidence"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("question", "context"),
+    ("query", "document"),
+    ("query", "passage"),
+)
+SINGLE = frozenset(
+    _words(
+        "text sentence content review review_text review_body comment comment_text tweet headline title body message "
+        "sms email document article passage paragraph context story abstract utterance statement argument claim "
+        "evidence question query post description news snippet phrase transcript input prompt dialogue dialog "
+        "previous_utterance page word aspect"
+    )
+)
+LABELS = frozenset(
+    _words(
+        "labels class category sentiment emotion intent topic stance polarity gold_label label_text label_name "
+        "is_duplicate duplicate entailment entailment_label entailment_judgment relation verdict act spam is_spam "
+        "toxic rating stars acceptability coarse_label fine_label target"
+    )
+)
+YES_NO = frozenset({"yes", "no", "true", "false", "maybe"})
+
+SYSTEM = ("system", "system_prompt")
+CONTEXTS = _words("title context passage paragraph article document story support background fact fact1 ctx")
+# (head column, columns that may stand beside it in the prompt, response columns), most telling first.
+GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("instruction", (*SYSTEM, "input", "context"), ("output", "response", "completion", "answer", "target")),
+    ("prompt", (*SYSTEM, "input", "context"), ("completion", "response", "output", "answer", "target")),
+    ("question", (*SYSTEM, *CONTEXTS), ("answer", "answers", "response", "solution", "correct_answer", "output")),
+    ("problem", (), ("solution", "answer")),
+    ("query", (*SYSTEM, *CONTEXTS), ("response", "answer", "output")),
+    ("article", ("title",), ("highlights", "summary")),
+    ("document", ("title",), ("summary", "target")),
+    ("abstract", (), ("tldr", "summary")),
+    ("dialogue", (), ("summary", "response")),
+    ("text", ("title",), ("summary", "target", "output", "translation")),
+    ("source", (), ("target", "output")),
+    ("source_text", (), ("target_text",)),
+    ("src", (), ("tgt",)),
+    ("input", (), ("output", "target", "answer", "response")),
+    ("inputs", (), ("targets", "outputs")),
+    ("sentence", (), ("target", "correction", "paraphrase", "translation")),
+    ("context", (), ("response",)),
+)
+OPTIONS = ("options", "choices", "endings", "candidates", "answer_choices", "mc_options")
+OPTION_COLUMN = re.compile(r"(option|choice|answer|ending|sol|opt|op|alternative|candidate)?_?([a-j]|[0-9])")
+MC_ANSWERS = _words(
+    "answer_idx answer_index answerkey answer_key correct_option correct_answer correct answer cop label gold target "
+    "key"
+)
+MC_PROMPT = _words("question question_stem goal ctx stem problem premise sentence query prompt input text")
+
+# Every name that may stand for a prompt.
+PROMPTS = frozenset((*SINGLE, *MC_PROMPT, *CONTEXTS, *SYSTEM)) | {name for pair in PAIRS for name in pair}
+PROMPTS |= {head for head, _, _ in GENERATION}

@@ -1,0 +1,114 @@
+"""Bytes on disk to text: decompression, strict UTF-8, and lines of bounded length.
+
+Refuses, naming file, line and byte: damaged compression, other encodings, NUL bytes, and lines over 32 MB
+(without loading the rest of them).
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO
+
+from warehouse.errors import InputError
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
+
+# The longest legitimate row seen in public text datasets is a book, about 5 MB; beyond this it is a broken file.
+MAX_LINE_BYTES = 32 << 20
+
+_BLOCK_BYTES = 1 << 20
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def compression(path: Path) -> str | None:
+    """The compression that the last suffix names."""
+    return COMPRESSIONS.get(path.suffix.lower())
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """The decompressed bytes of a file. Raises InputError when it cannot be opened or is damaged."""
+    packed = compression(path)
+    try:
+        with path.open("rb") as file, closing(_unpacked(file, packed)) as stream:
+            yield stream
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        # Libraries raise OSError without a number for what is wrong inside of the data.
+        inside = not isinstance(error, OSError) or error.errno is None
+        if inside and packed is None:
+            raise
+        if inside:
+            raise InputError(
+                f"{path}: truncated or damaged {packed} data ({error}). Check it by decompressing it, or copy it again"
+            ) from error
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
+def _unpacked(file: IO[bytes], packed: str | None) -> IO[bytes]:
+    if packed == "gzip":
+        return io.BufferedReader(gzip.GzipFile(fileobj=file))
+    if packed == "bzip2":
+        return io.BufferedReader(bz2.BZ2File(file))
+    if packed == "xz":
+        return io.BufferedReader(lzma.LZMAFile(file))
+    if packed == "zstd":
+        import pyarrow as pa
+
+        return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd"))
+    return file
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number from 1, text with its line end) of a UTF-8 file; a byte order mark is dropped."""
+    with open_bytes(path) as stream:
+        number, offset = 0, 0
+        while raw := stream.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(raw) > MAX_LINE_BYTES:
+                raise InputError(
+                    f"{path}: line {number} is longer than {MAX_LINE_BYTES >> 20} MB. A row must fit in one line of "
+                    "at most that size: check that rows end in a line break"
+                )
+            if number == 1:
+                raw = check_start(raw, path)
+            yield number, _decode(raw, path, number, offset)
+            offset += len(raw)
+
+
+def read_blocks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file in blocks of 1 MB, without a UTF-8 byte order mark."""
+    with open_bytes(path) as stream:
+        first = True
+        while block := stream.read(_BLOCK_BYTES):
+            yield check_start(block, path) if first else block
+            first = False
+
+
+def check_start(raw: bytes, path: Path) -> bytes:
+    """The first bytes of a text file without a UTF-8 byte order mark; refuses UTF-16."""
+    if raw.startswith(_UTF16):
+        raise InputError(f"{path}: this is UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8 {path.name} > new-file")
+    return raw.removeprefix(b"\xef\xbb\xbf")
+
+
+def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:
+    try:
+        line = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line "
+            f"(byte {offset + error.start + 1:,} of the file). Convert it, for example: "
+            f"iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new-file"
+        ) from error
+    if "\0" in line:
+        raise InputError(
+            f"{path}: line {number} holds a NUL byte: the file is binary, damaged or UTF-16, not UTF-8 text"
+        )
+    return line

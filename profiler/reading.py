@@ -1,0 +1,212 @@
+"""Reading a dataset: `read` takes a file, a folder or a hub id and gives `Examples`.
+
+Owns the order in which roles are found (`--spec`, then dataset.yaml beside the data, then inference), the
+check of roles against the columns, and the warnings. Formats, folders, the hub and role inference have their own
+modules. It never executes anything a dataset brings along.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from profiler.answers import answer_forms
+from profiler.cells import root
+from profiler.examples import Converter, Examples, Item, Tally, build_table, too_many_classes
+from profiler.folder import local_source
+from profiler.formats import ACCEPTED, MAX_COLUMNS, data_format
+from profiler.roles import infer
+from profiler.source import Part, Row, Source
+from profiler.spec import DatasetSpec, load_spec
+from warehouse.errors import InputError, nearest
+
+__all__ = ["DatasetSpec", "Examples", "infer", "load_spec", "read"]
+
+# Enough rows to see every column and every form of answer; few enough to read twice.
+_SAMPLE_ROWS = 1000
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def read(
+    source: str | Path,
+    *,
+    name: str | None = None,
+    split: str | None = None,
+    spec: str | Path | DatasetSpec | None = None,
+    revision: str | None = None,
+    config: str | None = None,
+) -> Examples:
+    """Read one split of a dataset and apply its roles.
+
+    source: a local file or folder, or a hub id "org/name"; an existing path wins.
+    split: train when there is one; "all" reads every split. spec: roles, instead of those beside the data.
+    revision, config: of a hub dataset. Raises InputError (exit code 2) for anything that is no clean dataset.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise InputError(f"name {name!r} is not allowed: up to 100 letters, digits, dots, dashes and underscores")
+    found = _locate(source, revision, config)
+    chosen = found.choose(split)
+    parts = found.parts(chosen)
+    notes = [note for part in parts[:1] for note in part.notes()]
+    resolved, role_notes = _resolve_spec(spec, found, parts)
+    converter = Converter(resolved)
+    table, fingerprint = build_table(_items(parts, converter), resolved, converter.tally)
+    _check_content(converter.tally, resolved, found.origin, table.num_rows)
+    counts = found.counts()
+    if chosen in counts:
+        counts[chosen] = converter.tally.read
+    return Examples(
+        name=name or resolved.name or found.slug,
+        spec=resolved,
+        split=chosen,
+        splits=counts,
+        origin=found.origin,
+        revision=found.revision,
+        table=table,
+        fingerprint=fingerprint,
+        notes=(*notes, *role_notes),
+        warnings=tuple(_warnings(converter.tally, resolved, table.num_rows)),
+    )
+
+
+def _locate(source: str | Path, revision: str | None, config: str | None) -> Source:
+    text = str(source)
+    path = Path(text)
+    exists = os.path.exists(text)  # Path.exists raises for a name that is too long
+    if exists and config is None and revision is None:
+        return local_source(path)
+    from profiler.hub import hub_source
+
+    if exists and path.is_dir():
+        return hub_source(text, revision=revision, config=config)
+    if exists:
+        raise InputError(f"{text} is a file; --config and --revision are for hub datasets")
+    if _HUB_ID.fullmatch(text) and data_format(path) is None and not path.is_absolute():
+        return hub_source(text, revision=revision, config=config)
+    hint = nearest(path.name, _siblings(path)) or "."
+    raise InputError(
+        f"{text!r} is neither a file or folder here nor a hub id (org/name){hint} See what is there: ls {path.parent}. "
+        f"Files read: {ACCEPTED}"
+    )
+
+
+def _siblings(path: Path) -> list[str]:
+    try:
+        return [item.name for item in path.parent.iterdir()]
+    except OSError:
+        # A folder that is missing or closed has no names to suggest.
+        return []
+
+
+def _resolve_spec(
+    spec: str | Path | DatasetSpec | None, source: Source, parts: Sequence[Part]
+) -> tuple[DatasetSpec, list[str]]:
+    """(spec, notes): stated roles checked against the columns, or inferred ones."""
+    sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
+    if not sample:
+        raise InputError(f"{parts[0].name} holds no rows; expected at least one row of data below any header")
+    columns = _columns(sample)
+    names = parts[0].label_names()
+    if spec is None and source.spec_file is not None:
+        spec = source.spec_file
+    if spec is None:
+        inference = infer(columns, source=source.origin, label_names=names)
+        return inference.spec, list(inference.notes)
+    stated = spec if isinstance(spec, DatasetSpec) else load_spec(spec)
+    _check_columns(stated, columns, parts[0])
+    notes = [f"roles stated in {stated.stated_in}"] if stated.stated_in else []
+    if stated.label_field and not stated.label_names and names.get(stated.label_field):
+        stated = replace(stated, label_names=names[stated.label_field])
+        notes.append(f"label names of {stated.label_field!r} come from the schema of the file")
+    if stated.task_type == "multiple_choice" and stated.answer_form is None:
+        forms = answer_forms([row for _, row in sample], stated)
+        stated = replace(stated, answer_form=forms[0] if forms else "index")
+    return stated, notes
+
+
+def _columns(sample: Sequence[tuple[str, Row]]) -> dict[str, list[Any]]:
+    """Values by column; rows of JSON need not have the same keys."""
+    columns: dict[str, list[Any]] = {}
+    for where, row in sample:
+        for column in row:
+            columns.setdefault(column, [])
+        if len(columns) > MAX_COLUMNS:
+            raise InputError(f"{where}: {len(columns):,} columns so far; a text dataset has at most {MAX_COLUMNS:,}")
+    for column, values in columns.items():
+        values.extend(row.get(column) for _, row in sample)
+    return columns
+
+
+def _check_columns(spec: DatasetSpec, columns: dict[str, list[Any]], part: Part) -> None:
+    for name in spec.columns:
+        if name not in spec.optional_fields and root(name, columns) is None:
+            where = f" ({spec.stated_in})" if spec.stated_in else ""
+            raise InputError(
+                f"{part.name}: the spec{where} names the field {name!r}, but there is no such column"
+                f"{nearest(name, columns) or '.'} Columns: {', '.join(columns)}"
+            )
+
+
+def _rows(parts: Sequence[Part], columns: frozenset[str] | None) -> Iterator[tuple[str, Row]]:
+    for part in parts:
+        place = f"{part.name}: {part.unit} "
+        for number, row in part.rows(columns):
+            yield f"{place}{number}", row
+
+
+def _items(parts: Sequence[Part], converter: Converter) -> Iterator[Item]:
+    named = converter.spec.columns
+    # A path needs its first column; a plain name needs itself.
+    wanted = frozenset(named) | {re.split(r"[.\[]", name, maxsplit=1)[0] for name in named}
+    for where, row in _rows(parts, wanted):
+        item = converter.convert(row, where)
+        if item is not None:
+            yield item
+
+
+def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> None:
+    """Refuse data that holds nothing to learn, or a label column that is no label."""
+    column = spec.response_field
+    if spec.label_field and not tally.classes:
+        raise InputError(
+            f"{origin}: the label column {column!r} is empty in all {tally.read:,} rows. Choose a split with labels "
+            "by --split, or name another label_field by --spec FILE"
+        )
+    if rows == 0 or tally.no_response + tally.empty_response == rows:
+        raise InputError(
+            f"{origin}: the response column {column!r} is empty in all {tally.read:,} rows. Choose a split with "
+            "answers by --split, or name another answer_field by --spec FILE"
+        )
+    if too_many_classes(len(tally.classes), rows):
+        raise InputError(
+            f"{origin}: the label column {column!r} has {len(tally.classes):,} distinct values in {rows:,} rows, "
+            f"which is no class label. Pass --spec FILE with task_type: generation and answer_field: {column}"
+        )
+
+
+def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
+    def share(count: int, of: int) -> str:
+        return f"{count:,} of {of:,} rows"
+
+    if tally.no_content:
+        yield f"{share(tally.no_content, tally.read)} dropped: neither prompt nor response"
+    if tally.no_label:
+        yield f"{share(tally.no_label, tally.read)} dropped: no value in {spec.response_field!r}"
+    if tally.no_response:
+        yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} (null)"
+    if tally.empty_response:
+        yield f"{share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
+    for name, count in tally.no_text.items():
+        yield f"{share(count, tally.read)} have nothing in the prompt field {name!r}"
+    if tally.surrogates:
+        yield f"{tally.surrogates:,} texts held half of a surrogate pair, replaced by U+FFFD: encoding damage"
+    if rows == 1:
+        yield "only one row: spreads and standard errors are undefined"
+    if spec.label_field and len(tally.classes) == 1:
+        yield f"every row has the label {next(iter(tally.classes))!r}: there is nothing to tell apart"

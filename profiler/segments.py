@@ -1,0 +1,129 @@
+"""Documents and the segments they are made of.
+
+A document is one row's prompt (its text fields, then its options, each a segment of its own, never glued) or its
+response (one segment). Owns finding the distinct segments, so that a label repeated ten thousand times is worked on
+once, and summing what was counted per segment back to documents. Knows nothing of what is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from profiler.estimates import Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Documents as lists of distinct segments.
+
+    texts: the distinct segments in order of first appearance. index: int64 (entries,), which segment each entry is.
+    offsets: int64 (documents + 1,): document d owns index[offsets[d]:offsets[d + 1]].
+    """
+
+    texts: tuple[str, ...]
+    index: Ints
+    offsets: Ints
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def sum(self, per_segment: npt.NDArray[np.generic]) -> Floats:
+        """Sums of per-segment rows: (segments, k) -> float64 (documents, k); a document without segments sums to 0."""
+        entries = np.asarray(per_segment, dtype=np.float64)[self.index]
+        return sum_ranges(entries, self.offsets)
+
+    def of(self, document: int) -> list[str]:
+        """The segments of one document, in order."""
+        return [self.texts[i] for i in self.index[self.offsets[document] : self.offsets[document + 1]]]
+
+    def head(self, count: int) -> Documents:
+        """The first `count` documents, with only the segments they use."""
+        offsets = self.offsets[: count + 1]
+        index = self.index[: offsets[-1]]
+        used = int(index.max()) + 1 if len(index) else 0  # first-appearance order: a prefix of texts is enough
+        return Documents(self.texts[:used], index, offsets)
+
+
+def sum_ranges(entries: npt.NDArray[np.generic], offsets: Ints) -> Floats:
+    """Sum entries[offsets[i]:offsets[i + 1]] along the first axis, 0 for empty ranges, as float64."""
+    values = np.asarray(entries, dtype=np.float64)
+    result = np.zeros((len(offsets) - 1, *values.shape[1:]))
+    filled = np.flatnonzero(np.diff(offsets) > 0)
+    if len(filled):
+        result[filled] = np.add.reduceat(values, offsets[filled], axis=0)
+    return result
+
+
+def documents(rows: Sequence[Sequence[str]]) -> Documents:
+    """Build documents from the segments of each row."""
+    ids: dict[str, int] = {}
+    index = [ids.setdefault(segment, len(ids)) for row in rows for segment in row]
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    return Documents(tuple(ids), np.asarray(index, dtype=np.int64), offsets)
+
+
+def prompts(table: pa.Table) -> Documents:
+    """The prompts of a table with columns `fields` and `options` (lists of strings; nulls hold no segment)."""
+    fields = table.column("fields").to_pylist()
+    options = table.column("options").to_pylist()
+    return documents(
+        [[s for s in [*(f or ()), *(o or ())] if s is not None] for f, o in zip(fields, options, strict=True)]
+    )
+
+
+def responses(table: pa.Table) -> Documents:
+    """The responses of a table with a string column `response` (a null response holds no segment)."""
+    return documents([[r] if r is not None else [] for r in table.column("response").to_pylist()])
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Segments of many rows as Arrow strings, one after another, nothing deduplicated: for passes over every row.
+
+    strings: pa.Array of string, no nulls. offsets: int64 (rows + 1,) into strings.
+    """
+
+    strings: pa.Array
+    offsets: Ints
+
+
+def prompt_rows(table: pa.Table) -> Rows:
+    """Every text field, then every option, of each row."""
+    fields, field_offsets = _flat(table.column("fields"))
+    options, option_offsets = _flat(table.column("options"))
+    offsets = field_offsets + option_offsets
+    if len(options) == 0:
+        return Rows(fields, offsets)
+    rows = len(offsets) - 1
+    owner = np.concatenate([np.repeat(np.arange(rows), np.diff(o)) for o in (field_offsets, option_offsets)])
+    order = np.argsort(owner, kind="stable")  # stable: fields stay before options
+    return Rows(pa.concat_arrays([fields, options]).take(pa.array(order)), offsets)
+
+
+def response_rows(table: pa.Table) -> Rows:
+    """The response of each row; a row without one has no segment."""
+    column = table.column("response").combine_chunks()
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    offsets = np.zeros(len(array) + 1, dtype=np.int64)
+    np.cumsum(array.is_valid().to_numpy(zero_copy_only=False), out=offsets[1:])
+    return Rows(array.drop_null(), offsets)
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
+    """A list<string> column as its non-null strings and int64 row offsets."""
+    array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    strings = array.flatten()
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    offsets = np.zeros(len(array) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    if strings.null_count:
+        valid = np.concatenate([[0], np.cumsum(strings.is_valid().to_numpy(zero_copy_only=False))])
+        strings, offsets = strings.drop_null(), valid[offsets].astype(np.int64)
+    return strings, offsets

@@ -1,0 +1,131 @@
+"""From a name, a file or a hub id to a stored profile: reading, profiling and saving in one call.
+
+Owns the decision whether a stored profile is still good (same content, same settings, same trait version) and
+keeps the warehouse closed while the work is done, so that a long profile never blocks another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from warehouse.console import progress, say, warn
+
+if TYPE_CHECKING:
+    from profiler.reading import Examples
+    from warehouse.records import Profile
+
+SAMPLE_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for: which dataset, read how, sampled how.
+
+    rows: rows in the sample for traits that need a parse; None for all of them.
+    """
+
+    dataset: str
+    name: str | None = None
+    split: str | None = None
+    spec: Path | None = None
+    config: str | None = None
+    revision: str | None = None
+    rows: int | None = SAMPLE_ROWS
+    seed: int = 0
+    processes: int | None = None
+    spacy_model: str | None = None
+
+
+def profile_dataset(request: Request, examples: Examples | None = None) -> Profile:
+    """Read and profile one dataset, storing nothing. Narrates on stderr."""
+    from profiler.profile import profile
+
+    examples = examples or read_examples(request)
+    with progress(examples.name, 1) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.advance(done - bar.done)
+
+        return profile(
+            examples,
+            rows=request.rows,
+            seed=request.seed,
+            processes=request.processes,
+            spacy_model=request.spacy_model,
+            on_progress=show,
+        )
+
+
+def read_examples(request: Request) -> Examples:
+    """Read one dataset and say on stderr which split and roles were taken."""
+    from profiler.reading import read
+
+    examples = read(
+        request.dataset,
+        name=request.name,
+        split=request.split,
+        spec=request.spec,
+        revision=request.revision,
+        config=request.config,
+    )
+    say(f"{examples.name}: {examples.table.num_rows:,} rows of split {examples.split!r}, {examples.spec.task_type}")
+    for note in examples.notes:
+        say(f"  {note}")
+    return examples
+
+
+def profile_into(warehouse_path: str, request: Request, *, force: bool = False) -> tuple[Profile, bool]:
+    """Profile one dataset into the warehouse. Returns the profile and whether it was computed now.
+
+    A stored profile with the same fingerprint, settings and trait version is returned as it is unless `force`.
+    """
+    from profiler.catalogue import CATALOGUE, VERSION
+    from profiler.parse import model_name
+    from warehouse.store import Warehouse
+
+    # Fail on an unusable warehouse before minutes of work, not after.
+    with Warehouse.open(warehouse_path):
+        pass
+    model_name(request.spacy_model)
+    examples = read_examples(request)
+    with Warehouse.open(warehouse_path) as warehouse:
+        stored = warehouse.profile(examples.name) if warehouse.find(examples.name) else None
+    if stored and not force and _still_good(stored, examples, request):
+        say(f"{examples.name}: already profiled (same content and settings; --force to do it again)")
+        return stored, False
+    if stored and stored.fingerprint != examples.fingerprint:
+        warn(f"replacing the profile of {examples.name!r}, which had other content; give --name to keep both")
+    result = profile_dataset(request, examples)
+    for warning in result.details.get("warnings", []):
+        warn(f"{result.name}: {warning}")
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.sync_catalogue(CATALOGUE, VERSION)
+        warehouse.save_profile(result)
+    return result, True
+
+
+def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
+    from profiler.profile import settings
+
+    wanted = settings(examples, rows=request.rows, seed=request.seed, spacy_model=request.spacy_model)
+    return stored.fingerprint == examples.fingerprint and stored.details.get("settings") == wanted
+
+
+def ensure_profiled(dataset: str, warehouse_path: str) -> str:
+    """The name under which `dataset` is profiled.
+
+    A profiled name is taken as it is; anything else is read as a file, folder or hub id and profiled first.
+    """
+    from warehouse.store import Warehouse
+
+    looks_like_path = "/" in dataset or "\\" in dataset or "." in dataset
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        if warehouse.find(dataset) and not (looks_like_path and Path(dataset).exists()):
+            return dataset
+        if not looks_like_path and not Path(dataset).exists():
+            warehouse.profile(dataset)  # raises, naming the nearest profiled dataset
+    return profile_into(warehouse_path, Request(dataset))[0].name

@@ -1,0 +1,86 @@
+"""Fixed-size vectors by which two datasets are compared without their text.
+
+Owns three sketches per part, over all rows. `words_minhash`: 256 minima over the set of words, each as a float32 in
+[0, 1). `words_hashed`: share of documents that use a word of each of 1,024 buckets. `trigrams_hashed`: distribution
+of character trigrams over 1,024 buckets, summing to 1. Hashes are those of `profiler.scan`: stable across machines.
+Refuses to compare: that is the predictor's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.scan import Chunk, Hashes, mix
+from warehouse.records import Sketch
+
+MINIMA = 256
+BUCKETS = 1024
+KINDS = ("words_minhash", "words_hashed", "trigrams_hashed")
+_SEEDS = mix(np.arange(1, MINIMA + 1, dtype=np.uint64))
+# Distinct words are merged when this many are waiting, so memory follows the vocabulary and not the text.
+_PENDING = 1 << 20
+
+
+class Sketcher:
+    """Collects the sketches of one part, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._minima = np.full(MINIMA, np.iinfo(np.uint64).max, dtype=np.uint64)
+        self._pending: list[Hashes] = []
+        self._waiting = 0
+        self._documents = np.zeros(BUCKETS, dtype=np.int64)
+        self._trigrams = np.zeros(BUCKETS, dtype=np.int64)
+        self._rows = 0
+
+    def add(self, chunk: Chunk) -> None:
+        """Take one chunk of scanned rows."""
+        self._rows += int((chunk.counts[:, 1] > 0).sum())
+        self._pending.append(np.unique(chunk.words))
+        self._waiting += len(self._pending[-1])
+        if self._waiting > _PENDING:
+            self._take_minima()
+        rows = len(chunk.counts)
+        for first in range(0, rows, 2048):
+            inside = slice(*np.searchsorted(chunk.word_row, [first, first + 2048]))
+            used = np.zeros((min(2048, rows - first), BUCKETS), dtype=bool)
+            used[chunk.word_row[inside] - first, (chunk.words[inside] >> np.uint64(54)).astype(np.int64)] = True
+            self._documents += used.sum(axis=0)
+        self._trigrams += trigram_buckets(chunk)
+
+    def _take_minima(self) -> None:
+        words = np.unique(np.concatenate(self._pending)) if self._pending else np.zeros(0, dtype=np.uint64)
+        self._pending, self._waiting = [], 0
+        for first in range(0, len(words), 4096):
+            block = words[first : first + 4096]
+            hashed = mix(block[None, :] ^ _SEEDS[:, None])
+            np.minimum(self._minima, hashed.min(axis=1), out=self._minima)
+
+    def sketches(self, part: str) -> tuple[Sketch, ...]:
+        """The sketches of what was added; none for a kind that saw nothing."""
+        self._take_minima()
+        result = []
+        if self._documents.any():
+            result.append(Sketch(part, "words_minhash", unit(self._minima)))
+            shares = self._documents / max(self._rows, 1)
+            result.append(Sketch(part, "words_hashed", shares.astype(np.float32)))
+        if self._trigrams.any():
+            shares = self._trigrams / self._trigrams.sum()
+            result.append(Sketch(part, "trigrams_hashed", shares.astype(np.float32)))
+        return tuple(result)
+
+
+def unit(hashes: Hashes) -> npt.NDArray[np.float32]:
+    """64-bit hashes as float32 in [0, 1). Small ones, and minima are small, keep 24 significant bits."""
+    below_one = np.nextafter(np.float32(1), np.float32(0))
+    return np.minimum((hashes.astype(np.float64) / 2.0**64).astype(np.float32), below_one)
+
+
+def trigram_buckets(chunk: Chunk) -> npt.NDArray[np.int64]:
+    """Counts of hashed character trigrams inside segments, int64 (BUCKETS,)."""
+    points = chunk.points.astype(np.uint64)
+    if len(points) < 3:
+        return np.zeros(BUCKETS, dtype=np.int64)
+    codes = (points[:-2] << np.uint64(42)) | (points[1:-1] << np.uint64(21)) | points[2:]
+    same = chunk.point_segment[:-2] == chunk.point_segment[2:]
+    return np.bincount((mix(codes[same]) >> np.uint64(54)).astype(np.int64), minlength=BUCKETS)

@@ -1,0 +1,316 @@
+"""The dataset spec: which column plays which role, how answers are scored, and where the data came from.
+
+Owns the keys of `dataset.yaml`, their defaults and their validation. Refuses unknown keys, roles that the task
+type does not use, and values of the wrong kind; it never looks at the data itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from warehouse.errors import InputError, nearest
+
+SPEC_FILE = "dataset.yaml"
+
+TASK_TYPES = ("classification", "multiple_choice", "generation")
+METRICS = {
+    "classification": ("accuracy",),
+    "multiple_choice": ("accuracy",),
+    "generation": ("rouge_l", "exact_match", "numeric_match"),
+}
+# How the right option is named: position from 0, number from 1, letter from A, or the option's own text.
+ANSWER_FORMS = ("index", "number", "letter", "text")
+
+_ROLES = {
+    "classification": ("text_fields", "optional_fields", "label_field", "label_names"),
+    "multiple_choice": (
+        "text_fields",
+        "optional_fields",
+        "options_field",
+        "options_fields",
+        "answer_field",
+        "answer_form",
+    ),
+    "generation": ("text_fields", "optional_fields", "answer_field", "messages_field"),
+}
+_ROLE_KEYS = tuple(dict.fromkeys(key for keys in _ROLES.values() for key in keys))
+_NAME_LISTS = ("text_fields", "optional_fields", "options_fields")
+_STRINGS = (
+    "name",
+    "description",
+    "task_type",
+    "family",
+    "label_field",
+    "options_field",
+    "answer_field",
+    "answer_form",
+    "messages_field",
+    "metric",
+    "instruction",
+    "domain",
+    "language",
+    "licence",
+    "parent",
+    "changed",
+)
+# Facts about where the rows came from: kept as they are, never interpreted.
+PROVENANCE = ("citation", "origin", "rows", "rows_original", "dropped", "split_note")
+KEYS = (*_STRINGS, *_NAME_LISTS, "label_names", *PROVENANCE)
+
+# A spec is a page of text; anything this long is a data file under the wrong name.
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """The resolved roles and metadata of one dataset.
+
+    A field is a column name, or a path into a nested column ("answers.text[0]").
+    text_fields: the prompt, in order. optional_fields: those of them that may be empty or absent.
+    label_names: class names; label_codes: the raw value that stands for each of them, when the spec maps
+    values to names (otherwise integer labels are positions in label_names).
+    options_field: one column holding the list of options; options_fields: or one column per option.
+    messages_field: chat turns; the last assistant turn is the response.
+    stated_in: the file that states the roles, None when they were inferred.
+    """
+
+    task_type: str
+    text_fields: tuple[str, ...] = ()
+    optional_fields: tuple[str, ...] = ()
+    label_field: str | None = None
+    label_names: tuple[str, ...] = ()
+    label_codes: tuple[str, ...] = ()
+    options_field: str | None = None
+    options_fields: tuple[str, ...] = ()
+    answer_field: str | None = None
+    answer_form: str | None = None
+    messages_field: str | None = None
+    metric: str = ""
+    instruction: str = ""
+    name: str | None = None
+    description: str | None = None
+    family: str | None = None
+    domain: str | None = None
+    language: str | None = None
+    licence: str | None = None
+    parent: str | None = None
+    changed: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    stated_in: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.metric and self.task_type in METRICS:
+            object.__setattr__(self, "metric", METRICS[self.task_type][0])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every field that the roles name, prompt first, without repeats."""
+        single = (self.options_field, self.messages_field, self.label_field, self.answer_field)
+        named = (*self.text_fields, *self.options_fields, *(name for name in single if name))
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def response_field(self) -> str:
+        """The field that holds what a model has to answer."""
+        return self.label_field or self.answer_field or self.messages_field or ""
+
+    def roles(self) -> dict[str, Any]:
+        """The role keys that are set, in spec order, as plain YAML/JSON values."""
+        stated: dict[str, Any] = {"task_type": self.task_type}
+        for key in _ROLES.get(self.task_type, _ROLE_KEYS):
+            value = getattr(self, key)
+            if value:
+                stated[key] = list(value) if isinstance(value, tuple) else value
+        if self.label_codes:
+            stated["label_names"] = dict(zip(self.label_codes, self.label_names, strict=True))
+        return stated
+
+    def to_yaml(self) -> str:
+        """The roles and the metric as a `dataset.yaml` that `load_spec` reads back."""
+        document = self.roles() | {"metric": self.metric}
+        if self.instruction:
+            document["instruction"] = self.instruction
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def load_spec(path: str | Path) -> DatasetSpec:
+    """Read a `dataset.yaml`.
+
+    Raises InputError for a missing or unreadable file, broken YAML, and everything that `parse_spec` refuses.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InputError(f"spec file not found: {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read the spec file {path}: {error.strerror}") from error
+    if len(raw) > _MAX_BYTES:
+        raise InputError(f"{path} is over 1 MB: that is no dataset spec. Pass the data as DATASET and a spec by --spec")
+    try:
+        document = yaml.load(raw.decode("utf-8-sig"), Loader=_StrictLoader)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save the spec as UTF-8") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not valid YAML: {_where_and_why(error)}") from error
+    if not isinstance(document, dict):
+        found = "empty" if document is None else f"a {type(document).__name__}"
+        raise InputError(f"{path}: a spec is a mapping such as `task_type: classification`, but the file is {found}")
+    return parse_spec(document, where=str(path), stated_in=str(path))
+
+
+def parse_spec(document: Mapping[Any, Any], *, where: str = "spec", stated_in: str | None = None) -> DatasetSpec:
+    """Check a spec document and give its defaults.
+
+    where: how messages name it. Raises InputError naming the key, its value and what is allowed.
+    """
+    for key in document:
+        if key not in KEYS:
+            hint = nearest(str(key), KEYS) or "."
+            raise InputError(f"{where}: unknown key {str(key)!r}{hint} Allowed keys: {', '.join(sorted(KEYS))}")
+    values: dict[str, Any] = {key: _string(document, key, where) for key in _STRINGS if key in document}
+    values |= {key: _names(document, key, where) for key in _NAME_LISTS if key in document}
+    if document.get("label_names") is not None:
+        values["label_codes"], values["label_names"] = _label_names(document["label_names"], where)
+    values["task_type"] = values.get("task_type") or _task_type(values, where)
+    values["metric"] = values.get("metric") or ""
+    values["instruction"] = values.get("instruction") or ""
+    values["provenance"] = {key: document[key] for key in PROVENANCE if key in document}
+    spec = DatasetSpec(**values, stated_in=stated_in)
+    _check(spec, where)
+    return spec
+
+
+def _check(spec: DatasetSpec, where: str) -> None:
+    """Refuse values outside the allowed ones, and role sets that do not fit the task type."""
+    _one_of(spec.task_type, TASK_TYPES, "task_type", where)
+    _one_of(spec.metric, METRICS[spec.task_type], "metric", where, f" for {spec.task_type}")
+    if spec.answer_form is not None:
+        _one_of(spec.answer_form, ANSWER_FORMS, "answer_form", where)
+    used = _ROLES[spec.task_type]
+    for key in _ROLE_KEYS:
+        if getattr(spec, key) and key not in used:
+            instead = {"label_field": "answer_field", "answer_field": "label_field"}.get(key)
+            hint = f"; use {instead}" if instead in used else ""
+            raise InputError(f"{where}: {spec.task_type} does not use {key}{hint}. Its roles: {', '.join(used)}")
+    _check_required(spec, where)
+    for name in spec.optional_fields:
+        if name not in spec.text_fields:
+            allowed = ", ".join(spec.text_fields)
+            raise InputError(f"{where}: optional_fields names {name!r}, which is not one of text_fields ({allowed})")
+    given = [*spec.text_fields, *spec.options_fields]
+    given += [name for name in (spec.label_field, spec.options_field, spec.answer_field, spec.messages_field) if name]
+    twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
+    if twice:
+        raise InputError(f"{where}: {twice[0]!r} is given two roles; a field is prompt, options, label or answer")
+
+
+def _check_required(spec: DatasetSpec, where: str) -> None:
+    def need(present: bool, what: str) -> None:
+        if not present:
+            raise InputError(f"{where}: task_type {spec.task_type} needs {what}")
+
+    if spec.task_type == "classification":
+        need(bool(spec.text_fields), "text_fields, the columns of the prompt, such as [text]")
+        need(spec.label_field is not None, "label_field, the column of the class, such as label")
+    elif spec.task_type == "multiple_choice":
+        need(bool(spec.text_fields), "text_fields, the columns of the prompt, such as [question]")
+        one = (spec.options_field is None) != (not spec.options_fields)
+        need(one, "either options_field (one column holding a list) or options_fields (one column per option)")
+        need(len(spec.options_fields) != 1, "at least two options_fields")
+        need(spec.answer_field is not None, "answer_field, the column that names the right option")
+    else:
+        one = (spec.answer_field is None) != (spec.messages_field is None)
+        need(one, "either answer_field, the column of the response, or messages_field, a column of chat turns")
+        need(not (spec.messages_field and spec.text_fields), "no text_fields beside messages_field")
+
+
+def _task_type(values: Mapping[str, Any], where: str) -> str:
+    """The task type that the stated fields imply."""
+    if values.get("label_field"):
+        return "classification"
+    if values.get("options_field") or values.get("options_fields"):
+        return "multiple_choice"
+    if values.get("answer_field") or values.get("messages_field"):
+        return "generation"
+    raise InputError(f"{where}: states no roles; add task_type ({', '.join(TASK_TYPES)}) and its fields")
+
+
+def _one_of(value: str, allowed: tuple[str, ...], key: str, where: str, context: str = "") -> None:
+    if value not in allowed:
+        hint = nearest(value, allowed) or "."
+        raise InputError(f"{where}: {key} is {value!r}{hint} Allowed{context}: {', '.join(allowed)}")
+
+
+def _string(document: Mapping[Any, Any], key: str, where: str) -> str | None:
+    value = document[key]
+    if value is None or isinstance(value, str):
+        return value or None
+    raise InputError(f"{where}: {key} must be a string, not {value!r}{_quote_hint(value)}")
+
+
+def _names(document: Mapping[Any, Any], key: str, where: str) -> tuple[str, ...]:
+    """A list of distinct column names; a lone string counts as a list of one."""
+    value = document[key]
+    items = [value] if isinstance(value, str) else value if value is not None else []
+    if not isinstance(items, list):
+        raise InputError(f"{where}: {key} must be a list of column names, not {value!r}")
+    for item in items:
+        if not isinstance(item, str) or not item:
+            raise InputError(f"{where}: {key} holds {item!r}, which is not a column name{_quote_hint(item)}")
+    return _distinct(items, key, where)
+
+
+def _label_names(value: Any, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(codes, names): a list of names, or a mapping from the value in the data to the name."""
+    if isinstance(value, dict):
+        codes = tuple(_label(code, where) for code in value)
+        return _distinct(codes, "label_names", where), tuple(_label(name, where) for name in value.values())
+    if not isinstance(value, list):
+        raise InputError(f"{where}: label_names must be a list of names or a mapping value: name, not {value!r}")
+    return (), _distinct([_label(name, where) for name in value], "label_names", where)
+
+
+def _label(value: Any, where: str) -> str:
+    # YAML 1.1 reads an unquoted no as False, and "False" would then match no row.
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InputError(f"{where}: label_names holds {value!r}, which is not a name{_quote_hint(value)}")
+    return str(value)
+
+
+def _quote_hint(value: Any) -> str:
+    return "; YAML reads bare yes, no, on, off and numbers as values: put it in quotes" if value is not None else ""
+
+
+def _distinct(items: list[str] | tuple[str, ...], key: str, where: str) -> tuple[str, ...]:
+    repeated = [item for item in dict.fromkeys(items) if items.count(item) > 1]
+    if repeated:
+        raise InputError(f"{where}: {key} lists {repeated[0]!r} twice")
+    return tuple(items)
+
+
+def _where_and_why(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a repeated key instead of keeping the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            if isinstance(key, Hashable):
+                seen.add(key)
+        return super().construct_mapping(node, deep=deep)

@@ -1,0 +1,107 @@
+"""Traits of the surface: characters, duplicates, links, the shape of a response, what is copied or repeated.
+
+Owns everything that needs neither a tagger nor a readability formula. All-rows traits come from the counts and
+hashes of `profiler.scan` and from Arrow regular expressions; the rest from the words of the sample.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+
+from profiler.diversity import distinct
+from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
+from profiler.scan import COUNTS, Hashes
+from profiler.segments import Rows
+
+CHARACTER_SHARES = ("non_ascii", "digit", "punctuation", "whitespace")
+# RE2 syntax. A trait is the share of documents in which the expression is found.
+URL = r"(?i)\bhttps?://\S|\bwww\.\S"
+MENTION = r"(^|[\s(\"'])@\w"
+HASHTAG = r"(^|[\s(\"'])#[A-Za-z]\w"
+NUMBER = r"^\s*[-+(]?\s*[$€£]?\s*\d[\d,]*(\.\d+)?(/\d+)?\s*%?\)?\s*\.?\s*$"
+LIST = (
+    r"(?m)^\s*([-*•]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S.*\n(?:.*\n)*?\s*([-*•]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S"
+)
+CODE = (
+    r"(?m)```|[{};]\s*$|^\s*(def|class|import|from|#include|function|var|let|const|public|private)\s+\S+"
+    r"|(?i:\bselect\b.+\bfrom\b)|</?[a-z]+[^<>]*>|\w\(.*\)\s*[;{]|\s\|\s*(grep|xargs|awk|sed|sort|wc|head|tail)\b"
+)
+
+
+def character_traits(counts: Ints) -> dict[str, Estimate]:
+    """Character-class shares of one part. counts: int64 (documents, len(COUNTS)) of the documents that exist."""
+    c = {name: counts[:, column] for column, name in enumerate(COUNTS)}
+    shares = {f"{name}_share": ratio(c[name], c["characters"]) for name in CHARACTER_SHARES}
+    shares["upper_case_share"] = ratio(c["upper"], c["alphabetic"])
+    return {name: mean(values, rows=len(counts)) for name, values in shares.items()}
+
+
+def duplicate_share(hashes: Hashes) -> Estimate:
+    """1 - distinct / rows."""
+    n = len(hashes)
+    return exact(1 - len(np.unique(hashes)) / n, n) if n else undefined()
+
+
+def match_share(rows: Rows, expression: str) -> Estimate:
+    """Share of documents with a segment in which the expression is found."""
+    exists = np.diff(rows.offsets) > 0
+    if not exists.any():
+        return undefined()
+    found = pc.match_substring_regex(rows.strings, expression).to_numpy(zero_copy_only=False)
+    per_row = np.diff(np.concatenate([[0], np.cumsum(found)])[rows.offsets]) > 0
+    return exact(float(per_row[exists].mean()), int(exists.sum()))
+
+
+def token_traits(alphabetic: Floats, stop: Floats, solid: Floats, *, rows: int) -> dict[str, Estimate]:
+    """Shares of alphabetic and of stop-word tokens, from document sums over the sample."""
+    return {
+        "alphabetic_token_share": mean(ratio(alphabetic, solid), rows=rows),
+        "stop_word_share": mean(ratio(stop, solid), rows=rows),
+    }
+
+
+def repetition_traits(ids: Ints, offsets: Ints, *, rows: int) -> dict[str, Estimate]:
+    """Repeated bigrams inside documents, and the most common opening over documents, from the sample's words."""
+    pairs, pair_offsets = _bigrams(ids, offsets)
+    repeated = 1 - ratio(distinct(pairs, pair_offsets), np.diff(pair_offsets))
+    return {"repeated_bigram_share": mean(repeated, rows=rows), "common_opening_share": _common_opening(ids, offsets)}
+
+
+def _bigrams(ids: Ints, offsets: Ints) -> tuple[Ints, Ints]:
+    """Numbered word pairs of each document, and their offsets."""
+    lengths = np.diff(offsets)
+    keep = np.ones(len(ids), dtype=bool)
+    keep[offsets[1:][lengths > 0] - 1] = False
+    at = np.flatnonzero(keep)
+    _, pairs = np.unique(ids[at] * (int(ids.max()) + 1 if len(ids) else 1) + ids[at + 1], return_inverse=True)
+    return pairs.astype(np.int64), np.concatenate([[0], np.cumsum(np.maximum(lengths - 1, 0))])
+
+
+def _common_opening(ids: Ints, offsets: Ints, *, words: int = 3) -> Estimate:
+    """Share of documents that open with the most common first three words, among documents that long."""
+    starts = offsets[:-1][np.diff(offsets) >= words]
+    if not len(starts):
+        return undefined()
+    openings = np.stack([ids[starts + k] for k in range(words)], axis=1)
+    counts = np.unique(openings, axis=0, return_counts=True)[1]
+    share = float(counts.max() / len(starts))
+    return Estimate(share, None, len(starts))
+
+
+def copied_share(prompt: tuple[Ints, Ints], response: tuple[Ints, Ints], *, rows: int) -> Estimate:
+    """Mean share of a response's words that occur in its own prompt. Each argument: word ids and offsets."""
+    (prompt_ids, prompt_offsets), (response_ids, response_offsets) = prompt, response
+    types = 1 + max((int(ids.max()) for ids in (prompt_ids, response_ids) if len(ids)), default=0)
+
+    def keyed(ids: Ints, offsets: Ints) -> Ints:
+        return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)) * types + ids
+
+    owned = np.isin(keyed(response_ids, response_offsets), keyed(prompt_ids, prompt_offsets))
+    copied = np.diff(np.concatenate([[0], np.cumsum(owned)])[response_offsets])
+    return mean(ratio(copied, np.diff(response_offsets)), rows=rows)
+
+
+def pair_hashes(prompt: Hashes, response: Hashes) -> Hashes:
+    """One hash per (prompt, response) row, order kept."""
+    return prompt * np.uint64(0x9E3779B97F4A7C15) + (response ^ (response >> np.uint64(29)))

@@ -1,0 +1,73 @@
+"""Fixtures that several rooms use: small hand-made profiles, an empty warehouse, the shared datasets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Two numeric libraries with a thread pool each on a two-core machine fight; tests run on one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from warehouse.records import LengthBin, Profile, Sketch, TraitDefinition, TraitValue
+from warehouse.store import Warehouse
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+
+DEFINITIONS = tuple(
+    TraitDefinition(trait, part, family, unit, f"The {trait}.", "this project", 0.0, None, tier)
+    for trait, part, family, unit, tier in (
+        ("label_classes", "label", "class_balance", "classes", "all rows"),
+        ("label_majority_share", "label", "class_balance", "share", "all rows"),
+        ("prompt_words_mean", "prompt", "generation_length", "words", "all rows"),
+        ("response_words_mean", "response", "generation_length", "words", "all rows"),
+        ("response_tokens_mean", "response", "generation_length", "tokens", "sample"),
+    )
+)
+
+
+def make_profile(name: str, values: tuple[float | None, ...], labels: tuple[tuple[str, int], ...] = ()) -> Profile:
+    """A profile over DEFINITIONS."""
+    return Profile(
+        name=name,
+        fingerprint=f"v1:{name}",
+        task_type="classification" if labels else "generation",
+        rows=100,
+        traits=tuple(TraitValue(d.trait, v, 0.1, 100) for d, v in zip(DEFINITIONS, values, strict=True)),
+        label_counts=labels,
+        length_histograms=(LengthBin("prompt", "words", 0, 8, 60), LengthBin("prompt", "words", 8, 16, 40)),
+        sketches=(Sketch("prompt", "words_hashed", np.arange(4, dtype=np.float32)),),
+        family="toy",
+        details={"split": "train", "warnings": []},
+    )
+
+
+@pytest.fixture
+def profiles() -> tuple[Profile, ...]:
+    return (
+        make_profile("reviews", (2.0, 0.6, 20.0, 1.0, 1.0), (("good", 60), ("bad", 40))),
+        make_profile("topics", (4.0, 0.3, 40.0, 1.0, 1.0), (("a", 30), ("b", 30), ("c", 20), ("d", 20))),
+        make_profile("maths", (None, None, 45.0, 50.0, 70.0)),
+    )
+
+
+@pytest.fixture
+def warehouse_path(tmp_path: Path, profiles: tuple[Profile, ...], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A warehouse file that holds just the hand-made profiles (no reference data)."""
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "no_reference"))
+    path = tmp_path / "toy.duckdb"
+    with Warehouse.open(path) as warehouse:
+        warehouse.sync_catalogue(DEFINITIONS, 1)
+        for profile in profiles:
+            warehouse.save_profile(profile)
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("the shared datasets are not beside this checkout")
+    return SHARED

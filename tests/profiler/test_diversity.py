@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from profiler import diversity
+from profiler.segments import documents
+from profiler.vocabulary import read_words
+
+
+def _slow_mtld(words: list[int]) -> float:
+    """McCarthy and Jarvis 2010, word for word, recounting types at every step."""
+
+    def one_way(sequence: list[int]) -> float:
+        factors, start = 0.0, 0
+        for end in range(1, len(sequence) + 1):
+            stretch = sequence[start:end]
+            if len(set(stretch)) / len(stretch) <= 0.72:
+                factors, start = factors + 1, end
+        rest = sequence[start:]
+        if rest:
+            factors += (1 - len(set(rest)) / len(rest)) / (1 - 0.72)
+        return len(sequence) / factors if factors else math.nan
+
+    return (one_way(words) + one_way(words[::-1])) / 2
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=80))
+def test_mtld_against_a_direct_implementation(words: list[int]) -> None:
+    assert diversity.mtld(words) == pytest.approx(_slow_mtld(words), nan_ok=True)
+
+
+def test_mtld_by_hand() -> None:
+    # a b a: TTR 1, 1, .67 closes a factor after three words, both ways; nothing is left over.
+    assert diversity.mtld([0, 1, 0, 0, 1, 0]) == 3.0
+    assert math.isnan(diversity.mtld([0, 1, 2]))
+
+
+@given(st.lists(st.integers(0, 30), min_size=42, max_size=200))
+def test_hdd_against_the_hypergeometric_distribution(words: list[int]) -> None:
+    counts = np.array(list(Counter(words).values()))
+    expected = sum(1 - stats.hypergeom(len(words), count, 42).pmf(0) for count in counts) / 42
+    assert diversity.hdd(counts) == pytest.approx(expected, abs=1e-9)
+
+
+def test_hdd_needs_42_words() -> None:
+    assert math.isnan(diversity.hdd(np.array([41])))
+    assert diversity.hdd(np.array([42])) == pytest.approx(1 / 42)
+
+
+def test_window_types() -> None:
+    assert diversity.window_types(np.array([1, 1, 2, 3, 3, 3, 9]), 3) == 1.5
+    assert math.isnan(diversity.window_types(np.array([1, 2]), 3))
+
+
+def test_traits_by_hand() -> None:
+    docs = documents([["The cat, the dog."], ["a"], [""], []])
+    vocabulary = read_words(docs.texts)
+    found = diversity.traits(*vocabulary.of_documents(docs), vocabulary, rows=4)
+    assert found["type_token_ratio"].value == (3 / 4 + 1) / 2
+    assert found["type_token_ratio"].n == 2
+    assert found["root_type_token_ratio"].value == (3 / 2 + 1) / 2
+    assert found["word_characters_mean"].value == (3 + 1) / 2
+    assert found["hapax_share"].value == 3 / 4
+    assert found["mtld"].value is None
+    assert found["corpus_hdd"].value is None
+
+
+def test_nothing_to_read() -> None:
+    docs = documents([])
+    vocabulary = read_words(docs.texts)
+    found = diversity.traits(*vocabulary.of_documents(docs), vocabulary, rows=0)
+    assert {estimate.value for estimate in found.values()} == {None}
+
+
+def test_distinct_words_are_counted_per_document() -> None:
+    np.testing.assert_array_equal(diversity.distinct(np.array([5, 5, 1, 5]), np.array([0, 2, 2, 4])), [1, 0, 2])

@@ -1,0 +1,179 @@
+"""Hub datasets: the same code reads a local folder in the hub's layout; errors come from a real HTTP server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from profiler.hub import hub_source, resolve_commit
+from profiler.reading import read
+from warehouse.errors import InputError
+
+README = """---
+configs:
+- config_name: reviews
+  data_files:
+  - split: train
+    path: reviews/train.jsonl
+  - split: test
+    path: reviews/test.jsonl
+- config_name: questions
+  data_files: questions.csv
+---
+Two configurations of rows written for this test.
+"""
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dataset repository as `git clone` leaves it, and a cache of its own."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    root = tmp_path / "shop"
+    (root / "reviews").mkdir(parents=True)
+    (root / "README.md").write_text(README)
+    rows = [{"text": f"review {i}", "label": i % 2, "id": i} for i in range(5)]
+    for split, kept in (("train", rows), ("test", rows[:2])):
+        (root / "reviews" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    (root / "questions.csv").write_text("question,answer\nwho,me\nwhat,this\n")
+    return root
+
+
+def test_a_repository_in_the_hub_layout(repository: Path) -> None:
+    examples = read(repository, config="reviews")
+    assert (examples.name, examples.split, examples.rows) == ("shop_reviews", "train", 5)
+    assert examples.splits == {"train": 5, "test": None}
+    assert (examples.origin, examples.revision) == (str(repository), None)
+    assert examples.table["fields"].to_pylist()[0] == ["review 0"]
+    assert examples.spec.label_field == "label"
+    assert read(repository, config="reviews", split="test").rows == 2
+    assert read(repository, config="questions").spec.answer_field == "answer"
+
+
+def test_hub_and_file_readers_agree(repository: Path) -> None:
+    assert read(repository, config="reviews").fingerprint == read(repository / "reviews").fingerprint
+
+
+def test_class_labels_of_a_hub_dataset(repository: Path) -> None:
+    features = """dataset_info:
+- config_name: reviews
+  features:
+  - name: text
+    dtype: string
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': bad
+          '1': good
+  - name: id
+    dtype: int64
+"""
+    (repository / "README.md").write_text(README.replace("---\nTwo", f"{features}---\nTwo"))
+    examples = read(repository, config="reviews")
+    assert examples.spec.label_names == ("bad", "good")
+    assert examples.table["label"].to_pylist() == ["bad", "good", "bad", "good", "bad"]
+
+
+def test_configurations_are_listed(repository: Path) -> None:
+    with pytest.raises(InputError, match=r"choose one with --config: reviews, questions"):
+        hub_source(str(repository))
+    with pytest.raises(InputError, match=r"has no configuration 'review'; did you mean 'reviews'\? It has: reviews"):
+        hub_source(str(repository), config="review")
+    with pytest.raises(InputError, match=r"no split 'validation'\. Its splits: train, test"):
+        read(repository, config="reviews", split="validation")
+
+
+def test_a_loading_script_is_never_run(repository: Path, tmp_path: Path) -> None:
+    scripted = tmp_path / "scripted"
+    scripted.mkdir()
+    mark = tmp_path / "ran"
+    (scripted / "scripted.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    with pytest.raises(InputError, match=r"never run|without running code"):
+        read(scripted, config="default")
+    assert not mark.exists()
+
+
+def test_broken_files_of_a_repository(repository: Path) -> None:
+    (repository / "reviews" / "train.jsonl").write_text('{"text": "a"}\n{"text": \n')
+    with pytest.raises(InputError, match=r"shop was found, but its files cannot be read"):
+        read(repository, config="reviews")
+
+
+class Hub(BaseHTTPRequestHandler):
+    """The one request that `resolve_commit` makes, with the answers of the real hub."""
+
+    def do_GET(self) -> None:
+        errors = {"gone": (404, "RepoNotFound"), "gated": (403, "GatedRepo"), "old": (404, "RevisionNotFound")}
+        for word, (status, code) in errors.items():
+            if word in self.path:
+                self.send_response(status)
+                self.send_header("X-Error-Code", code)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+        body = json.dumps({"id": "org/name", "sha": COMMIT, "tags": [], "siblings": []}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the request log out of the test output."""
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    from huggingface_hub import constants
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        yield address
+        server.shutdown()
+        thread.join()
+
+
+def test_the_commit_is_resolved(endpoint: str) -> None:
+    assert resolve_commit("org/name") == resolve_commit("org/name", "main") == COMMIT
+
+
+@pytest.mark.parametrize(
+    ("repo", "revision", "message"),
+    [
+        ("org/gone", None, r"no file or folder 'org/gone' here, and no dataset of that id on the hub .*hf auth login"),
+        ("org/gated", None, r"org/gated is gated: accept its terms at https://huggingface\.co/datasets/org/gated"),
+        ("org/name", "old", r"org/name has no revision 'old'; see https://.*/org/name/commits/main"),
+        ("org/--name", None, r"no dataset of that id on the hub"),
+    ],
+)
+def test_hub_refusals(endpoint: str, repo: str, revision: str | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(repo, revision=revision)
+
+
+def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    # Port 9 (discard) of this machine: refused at once, no name to look up.
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match=r"no file or folder 'org/name' here, and the hub cannot be reached .*local copy"):
+        read("org/name")
+
+
+def test_offline_mode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"cannot fetch org/name: HF_HUB_OFFLINE is set"):
+        read("org/name")

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from profiler import lengths
+
+
+def test_row_traits_by_hand() -> None:
+    words = np.array([1, 2, 3, 10])
+    found = lengths.row_traits(words * 5, words, np.array([1, 1, 1, 3]))
+    assert found["words_mean"].value == 4
+    assert found["words_sd"].value == pytest.approx(math.sqrt(12.5))
+    assert found["words_cv"].value == pytest.approx(math.sqrt(12.5) / 4)
+    assert found["words_q50"].value == 2.5
+    assert found["characters_mean"].value == 20
+    assert found["lines_mean"].value == 1.5
+    assert found["words_mean"].standard_error is None
+
+
+def test_constant_lengths_have_no_skewness_and_no_correlation() -> None:
+    constant = np.array([3, 3, 3])
+    assert lengths.row_traits(constant, constant, constant)["words_skewness"].value is None
+    assert lengths.pair_traits(constant, np.array([1, 2, 3]))["length_correlation"].value is None
+
+
+def test_no_documents() -> None:
+    none = np.zeros(0, dtype=np.int64)
+    assert {e.value for e in lengths.row_traits(none, none, none).values()} == {None}
+    assert {e.value for e in lengths.sample_traits(none * 1.0, none * 1.0, rows=0).values()} == {None}
+    assert lengths.histogram(none, "prompt") == ()
+
+
+def test_sample_traits_by_hand() -> None:
+    found = lengths.sample_traits(np.array([1.0, 1.0, 4.0, 0.0]), np.array([1.0, 1.0, 2.0, 0.0]), rows=100)
+    assert found["one_token_share"].value == 0.5
+    assert found["tokens_mean"].value == 1.5
+    assert found["tokens_mean"].standard_error == pytest.approx(math.sqrt(3) / 2 * math.sqrt(0.96))
+    assert found["sentence_tokens_mean"].value == pytest.approx(4 / 3)
+    assert found["sentence_tokens_mean"].n == 3
+    assert found["tokens_q50"].value == 1
+
+
+def test_ratio_traits_by_hand() -> None:
+    found = lengths.ratio_traits(np.array([2.0, 4.0, 0.0]), np.array([1.0, 0.0, 3.0]), rows=3)
+    assert found["length_ratio_mean"].value == 0.25
+    assert found["length_log_ratio_mean"].value == pytest.approx(math.log(0.5))
+    assert found["length_log_ratio_mean"].n == 1
+
+
+@given(st.lists(st.integers(0, 1000), min_size=3, max_size=60))
+def test_skewness_against_scipy(values: list[int]) -> None:
+    found = lengths.skewness(np.array(values, dtype=np.float64))
+    if len(set(values)) == 1:
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(stats.skew(values), rel=1e-9, abs=1e-9)
+
+
+def test_correlation_against_scipy() -> None:
+    rng = np.random.default_rng(1)
+    prompt, response = rng.integers(0, 50, 200), rng.integers(0, 50, 200)
+    expected = stats.pearsonr(np.log1p(prompt), np.log1p(response)).statistic
+    assert lengths.pair_traits(prompt, response)["length_correlation"].value == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(0, 100_000), min_size=1, max_size=60))
+def test_histogram_holds_every_document_once(words: list[int]) -> None:
+    bins = lengths.histogram(np.array(words), "response")
+    assert sum(b.n for b in bins) == len(words)
+    assert all(b.n == sum(b.low <= w < b.high for w in words) for b in bins)
+    assert all(a.high <= b.low for a, b in zip(bins, bins[1:], strict=False))
+
+
+def test_histogram_edges_double_in_two_steps() -> None:
+    bins = lengths.histogram(np.arange(33), "prompt")
+    assert [b.low for b in bins] == [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32]

@@ -1,0 +1,465 @@
+"""`read` on real files: every format, layout and task gives the same examples; the fingerprint sees content only."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from profiler.reading import Examples, read
+from profiler.spec import DatasetSpec, load_spec
+from warehouse.errors import InputError
+
+SHARED = Path(__file__).parents[3] / "shared" / "datasets"
+
+ROWS = [
+    {"text": "a film, \"quoted\"\tand tabbed", "label": "pos"},
+    {"text": "two\nlines", "label": "neg"},
+    {"text": "naïve café 😀 \u2028 done", "label": "pos"},
+]
+SPEC = DatasetSpec("classification", text_fields=("text",), label_field="label")
+
+
+def jsonl(rows: list[dict[str, Any]], **options: Any) -> bytes:
+    return "".join(json.dumps(row, **options) + "\n" for row in rows).encode()
+
+
+def separated(rows: list[dict[str, Any]], mark: str = ",") -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, list(rows[0]), delimiter=mark)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def parquet(rows: list[dict[str, Any]]) -> bytes:
+    out = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows), out)
+    return bytes(out.getvalue())
+
+
+def arrow(rows: list[dict[str, Any]], new: Callable[..., Any] = pa.ipc.new_file) -> bytes:
+    table = pa.Table.from_pylist(rows)
+    out = pa.BufferOutputStream()
+    with new(out, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return bytes(out.getvalue())
+
+
+def columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+WRITTEN = {
+    "rows.jsonl": jsonl(ROWS),
+    "raw.ndjson": b"\xef\xbb\xbf\n" + jsonl(ROWS, ensure_ascii=False).replace(b"\n", b"\r\n\n"),
+    "list.json": json.dumps(ROWS, indent=2).encode(),
+    "columns.json": json.dumps(columns(ROWS)).encode(),
+    "pandas.json": json.dumps({name: dict(enumerate(values)) for name, values in columns(ROWS).items()}).encode(),
+    "data.json": json.dumps({"version": 1, "data": ROWS}).encode(),
+    "lines.json": jsonl(ROWS),
+    "rows.csv": separated(ROWS),
+    "semicolon.csv": separated(ROWS, ";"),
+    "rows.tsv": separated(ROWS, "\t"),
+    "rows.parquet": parquet(ROWS),
+    "rows.arrow": arrow(ROWS),
+    "stream.arrow": arrow(ROWS, pa.ipc.new_stream),
+}
+
+
+def zstd(raw: bytes) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, "zstd") as stream:
+        stream.write(raw)
+    return bytes(out.getvalue())
+
+
+PACKED = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
+
+
+def write(path: Path, content: bytes | list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else jsonl(content))
+    return path
+
+
+def kept(examples: Examples) -> list[dict[str, Any]]:
+    return examples.table.to_pylist()
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("suffix", PACKED)
+def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, suffix: str) -> None:
+    examples = read(write(tmp_path / (name + suffix), PACKED[suffix](WRITTEN[name])))
+    assert kept(examples) == [
+        {"fields": [row["text"]], "options": None, "response": row["label"], "label": row["label"]} for row in ROWS
+    ]
+    # The same for all files: it depends on rows and roles, never on names or formats.
+    assert examples.fingerprint == "v1:594b015ffa50ef08a400c235a3f499f2"
+    assert (examples.name, examples.split, examples.splits) == (name.split(".")[0], "all", {"all": 3})
+    assert examples.origin == str(tmp_path / (name + suffix))
+    assert examples.revision is None
+    assert examples.spec == SPEC
+    assert examples.warnings == ()
+
+
+def test_the_table_has_the_promised_columns(tmp_path: Path) -> None:
+    schema = read(write(tmp_path / "a.jsonl", ROWS)).table.schema
+    texts = pa.list_(pa.string())
+    assert schema == pa.schema([("fields", texts), ("options", texts), ("response", pa.string()), ("label", pa.string())])
+
+
+def test_the_fingerprint_sees_order_text_and_roles_but_not_other_columns(tmp_path: Path) -> None:
+    base = read(write(tmp_path / "a.jsonl", ROWS), spec=SPEC).fingerprint
+    extra = [row | {"id": i} for i, row in enumerate(ROWS)]
+    assert read(write(tmp_path / "b.jsonl", extra), spec=SPEC).fingerprint == base
+    changed = [
+        ROWS[::-1],
+        ROWS[:2],
+        [*ROWS[:2], ROWS[2] | {"text": "other"}],
+        [*ROWS[:2], ROWS[2] | {"label": "neg"}],
+    ]
+    prints = {read(write(tmp_path / "c.jsonl", rows), spec=SPEC).fingerprint for rows in changed}
+    swapped = DatasetSpec("generation", text_fields=("text",), answer_field="label")
+    prints.add(read(tmp_path / "a.jsonl", spec=swapped).fingerprint)
+    assert len(prints | {base}) == 6
+
+
+@given(rows=st.lists(st.tuples(st.text(), st.text(min_size=1)), min_size=1, max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_any_text_survives_json_csv_and_parquet(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    """hypothesis gives no lone surrogates here; a NUL can be escaped in JSON only."""
+    spec = DatasetSpec("generation", text_fields=("q",), answer_field="a")
+    records = [{"q": q, "a": a} for q, a in rows]
+    if not any(a.strip() for _, a in rows):
+        return
+    files = {"r.jsonl": jsonl(records), "r.json": json.dumps(records).encode(), "r.parquet": parquet(records)}
+    # The csv module reads a bare carriage return inside quotes as it is, but cannot hold a NUL in a text file.
+    if not any("\0" in q + a for q, a in rows):
+        files["r.csv"] = separated(records)
+    expected = [([q], a) for q, a in rows if q.strip() or a.strip()]
+    for name, content in files.items():
+        found = kept(read(write(tmp_path / name, content), spec=spec))
+        assert [(row["fields"], row["response"]) for row in found] == expected, name
+
+
+def test_a_tsv_without_quoting_keeps_its_quotes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", b'text\tlabel\n"stray quote\t1\nplain "inside" text\t0\n')
+    assert [row["fields"] for row in kept(read(path))] == [['"stray quote'], ['plain "inside" text']]
+
+
+def test_another_separator_is_said(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a.csv", b"text;label\nx;1\ny;0\n")).notes[0] == "a.csv: columns are separated by ';'"
+
+
+def test_a_pandas_index_column_has_no_name(tmp_path: Path) -> None:
+    examples = read(write(tmp_path / "a.csv", b",text,label\n0,x,1\n1,y,0\n"))
+    assert [row["label"] for row in kept(examples)] == ["1", "0"]
+    assert "columns not used: column_1" in examples.notes
+
+
+def test_a_long_json_array_is_read_in_blocks(tmp_path: Path) -> None:
+    rows = [{"text": f"{i} " + "é" * 700_000, "label": i % 2} for i in range(5)]
+    examples = read(write(tmp_path / "a.json", json.dumps(rows, ensure_ascii=False).encode()))
+    assert [row["fields"][0] for row in kept(examples)] == [row["text"] for row in rows]
+
+
+# Folders and splits
+
+
+def test_a_folder_of_splits(tmp_path: Path) -> None:
+    for name, count in [("train.jsonl", 3), ("dev.jsonl", 2), ("test.jsonl", 1)]:
+        write(tmp_path / "mine" / name, ROWS[:count])
+    examples = read(tmp_path / "mine")
+    assert (examples.name, examples.split, examples.rows) == ("mine", "train", 3)
+    assert examples.splits == {"train": 3, "validation": None, "test": None}
+    assert read(tmp_path / "mine", split="validation").rows == 2
+    assert read(tmp_path / "mine", split="dev").split == "validation"
+    everything = read(tmp_path / "mine", split="all")
+    assert (everything.rows, everything.split) == (6, "all")
+
+
+LAYOUTS = {
+    "shards": ["train-00000-of-00002.jsonl", "train-00001-of-00002.jsonl", "test-00000-of-00001.jsonl"],
+    "data folder": ["data/train_1.jsonl", "data/train_2.jsonl", "data/test.jsonl.gz"],
+    "split folders": ["train/part-0.jsonl", "train/part-1.jsonl", "test/part-0.jsonl"],
+    "save_to_disk": ["train/data-0.jsonl", "train/data-1.jsonl", "test/data-0.jsonl"],
+    "common words": ["squad_train_1.jsonl", "squad_train_2.jsonl", "squad_test.jsonl"],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_split_layouts(tmp_path: Path, layout: str) -> None:
+    for name, row in zip(LAYOUTS[layout], ROWS, strict=True):
+        content = jsonl([row])
+        write(tmp_path / name, gzip.compress(content) if name.endswith(".gz") else content)
+    write(tmp_path / "README.md", b"# readme")
+    write(tmp_path / "dataset_info.json", b"{}")
+    write(tmp_path / ".hidden.jsonl", b"")
+    assert [row["fields"][0] for row in kept(read(tmp_path))] == [row["text"] for row in ROWS[:2]]
+    assert list(read(tmp_path, split="test").splits) == ["train", "test"]
+
+
+def test_two_validation_sets_stay_apart(tmp_path: Path) -> None:
+    for name in ("train.jsonl", "validation_matched.jsonl", "validation_mismatched.jsonl"):
+        write(tmp_path / name, ROWS)
+    assert list(read(tmp_path).splits) == ["train", "validation_matched", "validation_mismatched"]
+
+
+def test_parquet_splits_are_counted_without_reading(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", parquet(ROWS))
+    write(tmp_path / "test.parquet", parquet(ROWS[:2]))
+    assert read(tmp_path).splits == {"train": 3, "test": 2}
+
+
+def test_one_file_of_a_folder(tmp_path: Path) -> None:
+    write(tmp_path / "mine" / "test.jsonl", ROWS)
+    write(tmp_path / "mine" / "train.jsonl", ROWS)
+    assert (read(tmp_path / "mine" / "train.jsonl").name, read(tmp_path / "mine" / "train.jsonl").split) == (
+        "mine",
+        "train",
+    )
+    assert read(tmp_path / "mine" / "test.jsonl").name == "mine_test"
+
+
+def test_names_are_given_stated_or_derived(tmp_path: Path) -> None:
+    path = write(tmp_path / "my data (v2).jsonl", ROWS)
+    assert read(path).name == "my_data_v2"
+    assert read(path, name="mine").name == "mine"
+    write(tmp_path / "dataset.yaml", b"name: stated\ntext_fields: [text]\nlabel_field: label\n")
+    assert read(path).name == "stated"
+
+
+# Specs
+
+
+def test_the_spec_beside_the_data_is_used_and_overridden(tmp_path: Path) -> None:
+    rows = [{"a": "x", "b": "y", "c": "z"}] * 2
+    write(tmp_path / "train.jsonl", rows)
+    write(tmp_path / "dataset.yaml", b"text_fields: [a]\nanswer_field: b\n")
+    examples = read(tmp_path)
+    assert examples.spec.answer_field == "b"
+    assert examples.notes == (f"roles stated in {tmp_path / 'dataset.yaml'}",)
+    other = write(tmp_path / "other.yaml", b"text_fields: [c, a]\nanswer_field: b\n")
+    assert kept(read(tmp_path, spec=other))[0]["fields"] == ["z", "x"]
+    assert read(tmp_path / "train.jsonl").spec.answer_field == "b"
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "expected"),
+    [
+        ([0, 1, 1], ["neg", "pos"], ["neg", "pos", "pos"]),
+        ([0.0, 1.0, 1.0], ["neg", "pos"], ["neg", "pos", "pos"]),
+        ([False, True, True], ["neg", "pos"], ["neg", "pos", "pos"]),
+        (["0", "1", "1"], ["neg", "pos"], ["neg", "pos", "pos"]),
+        (["1", "2", "2"], ["2", "1"], ["1", "2", "2"]),
+        ([3, 4, 4], {3: "neg", 4: "pos"}, ["neg", "pos", "pos"]),
+        ([3, 4, 4], None, ["3", "4", "4"]),
+        ([True, False, True], None, ["true", "false", "true"]),
+        (["pos", "neg", "neg"], ["neg", "pos"], ["pos", "neg", "neg"]),
+    ],
+)
+def test_labels_become_names(tmp_path: Path, values: list[Any], names: Any, expected: list[str]) -> None:
+    path = write(tmp_path / "a.jsonl", [{"text": f"t{i}", "label": value} for i, value in enumerate(values)])
+    document = {"text_fields": ["text"], "label_field": "label", "label_names": names}
+    spec = write(tmp_path / "roles.yaml", json.dumps(document).encode() if not isinstance(names, dict) else b"")
+    if isinstance(names, dict):
+        spec.write_text("text_fields: [text]\nlabel_field: label\nlabel_names: {3: neg, 4: pos}\n")
+    found = kept(read(path, spec=spec))
+    assert [row["label"] for row in found] == [row["response"] for row in found] == expected
+
+
+def test_class_names_come_from_the_schema(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+    data = Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features)
+    data.to_parquet(str(tmp_path / "a.parquet"))
+    data.save_to_disk(str(tmp_path / "saved"))
+    for source in (tmp_path / "a.parquet", tmp_path / "saved"):
+        examples = read(source)
+        assert [row["label"] for row in kept(examples)] == ["pos", "neg"]
+        assert examples.warnings == ("1 of 3 rows dropped: no value in 'label'",)
+        assert "label names from the schema of the file: neg, pos" in examples.notes
+    stated = read(tmp_path / "a.parquet", spec=SPEC)
+    assert stated.spec.label_names == ("neg", "pos")
+    assert stated.notes[-1] == "label names of 'label' come from the schema of the file"
+
+
+# Tasks
+
+
+OPTIONS = ["red", "green", "blue"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"question": "q", "options": OPTIONS, "answer": i} for i in (0, 2)],
+        [{"question": "q", "options": OPTIONS, "answer": i} for i in ("A", "C")],
+        [{"question": "q", "options": OPTIONS, "answer": i} for i in ("red", "blue")],
+        [{"question": "q", "options": OPTIONS, "answer": i} for i in (1, 3)],
+        [{"question": "q", "options": json.dumps(OPTIONS), "answer": str(i)} for i in (0, 2)],
+        [{"question": "q", "options": {"text": OPTIONS, "label": ["1", "2", "3"]}, "answer": i} for i in ("1", "3")],
+    ],
+)
+def test_multiple_choice_answers_in_every_form(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    path = write(tmp_path / "a.jsonl", rows)
+    spec = DatasetSpec("multiple_choice", text_fields=("question",), options_field="options", answer_field="answer")
+    assert kept(read(path, spec=spec)) == [
+        {"fields": ["q"], "options": OPTIONS, "response": "red", "label": "0"},
+        {"fields": ["q"], "options": OPTIONS, "response": "blue", "label": "2"},
+    ]
+
+
+def test_options_in_columns_may_differ_in_number(tmp_path: Path) -> None:
+    content = b"question,A,B,C,answer\nq1,x,y,z,C\nq2,x,y,,B\n"
+    found = kept(read(write(tmp_path / "a.csv", content)))
+    assert [row["options"] for row in found] == [["x", "y", "z"], ["x", "y"]]
+    assert [row["response"] for row in found] == ["z", "y"]
+
+
+def test_chat(tmp_path: Path) -> None:
+    turns = [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "hello"},
+        {"role": "user", "content": [{"type": "text", "text": "bye"}]},
+        {"role": "assistant", "content": "so long"},
+    ]
+    shared = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
+    found = kept(read(write(tmp_path / "a.jsonl", [{"messages": turns}, {"messages": turns[:4]}])))
+    assert found[0]["fields"] == ["be brief", "hi", "hello", "bye"]
+    assert found[0]["response"] == "so long"
+    assert (found[1]["response"], found[1]["fields"][-1]) == (None, "bye")
+    assert found[0]["label"] is None
+    assert kept(read(write(tmp_path / "b.jsonl", [{"conversations": shared}] * 2)))[0]["response"] == "hello"
+
+
+def test_nested_answers_by_path(tmp_path: Path) -> None:
+    rows = [
+        {"context": "c", "question": "q", "answers": {"text": ["first", "second"], "answer_start": [0, 1]}},
+        {"context": "c", "question": "r", "answers": {"text": [], "answer_start": []}},
+    ]
+    for path in (write(tmp_path / "a.jsonl", rows), write(tmp_path / "a.parquet", parquet(rows))):
+        examples = read(path)
+        assert [row["response"] for row in kept(examples)] == ["first", None]
+        assert examples.warnings == ("1 of 2 rows have no response in 'answers.text[0]' (null)",)
+
+
+def test_a_column_whose_name_has_a_dot_is_no_path(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b"a.b,c[0]\nx,y\n")
+    spec = DatasetSpec("generation", text_fields=("a.b",), answer_field="c[0]")
+    assert kept(read(path, spec=spec))[0] == {"fields": ["x"], "options": None, "response": "y", "label": None}
+
+
+def test_numbers_and_dates_become_text(tmp_path: Path) -> None:
+    import datetime
+    from decimal import Decimal
+
+    rows = [{"q": 3, "d": datetime.date(2026, 1, 2), "a": 2.5}, {"q": 40, "d": datetime.date(2026, 1, 3), "a": -1.0}]
+    spec = DatasetSpec("generation", text_fields=("q", "d"), answer_field="a")
+    found = kept(read(write(tmp_path / "a.parquet", parquet(rows)), spec=spec))
+    assert [(row["fields"], row["response"]) for row in found] == [
+        (["3", "2026-01-02"], "2.5"),
+        (["40", "2026-01-03"], "-1.0"),
+    ]
+    money = write(tmp_path / "b.parquet", parquet([{"q": "x", "a": Decimal("1.50")}]))
+    assert kept(read(money, spec=DatasetSpec("generation", ("q",), answer_field="a")))[0]["response"] == "1.50"
+
+
+def test_responses_alone_may_be_profiled(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"text": "x"}, {"text": "y"}])
+    examples = read(path, spec=DatasetSpec("generation", answer_field="text"))
+    assert [(row["fields"], row["response"]) for row in kept(examples)] == [([], "x"), ([], "y")]
+    assert examples.warnings == ()
+
+
+# What is dropped or doubtful is counted
+
+
+def test_missing_values_are_counted(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "p1", "completion": "c1"},
+        {"prompt": "p2", "completion": None},
+        {"prompt": "p3", "completion": "  "},
+        {"prompt": "", "completion": ""},
+        {"prompt": None, "completion": "c5"},
+        {"completion": float("nan")},
+    ]
+    examples = read(write(tmp_path / "a.jsonl", rows))
+    assert [row["response"] for row in kept(examples)] == ["c1", None, "  ", "c5"]
+    assert examples.warnings == (
+        "2 of 6 rows dropped: neither prompt nor response",
+        "1 of 4 rows have no response in 'completion' (null)",
+        "1 of 4 rows have an empty response in 'completion'",
+        "3 of 6 rows have nothing in the prompt field 'prompt'",
+    )
+
+
+def test_half_surrogates_are_replaced_and_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", b'{"text": "a \\ud800 b \\ud83d\\ude00", "label": "x"}\n{"text": "c", "label": "y"}\n')
+    examples = read(path)
+    assert kept(examples)[0]["fields"] == ["a \ufffd b 😀"]
+    assert examples.warnings == ("1 texts held half of a surrogate pair, replaced by U+FFFD: encoding damage",)
+
+
+def test_one_class_is_worth_a_warning(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": "x"}, {"text": "b", "label": "x"}]
+    assert read(write(tmp_path / "a.jsonl", rows)).warnings == (
+        "every row has the label 'x': there is nothing to tell apart",
+    )
+
+
+def test_python_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    """Arrow columns live outside of what tracemalloc sees; what it does see must stay one chunk."""
+    path = tmp_path / "big.jsonl"
+    with path.open("w") as out:
+        for number in range(40_000):
+            out.write(json.dumps({"text": f"{number} " + "word " * 40, "label": number % 3}) + "\n")
+    read(write(tmp_path / "warm.jsonl", ROWS))
+    tracemalloc.start()
+    try:
+        examples = read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert examples.rows == 40_000
+    # The text is 8 MB; as Python rows it would be some 30 MB.
+    assert peak < 6_000_000
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared datasets are not beside this checkout")
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_all_shared_datasets_read_as_documented(split: str) -> None:
+    folders = sorted(path.parent for path in SHARED.glob("*/dataset.yaml"))
+    assert len(folders) == 84
+    for folder in folders:
+        spec = load_spec(folder / "dataset.yaml")
+        examples = read(folder, split=split)
+        assert examples.rows == spec.provenance["rows"][split], folder.name
+        assert examples.warnings == (), folder.name
+        assert examples.name == folder.name
+        labels = set(examples.table["label"].to_pylist())
+        if spec.task_type == "classification":
+            assert labels <= set(spec.label_names), folder.name
+        else:
+            assert (labels == {None}) == (spec.task_type == "generation"), folder.name
+
+
+def test_a_name_must_be_plain(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"name 'a/b' is not allowed: up to 100 letters"):
+        read(write(tmp_path / "a.jsonl", ROWS), name="a/b")

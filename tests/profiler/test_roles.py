@@ -1,0 +1,250 @@
+"""Role inference: the layouts that people use, and refusal wherever two readings are possible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.reading import read
+from profiler.roles import Inference, infer, kind_of
+from profiler.spec import load_spec, parse_spec
+from warehouse.errors import InputError
+
+SHARED = Path(__file__).parents[3] / "shared" / "datasets"
+
+WORDS = ["the film was long", "a quiet place", "rain again today", "what a match"]
+CHAT = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+SHAREGPT = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
+OPTIONS = ["red", "green", "blue"]
+
+
+def sample(*names: str, **columns: list[Any]) -> dict[str, list[Any]]:
+    """Columns of four rows; those only named hold short texts."""
+    return {name: [f"{name} {word}" for word in WORDS] for name in names} | columns
+
+
+def found(columns: dict[str, list[Any]], **names: tuple[str, ...]) -> Inference:
+    return infer(columns, source="rows.jsonl", label_names=names)
+
+
+LABELS = [0, 1, 1, 0]
+CLASSIFICATION = [
+    (sample("text", label=LABELS), ["text"], "label"),
+    (sample("Text", Label=["pos", "neg", "neg", "pos"]), ["Text"], "Label"),
+    (sample("idx", "sentence", label=LABELS), ["sentence"], "label"),
+    (sample("title", "description", label=LABELS), ["title", "description"], "label"),
+    (sample("hypothesis", "premise", label=LABELS), ["premise", "hypothesis"], "label"),
+    (sample("sentence1", "sentence2", label=LABELS), ["sentence1", "sentence2"], "label"),
+    (sample("sentence_A", "sentence_B", entailment_judgment=LABELS), ["sentence_A", "sentence_B"], None),
+    (sample("question1", "question2", is_duplicate=[True, False] * 2), ["question1", "question2"], "is_duplicate"),
+    (sample("claim", "evidence", label=LABELS), ["claim", "evidence"], "label"),
+    (sample("question", "passage", answer=[True, False] * 2), ["question", "passage"], "answer"),
+    (sample("question", answer=["yes", "no", "no", "yes"]), ["question"], "answer"),
+    (sample("review", sentiment=["good", "bad"] * 2), ["review"], "sentiment"),
+    (sample("remark", label=LABELS), ["remark"], "label"),
+    (sample("text", label=LABELS, label_text=["neg", "pos", "pos", "neg"]), ["text"], "label_text"),
+]
+
+
+@pytest.mark.parametrize(("columns", "prompt", "label"), CLASSIFICATION)
+def test_classification(columns: dict[str, list[Any]], prompt: list[str], label: str | None) -> None:
+    spec = found(columns).spec
+    assert (spec.task_type, sorted(spec.text_fields)) == ("classification", sorted(prompt))
+    assert spec.label_field == (label or "entailment_judgment")
+
+
+GENERATION = [
+    (sample("instruction", "input", "output"), ["instruction", "input"], "output"),
+    (sample("instruction", "input", "output", "text"), ["instruction", "input"], "output"),
+    (sample("instruction", "context", "response", "category"), ["instruction", "context"], "response"),
+    (sample("prompt", "completion"), ["prompt"], "completion"),
+    (sample("system", "prompt", "response"), ["system", "prompt"], "response"),
+    (sample("question", "answer"), ["question"], "answer"),
+    (sample("question", answer=[3, 14, 15, 92]), ["question"], "answer"),
+    (sample("id", "context", "question", "answer"), ["context", "question"], "answer"),
+    (sample("problem", "solution"), ["problem"], "solution"),
+    (sample("source", "target"), ["source"], "target"),
+    (sample("source_text", "target_text"), ["source_text"], "target_text"),
+    (sample("article", "highlights", "id"), ["article"], "highlights"),
+    (sample("dialogue", "summary"), ["dialogue"], "summary"),
+    (sample("inputs", "targets"), ["inputs"], "targets"),
+    (
+        sample("title", "context", "question", answers=[{"text": ["x"], "answer_start": [0]}] * 4),
+        ["title", "context", "question"],
+        "answers.text[0]",
+    ),
+    (sample("question", answers=[["x", "y"]] * 4), ["question"], "answers[0]"),
+]
+
+
+@pytest.mark.parametrize(("columns", "prompt", "answer"), GENERATION)
+def test_generation(columns: dict[str, list[Any]], prompt: list[str], answer: str) -> None:
+    spec = found(columns).spec
+    assert (spec.task_type, spec.answer_field) == ("generation", answer)
+    assert list(spec.text_fields) == prompt
+
+
+@pytest.mark.parametrize(("name", "turns"), [("messages", CHAT), ("conversations", SHAREGPT), ("chat", CHAT)])
+def test_chat(name: str, turns: list[dict[str, str]]) -> None:
+    spec = found(sample("id", **{name: [turns] * 4})).spec
+    assert (spec.task_type, spec.messages_field, spec.text_fields) == ("generation", name, ())
+
+
+KEYED = [{"text": OPTIONS, "label": ["A", "B", "C"]}] * 4
+LISTED = [OPTIONS] * 4
+MULTIPLE_CHOICE = [
+    (sample("question", options=LISTED, answer=[0, 2, 1, 0]), "index", ["options"]),
+    (sample("question", options=LISTED, answer=["1", "3", "2", "1"]), "number", ["options"]),
+    (sample("question", choices=LISTED, answer=["A", "b", "(C)", "B."]), "letter", ["choices"]),
+    (sample("question", choices=LISTED, answer=["red", "blue", "red", "green"]), "text", ["choices"]),
+    (sample("question", choices=KEYED, answerKey=["A", "C", "B", "A"]), "index", ["choices"]),
+    (sample("ctx", endings=LISTED, label=["0", "2", "1", ""]), "index", ["endings"]),
+    (sample("question", "A", "B", "C", "D", answer=["A", "D", "B", "C"]), "letter", list("ABCD")),
+    (sample("goal", "sol1", "sol2", label=LABELS), "index", ["sol1", "sol2"]),
+    (sample("sentence", "option1", "option2", answer=["1", "2", "2", "1"]), "number", ["option1", "option2"]),
+    (
+        sample("context", "question", "answerA", "answerB", "answerC", label=["1", "3", "2", "1"]),
+        "number",
+        ["answerA", "answerB", "answerC"],
+    ),
+    (sample("question", "opa", "opb", "opc", cop=[0, 2, 1, 0]), "index", ["opa", "opb", "opc"]),
+]
+
+
+@pytest.mark.parametrize(("columns", "form", "options"), MULTIPLE_CHOICE)
+def test_multiple_choice(columns: dict[str, list[Any]], form: str, options: list[str]) -> None:
+    spec = found(columns).spec
+    assert (spec.task_type, spec.answer_form) == ("multiple_choice", form)
+    assert [spec.options_field] == options if spec.options_field else list(spec.options_fields) == options
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        (sample("a", "b"), r"its columns fit no known layout"),
+        (sample("text"), r"its columns fit no known layout"),
+        (sample("text", label=[["a"], ["b"], [], ["a", "b"]]), r"fit no known layout.*\n.*label \(list of texts\)"),
+        (sample("instruction", "output", "response"), r"the response could be output or response"),
+        (sample("text", fine_label=LABELS, coarse_label=LABELS), r"the label could be fine_label or coarse_label"),
+        (sample("question", "answer", label=LABELS), r"both a label \(label\) and what may be a response \(answer\)"),
+        (sample("first", "second", label=LABELS), r"the prompt could be any of: first, second"),
+        (sample(label=LABELS), r"a label \(label\), but there is no text column beside it"),
+        (sample("question", options=LISTED), r"there are options, but no column that names the right one"),
+        (sample(options=LISTED, answer=[0, 1, 2, 0]), r"no known column for the question"),
+        (sample("question", options=LISTED, answer=[1, 2, 1, 2]), r"read as answer_form: index or number"),
+        (sample("question", options=LISTED, choices=LISTED, answer=LABELS), r"options could be in options or choices"),
+        (sample(chosen=[CHAT] * 4, rejected=[CHAT] * 4), r"several chat columns \(chosen, rejected\)"),
+    ],
+)
+def test_what_has_no_single_reading_is_refused_with_a_draft(columns: dict[str, list[Any]], reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as caught:
+        found(columns)
+    message = str(caught.value)
+    assert message.startswith("rows.jsonl: cannot tell the roles of the columns")
+    assert "--spec roles.yaml" in message
+    assert all(f"{name} (" in message for name in columns)
+    draft = "\n".join(line[2:] for line in message.splitlines() if line.startswith("  "))
+    assert "task_type:" in draft
+
+
+def test_the_draft_is_a_spec_that_reads() -> None:
+    import yaml
+
+    with pytest.raises(InputError) as caught:
+        found(sample("first", "second", label=LABELS))
+    draft = "\n".join(line[2:] for line in str(caught.value).splitlines() if line.startswith("  "))
+    assert parse_spec(yaml.safe_load(draft)).roles() == {
+        "task_type": "classification",
+        "text_fields": ["first", "second"],
+        "label_field": "label",
+    }
+
+
+def test_a_label_column_of_all_different_texts_is_no_label() -> None:
+    columns = {"text": [f"text {i}" for i in range(60)], "label": [f"reply {i}" for i in range(60)]}
+    with pytest.raises(InputError, match="fit no known layout"):
+        found(columns)
+
+
+def test_fields_that_are_sometimes_empty_become_optional() -> None:
+    spec = found(sample("instruction", "output", input=["", "x", None, ""])).spec
+    assert spec.optional_fields == ("input",)
+
+
+def test_notes_say_what_was_taken_and_what_was_left() -> None:
+    inference = found(sample("text", "author", label=LABELS), label=("neg", "pos"))
+    assert inference.spec.label_names == ("neg", "pos")
+    assert inference.notes == (
+        "roles inferred from columns and values: task_type classification, text_fields text, label_field label",
+        "label names from the schema of the file: neg, pos",
+        "columns not used: author",
+    )
+    assert inference.confidence == "medium"
+    assert found(sample("text", label=LABELS)).confidence == "high"
+    assert "bare numbers; name them by label_names" in found(sample("text", label=LABELS)).notes[1]
+
+
+def test_kinds() -> None:
+    cases: list[tuple[list[Any], str]] = [
+        ([None, "a"], "text"),
+        ([None], "empty"),
+        ([1, 2.0], "integer"),
+        ([1, 2.5], "number"),
+        ([True], "boolean"),
+        ([True, 1], "mixed types"),
+        ([CHAT, []], "chat"),
+        ([["a"], []], "list of texts"),
+        ([[1]], "list"),
+        ([{"text": ["a"], "label": ["A"]}], "keyed options"),
+        ([{"a": 1}], "nested object"),
+        (["a", 1], "mixed types"),
+    ]
+    assert [kind_of(values) for values, _ in cases] == [kind for _, kind in cases]
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.floats(allow_nan=True) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "label", "a"]), inner),
+    max_leaves=5,
+)
+column_names = st.sampled_from(
+    ["text", "label", "question", "answer", "options", "choices", "A", "B", "C", "input", "output", "messages", "x", ""]
+)
+
+
+@given(st.dictionaries(column_names, st.lists(values, min_size=3, max_size=3), max_size=6))
+def test_any_columns_give_roles_that_exist_or_an_input_error(columns: dict[str, list[Any]]) -> None:
+    try:
+        spec = infer(columns).spec
+    except InputError as error:
+        assert "--spec roles.yaml" in str(error)
+    else:
+        assert {name.split(".")[0].split("[")[0] for name in spec.columns} <= set(columns)
+        assert parse_spec(spec.roles()).roles() == spec.roles()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared datasets are not beside this checkout")
+def test_no_shared_dataset_is_read_wrongly_without_its_spec(tmp_path: Path) -> None:
+    """Inference may ask, but what it answers is what the curated spec says."""
+    agreed, asked = 0, 0
+    for folder in sorted(path.parent for path in SHARED.glob("*/dataset.yaml")):
+        stated = load_spec(folder / "dataset.yaml")
+        alone = tmp_path / folder.name
+        alone.mkdir()
+        (alone / "validation.jsonl").symlink_to(folder / "validation.jsonl")
+        try:
+            inferred = read(alone).spec
+        except InputError as error:
+            assert "cannot tell the roles" in str(error)
+            asked += 1
+            continue
+        agreed += 1
+        assert inferred.task_type == stated.task_type, folder.name
+        assert set(inferred.text_fields) == set(stated.text_fields), folder.name
+        assert inferred.response_field == stated.response_field, folder.name
+    assert agreed >= 70
+    assert agreed + asked == 84

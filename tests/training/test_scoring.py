@@ -1,0 +1,220 @@
+"""Scores against a slow, direct implementation of lm-evaluation-harness's rules, and decoding against generate()."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the train extra")
+pytest.importorskip("peft", reason="training needs the train extra")
+
+from training.lora import Bank  # noqa: E402
+from training.prompts import Encoded, Prompter, Row, Task  # noqa: E402
+from training.scoring import Scorer  # noqa: E402
+from warehouse.errors import TraitcastError, UserError  # noqa: E402
+
+END = 0
+
+
+def make_bank(model: Any) -> Bank:
+    return Bank(model, rank=4, scale=2.0, targets=("all-linear",), slots=1)
+
+
+def random_rows(seed: int, count: int, *, options: int = 4, longest: int = 5) -> list[Encoded]:
+    generator = np.random.default_rng(seed)
+
+    def ids(low: int, high: int) -> list[int]:
+        return generator.integers(3, 400, generator.integers(low, high)).tolist()
+
+    return [
+        Encoded(ids(2, 30), [ids(1, longest + 1) for _ in range(generator.integers(1, options + 1))], 0)
+        for _ in range(count)
+    ]
+
+
+def slow_loglikelihood(model: Any, prompt: list[int], answer: list[int]) -> float:
+    """lm-evaluation-harness `loglikelihood`: one sequence, log_softmax everywhere, sum over the continuation."""
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([[*prompt, *answer][:-1]])).logits[0]
+    scores = torch.log_softmax(logits.double(), -1)[len(prompt) - 1 :]
+    return float(scores.gather(1, torch.tensor(answer)[:, None]).sum())
+
+
+def random_adapter(bank: Bank, seed: int) -> dict[str, Any]:
+    bank.master.normal_(generator=torch.Generator().manual_seed(seed), std=0.2)
+    return bank.weights(0)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen", "granite"])
+@pytest.mark.parametrize("max_tokens", [100, 100_000])
+def test_shared_prompts_give_the_scores_of_separate_sequences(
+    model_maker: Callable[..., Any], kind: str, max_tokens: int
+) -> None:
+    model = model_maker(kind)
+    rows = random_rows(0, 25) + random_rows(1, 8, options=12, longest=1)
+    scorer = Scorer(make_bank(model), end=END, max_tokens=max_tokens)
+    prepared = scorer.prepare(rows)
+    found = scorer.loglikelihoods(prepared)
+    assert [len(f) for f in found] == [len(r.answers) for r in rows]
+    for row, scores in zip(rows, found, strict=True):
+        wanted = [slow_loglikelihood(model, row.prompt, answer) for answer in row.answers]
+        np.testing.assert_allclose(scores, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_one_token_labels_cost_nothing_beyond_the_prompt(model_maker: Callable[..., Any]) -> None:
+    rows = random_rows(1, 8, options=12, longest=1)
+    prepared = Scorer(make_bank(model_maker()), end=END).prepare(rows)
+    assert prepared.tokens == sum(len(row.prompt) for row in rows)
+    assert all(batch.segments is None for batch in prepared.batches)
+
+
+def test_merged_and_exact_agree(model_maker: Callable[..., Any]) -> None:
+    model = model_maker()
+    bank = make_bank(model)
+    weights = random_adapter(bank, 3)
+    scorer = Scorer(bank, end=END)
+    prepared = scorer.prepare(random_rows(0, 20))
+    plain = np.concatenate(scorer.loglikelihoods(prepared))
+    with bank.merged(weights):
+        merged = np.concatenate(scorer.loglikelihoods(prepared))
+    with bank.kept_apart(weights):
+        apart = np.concatenate(scorer.loglikelihoods(prepared))
+    np.testing.assert_allclose(merged, apart, rtol=1e-4, atol=1e-4)
+    assert np.abs(merged - plain).max() > 0.1
+    np.testing.assert_array_equal(np.concatenate(scorer.loglikelihoods(prepared)), plain)
+
+
+def test_bf16_exact_mode_runs_beside_a_bf16_base(model_maker: Callable[..., Any]) -> None:
+    full = model_maker()
+    bank = make_bank(copy.deepcopy(full).to(torch.bfloat16))
+    weights = random_adapter(bank, 3)
+    scorer = Scorer(bank, end=END)
+    prepared = scorer.prepare(random_rows(0, 20))
+    with bank.kept_apart(weights):
+        rough = np.concatenate(scorer.loglikelihoods(prepared))
+    reference = make_bank(full)
+    exact = Scorer(reference, end=END)
+    with reference.kept_apart(weights):
+        fine = np.concatenate(exact.loglikelihoods(exact.prepare(random_rows(0, 20))))
+    assert np.corrcoef(rough, fine)[0, 1] > 0.99
+
+
+def test_peft_scores_the_same(
+    model_maker: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint written here, read by peft; and one written by peft, read here."""
+    import warnings
+
+    import peft
+
+    from training import checkpoints
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = model_maker()
+    bank = make_bank(copy.deepcopy(model))
+    weights = random_adapter(bank, 5)
+    folder = tmp_path / "adapter"
+    checkpoints.write(folder, weights, rank=4, alpha=8.0, base="base", targets=("all-linear",), extra={})
+    rows = random_rows(2, 10)
+    scorer = Scorer(bank, end=END)
+    with bank.kept_apart(weights):
+        found = scorer.loglikelihoods(scorer.prepare(rows))
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5 for a property under its old name.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        theirs = peft.PeftModel.from_pretrained(copy.deepcopy(model), folder).eval()
+    for row, scores in zip(rows, found, strict=True):
+        wanted = [slow_loglikelihood(theirs, row.prompt, answer) for answer in row.answers]
+        np.testing.assert_allclose(scores, wanted, rtol=1e-4, atol=1e-4)
+    theirs.save_pretrained(tmp_path / "again")
+    back = checkpoints.read(tmp_path / "again")
+    assert (back.rank, back.scale) == (4, 2.0)
+    for name, pair in back.weights.items():
+        assert all(torch.equal(x, y) for x, y in zip(pair, weights[name], strict=True))
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen", "granite"])
+@pytest.mark.parametrize("max_tokens", [80, 100_000])
+def test_decoding_equals_generate(model_maker: Callable[..., Any], kind: str, max_tokens: int) -> None:
+    model = model_maker(kind)
+    prompts = [row.prompt for row in random_rows(4, 14)]
+    # The commonest first token ends a text here, so that some rows stop early and the batch is compacted.
+    with torch.no_grad():
+        firsts = [int(model(input_ids=torch.tensor([p])).logits[0, -1].argmax()) for p in prompts]
+    end = max(set(firsts), key=firsts.count)
+    caps = [3 + 5 * (i % 5) for i in range(len(prompts))]
+    found = Scorer(make_bank(model), end=end, max_tokens=max_tokens).generate(prompts, caps)
+    for prompt, cap, result in zip(prompts, caps, found, strict=True):
+        ids = torch.tensor([prompt])
+        with torch.no_grad():
+            wanted = model.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=cap, do_sample=False, eos_token_id=end, pad_token_id=end
+            )[0, len(prompt) :].tolist()
+        assert result.finished == (wanted[-1] == end)
+        assert result.ids == [token for token in wanted if token != end]
+
+
+def test_out_of_memory_halves_the_batch(model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = make_bank(model_maker())
+    scorer = Scorer(bank, end=END)
+    rows = random_rows(0, 20)
+    prepared = scorer.prepare(rows)
+    wanted = np.concatenate(scorer.loglikelihoods(prepared))
+    texts = scorer.generate([row.prompt for row in rows], [6] * len(rows))
+    hidden, decode = bank.hidden, scorer._decode
+
+    def small(ids: Any, **extra: Any) -> Any:
+        if len(ids) > 3:
+            raise torch.OutOfMemoryError("injected")
+        return hidden(ids, **extra)
+
+    def few(prompts: Any, caps: Any) -> Any:
+        if len(prompts) > 3:
+            raise torch.OutOfMemoryError("injected")
+        return decode(prompts, caps)
+
+    monkeypatch.setattr(bank, "hidden", small)
+    monkeypatch.setattr(scorer, "_decode", few)
+    np.testing.assert_allclose(np.concatenate(scorer.loglikelihoods(prepared)), wanted, rtol=1e-5, atol=1e-5)
+    assert scorer.generate([row.prompt for row in rows], [6] * len(rows)) == texts
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("injected")
+
+    monkeypatch.setattr(bank, "hidden", never)
+    with pytest.raises(TraitcastError, match="out of memory with a single row of"):
+        scorer.loglikelihoods(prepared)
+
+
+def test_rows_longer_than_a_sliding_window_are_refused(model_maker: Callable[..., Any]) -> None:
+    model = model_maker()
+    model.config.sliding_window, model.config.layer_types = 8, ["sliding_attention", "full_attention"]
+    scorer = Scorer(make_bank(model), end=END)
+    with pytest.raises(UserError, match="attends to 8 at a time; lower max_prompt_tokens"):
+        scorer.prepare(random_rows(0, 20))
+
+
+FIXTURE = Path(__file__).parent / "lm_eval.json"
+
+
+def test_scores_equal_lm_evaluation_harness(model_maker: Callable[..., Any], tokenizer: Any) -> None:
+    """Numbers recorded from lm-evaluation-harness on the tiny model; the recipe is in record_lm_eval.py."""
+    recorded = json.loads(FIXTURE.read_text())
+    prompter = Prompter(tokenizer)
+    scorer = Scorer(make_bank(model_maker()), end=prompter.end)
+    for name, case in recorded["tasks"].items():
+        task = Task(name, case["task_type"], "accuracy", case["instruction"], tuple(case["field_names"]), tuple(case["labels"]))
+        rows = [Row(tuple(r["fields"]), "", tuple(r["options"]), r["gold"]) for r in case["rows"]]
+        found = scorer.loglikelihoods(scorer.prepare(prompter.encode(task, rows)))
+        for row, scores, wanted in zip(rows, found, case["loglikelihoods"], strict=True):
+            np.testing.assert_allclose(scores, wanted, rtol=1e-4, atol=1e-3)
+            lengths = np.array([len(option) for option in row.choices(task)])
+            assert np.argmax(scores / lengths) == np.argmax(np.array(wanted) / lengths)
+        picks = [int(np.argmax(s)) == r.gold for s, r in zip(found, rows, strict=True)]
+        assert np.mean(picks) == pytest.approx(case["acc"])

@@ -1,0 +1,170 @@
+"""Metrics of one cell, computed from what its shard stores: option log-likelihoods, or generated texts.
+
+Owns their definitions. Pure functions over arrays and strings; no model, no file. All scores are shares of 1 unless
+said otherwise. Standard errors are of the mean over rows (sample standard deviation / sqrt n), NaN for one row.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
+_TOKEN = re.compile(r"[a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number of one cell. n: rows it rests on."""
+
+    metric: str
+    value: float
+    standard_error: float
+    n: int
+
+
+def option_metrics(
+    loglikelihoods: Sequence[np.ndarray],
+    gold: Sequence[int],
+    *,
+    tokens: Sequence[np.ndarray],
+    characters: Sequence[np.ndarray],
+    priors: Sequence[np.ndarray] | None = None,
+    labels: int = 0,
+) -> list[Metric]:
+    """Metrics of a classification or multiple choice.
+
+    loglikelihoods: one array per row, the summed log-likelihood (nats) of every option; tokens, characters: their
+    lengths; priors: the same sums after a content-free prompt. labels: number of classes, 0 for multiple choice.
+
+    accuracy: the likeliest option (lm-evaluation-harness `acc`); accuracy_character: per character (`acc_norm`);
+    accuracy_token: per token; calibrated_accuracy: the option whose likelihood rises most over the content-free
+    prompt (Holtzman et al. 2021; Zhao et al. 2021); gold_nll: -log of the gold option's share among the options
+    (nats); macro_f1: mean F1 over the classes that occur or are answered (classification only).
+    """
+    truth = np.asarray(gold)
+    picks = predictions(loglikelihoods)
+    found = [
+        _mean("accuracy", picks == truth),
+        _mean("accuracy_character", predictions(_over(loglikelihoods, characters)) == truth),
+        _mean("accuracy_token", predictions(_over(loglikelihoods, tokens)) == truth),
+        _mean("gold_nll", [-_log_share(row, g) for row, g in zip(loglikelihoods, gold, strict=True)]),
+    ]
+    if priors is not None:
+        raised = [row - prior for row, prior in zip(loglikelihoods, priors, strict=True)]
+        found.append(_mean("calibrated_accuracy", predictions(raised) == truth))
+    if labels:
+        found.append(Metric("macro_f1", macro_f1(truth, picks), math.nan, len(truth)))
+    return found
+
+
+def generation_metrics(
+    outputs: Sequence[str],
+    references: Sequence[str],
+    *,
+    output_tokens: Sequence[int],
+    finished: Sequence[bool],
+    reference_nll: Sequence[float],
+    reference_tokens: Sequence[int],
+) -> list[Metric]:
+    """Metrics of a generation. reference_nll: mean over rows of nats per reference token; finished: share of rows
+    that ended by themselves; output_tokens: mean length, the end token not counted."""
+    pairs = list(zip(outputs, references, strict=True))
+    return [
+        _mean("exact_match", [exact_match(o, r) for o, r in pairs]),
+        _mean("numeric_match", [numeric_match(o, r) for o, r in pairs]),
+        _mean("rouge_l", [rouge_l(o, r) for o, r in pairs]),
+        _mean("reference_nll", np.asarray(reference_nll, float) / np.maximum(np.asarray(reference_tokens), 1)),
+        _mean("output_tokens", output_tokens),
+        _mean("finished", finished),
+    ]
+
+
+def predictions(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """The best option of every row, the first of equals; -1 where no score is a number."""
+    return np.array([int(np.nanargmax(row)) if np.isfinite(row).any() else -1 for row in scores], dtype=np.int64)
+
+
+def macro_f1(truth: np.ndarray, picks: np.ndarray) -> float:
+    """Unweighted mean of F1 over the classes in truth or picks (scikit-learn's `average="macro"`)."""
+    scores = []
+    for label in np.union1d(truth, picks):
+        hits = np.sum((truth == label) & (picks == label))
+        scores.append(2 * hits / (np.sum(truth == label) + np.sum(picks == label)))
+    return float(np.mean(scores)) if scores else math.nan
+
+
+def exact_match(output: str, reference: str) -> bool:
+    """Equal after lower-casing, collapsing white space and dropping a final full stop."""
+    return _plain(output) == _plain(reference)
+
+
+def numeric_match(output: str, reference: str) -> bool:
+    """Whether the last numbers of both texts are equal; False when either has none."""
+    found, wanted = last_number(output), last_number(reference)
+    return found is not None and found == wanted
+
+
+def last_number(text: str) -> Decimal | None:
+    """The last number in a text, thousands commas removed; None without one."""
+    matches = _NUMBER.findall(text)
+    if not matches:
+        return None
+    try:
+        return Decimal(matches[-1].replace(",", ""))
+    except InvalidOperation:
+        return None
+
+
+def rouge_l(output: str, reference: str) -> float:
+    """F1 of the longest common subsequence of lower-case alphanumeric tokens (Lin 2004; rouge_score, no stemmer)."""
+    found, wanted = _TOKEN.findall(output.lower()), _TOKEN.findall(reference.lower())
+    if not found or not wanted:
+        return 0.0
+    common = _common(found, wanted)
+    if not common:
+        return 0.0
+    precision, recall = common / len(found), common / len(wanted)
+    return 2 * precision * recall / (precision + recall)
+
+
+def _common(first: Sequence[str], second: Sequence[str]) -> int:
+    """Length of the longest common subsequence, one row of the table at a time."""
+    row = [0] * (len(second) + 1)
+    for word in first:
+        diagonal = 0
+        for at, other in enumerate(second, start=1):
+            above = row[at]
+            row[at] = diagonal + 1 if word == other else max(above, row[at - 1])
+            diagonal = above
+    return row[-1]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split()).removesuffix(".").rstrip()
+
+
+def _over(loglikelihoods: Sequence[np.ndarray], lengths: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [row / np.maximum(size, 1) for row, size in zip(loglikelihoods, lengths, strict=True)]
+
+
+def _log_share(row: np.ndarray, gold: int) -> float:
+    """log softmax(row)[gold]; NaN for a row that is not finite."""
+    top = row.max()
+    if not np.isfinite(top):
+        return math.nan
+    return float(row[gold] - top - np.log(np.exp(row - top).sum()))
+
+
+def _mean(metric: str, values: Sequence[float] | Sequence[bool] | np.ndarray) -> Metric:
+    array = np.asarray(values, dtype=np.float64)
+    n = len(array)
+    if not n:
+        return Metric(metric, math.nan, math.nan, 0)
+    error = float(array.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return Metric(metric, float(array.mean()), error, n)

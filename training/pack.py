@@ -1,0 +1,390 @@
+"""The pack: a folder of Parquet and a recipe that travels to the machine that trains.
+
+    recipe.json             what is measured, and every setting (training/recipe.py)
+    data/NAME.parquet       rows with roles applied: split, fields, options, response, gold
+    adapters/KEY/           one peft checkpoint per adapter        } written by `matrix run`
+    shards/KEY.parquet      the cells of one model and one block   }
+
+Owns planning, the drawing of rows, and the reading back of both. Only planning needs the dataset reader; reading a
+pack needs pyarrow alone. Refuses to change the settings of a pack that holds results under others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.prompts import PromptSettings, Row, Task
+from training.recipe import DatasetEntry, Recipe, ScoringSettings, TrainingSettings, digest, parse
+from warehouse.errors import InputError, ScoresError, nearest
+
+if TYPE_CHECKING:
+    from profiler.examples import Examples
+
+RECIPE = "recipe.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+# English text in a byte-pair vocabulary of about 50k entries; used only to order and estimate, never to score.
+CHARACTERS_PER_TOKEN = 4.2
+# Tokens of instruction and template around a row, for the estimate.
+FRAME_TOKENS = 45
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """What `matrix plan` is told. train_rows, test_rows: the most rows drawn per dataset, at random with
+    sample_seed. slots: adapters per group (0: all). block_tokens: targets are scored together up to this many."""
+
+    base: str
+    base_revision: str | None = None
+    dtype: str = "auto"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    train_rows: int = 1500
+    test_rows: int = 200
+    sample_seed: int = 0
+    slots: int = 64
+    block_tokens: int = 400_000
+    prompt: PromptSettings = dataclasses.field(default_factory=PromptSettings)
+    training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    scoring: ScoringSettings = dataclasses.field(default_factory=ScoringSettings)
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise InputError(f"seeds are {list(self.seeds)}; give distinct numbers from 0, such as 0,1,2")
+        for name in ("train_rows", "test_rows", "block_tokens"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A dataset as the pack holds it."""
+
+    task: Task
+    train: tuple[Row, ...]
+    test: tuple[Row, ...]
+
+
+class Pack:
+    """A pack folder on disk. Raises InputError when the folder is none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = folder / RECIPE
+        if not path.is_file():
+            raise InputError(f"{folder} holds no {RECIPE}; make one: traitcast matrix plan --pack {folder} DATASET...")
+        self.recipe: Recipe = parse(path.read_text(encoding="utf-8"), str(path))
+
+    @property
+    def adapters(self) -> Path:
+        return self.folder / "adapters"
+
+    @property
+    def shards(self) -> Path:
+        return self.folder / "shards"
+
+    def task(self, name: str) -> Task:
+        """The task of a packed dataset. Raises InputError for an unknown name."""
+        entry = self.recipe.datasets.get(name)
+        if entry is None:
+            known = self.recipe.datasets
+            raise InputError(f"dataset {name!r} is not in the pack{nearest(name, known)}; it has {', '.join(known)}")
+        return Task(name, entry.task_type, entry.metric, entry.instruction, entry.field_names, entry.labels)
+
+    def rows(self, name: str) -> Packed:
+        """All rows of a packed dataset. Raises InputError when they are not those of the recipe."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        task, entry = self.task(name), self.recipe.datasets[name]
+        path = self.folder / "data" / f"{name}.parquet"
+        try:
+            columns = pq.read_table(path).to_pydict()
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"cannot read {path} ({error}); copy the pack again, or plan it again") from error
+        splits: dict[str, list[Row]] = {"train": [], "test": []}
+        for split, fields, options, response, gold in zip(
+            *(columns[name] for name in ("split", "fields", "options", "response", "gold")), strict=True
+        ):
+            splits[split].append(Row(tuple(fields), response, tuple(options or ()), gold))
+        packed = Packed(task, tuple(splits["train"]), tuple(splits["test"]))
+        for split, rows in (("train", packed.train), ("test", packed.test)):
+            if rows_fingerprint(task, rows) != getattr(entry, f"{split}_fingerprint"):
+                raise InputError(f"{path}: the {split} rows are not those of {RECIPE}; copy or plan the pack again")
+        return packed
+
+
+def plan(
+    folder: Path,
+    datasets: Sequence[str],
+    settings: PlanSettings,
+    *,
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    on_dataset: Callable[[str, DatasetEntry], None] | None = None,
+) -> Pack:
+    """Read `datasets` (paths, hub ids), draw their rows and write the pack.
+
+    sources, targets: names among them; None means every dataset with training rows, or with test rows. Planning
+    into an existing pack adds to it, and keeps the groups and blocks it has.
+    Raises InputError for a target without test rows and for settings that differ from those of the pack.
+    """
+    before = Pack(folder).recipe if (folder / RECIPE).is_file() else None
+    if before is not None:
+        _same_settings(before, settings, folder)
+    entries = dict(before.datasets) if before else {}
+    for source in datasets:
+        name, packed, origin, fingerprint = read_dataset(source, settings)
+        entry = _entry(packed, origin, fingerprint)
+        if name in entries and entries[name] != entry:
+            raise InputError(f"dataset {name!r} is in {folder} with other rows; plan into a new folder")
+        entries[name] = entry
+        _write_rows(folder / "data" / f"{name}.parquet", packed)
+        if on_dataset:
+            on_dataset(name, entry)
+    recipe = _recipe(before, entries, settings, sources, targets)
+    write_aside(folder / RECIPE, recipe.to_json().encode())
+    return Pack(folder)
+
+
+def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str, str]:
+    """(name, rows drawn, origin, dataset fingerprint). Test rows come from `test`, else from `validation`."""
+    from profiler.reading import read
+
+    train = read(source)
+    if not _NAME.fullmatch(train.name):
+        raise InputError(f"dataset name {train.name!r} cannot name a file; set name: in its dataset.yaml")
+    held = next((s for s in ("test", "validation", "dev") if s in train.splits and s != train.split), None)
+    test = read(source, split=held) if held else None
+    task = task_of(train, test)
+    drawn = Packed(
+        task,
+        draw(rows_of(train, task), settings.train_rows, settings.sample_seed),
+        draw(rows_of(test, task), settings.test_rows, settings.sample_seed) if test else (),
+    )
+    return train.name, drawn, train.origin, train.fingerprint
+
+
+def task_of(train: Examples, test: Examples | None = None) -> Task:
+    """The task of a dataset; without label names, its labels are those that occur, sorted."""
+    spec = train.spec
+    labels: tuple[str, ...] = ()
+    if spec.task_type == "classification":
+        seen = {label for e in (train, test) if e for label in e.table["label"].to_pylist() if label is not None}
+        labels = tuple(spec.label_names) or tuple(sorted(seen))
+        unknown = sorted(seen - set(labels))
+        if unknown:
+            raise InputError(
+                f"{train.name}: label {unknown[0]!r} is not in label_names{nearest(unknown[0], labels)}; "
+                f"allowed: {', '.join(labels)}"
+            )
+    return Task(train.name, spec.task_type, spec.metric, spec.instruction or "", tuple(spec.text_fields), labels)
+
+
+def rows_of(examples: Examples, task: Task) -> list[Row]:
+    """The rows of a split as prompts need them; rows without an answer are left out."""
+    position = {label: index for index, label in enumerate(task.labels)}
+    rows = []
+    columns = (examples.table[name].to_pylist() for name in ("fields", "options", "response", "label"))
+    for fields, options, response, label in zip(*columns, strict=True):
+        if response is None or not response.strip() or (task.has_options and label is None):
+            continue
+        gold = None if not task.has_options else int(label) if options else position[label]
+        rows.append(Row(tuple(f or "" for f in fields), response, tuple(options or ()), gold))
+    return rows
+
+
+def draw(rows: Sequence[Row], most: int, seed: int) -> tuple[Row, ...]:
+    """At most `most` rows, a uniform sample in the original order; the first rows of a file are not a sample."""
+    if len(rows) <= most:
+        return tuple(rows)
+    import numpy as np
+
+    chosen = np.random.default_rng(seed).choice(len(rows), size=most, replace=False)
+    return tuple(rows[i] for i in sorted(chosen))
+
+
+def rows_fingerprint(task: Task, rows: Sequence[Row]) -> str:
+    """Hash of a task and its rows, in order."""
+    return "v1:" + digest([dataclasses.astuple(task), [[r.fields, r.response, r.options, r.gold] for r in rows]])
+
+
+def characters(rows: Sequence[Row], task: Task) -> int:
+    """Characters of prompt and answers, for ordering and estimates."""
+    return sum(sum(map(len, r.fields)) + sum(map(len, r.options)) + len(r.response) for r in rows) + len(rows) * (
+        len(task.instruction)
+    )
+
+
+def tokens(characters_: int, rows: int) -> int:
+    """An estimate of the tokens in `rows` prompts."""
+    return round(characters_ / CHARACTERS_PER_TOKEN) + rows * FRAME_TOKENS
+
+
+def _entry(packed: Packed, origin: str, fingerprint: str) -> DatasetEntry:
+    task = packed.task
+    return DatasetEntry(
+        task_type=task.task_type,
+        metric=task.metric,
+        instruction=task.instruction,
+        field_names=task.field_names,
+        labels=task.labels,
+        train_rows=len(packed.train),
+        test_rows=len(packed.test),
+        train_fingerprint=rows_fingerprint(task, packed.train),
+        test_fingerprint=rows_fingerprint(task, packed.test),
+        train_characters=characters(packed.train, task),
+        test_characters=characters(packed.test, task),
+        origin=origin,
+        dataset_fingerprint=fingerprint,
+    )
+
+
+def _write_rows(path: Path, packed: Packed) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [("train", r) for r in packed.train] + [("test", r) for r in packed.test]
+    table = pa.table(
+        {
+            "split": pa.array([split for split, _ in rows], pa.string()),
+            "fields": pa.array([list(r.fields) for _, r in rows], pa.list_(pa.string())),
+            "options": pa.array([list(r.options) or None for _, r in rows], pa.list_(pa.string())),
+            "response": pa.array([r.response for _, r in rows], pa.string()),
+            "gold": pa.array([r.gold for _, r in rows], pa.int32()),
+        }
+    )
+    with aside(path) as work:
+        pq.write_table(table, work, compression="zstd")
+
+
+def _recipe(
+    before: Recipe | None,
+    entries: Mapping[str, DatasetEntry],
+    settings: PlanSettings,
+    sources: Sequence[str] | None,
+    targets: Sequence[str] | None,
+) -> Recipe:
+    trained = _names("source", sources, entries, "train_rows", before.sources if before else ())
+    scored = _names("target", targets, entries, "test_rows", before.targets if before else ())
+    seeds = tuple(dict.fromkeys((*(before.seeds if before else ()), *settings.seeds)))
+    kept = [list(g) for g in before.groups] if before else []
+    placed = {job for group in kept for job in group}
+    jobs = [(s, seed) for s in trained for seed in seeds if (s, seed) not in placed]
+    blocks = [list(b) for b in before.blocks] if before else []
+    in_blocks = {name for block in blocks for name in block}
+    fresh = [name for name in scored if name not in in_blocks]
+    return Recipe(
+        base=settings.base,
+        base_revision=settings.base_revision,
+        dtype=settings.dtype,
+        sources=trained,
+        targets=scored,
+        seeds=seeds,
+        datasets=dict(sorted(entries.items())),
+        groups=tuple(tuple(g) for g in (*kept, *_groups(jobs, entries, settings))),
+        blocks=tuple(tuple(b) for b in (*blocks, *_blocks(fresh, entries, settings.block_tokens))),
+        sample_seed=settings.sample_seed,
+        prompt=settings.prompt,
+        training=settings.training,
+        scoring=settings.scoring,
+    )
+
+
+def _names(
+    role: str, asked: Sequence[str] | None, entries: Mapping[str, DatasetEntry], count: str, before: Sequence[str]
+) -> tuple[str, ...]:
+    if asked is None:
+        return tuple(dict.fromkeys((*before, *(n for n, e in sorted(entries.items()) if getattr(e, count)))))
+    for name in asked:
+        if name not in entries:
+            raise InputError(f"{role} {name!r} is not among the datasets{nearest(name, entries)}; add it to the plan")
+        if not getattr(entries[name], count):
+            split = "test or validation" if role == "target" else "training"
+            raise InputError(f"{role} {name!r} has no {split} rows; leave it out of the {role}s, or add such a split")
+    return tuple(dict.fromkeys((*before, *asked)))
+
+
+def _groups(
+    jobs: Sequence[tuple[str, int]], entries: Mapping[str, DatasetEntry], settings: PlanSettings
+) -> list[list[tuple[str, int]]]:
+    """Adapters that train together: longest schedules first, then alike in row length, so that little is padding
+    and the slots of a group run out together."""
+
+    def order(job: tuple[str, int]) -> tuple[int, float, str, int]:
+        entry = entries[job[0]]
+        return -settings.training.steps(entry.train_rows), entry.train_characters / entry.train_rows, *job
+
+    ordered = sorted(jobs, key=order)
+    size = settings.slots or max(len(ordered), 1)
+    return [ordered[i : i + size] for i in range(0, len(ordered), size)]
+
+
+def _blocks(names: Sequence[str], entries: Mapping[str, DatasetEntry], limit: int) -> list[list[str]]:
+    """Targets that are scored together; generations apart from the rest, since decoding sets their pace."""
+    blocks: list[list[str]] = []
+    for generated in (False, True):
+        block: list[str] = []
+        filled = 0
+        for name in sorted(n for n in names if (entries[n].task_type == "generation") == generated):
+            cost = tokens(entries[name].test_characters, entries[name].test_rows)
+            if block and filled + cost > limit:
+                blocks.append(block)
+                block, filled = [], 0
+            block.append(name)
+            filled += cost
+        if block:
+            blocks.append(block)
+    return blocks
+
+
+def _same_settings(before: Recipe, settings: PlanSettings, folder: Path) -> None:
+    for name in ("base", "base_revision", "dtype", "sample_seed", "prompt", "training", "scoring"):
+        old, new = getattr(before, name), getattr(settings, name)
+        if old != new:
+            raise ScoresError(f"{folder} was planned with {name} {old!r}, now {new!r}; plan into a new folder")
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A temporary path that replaces `path` only after it is complete and on disk; a crash leaves no half file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
+    os.close(handle)
+    work = Path(name)
+    try:
+        yield work
+        flush(work)
+        os.replace(work, path)
+        flush(path.parent)
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error}); free space or permissions, then run the same again") from error
+    finally:
+        work.unlink(missing_ok=True)
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a small file whole or not at all."""
+    with aside(path) as work:
+        work.write_bytes(content)
+
+
+def flush(path: Path) -> None:
+    """fsync a file, or a folder so that a rename in it survives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def as_json(value: Any) -> Any:
+    """Dataclasses to plain JSON values."""
+    return dataclasses.asdict(value)

@@ -1,0 +1,89 @@
+"""The front door of traitcast: `__version__`, the public Python API, and the root of the command line.
+
+Nothing heavy is imported here or by the rooms' `cli.py`: `import traitcast` and `traitcast --help` stay quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from warehouse.records import Profile
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "main", "profile"]
+
+_ROOMS = ("profiler", "predictor", "training", "warehouse")
+_ORDER = ("profile", "datasets", "show", "compare", "sql", "scores", "matrix", "fit", "evaluate", "predict", "rank", "explain")
+_WAREHOUSE = "traitcast.duckdb"
+
+
+def profile(dataset: str, *, warehouse: str | Path | None = None, **options: Any) -> Profile:
+    """Profile a local file or folder, or a hub id, and return its traits.
+
+    warehouse: a DuckDB file to store the profile in; None stores nothing. options: those of
+    `profiler.service.Request` (name, split, spec, rows, seed, revision, config, processes, spacy_model).
+    Raises warehouse.errors.InputError for data that cannot be read.
+    """
+    from profiler.service import Request, profile_dataset, profile_into
+
+    if warehouse is None:
+        return profile_dataset(Request(dataset, **options))
+    return profile_into(str(warehouse), Request(dataset, **options))[0]
+
+
+@dataclass(frozen=True)
+class FrontDoor:
+    """What the root hands to commands of rooms that may not import each other (`ctx.obj`)."""
+
+    def ensure_profiled(self, dataset: str, warehouse_path: str) -> str:
+        """The name under which `dataset` is profiled; a local file or folder is profiled first if need be."""
+        from profiler.service import ensure_profiled
+
+        return ensure_profiled(dataset, warehouse_path)
+
+
+class _Root(click.Group):
+    """Lists commands in the order in which people meet them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.commands, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="traitcast")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Before you fine-tune, know what it will do.
+
+    Profile a text dataset, query its traits, and predict what tuning on it does to a task.
+
+    \b
+    Examples:
+      traitcast rank my.jsonl                 which public dataset to tune on first for my task
+      traitcast predict my.jsonl gsm8k        will tuning on my data hurt the maths score
+      traitcast sql "SELECT * FROM profiles"  every trait of every profiled dataset
+
+    DATASET is a profiled name, a local file or folder (JSONL, JSON, CSV, TSV, Parquet, Arrow; also .gz, .zst),
+    or a Hugging Face hub id.
+    """
+    ctx.obj = FrontDoor()
+
+
+for _room in _ROOMS:
+    for _command in importlib.import_module(f"{_room}.cli").COMMANDS:
+        cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="traitcast")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""Commands that look into the warehouse: datasets, show, compare, sql, scores import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from warehouse.console import emit, emit_json, format_option, number, report_errors, say, table, warehouse_option
+from warehouse.errors import QueryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from warehouse.records import Profile
+
+_FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+
+
+@click.command()
+@warehouse_option
+@format_option()
+@report_errors
+def datasets(warehouse_path: str, output_format: str) -> None:
+    """List what is profiled.
+
+    \b
+    Example:
+      traitcast datasets
+    """
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        rows = warehouse.datasets()
+    columns = ["name", "task_type", "family", "rows", "classes", "majority", "prompt_words", "response_words", "reference"]
+    emit(rows, output_format, columns)
+    if output_format == "table":
+        say(f"{len(rows)} datasets. One whole: traitcast show NAME. Two side by side: traitcast compare A B")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--family", help="Only traits of one family, for example class_balance.")
+@warehouse_option
+@format_option()
+@report_errors
+def show(name: str, family: str | None, warehouse_path: str, output_format: str) -> None:
+    """Show one profile: every trait with its standard error and n.
+
+    \b
+    Examples:
+      traitcast show sst2
+      traitcast show gsm8k --family generation_length
+    """
+    from warehouse.errors import UserError, nearest
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        profile = warehouse.profile(name)
+        catalogue = {d.trait: d for d in warehouse.catalogue()}
+    families = list(dict.fromkeys(d.family for d in catalogue.values()))
+    if family and family not in families:
+        raise UserError(f"no trait family {family!r}{nearest(family, families)} There are: {', '.join(families)}.")
+    rows = [
+        {
+            "trait": t.trait,
+            "value": t.value,
+            "standard_error": t.standard_error,
+            "n": t.n,
+            "unit": catalogue[t.trait].unit if t.trait in catalogue else None,
+            "family": catalogue[t.trait].family if t.trait in catalogue else None,
+        }
+        for t in profile.traits
+    ]
+    rows = [row for row in rows if not family or row["family"] == family]
+    if output_format == "json":
+        emit_json(_profile_json(profile, rows))
+        return
+    click.echo(_heading(profile))
+    click.echo(table(rows))
+
+
+def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": profile.name,
+        "fingerprint": profile.fingerprint,
+        "task_type": profile.task_type,
+        "rows": profile.rows,
+        "family": profile.family,
+        "language": profile.language,
+        "licence": profile.licence,
+        "details": dict(profile.details),
+        "label_counts": dict(profile.label_counts),
+        "traits": rows,
+    }
+
+
+def _heading(profile: Profile) -> str:
+    facts = [f"{profile.name}: {profile.task_type}, {profile.rows:,} rows"]
+    facts += [f"{key} {value}" for key, value in (("language", profile.language), ("licence", profile.licence)) if value]
+    lines = [", ".join(facts)]
+    if profile.label_counts:
+        shown = [f"{label} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts[:6]]
+        more = len(profile.label_counts) - 6
+        lines.append("labels: " + ", ".join(shown) + (f", and {more} more" if more > 0 else ""))
+    lines += [f"warning: {warning}" for warning in profile.details.get("warnings", [])]
+    return "\n".join([*lines, ""])
+
+
+@click.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("--top", default=30, show_default=True, help="Rows to print in a table; 0 for all.")
+@warehouse_option
+@format_option()
+@report_errors
+def compare(first: str, second: str, top: int, warehouse_path: str, output_format: str) -> None:
+    """Compare two profiles, the largest differences first.
+
+    A difference is standardised by the spread of the trait over all profiled datasets, so that 1.0 means "as
+    far apart as two datasets usually are".
+
+    \b
+    Example:
+      traitcast compare sst2 gsm8k
+    """
+    from warehouse.compare import compare_profiles
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        warehouse.profile(first), warehouse.profile(second)
+        rows = compare_profiles(warehouse.trait_matrix(), first, second)
+    if output_format == "table" and top > 0:
+        say(f"{min(top, len(rows))} of {len(rows)} traits, by standardised difference (--top 0 for all)")
+        rows = rows[:top]
+    emit(rows, output_format)
+
+
+@click.command()
+@click.argument("query")
+@click.option("--output", type=click.Path(dir_okay=False), help="Write to FILE (.csv, .json, .jsonl or .parquet).")
+@warehouse_option
+@format_option("table", "csv", "json", "jsonl")
+@report_errors
+def sql(query: str, output: str | None, warehouse_path: str, output_format: str) -> None:
+    """Run one read-only SQL statement over the warehouse.
+
+    \b
+    Examples:
+      traitcast sql "SELECT * FROM profiles" --output profiles.parquet
+      traitcast sql "SELECT name, label_majority_share FROM profiles
+                     WHERE label_majority_share > .8 AND response_tokens_mean < 3"
+      traitcast sql "SELECT trait, unit, definition FROM trait_catalogue" --format csv
+    """
+    from warehouse.store import Warehouse
+
+    destination = Path(output) if output else None
+    if destination and destination.suffix not in _FILE_SUFFIXES:
+        raise QueryError(f"cannot write {destination.name!r}: --output ends in one of {', '.join(_FILE_SUFFIXES)}.")
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        result = warehouse.query(query)
+    if destination:
+        _write(result, destination)
+        say(f"wrote {result.num_rows:,} rows to {destination}")
+    elif output_format == "csv":
+        click.echo(_csv(result), nl=False)
+    elif output_format == "jsonl":
+        click.echo(_jsonl(result), nl=False)
+    else:
+        emit(result.to_pylist(), output_format, result.column_names)
+        if output_format == "table":
+            say(f"{result.num_rows:,} rows")
+
+
+def _write(result: pa.Table, destination: Path) -> None:
+    """Write beside the destination first, so that a failure leaves no half file."""
+    import json
+    import os
+
+    import pyarrow.parquet as pq
+
+    from warehouse.console import finite
+
+    partial = destination.with_name(destination.name + ".partial")
+    try:
+        if destination.suffix == ".parquet":
+            pq.write_table(result, partial)
+        else:
+            text = {
+                ".csv": _csv,
+                ".jsonl": _jsonl,
+                ".json": lambda t: json.dumps(finite(t.to_pylist()), ensure_ascii=False, indent=2, default=str) + "\n",
+            }[destination.suffix](result)
+            partial.write_text(text, encoding="utf-8")
+        os.replace(partial, destination)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise QueryError(f"cannot write {destination}: {error.strerror}. Choose another file with --output.") from error
+
+
+def _csv(result: pa.Table) -> str:
+    import csv
+    import io
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(result.column_names)
+    writer.writerows(row.values() for row in result.to_pylist())
+    return buffer.getvalue()
+
+
+def _jsonl(result: pa.Table) -> str:
+    import json
+
+    from warehouse.console import finite
+
+    return "".join(json.dumps(finite(row), ensure_ascii=False, default=str) + "\n" for row in result.to_pylist())
+
+
+@click.group()
+def scores() -> None:
+    """Bring existing results into the warehouse."""
+
+
+@scores.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--spec", type=click.Path(dir_okay=False, path_type=Path), help="Import recipe: columns, names, base (YAML).")
+@click.option("--name", help="Name of the score set  [default: the recipe's, else the file's name]")
+@click.option("--source", help="For an lm-evaluation-harness file: the dataset the model was tuned on (none: the base).")
+@warehouse_option
+@format_option()
+@report_errors
+def import_scores(
+    file: Path, spec: Path | None, name: str | None, source: str | None, warehouse_path: str, output_format: str
+) -> None:
+    """Import a long results file (model, source, target, seed, metric, score; empty source = base model).
+
+    Reads CSV, TSV, Parquet, JSON, JSONL and lm-evaluation-harness result files. Importing the same file twice
+    changes nothing.
+
+    \b
+    Examples:
+      traitcast scores import results.csv
+      traitcast scores import published.csv --spec recipe.yaml
+      traitcast scores import results_2026.json --name harness --source gsm8k
+    """
+    from warehouse.scores import load_recipe, read_scores
+    from warehouse.store import Warehouse
+
+    found = read_scores(file, load_recipe(spec) if spec else None, name=name, source=source)
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(found.matrix, found.rows)
+        profiled = set(warehouse.dataset_names())
+    sources = {s for s in found.rows["source"].to_pylist() if s}
+    targets = set(found.rows["target"].to_pylist())
+    missing = sorted((sources | targets) - profiled)
+    summary = {
+        "matrix": found.matrix.matrix,
+        "rows": found.rows.num_rows,
+        "left_out": found.filtered,
+        "models": len(set(found.rows["model"].to_pylist())),
+        "sources": len(sources),
+        "targets": len(targets),
+        "metric": found.matrix.metric,
+        "base": found.matrix.base,
+        "not_profiled": missing,
+    }
+    emit([{**summary, "not_profiled": ", ".join(missing)}] if output_format == "table" else [summary], output_format)
+    if missing:
+        say(f"{number(len(missing))} names have no profile, so `fit` leaves their cells out: {', '.join(missing)}")
+    say(f"Next: traitcast fit --scores {found.matrix.matrix}")
+
+
+COMMANDS: tuple[click.Command, ...] = (datasets, show, compare, sql, scores)

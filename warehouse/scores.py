@@ -1,0 +1,262 @@
+"""Result files of others in, long score rows out.
+
+Owns the reading of long CSV, TSV, Parquet, JSON and JSONL tables (model, source, target, seed, metric, score)
+and of lm-evaluation-harness result files, and the import recipe that maps foreign columns and task names.
+Refuses rows that cannot be used, by file and row, before anything reaches the warehouse.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from warehouse.errors import ScoresError, nearest
+from warehouse.records import Matrix
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = ("model", "source", "target", "seed", "metric", "score", "n", "standard_error")
+_REQUIRED = ("model", "source", "target", "score")
+_BASES = ("untuned", "target mean")
+_SCALES = {"fraction": 1.0, "percent": 0.01}
+# Harness metrics in the order of preference when a recipe names none; all are shares of 1.
+_HARNESS_METRICS = ("acc", "acc_norm", "exact_match", "f1", "rouge1", "rougeL")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to read one results file. All keys of the YAML file are optional.
+
+    name: the matrix name in the warehouse (default: the file's name).
+    description, citation: kept with the matrix.
+    columns: our column -> the file's column.
+    where: the file's column -> allowed values; other rows are left out.
+    names: the file's task name -> dataset name; an empty name marks the base model (no source).
+    metric: headline metric, and the metric of files without such a column.
+    base: "untuned" (rows with an empty source are the base) or "target mean" (no base was published: gain is
+        measured against the mean score of the other sources on the target).
+    scale: "fraction" or "percent" (divided by 100).
+    """
+
+    name: str | None = None
+    description: str = ""
+    citation: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    metric: str | None = None
+    base: str = "untuned"
+    scale: str = "fraction"
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one file gave: the matrix, its score rows as an Arrow table, and what was left out."""
+
+    matrix: Matrix
+    rows: pa.Table
+    filtered: int
+
+
+def load_recipe(file: Path) -> Recipe:
+    """Read an import recipe (YAML). Unknown keys and values are refused with the nearest valid one."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise ScoresError(f"no recipe file {file}. Give --spec a YAML file that exists.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ScoresError(f"{file} is not readable YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise ScoresError(f"{file}: a recipe is a mapping of keys, not {type(content).__name__}.")
+    allowed = [f.name for f in fields(Recipe)]
+    for key in content:
+        if key not in allowed:
+            raise ScoresError(f"{file}: unknown key {key!r}{nearest(str(key), allowed)} Allowed: {', '.join(allowed)}.")
+    for key in ("columns", "where", "names"):
+        if not isinstance(content.get(key, {}), dict):
+            raise ScoresError(f"{file}: {key} must be a mapping.")
+    for ours in content.get("columns", {}):
+        if ours not in COLUMNS:
+            raise ScoresError(f"{file}: columns maps {ours!r}{nearest(str(ours), COLUMNS)} Allowed: {', '.join(COLUMNS)}.")
+    where = {key: [str(v) for v in (value if isinstance(value, list) else [value])] for key, value in content.get("where", {}).items()}
+    names = {str(key): str(value or "") for key, value in content.get("names", {}).items()}
+    recipe = Recipe(**{**content, "where": where, "names": names})
+    _one_of(file, "base", recipe.base, _BASES)
+    _one_of(file, "scale", recipe.scale, tuple(_SCALES))
+    return recipe
+
+
+def _one_of(file: Path, key: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ScoresError(f"{file}: {key} is {value!r}{nearest(str(value), allowed)} Allowed: {', '.join(allowed)}.")
+
+
+def read_scores(file: Path, recipe: Recipe | None = None, *, name: str | None = None, source: str | None = None) -> Scores:
+    """Read one results file.
+
+    file: CSV, TSV, Parquet, JSON (list of rows, or an lm-evaluation-harness result) or JSONL.
+    name: the matrix name; wins over the recipe's.
+    source: for a harness result, the dataset the model was tuned on; "" (or None) for the base model.
+    Raises ScoresError naming the file, the row and what is allowed.
+    """
+    import pyarrow as pa
+
+    recipe = recipe or Recipe()
+    raw = _raw_rows(file, source)
+    kept = [row for row in raw if all(str(row.get(c, "")) in values for c, values in recipe.where.items())]
+    for column in recipe.where:
+        if raw and column not in raw[0]:
+            raise ScoresError(f"{file}: `where` names column {column!r}{nearest(column, raw[0])} It has: {', '.join(raw[0])}.")
+    if not kept:
+        raise ScoresError(f"{file}: no rows{' left by `where`' if raw else ''}. Expected columns: {', '.join(COLUMNS)}.")
+    columns = _column_map(file, kept[0], recipe)
+    rows = [_row(file, number, row, columns, recipe) for number, row in enumerate(kept, start=1)]
+    _refuse_conflicts(file, rows)
+    metrics = sorted({row["metric"] for row in rows})
+    headline = recipe.metric or metrics[0]
+    if headline not in metrics:
+        raise ScoresError(f"{file}: no rows of metric {headline!r}{nearest(headline, metrics)} It has: {', '.join(metrics)}.")
+    if recipe.base == "untuned" and not any(row["source"] == "" for row in rows):
+        raise ScoresError(
+            f"{file}: no base rows (empty source), so no gain can be computed. Add the base model's scores, or say "
+            "`base: target mean` in a recipe given with --spec to measure gain against the mean source."
+        )
+    types = {"seed": pa.int64(), "n": pa.int64(), "score": pa.float64(), "standard_error": pa.float64()}
+    table = pa.table({c: pa.array([row[c] for row in rows], types.get(c, pa.string())) for c in COLUMNS})
+    description = " ".join(part for part in (recipe.description, recipe.citation) if part)
+    matrix = Matrix(name or recipe.name or file.name.split(".")[0], headline, recipe.base, description)
+    return Scores(matrix, table, len(raw) - len(kept))
+
+
+def _raw_rows(file: Path, source: str | None) -> list[Row]:
+    if not file.exists():
+        raise ScoresError(f"no file {file}.")
+    suffix = file.suffix.lower()
+    try:
+        if suffix in (".csv", ".tsv"):
+            with file.open(encoding="utf-8-sig", newline="") as lines:
+                return list(csv.DictReader(lines, delimiter="\t" if suffix == ".tsv" else ",", strict=True))
+        if suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return pq.read_table(file).to_pylist()
+        if suffix == ".jsonl":
+            rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        elif suffix == ".json":
+            rows = json.loads(file.read_text(encoding="utf-8"))
+        else:
+            raise ScoresError(f"{file}: results are read from .csv, .tsv, .parquet, .json and .jsonl, not {suffix or 'a file without suffix'!r}.")
+    except (OSError, ValueError, csv.Error) as error:
+        raise ScoresError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    if isinstance(rows, dict) and isinstance(rows.get("results"), dict):
+        return _harness_rows(file, rows, source)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ScoresError(f"{file}: expected a list of objects, one per score, or an lm-evaluation-harness result.")
+    return rows
+
+
+def _harness_rows(file: Path, content: Mapping[str, Any], source: str | None) -> list[Row]:
+    """Rows of an lm-evaluation-harness result: {"results": {task: {"acc,none": .7, "acc_stderr,none": .01}}}."""
+    config = content.get("config") or {}
+    arguments = config.get("model_args") or ""
+    if isinstance(arguments, str):
+        arguments = dict(part.split("=", 1) for part in arguments.split(",") if "=" in part)
+    model = arguments.get("pretrained") or content.get("model_name") or config.get("model") or "model"
+    rows = []
+    for task, metrics in content["results"].items():
+        size = ((content.get("n-samples") or {}).get(task) or {}).get("effective")
+        for key, value in metrics.items():
+            metric, _, flavour = key.partition(",")
+            if metric not in _HARNESS_METRICS or not isinstance(value, int | float):
+                continue
+            error = metrics.get(f"{metric}_stderr,{flavour}")
+            rows.append(
+                {
+                    "model": model,
+                    "source": source or "",
+                    "target": task,
+                    "seed": 0,
+                    "metric": metric,
+                    "score": value,
+                    "n": size,
+                    "standard_error": error if isinstance(error, int | float) else None,
+                }
+            )
+    if not rows:
+        raise ScoresError(f"{file}: no task has one of the metrics {', '.join(_HARNESS_METRICS)}.")
+    return rows
+
+
+def _column_map(file: Path, first: Row, recipe: Recipe) -> dict[str, str]:
+    columns = {c: recipe.columns.get(c, c) for c in COLUMNS}
+    for ours, theirs in columns.items():
+        if theirs not in first and (ours in _REQUIRED or ours in recipe.columns):
+            raise ScoresError(
+                f"{file}: no column {theirs!r} for {ours}{nearest(theirs, first)} It has: {', '.join(map(str, first))}. "
+                "Map columns with `columns:` in a recipe given with --spec."
+            )
+    return columns
+
+
+def _row(file: Path, number: int, row: Row, columns: Mapping[str, str], recipe: Recipe) -> Row:
+    """One checked row. `number` counts the rows used, from 1."""
+
+    def text(column: str) -> str:
+        value = row.get(columns[column])
+        return "" if value is None else str(value).strip()
+
+    def numeric(column: str, kind: type[int] | type[float], default: Any) -> Any:
+        value = row.get(columns[column])
+        if value is None or value == "":
+            return default
+        try:
+            parsed = kind(value)
+        except (TypeError, ValueError):
+            parsed = math.nan
+        if not math.isfinite(parsed):
+            raise ScoresError(f"{file}, row {number}: {columns[column]} is {value!r}, not a finite number.")
+        return parsed
+
+    names = {column: recipe.names.get(text(column), text(column)) for column in ("source", "target")}
+    score = numeric("score", float, None)
+    if score is None:
+        raise ScoresError(f"{file}, row {number}: the score is empty. Leave such rows out, or filter with `where:`.")
+    score *= _SCALES[recipe.scale]
+    if not 0 <= score <= 1:
+        raise ScoresError(
+            f"{file}, row {number}: score {score:g} is outside 0..1. For percentages say `scale: percent` in a recipe (--spec)."
+        )
+    if not text("model") or not names["target"]:
+        raise ScoresError(f"{file}, row {number}: model and target must not be empty.")
+    error = numeric("standard_error", float, None)
+    return {
+        "model": text("model"),
+        **names,
+        "seed": numeric("seed", int, 0),
+        "metric": text("metric") or recipe.metric or "accuracy",
+        "score": score,
+        "n": numeric("n", int, None),
+        "standard_error": None if error is None else error * _SCALES[recipe.scale],
+    }
+
+
+def _refuse_conflicts(file: Path, rows: Sequence[Row]) -> None:
+    seen: dict[tuple[Any, ...], tuple[int, float]] = {}
+    for number, row in enumerate(rows, start=1):
+        key = tuple(row[c] for c in ("model", "source", "target", "seed", "metric"))
+        earlier = seen.setdefault(key, (number, row["score"]))
+        if earlier[0] != number:
+            raise ScoresError(
+                f"{file}: rows {earlier[0]} and {number} are the same cell {key} (scores {earlier[1]:g} and "
+                f"{row['score']:g}). Give runs different seeds, or filter with `where:` in a recipe (--spec)."
+            )
