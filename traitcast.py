@@ -19,7 +19,20 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "main", "profile"]
 
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
-_ORDER = ("profile", "datasets", "show", "compare", "sql", "scores", "matrix", "fit", "evaluate", "predict", "rank", "explain")
+_ORDER = (
+    "profile",
+    "datasets",
+    "show",
+    "compare",
+    "sql",
+    "scores",
+    "matrix",
+    "fit",
+    "evaluate",
+    "predict",
+    "rank",
+    "explain",
+)
 _WAREHOUSE = "traitcast.duckdb"
 
 

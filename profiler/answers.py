@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from profiler.cells import SPEC_HINT, kind, missing, pick, shorten, text
+from profiler.cells import SPEC_HINT, is_position, kind, missing, pick, shorten, text
 from profiler.spec import ANSWER_FORMS, DatasetSpec
 from warehouse.errors import InputError
 
@@ -72,7 +72,7 @@ def named(value: Any, options: Sequence[str], keys: Sequence[str] | None, form: 
         letter = answer.strip("().: ").upper()
         position = ord(letter) - ord("A") if len(letter) == 1 else -1
     else:
-        position = int(answer) - (form == "number") if answer.isascii() and answer.isdigit() else -1
+        position = int(answer) - (form == "number") if is_position(answer) else -1
     return [position] if 0 <= position < len(options) else []
 
 
@@ -122,6 +122,8 @@ def options_of(row: Mapping[str, Any], spec: DatasetSpec, where: str) -> tuple[l
             f"{where}: options column {name!r} holds a {kind(value)}: {shorten(value)}; expected a list of "
             "texts. For one column per option, pass --spec FILE with options_fields: [A, B, ...]"
         )
+    if keys is not None and len(keys) != len(value):
+        raise InputError(f"{where}: options column {name!r} holds {len(value)} texts but {len(keys)} labels")
     return _enough([text(option, name, where) or "" for option in value], name, where), keys
 
 

@@ -45,13 +45,10 @@ _RELATION_NAMES = {
     "amod": "adjectival modifiers",
     "advmod": "adverbial modifiers",
     "compound": "compound modifiers",
-    "poss": "possessors",
     "conj": "conjuncts",
-    "xcomp": "open clausal complements",
     "ccomp": "clausal complements",
     "advcl": "adverbial clauses",
     "relcl": "relative clauses",
-    "acl": "clausal modifiers of nouns",
 }
 _ENTITY_NAMES = {
     "person": "persons (PERSON)",
@@ -133,7 +130,6 @@ _RESPONSE_BALANCE: tuple[_Row, ...] = (
 )
 _ROW_LENGTHS: tuple[_Row, ...] = (
     ("characters_mean", "characters", 0, None, "Mean characters (code points).", "mean"),
-    ("characters_sd", "characters", 0, None, "Standard deviation of characters, divisor n.", "standard deviation"),
     ("words_mean", "words", 0, None, "Mean whitespace-separated words.", "mean"),
     ("words_sd", "words", 0, None, "Standard deviation of words, divisor n.", "standard deviation"),
     ("words_cv", "ratio", 0, None, "Coefficient of variation of words: standard deviation over mean.", "ratio"),
@@ -155,12 +151,10 @@ _ROW_LENGTHS: tuple[_Row, ...] = (
 _SAMPLE_LENGTHS: tuple[_Row, ...] = (
     ("tokens_mean", "tokens", 0, None, "Mean spaCy tokens that are not whitespace.", "spaCy 3.8 tokenizer"),
     ("tokens_sd", "tokens", 0, None, "Standard deviation of tokens, divisor n - 1.", "spaCy 3.8 tokenizer"),
-    ("tokens_cv", "ratio", 0, None, "Coefficient of variation of tokens.", "spaCy 3.8 tokenizer"),
     *(
         (f"tokens_{q}", "tokens", 0, None, f"{_QUANTILES[q]} quantile of tokens.", "Hyndman and Fan 1996, type 7")
-        for q in ("q05", "q50", "q95")
+        for q in ("q50", "q95")
     ),
-    ("one_token_share", "share", 0, 1, "Share of documents of exactly one token.", "share"),
     ("sentences_mean", "sentences", 0, None, "Mean sentences, by the dependency parser.", "spaCy 3.8 parser"),
     (
         "sentence_tokens_mean",
@@ -170,6 +164,9 @@ _SAMPLE_LENGTHS: tuple[_Row, ...] = (
         "Tokens per sentence of a document, mean over documents.",
         "spaCy 3.8 parser",
     ),
+)
+_ONE_TOKEN: tuple[_Row, ...] = (
+    ("one_token_share", "share", 0, 1, "Share of responses of exactly one token.", "share"),
 )
 _DATASET_LENGTHS: tuple[_Row, ...] = (
     ("rows", "rows", 0, None, "Rows of the profiled split.", "count"),
@@ -361,14 +358,6 @@ _READABILITY: tuple[_Row, ...] = (
     ),
     ("rix", "long words", 0, None, "Words over six letters per sentence.", f"Anderson 1983; {_TEXTSTAT}"),
     (
-        "dale_chall",
-        "score",
-        0,
-        None,
-        "15.79 u + 0.0496 words/sentence, + 3.6365 if u > 0.05; u: share of words not among textstat's easy words.",
-        f"Dale and Chall 1948; {_TEXTSTAT}",
-    ),
-    (
         "unlisted_word_share",
         "share",
         0,
@@ -395,7 +384,7 @@ _READABILITY: tuple[_Row, ...] = (
 )
 _DIVERSITY: tuple[_Row, ...] = (
     ("type_token_ratio", "share", 0, 1, "Distinct words over words of a document.", "Templin 1957"),
-    ("root_type_token_ratio", "ratio", 1, None, "Distinct words over the square root of words.", "Guiraud 1954"),
+    ("root_type_token_ratio", "ratio", 0, None, "Distinct words over the square root of words.", "Guiraud 1954"),
     (
         "mtld",
         "words",
@@ -441,16 +430,19 @@ _DIVERSITY: tuple[_Row, ...] = (
     ("word_characters_mean", "characters", 1, None, "Characters per word of a document.", "mean"),
 )
 _SURFACE_ROWS: tuple[_Row, ...] = (
-    ("duplicate_share", "share", 0, 1, "1 - distinct texts / rows, exact match.", "share"),
     ("non_ascii_share", "share", 0, 1, "Characters outside ASCII over characters.", "share"),
     ("upper_case_share", "share", 0, 1, "Upper-case letters over letters.", "share"),
     ("digit_share", "share", 0, 1, "Decimal digits (Nd) over characters.", "Unicode categories"),
     ("punctuation_share", "share", 0, 1, "Punctuation (P*) over characters.", "Unicode categories"),
     ("whitespace_share", "share", 0, 1, "Whitespace over characters.", "Unicode categories"),
     ("url_share", "share", 0, 1, "Share of documents with a web address.", "regular expression, surface.URL"),
+    ("code_share", "share", 0, 1, "Share of documents that look like code.", "regular expression, surface.CODE"),
+)
+_PROMPT_SURFACE: tuple[_Row, ...] = (
+    # The response has response_distinct_share.
+    ("duplicate_share", "share", 0, 1, "1 - distinct texts / rows, exact match.", "share"),
     ("mention_share", "share", 0, 1, "Share of documents with an @name.", "regular expression, surface.MENTION"),
     ("hashtag_share", "share", 0, 1, "Share of documents with a #tag.", "regular expression, surface.HASHTAG"),
-    ("code_share", "share", 0, 1, "Share of documents that look like code.", "regular expression, surface.CODE"),
 )
 _RESPONSE_SHAPE: tuple[_Row, ...] = (
     ("number_share", "share", 0, 1, "Share of responses that are one number.", "regular expression, surface.NUMBER"),
@@ -502,6 +494,7 @@ CATALOGUE: tuple[TraitDefinition, ...] = (
     *_define(("response",), "class_balance", ALL_ROWS, _RESPONSE_BALANCE),
     *_define(TEXT_PARTS, "generation_length", ALL_ROWS, _ROW_LENGTHS),
     *_define(TEXT_PARTS, "generation_length", SAMPLE, _SAMPLE_LENGTHS),
+    *_define(("response",), "generation_length", SAMPLE, _ONE_TOKEN),
     *_define(("dataset",), "generation_length", ALL_ROWS, _DATASET_LENGTHS),
     *_define(("dataset",), "generation_length", SAMPLE, _RATIO_LENGTHS),
     *_define(TEXT_PARTS, "linguistic", SAMPLE, _LINGUISTIC),
@@ -509,6 +502,7 @@ CATALOGUE: tuple[TraitDefinition, ...] = (
     *_define(TEXT_PARTS, "readability", SAMPLE, _READABILITY),
     *_define(TEXT_PARTS, "lexical_diversity", SAMPLE, _DIVERSITY),
     *_define(TEXT_PARTS, "surface", ALL_ROWS, _SURFACE_ROWS),
+    *_define(("prompt",), "surface", ALL_ROWS, _PROMPT_SURFACE),
     *_define(("response",), "surface", ALL_ROWS, _RESPONSE_SHAPE),
     *_define(TEXT_PARTS, "surface", SAMPLE, _SURFACE_SAMPLE),
     *_define(("response",), "surface", SAMPLE, _COPIED),

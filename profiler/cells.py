@@ -63,6 +63,11 @@ def missing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip()) or value != value
 
 
+def is_position(text: str) -> bool:
+    """Whether a text is a plain number that can count options or classes; Python refuses to read endless digits."""
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
 def text(value: Any, name: str, where: str) -> str | None:
     """A cell as text: numbers, booleans and dates are written out, null stays None, nesting is refused."""
     if value is None or value != value:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # What a person asks first about a dataset; the whole profile is one `traitcast show` away.
 _GLANCE = {
-    "classes": "label_classes",
+    "classes": "label_class_count",
     "majority": "label_majority_share",
     "prompt_tokens": "prompt_tokens_mean",
     "response_tokens": "response_tokens_mean",
@@ -34,7 +34,9 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
 @click.argument("dataset", nargs=-1, required=True)
 @click.option("--name", help="Name in the warehouse  [default: the spec's, else from the path or hub id]")
 @click.option("--split", help="Split to profile  [default: train where there is one, else the only one]")
-@click.option("--spec", type=click.Path(dir_okay=False, path_type=Path), help="Column roles (YAML), instead of inference.")
+@click.option(
+    "--spec", type=click.Path(dir_okay=False, path_type=Path), help="Column roles (YAML), instead of inference."
+)
 @click.option("--config", help="Configuration of a hub dataset.")
 @click.option("--revision", help="Commit, tag or branch of a hub dataset  [default: the newest, resolved and stored]")
 @click.option(

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from profiler.answers import Answers, options_of
-from profiler.cells import SPEC_HINT, kind, missing, pick, shorten, text
+from profiler.cells import SPEC_HINT, is_position, kind, missing, pick, shorten, text
 from profiler.chat import turns
 from profiler.spec import DatasetSpec
 from warehouse.errors import InputError, nearest
@@ -93,7 +93,7 @@ class Labels:
         if not self.names or raw in self.known:
             return raw
         # CSV has no integers, so digits count as a position when they are not a name themselves.
-        if type_name in ("integer", "boolean") or (type_name == "text" and raw.isascii() and raw.isdigit()):
+        if type_name in ("integer", "boolean") or (type_name == "text" and is_position(raw)):
             return self._at(int(value), where)
         return self._unknown(raw, where, self.names)
 

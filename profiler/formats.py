@@ -183,17 +183,31 @@ def _arrow_file(part: FilePart) -> Iterator[_ArrowFile]:
     import pyarrow as pa
 
     try:
-        with open_bytes(part.path) as stream:
-            # Compressed again from outside: rare, and both formats need random access.
-            source = pa.BufferReader(stream.read()) if compression(part.path) else pa.PythonFile(stream, "r")
+        with _seekable(part.path) as source:
             table = _ArrowFile(source, part.format)
             checked_columns(table.schema.names, f"{part.path}: the schema")
             yield table
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"cannot read {part.path}: {reason}") from error
         raise InputError(
             f"{part.path}: damaged, truncated or no {part.format} file ({reason}). Copy or write it again"
         ) from error
+
+
+@contextmanager
+def _seekable(path: Path) -> Iterator[Any]:
+    """The file for pyarrow, which needs random access: unpacked in memory when it is compressed from outside."""
+    import pyarrow as pa
+
+    if compression(path) is None:
+        with pa.OSFile(str(path)) as source:
+            yield source
+    else:
+        with open_bytes(path) as stream:
+            unpacked = stream.read()
+        yield pa.BufferReader(unpacked)
 
 
 class _ArrowFile:

@@ -134,6 +134,7 @@ def _explain(error: Exception, repo: str, revision: str | None) -> str:
     from huggingface_hub import errors
 
     site = f"https://huggingface.co/datasets/{repo}"
+    look = "" if Path(repo).is_dir() else f"; see {site}"
     if isinstance(error, errors.GatedRepoError):
         return f"{repo} is gated: accept its terms at {site}, then log in: hf auth login"
     if isinstance(error, errors.RevisionNotFoundError):
@@ -144,10 +145,10 @@ def _explain(error: Exception, repo: str, revision: str | None) -> str:
             f"Search: https://huggingface.co/datasets?search={repo.split('/')[-1]}"
         )
     if isinstance(error, DataFilesNotFoundError):
-        return f"{repo} holds no data file that can be read without running code ({_line(error)}); see {site}"
+        return f"{repo} holds no data file that can be read without running code ({_line(error)}){look}"
     if isinstance(error, DatasetGenerationError):
         cause = error.__cause__ or error
-        return f"{repo} was found, but its files cannot be read: {_line(cause)}; see {site}"
+        return f"{repo} was found, but its files cannot be read: {_line(cause)}{look}"
     if isinstance(error, RuntimeError) and "script" in str(error):
         return f"{repo} needs its own loading script, which is never run; download its data files and pass those"
     if isinstance(error, errors.OfflineModeIsEnabled):

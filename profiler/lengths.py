@@ -12,7 +12,7 @@ from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undef
 from warehouse.records import LengthBin
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
-TOKEN_QUANTILES = ("q05", "q50", "q95")
+TOKEN_QUANTILES = ("q50", "q95")
 
 
 def row_traits(characters: Ints, words: Ints, lines: Ints) -> dict[str, Estimate]:
@@ -21,7 +21,6 @@ def row_traits(characters: Ints, words: Ints, lines: Ints) -> dict[str, Estimate
     counted = words.astype(np.float64)
     return {
         "characters_mean": _mean(characters),
-        "characters_sd": _sd(characters),
         "words_mean": _mean(words),
         "words_sd": _sd(words),
         "words_cv": exact(counted.std() / counted.mean(), n) if n and counted.mean() > 0 else undefined(n),
@@ -37,12 +36,15 @@ def sample_traits(tokens: Floats, sentences: Floats, *, rows: int) -> dict[str, 
     result = {
         "tokens_mean": mean(tokens, rows=rows),
         "tokens_sd": exact(tokens.std(ddof=1), n) if n > 1 else undefined(n),
-        "tokens_cv": exact(tokens.std(ddof=1) / tokens.mean(), n) if n > 1 and tokens.mean() > 0 else undefined(n),
-        "one_token_share": mean((tokens == 1).astype(np.float64), rows=rows),
         "sentences_mean": mean(sentences, rows=rows),
         "sentence_tokens_mean": mean(ratio(tokens, sentences), rows=rows),
     }
     return result | {f"tokens_{name}": exact(_quantile(tokens, QUANTILES[name]), n) for name in TOKEN_QUANTILES}
+
+
+def one_token_share(tokens: Floats, *, rows: int) -> Estimate:
+    """Share of sampled documents of exactly one token."""
+    return mean((tokens == 1).astype(np.float64), rows=rows)
 
 
 def pair_traits(prompt_words: Ints, response_words: Ints) -> dict[str, Estimate]:

@@ -39,7 +39,7 @@ POS = (
     "X",
 )
 # ClearNLP dependency labels of the English spaCy pipelines.
-RELATIONS = ("nsubj", "dobj", "amod", "advmod", "compound", "poss", "conj", "xcomp", "ccomp", "advcl", "relcl", "acl")
+RELATIONS = ("nsubj", "dobj", "amod", "advmod", "compound", "conj", "ccomp", "advcl", "relcl")
 ENTITIES = {
     "person": ("PERSON",),
     "organisation": ("ORG",),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -116,7 +117,8 @@ class Parser:
         """Count everything in every text.
 
         entities: which texts the entity recogniser sees (default none: it costs as much as all the rest).
-        processes: None uses the free cores as far as the texts are worth it. on_progress(done, total) counts texts.
+        processes: None uses the free cores as far as the texts are worth it. on_progress(done, total) counts
+        texts, a long one as its pieces.
         """
         wanted = np.zeros(len(texts), dtype=bool) if entities is None else np.asarray(entities, dtype=bool)
         batches, truncated = make_batches(texts, wanted & self.recognises_entities)
@@ -126,14 +128,14 @@ class Parser:
             truncated,
         )
         result.entities[wanted & self.recognises_entities] = 0.0
-        done = 0
+        done, total = 0, sum(len(batch.texts) for batch in batches)
         for batch, (counts, found) in zip(batches, self._run(batches, processes), strict=True):
             np.add.at(result.counts, batch.segments, counts)
             if found is not None:
                 np.add.at(result.entities, batch.segments, found)
-            done = max(done, int(batch.segments[-1]) + 1 if not batch.entities else done)
+            done += len(batch.texts)
             if on_progress:
-                on_progress(done, len(texts))
+                on_progress(done, total)
         return result
 
     def _run(self, batches: Sequence[Batch], processes: int | None) -> Iterator[tuple[Floats, Floats | None]]:
@@ -228,7 +230,8 @@ def _compiled_ruler(nlp: Language) -> Ruler | None:
     names = list(nlp.pipe_names)
     if "attribute_ruler" not in names or names.index("attribute_ruler") < max(map(names.index, ("tagger", "parser"))):
         return None
-    return compile_ruler(nlp.get_pipe("attribute_ruler").patterns, nlp.vocab.strings.add)
+    component: Any = nlp.get_pipe("attribute_ruler")
+    return compile_ruler(component.patterns, nlp.vocab.strings.add)
 
 
 _shared: tuple[Parser, Sequence[Batch]] | None = None
@@ -241,7 +244,8 @@ def _fork(parser: Parser, batches: Sequence[Batch], workers: int) -> Iterator[tu
     global _shared
     _shared = (parser, batches)
     try:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt) as pool:
             with warnings.catch_warnings():
                 # Python 3.12 warns when a process with threads forks; the workers touch no thread pool of ours.
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -259,6 +263,11 @@ def _fork(parser: Parser, batches: Sequence[Batch], workers: int) -> Iterator[tu
                     future.cancel()
     finally:
         _shared = None
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl+C reaches every process of the terminal; the parent ends its workers, they need not print a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _count_shared(batch: int) -> tuple[Floats, Floats | None]:
@@ -280,7 +289,7 @@ def _worth(characters: int) -> int:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """One BLAS thread: the matrices are small, and thread counts must not change a rounding."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(limits=1, user_api="blas"):
         yield

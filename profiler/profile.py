@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,8 @@ SAMPLE_ROWS = 2000
 # Entities cost as much as everything else together, so they are counted on fewer rows.
 ENTITY_ROWS = 500
 _NEARLY_CONSTANT = 0.95
+# English prose has 40 % stop words and hardly a letter outside ASCII; code and tables miss only the first.
+_FOREIGN_STOP_WORDS, _FOREIGN_NON_ASCII = 0.05, 0.02
 
 Named = dict[str, Estimate]
 
@@ -77,7 +80,7 @@ def profile(
     """All traits of one dataset.
 
     rows: how many random rows are parsed (None: all). entity_rows: how many of those the entity recogniser sees.
-    processes: None uses the free cores. on_progress(done, total) counts distinct segments of text.
+    processes: None uses the free cores. on_progress(done, total) counts distinct texts, long ones in pieces.
     The same examples, seed and versions give the same values on any number of processes.
     Raises UserError when the spaCy model cannot be loaded.
     """
@@ -100,6 +103,7 @@ def profile(
     for part in catalogue.TEXT_PARTS:
         found |= _prefixed(part, _row_traits(scanned[part], total))
         found |= _prefixed(part, _sample_traits(sampled[part], vocabulary, total))
+    found |= _prefixed("prompt", _prompt_traits(scanned["prompt"]))
     found |= _prefixed("response", _response_traits(scanned["response"], sampled, total))
     found |= _prefixed("dataset", _dataset_traits(scanned, sampled, total))
     warnings = [*examples.warnings, *_warnings(found, examples.spec.language, english, parsed)]
@@ -128,6 +132,8 @@ def profile(
             "catalogue_version": catalogue.VERSION,
             "spacy_model": parser.model if parser is not None else None,
             "sentences": parse.SENTENCES if parser is not None else None,
+            "textstat": version("textstat"),
+            "pyphen": version("pyphen"),
             "unicode_version": unicodedata.unidata_version,
             "segments_cut_short": parsed.truncated if parsed is not None else 0,
             "warnings": warnings,
@@ -215,10 +221,7 @@ def _row_traits(part: Scanned, total: int) -> Named:
         **lengths.row_traits(part.count("characters"), part.count("runs"), lines),
         "empty_share": exact(float(blank.mean()), total) if total else undefined(),
         **surface.character_traits(counts),
-        "duplicate_share": surface.duplicate_share(part.hashes[part.exists]),
         "url_share": surface.match_share(part.rows, surface.URL),
-        "mention_share": surface.match_share(part.rows, surface.MENTION),
-        "hashtag_share": surface.match_share(part.rows, surface.HASHTAG),
         "code_share": surface.match_share(part.rows, surface.CODE),
     }
 
@@ -242,12 +245,25 @@ def _sample_traits(part: Sampled, vocabulary: Vocabulary, total: int) -> Named:
     return found | surface.token_traits(column["alphabetic_tokens"], column["stop_tokens"], solid, rows=total)
 
 
-def _response_traits(part: Scanned, sampled: Mapping[str, Sampled], total: int) -> Named:
+def _prompt_traits(part: Scanned) -> Named:
     return {
+        "duplicate_share": surface.duplicate_share(part.hashes[part.exists]),
+        "mention_share": surface.match_share(part.rows, surface.MENTION),
+        "hashtag_share": surface.match_share(part.rows, surface.HASHTAG),
+    }
+
+
+def _response_traits(part: Scanned, sampled: Mapping[str, Sampled], total: int) -> Named:
+    found = {
         "number_share": surface.match_share(part.rows, surface.NUMBER),
         "list_share": surface.match_share(part.rows, surface.LIST),
         "copied_share": surface.copied_share(sampled["prompt"].words, sampled["response"].words, rows=total),
     }
+    response = sampled["response"]
+    if response.parsed is not None:
+        tokens = response.parsed[response.exists, parse.COUNTS.index("solid_tokens")]
+        found["one_token_share"] = lengths.one_token_share(tokens, rows=total)
+    return found
 
 
 def _dataset_traits(scanned: Mapping[str, Scanned], sampled: Mapping[str, Sampled], total: int) -> Named:
@@ -295,6 +311,15 @@ def _warnings(found: Named, language: str | None, english: bool, parsed: parse.S
             f"language is {language!r}: traits that need English ({', '.join(catalogue.ENGLISH_FAMILIES)}, tokens, "
             "sentences, stop words) are left empty"
         )
+    stop, non_ascii = (
+        found.get(f"prompt_{name}", undefined()).value for name in ("stop_word_share", "non_ascii_share")
+    )
+    if language is None and stop is not None and non_ascii is not None:
+        if stop < _FOREIGN_STOP_WORDS and non_ascii > _FOREIGN_NON_ASCII:
+            warnings.append(
+                f"the prompts do not look English (stop words {stop:.1%}, characters outside ASCII {non_ascii:.1%}), and "
+                "no language is stated: set `language` in the spec, or distrust the linguistic and readability traits"
+            )
     majority = found["label_majority_share"].value
     if majority is not None and majority > _NEARLY_CONSTANT:
         warnings.append(f"labels are nearly constant: {majority:.1%} of the rows have the same one")

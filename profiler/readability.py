@@ -39,12 +39,12 @@ def traits(sums: Floats, sentences: Floats) -> dict[str, Floats]:
     """Trait name (without its part) -> value per document. sums: document sums of `count_segments`."""
     c = {name: sums[:, column] for column, name in enumerate(COUNTS)}
     words = c["words"]
-    sentence_words = ratio(words, sentences)
+    # A document of marks only has no words to read.
+    sentence_words = np.where(words > 0, ratio(words, sentences), np.nan)
     syllables = ratio(c["syllables"], words)
     unlisted = ratio(c["unlisted"], words)
     # SMOG was normed on 30 sentences and means little below three (McLaughlin 1969).
     polysyllables = np.where(sentences >= 3, ratio(c["polysyllables"], sentences), np.nan)
-    dale_chall = 15.79 * unlisted + 0.0496 * sentence_words
     return {
         "flesch_reading_ease": 206.835 - 1.015 * sentence_words - 84.6 * syllables,
         "flesch_kincaid_grade": 0.39 * sentence_words + 11.8 * syllables - 15.59,
@@ -54,10 +54,9 @@ def traits(sums: Floats, sentences: Floats) -> dict[str, Floats]:
         "coleman_liau": 5.8 * ratio(c["letters"], words) - 29.6 * ratio(sentences, words) - 15.8,
         "lix": sentence_words + 100 * ratio(c["long"], words),
         "rix": np.where(words > 0, ratio(c["long"], sentences), np.nan),
-        "dale_chall": dale_chall + np.where(unlisted > 0.05, 3.6365, 0.0),
         "unlisted_word_share": unlisted,
         "syllables_per_word": syllables,
-        "sentence_words_mean": np.where(words > 0, sentence_words, np.nan),
+        "sentence_words_mean": sentence_words,
     }
 
 

@@ -67,7 +67,7 @@ def infer(
             found = layout(view)
             if found is not None:
                 return _explained(found, view)
-        raise _UnclearError("its columns fit no known layout")
+        raise _UnclearError(_misfit(view))
     except _UnclearError as reason:
         raise InputError(_ask(view, source, str(reason))) from None
 
@@ -270,18 +270,19 @@ def _explained(spec: DatasetSpec, view: _View) -> Inference:
         if len(patchy) < len(spec.text_fields):
             spec = replace(spec, optional_fields=tuple(patchy))
     stated = ", ".join(f"{key} {_listed(value)}" for key, value in spec.roles().items() if key != "label_names")
-    notes = [f"roles inferred from columns and values: {stated}"]
+    used = {re.split(r"[.\[]", name, maxsplit=1)[0] for name in spec.columns} | set(spec.columns)
+    unused = [name for name in view.columns if name not in used]
+    strange = [name for name in spec.text_fields if plain_name(name) not in PROMPTS]
+    left_out = [name for name in unused if view.kinds[name] == "text" and not is_id(name)]
+    confidence = "medium" if strange or left_out else "high"
+    notes = [f"roles inferred from columns and values ({confidence} confidence): {stated}"]
     if spec.label_names:
         notes.append(f"label names from the schema of the file: {', '.join(spec.label_names[:8])}")
     elif spec.label_field and view.kinds[spec.label_field] == "integer":
         notes.append(f"the labels in {spec.label_field!r} are bare numbers; name them by label_names in a spec")
-    used = {re.split(r"[.\[]", name, maxsplit=1)[0] for name in spec.columns} | set(spec.columns)
-    unused = [name for name in view.columns if name not in used]
     if unused:
         notes.append(f"columns not used: {', '.join(unused[:12])}{', ...' if len(unused) > 12 else ''}")
-    strange = [name for name in spec.text_fields if plain_name(name) not in PROMPTS]
-    left_out = [name for name in unused if view.kinds[name] == "text" and not is_id(name)]
-    return Inference(spec, tuple(notes), "medium" if strange or left_out else "high")
+    return Inference(spec, tuple(notes), confidence)
 
 
 def _ask(view: _View, source: str, reason: str) -> str:
@@ -302,6 +303,16 @@ def _ask(view: _View, source: str, reason: str) -> str:
         f"Say what they are in a file such as roles.yaml and pass --spec roles.yaml; edit this draft "
         f"(task_type: classification, multiple_choice or generation):\n{lines}"
     )
+
+
+def _misfit(view: _View) -> str:
+    """Why no layout fits: often a label column that holds no classes."""
+    name = view.actual.get("label")
+    if name is None or view.class_like(name):
+        return "its columns fit no known layout"
+    if view.kinds[name] in ("text", "integer"):
+        return f"{name!r} has {view.distinct(name)} distinct values in {view.rows} rows, too many for classes"
+    return f"{name!r} holds {view.kinds[name]}, but a class is a text, an integer or a boolean"
 
 
 def kind_of(values: Sequence[Any]) -> str:

@@ -87,7 +87,7 @@ def responses(table: pa.Table) -> Documents:
 class Rows:
     """Segments of many rows as Arrow strings, one after another, nothing deduplicated: for passes over every row.
 
-    strings: pa.Array of string, no nulls. offsets: int64 (rows + 1,) into strings.
+    strings: pa.Array of large_string, no nulls. offsets: int64 (rows + 1,) into strings.
     """
 
     strings: pa.Array
@@ -109,21 +109,24 @@ def prompt_rows(table: pa.Table) -> Rows:
 
 def response_rows(table: pa.Table) -> Rows:
     """The response of each row; a row without one has no segment."""
-    column = table.column("response").combine_chunks()
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    offsets = np.zeros(len(array) + 1, dtype=np.int64)
-    np.cumsum(array.is_valid().to_numpy(zero_copy_only=False), out=offsets[1:])
-    return Rows(array.drop_null(), offsets)
+    column = table.column("response")
+    return Rows(_large(column.chunks).drop_null(), _edges(column.is_valid().to_numpy().astype(np.int64)))
 
 
 def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
     """A list<string> column as its non-null strings and int64 row offsets."""
-    array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    strings = array.flatten()
-    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    offsets = np.zeros(len(array) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    if strings.null_count:
-        valid = np.concatenate([[0], np.cumsum(strings.is_valid().to_numpy(zero_copy_only=False))])
-        strings, offsets = strings.drop_null(), valid[offsets].astype(np.int64)
-    return strings, offsets
+    strings = _large([chunk.flatten() for chunk in column.chunks])
+    offsets = _edges(pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64))
+    if not strings.null_count:
+        return strings, offsets
+    valid = _edges(strings.is_valid().to_numpy(zero_copy_only=False).astype(np.int64))
+    return strings.drop_null(), valid[offsets]
+
+
+def _large(chunks: Sequence[pa.Array]) -> pa.Array:
+    """One array of large_string: 32-bit offsets end at 2 GiB, and a dataset may be longer than any of its chunks."""
+    return pa.concat_arrays([pa.array([], pa.large_string()), *(pc.cast(chunk, pa.large_string()) for chunk in chunks)])
+
+
+def _edges(lengths: Ints) -> Ints:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])

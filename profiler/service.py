@@ -6,8 +6,9 @@ keeps the warehouse closed while the work is done, so that a long profile never 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,13 +85,11 @@ def profile_into(warehouse_path: str, request: Request, *, force: bool = False) 
     A stored profile with the same fingerprint, settings and trait version is returned as it is unless `force`.
     """
     from profiler.catalogue import CATALOGUE, VERSION
-    from profiler.parse import model_name
     from warehouse.store import Warehouse
 
     # Fail on an unusable warehouse before minutes of work, not after.
     with Warehouse.open(warehouse_path):
         pass
-    model_name(request.spacy_model)
     examples = read_examples(request)
     with Warehouse.open(warehouse_path) as warehouse:
         stored = warehouse.profile(examples.name) if warehouse.find(examples.name) else None
@@ -109,10 +108,30 @@ def profile_into(warehouse_path: str, request: Request, *, force: bool = False) 
 
 
 def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
-    from profiler.profile import settings
+    from profiler.catalogue import VERSION
 
-    wanted = settings(examples, rows=request.rows, seed=request.seed, spacy_model=request.spacy_model)
-    return stored.fingerprint == examples.fingerprint and stored.details.get("settings") == wanted
+    total = examples.table.num_rows
+    details = stored.details
+    model = details.get("spacy_model")
+    return (
+        stored.fingerprint == examples.fingerprint
+        and details.get("catalogue_version") == VERSION
+        and details.get("sample_rows") == min(request.rows or total, total)
+        and details.get("seed") == request.seed
+        and (model is None or model == _installed_model(request.spacy_model))
+    )
+
+
+def _installed_model(wanted: str | None) -> str:
+    """Name and versions of the pipeline that would be used, found without loading it."""
+    from profiler.parse import MODELS
+
+    name = wanted or next((m for m in MODELS if find_spec(m)), MODELS[-1])
+    try:
+        return f"{name} {version(name)}, spacy {version('spacy')}"
+    except (PackageNotFoundError, ValueError):
+        # A pipeline in a folder has no version that could be read cheaply: profile again.
+        return name
 
 
 def ensure_profiled(dataset: str, warehouse_path: str) -> str:

@@ -20,7 +20,7 @@ SHARED = ROOT.parent / "shared"
 DEFINITIONS = tuple(
     TraitDefinition(trait, part, family, unit, f"The {trait}.", "this project", 0.0, None, tier)
     for trait, part, family, unit, tier in (
-        ("label_classes", "label", "class_balance", "classes", "all rows"),
+        ("label_class_count", "label", "class_balance", "classes", "all rows"),
         ("label_majority_share", "label", "class_balance", "share", "all rows"),
         ("prompt_words_mean", "prompt", "generation_length", "words", "all rows"),
         ("response_words_mean", "response", "generation_length", "words", "all rows"),

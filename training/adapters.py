@@ -159,7 +159,10 @@ def pieces(lengths: np.ndarray, tokens: int) -> list[Piece]:
             halves = Piece(piece.low, piece.high, piece.first, middle), Piece(piece.low, piece.high, middle, piece.last)
         elif wide > 1:
             across = piece.low + wide // 2
-            halves = Piece(piece.low, across, piece.first, piece.last), Piece(across, piece.high, piece.first, piece.last)
+            halves = (
+                Piece(piece.low, across, piece.first, piece.last),
+                Piece(across, piece.high, piece.first, piece.last),
+            )
         else:
             yield piece
             return
@@ -206,7 +209,8 @@ def _gradients(bank: Bank, rows: list[Pairs], losses: Tensor, budget: Budget) ->
             largest = max(_cost(lengths, piece) for piece in parts)
             if all(p.high - p.low == 1 and p.last - p.first == 1 for p in parts):
                 raise TraitcastError(
-                    f"out of memory with a single row of {largest} tokens; lower max_prompt_tokens, or use a larger device"
+                    f"out of memory with a single row of {largest} tokens; lower max_prompt_tokens, "
+                    "or use a larger device"
                 ) from error
             budget.tokens, budget.splits = max(largest // 2, 1), budget.splits + 1
         # Outside the handler: the error holds the failed graph alive until it is gone.

@@ -47,9 +47,7 @@ def load(name: str, *, revision: str | None = None, dtype: str = "float32", devi
     torch, transformers = require()
     folder = locate(name, revision=revision)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=getattr(torch, dtype), use_safetensors=True
-    )
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
     model.requires_grad_(False).eval().to(device)
     return Base(name, fingerprint(folder), revision, model, tokenizer)
 

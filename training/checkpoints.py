@@ -96,7 +96,9 @@ def read(folder: Path) -> Checkpoint:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
     except (OSError, json.JSONDecodeError, SafetensorError) as error:
-        raise InputError(f"cannot read the adapter in {folder} ({error}); delete the folder and train it again") from error
+        raise InputError(
+            f"cannot read the adapter in {folder} ({error}); delete the folder and train it again"
+        ) from error
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
         raise InputError(f"{folder} is not a plain LoRA adapter (peft_type {config.get('peft_type')!r})")
     used = [key for key in _UNSUPPORTED if config.get(key)]

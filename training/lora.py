@@ -60,7 +60,7 @@ class _LoraLinear(torch.autograd.Function):
     autograd would otherwise allocate and add one tensor per layer and micro-batch."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, linear: nn.Linear, a: Tensor, b: Tensor, grads: tuple[Tensor, Tensor] | None, scale: float
     ) -> Tensor:
         slots = a.shape[0]
@@ -73,7 +73,7 @@ class _LoraLinear(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None, None]:
         rows, low, weight, a, b = ctx.saved_tensors
         grad_a, grad_b = ctx.grads
         flat = grad.reshape(a.shape[0], -1, grad.shape[-1])
@@ -95,9 +95,7 @@ class _AnswerLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, hidden: Tensor, head: nn.Linear, targets: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, hidden: Tensor, head: nn.Linear, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         grad = torch.empty_like(hidden)
         for at in range(0, len(targets), _LOSS_CHUNK):
@@ -107,14 +105,15 @@ class _AnswerLoss(torch.autograd.Function):
             wanted = targets[part, None]
             losses[part] = (total - logits.gather(1, wanted)).squeeze(1)
             shares = logits.sub_(total).exp_()
-            shares.scatter_add_(1, wanted, shares.new_full(wanted.shape, -1.0))
+            # One entry a row, so a plain scatter does: scatter_add_ has no deterministic form on an accelerator.
+            shares.scatter_(1, wanted, shares.gather(1, wanted) - 1)
             grad[part] = torch.matmul(shares.mul_(weights[part, None]).to(hidden.dtype), head.weight)
         ctx.save_for_backward(grad)
         ctx.mark_non_differentiable(losses)
         return torch.dot(losses, weights), losses
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor, _: Any) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, scale: Tensor, _: Any) -> tuple[Tensor, None, None, None]:
         (grad,) = ctx.saved_tensors
         return grad * scale.to(grad.dtype), None, None, None
 
@@ -141,7 +140,7 @@ class Bank:
         self._views: list[tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]] = []
         self.window: tuple[int, int] | None = None
         for index, site in enumerate(self.sites):
-            site.linear.forward = functools.partial(self._forward, index, site.linear)  # type: ignore[method-assign]
+            site.linear.__dict__["forward"] = functools.partial(self._forward, index, site.linear)
         self.plain_head = self._head_is_plain()
 
     # The adapted forward.
@@ -237,7 +236,11 @@ class Bank:
     def weights(self, slot: int) -> dict[str, tuple[Tensor, Tensor]]:
         """A copy of a slot's adapter on the CPU."""
         flat = self.master[slot : slot + 1].cpu()
-        return {s.name: tuple(part[0].clone() for part in s.split(flat)) for s in self.sites}  # type: ignore[misc]
+        found = {}
+        for site in self.sites:
+            a, b = site.split(flat)
+            found[site.name] = a[0].clone(), b[0].clone()
+        return found
 
     def _refresh_slot(self, slot: int) -> None:
         if self._compute is not self.master:
@@ -248,7 +251,9 @@ class Bank:
     def _weights_of(self, weights: Weights, site: Site) -> tuple[Tensor, Tensor]:
         expected = (self.rank, site.linear.in_features), (site.linear.out_features, self.rank)
         if site.name not in weights:
-            raise InputError(f"the adapter has no weights for layer {site.name!r}; it was made for another base or targets")
+            raise InputError(
+                f"the adapter has no weights for layer {site.name!r}; it was made for another base or targets"
+            )
         found = tuple(tuple(part.shape) for part in weights[site.name])
         if found != expected:
             raise InputError(f"layer {site.name!r}: the adapter's shapes are {found}, expected {expected}")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from training.prompts import PromptSettings, Row, Task
 from training.recipe import DatasetEntry, Recipe, ScoringSettings, TrainingSettings, digest, parse
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from profiler.examples import Examples
 
 RECIPE = "recipe.json"
+# Where test rows are looked for, best first.
+_HELD_OUT = ("test", "validation", "dev")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 # English text in a byte-pair vocabulary of about 50k entries; used only to order and estimate, never to score.
@@ -158,18 +160,19 @@ def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str,
     """(name, rows drawn, origin, dataset fingerprint). Test rows come from `test`, else from `validation`."""
     from profiler.reading import read
 
-    train = read(source)
-    if not _NAME.fullmatch(train.name):
-        raise InputError(f"dataset name {train.name!r} cannot name a file; set name: in its dataset.yaml")
-    held = next((s for s in ("test", "validation", "dev") if s in train.splits and s != train.split), None)
-    test = read(source, split=held) if held else None
-    task = task_of(train, test)
+    first = read(source)
+    if not _NAME.fullmatch(first.name):
+        raise InputError(f"dataset name {first.name!r} cannot name a file; set name: in its dataset.yaml")
+    held = next((split for split in _HELD_OUT if split in first.splits), None)
+    test = None if held is None else first if held == first.split else read(source, split=held)
+    train = None if first.split in _HELD_OUT else first
+    task = task_of(first, test)
     drawn = Packed(
         task,
-        draw(rows_of(train, task), settings.train_rows, settings.sample_seed),
+        draw(rows_of(train, task), settings.train_rows, settings.sample_seed) if train else (),
         draw(rows_of(test, task), settings.test_rows, settings.sample_seed) if test else (),
     )
-    return train.name, drawn, train.origin, train.fingerprint
+    return first.name, drawn, first.origin, first.fingerprint
 
 
 def task_of(train: Examples, test: Examples | None = None) -> Task:
@@ -365,7 +368,9 @@ def aside(path: Path) -> Iterator[Path]:
         os.replace(work, path)
         flush(path.parent)
     except OSError as error:
-        raise InputError(f"cannot write {path} ({error}); free space or permissions, then run the same again") from error
+        raise InputError(
+            f"cannot write {path} ({error}); free space or permissions, then run the same again"
+        ) from error
     finally:
         work.unlink(missing_ok=True)
 
@@ -383,8 +388,3 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def as_json(value: Any) -> Any:
-    """Dataclasses to plain JSON values."""
-    return dataclasses.asdict(value)

@@ -136,24 +136,28 @@ class Prompter:
         answers = [self.answer(text) for text in texts]
         room = self.settings.max_answer_tokens
         return Encoded(
-            ids, [a[:room] for a in answers], row.gold or 0, cut_prompt=cut, cut_answer=any(len(a) > room for a in answers)
+            ids,
+            [a[:room] for a in answers],
+            row.gold or 0,
+            cut_prompt=cut,
+            cut_answer=any(len(a) > room for a in answers),
         )
 
     def _shorten(self, task: Task, row: Row, ids: list[int]) -> list[int]:
-        """Cut the longest field from its left until the prompt fits; the end of a text is nearest its question."""
+        """Cut the longest field from its left until the prompt fits; the end of a text is nearest its question.
+
+        Where instruction and options alone are too long, the last tokens of the prompt are kept.
+        """
         fields, limit = list(row.fields), self.settings.max_prompt_tokens
         while len(ids) > limit:
             longest = max(range(len(fields)), key=lambda i: len(fields[i]), default=0)
             if not fields or not fields[longest]:
-                raise UserError(
-                    f"{task.name}: the instruction and options alone take {len(ids)} tokens, and max_prompt_tokens "
-                    f"is {limit}; raise it, or shorten the instruction"
-                )
+                return ids[-limit:]
             text = fields[longest]
             tokens = max(len(self._ids([text])[0]), 1)
             # Characters per token vary, so cut in proportion and look again; at least one character goes.
-            keep = int(len(text) * max(0.0, 1 - (len(ids) - limit) / tokens))
-            fields[longest] = text[len(text) - min(keep, len(text) - 1) :]
+            keep = min(int(len(text) * max(0.0, 1 - (len(ids) - limit) / tokens)), len(text) - 1)
+            fields[longest] = text[-keep:] if keep else ""
             ids = self._ids([self.text(task, row, fields)])[0]
         return ids
 
@@ -183,7 +187,7 @@ class Prompter:
 
 
 def _field_lines(names: Sequence[str], values: Sequence[str]) -> list[str]:
-    """"Premise: ..." lines; a lone field needs no name, an empty one no line."""
+    """ "Premise: ..." lines; a lone field needs no name, an empty one no line."""
     if len(names) != len(values):
         return [value.strip() for value in values if value and value.strip()]
     if len(values) == 1:

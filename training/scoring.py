@@ -180,7 +180,8 @@ class Scorer:
     def _fits_window(self, longest: int) -> None:
         if self.window is not None and longest > self.window:
             raise UserError(
-                f"a row takes {longest} tokens and the model attends to {self.window} at a time; lower max_prompt_tokens"
+                f"a row takes {longest} tokens and the model attends to {self.window} at a time; "
+                "lower max_prompt_tokens"
             )
 
     def _free(self) -> None:

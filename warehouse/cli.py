@@ -33,7 +33,17 @@ def datasets(warehouse_path: str, output_format: str) -> None:
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         rows = warehouse.datasets()
-    columns = ["name", "task_type", "family", "rows", "classes", "majority", "prompt_words", "response_words", "reference"]
+    columns = [
+        "name",
+        "task_type",
+        "family",
+        "rows",
+        "classes",
+        "majority",
+        "prompt_words",
+        "response_words",
+        "reference",
+    ]
     emit(rows, output_format, columns)
     if output_format == "table":
         say(f"{len(rows)} datasets. One whole: traitcast show NAME. Two side by side: traitcast compare A B")
@@ -98,7 +108,9 @@ def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any
 
 def _heading(profile: Profile) -> str:
     facts = [f"{profile.name}: {profile.task_type}, {profile.rows:,} rows"]
-    facts += [f"{key} {value}" for key, value in (("language", profile.language), ("licence", profile.licence)) if value]
+    facts += [
+        f"{key} {value}" for key, value in (("language", profile.language), ("licence", profile.licence)) if value
+    ]
     lines = [", ".join(facts)]
     if profile.label_counts:
         shown = [f"{label} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts[:6]]
@@ -225,9 +237,13 @@ def scores() -> None:
 
 @scores.command("import")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--spec", type=click.Path(dir_okay=False, path_type=Path), help="Import recipe: columns, names, base (YAML).")
+@click.option(
+    "--spec", type=click.Path(dir_okay=False, path_type=Path), help="Import recipe: columns, names, base (YAML)."
+)
 @click.option("--name", help="Name of the score set  [default: the recipe's, else the file's name]")
-@click.option("--source", help="For an lm-evaluation-harness file: the dataset the model was tuned on (none: the base).")
+@click.option(
+    "--source", help="For an lm-evaluation-harness file: the dataset the model was tuned on (none: the base)."
+)
 @warehouse_option
 @format_option()
 @report_errors

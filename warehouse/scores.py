@@ -87,8 +87,13 @@ def load_recipe(file: Path) -> Recipe:
             raise ScoresError(f"{file}: {key} must be a mapping.")
     for ours in content.get("columns", {}):
         if ours not in COLUMNS:
-            raise ScoresError(f"{file}: columns maps {ours!r}{nearest(str(ours), COLUMNS)} Allowed: {', '.join(COLUMNS)}.")
-    where = {key: [str(v) for v in (value if isinstance(value, list) else [value])] for key, value in content.get("where", {}).items()}
+            raise ScoresError(
+                f"{file}: columns maps {ours!r}{nearest(str(ours), COLUMNS)} Allowed: {', '.join(COLUMNS)}."
+            )
+    where = {
+        key: [str(v) for v in (value if isinstance(value, list) else [value])]
+        for key, value in content.get("where", {}).items()
+    }
     names = {str(key): str(value or "") for key, value in content.get("names", {}).items()}
     recipe = Recipe(**{**content, "where": where, "names": names})
     _one_of(file, "base", recipe.base, _BASES)
@@ -101,7 +106,9 @@ def _one_of(file: Path, key: str, value: str, allowed: Sequence[str]) -> None:
         raise ScoresError(f"{file}: {key} is {value!r}{nearest(str(value), allowed)} Allowed: {', '.join(allowed)}.")
 
 
-def read_scores(file: Path, recipe: Recipe | None = None, *, name: str | None = None, source: str | None = None) -> Scores:
+def read_scores(
+    file: Path, recipe: Recipe | None = None, *, name: str | None = None, source: str | None = None
+) -> Scores:
     """Read one results file.
 
     file: CSV, TSV, Parquet, JSON (list of rows, or an lm-evaluation-harness result) or JSONL.
@@ -116,16 +123,22 @@ def read_scores(file: Path, recipe: Recipe | None = None, *, name: str | None = 
     kept = [row for row in raw if all(str(row.get(c, "")) in values for c, values in recipe.where.items())]
     for column in recipe.where:
         if raw and column not in raw[0]:
-            raise ScoresError(f"{file}: `where` names column {column!r}{nearest(column, raw[0])} It has: {', '.join(raw[0])}.")
+            raise ScoresError(
+                f"{file}: `where` names column {column!r}{nearest(column, raw[0])} It has: {', '.join(raw[0])}."
+            )
     if not kept:
-        raise ScoresError(f"{file}: no rows{' left by `where`' if raw else ''}. Expected columns: {', '.join(COLUMNS)}.")
+        raise ScoresError(
+            f"{file}: no rows{' left by `where`' if raw else ''}. Expected columns: {', '.join(COLUMNS)}."
+        )
     columns = _column_map(file, kept[0], recipe)
     rows = [_row(file, number, row, columns, recipe) for number, row in enumerate(kept, start=1)]
     _refuse_conflicts(file, rows)
     metrics = sorted({row["metric"] for row in rows})
     headline = recipe.metric or metrics[0]
     if headline not in metrics:
-        raise ScoresError(f"{file}: no rows of metric {headline!r}{nearest(headline, metrics)} It has: {', '.join(metrics)}.")
+        raise ScoresError(
+            f"{file}: no rows of metric {headline!r}{nearest(headline, metrics)} It has: {', '.join(metrics)}."
+        )
     if recipe.base == "untuned" and not any(row["source"] == "" for row in rows):
         raise ScoresError(
             f"{file}: no base rows (empty source), so no gain can be computed. Add the base model's scores, or say "
@@ -155,7 +168,9 @@ def _raw_rows(file: Path, source: str | None) -> list[Row]:
         elif suffix == ".json":
             rows = json.loads(file.read_text(encoding="utf-8"))
         else:
-            raise ScoresError(f"{file}: results are read from .csv, .tsv, .parquet, .json and .jsonl, not {suffix or 'a file without suffix'!r}.")
+            raise ScoresError(
+                f"{file}: results are read from .csv, .tsv, .parquet, .json and .jsonl, not {suffix or 'a file without suffix'!r}."
+            )
     except (OSError, ValueError, csv.Error) as error:
         raise ScoresError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     if isinstance(rows, dict) and isinstance(rows.get("results"), dict):

@@ -85,7 +85,9 @@ class Warehouse:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -158,7 +160,9 @@ class Warehouse:
         try:
             self._connection.execute("COMMIT")
         except duckdb.Error as error:
-            raise WarehouseError(f"{self.path} could not be written ({_first_line(error)}); nothing was changed.") from error
+            raise WarehouseError(
+                f"{self.path} could not be written ({_first_line(error)}); nothing was changed."
+            ) from error
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         self._connection.register("incoming", rows)
@@ -232,7 +236,7 @@ class Warehouse:
         """One row per profiled dataset, with the figures one asks for first."""
         return self._dicts(
             "SELECT d.name, d.task_type, d.family, d.language, d.rows, "
-            "max(t.value) FILTER (t.trait = 'label_classes') AS classes, "
+            "max(t.value) FILTER (t.trait = 'label_class_count') AS classes, "
             "max(t.value) FILTER (t.trait = 'label_majority_share') AS majority, "
             "max(t.value) FILTER (t.trait = 'prompt_words_mean') AS prompt_words, "
             "max(t.value) FILTER (t.trait = 'response_words_mean') AS response_words, "
@@ -256,9 +260,7 @@ class Warehouse:
         bins = self._rows(
             "SELECT part, unit, low, high, n FROM length_histograms WHERE dataset = ? ORDER BY part, unit, low", [name]
         )
-        vectors = self._rows(
-            "SELECT part, kind, vector FROM sketches WHERE dataset = ? ORDER BY part, kind", [name]
-        )
+        vectors = self._rows("SELECT part, kind, vector FROM sketches WHERE dataset = ? ORDER BY part, kind", [name])
         return Profile(
             name=row["name"],
             fingerprint=row["fingerprint"],
@@ -301,7 +303,9 @@ class Warehouse:
         row_of = {name: i for i, name in enumerate(wanted)}
         column_of = {d.trait: j for j, d in enumerate(definitions)}
         values = np.full((len(wanted), len(definitions)), np.nan)
-        table = self._connection.execute("SELECT dataset, trait, value FROM traits WHERE value IS NOT NULL").fetchnumpy()
+        table = self._connection.execute(
+            "SELECT dataset, trait, value FROM traits WHERE value IS NOT NULL"
+        ).fetchnumpy()
         for dataset, trait, value in zip(table["dataset"], table["trait"], table["value"], strict=True):
             i, j = row_of.get(dataset), column_of.get(trait)
             if i is not None and j is not None:
@@ -353,7 +357,10 @@ class Warehouse:
         Raises ScoresError for an unknown or ambiguous matrix or model.
         """
         chosen = self._choose_matrix(matrix)
-        models = [row[0] for row in self._rows("SELECT DISTINCT model FROM scores WHERE matrix = ? ORDER BY 1", [chosen.matrix])]
+        models = [
+            row[0]
+            for row in self._rows("SELECT DISTINCT model FROM scores WHERE matrix = ? ORDER BY 1", [chosen.matrix])
+        ]
         if model is not None and model not in models:
             raise ScoresError(
                 f"matrix {chosen.matrix!r} has no model {model!r}{nearest(model, models)} It has: {', '.join(models)}."
@@ -388,7 +395,11 @@ class Warehouse:
             if name not in names:
                 raise ScoresError(f"no scores named {name!r}{nearest(name, names)} There are: {', '.join(names)}.")
             return every[names.index(name)]
-        own = [m.matrix for m in every if not self._rows("SELECT 1 FROM matrices WHERE matrix = ? AND reference", [m.matrix])]
+        own = [
+            m.matrix
+            for m in every
+            if not self._rows("SELECT 1 FROM matrices WHERE matrix = ? AND reference", [m.matrix])
+        ]
         candidates = own or names
         if len(candidates) > 1:
             raise ScoresError(f"several score sets: {', '.join(candidates)}. Choose one with --scores NAME.")
@@ -450,10 +461,14 @@ class Warehouse:
         except duckdb.Error as error:
             raise QueryError(f"cannot parse the query: {error}") from error
         if len(statements) != 1:
-            raise QueryError(f"give one statement, not {len(statements)}. Example: traitcast sql 'SELECT * FROM profiles'")
+            raise QueryError(
+                f"give one statement, not {len(statements)}. Example: traitcast sql 'SELECT * FROM profiles'"
+            )
         if statements[0].type not in _READING:
             kind = statements[0].type.name
-            raise QueryError(f"{kind} is not allowed: `traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT.")
+            raise QueryError(
+                f"{kind} is not allowed: `traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT."
+            )
         try:
             return self._arrow(statements[0])
         except duckdb.CatalogException as error:
@@ -548,7 +563,11 @@ def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.
         ),
         "sketches": table(
             profile.sketches,
-            {"part": ("part", pa.string()), "kind": ("kind", pa.string()), "vector": ("vector", pa.list_(pa.float32()))},
+            {
+                "part": ("part", pa.string()),
+                "kind": ("kind", pa.string()),
+                "vector": ("vector", pa.list_(pa.float32())),
+            },
         ),
     }
 
@@ -556,7 +575,9 @@ def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.
 def _create(file: Path) -> None:
     """Make an empty database file that DuckDB 1.5 can read, whatever DuckDB is installed."""
     if not file.parent.is_dir():
-        raise WarehouseError(f"folder {file.parent} does not exist. Make it, or choose another file with --warehouse FILE.")
+        raise WarehouseError(
+            f"folder {file.parent} does not exist. Make it, or choose another file with --warehouse FILE."
+        )
     with duckdb.connect(":memory:") as memory:
         try:
             quoted = str(file).replace("'", "''")

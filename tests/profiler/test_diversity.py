@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -42,6 +42,7 @@ def test_mtld_by_hand() -> None:
     assert math.isnan(diversity.mtld([0, 1, 2]))
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 30), min_size=42, max_size=200))
 def test_hdd_against_the_hypergeometric_distribution(words: list[int]) -> None:
     counts = np.array(list(Counter(words).values()))

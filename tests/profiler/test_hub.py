@@ -23,7 +23,7 @@ configs:
   - split: test
     path: reviews/test.jsonl
 - config_name: questions
-  data_files: questions.csv
+  data_files: questions.jsonl
 ---
 Two configurations of rows written for this test.
 """
@@ -42,7 +42,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [{"text": f"review {i}", "label": i % 2, "id": i} for i in range(5)]
     for split, kept in (("train", rows), ("test", rows[:2])):
         (root / "reviews" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
-    (root / "questions.csv").write_text("question,answer\nwho,me\nwhat,this\n")
+    (root / "questions.jsonl").write_text('{"question": "who", "answer": "me"}\n' * 2)
     return root
 
 
@@ -103,7 +103,7 @@ def test_a_loading_script_is_never_run(repository: Path, tmp_path: Path) -> None
 
 def test_broken_files_of_a_repository(repository: Path) -> None:
     (repository / "reviews" / "train.jsonl").write_text('{"text": "a"}\n{"text": \n')
-    with pytest.raises(InputError, match=r"shop was found, but its files cannot be read"):
+    with pytest.raises(InputError, match=r"shop was found, but its files cannot be read: .*in row 1$"):
         read(repository, config="reviews")
 
 
@@ -154,7 +154,7 @@ def test_the_commit_is_resolved(endpoint: str) -> None:
         ("org/gone", None, r"no file or folder 'org/gone' here, and no dataset of that id on the hub .*hf auth login"),
         ("org/gated", None, r"org/gated is gated: accept its terms at https://huggingface\.co/datasets/org/gated"),
         ("org/name", "old", r"org/name has no revision 'old'; see https://.*/org/name/commits/main"),
-        ("org/--name", None, r"no dataset of that id on the hub"),
+        ("a" * 97 + "/b", None, r"no dataset of that id on the hub"),
     ],
 )
 def test_hub_refusals(endpoint: str, repo: str, revision: str | None, message: str) -> None:
@@ -167,7 +167,9 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
 
     # Port 9 (discard) of this machine: refused at once, no name to look up.
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(InputError, match=r"no file or folder 'org/name' here, and the hub cannot be reached .*local copy"):
+    with pytest.raises(
+        InputError, match=r"no file or folder 'org/name' here, and the hub cannot be reached .*local copy"
+    ):
         read("org/name")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,12 +39,16 @@ def test_no_documents() -> None:
 
 def test_sample_traits_by_hand() -> None:
     found = lengths.sample_traits(np.array([1.0, 1.0, 4.0, 0.0]), np.array([1.0, 1.0, 2.0, 0.0]), rows=100)
-    assert found["one_token_share"].value == 0.5
     assert found["tokens_mean"].value == 1.5
     assert found["tokens_mean"].standard_error == pytest.approx(math.sqrt(3) / 2 * math.sqrt(0.96))
     assert found["sentence_tokens_mean"].value == pytest.approx(4 / 3)
     assert found["sentence_tokens_mean"].n == 3
     assert found["tokens_q50"].value == 1
+
+
+def test_one_token_share() -> None:
+    assert lengths.one_token_share(np.array([1.0, 1.0, 4.0, 0.0]), rows=4).value == 0.5
+    assert lengths.one_token_share(np.zeros(0), rows=0).value is None
 
 
 def test_ratio_traits_by_hand() -> None:
@@ -74,7 +79,7 @@ def test_histogram_holds_every_document_once(words: list[int]) -> None:
     bins = lengths.histogram(np.array(words), "response")
     assert sum(b.n for b in bins) == len(words)
     assert all(b.n == sum(b.low <= w < b.high for w in words) for b in bins)
-    assert all(a.high <= b.low for a, b in zip(bins, bins[1:], strict=False))
+    assert all(a.high <= b.low for a, b in pairwise(bins))
 
 
 def test_histogram_edges_double_in_two_steps() -> None:

@@ -8,6 +8,8 @@ import gzip
 import io
 import json
 import lzma
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +28,7 @@ from warehouse.errors import InputError
 SHARED = Path(__file__).parents[3] / "shared" / "datasets"
 
 ROWS = [
-    {"text": "a film, \"quoted\"\tand tabbed", "label": "pos"},
+    {"text": 'a film, "quoted"\tand tabbed', "label": "pos"},
     {"text": "two\nlines", "label": "neg"},
     {"text": "naïve café 😀 \u2028 done", "label": "pos"},
 ]
@@ -87,7 +89,13 @@ def zstd(raw: bytes) -> bytes:
     return bytes(out.getvalue())
 
 
-PACKED = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstd,
+}
 
 
 def write(path: Path, content: bytes | list[dict[str, Any]]) -> Path:
@@ -119,7 +127,29 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, suffix: str
 def test_the_table_has_the_promised_columns(tmp_path: Path) -> None:
     schema = read(write(tmp_path / "a.jsonl", ROWS)).table.schema
     texts = pa.list_(pa.string())
-    assert schema == pa.schema([("fields", texts), ("options", texts), ("response", pa.string()), ("label", pa.string())])
+    assert schema == pa.schema(
+        [("fields", texts), ("options", texts), ("response", pa.string()), ("label", pa.string())]
+    )
+
+
+def test_the_fingerprint_is_what_it_says(tmp_path: Path) -> None:
+    """blake2b-128 over compact JSON: the roles, then every row followed by a comma."""
+    from hashlib import blake2b
+
+    def compact(value: Any) -> str:
+        return json.dumps(value, separators=(",", ":"))
+
+    rows = [{"text": f"row {i}", "label": "ab"[i % 2]} for i in range(10_000)]
+    content = compact({"task_type": "classification", "text_fields": ["text"], "label_field": "label"})
+    content += "".join(compact([[row["text"]], None, row["label"], row["label"]]) + "," for row in rows)
+    expected = blake2b(content.encode(), digest_size=16).hexdigest()
+    assert read(write(tmp_path / "a.jsonl", rows)).fingerprint == f"v1:{expected}"
+
+
+def test_importing_the_reader_is_cheap() -> None:
+    code = "import sys, profiler.reading; print(*(m for m in ('pyarrow', 'datasets', 'numpy') if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_the_fingerprint_sees_order_text_and_roles_but_not_other_columns(tmp_path: Path) -> None:
@@ -392,7 +422,7 @@ def test_responses_alone_may_be_profiled(tmp_path: Path) -> None:
 
 
 def test_missing_values_are_counted(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"prompt": "p1", "completion": "c1"},
         {"prompt": "p2", "completion": None},
         {"prompt": "p3", "completion": "  "},
@@ -411,7 +441,9 @@ def test_missing_values_are_counted(tmp_path: Path) -> None:
 
 
 def test_half_surrogates_are_replaced_and_counted(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", b'{"text": "a \\ud800 b \\ud83d\\ude00", "label": "x"}\n{"text": "c", "label": "y"}\n')
+    path = write(
+        tmp_path / "a.jsonl", b'{"text": "a \\ud800 b \\ud83d\\ude00", "label": "x"}\n{"text": "c", "label": "y"}\n'
+    )
     examples = read(path)
     assert kept(examples)[0]["fields"] == ["a \ufffd b 😀"]
     assert examples.warnings == ("1 texts held half of a surrogate pair, replaced by U+FFFD: encoding damage",)

@@ -127,7 +127,7 @@ def test_multiple_choice(columns: dict[str, list[Any]], form: str, options: list
     [
         (sample("a", "b"), r"its columns fit no known layout"),
         (sample("text"), r"its columns fit no known layout"),
-        (sample("text", label=[["a"], ["b"], [], ["a", "b"]]), r"fit no known layout.*\n.*label \(list of texts\)"),
+        (sample("text", label=[["a"], ["b"], [], ["a", "b"]]), r"'label' holds list of texts, but a class is a text"),
         (sample("instruction", "output", "response"), r"the response could be output or response"),
         (sample("text", fine_label=LABELS, coarse_label=LABELS), r"the label could be fine_label or coarse_label"),
         (sample("question", "answer", label=LABELS), r"both a label \(label\) and what may be a response \(answer\)"),
@@ -166,7 +166,7 @@ def test_the_draft_is_a_spec_that_reads() -> None:
 
 def test_a_label_column_of_all_different_texts_is_no_label() -> None:
     columns = {"text": [f"text {i}" for i in range(60)], "label": [f"reply {i}" for i in range(60)]}
-    with pytest.raises(InputError, match="fit no known layout"):
+    with pytest.raises(InputError, match="'label' has 60 distinct values in 60 rows, too many for classes"):
         found(columns)
 
 
@@ -179,7 +179,8 @@ def test_notes_say_what_was_taken_and_what_was_left() -> None:
     inference = found(sample("text", "author", label=LABELS), label=("neg", "pos"))
     assert inference.spec.label_names == ("neg", "pos")
     assert inference.notes == (
-        "roles inferred from columns and values: task_type classification, text_fields text, label_field label",
+        "roles inferred from columns and values (medium confidence): task_type classification, text_fields text, "
+        "label_field label",
         "label names from the schema of the file: neg, pos",
         "columns not used: author",
     )
@@ -218,10 +219,13 @@ column_names = st.sampled_from(
 
 @given(st.dictionaries(column_names, st.lists(values, min_size=3, max_size=3), max_size=6))
 def test_any_columns_give_roles_that_exist_or_an_input_error(columns: dict[str, list[Any]]) -> None:
+    spec, message = None, ""
     try:
         spec = infer(columns).spec
     except InputError as error:
-        assert "--spec roles.yaml" in str(error)
+        message = str(error)
+    if spec is None:
+        assert "--spec roles.yaml" in message
     else:
         assert {name.split(".")[0].split("[")[0] for name in spec.columns} <= set(columns)
         assert parse_spec(spec.roles()).roles() == spec.roles()
@@ -230,7 +234,7 @@ def test_any_columns_give_roles_that_exist_or_an_input_error(columns: dict[str, 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared datasets are not beside this checkout")
 def test_no_shared_dataset_is_read_wrongly_without_its_spec(tmp_path: Path) -> None:
     """Inference may ask, but what it answers is what the curated spec says."""
-    agreed, asked = 0, 0
+    agreed, asked = 0, []
     for folder in sorted(path.parent for path in SHARED.glob("*/dataset.yaml")):
         stated = load_spec(folder / "dataset.yaml")
         alone = tmp_path / folder.name
@@ -239,12 +243,12 @@ def test_no_shared_dataset_is_read_wrongly_without_its_spec(tmp_path: Path) -> N
         try:
             inferred = read(alone).spec
         except InputError as error:
-            assert "cannot tell the roles" in str(error)
-            asked += 1
+            asked.append(str(error))
             continue
         agreed += 1
         assert inferred.task_type == stated.task_type, folder.name
         assert set(inferred.text_fields) == set(stated.text_fields), folder.name
         assert inferred.response_field == stated.response_field, folder.name
     assert agreed >= 70
-    assert agreed + asked == 84
+    assert agreed + len(asked) == 84
+    assert all("cannot tell the roles" in message for message in asked)

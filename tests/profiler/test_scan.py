@@ -11,7 +11,6 @@ import profiler.scan
 from profiler.scan import COUNTS, Chunk, scan
 from profiler.segments import Rows
 
-
 HELLO_WORLD = [17959398819273886847, 2853273985098254490]
 HELLO_WORLD_ROW = [15849218055973595174]
 

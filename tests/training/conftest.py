@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-WORDS = """the film was good and the actors were bad . a question about numbers : what is two plus two ? the answer is four .
-Decide whether the sentence is positive or negative . Options : - positive - negative - neutral Answer : premise
-hypothesis entailment contradiction Choose the right answer to the question . soil water food minerals plants use sunlight
-to make apples cost three dollars each so ten apples cost thirty dollars #### 30 12 4 7 1,000"""
+WORDS = """the film was good and the actors were bad . a question about numbers : what is two plus two ?
+the answer is four . Decide whether the sentence is positive or negative . Options : - positive - negative - neutral Answer :
+premise hypothesis entailment contradiction Choose the right answer to the question . soil water food minerals plants use
+sunlight to make apples cost three dollars each so ten apples cost thirty dollars #### 30 12 4 7 1,000"""
 
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"

@@ -21,7 +21,14 @@ from conftest import make_model, make_tokenizer  # noqa: E402
 
 from training.prompts import Prompter, Row, Task  # noqa: E402
 
-SENTIMENT = Task("sentiment", "classification", "accuracy", "Decide whether it is good.", ("sentence",), ("negative", "positive", "very positive"))
+SENTIMENT = Task(
+    "sentiment",
+    "classification",
+    "accuracy",
+    "Decide whether it is good.",
+    ("sentence",),
+    ("negative", "positive", "very positive"),
+)
 CHOICE = Task("choice", "multiple_choice", "accuracy", "Choose the right answer.", ("premise", "question"))
 NOUNS = ("film", "actors", "plant", "soil", "apple", "question", "number", "water")
 

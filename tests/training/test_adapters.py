@@ -24,13 +24,18 @@ from warehouse.errors import TraitcastError, UserError  # noqa: E402
 # peft 0.21 asks transformers 5 for a property under its old name.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
-SETTINGS = TrainingSettings(rank=4, alpha=8.0, epochs=2, batch_rows=4, learning_rate=5e-3, warmup=0.2, weight_decay=0.01)
+SETTINGS = TrainingSettings(
+    rank=4, alpha=8.0, epochs=2, batch_rows=4, learning_rate=5e-3, warmup=0.2, weight_decay=0.01
+)
 
 
 def make_rows(seed: int, count: int) -> list[tuple[list[int], list[int]]]:
     generator = np.random.default_rng(seed)
     return [
-        (generator.integers(3, 400, generator.integers(3, 20)).tolist(), generator.integers(3, 400, generator.integers(1, 6)).tolist())
+        (
+            generator.integers(3, 400, generator.integers(3, 20)).tolist(),
+            generator.integers(3, 400, generator.integers(1, 6)).tolist(),
+        )
         for _ in range(count)
     ]
 
@@ -39,7 +44,9 @@ def make_bank(model: Any, slots: int, targets: tuple[str, ...] = ("all-linear",)
     return Bank(model, rank=SETTINGS.rank, scale=SETTINGS.scale, targets=targets, slots=slots)
 
 
-def peft_run(base: Any, job: Job, first: dict[str, Any], settings: TrainingSettings) -> tuple[list[float], dict[str, Any], dict[str, Any]]:
+def peft_run(
+    base: Any, job: Job, first: dict[str, Any], settings: TrainingSettings
+) -> tuple[list[float], dict[str, Any], dict[str, Any]]:
     """One adapter by peft, torch.optim.AdamW and clip_grad_norm_: (losses, gradients of step 0, final weights)."""
     config = peft.LoraConfig(
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
@@ -62,7 +69,9 @@ def peft_run(base: Any, job: Job, first: dict[str, Any], settings: TrainingSetti
         eps=settings.epsilon,
         weight_decay=settings.weight_decay,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, len(order), settings) if step < len(order) else 0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: rate(step, len(order), settings) if step < len(order) else 0.0
+    )
     losses, gradients = [], {}
     for step, chosen in enumerate(order):
         rows = [job.rows[i] for i in chosen]
@@ -169,7 +178,9 @@ def test_a_non_finite_adapter_is_frozen_and_its_neighbours_finish(model_maker: C
     assert torch.equal(bank.master[2], clean.master[2])
 
 
-def test_a_non_finite_gradient_leaves_the_last_good_weights(model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_non_finite_gradient_leaves_the_last_good_weights(
+    model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     jobs = [Job(f"job{i}", make_rows(i, 12), seed=i) for i in range(2)]
     bank = make_bank(model_maker(), 2)
     kept: list[Any] = []
@@ -188,7 +199,9 @@ def test_a_non_finite_gradient_leaves_the_last_good_weights(model_maker: Callabl
     assert torch.equal(bank.master[0], kept[0])
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("injected"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("injected"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
 def test_out_of_memory_splits_and_keeps_the_effective_batch(
     model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -219,7 +232,7 @@ def test_a_row_that_never_fits_is_an_error(model_maker: Callable[..., Any], monk
         raise torch.OutOfMemoryError("injected")
 
     monkeypatch.setattr(bank, "loss", never)
-    with pytest.raises(TraitcastError, match="single row of .* lower max_prompt_tokens"):
+    with pytest.raises(TraitcastError, match=r"single row of .* lower max_prompt_tokens"):
         train(bank, [Job("job", make_rows(0, 4), 0)], SETTINGS)
 
 

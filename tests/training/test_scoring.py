@@ -105,9 +105,7 @@ def test_bf16_exact_mode_runs_beside_a_bf16_base(model_maker: Callable[..., Any]
     assert np.corrcoef(rough, fine)[0, 1] > 0.99
 
 
-def test_peft_scores_the_same(
-    model_maker: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_peft_scores_the_same(model_maker: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint written here, read by peft; and one written by peft, read here."""
     import warnings
 
@@ -154,7 +152,12 @@ def test_decoding_equals_generate(model_maker: Callable[..., Any], kind: str, ma
         ids = torch.tensor([prompt])
         with torch.no_grad():
             wanted = model.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=cap, do_sample=False, eos_token_id=end, pad_token_id=end
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=cap,
+                do_sample=False,
+                eos_token_id=end,
+                pad_token_id=end,
             )[0, len(prompt) :].tolist()
         assert result.finished == (wanted[-1] == end)
         assert result.ids == [token for token in wanted if token != end]
@@ -209,7 +212,9 @@ def test_scores_equal_lm_evaluation_harness(model_maker: Callable[..., Any], tok
     prompter = Prompter(tokenizer)
     scorer = Scorer(make_bank(model_maker()), end=prompter.end)
     for name, case in recorded["tasks"].items():
-        task = Task(name, case["task_type"], "accuracy", case["instruction"], tuple(case["field_names"]), tuple(case["labels"]))
+        task = Task(
+            name, case["task_type"], "accuracy", case["instruction"], tuple(case["field_names"]), tuple(case["labels"])
+        )
         rows = [Row(tuple(r["fields"]), "", tuple(r["options"]), r["gold"]) for r in case["rows"]]
         found = scorer.loglikelihoods(scorer.prepare(prompter.encode(task, rows)))
         for row, scores, wanted in zip(rows, found, case["loglikelihoods"], strict=True):

@@ -135,7 +135,7 @@ def test_where_on_a_missing_column(tmp_path: Path) -> None:
 
 
 PUBLISHED = {
-    "prompt_transferability": ("prompt_transferability/prompt_transfer_long.csv", 977, 4, "target mean"),
+    "prompt_transferability": ("prompt_transferability/prompt_transfer_long.csv", 991, 4, "target mean"),
     "cross_task_icl": ("cross_task_icl/cross_icl_long.csv", 165, 3, "untuned"),
 }
 

@@ -62,7 +62,7 @@ def test_profiles_view_has_a_column_per_trait_and_null_for_undefined(warehouse_p
         rows = warehouse.query("SELECT * FROM profiles").to_pylist()
     assert list(rows[0]) == ["name", "fingerprint", "task_type", "rows", *(d.trait for d in DEFINITIONS)]
     assert [row["name"] for row in rows] == ["maths", "reviews", "topics"]
-    assert rows[0]["label_classes"] is None
+    assert rows[0]["label_class_count"] is None
     assert rows[1]["label_majority_share"] == 0.6
 
 
@@ -94,7 +94,7 @@ def test_trait_matrix_holds_nan_for_undefined(warehouse_path: Path) -> None:
         matrix = warehouse.trait_matrix(["reviews", "maths"])
     expected = [[2.0, 0.6, 20.0, 1.0, 1.0], [np.nan, np.nan, 45.0, 50.0, 70.0]]
     np.testing.assert_array_equal(matrix.values, expected)
-    assert matrix.traits[0] == "label_classes"
+    assert matrix.traits[0] == "label_class_count"
     assert matrix.families == ("toy", "toy")
 
 

@@ -1,0 +1,167 @@
+"""The commands: JSON contracts, tables, exit codes and messages, on a small warehouse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from predictor.cli import COMMANDS
+from warehouse.errors import NotProfiledError
+from warehouse.store import Warehouse
+
+PREDICTION = {"source", "target", "gain", "low", "high", "harm", "novel", "source_mean"}
+
+
+class Door:
+    """What the front door promises: a profiled name is returned, anything else is refused."""
+
+    def ensure_profiled(self, dataset: str, warehouse_path: str) -> str:
+        name = Path(dataset).stem
+        with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+            if warehouse.find(name) is None:
+                raise NotProfiledError(f"{dataset!r} is neither profiled nor a file.")
+        return name
+
+
+def run(path: Path, *arguments: str) -> Result:
+    command = next(c for c in COMMANDS if c.name == arguments[0])
+    return CliRunner().invoke(command, [*arguments[1:], "--warehouse", str(path)], obj=Door())
+
+
+@pytest.fixture
+def fitted(law_warehouse: Path) -> Path:
+    assert run(law_warehouse, "fit").exit_code == 0
+    return law_warehouse
+
+
+def test_fit_reports_what_it_fitted(law_warehouse: Path) -> None:
+    result = run(law_warehouse, "fit", "--scores", "law", "--format", "json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["predictor"], document["matrix"], document["cells"]) == ("default", "law", 306)
+    assert (document["sources"], document["targets"]) == (18, 18)
+    assert document["half_width"] > 0
+    assert document["fingerprint"].startswith("v1:")
+    assert "306 measured cells of matrix 'law' (m), 18 sources x 18 targets" in result.stderr
+    table = run(law_warehouse, "fit", "--name", "second", "--model", "m")
+    assert "half_width" in table.stdout
+    assert "traitcast evaluate --scores law" in table.stderr
+    with Warehouse.open(law_warehouse, read_only=True) as warehouse:
+        assert warehouse.predictor("second").model == "m"
+
+
+def test_predict_gives_one_object(fitted: Path) -> None:
+    result = run(fitted, "predict", "d03", "d04", "--format", "json")
+    document = json.loads(result.stdout)
+    assert set(document) == PREDICTION
+    assert document["low"] < document["gain"] < document["high"]
+    assert "Gain in pp over the untuned model" in result.stderr
+    assert "d03" in run(fitted, "predict", "d03", "d04").stdout
+
+
+def test_rank_lists_best_first(fitted: Path) -> None:
+    document = json.loads(run(fitted, "rank", "d04", "--format", "json").stdout)
+    assert len(document) == 17
+    assert all(set(row) == PREDICTION and row["target"] == "d04" and row["source"] != "d04" for row in document)
+    gains = [row["gain"] for row in document]
+    assert gains == sorted(gains, reverse=True)
+    some = json.loads(run(fitted, "rank", "d04", "--sources", "d01, d02,d04", "--format", "json").stdout)
+    assert {row["source"] for row in some} == {"d01", "d02"}
+    top = run(fitted, "rank", "d04", "--top", "3")
+    assert len(top.stdout.splitlines()) == 2 + 3
+    assert f"traitcast explain {document[0]['source']} d04" in top.stderr
+
+
+def test_explain_adds_up(fitted: Path) -> None:
+    document = json.loads(run(fitted, "explain", "d03", "d04", "--format", "json").stdout)
+    assert set(document) >= PREDICTION | {"base_value", "contributions"}
+    assert set(document["contributions"][0]) == {"trait", "side", "family", "value", "shap"}
+    total = document["base_value"] + sum(c["shap"] for c in document["contributions"])
+    assert total == pytest.approx(document["gain"])
+    table = run(fitted, "explain", "d03", "d04", "--top", "4").stdout
+    assert "Tuning on d03 is predicted to" in table
+    assert "family class_balance" in table
+    assert "side source" in table
+
+
+def test_evaluate_follows_the_contract(law_warehouse: Path) -> None:
+    result = run(law_warehouse, "evaluate", "--protocol", "new-pair", "--format", "json")
+    document = json.loads(result.stdout)
+    assert set(document) >= {"protocol", "cells", "targets", "model", "baselines", "ceiling"}
+    assert document["protocol"] == "new-pair"
+    assert document["baselines"]["source_mean"]["spearman"]["value"] is None
+    assert document["ceiling"] is None
+    assert "NaN" not in result.stdout
+    alone = json.loads(run(law_warehouse, "evaluate", "--no-baselines", "--format", "json").stdout)
+    assert alone["baselines"] == {}
+    table = run(law_warehouse, "evaluate", "--protocol", "random-cell")
+    assert "LEAKY" in table.stderr
+    assert "source_mean" in table.stdout
+
+
+def test_results_are_stored_only_when_asked(fitted: Path) -> None:
+    def stored(name: str) -> int:
+        with Warehouse.open(fitted, read_only=True) as warehouse:
+            return int(warehouse.query(f"SELECT count(*) AS n FROM {name}")["n"][0].as_py())
+
+    run(fitted, "explain", "d03", "d04")
+    assert (stored("predictions"), stored("attributions")) == (0, 0)
+    result = run(fitted, "explain", "d03", "d04", "--save")
+    assert "saved in" in result.stderr
+    contributions = stored("attributions")
+    assert contributions > 20
+    run(fitted, "rank", "d04", "--top", "5", "--save")
+    assert stored("predictions") in (5, 6)
+    run(fitted, "explain", "d03", "d04", "--save")
+    assert stored("attributions") == contributions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "d03", "nowhere"), "'nowhere' is neither profiled nor a file"),
+        (("predict", "d03", "d03"), "source and target are both 'd03'"),
+        (("predict", "d03", "d04", "--predictor", "defualt"), "did you mean 'default'?"),
+        (("rank", "d04", "--sources", ","), "--sources ',' names no dataset"),
+        (("rank", "d04", "--sources", "d04"), "no source is left to rank for 'd04'"),
+        (("evaluate", "--scores", "lwa"), "did you mean 'law'?"),
+        (("fit", "--model", "llama"), "has no model 'llama'"),
+        (("fit", "--tier", "probe"), "no probes of the base model"),
+    ],
+)
+def test_mistakes_exit_with_two_and_say_what_to_do(fitted: Path, arguments: tuple[str, ...], message: str) -> None:
+    before = fitted.read_bytes()
+    result = run(fitted, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+    with Warehouse.open(fitted, read_only=True) as warehouse:
+        assert warehouse.predictor().matrix == "law"
+    assert len(before) == len(fitted.read_bytes())
+
+
+def test_without_a_predictor_fit_is_named(law_warehouse: Path) -> None:
+    result = run(law_warehouse, "rank", "d04")
+    assert result.exit_code == 2
+    assert "Make one with: traitcast fit" in result.stderr
+
+
+def test_the_commands_import_nothing_heavy() -> None:
+    code = (
+        "import sys, predictor.cli\n"
+        "print([m for m in ('numpy', 'duckdb', 'xgboost', 'sklearn', 'shap', 'pyarrow') if m in sys.modules])"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", [c.name for c in COMMANDS])
+def test_every_help_has_examples(command: str) -> None:
+    result = CliRunner().invoke(next(c for c in COMMANDS if c.name == command), ["--help"])
+    assert f"traitcast {command}" in result.output

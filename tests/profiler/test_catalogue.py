@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from profiler.catalogue import CATALOGUE, needs_english
+from warehouse.records import PARTS
+
+FAMILIES = {"class_balance", "generation_length", "linguistic", "readability", "lexical_diversity", "surface"}
+
+
+def test_names_are_unique_and_carry_their_part() -> None:
+    names = [definition.trait for definition in CATALOGUE]
+    assert len(set(names)) == len(names) >= 120
+    assert all(d.part in PARTS and d.trait.startswith(f"{d.part}_") for d in CATALOGUE)
+    assert all(name.isidentifier() and name == name.lower() for name in names)
+
+
+@pytest.mark.parametrize("definition", CATALOGUE, ids=lambda d: d.trait)
+def test_every_entry_is_complete(definition) -> None:  # type: ignore[no-untyped-def]
+    assert definition.family in FAMILIES
+    assert definition.tier in ("all rows", "sample", "entity sample")
+    assert definition.definition.endswith(".")
+    assert definition.source
+    assert definition.unit or definition.trait.endswith("skewness")
+    assert definition.low is None or definition.high is None or definition.low < definition.high
+    if definition.unit == "share":
+        assert (definition.low, definition.high) == (0, 1)
+
+
+def test_what_needs_english() -> None:
+    by_name = {definition.trait: needs_english(definition) for definition in CATALOGUE}
+    assert by_name["prompt_pos_noun_share"]
+    assert by_name["response_tokens_mean"]
+    assert by_name["dataset_length_ratio_mean"]
+    assert not by_name["prompt_words_mean"]
+    assert not by_name["label_entropy_bits"]
+    assert not by_name["response_corpus_mtld"]
+
+
+def test_import_is_light() -> None:
+    code = "import sys, profiler.catalogue; sys.exit(bool({'numpy', 'pyarrow', 'spacy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from profiler.catalogue import BY_NAME, CATALOGUE, needs_english
+from profiler.parse import Parser
+from profiler.profile import is_english, profile, sample_rows
+from warehouse.records import Profile
+
+MakeExamples = Callable[..., Any]
+
+MANY = 60
+
+
+def _many(make_examples: MakeExamples) -> Any:
+    prompts = [[f"The {w} number {i} is here, isn't it?", "Paris"] for i in range(MANY) for w in ("cat", "idea")]
+    labels = ["yes" if i % 3 else "no" for i in range(2 * MANY)]
+    return make_examples(prompts, labels, labels=labels)
+
+
+def _values(found: Profile) -> dict[str, float | None]:
+    return {trait.trait: trait.value for trait in found.traits}
+
+
+def test_traits_come_in_the_order_of_the_catalogue_and_in_range(make_examples: MakeExamples) -> None:
+    found = profile(_many(make_examples), processes=1)
+    assert [trait.trait for trait in found.traits] == [definition.trait for definition in CATALOGUE]
+    for trait in found.traits:
+        _check_range(trait.trait, trait.value)
+
+
+def _check_range(name: str, value: float | None) -> None:
+    definition = BY_NAME[name]
+    if value is None:
+        return
+    assert math.isfinite(value), name
+    slack = 1e-9 * max(1.0, abs(value))
+    assert definition.low is None or value >= definition.low - slack, (name, value)
+    assert definition.high is None or value <= definition.high + slack, (name, value)
+
+
+def test_the_parts_of_a_profile(make_examples: MakeExamples) -> None:
+    examples = _many(make_examples)
+    found = profile(examples, rows=50, entity_rows=20, seed=7, processes=1)
+    assert (found.name, found.fingerprint, found.task_type, found.rows) == ("made", "v1:00", "classification", 120)
+    assert found.label_counts == (("yes", 80), ("no", 40))
+    assert {(s.part, s.kind) for s in found.sketches} == {
+        (part, kind) for part in ("prompt", "response") for kind in ("words_minhash", "words_hashed", "trigrams_hashed")
+    }
+    assert sum(b.n for b in found.length_histograms if b.part == "prompt") == 120
+    assert found.details["sample_rows"] == 50
+    assert found.details["entity_rows"] == 20
+    assert found.details["seed"] == 7
+    assert found.details["sentences"] == "dependency parser"
+    assert "3.8" in found.details["spacy_model"]
+    n = {trait.trait: trait.n for trait in found.traits}
+    assert (n["prompt_words_mean"], n["prompt_pos_noun_share"], n["prompt_entities_per_100_tokens"]) == (120, 50, 20)
+    values = _values(found)
+    assert values["label_majority_share"] == pytest.approx(2 / 3)
+    assert values["response_distinct_count"] == 2
+    assert values["response_one_token_share"] == 1
+    assert values["dataset_prompt_fields_mean"] == 2
+    assert values["prompt_words_mean"] == 9
+    assert values["prompt_duplicate_share"] == 0
+
+
+def test_standard_errors_only_where_rows_were_left_out(make_examples: MakeExamples) -> None:
+    examples = _many(make_examples)
+    errors = {t.trait: t.standard_error for t in profile(examples, rows=None, processes=1).traits}
+    by_tier = {BY_NAME[name].tier for name, error in errors.items() if error is not None}
+    assert by_tier <= {"entity sample"}
+    sampled = {t.trait: t.standard_error for t in profile(examples, rows=50, processes=1).traits}
+    assert sampled["prompt_pos_noun_share"] is not None
+    assert sampled["prompt_words_mean"] is None
+
+
+def test_same_input_same_profile_on_one_and_two_processes(
+    make_examples: MakeExamples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("profiler.parse.BATCH_CHARACTERS", 600)
+    one = profile(_many(make_examples), rows=70, processes=1)
+    two = profile(_many(make_examples), rows=70, processes=2)
+    assert one.traits == two.traits
+    assert one.details == two.details
+    for a, b in zip(one.sketches, two.sketches, strict=True):
+        np.testing.assert_array_equal(a.vector, b.vector)
+
+
+def test_the_sample_is_random_and_follows_the_seed() -> None:
+    assert sorted(sample_rows(100, None, 3)) == list(range(100))
+    first, again, other = (sample_rows(10_000, 100, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert set(first) != set(other)
+    assert len(set(first)) == 100
+    assert 3000 < first.mean() < 7000  # not the head
+    assert 2000 < first[:20].mean() < 8000  # nor sorted: any prefix is a sample
+
+
+def test_a_sample_comes_close_to_all_rows(make_examples: MakeExamples) -> None:
+    rng = np.random.default_rng(0)
+    nouns, verbs = ("dog", "city", "problem", "river"), ("sees", "takes", "may like", "did not find")
+    prompts = [
+        [" and ".join(f"the {rng.choice(nouns)} {rng.choice(verbs)} it" for _ in range(rng.integers(1, 5))) + "."]
+        for _ in range(600)
+    ]
+    examples = make_examples(prompts, ["ok"] * 600)
+    everything = {t.trait: t.value for t in profile(examples, rows=None, processes=1).traits}
+    for trait in profile(examples, rows=300, processes=1).traits:
+        if trait.standard_error and trait.trait.startswith("prompt") and BY_NAME[trait.trait].tier == "sample":
+            truth = everything[trait.trait]
+            assert truth is not None
+            assert abs(trait.value - truth) < 4 * trait.standard_error, trait.trait  # type: ignore[operator]
+
+
+def test_multiple_choice_measures_the_options_and_the_answer_position(make_examples: MakeExamples) -> None:
+    found = profile(
+        make_examples(
+            [["Which one flies?"], ["Which one swims?"]],
+            ["a bird", "a fish"],
+            labels=["0", "1"],
+            options=[["a bird", "a stone"], ["a bird", "a fish"]],
+            task_type="multiple_choice",
+        ),
+        processes=1,
+    )
+    values = _values(found)
+    assert values["dataset_prompt_fields_mean"] == 3
+    assert values["prompt_words_mean"] == 7
+    assert values["label_entropy_bits"] == 1
+    assert values["response_copied_share"] == 1
+    assert found.label_counts == (("0", 1), ("1", 1))
+
+
+def test_generation_has_no_label_traits(make_examples: MakeExamples) -> None:
+    values = _values(profile(make_examples([["Hi there"], ["Bye"]], ["You too.", None]), processes=1))
+    assert {value for name, value in values.items() if name.startswith("label_")} == {None}
+    assert values["response_words_mean"] == 2
+    assert values["response_empty_share"] == 0.5
+
+
+def test_another_language_leaves_the_english_traits_empty_and_says_so(make_examples: MakeExamples) -> None:
+    examples = make_examples([["Das ist ein Satz."], ["Noch einer, bitte."]], ["gut", "schlecht"], language="de")
+    found = profile(examples, processes=1)
+    for trait in found.traits:
+        if needs_english(BY_NAME[trait.trait]):
+            assert trait.value is None, trait.trait
+    values = _values(found)
+    assert values["prompt_words_mean"] == 3.5
+    assert values["prompt_type_token_ratio"] == 1
+    assert values["response_distinct_count"] == 2
+    assert any("language is 'de'" in warning for warning in found.details["warnings"])
+    assert found.details["spacy_model"] is None
+
+
+def test_text_that_does_not_look_english_is_a_warning(make_examples: MakeExamples) -> None:
+    german = [["Für größere Städte wäre das möglich, schönes Wetter vorausgesetzt."]] * 3
+    found = profile(make_examples(german, ["Jäger"] * 3, language=None), processes=1)
+    assert any("do not look English" in warning for warning in found.details["warnings"])
+    english = profile(
+        make_examples([["The café on the corner was closed."]] * 3, ["ok"] * 3, language=None), processes=1
+    )
+    assert not any("look English" in warning for warning in english.details["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("language", "english"),
+    [(None, True), ("en", True), ("EN-us", True), ("en_GB", True), ("English", True), ("de", False), ("enm", False)],
+)
+def test_what_counts_as_english(language: str | None, english: bool) -> None:
+    assert is_english(language) is english
+
+
+def test_nearly_constant_labels_are_a_warning(make_examples: MakeExamples) -> None:
+    labels = ["a"] * 99 + ["b"]
+    found = profile(make_examples([["text"]] * 100, labels, labels=labels), processes=1)
+    assert any("nearly constant: 99.0%" in warning for warning in found.details["warnings"])
+
+
+def test_progress_counts_to_the_end(make_examples: MakeExamples) -> None:
+    seen: list[tuple[int, int]] = []
+    profile(_many(make_examples), processes=1, on_progress=lambda *at: seen.append(at))
+    assert seen[-1][0] == seen[-1][1] > 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "#",
+        "word",
+        "😀",
+        "42",
+        "?!.",
+        " ",
+        "\n\n",
+        "你好",
+        "a\u0000",
+        "\u200b",
+        "'",
+        "x" * 5000,
+        "!" * 3000,
+        "-" * 50,
+    ],
+    ids=lambda text: repr(text[:8]),
+)
+def test_every_trait_on_odd_text_is_none_or_in_range(make_examples: MakeExamples, text: str) -> None:
+    for rows in (1, 3):
+        found = profile(make_examples([[text]] * rows, [text] * rows), processes=1)
+        for trait in found.traits:
+            _check_range(trait.trait, trait.value)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_model(parser: Parser) -> Any:
+    """Loading the pipeline anew for every profile would be most of the time of these tests."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("profiler.parse.Parser.load", lambda model=None: parser)
+    yield
+    patch.undo()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.lists(st.text(max_size=30), max_size=2), st.none() | st.text(max_size=20)), min_size=1, max_size=5
+    )
+)
+def test_every_trait_on_any_text_is_none_or_in_range(
+    make_examples: MakeExamples, rows: list[tuple[list[str], str | None]]
+) -> None:
+    found = profile(make_examples([p for p, _ in rows], [r for _, r in rows]), processes=1)
+    for trait in found.traits:
+        _check_range(trait.trait, trait.value)

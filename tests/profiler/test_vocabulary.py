@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from textstat.backend.selections import list_words
+
+from profiler.segments import documents
+from profiler.vocabulary import read_words, words
+
+
+@given(st.text(max_size=60))
+def test_words_are_those_of_textstat(text: str) -> None:
+    assert words(text) == list_words(text, lowercase=True)
+
+
+def test_words_of_documents_follow_the_segments() -> None:
+    docs = documents([["b a", "b"], [], ["c", "b a"]])
+    vocabulary = read_words(docs.texts)
+    ids, offsets = vocabulary.of_documents(docs)
+    assert [vocabulary.types[i] for i in ids] == ["b", "a", "b", "c", "b", "a"]
+    assert offsets.tolist() == [0, 3, 3, 6]

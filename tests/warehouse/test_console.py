@@ -1,0 +1,78 @@
+"""Output: tables that line up, JSON that parses, nothing that steers a terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warehouse.console import Progress, finite, number, printable, report_errors, table
+from warehouse.errors import InputError, TraitcastError, nearest
+
+
+def test_table_aligns_numbers_right_and_text_left() -> None:
+    rows = [{"name": "a", "n": 1, "x": 0.5}, {"name": "long name", "n": 1000, "x": None}]
+    assert table(rows) == (
+        "name          n    x\n"
+        "---------  ----  ---\n"
+        "a             1  0.5\n"
+        "long name  1000"
+    )  # fmt: skip
+
+
+def test_table_of_nothing_and_of_chosen_columns() -> None:
+    assert table([], ["a", "b"]) == "a  b\n-  -"
+    assert table([{"a": 1, "b": True, "c": "x\ny"}], ["c", "b"]) == "c     b\n----  ---\nx\\ny  yes"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (3.0, "3"), (0.123456, "0.1235"), (123456.7, "123,456.7"), (1e-7, "1.00e-07"), (math.nan, "")],
+)
+def test_numbers(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_escapes_cannot_reach_the_terminal() -> None:
+    assert printable("\x1b[31mred\x07 \u202eabc\nnext") == "\\x1b[31mred\\x07 \\x202eabc\nnext"
+
+
+@given(
+    st.recursive(
+        st.floats() | st.text() | st.none() | st.integers(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
+    )
+)
+def test_finite_values_are_json(value: object) -> None:
+    assert json.loads(json.dumps(finite(value), allow_nan=False)) is not Ellipsis
+
+
+@pytest.mark.parametrize(("error", "code"), [(InputError("bad \x1b"), 2), (TraitcastError("failed"), 1)])
+def test_errors_become_one_message_and_a_code(error: TraitcastError, code: int) -> None:
+    @click.command()
+    @report_errors
+    def command() -> None:
+        raise error
+
+    result = CliRunner().invoke(command)
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr == f"Error: {printable(str(error))}\n"
+
+
+def test_progress_prints_plain_lines_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = Progress("parsing", 10, every_s=0.0)
+    bar.advance(4)
+    bar.close()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("parsing: 4/10, ")
+
+
+def test_nearest() -> None:
+    assert nearest("gsm8", ["gsm8k", "sst2"]) == "; did you mean 'gsm8k'?"
+    assert nearest("zzz", ["gsm8k", "sst2"]) == ""

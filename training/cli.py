@@ -1,0 +1,300 @@
+"""The `matrix` commands: plan, run, status, ingest and export of a ground-truth transfer matrix."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from warehouse.console import Progress, emit, emit_json, format_option, report_errors, say, warehouse_option
+from warehouse.errors import InputError
+
+if TYPE_CHECKING:
+    from training.matrix import Status
+    from training.recipe import DatasetEntry
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def pack_option(command: Command) -> Command:
+    """--pack DIR: the folder that holds recipe, rows, adapters and shards."""
+    return click.option(
+        "--pack",
+        "pack_folder",
+        metavar="DIR",
+        required=True,
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the matrix: recipe, rows, adapters and results.",
+    )(command)
+
+
+def names(text: str | None) -> list[str] | None:
+    """ "a,b" to ["a", "b"]; None stays None."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+@click.group()
+def matrix() -> None:
+    """Measure a transfer matrix: tune one adapter per source and seed, score each on every target.
+
+    \b
+    Example:
+      traitcast matrix plan --pack m --base smollm2 data/sst2 data/gsm8k
+      traitcast matrix run --pack m
+      traitcast matrix ingest --pack m
+    """
+
+
+@matrix.command()
+@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
+@pack_option
+@click.option(
+    "--base",
+    default="HuggingFaceTB/SmolLM2-135M-Instruct",
+    show_default=True,
+    help="Hub id, folder, or `smollm2` (offline).",
+)
+@click.option("--revision", default=None, help="Commit of a hub base model.")
+@click.option("--sources", default=None, metavar="A,B", help="Names to tune on (default: all with training rows).")
+@click.option("--targets", default=None, metavar="A,B", help="Names to score on (default: all with test rows).")
+@click.option("--seeds", default="0,1,2", show_default=True, metavar="N,N", help="One adapter per source and seed.")
+@click.option(
+    "--train-rows", default=1500, show_default=True, type=click.IntRange(1), help="Most training rows per source."
+)
+@click.option("--test-rows", default=200, show_default=True, type=click.IntRange(1), help="Most test rows per target.")
+@click.option("--sample-seed", default=0, show_default=True, help="Seed of the draw of rows.")
+@click.option("--epochs", default=2, show_default=True, type=click.IntRange(1), help="Passes over the training rows.")
+@click.option(
+    "--batch-rows", default=8, show_default=True, type=click.IntRange(1), help="Effective batch of an adapter."
+)
+@click.option("--rank", default=16, show_default=True, type=click.IntRange(1), help="LoRA rank; alpha is twice that.")
+@click.option("--learning-rate", default=2e-4, show_default=True, type=float)
+@click.option(
+    "--adapt", default="all-linear", show_default=True, metavar="A,B", help="Layers: all-linear, or q_proj,v_proj."
+)
+@click.option("--max-prompt-tokens", default=512, show_default=True, type=click.IntRange(16))
+@click.option("--max-new-tokens", default=128, show_default=True, type=click.IntRange(1), help="Cap on decoding.")
+@click.option("--exact", is_flag=True, help="Score with adapters kept apart, not merged into the weights.")
+@click.option(
+    "--slots", default=64, show_default=True, type=click.IntRange(1), help="Adapters trained at once; 4 or so on a CPU."
+)
+@click.option(
+    "--block-tokens", default=400_000, show_default=True, type=click.IntRange(1), help="Size of a unit of scoring."
+)
+@format_option()
+@report_errors
+def plan(
+    datasets: tuple[str, ...],
+    pack_folder: Path,
+    output_format: str,
+    sources: str | None,
+    targets: str | None,
+    **options: Any,
+) -> None:
+    """Draw the rows, fix the recipe, and print what the matrix will cost.
+
+    The folder is all that a training machine needs beside torch, transformers, peft, numpy, pyarrow and gguf.
+    Planning into it again adds datasets and seeds, and keeps what is done.
+
+    \b
+    Example:
+      traitcast matrix plan --pack m --base smollm2 --seeds 0,1 data/sst2 data/gsm8k
+    """
+    from training.estimate import estimate
+    from training.pack import plan as make
+
+    def show(name: str, entry: DatasetEntry) -> None:
+        say(f"{name}: {entry.train_rows} training rows, {entry.test_rows} test rows, {entry.task_type}")
+
+    made = make(
+        pack_folder, datasets, _settings(**options), sources=names(sources), targets=names(targets), on_dataset=show
+    )
+    cost = estimate(made)
+    if output_format == "json":
+        emit_json(dataclasses.asdict(cost))
+        return
+    rows = [
+        {"what": name, "amount": getattr(cost, name)} for name in ("adapters", "cells", "train_tokens", "score_tokens")
+    ]
+    emit([*rows, *({"what": f"minutes on {name}", "amount": amount} for name, amount in cost.minutes.items())], "table")
+    say(f"next: traitcast matrix run --pack {pack_folder}")
+
+
+def _settings(**options: Any) -> Any:
+    from training.pack import PlanSettings
+    from training.prompts import PromptSettings
+    from training.recipe import ScoringSettings, TrainingSettings
+
+    try:
+        seeds = tuple(int(seed) for seed in names(options["seeds"]) or [])
+    except ValueError as error:
+        raise InputError(f"--seeds {options['seeds']!r} is not a list of whole numbers such as 0,1,2") from error
+    return PlanSettings(
+        base=options["base"],
+        base_revision=options["revision"],
+        seeds=seeds,
+        train_rows=options["train_rows"],
+        test_rows=options["test_rows"],
+        sample_seed=options["sample_seed"],
+        slots=options["slots"],
+        block_tokens=options["block_tokens"],
+        prompt=PromptSettings(max_prompt_tokens=options["max_prompt_tokens"]),
+        training=TrainingSettings(
+            rank=options["rank"],
+            alpha=2.0 * options["rank"],
+            targets=tuple(names(options["adapt"]) or ()),
+            epochs=options["epochs"],
+            batch_rows=options["batch_rows"],
+            learning_rate=options["learning_rate"],
+        ),
+        scoring=ScoringSettings(
+            mode="exact" if options["exact"] else "merged", max_new_tokens=options["max_new_tokens"]
+        ),
+    )
+
+
+@matrix.command()
+@pack_option
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), default=None, help="Start nothing new after this long."
+)
+@click.option("--train-tokens", type=click.IntRange(1), default=None, help="Padded tokens of a training forward.")
+@click.option("--score-tokens", type=click.IntRange(1), default=None, help="Padded tokens of a scoring forward.")
+@click.option("--retry-failed", is_flag=True, help="Train adapters again that were not finite.")
+@format_option()
+@report_errors
+def run(pack_folder: Path, output_format: str, **options: Any) -> None:
+    """Train and score whatever is missing; stop it at any time and run it again.
+
+    \b
+    Example:
+      traitcast matrix run --pack m --minutes 9
+    """
+    from training.matrix import RunSettings
+    from training.matrix import run as go
+    from training.pack import Pack
+
+    with _Meter() as meter:
+        found = go(Pack(pack_folder), RunSettings(**options), on_progress=meter, say=meter.say)
+    _show(found, output_format)
+    if found.scored == found.cells:
+        say(f"next: traitcast matrix ingest --pack {pack_folder}")
+
+
+class _Meter:
+    """Progress of both stages on stderr, with tokens per second."""
+
+    def __init__(self) -> None:
+        self.bar: Progress | None = None
+        self.stage, self.tokens, self.began = "", 0, 0.0
+
+    def __enter__(self) -> _Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def __call__(self, stage: str, done: int, total: int, tokens: int) -> None:
+        if stage != self.stage:
+            self._close()
+            self.stage, self.tokens, self.began = stage, 0, time.monotonic()
+            # The first unit is over by now; the bar counts from here on.
+            self.bar = Progress({"train": "training steps", "score": "scored shards"}[stage], total)
+            self.bar.done = done - 1
+        if self.bar is not None:
+            self.tokens += tokens
+            self.bar.advance(done - self.bar.done)
+
+    def say(self, text: str) -> None:
+        """A line of narration that does not run into the bar."""
+        if self.bar is not None:
+            self.bar.close()
+        say(text)
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            seconds = max(time.monotonic() - self.began, 1e-9)
+            say(f"{self.bar.label}: {self.bar.done:,} in {seconds:,.0f} s, {self.tokens / seconds:,.0f} tokens/s")
+            self.bar = None
+
+
+@matrix.command()
+@pack_option
+@format_option()
+@report_errors
+def status(pack_folder: Path, output_format: str) -> None:
+    """What is trained and scored, and what is missing.
+
+    \b
+    Example:
+      traitcast matrix status --pack m --format json
+    """
+    from training.matrix import status as look
+    from training.pack import Pack
+
+    _show(look(Pack(pack_folder)), output_format)
+
+
+def _show(found: Status, output_format: str) -> None:
+    content = dataclasses.asdict(found)
+    content["missing"] = found.cells - found.scored
+    if output_format == "json":
+        emit_json(content)
+    else:
+        emit(
+            [
+                {"what": name, "n": content[name]}
+                for name in ("adapters", "trained", "failed", "cells", "scored", "missing")
+            ],
+            "table",
+        )
+
+
+@matrix.command()
+@pack_option
+@click.option("--name", default=None, help="Name of the matrix in the warehouse (default: the folder's name).")
+@warehouse_option
+@format_option()
+@report_errors
+def ingest(pack_folder: Path, name: str | None, warehouse_path: str, output_format: str) -> None:
+    """Merge the results into the warehouse; doing it twice changes nothing.
+
+    \b
+    Example:
+      traitcast matrix ingest --pack m --warehouse traitcast.duckdb
+    """
+    from training.export import ingest as merge
+    from training.pack import Pack
+
+    counts = merge(Pack(pack_folder), warehouse_path, name=name)
+    emit([{"table": table, "rows": rows} for table, rows in counts.items()], output_format)
+
+
+@matrix.command()
+@pack_option
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File, or folder for lm-eval.")
+@click.option(
+    "--as", "kind", type=click.Choice(["csv", "parquet", "lm-eval", "shard"]), default="csv", show_default=True
+)
+@click.option("--no-text", is_flag=True, help="Leave generated texts out of a shard.")
+@report_errors
+def export(pack_folder: Path, output: Path, kind: str, no_text: bool) -> None:
+    """Write all scores as a long table, as lm-evaluation-harness results, or all cells as one shard.
+
+    \b
+    Example:
+      traitcast matrix export --pack m -o scores.csv
+    """
+    from training.export import export as write
+    from training.pack import Pack
+
+    say(f"{write(Pack(pack_folder), output, kind, text=not no_text):,} cells in {output}")
+
+
+COMMANDS: tuple[click.Command, ...] = (matrix,)

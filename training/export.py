@@ -1,0 +1,140 @@
+"""Results leaving a pack: long tables, lm-evaluation-harness result files, one shard file, or the warehouse."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training import shards
+from training.pack import Pack, aside, write_aside
+from training.shards import HEADLINE, Cell
+from warehouse.errors import InputError, ScoresError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = ("csv", "parquet", "lm-eval", "shard")
+
+# Our names for what the harness calls otherwise.
+_HARNESS = {
+    "accuracy": "acc",
+    "accuracy_character": "acc_norm",
+    "exact_match": "exact_match",
+    "rouge_l": "rougeL",
+    "macro_f1": "f1",
+}
+
+
+def export(pack: Pack, path: Path, kind: str, *, text: bool = True) -> int:
+    """Write the results of a pack; returns how many cells.
+
+    csv, parquet: one row per cell and metric. lm-eval: a folder with one results file per model. shard: all cells in
+    one Parquet file that may be put into the shards folder of a copy of the pack; text=False leaves generated texts
+    out, and with them what their metrics need.
+    """
+    cells = shards.read(pack, text=text)
+    if not cells:
+        raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
+    if kind == "shard":
+        shards.write_file(path, [_without_text(cell) for cell in cells] if not text else cells)
+    elif kind == "lm-eval":
+        _write_harness(pack, cells, path)
+    elif kind in FORMATS:
+        _write_table(shards.tables(pack, cells)["scores"], path, kind)
+    else:
+        raise InputError(f"format {kind!r} is not one of {', '.join(FORMATS)}")
+    return len(cells)
+
+
+def _without_text(cell: Cell) -> Cell:
+    return dataclasses.replace(cell, outputs=None)
+
+
+def _write_table(table: pa.Table, path: Path, kind: str) -> None:
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    with aside(path) as work:
+        if kind == "csv":
+            pyarrow.csv.write_csv(table, work)
+        else:
+            pq.write_table(table, work, compression="zstd")
+
+
+def _write_harness(pack: Pack, cells: Sequence[Cell], folder: Path) -> None:
+    """One file per model, laid out as lm-evaluation-harness writes its results."""
+    by_model: dict[str, dict[str, Any]] = {}
+    packed = {name: pack.rows(name) for name in pack.recipe.targets}
+    for cell in cells:
+        model = by_model.setdefault(
+            f"{cell.source}.s{cell.seed}" if cell.source else "base", {"results": {}, "n-samples": {}}
+        )
+        found = shards.cell_metrics(cell, packed[cell.target].task, packed[cell.target].test)
+        result: dict[str, Any] = {"alias": cell.target}
+        for metric in found:
+            if metric.metric == HEADLINE:
+                continue
+            name = _HARNESS.get(metric.metric, metric.metric)
+            error = metric.standard_error
+            result[f"{name},none"] = metric.value
+            result[f"{name}_stderr,none"] = error if error == error else "N/A"
+            model["n-samples"][cell.target] = {"original": metric.n, "effective": metric.n}
+        model["results"][cell.target] = result
+        model["config"] = {
+            "model": "hf",
+            "model_args": f"pretrained={cell.base}" + (f",peft=adapters/{cell.adapter}" if cell.adapter else ""),
+        }
+    for name, content in by_model.items():
+        write_aside(folder / f"results_{name}.json", json.dumps(content, indent=1, sort_keys=True).encode())
+
+
+def ingest(pack: Pack, warehouse: str | Path, *, name: str | None = None) -> dict[str, int]:
+    """Merge the scores of a pack into a warehouse file; returns rows by table. A second time changes nothing."""
+    from warehouse.records import Matrix
+    from warehouse.store import Warehouse
+
+    cells = shards.read(pack)
+    if not cells:
+        raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
+    if not any(cell.source is None for cell in cells):
+        raise ScoresError(f"{pack.folder} holds no cells of the base model, so no gain can be told; run the matrix on")
+    found = shards.tables(pack, cells)
+    recipe = pack.recipe
+    description = (
+        f"LoRA r={recipe.training.rank}, {recipe.training.epochs} epochs, {len(recipe.sources)} sources x "
+        f"{len(recipe.targets)} targets x {len(recipe.seeds)} seeds, base {cells[0].base_fingerprint}, {cells[0].dtype}"
+    )
+    matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
+    with Warehouse.open(warehouse) as store:
+        store.save_scores(matrix, found["scores"])
+    return {"scores": found["scores"].num_rows}
+
+
+def summary(pack: Pack) -> list[Mapping[str, Any]]:
+    """One row per source: adapters, mean gain of the headline score over targets in pp, best and worst target."""
+    import numpy as np
+
+    scores = shards.tables(pack, shards.read(pack))["scores"].to_pylist()
+    base = {r["target"]: r["score"] for r in scores if not r["source"] and r["metric"] == HEADLINE}
+    gains: dict[str, dict[str, list[float]]] = {}
+    for r in scores:
+        if r["source"] and r["metric"] == HEADLINE and r["target"] in base:
+            gains.setdefault(r["source"], {}).setdefault(r["target"], []).append(100 * (r["score"] - base[r["target"]]))
+    rows: list[Mapping[str, Any]] = []
+    for source, by_target in sorted(gains.items()):
+        means = {target: float(np.mean(found)) for target, found in by_target.items() if target != source}
+        if means:
+            best, worst = max(means, key=lambda t: means[t]), min(means, key=lambda t: means[t])
+            rows.append(
+                {
+                    "source": source,
+                    "targets": len(means),
+                    "mean_gain": float(np.mean(list(means.values()))),
+                    "best": f"{best} {means[best]:+.1f}",
+                    "worst": f"{worst} {means[worst]:+.1f}",
+                }
+            )
+    return rows

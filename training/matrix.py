@@ -1,0 +1,530 @@
+"""The matrix: train what is missing, score what is missing, and stop at any moment without loss.
+
+Owns the run of a pack on one device. Everything finished is a file that appeared whole: adapters one folder each,
+cells one shard per model and block. What is left to do is the planned keys less those found, so there is no state
+that could disagree with the files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training import shards
+from training.pack import Pack, Packed, write_aside
+from training.prompts import Encoded, Prompter, PromptSettings
+from training.recipe import BASE_SEED, Recipe, Runtime, adapter_key, cell_key, digest
+from training.shards import Cell
+from warehouse.errors import InputError, MissingExtraError, ScoresError
+
+if TYPE_CHECKING:
+    from training.adapters import Job, Outcome
+    from training.base import Base
+    from training.lora import Bank, Weights
+    from training.scoring import Prepared, Scorer
+
+RUNTIME = "runtime.json"
+LOG = "runs.jsonl"
+
+# A target's own cap on decoding: half as long again as nearly all of its references, and never under this.
+_CAP_MARGIN, _CAP_SHARE, _CAP_LEAST = 1.5, 0.95, 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How a run uses its machine; nothing here changes what is measured beyond rounding.
+
+    train_tokens, score_tokens: most padded tokens of a forward. minutes: start nothing new after that long.
+    """
+
+    device: str = "auto"
+    train_tokens: int | None = None
+    score_tokens: int | None = None
+    minutes: float | None = None
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a pack stands. failed: adapters that were not finite."""
+
+    adapters: int
+    trained: int
+    failed: int
+    cells: int
+    scored: int
+    runtime: Runtime | None
+
+
+Progress = Callable[[str, int, int, int], None]
+"""Called as (stage, done, total, tokens): stage "train" counts steps, "score" counts shards."""
+
+
+@dataclass(slots=True)
+class _Block:
+    """A block of targets, tokenised and on the device. slices: target -> (rows, content-free rows) in `prepared`."""
+
+    targets: tuple[str, ...]
+    prepared: Prepared
+    rows: dict[str, list[Encoded]]
+    slices: dict[str, tuple[slice, slice]]
+    prompts: dict[str, tuple[list[list[int]], int]]
+
+
+def status(pack: Pack) -> Status:
+    """Count what is there. Before the first run nothing is known of the weights, and nothing can be done."""
+    recipe, runtime = pack.recipe, read_runtime(pack)
+    jobs = [job for group in recipe.groups for job in group]
+    if runtime is None:
+        return Status(len(jobs), 0, 0, recipe.cells, 0, None)
+    adapter_keys = [adapter_key(recipe, runtime, *job) for job in jobs]
+    trained = sum((pack.adapters / key / "adapter_config.json").is_file() for key in adapter_keys)
+    failed = sum(_failure(pack, key).is_file() for key in adapter_keys)
+    done = set(shards.expected(pack, runtime)) & shards.keys(pack)
+    return Status(len(jobs), trained, failed, recipe.cells, len(done), runtime)
+
+
+def read_runtime(pack: Pack) -> Runtime | None:
+    """The weights and precision of earlier runs of this pack; None before the first."""
+    path = pack.folder / RUNTIME
+    if not path.is_file():
+        return None
+    try:
+        return Runtime(**json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise InputError(f"cannot read {path} ({error}); restore it, or plan into a new folder") from error
+
+
+def run(
+    pack: Pack,
+    settings: RunSettings | None = None,
+    *,
+    on_progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Status:
+    """Train and score all that is missing. Raises ScoresError when the pack was begun with other weights or
+    precision, or holds shards of another recipe."""
+    settings, say = settings or RunSettings(), say or (lambda _: None)
+    with _quiet_transformers():
+        matrix = _Run(pack, settings, on_progress or (lambda *_: None), say)
+        matrix.train()
+        matrix.score()
+    return status(pack)
+
+
+class _Run:
+    """One run of one pack on one device."""
+
+    def __init__(self, pack: Pack, settings: RunSettings, on_progress: Progress, say: Callable[[str], None]) -> None:
+        self.pack, self.settings, self.on_progress, self.say = pack, settings, on_progress, say
+        self.recipe, self.started = pack.recipe, time.monotonic()
+        self.device = _device(settings.device)
+        self.base = _load_base(pack, self.device)
+        self.runtime = _same_runtime(pack, Runtime(self.base.fingerprint, _dtype(pack, self.device)))
+        shards.read(pack, text=False)
+        self.prompter = Prompter(self.base.tokenizer, _within_context(self.recipe, self.base))
+        self.slowest = 0.0
+        self.last: tuple[tuple[str, int], Weights] | None = None
+        if settings.retry_failed:
+            self._drop_failures()
+        elif count := sum(_failure(pack, key).is_file() for key in map(self._key, self._jobs())):
+            say(f"{count} adapters failed before and are kept so; --retry-failed trains them again")
+
+    def _jobs(self) -> list[tuple[str, int]]:
+        return [job for group in self.recipe.groups for job in group]
+
+    def _key(self, job: tuple[str, int]) -> str:
+        return adapter_key(self.recipe, self.runtime, *job)
+
+    # Training.
+
+    def train(self) -> None:
+        """Train every group that lacks an adapter. The whole group runs, so its numbers are those of a run that was
+        never stopped; adapters that are there already are not written again."""
+        waiting = [group for group in self.recipe.groups if any(not self._exists(job) for job in group)]
+        total = sum(self._steps(group) for group in waiting)
+        done = 0
+        for group in waiting:
+            if not self._time_left():
+                return
+            began = time.monotonic()
+            tokens = self._train_group(group, done, total)
+            done += self._steps(group)
+            self._note("train", began, tokens, adapters=len(group))
+
+    def _steps(self, group: Sequence[tuple[str, int]]) -> int:
+        rows = self.recipe.datasets
+        return max(self.recipe.training.steps(rows[source].train_rows) for source, _ in group)
+
+    def _exists(self, job: tuple[str, int]) -> bool:
+        key = self._key(job)
+        return (self.pack.adapters / key / "adapter_config.json").is_file() or _failure(self.pack, key).is_file()
+
+    def _train_group(self, group: Sequence[tuple[str, int]], done: int, total: int) -> int:
+        from training import adapters
+
+        bank = _bank(self.base, self.pack, slots=len(group))
+        budget = adapters.Budget(self.settings.train_tokens or (65_536 if self.device == "cuda" else 4_096))
+        encoded = {source: self._examples(source) for source in dict.fromkeys(source for source, _ in group)}
+        jobs = [adapters.Job(self._key((s, seed)), encoded[s], _seed(s, seed)) for s, seed in group]
+
+        def on_step(step: int, tokens: int) -> None:
+            self.on_progress("train", done + step + 1, total, tokens)
+
+        try:
+            outcomes = adapters.train(bank, jobs, self.recipe.training, budget=budget, on_step=on_step)
+            for slot, (job, outcome) in enumerate(zip(group, outcomes, strict=True)):
+                if not self._exists(job):
+                    self._keep(bank, slot, job, jobs[slot], outcome)
+        finally:
+            bank.close()
+        if budget.splits:
+            self.say(f"memory ran out {budget.splits} times; micro-batches now hold {budget.tokens:,} tokens")
+        return sum(outcome.tokens for outcome in outcomes)
+
+    def _examples(self, source: str) -> list[tuple[list[int], list[int]]]:
+        """(prompt, gold answer and end token) of every training row; an answer that was cut has no end."""
+        packed = self.pack.rows(source)
+        encoded = self.prompter.encode(packed.task, packed.train)
+        limit = self.recipe.prompt.max_answer_tokens
+        if cut := sum(row.cut_prompt for row in encoded):
+            self.say(f"{source}: {cut} of {len(encoded)} training prompts were shortened to fit")
+        pairs = []
+        for row in encoded:
+            answer = row.answers[row.gold]
+            pairs.append(
+                (row.prompt, answer if row.cut_answer and len(answer) == limit else [*answer, self.prompter.end])
+            )
+        return pairs
+
+    def _keep(self, bank: Bank, slot: int, job: tuple[str, int], work: Job, outcome: Outcome) -> None:
+        from training import checkpoints
+
+        source, seed = job
+        record: dict[str, Any] = {
+            "adapter": work.name,
+            "source": source,
+            "seed": seed,
+            "rank": self.recipe.training.rank,
+            "steps": outcome.steps,
+            "rows": len(work.rows),
+            "tokens": outcome.tokens,
+            "final_loss": float(outcome.losses[-50:].mean()) if outcome.failed_at is None else None,
+            "failed_at": outcome.failed_at,
+            "losses": [round(float(x), 6) for x in outcome.losses] if outcome.failed_at is None else [],
+        }
+        if outcome.failed_at is not None:
+            self.say(f"adapter {source} seed {seed} was not finite at step {outcome.failed_at}: frozen, marked failed")
+            write_aside(_failure(self.pack, work.name), json.dumps(record, sort_keys=True).encode())
+            return
+        checkpoints.write(
+            self.pack.adapters / work.name,
+            bank.weights(slot),
+            rank=self.recipe.training.rank,
+            alpha=self.recipe.training.alpha,
+            base=self.recipe.base,
+            targets=self.recipe.training.targets,
+            extra=record,
+        )
+
+    def _drop_failures(self) -> None:
+        dropped = set()
+        for job in self._jobs():
+            path = _failure(self.pack, self._key(job))
+            if path.is_file():
+                path.unlink()
+                dropped.add(self._key(job))
+        if not dropped:
+            return
+        for path in sorted(self.pack.shards.glob("*.parquet")):
+            if dropped & set(shards.adapters_in(path)):
+                path.unlink()
+
+    # Scoring.
+
+    def score(self) -> None:
+        """Score the base and every finished adapter on every block of targets that lacks a cell."""
+        from training.scoring import Scorer
+
+        found = shards.keys(self.pack)
+        models = [None, *(job for job in self._jobs() if self._exists(job))]
+        work = [
+            (model, block, missing)
+            for model in models
+            for block in self.recipe.blocks
+            if (missing := self._missing(model, block, found))
+        ]
+        if not work:
+            return
+        bank = _bank(self.base, self.pack, slots=1)
+        scorer = Scorer(
+            bank,
+            end=self.prompter.end,
+            max_tokens=self.settings.score_tokens or (65_536 if self.device == "cuda" else 8_192),
+        )
+        blocks: dict[tuple[str, ...], _Block] = {}
+        checked = False
+        try:
+            for at, (model, _, missing) in enumerate(work):
+                if not self._time_left():
+                    return
+                began = time.monotonic()
+                if missing not in blocks:
+                    blocks[missing] = self._prepare(scorer, missing)
+                block = blocks[missing]
+                weights = self._weights(model)
+                if model and weights and not checked and block.prepared.answers_per_row:
+                    checked = self._flips(bank, scorer, block, weights)
+                with self._applied(bank, weights):
+                    cells = (
+                        self._failed(model, missing) if model and weights is None else self._cells(scorer, block, model)
+                    )
+                shards.write(self.pack.shards, cells)
+                self.on_progress("score", at + 1, len(work), block.prepared.tokens)
+                self._note("score", began, block.prepared.tokens, cells=len(cells))
+        finally:
+            bank.close()
+
+    def _missing(self, model: tuple[str, int] | None, block: Sequence[str], found: set[str]) -> tuple[str, ...]:
+        adapter = self._key(model) if model else None
+        return tuple(t for t in block if cell_key(self.recipe, self.runtime, adapter, t) not in found)
+
+    def _weights(self, model: tuple[str, int] | None) -> Weights | None:
+        """The adapter of a model, None for the base and for one that failed; the last one read is remembered."""
+        if model is None or _failure(self.pack, self._key(model)).is_file():
+            return None
+        if self.last is None or self.last[0] != model:
+            from training import checkpoints
+
+            self.last = model, checkpoints.read(self.pack.adapters / self._key(model)).weights
+        return self.last[1]
+
+    def _applied(self, bank: Bank, weights: Weights | None, mode: str | None = None) -> AbstractContextManager[None]:
+        if weights is None:
+            return nullcontext()
+        return bank.merged(weights) if (mode or self.recipe.scoring.mode) == "merged" else bank.kept_apart(weights)
+
+    def _prepare(self, scorer: Scorer, targets: tuple[str, ...]) -> _Block:
+        rows: list[Encoded] = []
+        encoded, slices, prompts = {}, {}, {}
+        for name in targets:
+            packed = self.pack.rows(name)
+            encoded[name] = self.prompter.encode(packed.task, packed.test)
+            if cut := sum(row.cut_prompt for row in encoded[name]):
+                self.say(f"{name}: {cut} of {len(encoded[name])} test prompts were shortened to fit")
+            free = self._content_free(packed)
+            start = len(rows)
+            rows += [*encoded[name], *free]
+            middle = start + len(encoded[name])
+            slices[name] = slice(start, middle), slice(middle, len(rows))
+            if not packed.task.has_options:
+                prompts[name] = [row.prompt for row in encoded[name]], self._cap(encoded[name])
+        return _Block(targets, scorer.prepare(rows), encoded, slices, prompts)
+
+    def _content_free(self, packed: Packed) -> list[Encoded]:
+        """Content-free prompts: one for a classification, whose labels are the same for all rows, else one a row."""
+        if not packed.task.has_options or not self.recipe.scoring.content_free:
+            return []
+        rows = packed.test if any(row.options for row in packed.test) else packed.test[:1]
+        return self.prompter.content_free(packed.task, rows)
+
+    def _cap(self, rows: Sequence[Encoded]) -> int:
+        usual = float(np.quantile([len(row.answers[0]) for row in rows], _CAP_SHARE))
+        return min(self.recipe.scoring.max_new_tokens, max(_CAP_LEAST, ceil(_CAP_MARGIN * usual)))
+
+    def _cells(self, scorer: Scorer, block: _Block, model: tuple[str, int] | None) -> list[Cell]:
+        sums = scorer.loglikelihoods(block.prepared)
+        asked = [(name, prompt, cap) for name, (prompts, cap) in block.prompts.items() for prompt in prompts]
+        texts = iter(scorer.generate([prompt for _, prompt, _ in asked], [cap for _, _, cap in asked]))
+        cells = []
+        for name in block.targets:
+            rows, (own, free) = block.rows[name], block.slices[name]
+            cell = self._cell(model, name)
+            measured: dict[str, Any] = {"cut_prompts": sum(row.cut_prompt for row in rows)}
+            if name in block.prompts:
+                made = [next(texts) for _ in rows]
+                measured |= {
+                    "outputs": self.base.tokenizer.batch_decode([g.ids for g in made], skip_special_tokens=True),
+                    "output_tokens": [len(g.ids) for g in made],
+                    "finished": [g.finished for g in made],
+                    "reference_nll": [-float(s[0]) for s in sums[own]],
+                    "reference_tokens": [len(row.answers[0]) for row in rows],
+                }
+            else:
+                prior = [s.tolist() for s in sums[free]]
+                measured |= {
+                    "gold": [row.gold for row in rows],
+                    "loglikelihoods": [s.tolist() for s in sums[own]],
+                    "answer_tokens": [[len(a) for a in row.answers] for row in rows],
+                    "prior": (prior if len(prior) == len(rows) else prior * len(rows)) or None,
+                }
+            cells.append(dataclasses.replace(cell, **measured))
+        return cells
+
+    def _failed(self, model: tuple[str, int], targets: Sequence[str]) -> list[Cell]:
+        return [dataclasses.replace(self._cell(model, name), failed=True) for name in targets]
+
+    def _cell(self, model: tuple[str, int] | None, target: str) -> Cell:
+        adapter = self._key(model) if model else None
+        source, seed = model or (None, BASE_SEED)
+        return Cell(
+            key=cell_key(self.recipe, self.runtime, adapter, target),
+            base=self.recipe.base,
+            base_fingerprint=self.runtime.base_fingerprint,
+            dtype=self.runtime.dtype,
+            source=source,
+            seed=seed,
+            target=target,
+            adapter=adapter,
+            device=self.device,
+        )
+
+    def _flips(self, bank: Bank, scorer: Scorer, block: _Block, weights: Weights) -> bool:
+        """Measure how many answers change between merged and exact scoring; True when it could be measured."""
+        picks = []
+        for mode in ("merged", "exact"):
+            with self._applied(bank, weights, mode):
+                sums = scorer.loglikelihoods(block.prepared)
+            picks.append([int(s.argmax()) for s in sums if len(s) > 1])
+        if not picks[0]:
+            return False
+        changed = float(np.mean(np.array(picks[0]) != np.array(picks[1])))
+        self.say(f"merged and exact scoring differ on {100 * changed:.2f} % of {len(picks[0])} answers")
+        self._log(stage="flips", changed=changed, answers=len(picks[0]))
+        return True
+
+    # Time and record.
+
+    def _time_left(self) -> bool:
+        """Whether another unit fits: the slowest one so far is what the next may take."""
+        limit = self.settings.minutes
+        if limit is None or time.monotonic() - self.started + self.slowest < 60 * limit:
+            return True
+        self.say(f"stopping after {(time.monotonic() - self.started) / 60:.1f} minutes; run the same again to go on")
+        return False
+
+    def _note(self, stage: str, began: float, tokens: int, **counts: int) -> None:
+        seconds = time.monotonic() - began
+        self.slowest = max(self.slowest, seconds)
+        self._log(stage=stage, seconds=round(seconds, 3), tokens=tokens, **counts, peak_bytes=_peak(self.device))
+
+    def _log(self, **entry: Any) -> None:
+        entry |= {"device": _device_name(self.device), "dtype": self.runtime.dtype, "time": int(time.time())}
+        with (self.pack.folder / LOG).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry, sort_keys=True) + "\n")
+
+
+def _failure(pack: Pack, key: str) -> Path:
+    return pack.adapters / f"{key}.failed.json"
+
+
+def _seed(source: str, seed: int) -> int:
+    """The seed of an adapter's order and first weights: unlike for every source, the same on every machine."""
+    return int(digest([source, seed])[:12], 16)
+
+
+def _within_context(recipe: Recipe, base: Base) -> PromptSettings:
+    """The prompt settings, lowered so that prompt and answer fit the context of the model."""
+    context = getattr(base.model.config, "max_position_embeddings", None)
+    answers = max(recipe.prompt.max_answer_tokens, recipe.scoring.max_new_tokens) + 1
+    if not context or recipe.prompt.max_prompt_tokens + answers <= context:
+        return recipe.prompt
+    if context <= answers:
+        raise InputError(
+            f"{base.name} reads {context} tokens, and answers may take {answers}; plan with a lower max_answer_tokens "
+            "and max_new_tokens"
+        )
+    return dataclasses.replace(recipe.prompt, max_prompt_tokens=context - answers)
+
+
+def _bank(base: Base, pack: Pack, *, slots: int) -> Bank:
+    from training.lora import Bank
+
+    training = pack.recipe.training
+    return Bank(base.model, rank=training.rank, scale=training.scale, targets=training.targets, slots=slots)
+
+
+def _load_base(pack: Pack, device: str) -> Base:
+    from training import base
+
+    recipe = pack.recipe
+    return base.load(recipe.base, revision=recipe.base_revision, dtype=_dtype(pack, device), device=device)
+
+
+def _dtype(pack: Pack, device: str) -> str:
+    if pack.recipe.dtype != "auto":
+        return pack.recipe.dtype
+    return "bfloat16" if device == "cuda" else "float32"
+
+
+def _device(asked: str) -> str:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("torch is not installed; run: pip install 'traitcast[train]'") from error
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r} is not one of auto, cpu, cuda")
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise InputError("device 'cuda' was asked for and torch sees none; use --device cpu")
+        # Must be set before the first cuBLAS call for sums to come in one order.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling fresh tensors would cost a pass over memory each; everything here is written before it is read.
+        deterministic: Any = torch.utils.deterministic
+        deterministic.fill_uninitialized_memory = False
+    return device
+
+
+def _same_runtime(pack: Pack, now: Runtime) -> Runtime:
+    before = read_runtime(pack)
+    if before is None:
+        write_aside(pack.folder / RUNTIME, json.dumps(dataclasses.asdict(now)).encode())
+    elif before != now:
+        raise ScoresError(
+            f"{pack.folder} was begun with weights {before.base_fingerprint} in {before.dtype}, and this run has "
+            f"{now.base_fingerprint} in {now.dtype}; use the same base and --device, or plan into a new folder"
+        )
+    return now
+
+
+def _device_name(device: str) -> str:
+    if device == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name())
+    return f"cpu {platform.machine()}"
+
+
+def _peak(device: str) -> int:
+    """Most memory held: of the device's allocator on CUDA, of the process elsewhere (bytes)."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No loading bars of transformers in the narration."""
+    try:
+        from transformers.utils import logging
+    except ImportError as error:
+        raise MissingExtraError("transformers is not installed; run: pip install 'traitcast[train]'") from error
+    logging.disable_progress_bar()
+    yield

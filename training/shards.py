@@ -1,0 +1,297 @@
+"""Shards: the cells of one model on one block of targets, in one Parquet file that appears whole or not at all.
+
+Owns their columns, the check that they belong to the recipe at hand, and the tables made from them. A shard keeps
+what was measured per row (log-likelihoods, texts, lengths), so that metrics can be made anew without a model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training import metrics
+from training.metrics import Metric
+from training.pack import Pack, aside
+from training.prompts import Row, Task
+from training.recipe import Runtime, adapter_key, cell_key, digest
+from warehouse.errors import InputError, ScoresError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = "1"
+HEADLINE = "score"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell. source None: the base model, seed -1. failed: the adapter was not finite; nothing was measured.
+
+    Choices (classification, multiple choice), a list per row: loglikelihoods in nats, answer_tokens, prior (the same
+    after a content-free prompt; None when not asked for), gold. Generations, a value per row: outputs,
+    output_tokens, finished, reference_nll in nats, reference_tokens. cut_prompts: rows whose prompt was shortened.
+    """
+
+    key: str
+    base: str
+    base_fingerprint: str
+    dtype: str
+    source: str | None
+    seed: int
+    target: str
+    adapter: str | None
+    device: str
+    failed: bool = False
+    cut_prompts: int = 0
+    gold: list[int] | None = None
+    loglikelihoods: list[list[float]] | None = None
+    answer_tokens: list[list[int]] | None = None
+    prior: list[list[float]] | None = None
+    outputs: list[str] | None = None
+    output_tokens: list[int] | None = None
+    finished: list[bool] | None = None
+    reference_nll: list[float] | None = None
+    reference_tokens: list[int] | None = None
+
+
+def schema() -> pa.Schema:
+    """Column types of a shard."""
+    import pyarrow as pa
+
+    types = {
+        "seed": pa.int32(),
+        "failed": pa.bool_(),
+        "cut_prompts": pa.int32(),
+        "gold": pa.list_(pa.int16()),
+        "loglikelihoods": pa.list_(pa.list_(pa.float32())),
+        "answer_tokens": pa.list_(pa.list_(pa.int16())),
+        "prior": pa.list_(pa.list_(pa.float32())),
+        "outputs": pa.list_(pa.string()),
+        "output_tokens": pa.list_(pa.int16()),
+        "finished": pa.list_(pa.bool_()),
+        "reference_nll": pa.list_(pa.float32()),
+        "reference_tokens": pa.list_(pa.int16()),
+    }
+    return pa.schema([(f.name, types.get(f.name, pa.string())) for f in fields(Cell)], metadata={"format": FORMAT})
+
+
+def write(folder: Path, cells: Sequence[Cell]) -> Path:
+    """Write cells as one shard, named by its keys: the same cells give the same file name."""
+    path = folder / f"{digest(sorted(cell.key for cell in cells))}.parquet"
+    write_file(path, cells)
+    return path
+
+
+def write_file(path: Path, cells: Sequence[Cell]) -> None:
+    """Write cells into one file (zstd), aside first."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist([asdict(cell) for cell in cells], schema=schema())
+    with aside(path) as work:
+        pq.write_table(table, work, compression="zstd", compression_level=9)
+
+
+def keys(pack: Pack) -> set[str]:
+    """Keys of all cells in the shards."""
+    return {key for path in _files(pack) for key in _table(path, ["key"])["key"].to_pylist()}
+
+
+def adapters_in(path: Path) -> list[str]:
+    """Keys of the adapters whose cells a shard holds."""
+    return [key for key in _table(path, ["adapter"])["adapter"].to_pylist() if key]
+
+
+def read(pack: Pack, *, text: bool = True) -> list[Cell]:
+    """All cells of a pack, each once, in a fixed order. text: with the generated texts.
+
+    Raises ScoresError for a shard of another recipe, or of other weights or precision than the rest, by name.
+    """
+    columns = [f.name for f in fields(Cell) if text or f.name != "outputs"]
+    found: dict[str, Cell] = {}
+    runtime: tuple[Runtime, Path] | None = None
+    planned: dict[str, tuple[str | None, int, str]] = {}
+    for path in _files(pack):
+        for row in _table(path, columns).to_pylist():
+            cell = Cell(**row)
+            now = Runtime(cell.base_fingerprint, cell.dtype)
+            if runtime is None:
+                runtime, planned = (now, path), expected(pack, now)
+            elif runtime[0] != now:
+                raise ScoresError(
+                    f"{path} was measured with other weights or precision ({cell.base_fingerprint}, {cell.dtype}) than "
+                    f"{runtime[1].name} ({runtime[0].base_fingerprint}, {runtime[0].dtype}); move one of them away"
+                )
+            if planned.get(cell.key) != (cell.source, cell.seed, cell.target):
+                raise ScoresError(
+                    f"{path} belongs to another recipe: its cell {cell.source or 'base'} -> {cell.target} (seed "
+                    f"{cell.seed}) is not one of this pack; move it to the pack it came from"
+                )
+            found[cell.key] = cell
+    return sorted(found.values(), key=lambda c: (c.source is not None, c.source or "", c.seed, c.target))
+
+
+def expected(pack: Pack, runtime: Runtime) -> dict[str, tuple[str | None, int, str]]:
+    """key -> (source, seed, target) of every planned cell, the base's first."""
+    recipe = pack.recipe
+    planned: dict[str, tuple[str | None, int, str]] = {}
+    models: list[tuple[str | None, int, str | None]] = [(None, -1, None)]
+    models += [(s, seed, adapter_key(recipe, runtime, s, seed)) for group in recipe.groups for s, seed in group]
+    for source, seed, adapter in models:
+        for target in (name for block in recipe.blocks for name in block):
+            planned[cell_key(recipe, runtime, adapter, target)] = (source, seed, target)
+    return planned
+
+
+def cell_metrics(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
+    """All metrics of a cell, the headline first under the name "score". Empty for a failed cell."""
+    if cell.failed:
+        return []
+    if cell.loglikelihoods is not None:
+        found = metrics.option_metrics(
+            _arrays(cell.loglikelihoods),
+            cell.gold or [],
+            tokens=_arrays(cell.answer_tokens or []),
+            characters=[np.array([len(choice) for choice in row.choices(task)], float) for row in rows],
+            priors=_arrays(cell.prior) if cell.prior is not None else None,
+            labels=len(task.labels),
+        )
+    else:
+        found = metrics.generation_metrics(
+            cell.outputs or [],
+            [row.response for row in rows],
+            output_tokens=cell.output_tokens or [],
+            finished=cell.finished or [],
+            reference_nll=cell.reference_nll or [],
+            reference_tokens=cell.reference_tokens or [],
+        )
+    (headline,) = [metric for metric in found if metric.metric == task.metric]
+    return [Metric(HEADLINE, headline.value, headline.standard_error, headline.n), *found]
+
+
+def confusion(cell: Cell, task: Task) -> list[tuple[str, str, int]]:
+    """(gold, predicted, rows): label names of a classification, answer positions of a multiple choice."""
+    if cell.loglikelihoods is None or cell.gold is None:
+        return []
+
+    def name(index: int) -> str:
+        return task.labels[index] if task.labels and index >= 0 else str(index)
+
+    picks = metrics.predictions(_arrays(cell.loglikelihoods))
+    counts = Counter((name(g), name(int(p))) for g, p in zip(cell.gold, picks, strict=True))
+    return [(gold, predicted, n) for (gold, predicted), n in sorted(counts.items())]
+
+
+def model_name(pack: Pack) -> str:
+    """What results call the base model: a hub id or name as it is, a folder by its last part."""
+    base = pack.recipe.base
+    return Path(base).name if base.count("/") != 1 or base[0] in "./~" else base
+
+
+def tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
+    """What the warehouse keeps: scores, predicted_labels, generations and adapters, as long tables.
+
+    A base cell has source "" and seed 0. Quantiles of generated lengths are in tokens.
+    """
+    import pyarrow as pa
+
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    packed = {name: pack.rows(name) for name in pack.recipe.targets}
+    for cell in cells:
+        model, target = model_name(pack), packed[cell.target]
+        where = {"model": model, "source": cell.source or "", "target": cell.target, "seed": max(cell.seed, 0)}
+        for m in cell_metrics(cell, target.task, target.test):
+            error = None if np.isnan(m.standard_error) else m.standard_error
+            rows["scores"].append({**where, "metric": m.metric, "score": m.value, "n": m.n, "standard_error": error})
+        for gold, predicted, n in confusion(cell, target.task):
+            rows["predicted_labels"].append({**where, "gold": gold, "predicted": predicted, "n": n})
+        if cell.output_tokens:
+            rows["generations"].append({**where, **_lengths(cell)})
+    rows["adapters"] = list(_adapters(pack))
+    return {
+        name: pa.Table.from_pylist(rows[name], schema=pa.schema(_types(columns))) for name, columns in TABLES.items()
+    }
+
+
+_WHERE = {"model": "string", "source": "string", "target": "string", "seed": "int64"}
+TABLES: dict[str, Mapping[str, str]] = {
+    "scores": {**_WHERE, "metric": "string", "score": "float64", "n": "int64", "standard_error": "float64"},
+    "predicted_labels": {**_WHERE, "gold": "string", "predicted": "string", "n": "int64"},
+    "generations": {
+        **_WHERE,
+        "n": "int64",
+        "tokens_mean": "float64",
+        "tokens_p10": "float64",
+        "tokens_p50": "float64",
+        "tokens_p90": "float64",
+        "finished": "float64",
+        "empty": "float64",
+    },
+    "adapters": {
+        "model": "string",
+        "source": "string",
+        "seed": "int64",
+        "adapter": "string",
+        "rank": "int64",
+        "steps": "int64",
+        "rows": "int64",
+        "tokens": "int64",
+        "final_loss": "float64",
+        "failed_at": "int64",
+    },
+}
+"""Columns of the tables that `matrix ingest` hands to the warehouse."""
+
+
+def _types(columns: Mapping[str, str]) -> list[Any]:
+    import pyarrow as pa
+
+    return [(name, pa.type_for_alias(kind)) for name, kind in columns.items()]
+
+
+def _lengths(cell: Cell) -> dict[str, float]:
+    sizes = np.asarray(cell.output_tokens, dtype=np.float64)
+    low, middle, high = np.quantile(sizes, [0.1, 0.5, 0.9])
+    return {
+        "n": len(sizes),
+        "tokens_mean": float(sizes.mean()),
+        "tokens_p10": float(low),
+        "tokens_p50": float(middle),
+        "tokens_p90": float(high),
+        "finished": float(np.mean(cell.finished or [])),
+        "empty": float(np.mean(sizes == 0)),
+    }
+
+
+def _adapters(pack: Pack) -> Iterable[dict[str, Any]]:
+    """Rows of the adapters table, from the records that training left."""
+    for path in sorted([*pack.adapters.glob("v1-*/training.json"), *pack.adapters.glob("v1-*.failed.json")]):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        yield {"model": model_name(pack), **{name: record.get(name) for name in TABLES["adapters"] if name != "model"}}
+
+
+def _files(pack: Pack) -> list[Path]:
+    return sorted(path for path in pack.shards.glob("*.parquet") if not path.name.startswith("."))
+
+
+def _table(path: Path, columns: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        if (file.schema_arrow.metadata or {}).get(b"format") != FORMAT.encode():
+            raise ScoresError(f"{path} is no shard of this version; move it away")
+        return file.read(columns=list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"cannot read shard {path} ({error}); delete it and run the matrix again") from error
+
+
+def _arrays(rows: Sequence[Sequence[float]]) -> list[np.ndarray]:
+    return [np.asarray(row, dtype=np.float64) for row in rows]
