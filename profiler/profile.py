@@ -311,15 +311,8 @@ def _warnings(found: Named, language: str | None, english: bool, parsed: parse.S
             f"language is {language!r}: traits that need English ({', '.join(catalogue.ENGLISH_FAMILIES)}, tokens, "
             "sentences, stop words) are left empty"
         )
-    stop, non_ascii = (
-        found.get(f"prompt_{name}", undefined()).value for name in ("stop_word_share", "non_ascii_share")
-    )
-    if language is None and stop is not None and non_ascii is not None:
-        if stop < _FOREIGN_STOP_WORDS and non_ascii > _FOREIGN_NON_ASCII:
-            warnings.append(
-                f"the prompts do not look English (stop words {stop:.1%}, characters outside ASCII {non_ascii:.1%}), and "
-                "no language is stated: set `language` in the spec, or distrust the linguistic and readability traits"
-            )
+    if language is None and (foreign := _looks_foreign(found)):
+        warnings.append(foreign)
     majority = found["label_majority_share"].value
     if majority is not None and majority > _NEARLY_CONSTANT:
         warnings.append(f"labels are nearly constant: {majority:.1%} of the rows have the same one")
@@ -328,6 +321,17 @@ def _warnings(found: Named, language: str | None, english: bool, parsed: parse.S
             f"{parsed.truncated} texts are parsed only in their first {parse.SEGMENT_CHARACTERS:,} characters"
         )
     return warnings
+
+
+def _looks_foreign(found: Named) -> str | None:
+    """A warning for prompts that are taken as English and hardly can be."""
+    stop, non_ascii = found["prompt_stop_word_share"].value, found["prompt_non_ascii_share"].value
+    if stop is None or non_ascii is None or stop >= _FOREIGN_STOP_WORDS or non_ascii <= _FOREIGN_NON_ASCII:
+        return None
+    return (
+        f"the prompts do not look English (stop words {stop:.1%}, characters outside ASCII {non_ascii:.1%}), and no "
+        "language is stated: set `language` in the spec, or distrust the linguistic and readability traits"
+    )
 
 
 def _histograms(scanned: Mapping[str, Scanned]) -> tuple[LengthBin, ...]:

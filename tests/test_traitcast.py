@@ -62,7 +62,7 @@ def test_arrows_only_point_down(room: str) -> None:
 def test_every_sql_statement_lives_in_the_warehouse() -> None:
     for room in ("profiler", "predictor", "training"):
         for file in (ROOT / room).rglob("*.py"):
-            assert "duckdb" not in {n for n in _modules(file)}, file
+            assert "duckdb" not in _modules(file), file
 
 
 def _modules(file: Path) -> set[str]:

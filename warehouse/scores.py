@@ -169,7 +169,8 @@ def _raw_rows(file: Path, source: str | None) -> list[Row]:
             rows = json.loads(file.read_text(encoding="utf-8"))
         else:
             raise ScoresError(
-                f"{file}: results are read from .csv, .tsv, .parquet, .json and .jsonl, not {suffix or 'a file without suffix'!r}."
+                f"{file}: results are read from .csv, .tsv, .parquet, .json and .jsonl, not "
+                f"{suffix or 'a file without suffix'!r}."
             )
     except (OSError, ValueError, csv.Error) as error:
         raise ScoresError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
@@ -217,8 +218,8 @@ def _column_map(file: Path, first: Row, recipe: Recipe) -> dict[str, str]:
     for ours, theirs in columns.items():
         if theirs not in first and (ours in _REQUIRED or ours in recipe.columns):
             raise ScoresError(
-                f"{file}: no column {theirs!r} for {ours}{nearest(theirs, first)} It has: {', '.join(map(str, first))}. "
-                "Map columns with `columns:` in a recipe given with --spec."
+                f"{file}: no column {theirs!r} for {ours}{nearest(theirs, first)} "
+                f"It has: {', '.join(map(str, first))}. Map columns with `columns:` in a recipe given with --spec."
             )
     return columns
 
@@ -249,7 +250,8 @@ def _row(file: Path, number: int, row: Row, columns: Mapping[str, str], recipe: 
     score *= _SCALES[recipe.scale]
     if not 0 <= score <= 1:
         raise ScoresError(
-            f"{file}, row {number}: score {score:g} is outside 0..1. For percentages say `scale: percent` in a recipe (--spec)."
+            f"{file}, row {number}: score {score:g} is outside 0..1. "
+            "For percentages say `scale: percent` in a recipe (--spec)."
         )
     if not text("model") or not names["target"]:
         raise ScoresError(f"{file}, row {number}: model and target must not be empty.")

@@ -288,7 +288,8 @@ class Warehouse:
     def catalogue(self) -> tuple[TraitDefinition, ...]:
         """The trait catalogue as stored, in its order."""
         rows = self._rows(
-            "SELECT trait, part, family, unit, definition, source, low, high, tier FROM trait_catalogue ORDER BY position"
+            "SELECT trait, part, family, unit, definition, source, low, high, tier "
+            "FROM trait_catalogue ORDER BY position"
         )
         return tuple(TraitDefinition(*row) for row in rows)
 
