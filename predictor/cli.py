@@ -213,8 +213,9 @@ def predict(
 
     source, target = (_profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        found = service.predict_pair(warehouse, source, target, name=predictor)
-        _introduce(service.predictor_of(warehouse, predictor), predictor)
+        fitted = service.predictor_of(warehouse, predictor)
+        found = service.predict_pair(warehouse, fitted, source, target)
+    _introduce(fitted, predictor)
     if save:
         _save(warehouse_path, [found], None, predictor)
     if output_format == "json":
@@ -264,8 +265,9 @@ def rank(
             raise UserError(f"--sources {sources!r} names no dataset. Example: --sources mnli,sst2")
         chosen = [_profiled(ctx, name, warehouse_path) for name in asked]
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        found = service.rank_sources(warehouse, target, chosen, name=predictor)
-        _introduce(service.predictor_of(warehouse, predictor), predictor)
+        fitted = service.predictor_of(warehouse, predictor)
+        found = service.rank_sources(warehouse, fitted, target, chosen)
+    _introduce(fitted, predictor)
     shown = found if top is None else found[:top]
     if save:
         _save(warehouse_path, shown, None, predictor)
@@ -309,8 +311,9 @@ def explain(
 
     source, target = (_profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        found = service.explain_pair(warehouse, source, target, name=predictor)
-        _introduce(service.predictor_of(warehouse, predictor), predictor)
+        fitted = service.predictor_of(warehouse, predictor)
+        found = service.explain_pair(warehouse, fitted, source, target)
+    _introduce(fitted, predictor)
     if save:
         _save(warehouse_path, [found.prediction], found, predictor)
     if output_format == "json":

@@ -241,10 +241,19 @@ def fit_gains(
     levels, centred = _centre(observations)
     table, weight = data.table[train], observations.weight
     if size is None:
-        protocol = protocol if protocol != "random-cell" else "new-pair"
-        inner = splits(observations, protocol, grouping.group, folds=_INNER_FOLDS, seed=settings.seed)
-        size = trees.choose_size(table, centred, weight, [(s.train, s.test) for s in inner], settings)
+        inner = _inner_splits(observations, protocol, grouping, settings)
+        size = trees.choose_size(table, centred, weight, inner, settings)
     return GainModel(trees.grow(table, centred, weight, size.depth, size.rounds, settings), levels, size)
+
+
+def _inner_splits(
+    observations: Observations, protocol: str, grouping: Grouping, settings: TreeSettings
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Three splits under the same protocol (new-pair for random cells, whose own folds leak), largest test first."""
+    protocol = protocol if protocol != "random-cell" else "new-pair"
+    made = splits(observations, protocol, grouping.group, folds=_INNER_FOLDS, seed=settings.seed)
+    largest = sorted(made, key=lambda split: -split.test.size)[:_INNER_FOLDS]
+    return [(split.train, split.test) for split in largest]
 
 
 def _centre(observations: Observations) -> tuple[np.ndarray, np.ndarray]:

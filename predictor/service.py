@@ -86,14 +86,14 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
     return from_json(warehouse.predictor(name).bundle)
 
 
-def predict_pair(warehouse: Warehouse, source: str, target: str, *, name: str = DEFAULT) -> Prediction:
-    """The prediction for one pair of profiled datasets."""
+def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Prediction:
+    """The prediction for one pair of profiled datasets. Raises NotProfiledError, or UserError for twice the same."""
     _check_different(source, target)
-    return predictor_of(warehouse, name).predict(profiles_of(warehouse), [source], [target])[0]
+    return predictor.predict(profiles_of(warehouse), [source], [target])[0]
 
 
 def rank_sources(
-    warehouse: Warehouse, target: str, sources: Sequence[str] | None = None, *, name: str = DEFAULT
+    warehouse: Warehouse, predictor: Predictor, target: str, sources: Sequence[str] | None = None
 ) -> list[Prediction]:
     """Predictions of `sources` (default: every other profiled dataset) for `target`, best first."""
     profiles = profiles_of(warehouse)
@@ -102,13 +102,13 @@ def rank_sources(
     candidates = [source for source in chosen if source != target]
     if not candidates:
         raise UserError(f"no source is left to rank for {target!r}. Profile some with: traitcast profile DATASET")
-    return predictor_of(warehouse, name).rank(profiles, target, candidates)
+    return predictor.rank(profiles, target, candidates)
 
 
-def explain_pair(warehouse: Warehouse, source: str, target: str, *, name: str = DEFAULT) -> Explanation:
+def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:
     """The prediction for one pair, taken apart."""
     _check_different(source, target)
-    return explain(predictor_of(warehouse, name), profiles_of(warehouse), source, target)
+    return explain(predictor, profiles_of(warehouse), source, target)
 
 
 def save(

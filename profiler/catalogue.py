@@ -68,7 +68,14 @@ _TEXTSTAT = "textstat 0.7.13"
 _Row = tuple[str, str, float | None, float | None, str, str]
 
 _LABELS: tuple[_Row, ...] = (
-    ("class_count", "classes", 1, None, "Distinct labels that occur.", "count"),
+    (
+        "class_count",
+        "classes",
+        1,
+        None,
+        "Distinct labels that occur; for multiple choice, positions of the right option.",
+        "count",
+    ),
     ("entropy_bits", "bits", 0, None, "Entropy of the label distribution: -sum p log2 p.", "Shannon 1948"),
     (
         "entropy_normalised",

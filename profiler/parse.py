@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,10 +82,17 @@ class Parser:
 
     @classmethod
     def load(cls, model: str | None = None) -> Parser:
-        """Load `model`, or the first of MODELS that is installed. UserError if there is none."""
+        """Load `model`, or the first of MODELS that is installed, once a process. UserError if there is none."""
         import spacy
 
         name = model or next((m for m in MODELS if spacy.util.is_package(m)), MODELS[-1])
+        return cls._load(name)
+
+    @classmethod
+    @cache
+    def _load(cls, name: str) -> Parser:
+        import spacy
+
         try:
             # The lemmatizer serves no trait.
             nlp = spacy.load(name, exclude=["lemmatizer"])

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from profiler import balance, catalogue, diversity, lengths, linguistic, parse, readability, surface
@@ -21,12 +22,13 @@ from profiler.scan import COUNTS, Hashes, scan
 from profiler.segments import Documents, Rows, prompt_rows, prompts, response_rows, responses
 from profiler.sketches import Sketcher
 from profiler.vocabulary import Vocabulary, read_words
+from warehouse.errors import UserError
 from warehouse.records import LengthBin, Profile, Sketch, TraitValue
 
 if TYPE_CHECKING:
     from profiler.reading import Examples
 
-# 2,000 random rows put every trait within .05 standard deviations at 95 %; 1,000 just miss it (docs/lab.md).
+# 2,000 random rows put every trait within .05 standard deviations at 95 %; 1,000 just miss it (six real sets).
 SAMPLE_ROWS = 2000
 # Entities cost as much as everything else together, so they are counted on fewer rows.
 ENTITY_ROWS = 500
@@ -35,6 +37,7 @@ _NEARLY_CONSTANT = 0.95
 _FOREIGN_STOP_WORDS, _FOREIGN_NON_ASCII = 0.05, 0.02
 
 Named = dict[str, Estimate]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Scanned:
     """
 
     rows: Rows
-    exists: Any
+    exists: Flags
     counts: Ints
     hashes: Hashes
     sketches: tuple[Sketch, ...]
@@ -60,7 +63,7 @@ class Sampled:
     """One part of the sampled rows: sums over the segments of each document (documents, ...)."""
 
     documents: Documents
-    exists: Any
+    exists: Flags
     parsed: Floats | None
     entities: Floats | None
     readability: Floats
@@ -82,63 +85,79 @@ def profile(
     rows: how many random rows are parsed (None: all). entity_rows: how many of those the entity recogniser sees.
     processes: None uses the free cores. on_progress(done, total) counts distinct texts, long ones in pieces.
     The same examples, seed and versions give the same values on any number of processes.
-    Raises UserError when the spaCy model cannot be loaded.
+    Raises UserError when the spaCy model cannot be loaded or rows is below 1.
     """
-    table = examples.table
-    total = table.num_rows
-    sample = sample_rows(total, rows, seed)
-    english = is_english(examples.spec.language)
+    if rows is not None and rows < 1:
+        raise UserError(f"{rows} rows cannot be profiled: give 1 or more with --rows, or `--rows all`")
+    table, language = examples.table, examples.spec.language
+    parser = parse.Parser.load(spacy_model) if is_english(language) else None
     scanned = {
         "prompt": scan_part(prompt_rows(table), "prompt"),
         "response": scan_part(response_rows(table), "response"),
     }
-    parser = parse.Parser.load(spacy_model) if english else None
-    drawn = table.take(pa.array(sample))
+    drawn = table.take(pa.array(sample_rows(table.num_rows, rows, seed)))
     sampled, vocabulary, parsed = sample_parts(drawn, parser, entity_rows, processes, on_progress)
-
     labels = balance.value_counts(table.column("label"))
-    found: Named = {}
-    found |= _prefixed("label", balance.label_traits(np.array([n for _, n in labels], dtype=np.int64)))
+    found = _measure(scanned, sampled, vocabulary, labels, table.num_rows)
+    warnings = [*examples.warnings, *_warnings(found, language, parsed)]
+    spec = examples.spec
+    return Profile(
+        name=examples.name,
+        fingerprint=examples.fingerprint,
+        task_type=spec.task_type,
+        rows=table.num_rows,
+        traits=_catalogued(found, english=parser is not None),
+        label_counts=labels,
+        length_histograms=_histograms(scanned),
+        sketches=tuple(sketch for part in scanned.values() for sketch in part.sketches),
+        family=spec.family,
+        language=language,
+        licence=spec.licence,
+        parent=spec.parent,
+        changed=spec.changed,
+        details={
+            "split": examples.split,
+            "origin": examples.origin,
+            "revision": examples.revision,
+            "roles": spec.roles(),
+            "sample_rows": drawn.num_rows,
+            "seed": seed,
+            **_method(parser, parsed, min(entity_rows, drawn.num_rows)),
+            "warnings": warnings,
+        },
+    )
+
+
+def _method(parser: parse.Parser | None, parsed: parse.SegmentCounts | None, entity_rows: int) -> dict[str, Any]:
+    """What else the numbers depend on: versions and methods, None where nothing was parsed."""
+    return {
+        "entity_rows": entity_rows if parser is not None and parser.recognises_entities else 0,
+        "catalogue_version": catalogue.VERSION,
+        "spacy_model": parser.model if parser is not None else None,
+        "sentences": parse.SENTENCES if parser is not None else None,
+        "textstat": version("textstat"),
+        "pyphen": version("pyphen"),
+        "unicode_version": unicodedata.unidata_version,
+        "texts_cut_short": parsed.truncated if parsed is not None else 0,
+    }
+
+
+def _measure(
+    scanned: Mapping[str, Scanned],
+    sampled: Mapping[str, Sampled],
+    vocabulary: Vocabulary,
+    labels: tuple[tuple[str, int], ...],
+    total: int,
+) -> Named:
+    """Every trait that can be had, by full name."""
+    found = _prefixed("label", balance.label_traits(np.array([n for _, n in labels], dtype=np.int64)))
     found |= _prefixed("response", balance.response_traits(_hash_counts(scanned["response"])))
     for part in catalogue.TEXT_PARTS:
         found |= _prefixed(part, _row_traits(scanned[part], total))
         found |= _prefixed(part, _sample_traits(sampled[part], vocabulary, total))
     found |= _prefixed("prompt", _prompt_traits(scanned["prompt"]))
     found |= _prefixed("response", _response_traits(scanned["response"], sampled, total))
-    found |= _prefixed("dataset", _dataset_traits(scanned, sampled, total))
-    warnings = [*examples.warnings, *_warnings(found, examples.spec.language, english, parsed)]
-    return Profile(
-        name=examples.name,
-        fingerprint=examples.fingerprint,
-        task_type=examples.spec.task_type,
-        rows=total,
-        traits=_catalogued(found, english),
-        label_counts=labels,
-        length_histograms=_histograms(scanned),
-        sketches=tuple(sketch for part in scanned.values() for sketch in part.sketches),
-        family=examples.spec.family,
-        language=examples.spec.language,
-        licence=examples.spec.licence,
-        parent=examples.spec.parent,
-        changed=examples.spec.changed,
-        details={
-            "split": examples.split,
-            "origin": examples.origin,
-            "revision": examples.revision,
-            "roles": examples.spec.roles(),
-            "sample_rows": len(sample),
-            "entity_rows": min(entity_rows, len(sample)) if parser is not None and parser.recognises_entities else 0,
-            "seed": seed,
-            "catalogue_version": catalogue.VERSION,
-            "spacy_model": parser.model if parser is not None else None,
-            "sentences": parse.SENTENCES if parser is not None else None,
-            "textstat": version("textstat"),
-            "pyphen": version("pyphen"),
-            "unicode_version": unicodedata.unidata_version,
-            "segments_cut_short": parsed.truncated if parsed is not None else 0,
-            "warnings": warnings,
-        },
-    )
+    return found | _prefixed("dataset", _dataset_traits(scanned, sampled, total))
 
 
 def sample_rows(total: int, rows: int | None, seed: int) -> Ints:
@@ -288,7 +307,7 @@ def _dataset_traits(scanned: Mapping[str, Scanned], sampled: Mapping[str, Sample
     return found
 
 
-def _catalogued(found: Named, english: bool) -> tuple[TraitValue, ...]:
+def _catalogued(found: Named, *, english: bool) -> tuple[TraitValue, ...]:
     """The traits in the order of the catalogue; the English ones are undefined for other languages."""
     unknown = found.keys() - catalogue.BY_NAME.keys()
     absent = [
@@ -304,9 +323,9 @@ def _catalogued(found: Named, english: bool) -> tuple[TraitValue, ...]:
     return tuple(values)
 
 
-def _warnings(found: Named, language: str | None, english: bool, parsed: parse.SegmentCounts | None) -> list[str]:
+def _warnings(found: Named, language: str | None, parsed: parse.SegmentCounts | None) -> list[str]:
     warnings = []
-    if not english:
+    if not is_english(language):
         warnings.append(
             f"language is {language!r}: traits that need English ({', '.join(catalogue.ENGLISH_FAMILIES)}, tokens, "
             "sentences, stop words) are left empty"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def syllables(word: str) -> int:
 
 
 @lru_cache(maxsize=1)
-def _hyphenation():  # type: ignore[no-untyped-def]  # pyphen has no types
+def _hyphenation() -> Any:
     from textstat.backend.utils import get_pyphen
 
     return get_pyphen("en_US")

@@ -23,9 +23,24 @@ NUMBER = r"^\s*[-+(]?\s*[$€£]?\s*\d[\d,]*(\.\d+)?(/\d+)?\s*%?\)?\s*\.?\s*$"
 LIST = (
     r"(?m)^\s*([-*•]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S.*\n(?:.*\n)*?\s*([-*•]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S"
 )
-CODE = (
-    r"(?m)```|[{};]\s*$|^\s*(def|class|import|from|#include|function|var|let|const|public|private)\s+\S+"
-    r"|(?i:\bselect\b.+\bfrom\b)|</?[a-z]+[^<>]*>|\w\(.*\)\s*[;{]|\s\|\s*(grep|xargs|awk|sed|sort|wc|head|tail)\b"
+# Programs, shell commands, SQL, markup and JSON. Each alternative needs syntax, not only a keyword: "from the start"
+# and "(a) the fee;" are prose.
+CODE = "(?m)" + "|".join(
+    (
+        "```",
+        r"\{\s*$",
+        r"^\s*[\])}]+[;,]?\s*$",
+        r"=[^\n]*;\s*$|\w\([^\n]*\);\s*$",
+        r"\w\([^\n]*\)\s*\{",
+        r"^\s*def \w+\(|^\s*class \w+\s*[:({]|\bfunction( \w+)?\(|=>|\blambda \w+:",
+        r"^\s*from [\w.]+ import\b|^\s*import \w+(\.\w+)*( as \w+)?\s*;?\s*$|^\s*#include\s*[<\"]",
+        r"^\s*(var|let|const|int|float|string) \w+\s*=",
+        r"\bprint(ln|f)?\(",
+        r"\bSELECT\b.+\bFROM\b|(?i:\bselect\s+(distinct\s+)?(\*|(count|max|min|avg|sum)\s*\(|\w+\.\w+))",
+        r"</?[a-z][a-z0-9]*(\s+[a-z-]+=[^<>]*)?\s*/?>",
+        r"\s\|\s*(grep|xargs|awk|sed|sort|wc|head|tail|cut|tr|uniq|tee)\b|(^|\s)--?[a-z][\w-]*\s+[\"'./$\d{*]",
+        r"\{\s*[\"'][\w-]+[\"']\s*:",
+    )
 )
 
 

@@ -49,6 +49,7 @@ def write(
     extra: Mapping[str, Any],
 ) -> None:
     """Write a peft checkpoint beside `folder` and rename it there. extra: stored as training.json."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {}
@@ -81,7 +82,7 @@ def write(
             shutil.rmtree(folder)
         os.replace(work, folder)
         flush(folder.parent)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise InputError(f"cannot write {folder} ({error}); free space, then run the same again") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)

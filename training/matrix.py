@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training import shards
+from training.metrics import text_scores
 from training.pack import Pack, Packed, write_aside
 from training.prompts import Encoded, Prompter, PromptSettings
 from training.recipe import BASE_SEED, Recipe, Runtime, adapter_key, cell_key, digest
@@ -39,6 +41,9 @@ LOG = "runs.jsonl"
 
 # A target's own cap on decoding: half as long again as nearly all of its references, and never under this.
 _CAP_MARGIN, _CAP_SHARE, _CAP_LEAST = 1.5, 0.95, 8
+
+
+_STALE_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +78,15 @@ Progress = Callable[[str, int, int, int], None]
 
 @dataclass(slots=True)
 class _Block:
-    """A block of targets, tokenised and on the device. slices: target -> (rows, content-free rows) in `prepared`."""
+    """A block of targets, tokenised and on the device. slices: target -> (rows, content-free rows) in `prepared`;
+    prompts: of generations, with their cap on new tokens."""
 
     targets: tuple[str, ...]
     prepared: Prepared
     rows: dict[str, list[Encoded]]
     slices: dict[str, tuple[slice, slice]]
     prompts: dict[str, tuple[list[list[int]], int]]
+    references: dict[str, list[str]]
 
 
 def status(pack: Pack) -> Status:
@@ -133,6 +140,7 @@ class _Run:
         self.base = _load_base(pack, self.device)
         self.runtime = _same_runtime(pack, Runtime(self.base.fingerprint, _dtype(pack, self.device)))
         shards.read(pack, text=False)
+        _sweep(pack)
         self.prompter = Prompter(self.base.tokenizer, _within_context(self.recipe, self.base))
         self.slowest = 0.0
         self.last: tuple[tuple[str, int], Weights] | None = None
@@ -317,7 +325,7 @@ class _Run:
 
     def _prepare(self, scorer: Scorer, targets: tuple[str, ...]) -> _Block:
         rows: list[Encoded] = []
-        encoded, slices, prompts = {}, {}, {}
+        encoded, slices, prompts, references = {}, {}, {}, {}
         for name in targets:
             packed = self.pack.rows(name)
             encoded[name] = self.prompter.encode(packed.task, packed.test)
@@ -329,8 +337,9 @@ class _Run:
             middle = start + len(encoded[name])
             slices[name] = slice(start, middle), slice(middle, len(rows))
             if not packed.task.has_options:
+                references[name] = [row.response for row in packed.test]
                 prompts[name] = [row.prompt for row in encoded[name]], self._cap(encoded[name])
-        return _Block(targets, scorer.prepare(rows), encoded, slices, prompts)
+        return _Block(targets, scorer.prepare(rows), encoded, slices, prompts, references)
 
     def _content_free(self, packed: Packed) -> list[Encoded]:
         """Content-free prompts: one for a classification, whose labels are the same for all rows, else one a row."""
@@ -354,8 +363,10 @@ class _Run:
             measured: dict[str, Any] = {"cut_prompts": sum(row.cut_prompt for row in rows)}
             if name in block.prompts:
                 made = [next(texts) for _ in rows]
+                outputs = self.base.tokenizer.batch_decode([g.ids for g in made], skip_special_tokens=True)
+                measured |= text_scores(outputs, block.references[name])
                 measured |= {
-                    "outputs": self.base.tokenizer.batch_decode([g.ids for g in made], skip_special_tokens=True),
+                    "outputs": outputs,
                     "output_tokens": [len(g.ids) for g in made],
                     "finished": [g.finished for g in made],
                     "reference_nll": [-float(s[0]) for s in sums[own]],
@@ -423,6 +434,13 @@ class _Run:
         entry |= {"device": _device_name(self.device), "dtype": self.runtime.dtype, "time": int(time.time())}
         with (self.pack.folder / LOG).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(entry, sort_keys=True) + "\n")
+
+
+def _sweep(pack: Pack) -> None:
+    """Remove what killed runs left half-written; younger than an hour it may be another run's work in hand."""
+    for path in [*pack.adapters.glob(".*"), *pack.shards.glob(".*.part")]:
+        if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _failure(pack: Pack, key: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -63,22 +63,28 @@ def option_metrics(
     return found
 
 
+def text_scores(outputs: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+    """exact_match, numeric_match and rouge_l of every row; kept with a cell, so that the texts may be left behind."""
+    pairs = list(zip(outputs, references, strict=True))
+    return {
+        "exact_match": [float(exact_match(o, r)) for o, r in pairs],
+        "numeric_match": [float(numeric_match(o, r)) for o, r in pairs],
+        "rouge_l": [rouge_l(o, r) for o, r in pairs],
+    }
+
+
 def generation_metrics(
-    outputs: Sequence[str],
-    references: Sequence[str],
+    scores: Mapping[str, Sequence[float]],
     *,
     output_tokens: Sequence[int],
     finished: Sequence[bool],
     reference_nll: Sequence[float],
     reference_tokens: Sequence[int],
 ) -> list[Metric]:
-    """Metrics of a generation. reference_nll: mean over rows of nats per reference token; finished: share of rows
-    that ended by themselves; output_tokens: mean length, the end token not counted."""
-    pairs = list(zip(outputs, references, strict=True))
+    """Metrics of a generation. scores: of `text_scores`; reference_nll: mean over rows of nats per reference token;
+    finished: share of rows that ended by themselves; output_tokens: mean length, the end token not counted."""
     return [
-        _mean("exact_match", [exact_match(o, r) for o, r in pairs]),
-        _mean("numeric_match", [numeric_match(o, r) for o, r in pairs]),
-        _mean("rouge_l", [rouge_l(o, r) for o, r in pairs]),
+        *(_mean(name, values) for name, values in scores.items()),
         _mean("reference_nll", np.asarray(reference_nll, float) / np.maximum(np.asarray(reference_tokens), 1)),
         _mean("output_tokens", output_tokens),
         _mean("finished", finished),

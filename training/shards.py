@@ -34,8 +34,9 @@ class Cell:
     """One cell. source None: the base model, seed -1. failed: the adapter was not finite; nothing was measured.
 
     Choices (classification, multiple choice), a list per row: loglikelihoods in nats, answer_tokens, prior (the same
-    after a content-free prompt; None when not asked for), gold. Generations, a value per row: outputs,
-    output_tokens, finished, reference_nll in nats, reference_tokens. cut_prompts: rows whose prompt was shortened.
+    after a content-free prompt; None when not asked for), gold. Generations, a value per row: outputs and their
+    scores against the references, output_tokens, finished, reference_nll in nats, reference_tokens. cut_prompts:
+    rows whose prompt was shortened.
     """
 
     key: str
@@ -54,6 +55,9 @@ class Cell:
     answer_tokens: list[list[int]] | None = None
     prior: list[list[float]] | None = None
     outputs: list[str] | None = None
+    exact_match: list[float] | None = None
+    numeric_match: list[float] | None = None
+    rouge_l: list[float] | None = None
     output_tokens: list[int] | None = None
     finished: list[bool] | None = None
     reference_nll: list[float] | None = None
@@ -73,6 +77,9 @@ def schema() -> pa.Schema:
         "answer_tokens": pa.list_(pa.list_(pa.int16())),
         "prior": pa.list_(pa.list_(pa.float32())),
         "outputs": pa.list_(pa.string()),
+        "exact_match": pa.list_(pa.float32()),
+        "numeric_match": pa.list_(pa.float32()),
+        "rouge_l": pa.list_(pa.float32()),
         "output_tokens": pa.list_(pa.int16()),
         "finished": pa.list_(pa.bool_()),
         "reference_nll": pa.list_(pa.float32()),
@@ -164,8 +171,7 @@ def cell_metrics(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
         )
     else:
         found = metrics.generation_metrics(
-            cell.outputs or [],
-            [row.response for row in rows],
+            {name: getattr(cell, name) or [] for name in ("exact_match", "numeric_match", "rouge_l")},
             output_tokens=cell.output_tokens or [],
             finished=cell.finished or [],
             reference_nll=cell.reference_nll or [],

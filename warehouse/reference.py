@@ -32,6 +32,9 @@ _OWNED = {
     "length_histograms": ("dataset", "datasets", "name"),
     "sketches": ("dataset", "datasets", "name"),
     "scores": ("matrix", "matrices", "matrix"),
+    "predicted_labels": ("matrix", "matrices", "matrix"),
+    "generations": ("matrix", "matrices", "matrix"),
+    "adapters": ("matrix", "matrices", "matrix"),
 }
 
 
@@ -99,7 +102,8 @@ def export(connection: duckdb.DuckDBPyConnection, destination: Path) -> None:
             )
         order = "position" if table == "trait_catalogue" else ", ".join(NATURAL_KEYS[table])
         rows = connection.sql(f"SELECT {select} FROM {table} ORDER BY {order}").to_arrow_table()
-        pq.write_table(rows, destination / f"{table}.parquet", compression="zstd", compression_level=19)
+        if rows.num_rows:
+            pq.write_table(rows, destination / f"{table}.parquet", compression="zstd", compression_level=19)
 
 
 def main(warehouse_path: str, destination: str) -> None:

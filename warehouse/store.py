@@ -336,16 +336,21 @@ class Warehouse:
 
     # -- scores --------------------------------------------------------------------------------------------
 
-    def save_scores(self, matrix: Matrix, rows: pa.Table) -> None:
-        """Merge score rows (model, source, target, seed, metric, score, n, standard_error) into one matrix."""
-        named = rows.append_column("matrix", pa.array([matrix.matrix] * rows.num_rows, pa.string()))
+    def save_scores(self, matrix: Matrix, rows: pa.Table, side_effects: Mapping[str, pa.Table] | None = None) -> None:
+        """Merge score rows (model, source, target, seed, metric, score, n, standard_error) into one matrix.
+
+        side_effects: rows of `predicted_labels`, `generations` and `adapters`, without the matrix column.
+        """
+        tables = {"scores": rows, **(side_effects or {})}
         with self._transaction():
             self._connection.execute("DELETE FROM matrices WHERE matrix = ?", [matrix.matrix])
             self._connection.execute(
                 "INSERT INTO matrices (matrix, metric, base, description, reference) VALUES (?, ?, ?, ?, false)",
                 [matrix.matrix, matrix.metric, matrix.base, matrix.description],
             )
-            self._merge("scores", named)
+            for table, content in tables.items():
+                named = content.append_column("matrix", pa.array([matrix.matrix] * content.num_rows, pa.string()))
+                self._merge(table, named)
 
     def matrices(self) -> list[Matrix]:
         """All matrices, the measured and imported ones of the user before the shipped ones."""

@@ -35,11 +35,8 @@ def test_seeds_are_averaged_models_kept_and_the_diagonal_set_apart(
     assert len(o) == 2 * n * (n - 1)
     assert (o.source != o.target).all()
     assert o.diagonal.size == 2 * 3 * n
-    first = [
-        i
-        for i in range(len(cells.gain))
-        if (cells.models[i], cells.sources[i], cells.targets[i]) == ("b", "d03", "d07")
-    ]
+    keys = list(zip(cells.models, cells.sources, cells.targets, strict=True))
+    first = [i for i, key in enumerate(keys) if key == ("b", "d03", "d07")]
     row = (o.model == 1) & (o.source == o.names.index("d03")) & (o.target == o.names.index("d07"))
     assert o.gain[row] == pytest.approx(cells.gain[first].mean())
     assert sorted(o.seed_gains[row][0].tolist()) == pytest.approx(sorted(cells.gain[first].tolist()))

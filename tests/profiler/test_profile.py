@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.catalogue import BY_NAME, CATALOGUE, needs_english
-from profiler.parse import Parser
 from profiler.profile import is_english, profile, sample_rows
+from warehouse.errors import UserError
 from warehouse.records import Profile
 
 MakeExamples = Callable[..., Any]
@@ -189,6 +189,16 @@ def test_progress_counts_to_the_end(make_examples: MakeExamples) -> None:
     assert seen[-1][0] == seen[-1][1] > 100
 
 
+def test_no_rows_at_all_is_the_user_s_mistake(make_examples: MakeExamples) -> None:
+    with pytest.raises(UserError, match=r"0 rows.*1 or more with --rows"):
+        profile(make_examples([["a"]], ["b"]), rows=0)
+
+
+def test_an_unknown_model_fails_before_any_work(make_examples: MakeExamples) -> None:
+    with pytest.raises(UserError, match="pip install no-such-model"):
+        profile(make_examples([["a"]], ["b"]), spacy_model="no_such_model")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -215,15 +225,6 @@ def test_every_trait_on_odd_text_is_none_or_in_range(make_examples: MakeExamples
         found = profile(make_examples([[text]] * rows, [text] * rows), processes=1)
         for trait in found.traits:
             _check_range(trait.trait, trait.value)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_model(parser: Parser) -> Any:
-    """Loading the pipeline anew for every profile would be most of the time of these tests."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr("profiler.parse.Parser.load", lambda model=None: parser)
-    yield
-    patch.undo()
 
 
 @settings(max_examples=25, deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 WORDS = """the film was good and the actors were bad . a question about numbers : what is two plus two ?
-the answer is four . Decide whether the sentence is positive or negative . Options : - positive - negative - neutral Answer :
-premise hypothesis entailment contradiction Choose the right answer to the question . soil water food minerals plants use
-sunlight to make apples cost three dollars each so ten apples cost thirty dollars #### 30 12 4 7 1,000"""
+the answer is four . Decide whether the sentence is positive or negative .
+Options : - positive - negative - neutral Answer : premise hypothesis entailment contradiction
+Choose the right answer to the question . soil water food minerals plants use sunlight to make
+apples cost three dollars each so ten apples cost thirty dollars #### 30 12 4 7 1,000"""
 
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -81,9 +83,10 @@ def make_model(kind: str = "llama", *, seed: int = 0, vocabulary: int = 400) -> 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     """The same sums in the same order on every machine, and no fight over its cores."""
-    import torch
+    if importlib.util.find_spec("torch"):
+        import torch
 
-    torch.set_num_threads(1)
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -108,3 +111,63 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Pat
     make_model().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Three small datasets on disk, one per task type: name -> folder."""
+    import json
+
+    folder = tmp_path_factory.mktemp("datasets")
+    nouns = ("film", "plant", "soil", "question", "water", "number", "apples", "answer")
+
+    def row(name: str, i: int) -> dict[str, Any]:
+        a, b = nouns[i % 8], nouns[(3 * i + 1) % 8]
+        if name == "mood":
+            return {"text": f"the {a} was {'good' if i % 2 else 'bad'} {i}", "label": ("negative", "positive")[i % 2]}
+        if name == "choice":
+            return {"question": f"what is a {a} {i} ?", "options": [a, f"the {b}", "two plus two"], "answer": i % 3}
+        return {"question": f"{i} plus {i % 5} ?", "answer": f"the {a} is #### {i + i % 5}"}
+
+    specs = {
+        "mood": "task_type: classification\ntext_fields: [text]\nlabel_field: label\n",
+        "choice": "task_type: multiple_choice\ntext_fields: [question]\noptions_field: options\nanswer_field: answer\n",
+        "sums": "task_type: generation\ntext_fields: [question]\nanswer_field: answer\nmetric: numeric_match\n",
+    }
+    for name, spec in specs.items():
+        (folder / name).mkdir()
+        (folder / name / "dataset.yaml").write_text(f"name: {name}\ninstruction: Answer.\n{spec}")
+        for split, places in (("train", range(20)), ("test", range(50, 56))):
+            lines = [json.dumps(row(name, i)) for i in places]
+            (folder / name / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    return {name: str(folder / name) for name in specs}
+
+
+@pytest.fixture(scope="session")
+def plan_small(datasets: dict[str, str], base_folder: Path) -> Callable[..., Any]:
+    """plan_small(folder, **training settings): three datasets, two seeds, 21 cells over the tiny base."""
+    from training.pack import PlanSettings, plan
+    from training.prompts import PromptSettings
+    from training.recipe import ScoringSettings, TrainingSettings
+
+    def make(folder: Path, **training: Any) -> Any:
+        settings = PlanSettings(
+            base=str(base_folder),
+            seeds=(0, 1),
+            train_rows=12,
+            test_rows=6,
+            slots=4,
+            block_tokens=600,
+            prompt=PromptSettings(max_prompt_tokens=100, max_answer_tokens=40),
+            training=TrainingSettings(**{"rank": 2, "alpha": 4.0, "epochs": 1, "batch_rows": 4, **training}),
+            scoring=ScoringSettings(max_new_tokens=12),
+        )
+        return plan(folder, list(datasets.values()), settings)
+
+    return make
+
+
+@pytest.fixture
+def planned(plan_small: Callable[..., Any], tmp_path: Path) -> Any:
+    """A small pack before its first run."""
+    return plan_small(tmp_path / "m")

@@ -105,7 +105,7 @@ def test_bf16_exact_mode_runs_beside_a_bf16_base(model_maker: Callable[..., Any]
     assert np.corrcoef(rough, fine)[0, 1] > 0.99
 
 
-def test_peft_scores_the_same(model_maker: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peft_scores_the_same(model_maker: Callable[..., Any], base_folder: Path, tmp_path: Path) -> None:
     """A checkpoint written here, read by peft; and one written by peft, read here."""
     import warnings
 
@@ -113,12 +113,11 @@ def test_peft_scores_the_same(model_maker: Callable[..., Any], tmp_path: Path, m
 
     from training import checkpoints
 
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     model = model_maker()
     bank = make_bank(copy.deepcopy(model))
     weights = random_adapter(bank, 5)
     folder = tmp_path / "adapter"
-    checkpoints.write(folder, weights, rank=4, alpha=8.0, base="base", targets=("all-linear",), extra={})
+    checkpoints.write(folder, weights, rank=4, alpha=8.0, base=str(base_folder), targets=("all-linear",), extra={})
     rows = random_rows(2, 10)
     scorer = Scorer(bank, end=END)
     with bank.kept_apart(weights):

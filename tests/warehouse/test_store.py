@@ -142,6 +142,42 @@ def test_importing_twice_changes_nothing(warehouse_path: Path) -> None:
     assert after == [{"score": 0.07}]
 
 
+def test_side_effects_compare_labels_and_lengths_with_the_base(warehouse_path: Path) -> None:
+    def rows(**columns: list[object]) -> pa.Table:
+        size = len(next(iter(columns.values())))
+        return pa.table({"model": ["m"] * size, "target": ["reviews"] * size, "seed": [0] * size, **columns})
+
+    labels = rows(
+        source=["", "", "topics", "topics"],
+        gold=["good", "bad", "good", "bad"],
+        predicted=["good", "bad", "good", "good"],
+        n=[50, 50, 80, 20],
+    )
+    lengths = rows(source=["", "topics"], n=[10, 10], tokens_mean=[5.0, 12.5])
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(TOY, TOY_ROWS, {"predicted_labels": labels, "generations": lengths})
+        found = warehouse.query("SELECT source, target, label_shift, length_shift FROM side_effects").to_pylist()
+        # Half of the base's answers were "bad", none of the tuned model's: total variation 0.5.
+        assert found == [{"source": "topics", "target": "reviews", "label_shift": 0.5, "length_shift": 7.5}]
+
+
+def test_an_old_file_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
+    old = tmp_path / "old.duckdb"
+    with duckdb.connect(str(old)) as connection:
+        connection.execute("CREATE TABLE traitcast_meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
+        connection.execute("INSERT INTO traitcast_meta VALUES ('schema_version', '1')")
+        schema.MIGRATIONS[0](connection)
+        connection.execute(
+            "INSERT INTO datasets VALUES ('x', 'v1:x', 'generation', 1, " + "NULL, " * 6 + "false, NULL)"
+        )
+        schema.rebuild_profiles_view(connection)
+    with pytest.raises(WarehouseError, match="schema version 1, older than"):
+        Warehouse.open(old, read_only=True)
+    with Warehouse.open(old) as warehouse:
+        assert warehouse.find("x") == "x"
+        warehouse.query("SELECT * FROM side_effects")
+
+
 def test_matrix_and_model_are_chosen_or_asked_for(warehouse_path: Path) -> None:
     with Warehouse.open(warehouse_path) as warehouse:
         with pytest.raises(ScoresError, match="no scores.*traitcast scores import FILE"):

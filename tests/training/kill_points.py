@@ -1,0 +1,92 @@
+"""Kills runs of a matrix with SIGKILL at random moments and checks what a resumed run leaves behind.
+
+    python tests/training/kill_points.py PLANNED_PACK POINTS
+
+Prints one JSON object: {"points", "killed", "same"}. A process of its own, so that it may fork cheaply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1])]
+
+import torch  # noqa: E402
+import transformers  # noqa: E402, F401
+
+from training import lora, matrix, scoring, shards  # noqa: E402, F401
+from training.pack import Pack  # noqa: E402
+
+
+def run(folder: Path, *, kill_after: float | None = None) -> bool:
+    """Run a pack in a child; True when it was killed before it was through."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            matrix.run(Pack(folder))
+            status = 0
+        finally:
+            os._exit(status)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    if status:
+        raise SystemExit(f"the run of {folder} failed with status {status}")
+    return False
+
+
+def content(folder: Path) -> str:
+    """A hash of everything measured: adapter weights and tables."""
+    pack, digest = Pack(folder), hashlib.blake2b()
+    for path in sorted(pack.adapters.glob("v1-*/adapter_model.safetensors")):
+        digest.update(path.parent.name.encode() + path.read_bytes())
+    for name, table in shards.tables(pack, shards.read(pack)).items():
+        digest.update(name.encode() + repr(table.to_pylist()).encode())
+    digest.update(repr(shards.read(pack)).encode())
+    return digest.hexdigest()
+
+
+def main(planned: str, points: str) -> None:
+    """Kill at `points` random moments, each from a fresh copy of the planned pack, then resume."""
+    torch.set_num_threads(1)
+    random.seed(0)
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = Path(scratch) / "whole"
+        shutil.copytree(planned, whole)
+        # In this process once, so that every child finds its modules imported; then once more for the time.
+        matrix.run(Pack(whole))
+        shutil.copytree(planned, Path(scratch) / "timed")
+        began = time.monotonic()
+        run(Path(scratch) / "timed")
+        length = time.monotonic() - began
+        wanted = content(whole)
+        killed = same = 0
+        for point in range(int(points)):
+            folder = Path(scratch) / f"point{point}"
+            shutil.copytree(planned, folder)
+            killed += run(folder, kill_after=random.uniform(0.05, 0.95) * length)
+            # Every third one is killed a second time, while it resumes.
+            if point % 3 == 0:
+                run(folder, kill_after=random.uniform(0.05, 0.5) * length)
+            run(folder)
+            same += content(folder) == wanted
+            shutil.rmtree(folder)
+    print(json.dumps({"points": int(points), "killed": killed, "same": same}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

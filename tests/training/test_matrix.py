@@ -1,0 +1,331 @@
+"""Runs of a whole small matrix: complete, killed, failed, foreign, and exported."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the train extra")
+pytest.importorskip("peft", reason="training needs the train extra")
+
+from training import matrix, shards  # noqa: E402
+from training.estimate import estimate  # noqa: E402
+from training.export import export, ingest, summary  # noqa: E402
+from training.lora import Bank  # noqa: E402
+from training.matrix import RunSettings, run, status  # noqa: E402
+from training.pack import Pack  # noqa: E402
+from training.prompts import Prompter  # noqa: E402
+from warehouse.errors import InputError, ScoresError  # noqa: E402
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def finished(plan_small: Callable[..., Pack], tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """A pack that was run to its end; tests copy it before they change it."""
+    torch.set_num_threads(1)
+    pack = plan_small(tmp_path_factory.mktemp("finished") / "m")
+    run(pack)
+    return pack
+
+
+@pytest.fixture
+def copied(finished: Pack, tmp_path: Path) -> Pack:
+    """A copy of the finished pack to spoil."""
+    shutil.copytree(finished.folder, tmp_path / "copy")
+    return Pack(tmp_path / "copy")
+
+
+def test_a_run_measures_every_cell(finished: Pack) -> None:
+    found = status(finished)
+    assert (found.adapters, found.trained, found.failed, found.cells, found.scored) == (6, 6, 0, 21, 21)
+    cells = shards.read(finished)
+    assert len(cells) == 21
+    assert cells[0].source is None
+    by_target = {cell.target: cell for cell in cells if cell.source is None}
+    assert len(by_target["mood"].loglikelihoods or []) == 6
+    assert by_target["mood"].outputs is None
+    assert len(by_target["sums"].outputs or []) == 6
+    assert max(by_target["sums"].output_tokens or []) <= 12
+    assert len({tuple(p) for p in by_target["mood"].prior or []}) == 1
+    assert len({tuple(p) for p in by_target["choice"].prior or []}) > 1
+
+
+def test_stored_numbers_are_those_of_a_direct_score(finished: Pack, base_folder: Path) -> None:
+    """One cell again by peft and plain transformers, from the checkpoint on disk."""
+    import warnings
+
+    import peft
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    (cell,) = [c for c in shards.read(finished) if (c.source, c.seed, c.target) == ("sums", 1, "choice")]
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5 for a property under its old name.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        model = peft.PeftModel.from_pretrained(
+            AutoModelForCausalLM.from_pretrained(base_folder), finished.adapters / str(cell.adapter)
+        ).eval()
+    packed = finished.rows("choice")
+    prompter = Prompter(AutoTokenizer.from_pretrained(base_folder), finished.recipe.prompt)
+    for row, stored in zip(prompter.encode(packed.task, packed.test), cell.loglikelihoods or [], strict=True):
+        for answer, value in zip(row.answers, stored, strict=True):
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([[*row.prompt, *answer][:-1]])).logits[0]
+            scores = torch.log_softmax(logits, -1)[len(row.prompt) - 1 :]
+            direct = float(scores.gather(1, torch.tensor(answer)[:, None]).sum())
+            assert value == pytest.approx(direct, rel=1e-4, abs=1e-3)
+
+
+def test_a_second_run_does_nothing(copied: Pack) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copied.folder.rglob("*") if path.is_file()}
+    steps: list[Any] = []
+    assert run(copied, on_progress=lambda *step: steps.append(step)) == status(copied)
+    assert steps == []
+    assert {path: path.stat().st_mtime_ns for path in copied.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_lost_shard_and_a_lost_adapter_come_back_the_same(finished: Pack, copied: Pack) -> None:
+    wanted = shards.read(finished)
+    sorted(copied.shards.iterdir())[2].unlink()
+    lost = sorted(copied.adapters.iterdir())[1]
+    kept = (lost / "adapter_model.safetensors").read_bytes()
+    shutil.rmtree(lost)
+    (copied.shards / ".half.parquet-x.part").write_bytes(b"PAR1")
+    assert status(copied).trained == 5
+    run(copied)
+    assert shards.read(copied) == wanted
+    assert (lost / "adapter_model.safetensors").read_bytes() == kept
+
+
+def test_what_killed_runs_left_is_swept_when_old(copied: Pack) -> None:
+    paths = [copied.adapters / ".v1-old-x" / "half", copied.shards / ".old.part", copied.shards / ".young.part"]
+    paths[0].parent.mkdir()
+    for path in paths:
+        path.write_bytes(b"x")
+    for path in (paths[0].parent, paths[1]):
+        os.utime(path, (0, 0))
+    run(copied)
+    assert [path.exists() for path in paths] == [False, False, True]
+
+
+def kill_points(planned: Pack, points: int) -> dict[str, int]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "kill_points.py"), str(planned.folder), str(points)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_killed_runs_resume_to_identical_tables(planned: Pack) -> None:
+    found = kill_points(planned, 4)
+    assert found["same"] == 4
+    assert found["killed"] >= 2
+
+
+@pytest.mark.slow
+def test_runs_killed_at_fifty_points_resume_to_identical_tables(planned: Pack) -> None:
+    found = kill_points(planned, 50)
+    assert found["same"] == 50
+    assert found["killed"] >= 40
+
+
+def test_a_run_stops_in_time_and_goes_on(planned: Pack, finished: Pack) -> None:
+    said: list[str] = []
+    for _ in range(40):
+        found = run(planned, RunSettings(minutes=1e-6), say=said.append)
+    assert found.scored == 0
+    assert any("run the same again to go on" in line for line in said)
+    run(planned)
+    assert shards.read(planned) == shards.read(finished)
+
+
+def test_a_failed_adapter_is_marked_and_its_neighbours_finish(
+    planned: Pack, finished: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initialise = Bank.initialise
+    bad = matrix._seed("mood", 1)
+
+    def poison(bank: Bank, slot: int, seed: int) -> None:
+        initialise(bank, slot, seed)
+        if seed == bad:
+            bank.master[slot, 0] = float("nan")
+
+    said: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Bank, "initialise", poison)
+        found = run(planned, say=said.append)
+    assert (found.trained, found.failed, found.scored) == (5, 1, 21)
+    assert "adapter mood seed 1 was not finite at step 0: frozen, marked failed" in said
+    wanted = {cell.key: cell for cell in shards.read(finished)}
+    for cell in shards.read(planned):
+        assert cell.failed == ((cell.source, cell.seed) == ("mood", 1))
+        assert cell.failed or cell == wanted[cell.key]
+    scores = shards.tables(planned, shards.read(planned))
+    assert ("mood", 1) not in {(r["source"], r["seed"]) for r in scores["scores"].to_pylist()}
+    (record,) = [r for r in scores["adapters"].to_pylist() if r["failed_at"] is not None]
+    assert (record["source"], record["seed"], record["failed_at"]) == ("mood", 1, 0)
+    run(planned, say=said.append)
+    assert "1 adapters failed before and are kept so; --retry-failed trains them again" in said
+    assert run(planned, RunSettings(retry_failed=True)).trained == 6
+    assert shards.read(planned) == shards.read(finished)
+
+
+def test_foreign_shards_are_refused_by_name(copied: Pack, plan_small: Callable[..., Pack], tmp_path: Path) -> None:
+    other = plan_small(tmp_path / "other", learning_rate=1e-2)
+    shutil.copy(copied.folder / "runtime.json", other.folder)
+    other.shards.mkdir()
+    trained = next(p for p in sorted(copied.shards.iterdir()) if shards.adapters_in(p))
+    shutil.copy(trained, other.shards)
+    for use in (lambda: shards.read(other), lambda: run(other), lambda: export(other, tmp_path / "x.csv", "csv")):
+        with pytest.raises(ScoresError, match=rf"{trained.name} belongs to another recipe: its cell .* -> "):
+            use()
+    rows = pq.read_table(trained)
+    changed = rows.set_column(2, "base_fingerprint", [["v1:other"] * rows.num_rows])
+    pq.write_table(changed.replace_schema_metadata({"format": "1"}), copied.shards / "zz.parquet")
+    with pytest.raises(ScoresError, match=r"zz.parquet was measured with other weights or precision \(v1:other"):
+        shards.read(copied)
+    (copied.shards / "zz.parquet").write_bytes(b"PAR1 cut short")
+    with pytest.raises(InputError, match=r"cannot read shard .*zz.parquet.*; delete it and run the matrix again"):
+        shards.read(copied)
+    pq.write_table(rows.replace_schema_metadata({"format": "0"}), copied.shards / "zz.parquet")
+    with pytest.raises(ScoresError, match="is no shard of this version"):
+        shards.read(copied)
+
+
+def test_another_base_is_refused(copied: Pack) -> None:
+    runtime = copied.folder / "runtime.json"
+    runtime.write_text(json.dumps({"base_fingerprint": "v1:other", "dtype": "float32"}))
+    with pytest.raises(ScoresError, match=r"was begun with weights v1:other in float32, and this run has v1:"):
+        run(copied)
+    runtime.write_text("{")
+    with pytest.raises(InputError, match=r"cannot read .*runtime.json"):
+        status(copied)
+
+
+def test_a_damaged_adapter_is_named(copied: Pack) -> None:
+    for path in copied.shards.iterdir():
+        path.unlink()
+    weights = sorted(copied.adapters.glob("*/adapter_model.safetensors"))[0]
+    weights.write_bytes(weights.read_bytes()[:50])
+    with pytest.raises(InputError, match=rf"cannot read the adapter in .*{weights.parent.name}.*; delete the folder"):
+        run(copied)
+
+
+def test_prompts_are_lowered_to_the_context_of_the_model(planned: Pack, base_folder: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    shutil.copytree(base_folder, small)
+    config = json.loads((small / "config.json").read_text())
+    recipe = planned.folder / "recipe.json"
+    content = json.loads(recipe.read_text())
+    recipe.write_text(json.dumps({**content, "base": str(small)}))
+    (small / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 71}))
+    said: list[str] = []
+    run(Pack(planned.folder), say=said.append)
+    assert any(line.startswith("choice: ") and "test prompts were shortened" in line for line in said)
+    (small / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 40}))
+    (planned.folder / "runtime.json").unlink()
+    with pytest.raises(InputError, match="reads 40 tokens, and answers may take 41; plan with a lower"):
+        run(Pack(planned.folder))
+
+
+def test_exports(finished: Pack, tmp_path: Path) -> None:
+    assert export(finished, tmp_path / "scores.csv", "csv") == 21
+    export(finished, tmp_path / "scores.parquet", "parquet")
+    with (tmp_path / "scores.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == pq.read_table(tmp_path / "scores.parquet").num_rows
+    headline = [row for row in rows if row["metric"] == "score"]
+    assert len(headline) == 21
+    assert {row["source"] for row in headline} == {"", "mood", "choice", "sums"}
+    export(finished, tmp_path / "harness", "lm-eval")
+    files = sorted(path.name for path in (tmp_path / "harness").iterdir())
+    assert files == [
+        "results_base.json",
+        *(f"results_{s}.s{k}.json" for s in ("choice", "mood", "sums") for k in (0, 1)),
+    ]
+    base = json.loads((tmp_path / "harness" / "results_base.json").read_text())
+    (accuracy,) = [float(r["score"]) for r in headline if (r["source"], r["target"]) == ("", "mood")]
+    assert base["results"]["mood"]["acc,none"] == accuracy
+    assert base["n-samples"]["mood"]["effective"] == 6
+    with pytest.raises(InputError, match="format 'xml' is not one of csv, parquet, lm-eval, shard"):
+        export(finished, tmp_path / "x", "xml")
+
+
+def test_one_shard_file_travels(finished: Pack, copied: Pack, tmp_path: Path) -> None:
+    export(finished, tmp_path / "all.parquet", "shard")
+    for path in copied.shards.iterdir():
+        path.unlink()
+    with pytest.raises(ScoresError, match="holds no cells yet; run: traitcast matrix run --pack"):
+        export(copied, tmp_path / "none.csv", "csv")
+    shutil.copy(tmp_path / "all.parquet", copied.shards)
+    assert status(copied).scored == 21
+    assert shards.read(copied) == shards.read(finished)
+
+
+def test_numbers_travel_without_the_texts(finished: Pack, copied: Pack, tmp_path: Path) -> None:
+    """Metrics of generated texts are kept when the texts are left behind."""
+    export(finished, tmp_path / "all.parquet", "shard", text=False)
+    for path in copied.shards.iterdir():
+        path.unlink()
+    shutil.copy(tmp_path / "all.parquet", copied.shards)
+    assert all(cell.outputs is None for cell in shards.read(copied))
+    tables = [shards.tables(pack, shards.read(pack)) for pack in (finished, copied)]
+    assert tables[0]["scores"].equals(tables[1]["scores"])
+
+
+def test_tables(finished: Pack) -> None:
+    found = shards.tables(finished, shards.read(finished))
+    labels = found["predicted_labels"].to_pylist()
+    mood = [row for row in labels if (row["source"], row["target"]) == ("", "mood")]
+    assert sum(row["n"] for row in mood) == 6
+    assert {row["gold"] for row in mood} <= {"negative", "positive"}
+    lengths = found["generations"].to_pylist()
+    assert len(lengths) == 7
+    assert all(row["tokens_p10"] <= row["tokens_p50"] <= row["tokens_p90"] <= 12 for row in lengths)
+    adapters = found["adapters"].to_pylist()
+    assert [(row["source"], row["seed"]) for row in sorted(adapters, key=lambda r: (r["source"], r["seed"]))] == [
+        (source, seed) for source in ("choice", "mood", "sums") for seed in (0, 1)
+    ]
+    assert all(row["steps"] == 3 and row["failed_at"] is None for row in adapters)
+    assert {row["source"] for row in summary(finished)} == {"choice", "mood", "sums"}
+    assert all(np.isfinite(row["mean_gain"]) for row in summary(finished))
+
+
+def test_ingest_twice_is_ingest_once(finished: Pack, tmp_path: Path) -> None:
+    pytest.importorskip("duckdb", reason="the warehouse needs duckdb")
+    from warehouse.store import Warehouse
+
+    path = tmp_path / "w.duckdb"
+    found = []
+    for _ in range(2):
+        counts = ingest(finished, path, name="mine")
+        with Warehouse.open(path, read_only=True) as store:
+            found.append((counts, store.query("SELECT * FROM scores WHERE matrix = 'mine' ORDER BY ALL").to_pylist()))
+            cells = store.cells("mine")
+    assert found[0] == found[1]
+    assert len(cells.sources) == 18
+    assert np.isfinite(cells.gain).all()
+
+
+def test_estimates(planned: Pack, finished: Pack) -> None:
+    before, after = estimate(planned), estimate(finished)
+    assert (before.adapters, before.cells) == (6, 21)
+    assert before.train_tokens == after.train_tokens > 0
+    assert not any("measured" in name for name in before.minutes)
+    assert any("measured" in name for name in after.minutes)
