@@ -115,7 +115,8 @@ def one_feature(column: int) -> Baseline:
         known = ~np.isnan(x)
         centre = float(x[known].mean()) if known.any() else 0.0
         spread = float(np.var(x[known])) if known.any() else 0.0
-        slope = float(np.mean((x[known] - centre) * y[known])) / spread if spread > 0 else 0.0
+        # Rounding alone spreads a constant by some 1e-17, which would blow up the slope.
+        slope = float(np.mean((x[known] - centre) * y[known])) / spread if spread > 1e-12 else 0.0
         test = data.table[split.test, column]
         # Similarity is claimed to help, so it keeps its order even where the training cells say the opposite.
         return _mean(data, split) + max(slope, 1e-6) * (np.where(np.isnan(test), centre, test) - centre)

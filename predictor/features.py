@@ -120,12 +120,15 @@ class FeatureSettings:
     max_correlation: a trait whose absolute Spearman correlation with an earlier kept one reaches this is left
         out; its twin carries it, and SHAP credit is not split at random between the two.
     sides: which kinds of column are made, of "source", "target", "gap", "distance", "similarity", "size".
+    min_datasets: with fewer datasets in a role, that role's own traits are left out: seven values of a trait tell
+        seven datasets apart, so a split on one is a name in disguise. Comparisons of the pair stay.
     """
 
     tier: str = "static"
     max_undefined: float = 0.5
     max_correlation: float = 0.9
     sides: tuple[str, ...] = ("source", "target", "gap", "distance", "similarity", "size")
+    min_datasets: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +209,27 @@ class PairSpace:
         return compare(similarity, profiles, source, target, weights)
 
 
-def fit_space(profiles: ProfileSet, names: Sequence[str], settings: FeatureSettings | None = None) -> PairSpace:
+def fit_space(
+    profiles: ProfileSet,
+    names: Sequence[str],
+    settings: FeatureSettings | None = None,
+    *,
+    sources: int | None = None,
+    targets: int | None = None,
+) -> PairSpace:
     """Choose the features for a matrix whose datasets are `names`. No gain is looked at, so nothing leaks.
 
+    sources, targets: how many of them occur in that role (default: all).
     Raises UserError for an unknown tier, or when the probe tier is asked for and no probe is stored.
     """
     settings = settings or FeatureSettings()
     kept, dropped = select_traits(profiles, names, settings)
+    counts = {
+        "source": len(names) if sources is None else sources,
+        "target": len(names) if targets is None else targets,
+    }
+    few = {role for role, count in counts.items() if count < settings.min_datasets}
+    settings = replace(settings, sides=tuple(side for side in settings.sides if side not in few))
     definitions = tuple(profiles.traits.definitions[j] for j in kept)
     values = profiles.traits.values[profiles.rows_of(names)][:, kept]
     space = PairSpace(

@@ -223,7 +223,8 @@ def fit(
 
 def pair_data(observations: Observations, profiles: ProfileSet, settings: FeatureSettings) -> Data:
     """The observations with their features. Features are chosen from the profiles alone; no gain is looked at."""
-    space = fit_space(profiles, observations.names, settings)
+    sources, targets = (len(set(role.tolist())) for role in (observations.source, observations.target))
+    space = fit_space(profiles, observations.names, settings, sources=sources, targets=targets)
     table = space.table(profiles, observations.source_names, observations.target_names)
     return Data(observations, space, table, space.standardised(profiles, observations.names))
 

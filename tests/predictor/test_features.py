@@ -125,6 +125,14 @@ def test_useless_traits_are_dropped_with_their_reason(world: ProfileSet) -> None
     assert len(dropped) == 3
 
 
+def test_a_role_of_few_datasets_keeps_no_traits_of_its_own(world: ProfileSet) -> None:
+    names = world.traits.names
+    few = fit_space(world, names, sources=18, targets=9)
+    assert {f.side for f in few.features} == {"source", "pair"}
+    assert any(f.name == "gap:label_entropy_bits" for f in few.features)
+    assert [f.name for f in fit_space(world, names[:9]).features if f.side == "source"] == ["source:rows_log10"]
+
+
 def test_word_weights_are_fixed_when_the_space_is_fitted(world: ProfileSet) -> None:
     names = world.traits.names
     space = fit_space(world, names[:6])
