@@ -44,7 +44,7 @@ class ProfileSet:
         for name in names:
             if name not in index:
                 raise NotProfiledError(
-                    f"dataset {name!r} is not profiled{nearest(name, index)}. Profile it with: traitcast profile {name}"
+                    f"dataset {name!r} is not profiled{nearest(name, index)} Profile it with: traitcast profile {name}"
                 )
         return np.array([index[name] for name in names], dtype=np.int64)
 
@@ -241,8 +241,8 @@ def fit_space(
         dropped=dropped,
     )
     # A comparison that is the same for every pair of the training datasets says nothing.
-    sources, targets = zip(*((s, t) for s in names for t in names if s != t), strict=True)
-    table = space.table(profiles, sources, targets)
+    pairs = [(s, t) for s in names for t in names if s != t]
+    table = space.table(profiles, [s for s, _ in pairs], [t for _, t in pairs])
     varies = [np.unique(column[~np.isnan(column)]).size > 1 for column in table.T]
     features = tuple(f for f, keep in zip(space.features, varies, strict=True) if keep)
     return replace(space, features=features)

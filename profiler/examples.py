@@ -139,7 +139,7 @@ class Labels:
         shown = ", ".join(allowed[:20]) + (", ..." if len(allowed) > 20 else "")
         raise InputError(
             f"{where}: label {shorten(raw)} in column {self.field!r} is not in label_names"
-            f"{nearest(raw[:100], allowed) or '.'} Allowed: {shown}"
+            f"{nearest(raw[:100], allowed)} Allowed: {shown}"
         )
 
 

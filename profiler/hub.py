@@ -102,7 +102,7 @@ def resolve_commit(repo: str, revision: str | None = None) -> str:
 
 def _config(repo: str, config: str | None, names: Sequence[str]) -> str | None:
     if config is not None and config not in names:
-        hint = nearest(config, names) or "."
+        hint = nearest(config, names)
         raise InputError(f"{repo} has no configuration {config!r}{hint} It has: {', '.join(names)}")
     if config is None and len(names) > 1 and "default" not in names:
         raise InputError(f"{repo} has several configurations; choose one with --config: {', '.join(names)}")

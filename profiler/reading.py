@@ -89,7 +89,7 @@ def _locate(source: str | Path, revision: str | None, config: str | None) -> Sou
         raise InputError(f"{text} is a file; --config and --revision are for hub datasets")
     if _HUB_ID.fullmatch(text) and data_format(path) is None and not path.is_absolute():
         return hub_source(text, revision=revision, config=config)
-    hint = nearest(path.name, _siblings(path)) or "."
+    hint = nearest(path.name, _siblings(path))
     raise InputError(
         f"{text!r} is neither a file or folder here nor a hub id (org/name){hint} See what is there: ls {path.parent}. "
         f"Files read: {ACCEPTED}"
@@ -149,7 +149,7 @@ def _check_columns(spec: DatasetSpec, columns: dict[str, list[Any]], part: Part)
             where = f" ({spec.stated_in})" if spec.stated_in else ""
             raise InputError(
                 f"{part.name}: the spec{where} names the field {name!r}, but there is no such column"
-                f"{nearest(name, columns) or '.'} Columns: {', '.join(columns)}"
+                f"{nearest(name, columns)} Columns: {', '.join(columns)}"
             )
 
 

@@ -78,7 +78,7 @@ class Source:
         alias = SPLIT_WORDS.get(split.lower())
         if alias in self.splits:
             return str(alias)
-        hint = nearest(split, names) or "."
+        hint = nearest(split, names)
         raise InputError(f"{self.origin} has no split {split!r}{hint} Its splits: {', '.join(names)} (or all)")
 
     def parts(self, split: str) -> tuple[Part, ...]:

@@ -172,7 +172,7 @@ def parse_spec(document: Mapping[Any, Any], *, where: str = "spec", stated_in: s
     """
     for key in document:
         if key not in KEYS:
-            hint = nearest(str(key), KEYS) or "."
+            hint = nearest(str(key), KEYS)
             raise InputError(f"{where}: unknown key {str(key)!r}{hint} Allowed keys: {', '.join(sorted(KEYS))}")
     values: dict[str, Any] = {key: _string(document, key, where) for key in _STRINGS if key in document}
     values |= {key: _names(document, key, where) for key in _NAME_LISTS if key in document}
@@ -244,7 +244,7 @@ def _task_type(values: Mapping[str, Any], where: str) -> str:
 
 def _one_of(value: str, allowed: tuple[str, ...], key: str, where: str, context: str = "") -> None:
     if value not in allowed:
-        hint = nearest(value, allowed) or "."
+        hint = nearest(value, allowed)
         raise InputError(f"{where}: {key} is {value!r}{hint} Allowed{context}: {', '.join(allowed)}")
 
 

@@ -97,7 +97,7 @@ class Pack:
         entry = self.recipe.datasets.get(name)
         if entry is None:
             known = self.recipe.datasets
-            raise InputError(f"dataset {name!r} is not in the pack{nearest(name, known)}; it has {', '.join(known)}")
+            raise InputError(f"dataset {name!r} is not in the pack{nearest(name, known)} It has {', '.join(known)}")
         return Task(name, entry.task_type, entry.metric, entry.instruction, entry.field_names, entry.labels)
 
     def rows(self, name: str) -> Packed:
@@ -185,7 +185,7 @@ def task_of(train: Examples, test: Examples | None = None) -> Task:
         unknown = sorted(seen - set(labels))
         if unknown:
             raise InputError(
-                f"{train.name}: label {unknown[0]!r} is not in label_names{nearest(unknown[0], labels)}; "
+                f"{train.name}: label {unknown[0]!r} is not in label_names{nearest(unknown[0], labels)} "
                 f"allowed: {', '.join(labels)}"
             )
     return Task(train.name, spec.task_type, spec.metric, spec.instruction or "", tuple(spec.text_fields), labels)
@@ -308,7 +308,7 @@ def _names(
         return tuple(dict.fromkeys((*before, *(n for n, e in sorted(entries.items()) if getattr(e, count)))))
     for name in asked:
         if name not in entries:
-            raise InputError(f"{role} {name!r} is not among the datasets{nearest(name, entries)}; add it to the plan")
+            raise InputError(f"{role} {name!r} is not among the datasets{nearest(name, entries)} Add it to the plan")
         if not getattr(entries[name], count):
             split = "test or validation" if role == "target" else "training"
             raise InputError(f"{role} {name!r} has no {split} rows; leave it out of the {role}s, or add such a split")

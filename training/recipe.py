@@ -164,7 +164,7 @@ def settings(kind: type[Settings], values: Mapping[str, Any], where: str) -> Set
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in _mapping(values, where):
         if key not in fields:
-            raise InputError(f"{where}: unknown key {key!r}{nearest(key, fields)}; allowed: {', '.join(fields)}")
+            raise InputError(f"{where}: unknown key {key!r}{nearest(key, fields)} Allowed: {', '.join(fields)}")
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
         return kind(**plain)

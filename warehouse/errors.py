@@ -47,6 +47,6 @@ class MissingExtraError(UserError):
 
 
 def nearest(value: str, allowed: Iterable[str]) -> str:
-    """A hint "; did you mean 'x'?" for a misspelt value, or an empty string."""
+    """What ends the sentence about a misspelt value: "; did you mean 'x'?", or a full stop."""
     matches = get_close_matches(value, list(allowed), n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    return f"; did you mean {matches[0]!r}?" if matches else "."

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from predictor.features import ProfileSet
+from predictor.service import fit_into
 from warehouse.records import Cells, Matrix, Profile, Sketch, TraitDefinition, TraitMatrix, TraitValue
+from warehouse.store import Warehouse
 
 TRAITS = (
     ("label_entropy_bits", "label", "class_balance", "bits"),
@@ -139,15 +143,35 @@ def law(world: ProfileSet) -> Cells:
     return make_cells(world)
 
 
+@pytest.fixture(scope="session")
+def warehouses(tmp_path_factory: pytest.TempPathFactory, world: ProfileSet, law: Cells) -> tuple[Path, Path]:
+    """Two warehouse files to copy from: one without a predictor, and the same with the default one."""
+    folder = tmp_path_factory.mktemp("warehouses")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAITCAST_REFERENCE", str(folder / "no_reference"))
+        plain = make_warehouse(folder / "law.duckdb", world, law)
+        fitted = Path(shutil.copy(plain, folder / "fitted.duckdb"))
+        with Warehouse.open(fitted) as warehouse:
+            fit_into(warehouse)
+    return plain, fitted
+
+
 @pytest.fixture
-def law_warehouse(tmp_path: Path, world: ProfileSet, law: Cells, monkeypatch: pytest.MonkeyPatch) -> Path:
+def law_warehouse(tmp_path: Path, warehouses: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A warehouse file with the world, its measured matrix "law", and no predictor."""
-    import pyarrow as pa
-
-    from warehouse.store import Warehouse
-
     monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "no_reference"))
-    path = tmp_path / "law.duckdb"
+    return Path(shutil.copy(warehouses[0], tmp_path / "law.duckdb"))
+
+
+@pytest.fixture
+def fitted(tmp_path: Path, warehouses: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same with the predictor "default"."""
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "no_reference"))
+    return Path(shutil.copy(warehouses[1], tmp_path / "fitted.duckdb"))
+
+
+def make_warehouse(path: Path, world: ProfileSet, law: Cells) -> Path:
+    """Profiles and scores in a new file."""
     names = world.traits.names
     n = len(law.gain)
     columns = {

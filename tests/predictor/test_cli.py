@@ -33,12 +33,6 @@ def run(path: Path, *arguments: str) -> Result:
     return CliRunner().invoke(command, [*arguments[1:], "--warehouse", str(path)], obj=Door())
 
 
-@pytest.fixture
-def fitted(law_warehouse: Path) -> Path:
-    assert run(law_warehouse, "fit").exit_code == 0
-    return law_warehouse
-
-
 def test_fit_reports_what_it_fitted(law_warehouse: Path) -> None:
     result = run(law_warehouse, "fit", "--scores", "law", "--format", "json")
     assert result.exit_code == 0, result.output

@@ -75,4 +75,4 @@ def test_progress_prints_plain_lines_off_a_terminal(capsys: pytest.CaptureFixtur
 
 def test_nearest() -> None:
     assert nearest("gsm8", ["gsm8k", "sst2"]) == "; did you mean 'gsm8k'?"
-    assert nearest("zzz", ["gsm8k", "sst2"]) == ""
+    assert nearest("zzz", ["gsm8k", "sst2"]) == "."

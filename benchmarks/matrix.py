@@ -1,0 +1,185 @@
+"""The matrix engine beside the naive peer, on the same machine, base, rows and effective batch.
+
+The peer (Trainer + peft, one adapter at a time, one sequence per option) is a script of its own, given with --naive.
+Both measure every source x target; the report holds seconds of training and of scoring, cells per hour, tokens per
+second, peak memory, and how well the accuracies agree.
+
+    python benchmarks/matrix.py --naive ../shared/baselines/naive_matrix.py --base smollm2 \\
+        --rows 16 --tests 16 --slots 4 ../shared/datasets/sst2 ../shared/datasets/subj ../shared/datasets/arc_easy
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+# Forward FLOPs of one token of the default base, for the share of the roofline (multiply-adds counted twice).
+FLOPS_PER_TOKEN = 212e6
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run both and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="+", help="classification and multiple choice only: the peer knows no other")
+    parser.add_argument("--naive", type=Path, required=True, help="the peer's script")
+    parser.add_argument("--base", default="smollm2")
+    parser.add_argument("--rows", type=int, default=16, help="training rows per source")
+    parser.add_argument("--tests", type=int, default=16, help="test rows per target")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--slots", type=int, default=64, help="adapters trained at once by the engine")
+    parser.add_argument(
+        "--peak-tflops", type=float, default=None, help="dense peak of the device, for the roofline share"
+    )
+    parser.add_argument("--only", choices=["engine", "naive"], default=None)
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as scratch:
+        pack = plan(asked, Path(scratch) / "pack")
+        report: dict[str, Any] = {
+            "datasets": len(asked.datasets),
+            "seeds": asked.seeds,
+            "rows": asked.rows,
+            "tests": asked.tests,
+        }
+        if asked.only != "naive":
+            report["engine"] = engine(pack, asked.peak_tflops)
+        if asked.only != "engine":
+            report["naive"] = naive(pack, asked, Path(scratch) / "naive")
+    if asked.only is None:
+        report |= compare(report["engine"], report["naive"])
+    print(json.dumps(report, indent=1))
+
+
+def plan(asked: argparse.Namespace, folder: Path) -> Any:
+    """A pack with plain prompts (the peer joins prompt and option by a space) and the peer's settings."""
+    from training.pack import PlanSettings
+    from training.pack import plan as make
+    from training.prompts import PromptSettings
+    from training.recipe import ScoringSettings, TrainingSettings
+
+    settings = PlanSettings(
+        base=asked.base,
+        seeds=tuple(range(asked.seeds)),
+        train_rows=asked.rows,
+        test_rows=asked.tests,
+        slots=asked.slots,
+        prompt=PromptSettings(chat=False),
+        training=TrainingSettings(epochs=1, warmup=0.0),
+        scoring=ScoringSettings(content_free=False),
+    )
+    return make(folder, asked.datasets, settings)
+
+
+def engine(pack: Any, peak_tflops: float | None) -> dict[str, Any]:
+    """Run the pack; seconds are those of the whole stages, the loading of the base apart."""
+    from training import shards
+    from training.matrix import LOG, run
+
+    began = time.monotonic()
+    run(pack)
+    total = time.monotonic() - began
+    log = [json.loads(line) for line in (pack.folder / LOG).read_text().splitlines()]
+    spent = {stage: sum(e["seconds"] for e in log if e["stage"] == stage) for stage in ("train", "score")}
+    tokens = {stage: sum(e["tokens"] for e in log if e["stage"] == stage) for stage in ("train", "score")}
+    cells = shards.read(pack)
+    found = {
+        "train_seconds": spent["train"],
+        "score_seconds": spent["score"],
+        "other_seconds": total - sum(spent.values()),
+        "cells": len(cells),
+        "train_tokens_per_second": tokens["train"] / spent["train"],
+        "score_tokens_per_second": tokens["score"] / spent["score"],
+        "peak_bytes": max(e["peak_bytes"] for e in log if "peak_bytes" in e),
+        "accuracy": {f"{c.source or 'base'}.s{max(c.seed, 0)}>{c.target}": _accuracy(c) for c in cells},
+    }
+    if peak_tflops:
+        # Training: forward and the gradient of the activations; the frozen weights need none.
+        found["train_roofline_share"] = found["train_tokens_per_second"] * 2 * FLOPS_PER_TOKEN / (peak_tflops * 1e12)
+        found["score_roofline_share"] = found["score_tokens_per_second"] * FLOPS_PER_TOKEN / (peak_tflops * 1e12)
+    return found
+
+
+def _accuracy(cell: Any) -> float:
+    import numpy as np
+
+    from training.metrics import predictions
+
+    picks = predictions([np.asarray(row) for row in cell.loglikelihoods])
+    return float(sum(int(p) == g for p, g in zip(picks, cell.gold, strict=True)) / len(cell.gold))
+
+
+def naive(pack: Any, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Run the peer over the same rows and read its timings."""
+    from training import base
+
+    (folder / "data").mkdir(parents=True)
+    for name in pack.recipe.targets:
+        lines = [json.dumps(row) for row in _peer_rows(pack, name)]
+        (folder / "data" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    command = [sys.executable, str(asked.naive.resolve()), "all", "--base", str(base.locate(asked.base))]
+    command += ["--data", str(folder / "data"), "--out", str(folder / "out"), "--results", str(folder / "r.jsonl")]
+    command += ["--seeds", str(asked.seeds), "--n", str(asked.rows), "--limit", str(asked.tests)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+    if done.returncode:
+        raise SystemExit(f"the peer failed:\n{done.stderr[-3000:]}")
+    loops = [float(x) for x in re.findall(r"^TRAIN .* total ([\d.]+)s", done.stdout, re.M)]
+    scored = [float(x) for x in re.findall(r"^EVAL .* ([\d.]+)s", done.stdout, re.M)]
+    rows = [json.loads(line) for line in (folder / "r.jsonl").read_text().splitlines()]
+    return {
+        "train_seconds": sum(loops),
+        "score_seconds": sum(scored),
+        "cells": len(rows),
+        "peak_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        "accuracy": {f"{'base.s0' if r['adapter'] == 'base' else r['adapter']}>{r['target']}": r["acc"] for r in rows},
+    }
+
+
+def _peer_rows(pack: Any, name: str) -> Iterator[dict[str, Any]]:
+    from training import base
+    from training.prompts import Prompter
+    from transformers import AutoTokenizer
+
+    packed = pack.rows(name)
+    prompter = Prompter(AutoTokenizer.from_pretrained(base.locate(pack.recipe.base)), pack.recipe.prompt)
+    for split, rows in (("train", packed.train), ("test", packed.test)):
+        for row, encoded in zip(rows, prompter.encode(packed.task, rows), strict=True):
+            # Decoded, so that a prompt that was shortened here is the same there.
+            prompt = prompter.tokenizer.decode(encoded.prompt)
+            yield {"prompt": prompt, "options": list(row.choices(packed.task)), "label": row.gold, "split": split}
+
+
+def compare(engine: dict[str, Any], naive: dict[str, Any]) -> dict[str, Any]:
+    """Speed-ups, and accuracies side by side: equal for the base, near for adapters (another order and dropout)."""
+    both = sorted(set(engine["accuracy"]) & set(naive["accuracy"]))
+    apart = {name: abs(engine["accuracy"][name] - naive["accuracy"][name]) for name in both}
+    base = [apart[name] for name in both if name.startswith("base")]
+    tuned = [apart[name] for name in both if not name.startswith("base")]
+    total = {name: side["train_seconds"] + side["score_seconds"] for name, side in (("e", engine), ("n", naive))}
+    return {
+        "cells_per_hour": {"engine": 3600 * engine["cells"] / total["e"], "naive": 3600 * naive["cells"] / total["n"]},
+        "times_faster": {
+            "training": naive["train_seconds"] / engine["train_seconds"],
+            "scoring": naive["score_seconds"] / engine["score_seconds"],
+            "whole": total["n"] / total["e"],
+        },
+        "accuracy_difference": {
+            "base_max": max(base),
+            "adapters_mean": sum(tuned) / len(tuned),
+            "adapters_max": max(tuned),
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
