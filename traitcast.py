@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from predictor.explain import Explanation
+    from predictor.model import Prediction
     from warehouse.records import Profile
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "main", "profile"]
+__all__ = ["__version__", "explain", "main", "predict", "profile", "rank"]
 
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
 _ORDER = (
@@ -48,6 +52,50 @@ def profile(dataset: str, *, warehouse: str | Path | None = None, **options: Any
     if warehouse is None:
         return profile_dataset(Request(dataset, **options))
     return profile_into(str(warehouse), Request(dataset, **options))[0]
+
+
+def predict(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, predictor: str = "default") -> Prediction:
+    """What tuning on `source` is predicted to do to `target`: gain in pp, 90 % interval, chance of harm, novelty.
+
+    source, target: profiled names, local files or folders, or hub ids; what is not profiled yet is profiled into
+    `warehouse`. Without that file the shipped reference data answers. Raises warehouse.errors.UserError.
+    """
+    from predictor import service
+    from warehouse.store import Warehouse
+
+    door = FrontDoor()
+    source, target = (door.ensure_profiled(dataset, str(warehouse)) for dataset in (source, target))
+    with Warehouse.open(warehouse, read_only=True) as opened:
+        return service.predict_pair(opened, service.predictor_of(opened, predictor), source, target)
+
+
+def rank(
+    target: str,
+    sources: Sequence[str] | None = None,
+    *,
+    warehouse: str | Path = _WAREHOUSE,
+    predictor: str = "default",
+) -> list[Prediction]:
+    """Predictions of `sources` (default: every other profiled dataset) for `target`, best first. See `predict`."""
+    from predictor import service
+    from warehouse.store import Warehouse
+
+    door = FrontDoor()
+    target = door.ensure_profiled(target, str(warehouse))
+    chosen = None if sources is None else [door.ensure_profiled(source, str(warehouse)) for source in sources]
+    with Warehouse.open(warehouse, read_only=True) as opened:
+        return service.rank_sources(opened, service.predictor_of(opened, predictor), target, chosen)
+
+
+def explain(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, predictor: str = "default") -> Explanation:
+    """The prediction for one pair taken apart by exact TreeSHAP, in pp per trait. See `predict`."""
+    from predictor import service
+    from warehouse.store import Warehouse
+
+    door = FrontDoor()
+    source, target = (door.ensure_profiled(dataset, str(warehouse)) for dataset in (source, target))
+    with Warehouse.open(warehouse, read_only=True) as opened:
+        return service.explain_pair(opened, service.predictor_of(opened, predictor), source, target)
 
 
 @dataclass(frozen=True)

@@ -67,3 +67,37 @@ def warehouse_tables() -> str:
         key = ", ".join(NATURAL_KEYS.get(row["table_name"], ("(view)",)))
         lines.append(f"| `{row['table_name']}` | {key} | {row['columns']} |")
     return "\n".join(lines)
+
+
+def metric_definitions() -> str:
+    """Metrics and baselines of `evaluate` with their definitions, from the docstrings of the functions."""
+    from predictor import baselines, metrics
+
+    about = {
+        "spearman": metrics.spearman,
+        "pairwise_accuracy": metrics.pairwise_accuracy,
+        "ndcg": metrics.ndcg,
+        "regret_at_1, _3, _5": metrics.regret_at,
+        "sign_accuracy": metrics.sign_accuracy,
+    }
+    lines = ["| metric | definition |", "|---|---|"]
+    lines += [f"| `{name}` | {_flat(function.__doc__)} |" for name, function in about.items()]
+    lines.append("| `rmse` | Root of the mean squared error over all predicted cells, pp. |")
+    lines.append("| `coverage_90` | Share of measured gains inside their 90 % interval. |")
+    lines += ["", "| baseline | definition |", "|---|---|"]
+    for function in (
+        baselines.zero,
+        baselines.mean,
+        baselines.target_mean,
+        baselines.source_mean,
+        baselines.additive,
+        baselines.ridge,
+        baselines.nearest_profiles,
+    ):
+        lines.append(f"| `{function.__name__}` | {_flat(function.__doc__)} |")
+    lines.append("| each similarity | One pair similarity alone, scaled by least squares on the training cells. |")
+    return "\n".join(lines)
+
+
+def _flat(docstring: str | None) -> str:
+    return " ".join((docstring or "").split())

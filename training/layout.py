@@ -105,7 +105,7 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
     """The upper and the lower rows of a batch; answer tokens keep their order, so results can be joined again."""
     width, middle = batch.ids.shape[1], len(batch.ids) // 2
     split = int(np.searchsorted(batch.where, middle * width))
-    tokens = int(np.searchsorted(batch.source // 1 >= split, True)) if len(batch.source) else 0
+    tokens = int(np.sum(batch.source < split))
 
     def part(rows: slice, where: slice, answers: slice, first_place: int, first_where: int) -> Batch:
         return Batch(

@@ -292,15 +292,15 @@ class _Run:
                     blocks[missing] = self._prepare(scorer, missing)
                 block = blocks[missing]
                 weights = self._weights(model)
-                if model and weights and not checked and block.prepared.answers_per_row:
+                if model and weights and not checked and block.prepared.layout.answers_per_row:
                     checked = self._flips(bank, scorer, block, weights)
                 with self._applied(bank, weights):
                     cells = (
                         self._failed(model, missing) if model and weights is None else self._cells(scorer, block, model)
                     )
                 shards.write(self.pack.shards, cells)
-                self.on_progress("score", at + 1, len(work), block.prepared.tokens)
-                self._note("score", began, block.prepared.tokens, cells=len(cells))
+                self.on_progress("score", at + 1, len(work), block.prepared.layout.tokens)
+                self._note("score", began, block.prepared.layout.tokens, cells=len(cells))
         finally:
             bank.close()
 
@@ -325,6 +325,7 @@ class _Run:
 
     def _prepare(self, scorer: Scorer, targets: tuple[str, ...]) -> _Block:
         rows: list[Encoded] = []
+        groups: list[int] = []
         encoded, slices, prompts, references = {}, {}, {}, {}
         for name in targets:
             packed = self.pack.rows(name)
@@ -334,12 +335,13 @@ class _Run:
             free = self._content_free(packed)
             start = len(rows)
             rows += [*encoded[name], *free]
+            groups += [len(slices)] * (len(encoded[name]) + len(free))
             middle = start + len(encoded[name])
             slices[name] = slice(start, middle), slice(middle, len(rows))
             if not packed.task.has_options:
                 references[name] = [row.response for row in packed.test]
                 prompts[name] = [row.prompt for row in encoded[name]], self._cap(encoded[name])
-        return _Block(targets, scorer.prepare(rows), encoded, slices, prompts, references)
+        return _Block(targets, scorer.prepare(rows, groups), encoded, slices, prompts, references)
 
     def _content_free(self, packed: Packed) -> list[Encoded]:
         """Content-free prompts: one for a classification, whose labels are the same for all rows, else one a row."""

@@ -1,14 +1,15 @@
-"""Scoring: log-likelihoods of answers with the prompt read once, and greedy decoding.
+"""Scoring: log-likelihoods of answers with prompts read once, and greedy decoding.
 
-A row with several options becomes one sequence, prompt + option 1 + option 2 + ..., in which every option sees the
-prompt and itself alone and counts its positions from the end of the prompt: the numbers are those of one sequence
-per option, for a fraction of the tokens. The last token of an option needs no forward at all, so one-token labels
-cost nothing beyond the prompt.
-Owns batches on the device and the forward passes; metrics and files are elsewhere.
+A row with several options is one sequence, in which every option sees the prompt and itself alone and counts its
+positions from the end of the prompt: the numbers are those of one sequence per option, for a fraction of the
+tokens. The last token of an option needs no forward at all, so one-token labels cost nothing beyond the prompt, and
+what all prompts of a dataset begin with is read once.
+Owns the forward passes; layouts, metrics and files are elsewhere.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.cache_utils import Cache, DynamicLayer
 
+from training.layout import PROMPT, Batch, Layout, by_budget, halves, lay_out
 from training.lora import Bank
 from training.prompts import Encoded
 from warehouse.errors import TraitcastError, UserError
@@ -25,36 +28,31 @@ from warehouse.errors import TraitcastError, UserError
 # How often decoding looks whether all rows are through: each look waits for the device.
 _LOOK_EVERY = 8
 _LOGIT_CHUNK = 4096
-_PROMPT = -1
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Sequences of one forward. segments: per token -1 for the prompt, else the option; None: no row branches.
-
-    where: positions (into rows*width) whose next-token distribution is needed, each once; source: for every
-    answer token its place in `where`; tokens: those answer tokens; into: where their log-probabilities go.
-    """
-
-    ids: Tensor
-    positions: Tensor | None
-    segments: Tensor | None
-    where: Tensor
-    source: Tensor
-    tokens: Tensor
-    into: np.ndarray
+_ATTENTION = ("full_attention", "sliding_attention")
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rows that lie ready on the device. starts: offsets of the answers in the flat list of answer tokens;
-    answers_per_row: how many answers every row has."""
+    """Rows that lie ready on the device, to be scored by many adapters."""
 
-    batches: tuple[_Batch, ...]
-    starts: np.ndarray
-    answers_per_row: tuple[int, ...]
-    tokens: int
-    padded_tokens: int
+    layout: Layout
+    batches: tuple[_OnDevice, ...]
+    prefix_ids: Tensor
+    prefix_sizes: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDevice:
+    """The tensors of a batch, and the batch they were made from."""
+
+    batch: Batch
+    ids: Tensor
+    positions: Tensor
+    segments: Tensor
+    group: Tensor
+    where: Tensor
+    source: Tensor
+    tokens: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,109 +63,106 @@ class Generated:
     finished: bool
 
 
-class Scorer:
-    """Scores whatever adapter the bank has merged or kept apart at the time of the call."""
+# Keys and values of the prefixes, one pair per layer: (groups, heads, width, size).
+_Prefix = list[tuple[Tensor, Tensor]]
 
-    def __init__(self, bank: Bank, *, end: int, max_tokens: int = 65_536) -> None:
+
+class Scorer:
+    """Scores whatever adapter the bank has merged or kept apart at the time of the call.
+
+    max_tokens: padded tokens of one forward; decode_tokens: prompts and continuations decoded side by side, which
+    are bound by the memory of their keys and values and not by arithmetic.
+    """
+
+    def __init__(self, bank: Bank, *, end: int, max_tokens: int = 65_536, decode_tokens: int | None = None) -> None:
         self.bank, self.model, self.end, self.max_tokens = bank, bank.model, end, max_tokens
+        self.decode_tokens = decode_tokens or max_tokens
         self.device = bank.device
-        window = getattr(self.model.config, "sliding_window", None)
         kinds = getattr(self.model.config, "layer_types", None) or []
-        self.window = window if window and any("sliding" in kind for kind in kinds) else None
+        other = sorted(set(kinds) - set(_ATTENTION))
+        if other:
+            raise UserError(
+                f"{type(self.model).__name__} has layers of kind {', '.join(other)}, which cannot skip padding or "
+                "options; use a model whose layers are all attention"
+            )
+        self.window = getattr(self.model.config, "sliding_window", None) if "sliding_attention" in kinds else None
         self._head: tuple[Tensor, Tensor | None] | None = None
 
     # Log-likelihoods.
 
-    def prepare(self, rows: Sequence[Encoded]) -> Prepared:
-        """Lay rows out in batches of like length, on the device, to be scored by many adapters."""
-        lengths = [len(row.prompt) + sum(len(answer) - 1 for answer in row.answers) for row in rows]
-        self._fits_window(max(lengths, default=0))
-        sizes = [len(answer) for row in rows for answer in row.answers]
-        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        first_answer = np.concatenate([[0], np.cumsum([len(row.answers) for row in rows])]).astype(np.int64)
-        # Rows that branch need a mask and a slower attention kernel: keep them apart.
-        branches = [sum(len(answer) > 1 for answer in row.answers) > 1 for row in rows]
-        order = sorted(range(len(rows)), key=lambda i: (branches[i], -lengths[i], i))
-        batches, padded = [], 0
-        for chosen in _by_budget(order, lengths, branches, self.max_tokens):
-            offsets = [starts[first_answer[i]] for i in chosen]
-            batches.append(self._batch([rows[i] for i in chosen], offsets, branches[chosen[0]]))
-            padded += batches[-1].ids.numel()
-        return Prepared(tuple(batches), starts, tuple(len(row.answers) for row in rows), sum(lengths), padded)
+    def prepare(self, rows: Sequence[Encoded], groups: Sequence[int] | None = None) -> Prepared:
+        """Lay rows out on the device. groups: rows whose prompts begin alike, such as those of one dataset."""
+        layout = lay_out(rows, pad=self.end, max_tokens=self.max_tokens, groups=groups)
+        self._fits_window(layout.longest)
+        width = max((len(prefix) for prefix in layout.prefixes), default=0)
+        ids = np.full((len(layout.prefixes), width), self.end, dtype=np.int64)
+        for group, prefix in enumerate(layout.prefixes):
+            ids[group, : len(prefix)] = prefix
+        sizes = np.array([len(prefix) for prefix in layout.prefixes], dtype=np.int64)
+        batches = tuple(self._move(batch) for batch in layout.batches)
+        return Prepared(layout, batches, self._to(ids), self._to(sizes))
 
-    def _batch(self, rows: Sequence[Encoded], offsets: Sequence[int], branching: bool) -> _Batch:
-        width = max(len(row.prompt) + sum(len(a) - 1 for a in row.answers) for row in rows)
-        ids = np.full((len(rows), width), self.end, dtype=np.int64)
-        positions = np.zeros_like(ids)
-        segments = np.full(ids.shape, len(max(rows, key=lambda r: len(r.answers)).answers), dtype=np.int32)
-        where: list[int] = []
-        source, tokens, into = [], [], []
-        for at, (row, offset) in enumerate(zip(rows, offsets, strict=True)):
-            size = len(row.prompt)
-            ids[at, :size], positions[at, :size], segments[at, :size] = row.prompt, np.arange(size), _PROMPT
-            shared, filled, done = len(where), size, 0
-            where.append(at * width + size - 1)
-            for option, answer in enumerate(row.answers):
-                extra = len(answer) - 1
-                place = slice(filled, filled + extra)
-                ids[at, place], segments[at, place] = answer[:-1], option
-                positions[at, place] = size + np.arange(extra)
-                source.append(np.r_[shared, len(where) + np.arange(extra)])
-                where.extend(range(at * width + filled, at * width + filled + extra))
-                tokens.append(answer)
-                into.append(np.arange(offset + done, offset + done + len(answer)))
-                filled, done = filled + extra, done + len(answer)
-        move = self._to
-        return _Batch(
-            move(ids),
-            move(positions) if branching else None,
-            move(segments) if branching else None,
-            move(np.asarray(where, dtype=np.int64)),
-            move(np.concatenate(source).astype(np.int64)),
-            move(np.concatenate([np.asarray(t, dtype=np.int64) for t in tokens])),
-            np.concatenate(into),
-        )
+    def _move(self, batch: Batch) -> _OnDevice:
+        parts = (batch.ids, batch.positions, batch.segments, batch.group, batch.where, batch.source, batch.tokens)
+        return _OnDevice(batch, *(self._to(part) for part in parts))
 
     @torch.inference_mode()
     def loglikelihoods(self, prepared: Prepared) -> list[np.ndarray]:
         """Summed log-likelihood (nats, float64) of every answer of every row, in the order of the rows."""
+        layout = prepared.layout
+        if not layout.answers_per_row:
+            return []
+        prefix = self._read_prefixes(prepared) if layout.shared else None
         # All batches are queued before the first result is awaited.
-        parts = [(batch.into, self._token_scores(batch)) for batch in prepared.batches]
-        flat = np.empty(prepared.starts[-1], dtype=np.float64)
+        parts = [(on.batch.into, self._token_scores(on, prepared, prefix)) for on in prepared.batches]
+        flat = np.empty(layout.starts[-1], dtype=np.float64)
         for into, scores in parts:
             flat[into] = scores.cpu().numpy()
-        if not len(flat):
-            return []
-        sums = np.add.reduceat(flat, prepared.starts[:-1])
-        return list(np.split(sums, np.cumsum(prepared.answers_per_row)[:-1]))
+        sums = np.add.reduceat(flat, layout.starts[:-1])
+        return list(np.split(sums, np.cumsum(layout.answers_per_row)[:-1]))
 
-    def _token_scores(self, batch: _Batch) -> Tensor:
-        extra = {}
-        if batch.segments is not None:
-            extra = {"attention_mask": self._tree_mask(batch.segments), "position_ids": batch.positions}
+    def _read_prefixes(self, prepared: Prepared) -> _Prefix:
+        """Keys and values of all prefixes, padded on the right."""
+        cache = Cache(layer_class_to_replicate=DynamicLayer)
+        self.model.base_model(input_ids=prepared.prefix_ids, past_key_values=cache, use_cache=True)
+        return [(layer.keys, layer.values) for layer in cache.layers]
+
+    def _token_scores(self, on: _OnDevice, prepared: Prepared, prefix: _Prefix | None) -> Tensor:
         try:
-            logits = self._logits(batch.ids, batch.where, extra)
-            return logits.gather(batch.source, batch.tokens)
+            return self._states(on, prepared, prefix).gather(on.source, on.tokens)
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            _raise_unless_memory(error, len(batch.ids), batch.ids.shape[1])
+            _raise_unless_memory(error, len(on.ids), on.ids.shape[1])
         # Outside the handler: the error keeps the failed forward alive until it is gone.
         self._free()
-        return torch.cat([self._token_scores(half) for half in _halves(batch)])
+        return torch.cat([self._token_scores(self._move(half), prepared, prefix) for half in halves(on.batch)])
 
-    def _tree_mask(self, segments: Tensor) -> Tensor:
-        """(rows, 1, width, width) additive mask: a token sees earlier tokens of the prompt and of its own option."""
+    def _states(self, on: _OnDevice, prepared: Prepared, prefix: _Prefix | None) -> _NextTokens:
+        """Hidden states (or logits) at the places that answers are read off."""
+        arguments: dict[str, Any] = {"input_ids": on.ids, "use_cache": False}
+        if prefix is not None:
+            layers = [_Filled(keys[on.group], values[on.group]) for keys, values in prefix]
+            arguments |= {"past_key_values": Cache(layers=layers), "use_cache": True}
+        if prefix is not None or on.batch.branching:
+            sizes = None if prefix is None else prepared.prefix_sizes[on.group]
+            mask = self._mask(on.segments, sizes, prepared.prefix_ids.shape[1])
+            arguments |= {"attention_mask": mask, "position_ids": on.positions}
+        if self.bank.plain_head:
+            states: Tensor = self.model.base_model(**arguments).last_hidden_state
+            return _NextTokens(states.reshape(-1, states.shape[-1]).index_select(0, on.where), self._fp32_head())
+        logits: Tensor = self.model(**arguments).logits
+        return _NextTokens(logits.reshape(-1, logits.shape[-1]).index_select(0, on.where).float(), None)
+
+    def _mask(self, segments: Tensor, prefix_sizes: Tensor | None, prefix_width: int) -> Tensor:
+        """(rows, 1, width, prefix width + width) additive mask: a token sees the prefix, and earlier tokens of the
+        prompt and of its own option."""
         width = segments.shape[1]
-        seen = (segments[:, None, :] == _PROMPT) | (segments[:, None, :] == segments[:, :, None])
+        seen = (segments[:, None, :] == PROMPT) | (segments[:, None, :] == segments[:, :, None])
         seen &= torch.ones(width, width, dtype=torch.bool, device=segments.device).tril()
+        if prefix_sizes is not None:
+            real = torch.arange(prefix_width, device=segments.device) < prefix_sizes[:, None]
+            seen = torch.cat([real[:, None, :].expand(-1, width, -1), seen], 2)
         mask = torch.zeros(seen.shape, dtype=self.bank.dtype, device=segments.device)
         return mask.masked_fill_(~seen, torch.finfo(self.bank.dtype).min)[:, None]
-
-    def _logits(self, ids: Tensor, where: Tensor, extra: dict[str, Any]) -> _LogProbs:
-        if self.bank.plain_head:
-            hidden = self.bank.hidden(ids, **extra)
-            return _LogProbs(hidden.reshape(-1, hidden.shape[-1]).index_select(0, where), self._fp32_head())
-        logits = self.model(input_ids=ids, use_cache=False, **extra).logits
-        return _LogProbs(logits.reshape(-1, logits.shape[-1]).index_select(0, where).float(), None)
 
     def _fp32_head(self) -> tuple[Tensor, Tensor | None]:
         """The output head in fp32: bf16 logits near 20 have steps of 0.125, enough to make ties of options."""
@@ -197,7 +192,7 @@ class Scorer:
         sizes = [len(prompt) + cap for prompt, cap in zip(prompts, caps, strict=True)]
         self._fits_window(max(sizes, default=0))
         found: dict[int, Generated] = {}
-        waiting = _by_budget(order, sizes, [False] * len(sizes), self.max_tokens)[::-1]
+        waiting = by_budget(order, sizes, [False] * len(sizes), self.decode_tokens)[::-1]
         while waiting:
             chosen = waiting.pop()
             try:
@@ -213,8 +208,6 @@ class Scorer:
     def _decode(self, prompts: Sequence[Sequence[int]], caps: Sequence[int]) -> list[Generated]:
         """One batch. Prompts are padded on the right, and decoding continues behind the padding: positions count
         real tokens only and a mask hides the gap, so the prompts themselves need no mask."""
-        from transformers import DynamicCache
-
         width, cap, rows = max(map(len, prompts)), max(caps), len(prompts)
         ids = np.full((rows, width), self.end, dtype=np.int64)
         for at, prompt in enumerate(prompts):
@@ -228,7 +221,7 @@ class Scorer:
         out = torch.full((rows, cap), self.end, dtype=torch.int64, device=self.device)
         active = torch.arange(rows, device=self.device)
         done = torch.zeros(rows, dtype=torch.bool, device=self.device)
-        cache = DynamicCache(config=self.model.config)
+        cache = Cache(layer_class_to_replicate=functools.partial(_Roomy, room=width + cap))
         steps = self._step(self._to(ids), cache, {}, sizes - 1)
         for at in range(cap):
             token = steps.masked_fill(done | (limit <= at), self.end)
@@ -265,8 +258,43 @@ class Scorer:
         return torch.from_numpy(array).to(self.device)
 
 
+class _Filled(DynamicLayer):  # type: ignore[misc]
+    """A cache layer that begins with given keys and values."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+
+
+class _Roomy(DynamicLayer):  # type: ignore[misc]
+    """A cache layer with room for a whole decoding: growing by concatenation would copy all keys at every step."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room, self.used = room, 0
+        self.spaces: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        if self.spaces is None:
+            self.lazy_initialization(key_states, value_states)
+            shape = (*key_states.shape[:2], self.room, key_states.shape[3])
+            self.spaces = key_states.new_zeros(shape), value_states.new_zeros((*shape[:3], value_states.shape[3]))
+        start, self.used = self.used, self.used + key_states.shape[2]
+        for space, states in zip(self.spaces, (key_states, value_states), strict=True):
+            space[:, :, start : self.used] = states
+        self.keys, self.values = (space[:, :, : self.used] for space in self.spaces)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep the rows of `indices`."""
+        if self.spaces is not None:
+            self.spaces = self.spaces[0][indices], self.spaces[1][indices]
+            self.keys, self.values = (space[:, :, : self.used] for space in self.spaces)
+
+
 @dataclass(frozen=True, slots=True)
-class _LogProbs:
+class _NextTokens:
     """Next-token distributions, not yet spelled out: (positions, vocabulary) in fp32 exists a chunk at a time."""
 
     states: Tensor
@@ -289,45 +317,6 @@ class _LogProbs:
             dots = (self.states[source[part]].float() * weight[tokens[part]]).sum(1)
             wanted[part] = dots if bias is None else dots + bias[tokens[part]]
         return wanted - total[source]
-
-
-def _by_budget(order: Sequence[int], sizes: Sequence[int], kinds: Sequence[bool], budget: int) -> list[list[int]]:
-    """Cut an ordering into batches of one kind whose padded size stays within the budget."""
-    batches: list[list[int]] = []
-    longest = 0
-    for i in order:
-        widest = max(longest, sizes[i])
-        if batches and kinds[batches[-1][0]] == kinds[i] and widest * (len(batches[-1]) + 1) <= budget:
-            batches[-1].append(i)
-            longest = widest
-        else:
-            batches.append([i])
-            longest = sizes[i]
-    return batches
-
-
-def _halves(batch: _Batch) -> tuple[_Batch, _Batch]:
-    """The upper and lower rows of a batch; answer tokens stay in order, so results can be joined again."""
-    width, middle = batch.ids.shape[1], len(batch.ids) // 2
-    split = int((batch.where < middle * width).sum())
-    tokens = int((batch.source < split).sum())
-    parts = []
-    for rows, where, answers, first in (
-        (slice(None, middle), slice(None, split), slice(None, tokens), (0, 0)),
-        (slice(middle, None), slice(split, None), slice(tokens, None), (middle * width, split)),
-    ):
-        parts.append(
-            _Batch(
-                batch.ids[rows],
-                None if batch.positions is None else batch.positions[rows],
-                None if batch.segments is None else batch.segments[rows],
-                batch.where[where] - first[0],
-                batch.source[answers] - first[1],
-                batch.tokens[answers],
-                batch.into[answers.start or 0 : answers.stop],
-            )
-        )
-    return parts[0], parts[1]
 
 
 def _raise_unless_memory(error: BaseException, rows: int, tokens: int) -> None:

@@ -69,9 +69,30 @@ def test_shared_prompts_give_the_scores_of_separate_sequences(
 
 def test_one_token_labels_cost_nothing_beyond_the_prompt(model_maker: Callable[..., Any]) -> None:
     rows = random_rows(1, 8, options=12, longest=1)
-    prepared = Scorer(make_bank(model_maker()), end=END).prepare(rows)
-    assert prepared.tokens == sum(len(row.prompt) for row in rows)
-    assert all(batch.segments is None for batch in prepared.batches)
+    layout = Scorer(make_bank(model_maker()), end=END).prepare(rows).layout
+    assert layout.read == layout.tokens == sum(len(row.prompt) for row in rows)
+    assert not any(batch.branching for batch in layout.batches)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen", "granite"])
+@pytest.mark.parametrize("max_tokens", [70, 100_000])
+def test_shared_beginnings_give_the_scores_of_separate_sequences(
+    model_maker: Callable[..., Any], kind: str, max_tokens: int
+) -> None:
+    """Three datasets with beginnings of unlike length, one of them a lone row that shares with nobody."""
+    model = model_maker(kind)
+    rows, groups = [], []
+    for group, (begin, count) in enumerate(((25, 9), (4, 9), (7, 1))):
+        for row in random_rows(group, count):
+            rows.append(Encoded([*range(50, 50 + begin), *row.prompt], row.answers, 0))
+            groups.append(group)
+    scorer = Scorer(make_bank(model), end=END, max_tokens=max_tokens)
+    prepared = scorer.prepare(rows, groups)
+    assert [len(prefix) for prefix in prepared.layout.prefixes] == [25, 4, 0]
+    assert prepared.layout.read == prepared.layout.tokens - 8 * 25 - 8 * 4
+    for row, scores in zip(rows, scorer.loglikelihoods(prepared), strict=True):
+        wanted = [slow_loglikelihood(model, row.prompt, answer) for answer in row.answers]
+        np.testing.assert_allclose(scores, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_merged_and_exact_agree(model_maker: Callable[..., Any]) -> None:
@@ -165,23 +186,25 @@ def test_decoding_equals_generate(model_maker: Callable[..., Any], kind: str, ma
 def test_out_of_memory_halves_the_batch(model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     bank = make_bank(model_maker())
     scorer = Scorer(bank, end=END)
-    rows = random_rows(0, 20)
-    prepared = scorer.prepare(rows)
+    begin = list(range(50, 60))
+    rows = [Encoded([*begin, *row.prompt], row.answers, 0) for row in random_rows(0, 20)]
+    prepared = scorer.prepare(rows, [0] * 11 + [1] * 9)
+    assert prepared.layout.shared
     wanted = np.concatenate(scorer.loglikelihoods(prepared))
     texts = scorer.generate([row.prompt for row in rows], [6] * len(rows))
-    hidden, decode = bank.hidden, scorer._decode
+    states, decode = scorer._states, scorer._decode
 
-    def small(ids: Any, **extra: Any) -> Any:
-        if len(ids) > 3:
+    def small(on: Any, *rest: Any) -> Any:
+        if len(on.ids) > 3:
             raise torch.OutOfMemoryError("injected")
-        return hidden(ids, **extra)
+        return states(on, *rest)
 
     def few(prompts: Any, caps: Any) -> Any:
         if len(prompts) > 3:
             raise torch.OutOfMemoryError("injected")
         return decode(prompts, caps)
 
-    monkeypatch.setattr(bank, "hidden", small)
+    monkeypatch.setattr(scorer, "_states", small)
     monkeypatch.setattr(scorer, "_decode", few)
     np.testing.assert_allclose(np.concatenate(scorer.loglikelihoods(prepared)), wanted, rtol=1e-5, atol=1e-5)
     assert scorer.generate([row.prompt for row in rows], [6] * len(rows)) == texts
@@ -189,7 +212,7 @@ def test_out_of_memory_halves_the_batch(model_maker: Callable[..., Any], monkeyp
     def never(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("injected")
 
-    monkeypatch.setattr(bank, "hidden", never)
+    monkeypatch.setattr(scorer, "_states", never)
     with pytest.raises(TraitcastError, match="out of memory with a single row of"):
         scorer.loglikelihoods(prepared)
 
@@ -222,3 +245,10 @@ def test_scores_equal_lm_evaluation_harness(model_maker: Callable[..., Any], tok
             assert np.argmax(scores / lengths) == np.argmax(np.array(wanted) / lengths)
         picks = [int(np.argmax(s)) == r.gold for s, r in zip(found, rows, strict=True)]
         assert np.mean(picks) == pytest.approx(case["acc"])
+
+
+def test_recurrent_models_are_refused(model_maker: Callable[..., Any]) -> None:
+    model = model_maker()
+    model.config.layer_types = ["linear_attention", "full_attention"]
+    with pytest.raises(UserError, match="layers of kind linear_attention, which cannot skip padding or options"):
+        Scorer(make_bank(model), end=END)
