@@ -92,6 +92,8 @@ def engine(pack: Any, peak_tflops: float | None) -> dict[str, Any]:
     log = [json.loads(line) for line in (pack.folder / LOG).read_text().splitlines()]
     spent = {stage: sum(e["seconds"] for e in log if e["stage"] == stage) for stage in ("train", "score")}
     tokens = {stage: sum(e["tokens"] for e in log if e["stage"] == stage) for stage in ("train", "score")}
+    # What goes through the model: beginnings that prompts share are read once.
+    read = sum(e["read"] for e in log if e["stage"] == "score")
     cells = shards.read(pack)
     found = {
         "train_seconds": spent["train"],
@@ -106,7 +108,7 @@ def engine(pack: Any, peak_tflops: float | None) -> dict[str, Any]:
     if peak_tflops:
         # Training: forward and the gradient of the activations; the frozen weights need none.
         found["train_roofline_share"] = found["train_tokens_per_second"] * 2 * FLOPS_PER_TOKEN / (peak_tflops * 1e12)
-        found["score_roofline_share"] = found["score_tokens_per_second"] * FLOPS_PER_TOKEN / (peak_tflops * 1e12)
+        found["score_roofline_share"] = (read / spent["score"]) * FLOPS_PER_TOKEN / (peak_tflops * 1e12)
     return found
 
 
@@ -146,9 +148,10 @@ def naive(pack: Any, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _peer_rows(pack: Any, name: str) -> Iterator[dict[str, Any]]:
+    from transformers import AutoTokenizer
+
     from training import base
     from training.prompts import Prompter
-    from transformers import AutoTokenizer
 
     packed = pack.rows(name)
     prompter = Prompter(AutoTokenizer.from_pretrained(base.locate(pack.recipe.base)), pack.recipe.prompt)

@@ -120,6 +120,7 @@ def profile(
             "origin": examples.origin,
             "revision": examples.revision,
             "roles": spec.roles(),
+            "spec": spec.stated_in,
             "sample_rows": drawn.num_rows,
             "seed": seed,
             **_method(parser, parsed, min(entity_rows, drawn.num_rows)),

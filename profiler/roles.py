@@ -7,6 +7,7 @@ refused with the columns, their types and a spec to edit: nothing is guessed wit
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,7 +62,8 @@ def infer(
     the data. label_names: class names by column, where the file format carries them.
     Raises InputError, with a spec to edit, when no layout fits or more than one does.
     """
-    view = _View(columns, dict(label_names or {}))
+    # A column without a name cannot be given a role: a spec could not name it.
+    view = _View({name: values for name, values in columns.items() if name}, dict(label_names or {}))
     try:
         for layout in (_chat, _multiple_choice, _generation, _classification):
             found = layout(view)
@@ -300,8 +302,9 @@ def _ask(view: _View, source: str, reason: str) -> str:
     return (
         f"{source}: cannot tell the roles of the columns: {reason}.\n"
         f"Columns: {listed}\n"
-        f"Say what they are in a file such as roles.yaml and pass --spec roles.yaml; edit this draft "
-        f"(task_type: classification, multiple_choice or generation):\n{lines}"
+        "Say what they are in a file such as roles.yaml, then run: "
+        f"traitcast profile {shlex.quote(source)} --spec roles.yaml\n"
+        f"A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
     )
 
 

@@ -137,14 +137,33 @@ def _installed_model(wanted: str | None) -> str:
 def ensure_profiled(dataset: str, warehouse_path: str) -> str:
     """The name under which `dataset` is profiled.
 
-    A profiled name is taken as it is; anything else is read as a file, folder or hub id and profiled first.
+    A profiled name is taken as it is; anything else is read as a file, folder or hub id and profiled first. A file
+    that was profiled before keeps the name, split, spec file and sample it had then, so options are given once.
     """
     from warehouse.store import Warehouse
 
+    exists = Path(dataset).exists()
     looks_like_path = "/" in dataset or "\\" in dataset or "." in dataset
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        if warehouse.find(dataset) and not (looks_like_path and Path(dataset).exists()):
+        if warehouse.find(dataset) and not (looks_like_path and exists):
             return dataset
-        if not looks_like_path and not Path(dataset).exists():
+        if not looks_like_path and not exists:
             warehouse.profile(dataset)  # raises, naming the nearest profiled dataset
-    return profile_into(warehouse_path, Request(dataset))[0].name
+        known = warehouse.find_origin(str(Path(dataset).resolve())) if exists else None
+        earlier = warehouse.profile(known) if known else None
+    return profile_into(warehouse_path, _as_before(dataset, earlier))[0].name
+
+
+def _as_before(dataset: str, earlier: Profile | None) -> Request:
+    if earlier is None:
+        return Request(dataset)
+    details = earlier.details
+    spec = details.get("spec")
+    return Request(
+        dataset,
+        name=earlier.name,
+        split=details["split"],
+        spec=Path(spec) if spec else None,
+        rows=None if details["sample_rows"] == earlier.rows else details["sample_rows"],
+        seed=details["seed"],
+    )

@@ -165,6 +165,7 @@ def _settings(**options: Any) -> Any:
 )
 @click.option("--train-tokens", type=click.IntRange(1), default=None, help="Padded tokens of a training forward.")
 @click.option("--score-tokens", type=click.IntRange(1), default=None, help="Padded tokens of a scoring forward.")
+@click.option("--decode-tokens", type=click.IntRange(1), default=None, help="Tokens decoded side by side.")
 @click.option("--retry-failed", is_flag=True, help="Train adapters again that were not finite.")
 @format_option()
 @report_errors

@@ -92,7 +92,7 @@ def _write_harness(pack: Pack, cells: Sequence[Cell], folder: Path) -> None:
 
 
 def ingest(pack: Pack, warehouse: str | Path, *, name: str | None = None) -> dict[str, int]:
-    """Merge the scores of a pack into a warehouse file; returns rows by table. A second time changes nothing."""
+    """Merge the results of a pack into a warehouse file; returns rows by table. A second time changes nothing."""
     from warehouse.records import Matrix
     from warehouse.store import Warehouse
 
@@ -109,8 +109,8 @@ def ingest(pack: Pack, warehouse: str | Path, *, name: str | None = None) -> dic
     )
     matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
     with Warehouse.open(warehouse) as store:
-        store.save_scores(matrix, found["scores"])
-    return {"scores": found["scores"].num_rows}
+        store.save_scores(matrix, found["scores"], {name: t for name, t in found.items() if name != "scores"})
+    return {table: rows.num_rows for table, rows in found.items()}
 
 
 def summary(pack: Pack) -> list[Mapping[str, Any]]:

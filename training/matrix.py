@@ -50,12 +50,15 @@ _STALE_SECONDS = 3600
 class RunSettings:
     """How a run uses its machine; nothing here changes what is measured beyond rounding.
 
-    train_tokens, score_tokens: most padded tokens of a forward. minutes: start nothing new after that long.
+    train_tokens, score_tokens: most padded tokens of a forward; decode_tokens: most tokens whose keys and values
+    are held at once. None: sized for 135 M parameters on 139 GiB, or on a small CPU. minutes: start nothing new after
+    that long.
     """
 
     device: str = "auto"
     train_tokens: int | None = None
     score_tokens: int | None = None
+    decode_tokens: int | None = None
     minutes: float | None = None
     retry_failed: bool = False
 
@@ -276,10 +279,12 @@ class _Run:
         if not work:
             return
         bank = _bank(self.base, self.pack, slots=1)
+        large = self.device == "cuda"
         scorer = Scorer(
             bank,
             end=self.prompter.end,
-            max_tokens=self.settings.score_tokens or (65_536 if self.device == "cuda" else 8_192),
+            max_tokens=self.settings.score_tokens or (65_536 if large else 8_192),
+            decode_tokens=self.settings.decode_tokens or (2_000_000 if large else 32_768),
         )
         blocks: dict[tuple[str, ...], _Block] = {}
         checked = False
@@ -300,7 +305,9 @@ class _Run:
                     )
                 shards.write(self.pack.shards, cells)
                 self.on_progress("score", at + 1, len(work), block.prepared.layout.tokens)
-                self._note("score", began, block.prepared.layout.tokens, cells=len(cells))
+                made = sum(sum(cell.output_tokens or []) for cell in cells)
+                layout = block.prepared.layout
+                self._note("score", began, layout.tokens, read=layout.read, generated=made, cells=len(cells))
         finally:
             bank.close()
 
@@ -326,7 +333,10 @@ class _Run:
     def _prepare(self, scorer: Scorer, targets: tuple[str, ...]) -> _Block:
         rows: list[Encoded] = []
         groups: list[int] = []
-        encoded, slices, prompts, references = {}, {}, {}, {}
+        encoded: dict[str, list[Encoded]] = {}
+        slices: dict[str, tuple[slice, slice]] = {}
+        prompts: dict[str, tuple[list[list[int]], int]] = {}
+        references: dict[str, list[str]] = {}
         for name in targets:
             packed = self.pack.rows(name)
             encoded[name] = self.prompter.encode(packed.task, packed.test)

@@ -125,7 +125,8 @@ class Scorer:
         """Keys and values of all prefixes, padded on the right."""
         cache = Cache(layer_class_to_replicate=DynamicLayer)
         self.model.base_model(input_ids=prepared.prefix_ids, past_key_values=cache, use_cache=True)
-        return [(layer.keys, layer.values) for layer in cache.layers]
+        layers: list[Any] = cache.layers
+        return [(layer.keys, layer.values) for layer in layers]
 
     def _token_scores(self, on: _OnDevice, prepared: Prepared, prefix: _Prefix | None) -> Tensor:
         try:
@@ -140,7 +141,7 @@ class Scorer:
         """Hidden states (or logits) at the places that answers are read off."""
         arguments: dict[str, Any] = {"input_ids": on.ids, "use_cache": False}
         if prefix is not None:
-            layers = [_Filled(keys[on.group], values[on.group]) for keys, values in prefix]
+            layers: list[Any] = [_Filled(keys[on.group], values[on.group]) for keys, values in prefix]
             arguments |= {"past_key_values": Cache(layers=layers), "use_cache": True}
         if prefix is not None or on.batch.branching:
             sizes = None if prefix is None else prepared.prefix_sizes[on.group]
@@ -221,7 +222,8 @@ class Scorer:
         out = torch.full((rows, cap), self.end, dtype=torch.int64, device=self.device)
         active = torch.arange(rows, device=self.device)
         done = torch.zeros(rows, dtype=torch.bool, device=self.device)
-        cache = Cache(layer_class_to_replicate=functools.partial(_Roomy, room=width + cap))
+        roomy: Any = functools.partial(_Roomy, room=width + cap)
+        cache = Cache(layer_class_to_replicate=roomy)
         steps = self._step(self._to(ids), cache, {}, sizes - 1)
         for at in range(cap):
             token = steps.masked_fill(done | (limit <= at), self.end)
@@ -258,7 +260,7 @@ class Scorer:
         return torch.from_numpy(array).to(self.device)
 
 
-class _Filled(DynamicLayer):  # type: ignore[misc]
+class _Filled(DynamicLayer):
     """A cache layer that begins with given keys and values."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
@@ -267,7 +269,7 @@ class _Filled(DynamicLayer):  # type: ignore[misc]
         self.keys, self.values = keys, values
 
 
-class _Roomy(DynamicLayer):  # type: ignore[misc]
+class _Roomy(DynamicLayer):
     """A cache layer with room for a whole decoding: growing by concatenation would copy all keys at every step."""
 
     def __init__(self, room: int) -> None:

@@ -95,10 +95,10 @@ def export(connection: duckdb.DuckDBPyConnection, destination: Path) -> None:
         if table in _FLAGGED:
             select = "* REPLACE (true AS reference)"
         if table == "datasets":
-            # `origin` is a path of the machine that profiled; the spec's own origins stay.
+            # These two are paths of the machine that profiled.
             select = (
                 "* REPLACE (true AS reference, NULL::TIMESTAMP AS profiled_at, "
-                "json_merge_patch(details, '{\"origin\": null}') AS details)"
+                'json_merge_patch(details, \'{"origin": null, "spec": null}\') AS details)'
             )
         order = "position" if table == "trait_catalogue" else ", ".join(NATURAL_KEYS[table])
         rows = connection.sql(f"SELECT {select} FROM {table} ORDER BY {order}").to_arrow_table()

@@ -223,9 +223,12 @@ class Warehouse:
         """`name` if a dataset of that name is profiled, else None."""
         return name if self._rows("SELECT 1 FROM datasets WHERE name = ?", [name]) else None
 
-    def fingerprint(self, name: str) -> str | None:
-        """The fingerprint under which `name` was profiled, None if it was not."""
-        rows = self._rows("SELECT fingerprint FROM datasets WHERE name = ?", [name])
+    def find_origin(self, origin: str) -> str | None:
+        """The name of the dataset last profiled from `origin` (an absolute path or a hub id), if any."""
+        rows = self._rows(
+            "SELECT name FROM datasets WHERE details ->> '$.origin' = ? ORDER BY profiled_at DESC, name LIMIT 1",
+            [origin],
+        )
         return rows[0][0] if rows else None
 
     def dataset_names(self) -> list[str]:

@@ -91,6 +91,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
+    pytest.importorskip("transformers", reason="training needs the train extra")
     return make_tokenizer()
 
 

@@ -316,9 +316,16 @@ def test_ingest_twice_is_ingest_once(finished: Pack, tmp_path: Path) -> None:
     for _ in range(2):
         counts = ingest(finished, path, name="mine")
         with Warehouse.open(path, read_only=True) as store:
-            found.append((counts, store.query("SELECT * FROM scores WHERE matrix = 'mine' ORDER BY ALL").to_pylist()))
+            content = {
+                table: store.query(f"SELECT * FROM {table} WHERE matrix = 'mine' ORDER BY ALL").to_pylist()
+                for table in shards.TABLES
+            }
+            found.append((counts, content))
+            effects = store.query("SELECT * FROM side_effects WHERE matrix = 'mine'").num_rows
             cells = store.cells("mine")
     assert found[0] == found[1]
+    assert found[0][0] == {table: len(rows) for table, rows in found[0][1].items()}
+    assert effects == 18
     assert len(cells.sources) == 18
     assert np.isfinite(cells.gain).all()
 
