@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,10 +19,9 @@ from training.recipe import TrainingSettings
 from warehouse.errors import TraitcastError, UserError
 
 # Batches are made of rows of like length within windows of this many (as transformers' LengthGroupedSampler does).
-_WINDOW = 8
-# Below this many tokens a micro-batch is not split to save padding: the host would set the pace.
-_WORTH_SPLITTING = 32_768
-_SAVING = 0.8
+_WINDOW = 16
+# A micro-batch is split to save padding when that leaves less than this share of it.
+_SAVING = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,14 @@ class Outcome:
 
 @dataclass(slots=True)
 class Budget:
-    """The most padded tokens of one micro-batch; halved when memory runs out, and kept so."""
+    """The most padded tokens of one micro-batch; halved when memory runs out, and kept so.
+
+    worth_splitting: below this many tokens a micro-batch is not split to save padding: on an accelerator the host
+    would then set the pace.
+    """
 
     tokens: int
+    worth_splitting: int = 256
     splits: int = 0
 
 
@@ -89,7 +93,7 @@ def train(
     through are the last slots and drop out of the batch. on_step(step, tokens) is called after every step.
     """
     _check(bank, jobs, settings)
-    budget = budget or Budget(tokens=131_072)
+    budget = budget or Budget(tokens=4_096)
     orders = [batches([len(p) + len(a) for p, a in job.rows], settings, job.seed) for job in jobs]
     totals = [len(order) for order in orders]
     for slot, job in enumerate(jobs):
@@ -145,35 +149,40 @@ def rate(step: int, total: int, settings: TrainingSettings) -> float:
     return settings.learning_rate * shape[settings.schedule]
 
 
-def pieces(lengths: np.ndarray, tokens: int) -> list[Piece]:
-    """Cut a step into micro-batches of at most `tokens` padded tokens: first by rows, then by slots.
+def pieces(lengths: np.ndarray, tokens: int, worth_splitting: int) -> list[Piece]:
+    """Cut a step into micro-batches of at most `tokens` padded tokens, by rows or by slots, whichever
+    leaves less padding.
 
     lengths: (slots, rows), each slot's rows in rising order; 0 for a row that is not there.
     """
 
     def cut(piece: Piece) -> Iterator[Piece]:
-        wide, tall = piece.high - piece.low, piece.last - piece.first
         cost = _cost(lengths, piece)
-        if tall > 1:
-            middle = piece.first + tall // 2
-            halves = Piece(piece.low, piece.high, piece.first, middle), Piece(piece.low, piece.high, middle, piece.last)
-        elif wide > 1:
-            across = piece.low + wide // 2
-            halves = (
-                Piece(piece.low, across, piece.first, piece.last),
-                Piece(across, piece.high, piece.first, piece.last),
-            )
-        else:
+        ways = _ways(piece)
+        if not ways:
             yield piece
             return
-        saves = cost > _WORTH_SPLITTING and sum(_cost(lengths, half) for half in halves) < _SAVING * cost
-        if cost > tokens or saves:
-            for half in halves:
+        costs = [sum(_cost(lengths, half) for half in halves) for halves in ways]
+        best = min(range(len(ways)), key=lambda i: costs[i])
+        if cost > tokens or (cost > worth_splitting and costs[best] < _SAVING * cost):
+            for half in ways[best]:
                 yield from cut(half)
         else:
             yield piece
 
     return [p for p in cut(Piece(0, lengths.shape[0], 0, lengths.shape[1])) if _cost(lengths, p)]
+
+
+def _ways(piece: Piece) -> list[tuple[Piece, Piece]]:
+    """How a piece can be halved: by rows, by slots, by neither when it is a single row."""
+    ways = []
+    if piece.last - piece.first > 1:
+        middle = (piece.first + piece.last) // 2
+        ways.append((replace(piece, last=middle), replace(piece, first=middle)))
+    if piece.high - piece.low > 1:
+        across = (piece.low + piece.high) // 2
+        ways.append((replace(piece, high=across), replace(piece, low=across)))
+    return ways
 
 
 def _cost(lengths: np.ndarray, piece: Piece) -> int:
@@ -195,7 +204,7 @@ def _gradients(bank: Bank, rows: list[Pairs], losses: Tensor, budget: Budget) ->
     lengths.sort(axis=1)
     share = np.array([1 / max(sum(len(a) for _, a in row), 1) for row in rows], dtype=np.float32)
     while True:
-        parts = pieces(lengths, budget.tokens)
+        parts = pieces(lengths, budget.tokens, budget.worth_splitting)
         try:
             bank.forget()
             losses.zero_()

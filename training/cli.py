@@ -260,10 +260,13 @@ def _show(found: Status, output_format: str) -> None:
 @matrix.command()
 @pack_option
 @click.option("--name", default=None, help="Name of the matrix in the warehouse (default: the folder's name).")
+@click.option(
+    "--tables", type=click.Path(file_okay=False, path_type=Path), default=None, help="Folder of `export --as tables`."
+)
 @warehouse_option
 @format_option()
 @report_errors
-def ingest(pack_folder: Path, name: str | None, warehouse_path: str, output_format: str) -> None:
+def ingest(pack_folder: Path, name: str | None, tables: Path | None, warehouse_path: str, output_format: str) -> None:
     """Merge the results into the warehouse; doing it twice changes nothing.
 
     \b
@@ -273,15 +276,21 @@ def ingest(pack_folder: Path, name: str | None, warehouse_path: str, output_form
     from training.export import ingest as merge
     from training.pack import Pack
 
-    counts = merge(Pack(pack_folder), warehouse_path, name=name)
+    counts = merge(Pack(pack_folder), warehouse_path, name=name, tables=tables)
     emit([{"table": table, "rows": rows} for table, rows in counts.items()], output_format)
 
 
 @matrix.command()
 @pack_option
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File, or folder for lm-eval.")
 @click.option(
-    "--as", "kind", type=click.Choice(["csv", "parquet", "lm-eval", "shard"]), default="csv", show_default=True
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="File, or folder for lm-eval and tables."
+)
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["csv", "parquet", "tables", "lm-eval", "shard"]),
+    default="csv",
+    show_default=True,
 )
 @click.option("--no-text", is_flag=True, help="Leave generated texts out of a shard.")
 @report_errors

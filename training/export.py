@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training import shards
+from training.matrix import read_runtime
 from training.pack import Pack, aside, write_aside
 from training.shards import HEADLINE, Cell
 from warehouse.errors import InputError, ScoresError
@@ -16,7 +16,7 @@ from warehouse.errors import InputError, ScoresError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMATS = ("csv", "parquet", "lm-eval", "shard")
+FORMATS = ("csv", "parquet", "tables", "lm-eval", "shard")
 
 # Our names for what the harness calls otherwise.
 _HARNESS = {
@@ -31,26 +31,25 @@ _HARNESS = {
 def export(pack: Pack, path: Path, kind: str, *, text: bool = True) -> int:
     """Write the results of a pack; returns how many cells.
 
-    csv, parquet: one row per cell and metric. lm-eval: a folder with one results file per model. shard: all cells in
+    csv, parquet: one row per cell and metric. tables: a folder with all that `ingest` takes, a few MB where the
+    shards are many, one Parquet file per table. lm-eval: a folder with one results file per model. shard: all cells in
     one Parquet file that may be put into the shards folder of a copy of the pack; text=False leaves generated texts
     out, and with them what their metrics need.
     """
-    cells = shards.read(pack, text=text)
-    if not cells:
+    if not shards.keys(pack):
         raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
     if kind == "shard":
-        shards.write_file(path, [_without_text(cell) for cell in cells] if not text else cells)
+        shards.write_file(path, shards.read(pack, text=text))
     elif kind == "lm-eval":
-        _write_harness(pack, cells, path)
+        _write_harness(pack, shards.walk(pack, text=False), path)
+    elif kind == "tables":
+        for name, table in shards.tables(pack, shards.walk(pack, text=False)).items():
+            _write_table(table, path / f"{name}.parquet", "parquet")
     elif kind in FORMATS:
-        _write_table(shards.tables(pack, cells)["scores"], path, kind)
+        _write_table(shards.tables(pack, shards.walk(pack, text=False))["scores"], path, kind)
     else:
         raise InputError(f"format {kind!r} is not one of {', '.join(FORMATS)}")
-    return len(cells)
-
-
-def _without_text(cell: Cell) -> Cell:
-    return dataclasses.replace(cell, outputs=None)
+    return len(shards.keys(pack))
 
 
 def _write_table(table: pa.Table, path: Path, kind: str) -> None:
@@ -64,7 +63,7 @@ def _write_table(table: pa.Table, path: Path, kind: str) -> None:
             pq.write_table(table, work, compression="zstd")
 
 
-def _write_harness(pack: Pack, cells: Sequence[Cell], folder: Path) -> None:
+def _write_harness(pack: Pack, cells: Iterable[Cell], folder: Path) -> None:
     """One file per model, laid out as lm-evaluation-harness writes its results."""
     by_model: dict[str, dict[str, Any]] = {}
     packed = {name: pack.rows(name) for name in pack.recipe.targets}
@@ -91,33 +90,54 @@ def _write_harness(pack: Pack, cells: Sequence[Cell], folder: Path) -> None:
         write_aside(folder / f"results_{name}.json", json.dumps(content, indent=1, sort_keys=True).encode())
 
 
-def ingest(pack: Pack, warehouse: str | Path, *, name: str | None = None) -> dict[str, int]:
-    """Merge the results of a pack into a warehouse file; returns rows by table. A second time changes nothing."""
+def ingest(pack: Pack, warehouse: str | Path, *, name: str | None = None, tables: Path | None = None) -> dict[str, int]:
+    """Merge the results of a pack into a warehouse file; returns rows by table. A second time changes nothing.
+
+    tables: a folder that `export` wrote with "tables" elsewhere, instead of the shards of this copy of the pack.
+    """
     from warehouse.records import Matrix
     from warehouse.store import Warehouse
 
-    cells = shards.read(pack)
-    if not cells:
+    found = shards.tables(pack, shards.walk(pack, text=False)) if tables is None else _read_tables(tables)
+    if not found["scores"].num_rows:
         raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
-    if not any(cell.source is None for cell in cells):
+    if "" not in set(found["scores"]["source"].to_pylist()):
         raise ScoresError(f"{pack.folder} holds no cells of the base model, so no gain can be told; run the matrix on")
-    found = shards.tables(pack, cells)
+    runtime = read_runtime(pack)
     recipe = pack.recipe
     description = (
         f"LoRA r={recipe.training.rank}, {recipe.training.epochs} epochs, {len(recipe.sources)} sources x "
-        f"{len(recipe.targets)} targets x {len(recipe.seeds)} seeds, base {cells[0].base_fingerprint}, {cells[0].dtype}"
+        f"{len(recipe.targets)} targets x {len(recipe.seeds)} seeds"
     )
+    if runtime is not None:
+        description += f", base {runtime.base_fingerprint}, {runtime.dtype}"
     matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
     with Warehouse.open(warehouse) as store:
         store.save_scores(matrix, found["scores"], {name: t for name, t in found.items() if name != "scores"})
     return {table: rows.num_rows for table, rows in found.items()}
 
 
+def _read_tables(folder: Path) -> dict[str, pa.Table]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = {}
+    for name, columns in shards.TABLES.items():
+        path = folder / f"{name}.parquet"
+        try:
+            found[name] = pq.read_table(path, columns=list(columns))
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(
+                f"cannot read {path} ({error}); write it: traitcast matrix export --as tables -o {folder}"
+            ) from error
+    return found
+
+
 def summary(pack: Pack) -> list[Mapping[str, Any]]:
     """One row per source: adapters, mean gain of the headline score over targets in pp, best and worst target."""
     import numpy as np
 
-    scores = shards.tables(pack, shards.read(pack))["scores"].to_pylist()
+    scores = shards.tables(pack, shards.walk(pack, text=False))["scores"].to_pylist()
     base = {r["target"]: r["score"] for r in scores if not r["source"] and r["metric"] == HEADLINE}
     gains: dict[str, dict[str, list[float]]] = {}
     for r in scores:

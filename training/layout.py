@@ -17,6 +17,8 @@ from training.prompts import Encoded
 # Segment of a prompt token; options are numbered from 0, and padding has a number of its own.
 PROMPT = -1
 
+_FAIR_PART, _ALIKE = 0.25, 0.85
+
 # Sharing a prefix means a mask and a gather of its keys; below this saving it is not worth them.
 _LEAST_SAVING = 0.1
 
@@ -87,13 +89,18 @@ def lay_out(rows: Sequence[Encoded], *, pad: int, max_tokens: int, groups: Seque
 
 
 def by_budget(order: Sequence[int], sizes: Sequence[int], kinds: Sequence[bool], budget: int) -> list[list[int]]:
-    """Cut an ordering into batches of one kind whose padded size stays within the budget."""
+    """Cut an ordering (longest first) into batches of one kind whose padded size stays within the budget.
+
+    A batch that is a fair part of the budget ends early where rows get shorter, since they would be mostly padding.
+    """
     batches: list[list[int]] = []
     longest = 0
     for i in order:
+        last = batches[-1] if batches else []
         widest = max(longest, sizes[i])
-        if batches and kinds[batches[-1][0]] == kinds[i] and widest * (len(batches[-1]) + 1) <= budget:
-            batches[-1].append(i)
+        fits = bool(last) and kinds[last[0]] == kinds[i] and widest * (len(last) + 1) <= budget
+        if fits and (longest * len(last) < _FAIR_PART * budget or sizes[i] >= _ALIKE * longest):
+            last.append(i)
             longest = widest
         else:
             batches.append([i])

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.cache_utils import Cache, DynamicLayer
 
 from warehouse.errors import InputError, UserError
 
@@ -28,6 +29,9 @@ _LOSS_CHUNK = 4096
 
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 """Adapter weights by module name: (A of shape (r, in), B of shape (out, r)), float32."""
+
+
+_Views = list[tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,14 @@ class _AnswerLoss(torch.autograd.Function):
         return grad * scale.to(grad.dtype), None, None, None
 
 
+class _PassThrough(DynamicLayer):
+    """A cache layer that keeps nothing."""
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """The keys and values as they came."""
+        return key_states, value_states
+
+
 class Bank:
     """K adapter slots over a model whose weights stay frozen.
 
@@ -137,7 +149,9 @@ class Bank:
         self._compute = self.master
         self._compute_gradient = self.gradient
         self._pristine: list[Tensor] = []
-        self._views: list[tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]] = []
+        self._views: _Views = []
+        self._buffers: tuple[int, int] = (0, 0)
+        self._known: dict[tuple[int, int], _Views] = {}
         self.window: tuple[int, int] | None = None
         for index, site in enumerate(self.sites):
             site.linear.__dict__["forward"] = functools.partial(self._forward, index, site.linear)
@@ -171,14 +185,26 @@ class Bank:
 
     def _open(self, low: int, high: int) -> None:
         self.window = (low, high)
-        self._views = []
+        buffers = self._compute.data_ptr(), self._compute_gradient.data_ptr()
+        if buffers != self._buffers:
+            self._buffers, self._known = buffers, {}
+        # Hundreds of views a micro-batch otherwise, made on a host that already sets the pace of small models; they
+        # stay true as long as the buffers are the same.
+        if self.window not in self._known:
+            self._known[self.window] = self._look(low, high)
+        self._views = self._known[self.window]
+
+    def _look(self, low: int, high: int) -> _Views:
+        """Views of slots [low, high): per layer A and B as leaves of autograd, and where their gradients go."""
+        views: _Views = []
         for site in self.sites:
             a, b = (part[low:high].detach().requires_grad_() for part in site.split(self._compute))
             grads = None
             if len(self._compute_gradient):
                 ga, gb = site.split(self._compute_gradient)
                 grads = ga[low:high], gb[low:high]
-            self._views.append((a, b, grads))
+            views.append((a, b, grads))
+        return views
 
     # Training buffers.
 
@@ -192,6 +218,7 @@ class Bank:
 
     def release(self) -> None:
         """Give the memory of the gradients back."""
+        self._views, self._known = [], {}
         self.gradient = self._compute_gradient = torch.zeros(0, device=self.device)
 
     def collect(self) -> None:
@@ -290,9 +317,14 @@ class Bank:
     # Hidden states and losses.
 
     def hidden(self, ids: Tensor, **extra: Any) -> Tensor:
-        """Last hidden states (rows, length, width)."""
-        out: Tensor = self.model.base_model(input_ids=ids, use_cache=False, **extra).last_hidden_state
+        """Last hidden states (rows, length, width) of right-padded rows; under a causal mask they need no other."""
+        out: Tensor = self.model.base_model(input_ids=ids, **self.no_cache(), **extra).last_hidden_state
         return out
+
+    def no_cache(self) -> dict[str, Any]:
+        """Arguments of a forward that keeps nothing. With no cache at all, transformers looks on every forward
+        whether positions are those of packed sequences, and waits for the device to tell."""
+        return {"use_cache": False, "past_key_values": Cache(layer_class_to_replicate=_PassThrough)}
 
     def loss(self, ids: Tensor, where: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy at answer positions only.
@@ -305,7 +337,7 @@ class Bank:
             hidden = self.hidden(ids)
             chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, where)
             return _AnswerLoss.apply(chosen, self.model.get_output_embeddings(), targets, weights)
-        logits = self.model(input_ids=ids, use_cache=False).logits
+        logits = self.model(input_ids=ids, **self.no_cache()).logits
         chosen = logits.reshape(-1, logits.shape[-1]).index_select(0, where).float()
         losses = functional.cross_entropy(chosen, targets, reduction="none")
         return torch.dot(losses, weights), losses.detach()

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training import shards
+from training import device, shards
 from training.metrics import text_scores
 from training.pack import Pack, Packed, write_aside
 from training.prompts import Encoded, Prompter, PromptSettings
 from training.recipe import BASE_SEED, Recipe, Runtime, adapter_key, cell_key, digest
 from training.shards import Cell
-from warehouse.errors import InputError, MissingExtraError, ScoresError
+from warehouse.errors import InputError, MissingExtraError, ScoresError, TraitcastError
 
 if TYPE_CHECKING:
     from training.adapters import Job, Outcome
@@ -106,10 +104,10 @@ def status(pack: Pack) -> Status:
 
 
 def read_runtime(pack: Pack) -> Runtime | None:
-    """The weights and precision of earlier runs of this pack; None before the first."""
+    """The weights and precision of earlier runs of this pack, wherever they ran; None before the first."""
     path = pack.folder / RUNTIME
     if not path.is_file():
-        return None
+        return shards.runtime(pack)
     try:
         return Runtime(**json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, TypeError) as error:
@@ -139,13 +137,16 @@ class _Run:
     def __init__(self, pack: Pack, settings: RunSettings, on_progress: Progress, say: Callable[[str], None]) -> None:
         self.pack, self.settings, self.on_progress, self.say = pack, settings, on_progress, say
         self.recipe, self.started = pack.recipe, time.monotonic()
-        self.device = _device(settings.device)
+        self.device = device.choose(settings.device)
         self.base = _load_base(pack, self.device)
         self.runtime = _same_runtime(pack, Runtime(self.base.fingerprint, _dtype(pack, self.device)))
-        shards.read(pack, text=False)
+        shards.check(pack)
         _sweep(pack)
         self.prompter = Prompter(self.base.tokenizer, _within_context(self.recipe, self.base))
-        self.slowest = 0.0
+        self.slowest: dict[str, float] = {}
+        self.examples: dict[str, list[tuple[list[int], list[int]]]] = {}
+        log = pack.folder / LOG
+        self.flips_known = log.is_file() and '"stage": "flips"' in log.read_text(encoding="utf-8")
         self.last: tuple[tuple[str, int], Weights] | None = None
         if settings.retry_failed:
             self._drop_failures()
@@ -167,7 +168,7 @@ class _Run:
         total = sum(self._steps(group) for group in waiting)
         done = 0
         for group in waiting:
-            if not self._time_left():
+            if not self._time_left("train"):
                 return
             began = time.monotonic()
             tokens = self._train_group(group, done, total)
@@ -185,21 +186,27 @@ class _Run:
     def _train_group(self, group: Sequence[tuple[str, int]], done: int, total: int) -> int:
         from training import adapters
 
-        bank = _bank(self.base, self.pack, slots=len(group))
-        budget = adapters.Budget(self.settings.train_tokens or (65_536 if self.device == "cuda" else 4_096))
-        encoded = {source: self._examples(source) for source in dict.fromkeys(source for source, _ in group)}
-        jobs = [adapters.Job(self._key((s, seed)), encoded[s], _seed(s, seed)) for s, seed in group]
+        large = self.device == "cuda"
+        budget = adapters.Budget(
+            tokens=self.settings.train_tokens or (65_536 if large else 2_048), worth_splitting=24_576 if large else 256
+        )
+        for source in dict.fromkeys(source for source, _ in group):
+            if source not in self.examples:
+                self.examples[source] = self._examples(source)
+        jobs = [adapters.Job(self._key((s, seed)), self.examples[s], _seed(s, seed)) for s, seed in group]
 
         def on_step(step: int, tokens: int) -> None:
             self.on_progress("train", done + step + 1, total, tokens)
 
-        try:
-            outcomes = adapters.train(bank, jobs, self.recipe.training, budget=budget, on_step=on_step)
-            for slot, (job, outcome) in enumerate(zip(group, outcomes, strict=True)):
-                if not self._exists(job):
-                    self._keep(bank, slot, job, jobs[slot], outcome)
-        finally:
-            bank.close()
+        with _room_for(len(group)):
+            bank = _bank(self.base, self.pack, slots=len(group))
+            try:
+                outcomes = adapters.train(bank, jobs, self.recipe.training, budget=budget, on_step=on_step)
+                for slot, (job, outcome) in enumerate(zip(group, outcomes, strict=True)):
+                    if not self._exists(job):
+                        self._keep(bank, slot, job, jobs[slot], outcome)
+            finally:
+                bank.close()
         if budget.splits:
             self.say(f"memory ran out {budget.splits} times; micro-batches now hold {budget.tokens:,} tokens")
         return sum(outcome.tokens for outcome in outcomes)
@@ -266,12 +273,10 @@ class _Run:
 
     def score(self) -> None:
         """Score the base and every finished adapter on every block of targets that lacks a cell."""
-        from training.scoring import Scorer
-
         found = shards.keys(self.pack)
         models = [None, *(job for job in self._jobs() if self._exists(job))]
         work = [
-            (model, block, missing)
+            (model, missing)
             for model in models
             for block in self.recipe.blocks
             if (missing := self._missing(model, block, found))
@@ -279,37 +284,45 @@ class _Run:
         if not work:
             return
         bank = _bank(self.base, self.pack, slots=1)
-        large = self.device == "cuda"
-        scorer = Scorer(
-            bank,
-            end=self.prompter.end,
-            max_tokens=self.settings.score_tokens or (65_536 if large else 8_192),
-            decode_tokens=self.settings.decode_tokens or (2_000_000 if large else 32_768),
-        )
+        scorer = self._scorer(bank)
         blocks: dict[tuple[str, ...], _Block] = {}
-        checked = False
         try:
-            for at, (model, _, missing) in enumerate(work):
-                if not self._time_left():
+            for at, (model, missing) in enumerate(work):
+                if not self._time_left("score"):
                     return
-                began = time.monotonic()
                 if missing not in blocks:
                     blocks[missing] = self._prepare(scorer, missing)
-                block = blocks[missing]
-                weights = self._weights(model)
-                if model and weights and not checked and block.prepared.layout.answers_per_row:
-                    checked = self._flips(bank, scorer, block, weights)
-                with self._applied(bank, weights):
-                    cells = (
-                        self._failed(model, missing) if model and weights is None else self._cells(scorer, block, model)
-                    )
-                shards.write(self.pack.shards, cells)
-                self.on_progress("score", at + 1, len(work), block.prepared.layout.tokens)
-                made = sum(sum(cell.output_tokens or []) for cell in cells)
-                layout = block.prepared.layout
-                self._note("score", began, layout.tokens, read=layout.read, generated=made, cells=len(cells))
+                self._score_block(bank, scorer, blocks[missing], model)
+                self.on_progress("score", at + 1, len(work), blocks[missing].prepared.layout.tokens)
         finally:
             bank.close()
+
+    def _scorer(self, bank: Bank) -> Scorer:
+        from training.scoring import Scorer
+
+        asked, large = self.settings, self.device == "cuda"
+        return Scorer(
+            bank,
+            end=self.prompter.end,
+            max_tokens=asked.score_tokens or (65_536 if large else 2_048),
+            decode_tokens=asked.decode_tokens or (2_000_000 if large else 32_768),
+        )
+
+    def _score_block(self, bank: Bank, scorer: Scorer, block: _Block, model: tuple[str, int] | None) -> None:
+        """Score one model on one block and write the shard."""
+        weights = self._weights(model)
+        if weights is not None and not self.flips_known:
+            self.flips_known = self._flips(bank, scorer, block, weights)
+        began = time.monotonic()
+        if model is not None and weights is None:
+            cells = self._failed(model, block.targets)
+        else:
+            with self._applied(bank, weights):
+                cells = self._cells(scorer, block, model)
+        shards.write(self.pack.shards, cells)
+        made = sum(sum(cell.output_tokens or []) for cell in cells)
+        layout = block.prepared.layout
+        self._note("score", began, layout.tokens, read=layout.read, generated=made, cells=len(cells))
 
     def _missing(self, model: tuple[str, int] | None, block: Sequence[str], found: set[str]) -> tuple[str, ...]:
         adapter = self._key(model) if model else None
@@ -385,12 +398,11 @@ class _Run:
                     "reference_tokens": [len(row.answers[0]) for row in rows],
                 }
             else:
-                prior = [s.tolist() for s in sums[free]]
                 measured |= {
                     "gold": [row.gold for row in rows],
                     "loglikelihoods": [s.tolist() for s in sums[own]],
                     "answer_tokens": [[len(a) for a in row.answers] for row in rows],
-                    "prior": (prior if len(prior) == len(rows) else prior * len(rows)) or None,
+                    "prior": [s.tolist() for s in sums[free]] or None,
                 }
             cells.append(dataclasses.replace(cell, **measured))
         return cells
@@ -429,23 +441,29 @@ class _Run:
 
     # Time and record.
 
-    def _time_left(self) -> bool:
-        """Whether another unit fits: the slowest one so far is what the next may take."""
+    def _time_left(self, stage: str) -> bool:
+        """Whether another unit fits: the slowest one of its stage so far is what the next may take."""
         limit = self.settings.minutes
-        if limit is None or time.monotonic() - self.started + self.slowest < 60 * limit:
+        if limit is None or time.monotonic() - self.started + self.slowest.get(stage, 0.0) < 60 * limit:
             return True
         self.say(f"stopping after {(time.monotonic() - self.started) / 60:.1f} minutes; run the same again to go on")
         return False
 
     def _note(self, stage: str, began: float, tokens: int, **counts: int) -> None:
         seconds = time.monotonic() - began
-        self.slowest = max(self.slowest, seconds)
-        self._log(stage=stage, seconds=round(seconds, 3), tokens=tokens, **counts, peak_bytes=_peak(self.device))
+        self.slowest[stage] = max(self.slowest.get(stage, 0.0), seconds)
+        self._log(
+            stage=stage, seconds=round(seconds, 3), tokens=tokens, **counts, peak_bytes=device.peak_bytes(self.device)
+        )
 
     def _log(self, **entry: Any) -> None:
-        entry |= {"device": _device_name(self.device), "dtype": self.runtime.dtype, "time": int(time.time())}
-        with (self.pack.folder / LOG).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry, sort_keys=True) + "\n")
+        entry |= {"device": device.name(self.device), "dtype": self.runtime.dtype, "time": int(time.time())}
+        path = self.pack.folder / LOG
+        try:
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(entry, sort_keys=True) + "\n")
+        except OSError as error:
+            raise InputError(f"cannot write {path} ({error}); free space, then run the same again") from error
 
 
 def _sweep(pack: Pack) -> None:
@@ -485,68 +503,40 @@ def _bank(base: Base, pack: Pack, *, slots: int) -> Bank:
     return Bank(base.model, rank=training.rank, scale=training.scale, targets=training.targets, slots=slots)
 
 
-def _load_base(pack: Pack, device: str) -> Base:
+def _load_base(pack: Pack, chosen: str) -> Base:
     from training import base
 
     recipe = pack.recipe
-    return base.load(recipe.base, revision=recipe.base_revision, dtype=_dtype(pack, device), device=device)
+    return base.load(recipe.base, revision=recipe.base_revision, dtype=_dtype(pack, chosen), device=chosen)
 
 
-def _dtype(pack: Pack, device: str) -> str:
-    if pack.recipe.dtype != "auto":
-        return pack.recipe.dtype
-    return "bfloat16" if device == "cuda" else "float32"
-
-
-def _device(asked: str) -> str:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("torch is not installed; run: pip install 'traitcast[train]'") from error
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
-    if device not in ("cpu", "cuda"):
-        raise InputError(f"device {device!r} is not one of auto, cpu, cuda")
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            raise InputError("device 'cuda' was asked for and torch sees none; use --device cpu")
-        # Must be set before the first cuBLAS call for sums to come in one order.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        # Filling fresh tensors would cost a pass over memory each; everything here is written before it is read.
-        deterministic: Any = torch.utils.deterministic
-        deterministic.fill_uninitialized_memory = False
-    return device
+def _dtype(pack: Pack, chosen: str) -> str:
+    return pack.recipe.dtype if pack.recipe.dtype != "auto" else device.default_dtype(chosen)
 
 
 def _same_runtime(pack: Pack, now: Runtime) -> Runtime:
     before = read_runtime(pack)
-    if before is None:
-        write_aside(pack.folder / RUNTIME, json.dumps(dataclasses.asdict(now)).encode())
-    elif before != now:
+    if before is not None and before != now:
         raise ScoresError(
             f"{pack.folder} was begun with weights {before.base_fingerprint} in {before.dtype}, and this run has "
             f"{now.base_fingerprint} in {now.dtype}; use the same base and --device, or plan into a new folder"
         )
+    if not (pack.folder / RUNTIME).is_file():
+        write_aside(pack.folder / RUNTIME, json.dumps(dataclasses.asdict(now)).encode())
     return now
 
 
-def _device_name(device: str) -> str:
-    if device == "cuda":
-        import torch
+@contextmanager
+def _room_for(adapters: int) -> Iterator[None]:
+    """Name the cure when even the weights and moments of a group do not fit (micro-batches cure themselves)."""
+    import torch
 
-        return str(torch.cuda.get_device_name())
-    return f"cpu {platform.machine()}"
-
-
-def _peak(device: str) -> int:
-    """Most memory held: of the device's allocator on CUDA, of the process elsewhere (bytes)."""
-    if device == "cuda":
-        import torch
-
-        return int(torch.cuda.max_memory_allocated())
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TraitcastError(
+            f"out of memory with {adapters} adapters side by side; plan into a new folder with fewer --slots"
+        ) from error
 
 
 @contextmanager

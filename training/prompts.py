@@ -118,6 +118,7 @@ class Prompter:
     def encode(self, task: Task, rows: Sequence[Row]) -> list[Encoded]:
         """Encode rows, in order. Raises InputError for a row without an answer to score."""
         prompts = self._ids([self.text(task, row) for row in rows])
+        self._learn([text for row in rows for text in self._answer_texts(task, row)])
         return [self._encode_row(task, row, ids, at) for at, (row, ids) in enumerate(zip(rows, prompts, strict=True))]
 
     def content_free(self, task: Task, rows: Sequence[Row]) -> list[Encoded]:
@@ -130,7 +131,7 @@ class Prompter:
         cut = len(ids) > limit
         if cut:
             ids = self._shorten(task, row, ids)
-        texts = row.choices(task) if task.has_options else (row.response,)
+        texts = self._answer_texts(task, row)
         if not texts or (task.has_options and row.gold is None):
             raise InputError(f"{task.name}: row {at} has no answer to score; check its label or answer field")
         answers = [self.answer(text) for text in texts]
@@ -161,22 +162,34 @@ class Prompter:
             ids = self._ids([self.text(task, row, fields)])[0]
         return ids
 
+    @staticmethod
+    def _answer_texts(task: Task, row: Row) -> tuple[str, ...]:
+        return row.choices(task) if task.has_options else (row.response,)
+
     def answer(self, text: str) -> list[int]:
         """Token ids of an answer as it stands after a prompt (lm-evaluation-harness encodes the pair likewise).
 
         The answer is encoded together with the fixed end of the prompt and split where that ends, so that
         tokenizers which mark word starts do not see a false one.
         """
-        if text not in self._answers:
-            joined = text.strip() if self.chat else f" {text.strip()}"
-            context = self.tokenizer.encode(self.tail, add_special_tokens=False)
-            whole = self.tokenizer.encode(self.tail + joined, add_special_tokens=False)
-            if whole[: len(context)] == context:
-                ids = whole[len(context) :]
-            else:
-                ids = self.tokenizer.encode(joined, add_special_tokens=False)
-            self._answers[text] = list(ids) or [self.end]
+        self._learn([text])
         return self._answers[text]
+
+    def _learn(self, texts: Sequence[str]) -> None:
+        """Encode answers not met before, all in one call: one by one they would take longer than the prompts."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._answers]
+        if not fresh:
+            return
+        joined = [text.strip() if self.chat else f" {text.strip()}" for text in fresh]
+        context = self._bare([self.tail])[0]
+        whole = self._bare([self.tail + text for text in joined])
+        for text, alone, ids in zip(fresh, joined, whole, strict=True):
+            split = ids[len(context) :] if ids[: len(context)] == context else self._bare([alone])[0]
+            self._answers[text] = split or [self.end]
+
+    def _bare(self, texts: list[str]) -> list[list[int]]:
+        found = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        return [list(ids) for ids in found]
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:

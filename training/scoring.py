@@ -139,7 +139,7 @@ class Scorer:
 
     def _states(self, on: _OnDevice, prepared: Prepared, prefix: _Prefix | None) -> _NextTokens:
         """Hidden states (or logits) at the places that answers are read off."""
-        arguments: dict[str, Any] = {"input_ids": on.ids, "use_cache": False}
+        arguments: dict[str, Any] = {"input_ids": on.ids, **self.bank.no_cache()}
         if prefix is not None:
             layers: list[Any] = [_Filled(keys[on.group], values[on.group]) for keys, values in prefix]
             arguments |= {"past_key_values": Cache(layers=layers), "use_cache": True}
@@ -265,8 +265,8 @@ class _Filled(DynamicLayer):
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
-        self.lazy_initialization(keys, values)
         self.keys, self.values = keys, values
+        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
 
 
 class _Roomy(DynamicLayer):
@@ -278,10 +278,14 @@ class _Roomy(DynamicLayer):
         self.spaces: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Write the new keys and values behind the old ones; returns views of all so far."""
         if self.spaces is None:
-            self.lazy_initialization(key_states, value_states)
-            shape = (*key_states.shape[:2], self.room, key_states.shape[3])
-            self.spaces = key_states.new_zeros(shape), value_states.new_zeros((*shape[:3], value_states.shape[3]))
+            shape = (*key_states.shape[:2], self.room)
+            self.spaces = (
+                key_states.new_zeros((*shape, key_states.shape[3])),
+                value_states.new_zeros((*shape, value_states.shape[3])),
+            )
+            self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
         start, self.used = self.used, self.used + key_states.shape[2]
         for space, states in zip(self.spaces, (key_states, value_states), strict=True):
             space[:, :, start : self.used] = states

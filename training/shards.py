@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = "1"
 HEADLINE = "score"
+_IDENTITY = ("key", "source", "seed", "target", "base_fingerprint", "dtype")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,9 @@ class Cell:
     """One cell. source None: the base model, seed -1. failed: the adapter was not finite; nothing was measured.
 
     Choices (classification, multiple choice), a list per row: loglikelihoods in nats, answer_tokens, prior (the same
-    after a content-free prompt; None when not asked for), gold. Generations, a value per row: outputs and their
-    scores against the references, output_tokens, finished, reference_nll in nats, reference_tokens. cut_prompts:
-    rows whose prompt was shortened.
+    after a content-free prompt, one list for all rows of a classification; None when not asked for), gold.
+    Generations, a value per row: outputs and their scores against the references, output_tokens, finished,
+    reference_nll in nats, reference_tokens. cut_prompts: rows whose prompt was shortened.
     """
 
     key: str
@@ -116,32 +117,58 @@ def adapters_in(path: Path) -> list[str]:
 
 
 def read(pack: Pack, *, text: bool = True) -> list[Cell]:
-    """All cells of a pack, each once, in a fixed order. text: with the generated texts.
+    """All cells of a pack, each once, in a fixed order. text: with the generated texts. Errors: see `walk`."""
+    return sorted(walk(pack, text=text), key=lambda c: (c.source is not None, c.source or "", c.seed, c.target))
+
+
+def walk(pack: Pack, *, text: bool = True) -> Iterator[Cell]:
+    """All cells of a pack, each once, one shard in memory at a time.
 
     Raises ScoresError for a shard of another recipe, or of other weights or precision than the rest, by name.
     """
     columns = [f.name for f in fields(Cell) if text or f.name != "outputs"]
-    found: dict[str, Cell] = {}
-    runtime: tuple[Runtime, Path] | None = None
+    for path, keep in _checked(pack):
+        yield from (Cell(**row) for row in _table(path, columns).to_pylist() if row["key"] in keep)
+
+
+def runtime(pack: Pack) -> Runtime | None:
+    """The weights and precision that the shards were measured with; None without shards."""
+    for path in _files(pack):
+        for row in _table(path, _IDENTITY).to_pylist():
+            return Runtime(row["base_fingerprint"], row["dtype"])
+    return None
+
+
+def check(pack: Pack) -> None:
+    """Refuse foreign shards as `walk` does, without reading what they measured."""
+    for _ in _checked(pack):
+        pass
+
+
+def _checked(pack: Pack) -> Iterator[tuple[Path, set[str]]]:
+    """Every shard, with those of its keys that no earlier shard held."""
+    seen: set[str] = set()
+    first: tuple[Runtime, Path] | None = None
     planned: dict[str, tuple[str | None, int, str]] = {}
     for path in _files(pack):
-        for row in _table(path, columns).to_pylist():
-            cell = Cell(**row)
-            now = Runtime(cell.base_fingerprint, cell.dtype)
-            if runtime is None:
-                runtime, planned = (now, path), expected(pack, now)
-            elif runtime[0] != now:
+        keep: set[str] = set()
+        for row in _table(path, _IDENTITY).to_pylist():
+            now = Runtime(row["base_fingerprint"], row["dtype"])
+            if first is None:
+                first, planned = (now, path), expected(pack, now)
+            elif first[0] != now:
                 raise ScoresError(
-                    f"{path} was measured with other weights or precision ({cell.base_fingerprint}, {cell.dtype}) than "
-                    f"{runtime[1].name} ({runtime[0].base_fingerprint}, {runtime[0].dtype}); move one of them away"
+                    f"{path} was measured with other weights or precision ({now.base_fingerprint}, {now.dtype}) than "
+                    f"{first[1].name} ({first[0].base_fingerprint}, {first[0].dtype}); move one of them away"
                 )
-            if planned.get(cell.key) != (cell.source, cell.seed, cell.target):
+            if planned.get(row["key"]) != (row["source"], row["seed"], row["target"]):
                 raise ScoresError(
-                    f"{path} belongs to another recipe: its cell {cell.source or 'base'} -> {cell.target} (seed "
-                    f"{cell.seed}) is not one of this pack; move it to the pack it came from"
+                    f"{path} belongs to another recipe: its cell {row['source'] or 'base'} -> {row['target']} (seed "
+                    f"{row['seed']}) is not one of this pack; move it to the pack it came from"
                 )
-            found[cell.key] = cell
-    return sorted(found.values(), key=lambda c: (c.source is not None, c.source or "", c.seed, c.target))
+            keep.add(row["key"])
+        yield path, keep - seen
+        seen |= keep
 
 
 def expected(pack: Pack, runtime: Runtime) -> dict[str, tuple[str | None, int, str]]:
@@ -166,7 +193,7 @@ def cell_metrics(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
             cell.gold or [],
             tokens=_arrays(cell.answer_tokens or []),
             characters=[np.array([len(choice) for choice in row.choices(task)], float) for row in rows],
-            priors=_arrays(cell.prior) if cell.prior is not None else None,
+            priors=_priors(cell),
             labels=len(task.labels),
         )
     else:
@@ -179,6 +206,14 @@ def cell_metrics(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
         )
     (headline,) = [metric for metric in found if metric.metric == task.metric]
     return [Metric(HEADLINE, headline.value, headline.standard_error, headline.n), *found]
+
+
+def _priors(cell: Cell) -> list[np.ndarray] | None:
+    """One prior per row: the labels of a classification have the same for all."""
+    if cell.prior is None:
+        return None
+    found = _arrays(cell.prior)
+    return found if len(found) == len(cell.gold or []) else found * len(cell.gold or [])
 
 
 def confusion(cell: Cell, task: Task) -> list[tuple[str, str, int]]:
@@ -219,6 +254,8 @@ def tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
             rows["predicted_labels"].append({**where, "gold": gold, "predicted": predicted, "n": n})
         if cell.output_tokens:
             rows["generations"].append({**where, **_lengths(cell)})
+    for found in rows.values():
+        found.sort(key=lambda row: (row["source"], row["seed"], row["target"]))
     rows["adapters"] = list(_adapters(pack))
     return {
         name: pa.Table.from_pylist(rows[name], schema=pa.schema(_types(columns))) for name, columns in TABLES.items()

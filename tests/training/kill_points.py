@@ -28,12 +28,18 @@ from training import lora, matrix, scoring, shards  # noqa: E402, F401
 from training.pack import Pack  # noqa: E402
 
 
-def run(folder: Path, *, kill_after: float | None = None) -> bool:
-    """Run a pack in a child; True when it was killed before it was through."""
+def run(folder: Path, *, kill_after: float | None = None, kill_at: int | None = None) -> bool:
+    """Run a pack in a child; True when it was killed before it was through.
+
+    kill_after: seconds, which may strike inside a system call. kill_at: calls, which strike at the same point of
+    the program however busy the machine is.
+    """
     child = os.fork()
     if child == 0:
         status = 1
         try:
+            if kill_at is not None:
+                count_calls(kill_at)
             matrix.run(Pack(folder))
             status = 0
         finally:
@@ -47,6 +53,20 @@ def run(folder: Path, *, kill_after: float | None = None) -> bool:
     if status:
         raise SystemExit(f"the run of {folder} failed with status {status}")
     return False
+
+
+def count_calls(kill_at: int | None = None) -> list[int]:
+    """Count calls from now on in a list of one number; at `kill_at` of them this process kills itself."""
+    count = [0]
+
+    def hook(frame: object, event: str, argument: object) -> None:
+        if event in ("call", "c_call"):
+            count[0] += 1
+            if count[0] == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(hook)
+    return count
 
 
 def content(folder: Path) -> str:
@@ -67,19 +87,21 @@ def main(planned: str, points: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch) / "whole"
         shutil.copytree(planned, whole)
-        # In this process once, so that every child finds its modules imported; then once more for the time.
+        # In this process once, so that every child finds its modules imported; then once more to be measured.
         matrix.run(Pack(whole))
-        shutil.copytree(planned, Path(scratch) / "timed")
-        began = time.monotonic()
-        run(Path(scratch) / "timed")
-        length = time.monotonic() - began
         wanted = content(whole)
+        shutil.copytree(planned, Path(scratch) / "measured")
+        began = time.monotonic()
+        calls = count_calls()
+        matrix.run(Pack(Path(scratch) / "measured"))
+        sys.setprofile(None)
+        length = time.monotonic() - began
         killed = same = 0
         for point in range(int(points)):
             folder = Path(scratch) / f"point{point}"
             shutil.copytree(planned, folder)
-            killed += run(folder, kill_after=random.uniform(0.05, 0.95) * length)
-            # Every third one is killed a second time, while it resumes.
+            killed += run(folder, kill_at=random.randrange(int(0.02 * calls[0]), int(0.9 * calls[0])))
+            # Every third one is killed a second time while it resumes, by the clock.
             if point % 3 == 0:
                 run(folder, kill_after=random.uniform(0.05, 0.5) * length)
             run(folder)

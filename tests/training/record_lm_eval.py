@@ -62,25 +62,25 @@ def harness_task(task: Task, prompter: Prompter, folder: Path) -> dict[str, Any]
         "doc_to_text": "{{prompt}}",
         "doc_to_choice": "{{options}}",
         "doc_to_target": "{{gold}}",
+        "target_delimiter": "" if prompter.chat else " ",
         "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
     }
 
 
-def main() -> None:
-    """Run the harness and write the fixture."""
+def record(*, chat: bool) -> dict[str, Any]:
+    """What the harness gives for both tasks with plain or chat prompts."""
     import lm_eval
     from lm_eval.models.huggingface import HFLM
 
-    tokenizer = make_tokenizer()
-    prompter = Prompter(tokenizer)
+    tokenizer = make_tokenizer(chat=chat)
     model = HFLM(pretrained=make_model(), tokenizer=tokenizer, batch_size=7, device="cpu")
-    recorded: dict[str, Any] = {"lm_eval": lm_eval.__version__, "tasks": {}}
     with tempfile.TemporaryDirectory() as folder:
-        configs = [harness_task(task, prompter, Path(folder)) for task in (SENTIMENT, CHOICE)]
+        configs = [harness_task(task, Prompter(tokenizer), Path(folder)) for task in (SENTIMENT, CHOICE)]
         results = lm_eval.simple_evaluate(model, tasks=configs, log_samples=True, bootstrap_iters=0)
+    recorded = {}
     for task in (SENTIMENT, CHOICE):
         samples = sorted(results["samples"][task.name], key=lambda sample: sample["doc_id"])
-        recorded["tasks"][task.name] = {
+        recorded[task.name] = {
             "task_type": task.task_type,
             "instruction": task.instruction,
             "field_names": task.field_names,
@@ -90,6 +90,14 @@ def main() -> None:
             "acc": results["results"][task.name]["acc,none"],
             "acc_norm": results["results"][task.name]["acc_norm,none"],
         }
+    return recorded
+
+
+def main() -> None:
+    """Write the fixture."""
+    import lm_eval
+
+    recorded = {"lm_eval": lm_eval.__version__, "plain": record(chat=False), "chat": record(chat=True)}
     (HERE / "lm_eval.json").write_text(json.dumps(recorded, indent=1) + "\n")
 
 

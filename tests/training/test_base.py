@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 pytest.importorskip("transformers", reason="training needs the train extra")
 
-from training import base  # noqa: E402
+from training import base, device  # noqa: E402
 from warehouse.errors import InputError, MissingExtraError  # noqa: E402
 
 
@@ -81,6 +81,19 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
         base.locate("smollm2")
 
 
+def test_devices() -> None:
+    assert device.choose("cpu") == "cpu"
+    assert device.default_dtype("cpu") == "float32"
+    assert device.default_dtype("cuda") == "bfloat16"
+    assert device.peak_bytes("cpu") > 1 << 20
+    with pytest.raises(InputError, match="device 'tpu' is not one of auto, cpu, cuda"):
+        device.choose("tpu")
+    if not torch.cuda.is_available():
+        assert device.choose("auto") == "cpu"
+        with pytest.raises(InputError, match="'cuda' was asked for and torch sees none; use --device cpu"):
+            device.choose("cuda")
+
+
 def test_gguf_is_converted_into_plain_safetensors(model_maker: Any, tokenizer: Any, tmp_path: Path) -> None:
     """A tiny Llama written as GGUF with the gguf package; the converted folder gives the same logits."""
     gguf = pytest.importorskip("gguf", reason="training needs the train extra")
@@ -109,7 +122,9 @@ def write_gguf(gguf: Any, model: Any, tokenizer: Any, path: Path) -> None:
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_rope_dimension_count(config.head_dim)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    # transformers 5 keeps it in a dictionary, 4 as an attribute.
+    rope = getattr(config, "rope_parameters", None)
+    writer.add_rope_freq_base(rope["rope_theta"] if rope else config.rope_theta)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     raw = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
@@ -121,6 +136,7 @@ def write_gguf(gguf: Any, model: Any, tokenizer: Any, path: Path) -> None:
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in raw["merges"]])
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_bos_token_id(tokenizer.eos_token_id)
+    writer.add_add_bos_token(False)
     names = {
         "self_attn.q_proj": "attn_q",
         "self_attn.k_proj": "attn_k",
