@@ -25,7 +25,7 @@ _GLANCE = {
 def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | None:
     if value == "all":
         return None
-    if value.isdigit() and int(value) > 0:
+    if value.isascii() and value.isdigit() and len(value) < 12 and int(value) > 0:
         return int(value)
     raise click.BadParameter(f"{value!r} is neither a positive number of rows nor 'all'.")
 
@@ -47,7 +47,7 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
     callback=_rows_option,
     help="Random rows that are parsed (tagger, parser); counts and lengths always see all rows.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the random sample.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random sample.")
 @click.option("--processes", type=click.IntRange(1), help="Worker processes  [default: one per core]")
 @click.option("--spacy-model", help="spaCy pipeline  [default: en_core_web_sm]")
 @click.option("--force", is_flag=True, help="Profile again although nothing has changed.")

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def profile(
             "origin": examples.origin,
             "revision": examples.revision,
             "roles": spec.roles(),
-            "spec": spec.stated_in,
+            "spec": str(Path(spec.stated_in).resolve()) if spec.stated_in else None,
             "sample_rows": drawn.num_rows,
             "seed": seed,
             **_method(parser, parsed, min(entity_rows, drawn.num_rows)),

@@ -87,11 +87,13 @@ def profile_into(warehouse_path: str, request: Request, *, force: bool = False) 
     from profiler.catalogue import CATALOGUE, VERSION
     from warehouse.store import Warehouse
 
-    # Fail on an unusable warehouse before minutes of work, not after.
-    with Warehouse.open(warehouse_path):
-        pass
+    # Fail on an unusable warehouse before minutes of work, not after; bad input creates no file.
+    Warehouse.check_place(warehouse_path)
+    if Path(warehouse_path).exists():
+        with Warehouse.open(warehouse_path):
+            pass
     examples = read_examples(request)
-    with Warehouse.open(warehouse_path) as warehouse:
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         stored = warehouse.profile(examples.name) if warehouse.find(examples.name) else None
     if stored and not force and _still_good(stored, examples, request):
         say(f"{examples.name}: already profiled (same content and settings; --force to do it again)")
@@ -113,8 +115,11 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
     total = examples.table.num_rows
     details = stored.details
     model = details.get("spacy_model")
+    spec = examples.spec
     return (
         stored.fingerprint == examples.fingerprint
+        and (stored.family, stored.language, stored.licence) == (spec.family, spec.language, spec.licence)
+        and (details.get("split"), details.get("revision")) == (examples.split, examples.revision)
         and details.get("catalogue_version") == VERSION
         and details.get("sample_rows") == min(request.rows or total, total)
         and details.get("seed") == request.seed
@@ -164,6 +169,13 @@ def _as_before(dataset: str, earlier: Profile | None) -> Request:
         name=earlier.name,
         split=details["split"],
         spec=Path(spec) if spec else None,
-        rows=None if details["sample_rows"] == earlier.rows else details["sample_rows"],
+        rows=_asked_rows(details["sample_rows"], earlier.rows),
         seed=details["seed"],
     )
+
+
+def _asked_rows(sampled: int, total: int) -> int | None:
+    """What --rows must have been: a small dataset is seen whole under the default too."""
+    if sampled < total:
+        return sampled
+    return SAMPLE_ROWS if total <= SAMPLE_ROWS else None

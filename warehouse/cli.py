@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from warehouse.console import emit, emit_json, format_option, number, report_errors, say, table, warehouse_option
+from warehouse.console import (
+    emit,
+    emit_json,
+    format_option,
+    number,
+    printable,
+    report_errors,
+    say,
+    table,
+    warehouse_option,
+)
 from warehouse.errors import QueryError
 
 if TYPE_CHECKING:
@@ -87,7 +97,7 @@ def show(name: str, family: str | None, warehouse_path: str, output_format: str)
     if output_format == "json":
         emit_json(_profile_json(profile, rows))
         return
-    click.echo(_heading(profile))
+    click.echo(printable(_heading(profile)))
     click.echo(table(rows))
 
 
@@ -113,7 +123,7 @@ def _heading(profile: Profile) -> str:
     ]
     lines = [", ".join(facts)]
     if profile.label_counts:
-        shown = [f"{label} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts[:6]]
+        shown = [f"{printable(label)} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts[:6]]
         more = len(profile.label_counts) - 6
         lines.append("labels: " + ", ".join(shown) + (f", and {more} more" if more > 0 else ""))
     lines += [f"warning: {warning}" for warning in profile.details.get("warnings", [])]

@@ -115,16 +115,17 @@ def emit(rows: Sequence[Row], output_format: str, columns: Sequence[str] | None 
 def table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
     """An aligned text table: numbers right, text left, empty cells for NULL."""
     names = list(columns) if columns is not None else list(rows[0]) if rows else []
+    headings = [printable(name).replace("\n", "\\n") for name in names]
     cells = [[_cell(row.get(name)) for name in names] for row in rows]
     numeric = [all(_is_number(row.get(name)) for row in rows) for name in names]
-    widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(names)]
+    widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(headings)]
 
     def line(values: Sequence[str]) -> str:
         parts = (v.rjust(w) if n else v.ljust(w) for v, w, n in zip(values, widths, numeric, strict=True))
         return "  ".join(parts).rstrip()
 
     rule = ["-" * width for width in widths]
-    return "\n".join([line(names), line(rule), *(line(values) for values in cells)])
+    return "\n".join([line(headings), line(rule), *(line(values) for values in cells)])
 
 
 def number(value: float) -> str:

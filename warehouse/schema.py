@@ -69,12 +69,13 @@ CREATE TABLE attributions (
 """
 
 # The base of a cell is the untuned model's score on the target (source ''), or, for a matrix published
-# without one, the mean score of the other sources on that target: then a gain says "better than a usual source".
+# without one, the mean score of all sources but the target itself: then a gain says "better than a usual source".
 _VIEWS = """
 CREATE VIEW transfer AS
 WITH untuned AS (
     SELECT matrix, model, target, metric, avg(score) AS base_score,
-           sqrt(sum(standard_error * standard_error)) / count(*) AS base_error
+           CASE WHEN count(standard_error) = count(*) THEN sqrt(sum(standard_error * standard_error)) / count(*) END
+               AS base_error
     FROM scores WHERE source = '' GROUP BY ALL
 ), target_mean AS (
     SELECT matrix, model, target, metric, avg(score) AS base_score, CAST(NULL AS DOUBLE) AS base_error
@@ -121,7 +122,10 @@ WITH shares AS (
 ), cells AS (
     SELECT DISTINCT matrix, model, source, target, seed FROM shares WHERE source <> ''
 ), bases AS (
-    SELECT matrix, model, target, predicted, avg(share) AS share FROM shares WHERE source = '' GROUP BY ALL
+    SELECT matrix, model, target, predicted, sum(share) / any_value(seeds) AS share
+    FROM shares JOIN (SELECT matrix, model, target, count(DISTINCT seed) AS seeds FROM predicted_labels
+                      WHERE source = '' GROUP BY ALL) USING (matrix, model, target)
+    WHERE source = '' GROUP BY matrix, model, target, predicted
 ), either AS (
     SELECT matrix, model, source, target, seed, predicted, share, 0.0 AS base_share FROM shares WHERE source <> ''
     UNION ALL

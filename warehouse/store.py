@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -67,9 +67,8 @@ class Warehouse:
             warehouse._install_reference()
             warehouse._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
             return warehouse
-        fresh = not file.exists() or file.stat().st_size == 0
-        if fresh:
-            _create(file)
+        if not file.exists():
+            cls._create(file)
         warehouse = cls(_connect(file, read_only, wait), file)
         try:
             warehouse._check_version(migrate=not read_only)
@@ -77,10 +76,45 @@ class Warehouse:
                 warehouse._refresh_reference()
         except BaseException:
             warehouse.close()
-            if fresh:
-                file.unlink(missing_ok=True)
             raise
         return warehouse
+
+    @classmethod
+    def check_place(cls, path: str | Path) -> None:
+        """Raise WarehouseError if `path` could not be written later; creates nothing."""
+        file = Path(path)
+        if not file.parent.is_dir():
+            raise WarehouseError(
+                f"folder {file.parent} does not exist. Make it, or choose another file with --warehouse FILE."
+            )
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise WarehouseError(f"{file} cannot be written. Choose another file with --warehouse FILE.")
+
+    @classmethod
+    def _create(cls, file: Path) -> None:
+        """Make a whole warehouse aside and link it into place, so that nobody ever sees half of one.
+
+        The storage version is one that DuckDB 1.5 can read, whatever DuckDB is installed.
+        """
+        cls.check_place(file)
+        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+        try:
+            with duckdb.connect(":memory:") as memory:
+                quoted = str(partial).replace("'", "''")
+                memory.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{schema.STORAGE_VERSION}')")
+                memory.execute("DETACH fresh")
+            with cls(duckdb.connect(str(partial)), file) as warehouse:
+                schema.migrate(warehouse._connection, 0)
+                warehouse._install_reference()
+            with suppress(FileExistsError):  # another process was first, and its file is as good
+                os.link(partial, file)
+        except (duckdb.Error, OSError) as error:
+            raise WarehouseError(
+                f"cannot create {file} ({_first_line(error)}). Choose another file with --warehouse FILE."
+            ) from error
+        finally:
+            for leftover in (partial, partial.with_name(partial.name + ".wal")):
+                leftover.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -352,6 +386,15 @@ class Warehouse:
                 [matrix.matrix, matrix.metric, matrix.base, matrix.description],
             )
             for table, content in tables.items():
+                if table == "predicted_labels":
+                    # A cell measured again may lack a pair of labels that it had: its old counts go first.
+                    self._connection.register("incoming", content)
+                    self._connection.execute(
+                        "DELETE FROM predicted_labels WHERE matrix = ? AND (model, source, target, seed) IN "
+                        "(SELECT (model, source, target, seed) FROM incoming)",
+                        [matrix.matrix],
+                    )
+                    self._connection.unregister("incoming")
                 named = content.append_column("matrix", pa.array([matrix.matrix] * content.num_rows, pa.string()))
                 self._merge(table, named)
 
@@ -479,7 +522,7 @@ class Warehouse:
                 f"{kind} is not allowed: `traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT."
             )
         try:
-            return self._arrow(statements[0])
+            return _distinct_columns(self._arrow(statements[0]))
         except duckdb.CatalogException as error:
             views = "profiles, transfer, transfer_matrix, datasets, traits, trait_catalogue, scores, label_counts"
             raise QueryError(f"{error}\nTables and views: {views}, ... (traitcast sql 'SHOW TABLES')") from error
@@ -581,21 +624,16 @@ def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.
     }
 
 
-def _create(file: Path) -> None:
-    """Make an empty database file that DuckDB 1.5 can read, whatever DuckDB is installed."""
-    if not file.parent.is_dir():
-        raise WarehouseError(
-            f"folder {file.parent} does not exist. Make it, or choose another file with --warehouse FILE."
-        )
-    with duckdb.connect(":memory:") as memory:
-        try:
-            quoted = str(file).replace("'", "''")
-            memory.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{schema.STORAGE_VERSION}')")
-            memory.execute("DETACH fresh")
-        except duckdb.Error as error:
-            raise WarehouseError(
-                f"cannot create {file} ({_first_line(error)}). Choose another file with --warehouse FILE."
-            ) from error
+def _distinct_columns(table: pa.Table) -> pa.Table:
+    """Columns of equal names told apart (a, a_1), since rows are handled as mappings from here on."""
+    names: list[str] = []
+    for name in table.column_names:
+        candidate, k = name, 0
+        while candidate in names:
+            k += 1
+            candidate = f"{name}_{k}"
+        names.append(candidate)
+    return table.rename_columns(names)
 
 
 def _connect(file: Path, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConnection:
@@ -607,7 +645,7 @@ def _connect(file: Path, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConne
         try:
             return duckdb.connect(str(file), read_only=read_only, config=config)
         except duckdb.Error as error:
-            if "lock" not in str(error):
+            if "Could not set lock" not in str(error) and "Conflicting lock" not in str(error):
                 raise WarehouseError(f"cannot open {file} as a warehouse: {_first_line(error)}") from error
             if time.monotonic() >= deadline:
                 holder = re.search(r"PID (\d+)", str(error))
