@@ -109,7 +109,9 @@ def _data_files(folder: Path, depth: int) -> list[Path]:
         if path.name.startswith((".", "_")) or path.name in _NOT_DATA:
             continue
         if path.is_dir():
-            files += _data_files(path, depth - 1) if depth else []
+            # A link to a folder around this one would give its rows again.
+            inside = depth and not folder.resolve().is_relative_to(path.resolve())
+            files += _data_files(path, depth - 1) if inside else []
         elif data_format(path) is not None:
             files.append(path)
     return files

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _WAIT_S = 10.0
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
+_MATRIX_TABLES = ("scores", "predicted_labels", "generations", "adapters")
 _DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
 
 
@@ -380,6 +381,10 @@ class Warehouse:
         """
         tables = {"scores": rows, **(side_effects or {})}
         with self._transaction():
+            if self._rows("SELECT 1 FROM matrices WHERE matrix = ? AND reference", [matrix.matrix]):
+                # Two matrices of one name are not one matrix: the user's takes the place of the shipped one.
+                for table in _MATRIX_TABLES:
+                    self._connection.execute(f"DELETE FROM {table} WHERE matrix = ?", [matrix.matrix])
             self._connection.execute("DELETE FROM matrices WHERE matrix = ?", [matrix.matrix])
             self._connection.execute(
                 "INSERT INTO matrices (matrix, metric, base, description, reference) VALUES (?, ?, ?, ?, false)",

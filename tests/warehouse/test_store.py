@@ -330,3 +330,49 @@ def test_no_table_has_an_index(warehouse_path: Path) -> None:
         assert warehouse.query("SELECT * FROM duckdb_indexes()").num_rows == 0
         tables = {row["name"] for row in warehouse.query("SHOW TABLES").to_pylist()}
     assert set(schema.NATURAL_KEYS) <= tables
+
+
+def test_a_matrix_of_the_user_takes_the_place_of_a_shipped_one(warehouse_path: Path) -> None:
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(TOY, TOY_ROWS)
+        warehouse._connection.execute("UPDATE matrices SET reference = true")
+        warehouse.save_scores(TOY, score_rows(("m", "", "maths", 0, 0.5), ("m", "topics", "maths", 0, 0.6)))
+        assert len(warehouse.cells("toy").gain) == 1
+
+
+def test_a_cell_measured_again_loses_its_old_predicted_labels(warehouse_path: Path) -> None:
+    def labels(gold: list[str], predicted: list[str]) -> pa.Table:
+        return pa.table(
+            {
+                "model": ["m", "m"],
+                "source": ["topics"] * 2,
+                "target": ["reviews"] * 2,
+                "seed": [0, 0],
+                "gold": gold,
+                "predicted": predicted,
+                "n": [5, 5],
+            }
+        )
+
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(TOY, TOY_ROWS, {"predicted_labels": labels(["A", "B"], ["A", "A"])})
+        warehouse.save_scores(TOY, TOY_ROWS, {"predicted_labels": labels(["A", "B"], ["B", "B"])})
+        found = warehouse.query("SELECT predicted, sum(n)::INT AS n FROM predicted_labels GROUP BY 1").to_pylist()
+    assert found == [{"predicted": "B", "n": 10}]
+
+
+def test_columns_of_one_name_are_told_apart(warehouse_path: Path) -> None:
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        assert warehouse.query("SELECT 1 AS a, 2 AS a").to_pylist() == [{"a": 1, "a_1": 2}]
+
+
+def test_two_processes_may_make_the_same_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
+    path = tmp_path / "new.duckdb"
+    code = "import sys; from warehouse.store import Warehouse; Warehouse.open(sys.argv[1]).close()"
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[2], stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    assert [(process.communicate()[1], process.returncode) for process in running] == [(b"", 0)] * 3
+    assert list(tmp_path.iterdir()) == [path]
