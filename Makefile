@@ -51,7 +51,7 @@ TRANSFER ?= ../shared/transfer
 reference: export TRAITCAST_WAREHOUSE = build/reference.duckdb
 reference: export TRAITCAST_REFERENCE = build/no-reference
 reference: $(VENV)/.test   ## profile the public datasets, import the published matrices, fit, export
-	@mkdir -p build
+	@mkdir -p build && rm -f build/reference.duckdb build/reference.duckdb.wal
 	$(BIN)/traitcast profile $(DATA)/*/ --format json > build/reference.json
 	$(BIN)/traitcast scores import $(TRANSFER)/prompt_transferability/prompt_transfer_long.csv --spec examples/scores/prompt_transferability.yaml
 	$(BIN)/traitcast scores import $(TRANSFER)/cross_task_icl/cross_icl_long.csv --spec examples/scores/cross_task_icl.yaml

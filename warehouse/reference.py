@@ -110,6 +110,8 @@ def main(warehouse_path: str, destination: str) -> None:
     """`python -m warehouse.reference WAREHOUSE FOLDER`: make the reference files of a release."""
     from warehouse.store import Warehouse
 
+    if not Path(warehouse_path).is_file():
+        raise SystemExit(f"no warehouse file {warehouse_path}; make it with: make reference")
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         warehouse.export_reference(Path(destination))
 

@@ -85,6 +85,11 @@ def load_recipe(file: Path) -> Recipe:
     for key in ("columns", "where", "names"):
         if not isinstance(content.get(key, {}), dict):
             raise ScoresError(f"{file}: {key} must be a mapping.")
+    for key in ("name", "description", "citation", "metric"):
+        if not isinstance(content.get(key, ""), str):
+            raise ScoresError(f"{file}: {key} is {content[key]!r}, not a text. Put it in quotes.")
+    if not all(isinstance(theirs, str) for theirs in content.get("columns", {}).values()):
+        raise ScoresError(f"{file}: columns maps our names to column names, which are texts.")
     for ours in content.get("columns", {}):
         if ours not in COLUMNS:
             raise ScoresError(
@@ -164,7 +169,7 @@ def _raw_rows(file: Path, source: str | None) -> list[Row]:
 
             return pq.read_table(file).to_pylist()
         if suffix == ".jsonl":
-            rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+            rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
         elif suffix == ".json":
             rows = json.loads(file.read_text(encoding="utf-8"))
         else:
@@ -172,7 +177,7 @@ def _raw_rows(file: Path, source: str | None) -> list[Row]:
                 f"{file}: results are read from .csv, .tsv, .parquet, .json and .jsonl, not "
                 f"{suffix or 'a file without suffix'!r}."
             )
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise ScoresError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     if isinstance(rows, dict) and isinstance(rows.get("results"), dict):
         return _harness_rows(file, rows, source)
@@ -191,6 +196,8 @@ def _harness_rows(file: Path, content: Mapping[str, Any], source: str | None) ->
     rows = []
     for task, metrics in content["results"].items():
         size = ((content.get("n-samples") or {}).get(task) or {}).get("effective")
+        if not isinstance(metrics, dict):
+            raise ScoresError(f"{file}: results of task {task!r} must be a mapping of metrics.")
         for key, value in metrics.items():
             metric, _, flavour = key.partition(",")
             if metric not in _HARNESS_METRICS or not isinstance(value, int | float):
@@ -237,10 +244,10 @@ def _row(file: Path, number: int, row: Row, columns: Mapping[str, str], recipe: 
             return default
         try:
             parsed = kind(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             parsed = math.nan
-        if not math.isfinite(parsed):
-            raise ScoresError(f"{file}, row {number}: {columns[column]} is {value!r}, not a finite number.")
+        if not math.isfinite(parsed) or abs(parsed) > 2**62 or (column != "seed" and parsed < 0):
+            raise ScoresError(f"{file}, row {number}: {columns[column]} is {value!r}, not a usable number.")
         return parsed
 
     names = {column: recipe.names.get(text(column), text(column)) for column in ("source", "target")}

@@ -61,7 +61,9 @@ class Warehouse:
         Raises WarehouseError for a busy, foreign, newer or unwritable file.
         """
         file = Path(path)
-        wait = float(os.environ.get("TRAITCAST_WAIT", _WAIT_S)) if wait_s is None else wait_s
+        if str(path) == ":memory:":
+            raise WarehouseError("a warehouse in memory is gone when the command ends. Give --warehouse a file name.")
+        wait = _wait_from_environment() if wait_s is None else wait_s
         if read_only and not file.exists():
             warehouse = cls(duckdb.connect(":memory:", config={"threads": 2}), None)
             schema.migrate(warehouse._connection, 0)
@@ -176,7 +178,13 @@ class Warehouse:
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, list(parameters)).fetchall()
+        try:
+            return self._connection.execute(sql, list(parameters)).fetchall()
+        except duckdb.IOException as error:
+            raise WarehouseError(
+                f"{self.path} cannot be read ({_first_line(error)}): the file is damaged. "
+                "Restore a copy, or start a new one with --warehouse FILE."
+            ) from error
 
     def _dicts(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         return self._arrow(sql, parameters).to_pylist()
@@ -639,6 +647,17 @@ def _distinct_columns(table: pa.Table) -> pa.Table:
             candidate = f"{name}_{k}"
         names.append(candidate)
     return table.rename_columns(names)
+
+
+def _wait_from_environment() -> float:
+    text = os.environ.get("TRAITCAST_WAIT") or str(_WAIT_S)
+    try:
+        wait = float(text)
+    except ValueError:
+        wait = -1.0
+    if not 0 <= wait < 1e6:
+        raise WarehouseError(f"TRAITCAST_WAIT is {text!r}; it must be a number of seconds, for example 10.")
+    return wait
 
 
 def _connect(file: Path, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConnection:

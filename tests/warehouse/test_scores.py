@@ -82,8 +82,10 @@ def test_recipe_maps_filters_and_scales(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("model,source,target\nm,s,t\n", r"no column 'score' for score.*It has: model, source, target"),
-        (CSV.replace("0.6", "x"), r"row 2: score is 'x', not a finite number"),
-        (CSV.replace("0.6", "nan"), r"row 2: score is 'nan', not a finite number"),
+        (CSV.replace("0.6", "x"), r"row 2: score is 'x', not a usable number"),
+        (CSV.replace("0.6", "nan"), r"row 2: score is 'nan', not a usable number"),
+        (CSV.replace("s,t,0", "s,t,1e400"), r"row 2: seed is '1e400'"),
+        (CSV.replace("0.6", "-0.6"), r"row 2: score is '-0.6'"),
         (CSV.replace("0.6", ""), r"row 2: the score is empty"),
         (CSV.replace("0.6", "60"), r"row 2: score 60 is outside 0..1.*scale: percent"),
         (CSV.replace("m,s", ",s"), r"row 2: model and target must not be empty"),
@@ -102,6 +104,8 @@ def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
     [
         ("bad.json", "{", "cannot be read"),
         ("bad.json", "3", "expected a list of objects"),
+        ("bad.json", "[" * 100_000, "cannot be read"),
+        ("bad.json", '{"results": {"t": 5}}', "must be a mapping of metrics"),
         ("bad.json", '{"results": {"t": {"perplexity,none": 3.0}}}', "no task has one of the metrics acc"),
         ("bad.xlsx", "x", r"read from \.csv.*not '\.xlsx'"),
     ],
@@ -118,6 +122,7 @@ def test_bad_files(tmp_path: Path, name: str, text: str, message: str) -> None:
     [
         ("colums: {}", "unknown key 'colums'; did you mean 'columns'"),
         ("columns: {scor: x}", "columns maps 'scor'; did you mean 'score'"),
+        ("name: 2024", "name is 2024, not a text"),
         ("base: none", "base is 'none'.*Allowed: untuned, target mean"),
         ("- a", "a recipe is a mapping"),
         ("a: [", "not readable YAML"),

@@ -376,3 +376,11 @@ def test_two_processes_may_make_the_same_new_file(tmp_path: Path, monkeypatch: p
     ]
     assert [(process.communicate()[1], process.returncode) for process in running] == [(b"", 0)] * 3
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_settings_and_files_that_cannot_work(warehouse_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WarehouseError, match="in memory is gone"):
+        Warehouse.open(":memory:")
+    monkeypatch.setenv("TRAITCAST_WAIT", "abc")
+    with pytest.raises(WarehouseError, match="TRAITCAST_WAIT is 'abc'"):
+        Warehouse.open(warehouse_path)
