@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from warehouse.console import (
+    as_json,
     emit,
     emit_json,
     format_option,
@@ -197,12 +198,9 @@ def sql(query: str, output: str | None, warehouse_path: str, output_format: str)
 
 def _write(result: pa.Table, destination: Path) -> None:
     """Write beside the destination first, so that a failure leaves no half file."""
-    import json
     import os
 
     import pyarrow.parquet as pq
-
-    from warehouse.console import finite
 
     partial = destination.with_name(destination.name + ".partial")
     try:
@@ -212,7 +210,7 @@ def _write(result: pa.Table, destination: Path) -> None:
             text = {
                 ".csv": _csv,
                 ".jsonl": _jsonl,
-                ".json": lambda t: json.dumps(finite(t.to_pylist()), ensure_ascii=False, indent=2, default=str) + "\n",
+                ".json": lambda t: as_json(t.to_pylist()) + "\n",
             }[destination.suffix](result)
             partial.write_text(text, encoding="utf-8")
         os.replace(partial, destination)
@@ -233,11 +231,7 @@ def _csv(result: pa.Table) -> str:
 
 
 def _jsonl(result: pa.Table) -> str:
-    import json
-
-    from warehouse.console import finite
-
-    return "".join(json.dumps(finite(row), ensure_ascii=False, default=str) + "\n" for row in result.to_pylist())
+    return "".join(as_json(row, indent=None) + "\n" for row in result.to_pylist())
 
 
 @click.group()

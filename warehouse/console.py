@@ -102,9 +102,14 @@ def finite(value: Any) -> Any:
     return value
 
 
+def as_json(value: Any, indent: int | None = 2) -> str:
+    """One JSON document; what JSON has no type for (dates, ...) becomes its text."""
+    return json.dumps(finite(value), ensure_ascii=False, indent=indent, default=str)
+
+
 def emit_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    click.echo(json.dumps(finite(value), ensure_ascii=False, indent=2, default=str))
+    click.echo(as_json(value))
 
 
 def emit(rows: Sequence[Row], output_format: str, columns: Sequence[str] | None = None) -> None:

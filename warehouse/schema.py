@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # The oldest DuckDB line whose files every reader we support can open.
 STORAGE_VERSION = "v1.2.0"
 
-# The columns that make a table's natural key; `replace_rows` and the tests read this.
+# The columns that make a table's natural key: what a MERGE matches on and the reference files are ordered by.
 NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "datasets": ("name",),
     "traits": ("dataset", "trait"),

@@ -389,7 +389,7 @@ class Warehouse:
         """
         tables = {"scores": rows, **(side_effects or {})}
         with self._transaction():
-            if self._rows("SELECT 1 FROM matrices WHERE matrix = ? AND reference", [matrix.matrix]):
+            if self._is_shipped(matrix.matrix):
                 # Two matrices of one name are not one matrix: the user's takes the place of the shipped one.
                 for table in _MATRIX_TABLES:
                     self._connection.execute(f"DELETE FROM {table} WHERE matrix = ?", [matrix.matrix])
@@ -410,6 +410,9 @@ class Warehouse:
                     self._connection.unregister("incoming")
                 named = content.append_column("matrix", pa.array([matrix.matrix] * content.num_rows, pa.string()))
                 self._merge(table, named)
+
+    def _is_shipped(self, matrix: str) -> bool:
+        return bool(self._rows("SELECT 1 FROM matrices WHERE matrix = ? AND reference", [matrix]))
 
     def matrices(self) -> list[Matrix]:
         """All matrices, the measured and imported ones of the user before the shipped ones."""
@@ -460,11 +463,7 @@ class Warehouse:
             if name not in names:
                 raise ScoresError(f"no scores named {name!r}{nearest(name, names)} There are: {', '.join(names)}.")
             return every[names.index(name)]
-        own = [
-            m.matrix
-            for m in every
-            if not self._rows("SELECT 1 FROM matrices WHERE matrix = ? AND reference", [m.matrix])
-        ]
+        own = [name for name in names if not self._is_shipped(name)]
         candidates = own or names
         if len(candidates) > 1:
             raise ScoresError(f"several score sets: {', '.join(candidates)}. Choose one with --scores NAME.")
