@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio
-from profiler.vocabulary import Vocabulary
+from profiler.segments import sum_ranges
+from profiler.vocabulary import Vocabulary, Words
 
 # McCarthy and Jarvis 2010: the TTR at which a stretch of text counts as one factor.
 FACTOR_TTR = 0.72
@@ -23,10 +24,14 @@ HDD_DRAWS = 42
 CORPUS_WORDS = 100_000
 
 
-def traits(ids: Ints, offsets: Ints, vocabulary: Vocabulary, *, rows: int) -> dict[str, Estimate]:
-    """Diversity traits of one part. ids, offsets: the words of the sampled documents (`Vocabulary.of_documents`)."""
-    n = len(offsets) - 1
-    words = np.diff(offsets).astype(np.float64)
+def traits(read: Words, vocabulary: Vocabulary, *, rows: int) -> dict[str, Estimate]:
+    """Diversity traits of one part. read: the words of the sampled documents, numbered by `vocabulary`.
+
+    n of the traits of the whole sample: the documents whose words enter.
+    """
+    ids, offsets = read.ids, read.offsets
+    n = read.documents_within(len(ids))
+    words = read.lengths.astype(np.float64)
     types = distinct(ids, offsets)
     characters = np.array([len(word) for word in vocabulary.types], dtype=np.float64)[ids]
     walked = ids[:CORPUS_WORDS]
@@ -35,14 +40,12 @@ def traits(ids: Ints, offsets: Ints, vocabulary: Vocabulary, *, rows: int) -> di
         "type_token_ratio": mean(ratio(types, words), rows=rows),
         "root_type_token_ratio": mean(ratio(types, np.sqrt(words)), rows=rows),
         "mtld": mean(np.array([_document_mtld(ids[a:b]) for a, b in pairwise(offsets.tolist())]), rows=rows),
-        "corpus_mtld": exact(_document_mtld(walked), n),
+        "corpus_mtld": exact(_document_mtld(walked), read.documents_within(CORPUS_WORDS)),
         "corpus_hdd": exact(hdd(counts), n),
         "hapax_share": exact(float((counts == 1).mean()) if len(counts) else float("nan"), n),
-        "vocabulary_1k": exact(window_types(ids, 1_000), n),
-        "vocabulary_10k": exact(window_types(ids[:10_000], 10_000), n),
-        "word_characters_mean": mean(ratio(np.add.reduceat(np.append(characters, 0), offsets[:-1]), words), rows=rows)
-        if n
-        else exact(float("nan"), 0),
+        "vocabulary_1k": exact(window_types(ids, 1_000), read.documents_within(len(ids) // 1_000 * 1_000)),
+        "vocabulary_10k": exact(window_types(ids[:10_000], 10_000), read.documents_within(10_000)),
+        "word_characters_mean": mean(ratio(sum_ranges(characters, offsets), words), rows=rows),
     }
 
 
@@ -61,8 +64,12 @@ def _document_mtld(ids: Ints) -> float:
 def mtld(words: list[int]) -> float:
     """Measure of textual lexical diversity: mean of the forward and the backward walk (McCarthy and Jarvis 2010).
 
-    NaN where no word repeats: the length of a factor is then unknown.
+    A text in which no word repeats stays at a TTR of 1, so its factor is only known to be longer than the text. The
+    next word is then taken to be a repeat (TTR n / (n + 1)), which puts the text just above all of its length with a
+    repeat: NaN would leave out the most diverse documents of all. NaN without words.
     """
+    if not words:
+        return float("nan")
     return 0.5 * (_walk(words) + _walk(words[::-1]))
 
 
@@ -80,7 +87,7 @@ def _walk(words: list[int]) -> float:
             length = 0
     if length:
         factors += (1 - len(seen) / length) / (1 - FACTOR_TTR)
-    return len(words) / factors if factors else float("nan")
+    return len(words) / (factors or 1 / (len(words) + 1) / (1 - FACTOR_TTR))
 
 
 def hdd(counts: Ints, draws: int = HDD_DRAWS) -> float:

@@ -38,9 +38,11 @@ def undefined(n: int = 0) -> Estimate:
 def mean(values: Floats, *, rows: int) -> Estimate:
     """Mean over documents where the value is defined, with its standard error.
 
-    values: float64 (documents,), NaN where undefined. rows: rows of the dataset the documents were drawn from.
-    The error is s / sqrt(n) * sqrt(1 - f) with s the sample standard deviation and f = documents / rows drawn
-    without replacement (Cochran 1977, Sampling Techniques, eq. 2.20). None when every row was drawn or n < 2.
+    values: float64, one per drawn row, NaN where undefined: leaving those out would understate how much was drawn.
+    rows: rows of the dataset they were drawn from without replacement. The error is s / sqrt(n) * sqrt(1 - f), with n
+    and s the number and the standard deviation of the defined values and f = drawn / rows. How many are defined is
+    random too; this is the error of a mean over a subpopulation (Cochran 1977, Sampling Techniques, section 2.12, with
+    f for the unknown share of the subpopulation that was drawn). None when every row was drawn or n < 2.
     """
     defined = values[np.isfinite(values)]
     n = len(defined)

@@ -31,20 +31,21 @@ def row_traits(characters: Ints, words: Ints, lines: Ints) -> dict[str, Estimate
 
 
 def sample_traits(tokens: Floats, sentences: Floats, *, rows: int) -> dict[str, Estimate]:
-    """Token and sentence traits of one part from its sampled documents (counts per document)."""
-    n = len(tokens)
+    """Token and sentence traits of one part, from counts per drawn row, NaN where the row has no such part."""
+    held = tokens[np.isfinite(tokens)]
+    n = len(held)
     result = {
         "tokens_mean": mean(tokens, rows=rows),
-        "tokens_sd": exact(tokens.std(ddof=1), n) if n > 1 else undefined(n),
+        "tokens_sd": exact(held.std(ddof=1), n) if n > 1 else undefined(n),
         "sentences_mean": mean(sentences, rows=rows),
         "sentence_tokens_mean": mean(ratio(tokens, sentences), rows=rows),
     }
-    return result | {f"tokens_{name}": exact(_quantile(tokens, QUANTILES[name]), n) for name in TOKEN_QUANTILES}
+    return result | {f"tokens_{name}": exact(_quantile(held, QUANTILES[name]), n) for name in TOKEN_QUANTILES}
 
 
 def one_token_share(tokens: Floats, *, rows: int) -> Estimate:
-    """Share of sampled documents of exactly one token."""
-    return mean((tokens == 1).astype(np.float64), rows=rows)
+    """Share of documents of exactly one token, from tokens per drawn row, NaN where it has no document."""
+    return mean(np.where(np.isnan(tokens), np.nan, tokens == 1), rows=rows)
 
 
 def pair_traits(prompt_words: Ints, response_words: Ints) -> dict[str, Estimate]:
@@ -56,7 +57,7 @@ def pair_traits(prompt_words: Ints, response_words: Ints) -> dict[str, Estimate]
 
 
 def ratio_traits(prompt_tokens: Floats, response_tokens: Floats, *, rows: int) -> dict[str, Estimate]:
-    """Response tokens over prompt tokens, from sampled rows that have both."""
+    """Response tokens over prompt tokens, from counts per drawn row, NaN where the row has no such part."""
     ratios = ratio(response_tokens, prompt_tokens)
     logs = np.full(len(ratios), np.nan)
     np.log(ratios, out=logs, where=np.nan_to_num(ratios) > 0)

@@ -1,8 +1,10 @@
 """The linguistic traits: what the tagger, the dependency parser and the entity recogniser say about a text.
 
 Owns the definitions on tokens and trees, as NumPy over flat token arrays of many segments at once: additive counts per
-segment (`count_segments`), and the traits as ratios of document sums (`traits`). Refuses to load a model or to see
-text: `profiler.parse` hands it arrays.
+segment (`count_segments`), and the traits as ratios of document sums (`traits`). A token is a token that is not
+whitespace: spaCy makes a token of every double space and line break (one in 25 in solved maths problems), hung as a
+leaf on its neighbour, and layout is no syntax. Refuses to load a model or to see text: `profiler.parse` hands it
+arrays.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ THIRD_PERSON = (
     *("they", "them", "their", "theirs", "themselves"),
 )
 COUNTS = (
-    *("tokens", "solid_tokens", "sentences", "dependency_distance", "adjacent_dependencies", "tree_depth"),
+    *("tokens", "sentences", "dependency_distance", "adjacent_dependencies", "tree_depth"),
     *(f"pos_{tag}" for tag in POS),
     *(f"dep_{relation}" for relation in RELATIONS),
     *("clauses", "subordinate", "negations", "modals", "questions", "imperatives", "passives"),
@@ -72,8 +74,8 @@ class Tokens:
     """The tokens of many segments laid end to end; every array has one entry per token.
 
     segment: int64, non-decreasing. tag, pos, dep: codes (uint64) of the strings by `codes`; lower: the code of the
-    lower-cased word. head: int64, absolute index of the head (a root is its own head). sentence_start, space:
-    bool. codes: string -> code, of whichever string is asked for.
+    lower-cased word. head: int64, absolute index of the head (a root is its own head). sentence_start: bool.
+    codes: string -> code, of whichever string is asked for.
     """
 
     segment: Ints
@@ -83,11 +85,27 @@ class Tokens:
     lower: npt.NDArray[np.uint64]
     head: Ints
     sentence_start: Flags
-    space: Flags
     codes: Codes
 
     def __len__(self) -> int:
         return len(self.segment)
+
+    def only(self, keep: Flags) -> Tokens:
+        """The tokens to keep, heads renumbered. A sentence without any is none; a token whose head goes is a root."""
+        place = np.cumsum(keep) - 1
+        own = np.arange(len(self))
+        head = np.where(keep[self.head], self.head, own)[keep]
+        sentence = np.cumsum(self.sentence_start)[keep]
+        return Tokens(
+            segment=self.segment[keep],
+            tag=self.tag[keep],
+            pos=self.pos[keep],
+            dep=self.dep[keep],
+            lower=self.lower[keep],
+            head=place[head],
+            sentence_start=np.diff(sentence, prepend=0) > 0,
+            codes=self.codes,
+        )
 
 
 class Codes:
@@ -141,7 +159,6 @@ def count_segments(tokens: Tokens, segments: int) -> Floats:
     modal = is_in(tokens.tag, "MD")
     flags: dict[str, Flags] = {
         "tokens": np.ones(len(tokens), dtype=bool),
-        "solid_tokens": ~tokens.space,
         "clauses": verbal & is_in(tokens.dep, *_CLAUSES),
         "subordinate": verbal & is_in(tokens.dep, *_SUBORDINATE),
         "negations": is_in(tokens.dep, "neg"),
@@ -210,16 +227,13 @@ def _depths(head: Ints) -> Ints:
 
 
 def _questions(tokens: Tokens, starts: Ints, is_in: _Membership) -> Flags:
-    """Sentences with "?" among the last two solid tokens, or that open with a wh-word and close without . or !"""
-    index = np.arange(len(tokens))
-    last = np.maximum.reduceat(np.where(tokens.space, -1, index), starts)
-    first = np.minimum.reduceat(np.where(tokens.space, len(tokens), index), starts)
-    solid = last >= 0
+    """Sentences with "?" among the last two tokens, or that open with a wh-word and close without . or !"""
+    last = np.append(starts[1:], len(tokens)) - 1
     before = np.maximum(last - 1, starts)
     mark = is_in(tokens.lower, "?")
     closed = is_in(tokens.lower, ".", "!")
-    opens = is_in(tokens.tag, *_WH)[np.minimum(first, len(tokens) - 1)]
-    return solid & (mark[last] | mark[before] | (opens & ~closed[last]))
+    opens = is_in(tokens.tag, *_WH)[starts]
+    return mark[last] | mark[before] | (opens & ~closed[last])
 
 
 def _imperative_roots(tokens: Tokens, is_in: _Membership) -> Flags:
@@ -231,15 +245,17 @@ def _imperative_roots(tokens: Tokens, is_in: _Membership) -> Flags:
     return root & ~barred
 
 
-def count_entities(
-    segment: Ints, begins: Flags, kind: npt.NDArray[np.uint64], solid: Flags, codes: Codes, segments: int
-) -> Floats:
+def count_entities(segment: Ints, begins: Flags, kind: npt.NDArray[np.uint64], codes: Codes, segments: int) -> Floats:
     """Entity counts per segment, float64 (segments, len(ENTITY_COUNTS)).
 
-    segment, begins, kind, solid: per token; begins marks the first token of an entity, kind is its label's code.
+    segment, begins, kind: per token; begins marks the first token of an entity, kind is its label's code.
     """
     result = np.zeros((segments, len(ENTITY_COUNTS)))
-    flags = [solid, begins, *(begins & np.isin(kind, codes(*labels)) for labels in ENTITIES.values())]
+    flags = [
+        np.ones(len(segment), dtype=bool),
+        begins,
+        *(begins & np.isin(kind, codes(*labels)) for labels in ENTITIES.values()),
+    ]
     for column, flag in enumerate(flags):
         result[:, column] = np.bincount(segment[flag], minlength=segments)
     return result

@@ -1,8 +1,8 @@
 """From segments of text to additive counts, through one spaCy pipeline.
 
-Owns loading the pipeline, cutting long segments, batches bounded by size, the process pool, and the step from `Doc`
-to flat NumPy arrays. Refuses per-token Python, training, and results that depend on the number of processes: batches
-are cut before the work is shared out.
+Owns loading the pipeline, parsing long segments in pieces, batches bounded by size, the process pool, and the step
+from `Doc` to flat NumPy arrays. Whitespace tokens are dropped here: nothing is counted of them. Refuses per-token
+Python, training, and results that depend on the number of processes: batches are cut before the work is shared out.
 """
 
 from __future__ import annotations
@@ -40,10 +40,8 @@ COUNTS = (*linguistic.COUNTS, *LEXICAL_COUNTS)
 
 # About 4,000 tokens: batches of 1,000 to 8,000 are fastest, 64,000 cost 15 to 40 % (caches).
 BATCH_CHARACTERS = 16_000
-# A segment is parsed in pieces of this many characters and only this far; spaCy refuses 1,000,000 at once, and a
-# megabyte in one cell would cost minutes while it is one document among thousands.
+# A segment is parsed in pieces of this many characters: spaCy refuses 1,000,000 at once, and memory follows the piece.
 PIECE_CHARACTERS = 20_000
-SEGMENT_CHARACTERS = 100_000
 # The tokenizer strips punctuation from a word one mark at a time, copying the rest: 20,000 "!" in a row take a
 # minute. Words longer than this are cut by a space; the longest English words have under 50 letters.
 RUN_CHARACTERS = 200
@@ -55,11 +53,10 @@ _LONG_RUN = re.compile(rf"\S{{{RUN_CHARACTERS}}}(?=\S)")
 @dataclass(frozen=True, slots=True)
 class SegmentCounts:
     """Additive counts per segment. counts: float64 (segments, len(COUNTS)). entities: float64 (segments,
-    len(linguistic.ENTITY_COUNTS)), NaN rows where the recogniser was not run. truncated: segments cut short."""
+    len(linguistic.ENTITY_COUNTS)), NaN rows where the recogniser was not run."""
 
     counts: Floats
     entities: Floats
-    truncated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +126,10 @@ class Parser:
         texts, a long one as its pieces.
         """
         wanted = np.zeros(len(texts), dtype=bool) if entities is None else np.asarray(entities, dtype=bool)
-        batches, truncated = make_batches(texts, wanted & self.recognises_entities)
+        batches = make_batches(texts, wanted & self.recognises_entities)
         result = SegmentCounts(
             np.zeros((len(texts), len(COUNTS))),
             np.full((len(texts), len(linguistic.ENTITY_COUNTS)), np.nan),
-            truncated,
         )
         result.entities[wanted & self.recognises_entities] = 0.0
         done, total = 0, sum(len(batch.texts) for batch in batches)
@@ -180,7 +176,7 @@ class Parser:
             column |= self.ruler.apply(column, segment)
         starts = column["SENT_START"] == 1
         starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
-        space = column["IS_SPACE"] > 0
+        solid = column["IS_SPACE"] == 0
         tokens = linguistic.Tokens(
             segment=segment,
             tag=column["TAG"],
@@ -189,27 +185,25 @@ class Parser:
             lower=column["LOWER"],
             head=np.arange(len(flat)) + column["HEAD"].astype(np.int64),  # stored as an offset, two's complement
             sentence_start=starts,
-            space=space,
             codes=self.codes,
-        )
+        ).only(solid)
         lexical = [np.bincount(segment[column[n] > 0], minlength=len(docs)) for n in ("IS_ALPHA", "IS_STOP")]
         counts = np.column_stack([linguistic.count_segments(tokens, len(docs)), *lexical])
         if not entities:
             return counts, None
-        begins = column["ENT_IOB"] == 3
-        return counts, linguistic.count_entities(segment, begins, column["ENT_TYPE"], ~space, self.codes, len(docs))
+        begins, kind = (column["ENT_IOB"] == 3)[solid], column["ENT_TYPE"][solid]
+        return counts, linguistic.count_entities(tokens.segment, begins, kind, self.codes, len(docs))
 
 
-def make_batches(texts: Sequence[str], entities: npt.NDArray[np.bool_]) -> tuple[list[Batch], int]:
-    """Cut texts into pieces and pieces into batches; how many texts were cut short. Entity texts come first."""
+def make_batches(texts: Sequence[str], entities: npt.NDArray[np.bool_]) -> list[Batch]:
+    """Cut texts into pieces and pieces into batches. Entity texts come first."""
     batches: list[Batch] = []
-    truncated = sum(len(text) > SEGMENT_CHARACTERS for text in texts)
     for with_entities in (True, False):
         pieces: list[str] = []
         owners: list[int] = []
         size = 0
         for owner in np.flatnonzero(entities == with_entities).tolist():
-            for piece in cut(_LONG_RUN.sub(r"\g<0> ", texts[owner][:SEGMENT_CHARACTERS])):
+            for piece in cut(_LONG_RUN.sub(r"\g<0> ", texts[owner])):
                 if pieces and size + len(piece) > BATCH_CHARACTERS:
                     batches.append(Batch(tuple(pieces), np.array(owners), with_entities))
                     pieces, owners, size = [], [], 0
@@ -218,7 +212,7 @@ def make_batches(texts: Sequence[str], entities: npt.NDArray[np.bool_]) -> tuple
                 size += len(piece)
         if pieces:
             batches.append(Batch(tuple(pieces), np.array(owners), with_entities))
-    return batches, truncated
+    return batches
 
 
 def cut(text: str) -> Iterator[str]:

@@ -20,9 +20,9 @@ import pyarrow as pa
 from profiler import balance, catalogue, diversity, lengths, linguistic, parse, readability, surface
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, undefined
 from profiler.scan import COUNTS, Hashes, scan
-from profiler.segments import Documents, Rows, prompt_rows, prompts, response_rows, responses
+from profiler.segments import SEGMENT_CHARACTERS, Documents, Rows, join, prompt_rows, prompts, response_rows, responses
 from profiler.sketches import Sketcher
-from profiler.vocabulary import Vocabulary, read_words
+from profiler.vocabulary import Vocabulary, Words, read_words
 from warehouse.errors import UserError
 from warehouse.records import LengthBin, Profile, Sketch, TraitValue
 
@@ -63,12 +63,16 @@ class Scanned:
 class Sampled:
     """One part of the sampled rows: sums over the segments of each document (documents, ...)."""
 
-    documents: Documents
     exists: Flags
     parsed: Floats | None
     entities: Floats | None
     readability: Floats
-    words: tuple[Ints, Ints]
+    words: Words
+
+    def held(self, name: str) -> Floats:
+        """One of parse.COUNTS per drawn row, NaN where the row has no such part."""
+        assert self.parsed is not None
+        return np.where(self.exists, self.parsed[:, parse.COUNTS.index(name)], np.nan)
 
 
 def profile(
@@ -97,10 +101,10 @@ def profile(
         "response": scan_part(response_rows(table), "response"),
     }
     drawn = table.take(pa.array(sample_rows(table.num_rows, rows, seed)))
-    sampled, vocabulary, parsed = sample_parts(drawn, parser, entity_rows, processes, on_progress)
+    sampled, vocabulary, shortened = sample_parts(drawn, parser, entity_rows, processes, on_progress)
     labels = balance.value_counts(table.column("label"))
     found = _measure(scanned, sampled, vocabulary, labels, table.num_rows)
-    warnings = [*examples.warnings, *_warnings(found, language, parsed)]
+    warnings = [*examples.warnings, *_warnings(found, language, shortened)]
     spec = examples.spec
     return Profile(
         name=examples.name,
@@ -124,13 +128,14 @@ def profile(
             "spec": str(Path(spec.stated_in).resolve()) if spec.stated_in else None,
             "sample_rows": drawn.num_rows,
             "seed": seed,
-            **_method(parser, parsed, min(entity_rows, drawn.num_rows)),
+            **_method(parser, min(entity_rows, drawn.num_rows)),
+            "texts_cut_short": shortened,
             "warnings": warnings,
         },
     )
 
 
-def _method(parser: parse.Parser | None, parsed: parse.SegmentCounts | None, entity_rows: int) -> dict[str, Any]:
+def _method(parser: parse.Parser | None, entity_rows: int) -> dict[str, Any]:
     """What else the numbers depend on: versions and methods, None where nothing was parsed."""
     return {
         "entity_rows": entity_rows if parser is not None and parser.recognises_entities else 0,
@@ -140,7 +145,6 @@ def _method(parser: parse.Parser | None, parsed: parse.SegmentCounts | None, ent
         "textstat": version("textstat"),
         "pyphen": version("pyphen"),
         "unicode_version": unicodedata.unidata_version,
-        "texts_cut_short": parsed.truncated if parsed is not None else 0,
     }
 
 
@@ -192,16 +196,10 @@ def sample_parts(
     entity_rows: int,
     processes: int | None,
     on_progress: Callable[[int, int], None] | None,
-) -> tuple[dict[str, Sampled], Vocabulary, parse.SegmentCounts | None]:
-    """Count the distinct segments of both parts together once, and sum them to documents."""
-    parts = {"prompt": prompts(drawn), "response": responses(drawn)}
-    # Options hold the right answer, so prompts and responses share segments.
-    ids: dict[str, int] = {}
-    place = {
-        part: np.array([ids.setdefault(t, len(ids)) for t in d.texts], dtype=np.int64) for part, d in parts.items()
-    }
-    texts = tuple(ids)
-    joint = {part: Documents(texts, place[part][d.index], d.offsets) for part, d in parts.items()}
+) -> tuple[dict[str, Sampled], Vocabulary, int]:
+    """Count the distinct segments of both parts together once, and sum them to documents; how many were cut short."""
+    joint, shortened = join({"prompt": prompts(drawn), "response": responses(drawn)})
+    texts = joint["prompt"].texts
     parsed = None
     if parser is not None:
         entities = np.zeros(len(texts), dtype=bool)
@@ -213,7 +211,7 @@ def sample_parts(
     return (
         {part: _sampled(d, vocabulary, readable, parsed, entity_rows) for part, d in joint.items()},
         vocabulary,
-        parsed,
+        shortened,
     )
 
 
@@ -225,7 +223,6 @@ def _sampled(
     entity_rows: int,
 ) -> Sampled:
     return Sampled(
-        documents=documents,
         exists=np.diff(documents.offsets) > 0,
         parsed=documents.sum(parsed.counts) if parsed is not None else None,
         entities=documents.head(entity_rows).sum(parsed.entities) if parsed is not None else None,
@@ -236,10 +233,9 @@ def _sampled(
 
 def _row_traits(part: Scanned, total: int) -> Named:
     counts = part.counts[part.exists]
-    lines = part.count("newlines") + part.count("segments")
     blank = part.counts[:, COUNTS.index("runs")] == 0
     return {
-        **lengths.row_traits(part.count("characters"), part.count("runs"), lines),
+        **lengths.row_traits(part.count("characters"), part.count("runs"), part.count("lines")),
         "empty_share": exact(float(blank.mean()), total) if total else undefined(),
         **surface.character_traits(counts),
         "url_share": surface.match_share(part.rows, surface.URL),
@@ -248,10 +244,9 @@ def _row_traits(part: Scanned, total: int) -> Named:
 
 
 def _sample_traits(part: Sampled, vocabulary: Vocabulary, total: int) -> Named:
-    ids, offsets = part.words
     found: Named = {
-        **diversity.traits(ids, offsets, vocabulary, rows=total),
-        **surface.repetition_traits(ids, offsets, rows=total),
+        **diversity.traits(part.words, vocabulary, rows=total),
+        **surface.repetition_traits(part.words, rows=total),
     }
     if part.parsed is None or part.entities is None:
         return found
@@ -261,9 +256,10 @@ def _sample_traits(part: Sampled, vocabulary: Vocabulary, total: int) -> Named:
     found |= {name: mean(values, rows=total) for name, values in per_document.items()}
     entity = linguistic.entity_traits(part.entities)
     found |= {name: mean(values, rows=total) for name, values in entity.items()}
-    solid, exists = column["solid_tokens"], part.exists
-    found |= lengths.sample_traits(solid[exists], column["sentences"][exists], rows=total)
-    return found | surface.token_traits(column["alphabetic_tokens"], column["stop_tokens"], solid, rows=total)
+    found |= lengths.sample_traits(part.held("tokens"), part.held("sentences"), rows=total)
+    return found | surface.token_traits(
+        column["alphabetic_tokens"], column["stop_tokens"], column["tokens"], rows=total
+    )
 
 
 def _prompt_traits(part: Scanned) -> Named:
@@ -280,10 +276,8 @@ def _response_traits(part: Scanned, sampled: Mapping[str, Sampled], total: int) 
         "list_share": surface.match_share(part.rows, surface.LIST),
         "copied_share": surface.copied_share(sampled["prompt"].words, sampled["response"].words, rows=total),
     }
-    response = sampled["response"]
-    if response.parsed is not None:
-        tokens = response.parsed[response.exists, parse.COUNTS.index("solid_tokens")]
-        found["one_token_share"] = lengths.one_token_share(tokens, rows=total)
+    if sampled["response"].parsed is not None:
+        found["one_token_share"] = lengths.one_token_share(sampled["response"].held("tokens"), rows=total)
     return found
 
 
@@ -294,18 +288,15 @@ def _dataset_traits(scanned: Mapping[str, Scanned], sampled: Mapping[str, Sample
     pairs = surface.pair_hashes(prompt.hashes[both], response.hashes[both])
     found: Named = {
         "rows": exact(total, total),
-        "prompt_fields_mean": exact(float(prompt.counts[:, COUNTS.index("segments")].mean()), total)
+        "prompt_fields_mean": exact(float(prompt.counts[:, COUNTS.index("filled")].mean()), total)
         if total
         else undefined(),
         "duplicate_pair_share": surface.duplicate_share(pairs),
         **lengths.pair_traits(prompt.counts[both, runs], response.counts[both, runs]),
     }
-    tokens = {
-        part: s.parsed[:, parse.COUNTS.index("solid_tokens")] for part, s in sampled.items() if s.parsed is not None
-    }
-    if tokens:
-        drawn = sampled["prompt"].exists & sampled["response"].exists
-        found |= lengths.ratio_traits(tokens["prompt"][drawn], tokens["response"][drawn], rows=total)
+    if sampled["prompt"].parsed is not None:
+        tokens = {part: sampled[part].held("tokens") for part in catalogue.TEXT_PARTS}
+        found |= lengths.ratio_traits(tokens["prompt"], tokens["response"], rows=total)
     return found
 
 
@@ -325,7 +316,7 @@ def _catalogued(found: Named, *, english: bool) -> tuple[TraitValue, ...]:
     return tuple(values)
 
 
-def _warnings(found: Named, language: str | None, parsed: parse.SegmentCounts | None) -> list[str]:
+def _warnings(found: Named, language: str | None, shortened: int) -> list[str]:
     warnings = []
     if not is_english(language):
         warnings.append(
@@ -337,9 +328,10 @@ def _warnings(found: Named, language: str | None, parsed: parse.SegmentCounts | 
     majority = found["label_majority_share"].value
     if majority is not None and majority > _NEARLY_CONSTANT:
         warnings.append(f"labels are nearly constant: {majority:.1%} of the rows have the same one")
-    if parsed is not None and parsed.truncated:
+    if shortened:
         warnings.append(
-            f"{parsed.truncated} texts are parsed only in their first {parse.SEGMENT_CHARACTERS:,} characters"
+            f"{shortened} sampled texts are longer than {SEGMENT_CHARACTERS:,} characters: traits of the sample see "
+            "only that much of each"
         )
     return warnings
 

@@ -27,6 +27,8 @@ SPACE, WORD, ALPHABETIC, UPPER, DIGIT, PUNCTUATION, SEEN = (1 << bit for bit in 
 COUNTS = (
     "characters",
     "segments",
+    "filled",
+    "lines",
     "runs",
     "words",
     "word_characters",
@@ -36,7 +38,6 @@ COUNTS = (
     "digit",
     "punctuation",
     "whitespace",
-    "newlines",
 )
 # 1 MiB of text makes about 80 MB of temporaries; larger chunks leave the caches and buy nothing.
 CHUNK_BYTES = 1 << 20
@@ -50,11 +51,11 @@ _POWERS = 1 << 16
 class Chunk:
     """Some consecutive rows, scanned.
 
-    first_row: where the chunk starts. counts: int64 (rows, len(COUNTS)); `runs` are whitespace-separated
-    runs before punctuation is removed. row_hash: uint64 (rows,) of the exact text
-    with its segment borders. words: uint64 hashes of the lower-cased words in order; word_row: int64, the row (from
-    first_row) of each. points: uint32 lower-cased code points of all segments, every whitespace as a space;
-    point_segment: the number of the segment of each.
+    first_row: where the chunk starts. counts: int64 (rows, len(COUNTS)); `filled` are the segments and `lines` the
+    lines of segments with more than whitespace, `runs` are whitespace-separated runs before punctuation is removed.
+    row_hash: uint64 (rows,) of the exact text with its segment borders. words: uint64 hashes of the lower-cased words
+    in order; word_row: int64, the row (from first_row) of each. points: uint32 lower-cased code points of all
+    segments, every whitespace as a space; point_segment: the number of the segment of each.
     """
 
     first_row: int
@@ -94,7 +95,6 @@ def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> 
         "digit": flags & DIGIT,
         "punctuation": flags & PUNCTUATION,
         "whitespace": flags & SPACE,
-        "newlines": points == 10,
     }
     row_bounds = bounds[offsets]
     counts = {
@@ -102,6 +102,9 @@ def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> 
         for name, marks in per_character.items()
     }
     counts["segments"] = np.diff(offsets)
+    filled, lines = _lines(points, flags, segment)
+    counts["filled"] = np.bincount(row[segment[filled]], minlength=last - first)
+    counts["lines"] = np.bincount(row[segment[lines]], minlength=last - first)
     counts["runs"] = np.bincount(row[segment[runs]], minlength=last - first)
     word_row = row[segment[word_starts]]
     counts["words"] = np.bincount(word_row, minlength=last - first)
@@ -155,12 +158,22 @@ def _character(point: int) -> tuple[int, int]:
     """Flags of one code point and its lower case (itself where lower case is longer than one code point)."""
     character = chr(point)
     flags = SEEN
-    flags |= SPACE * character.isspace() | ALPHABETIC * character.isalpha() | UPPER * character.isupper()
+    flags |= SPACE * character.isspace() | ALPHABETIC * character.isalpha()
+    # Circled letters and Roman numerals are upper case to Python and no letters: a share of letters would pass 1.
+    flags |= UPPER * (character.isupper() and character.isalpha())
     flags |= WORD * (character.isalnum() or character == "_")  # what `\w` matches
     category = unicodedata.category(character)
     flags |= DIGIT * (category == "Nd") | PUNCTUATION * (category[0] == "P")
     lower = character.lower()
     return flags, ord(lower) if len(lower) == 1 else point
+
+
+def _lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8], segment: Ints) -> tuple[Ints, Ints]:
+    """Positions of the first character that is not whitespace of each segment, and of each line of a segment."""
+    solid = np.flatnonzero((flags & SPACE) == 0)
+    opens_segment = np.diff(segment[solid], prepend=-1) > 0
+    opens_line = np.diff(np.cumsum(points == 10)[solid], prepend=-1) > 0
+    return solid[opens_segment], solid[opens_segment | opens_line]
 
 
 def _words(

@@ -2,12 +2,13 @@
 
 A document is one row's prompt (its text fields, then its options, each a segment of its own, never glued) or its
 response (one segment). Owns finding the distinct segments, so that a label repeated ten thousand times is worked on
-once, and summing what was counted per segment back to documents. Knows nothing of what is counted.
+once, the length at which a sampled segment is cut, and summing what was counted per segment back to documents. Knows
+nothing of what is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from profiler.estimates import Floats, Ints
+
+# A megabyte in one cell would cost minutes of parsing while it is one document among thousands. Words, syllables and
+# tokens are divided by the parser's sentences, so every sampled text is cut here, once, and not by whoever counts.
+SEGMENT_CHARACTERS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,19 @@ def prompts(table: pa.Table) -> Documents:
 def responses(table: pa.Table) -> Documents:
     """The responses of a table with a string column `response` (a null response holds no segment)."""
     return documents([[r] if r is not None else [] for r in table.column("response").to_pylist()])
+
+
+def join(parts: Mapping[str, Documents]) -> tuple[dict[str, Documents], int]:
+    """The parts over one list of distinct segments (options hold the right answer, so parts share segments), each cut
+    to SEGMENT_CHARACTERS, and how many distinct segments were cut."""
+    ids: dict[str, int] = {}
+    place = {
+        part: np.array([ids.setdefault(text[:SEGMENT_CHARACTERS], len(ids)) for text in d.texts], dtype=np.int64)
+        for part, d in parts.items()
+    }
+    shortened = {text for d in parts.values() for text in d.texts if len(text) > SEGMENT_CHARACTERS}
+    texts = tuple(ids)
+    return {part: Documents(texts, place[part][d.index], d.offsets) for part, d in parts.items()}, len(shortened)
 
 
 @dataclass(frozen=True, slots=True)

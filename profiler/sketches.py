@@ -2,8 +2,9 @@
 
 Owns three sketches per part, over all rows. `words_minhash`: 256 minima over the set of words, each as a float32 in
 [0, 1). `words_hashed`: share of documents that use a word of each of 1,024 buckets. `trigrams_hashed`: distribution
-of character trigrams over 1,024 buckets, summing to 1. Hashes are those of `profiler.scan`: stable across machines.
-Refuses to compare: that is the predictor's.
+of character trigrams over 1,024 buckets, summing to 1; a text field is read with a space before and after it (as
+scikit-learn's `char_wb` does with words), so that "5" and "no" have trigrams too. Only blank text has none. Hashes are
+those of `profiler.scan`: stable across machines. Refuses to compare: that is the predictor's.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from profiler.scan import Chunk, Hashes, mix
+from profiler.estimates import Ints
+from profiler.scan import COUNTS, Chunk, Hashes, mix
 from warehouse.records import Sketch
 
 MINIMA = 256
 BUCKETS = 1024
 KINDS = ("words_minhash", "words_hashed", "trigrams_hashed")
+_SPACE = 32
 _SEEDS = mix(np.arange(1, MINIMA + 1, dtype=np.uint64))
 # Distinct words are merged when this many are waiting, so memory follows the vocabulary and not the text.
 _PENDING = 1 << 20
@@ -35,7 +38,7 @@ class Sketcher:
 
     def add(self, chunk: Chunk) -> None:
         """Take one chunk of scanned rows."""
-        self._rows += int((chunk.counts[:, 1] > 0).sum())
+        self._rows += int((chunk.counts[:, COUNTS.index("segments")] > 0).sum())
         self._pending.append(np.unique(chunk.words))
         self._waiting += len(self._pending[-1])
         if self._waiting > _PENDING:
@@ -76,11 +79,26 @@ def unit(hashes: Hashes) -> npt.NDArray[np.float32]:
     return np.minimum((hashes.astype(np.float64) / 2.0**64).astype(np.float32), below_one)
 
 
-def trigram_buckets(chunk: Chunk) -> npt.NDArray[np.int64]:
-    """Counts of hashed character trigrams inside segments, int64 (BUCKETS,)."""
-    points = chunk.points.astype(np.uint64)
-    if len(points) < 3:
+def trigram_buckets(chunk: Chunk) -> Ints:
+    """Counts of hashed character trigrams inside segments padded by a space on both sides, int64 (BUCKETS,)."""
+    points, owner = _padded(chunk)
+    if not len(points):
         return np.zeros(BUCKETS, dtype=np.int64)
     codes = (points[:-2] << np.uint64(42)) | (points[1:-1] << np.uint64(21)) | points[2:]
-    same = chunk.point_segment[:-2] == chunk.point_segment[2:]
+    same = owner[:-2] == owner[2:]
     return np.bincount((mix(codes[same]) >> np.uint64(54)).astype(np.int64), minlength=BUCKETS)
+
+
+def _padded(chunk: Chunk) -> tuple[Hashes, Ints]:
+    """Code points of the segments that are not blank, a space before and after each, and the number of the segment."""
+    lengths = np.bincount(chunk.point_segment)
+    solid = np.bincount(chunk.point_segment[chunk.points != _SPACE], minlength=len(lengths))
+    inside = (solid > 0)[chunk.point_segment]
+    lengths = lengths[solid > 0] + 2
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    points = np.full(len(owner), _SPACE, dtype=np.uint64)
+    own = np.ones(len(owner), dtype=bool)
+    ends = np.cumsum(lengths)
+    own[ends - 1] = own[ends - lengths] = False
+    points[own] = chunk.points[inside]
+    return points, owner

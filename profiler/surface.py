@@ -13,6 +13,7 @@ from profiler.diversity import distinct
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
 from profiler.scan import COUNTS, Hashes
 from profiler.segments import Rows
+from profiler.vocabulary import Words
 
 CHARACTER_SHARES = ("non_ascii", "digit", "punctuation", "whitespace")
 # RE2 syntax. A trait is the share of documents in which the expression is found.
@@ -68,53 +69,52 @@ def match_share(rows: Rows, expression: str) -> Estimate:
     return exact(float(per_row[exists].mean()), int(exists.sum()))
 
 
-def token_traits(alphabetic: Floats, stop: Floats, solid: Floats, *, rows: int) -> dict[str, Estimate]:
+def token_traits(alphabetic: Floats, stop: Floats, tokens: Floats, *, rows: int) -> dict[str, Estimate]:
     """Shares of alphabetic and of stop-word tokens, from document sums over the sample."""
     return {
-        "alphabetic_token_share": mean(ratio(alphabetic, solid), rows=rows),
-        "stop_word_share": mean(ratio(stop, solid), rows=rows),
+        "alphabetic_token_share": mean(ratio(alphabetic, tokens), rows=rows),
+        "stop_word_share": mean(ratio(stop, tokens), rows=rows),
     }
 
 
-def repetition_traits(ids: Ints, offsets: Ints, *, rows: int) -> dict[str, Estimate]:
+def repetition_traits(read: Words, *, rows: int) -> dict[str, Estimate]:
     """Repeated bigrams inside documents, and the most common opening over documents, from the sample's words."""
-    pairs, pair_offsets = _bigrams(ids, offsets)
+    pairs, pair_offsets = _bigrams(read)
     repeated = 1 - ratio(distinct(pairs, pair_offsets), np.diff(pair_offsets))
-    return {"repeated_bigram_share": mean(repeated, rows=rows), "common_opening_share": _common_opening(ids, offsets)}
+    return {"repeated_bigram_share": mean(repeated, rows=rows), "common_opening_share": _common_opening(read)}
 
 
-def _bigrams(ids: Ints, offsets: Ints) -> tuple[Ints, Ints]:
-    """Numbered word pairs of each document, and their offsets."""
-    lengths = np.diff(offsets)
-    keep = np.ones(len(ids), dtype=bool)
-    keep[offsets[1:][lengths > 0] - 1] = False
-    at = np.flatnonzero(keep)
+def _bigrams(read: Words) -> tuple[Ints, Ints]:
+    """Numbered word pairs of each document, and their offsets. The last word of a text field opens no pair."""
+    ids = read.ids
+    opens = np.ones(len(ids), dtype=bool)
+    opens[read.borders[1:][np.diff(read.borders) > 0] - 1] = False
+    at = np.flatnonzero(opens)
     _, pairs = np.unique(ids[at] * (int(ids.max()) + 1 if len(ids) else 1) + ids[at + 1], return_inverse=True)
-    return pairs.astype(np.int64), np.concatenate([[0], np.cumsum(np.maximum(lengths - 1, 0))])
+    return pairs.astype(np.int64), np.searchsorted(at, read.offsets)
 
 
-def _common_opening(ids: Ints, offsets: Ints, *, words: int = 3) -> Estimate:
+def _common_opening(read: Words, *, words: int = 3) -> Estimate:
     """Share of documents that open with the most common first three words, among documents that long."""
-    starts = offsets[:-1][np.diff(offsets) >= words]
+    starts = read.offsets[:-1][read.lengths >= words]
     if not len(starts):
         return undefined()
-    openings = np.stack([ids[starts + k] for k in range(words)], axis=1)
+    openings = np.stack([read.ids[starts + k] for k in range(words)], axis=1)
     counts = np.unique(openings, axis=0, return_counts=True)[1]
     share = float(counts.max() / len(starts))
     return Estimate(share, None, len(starts))
 
 
-def copied_share(prompt: tuple[Ints, Ints], response: tuple[Ints, Ints], *, rows: int) -> Estimate:
-    """Mean share of a response's words that occur in its own prompt. Each argument: word ids and offsets."""
-    (prompt_ids, prompt_offsets), (response_ids, response_offsets) = prompt, response
-    types = 1 + max((int(ids.max()) for ids in (prompt_ids, response_ids) if len(ids)), default=0)
+def copied_share(prompt: Words, response: Words, *, rows: int) -> Estimate:
+    """Mean share of a response's words that occur in its own prompt, of the same rows."""
+    types = 1 + max((int(read.ids.max()) for read in (prompt, response) if len(read.ids)), default=0)
 
-    def keyed(ids: Ints, offsets: Ints) -> Ints:
-        return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)) * types + ids
+    def keyed(read: Words) -> Ints:
+        return np.repeat(np.arange(len(read)), read.lengths) * types + read.ids
 
-    owned = np.isin(keyed(response_ids, response_offsets), keyed(prompt_ids, prompt_offsets))
-    copied = np.diff(np.concatenate([[0], np.cumsum(owned)])[response_offsets])
-    return mean(ratio(copied, np.diff(response_offsets)), rows=rows)
+    owned = np.isin(keyed(response), keyed(prompt))
+    copied = np.diff(np.concatenate([[0], np.cumsum(owned)])[response.offsets])
+    return mean(ratio(copied, response.lengths), rows=rows)
 
 
 def pair_hashes(prompt: Hashes, response: Hashes) -> Hashes:

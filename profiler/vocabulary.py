@@ -1,7 +1,7 @@
 """The words of the sampled segments as numbers.
 
-Owns splitting a segment into words (textstat's rule, see `profiler.scan`) and numbering the distinct ones, so that
-readability and diversity look at each distinct word once.
+Owns splitting a segment into words (textstat's rule, see `profiler.scan`), numbering the distinct ones, so that
+readability and diversity look at each distinct word once, and laying out the words of documents.
 """
 
 from __future__ import annotations
@@ -26,6 +26,31 @@ def words(text: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """The words of documents end to end.
+
+    ids: int64 (words,). offsets: int64 (documents + 1,) into ids. borders: int64, offsets of the segments in ids, the
+    end included, so that what must not cross a text field does not.
+    """
+
+    ids: Ints
+    offsets: Ints
+    borders: Ints
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Ints:
+        """Words of each document."""
+        return np.diff(self.offsets)
+
+    def documents_within(self, words: int) -> int:
+        """How many documents have a word among the first `words` words."""
+        return int(((self.offsets[:-1] < words) & (self.lengths > 0)).sum())
+
+
+@dataclass(frozen=True, slots=True)
 class Vocabulary:
     """types: distinct words. ids: int64, the words of every segment end to end. offsets: int64 (segments + 1,)."""
 
@@ -33,13 +58,13 @@ class Vocabulary:
     ids: Ints
     offsets: Ints
 
-    def of_documents(self, documents: Documents) -> tuple[Ints, Ints]:
-        """The words of documents end to end, and their int64 offsets (documents + 1,)."""
+    def of_documents(self, documents: Documents) -> Words:
+        """The words of documents, segments in their order."""
         lengths = np.diff(self.offsets)[documents.index]
         starts = self.offsets[:-1][documents.index]
-        total = np.concatenate([[0], np.cumsum(lengths)])
-        position = np.arange(total[-1]) - np.repeat(total[:-1], lengths) + np.repeat(starts, lengths)
-        return self.ids[position], total[documents.offsets]
+        borders = np.concatenate([[0], np.cumsum(lengths)])
+        position = np.arange(borders[-1]) - np.repeat(borders[:-1], lengths) + np.repeat(starts, lengths)
+        return Words(self.ids[position], borders[documents.offsets], borders)
 
 
 def read_words(texts: Sequence[str]) -> Vocabulary:

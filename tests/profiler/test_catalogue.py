@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from profiler.catalogue import CATALOGUE, needs_english
+from profiler import catalogue
+from profiler.catalogue import BY_NAME, CATALOGUE, needs_english
+from profiler.segments import SEGMENT_CHARACTERS
 from warehouse.records import PARTS
 
 FAMILIES = {"class_balance", "generation_length", "linguistic", "readability", "lexical_diversity", "surface"}
@@ -38,6 +40,27 @@ def test_what_needs_english() -> None:
     assert not by_name["prompt_words_mean"]
     assert not by_name["label_entropy_bits"]
     assert not by_name["response_corpus_mtld"]
+
+
+def test_the_cut_that_the_definitions_state_is_the_one_that_is_made() -> None:
+    stated = f"first {SEGMENT_CHARACTERS:,} characters of each text"
+    for trait in (
+        "prompt_tokens_mean",
+        "prompt_sentences_mean",
+        "prompt_sentence_words_mean",
+        "dataset_length_ratio_mean",
+    ):
+        assert stated in BY_NAME[trait].definition
+    assert stated in (catalogue.__doc__ or "").replace("\n", " ")
+
+
+def test_every_share_of_tokens_states_its_denominator() -> None:
+    for definition in CATALOGUE:
+        name = definition.trait.removeprefix(f"{definition.part}_")
+        if name.startswith(("pos_", "dep_")) or (
+            definition.family == "linguistic" and "token" in definition.definition
+        ):
+            assert "non-space token" in definition.definition, definition.trait
 
 
 def test_import_is_light() -> None:

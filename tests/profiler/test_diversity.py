@@ -26,7 +26,8 @@ def _slow_mtld(words: list[int]) -> float:
         rest = sequence[start:]
         if rest:
             factors += (1 - len(set(rest)) / len(rest)) / (1 - 0.72)
-        return len(sequence) / factors if factors else math.nan
+        # Where no word repeats, the next one is taken to be a repeat.
+        return len(sequence) / (factors or (1 - len(sequence) / (len(sequence) + 1)) / (1 - 0.72))
 
     return (one_way(words) + one_way(words[::-1])) / 2
 
@@ -39,7 +40,22 @@ def test_mtld_against_a_direct_implementation(words: list[int]) -> None:
 def test_mtld_by_hand() -> None:
     # a b a: TTR 1, 1, .67 closes a factor after three words, both ways; nothing is left over.
     assert diversity.mtld([0, 1, 0, 0, 1, 0]) == 3.0
-    assert math.isnan(diversity.mtld([0, 1, 2]))
+    assert math.isnan(diversity.mtld([]))
+
+
+def test_mtld_without_a_repeat_is_just_above_all_texts_of_its_length() -> None:
+    for length in (50, 60, 200):
+        once = [*range(length // 2), 0, *range(length // 2, length - 1)]
+        assert 1 < diversity.mtld(list(range(length))) / diversity.mtld(once) < 1.1
+
+
+def test_a_document_without_a_repeat_is_not_left_out_of_the_mean() -> None:
+    unique = " ".join(f"{a}{b}" for a in "abcdefgh" for b in "stuvwxyz")
+    docs = documents([[unique], ["the cat sat " * 20]])
+    vocabulary = read_words(docs.texts)
+    found = diversity.traits(vocabulary.of_documents(docs), vocabulary, rows=2)
+    assert found["mtld"].n == 2
+    assert found["mtld"].value > 0.28 * 64**2 / 2  # type: ignore[operator]
 
 
 @settings(max_examples=30)
@@ -63,7 +79,7 @@ def test_window_types() -> None:
 def test_traits_by_hand() -> None:
     docs = documents([["The cat, the dog."], ["a"], [""], []])
     vocabulary = read_words(docs.texts)
-    found = diversity.traits(*vocabulary.of_documents(docs), vocabulary, rows=4)
+    found = diversity.traits(vocabulary.of_documents(docs), vocabulary, rows=4)
     assert found["type_token_ratio"].value == (3 / 4 + 1) / 2
     assert found["type_token_ratio"].n == 2
     assert found["root_type_token_ratio"].value == (3 / 2 + 1) / 2
@@ -71,12 +87,27 @@ def test_traits_by_hand() -> None:
     assert found["hapax_share"].value == 3 / 4
     assert found["mtld"].value is None
     assert found["corpus_hdd"].value is None
+    assert found["hapax_share"].n == 2  # the documents that have a word
+
+
+def test_n_counts_the_documents_whose_words_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+    docs = documents([["word " * 900], [""], ["other " * 900], ["more " * 900], []])
+    vocabulary = read_words(docs.texts)
+    read = vocabulary.of_documents(docs)
+    monkeypatch.setattr(diversity, "CORPUS_WORDS", 900)
+    found = diversity.traits(read, vocabulary, rows=5)
+    assert {name: found[name].n for name in ("corpus_hdd", "vocabulary_1k", "vocabulary_10k", "corpus_mtld")} == {
+        "corpus_hdd": 3,
+        "vocabulary_1k": 3,
+        "vocabulary_10k": 3,
+        "corpus_mtld": 1,
+    }
 
 
 def test_nothing_to_read() -> None:
     docs = documents([])
     vocabulary = read_words(docs.texts)
-    found = diversity.traits(*vocabulary.of_documents(docs), vocabulary, rows=0)
+    found = diversity.traits(vocabulary.of_documents(docs), vocabulary, rows=0)
     assert {estimate.value for estimate in found.values()} == {None}
 
 

@@ -37,6 +37,17 @@ def test_standard_error_covers_the_true_mean() -> None:
     assert 0.92 <= inside / 400 <= 0.98
 
 
+def test_standard_error_of_a_mean_over_the_rows_that_have_a_value() -> None:
+    """Against the spread of the mean itself over many draws, with how many values are defined left to chance."""
+    rng = np.random.default_rng(1)
+    population = np.where(rng.random(1000) < 0.4, rng.gamma(2.0, 3.0, size=1000), np.nan)
+    draws = [mean(rng.choice(population, 600, replace=False), rows=1000) for _ in range(2000)]
+    spread = np.array([estimate.value for estimate in draws], dtype=np.float64).std()
+    errors = np.array([estimate.standard_error for estimate in draws], dtype=np.float64)
+    assert errors.mean() == pytest.approx(spread, rel=0.05)
+    assert min(estimate.n for estimate in draws) < max(estimate.n for estimate in draws)
+
+
 def test_ratio_is_undefined_over_zero() -> None:
     np.testing.assert_array_equal(ratio(np.array([1, 0, 3]), np.array([2, 0, 0])), [0.5, np.nan, np.nan])
 

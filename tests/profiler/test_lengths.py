@@ -46,6 +46,22 @@ def test_sample_traits_by_hand() -> None:
     assert found["tokens_q50"].value == 1
 
 
+def test_rows_without_the_part_are_drawn_and_not_counted() -> None:
+    tokens, sentences = np.array([1.0, np.nan, 1.0, 4.0, np.nan]), np.array([1.0, np.nan, 1.0, 2.0, np.nan])
+    found = lengths.sample_traits(tokens, sentences, rows=10) | {
+        "one_token_share": lengths.one_token_share(tokens, rows=10),
+        **lengths.ratio_traits(np.full(5, 2.0), tokens, rows=10),
+    }
+    assert {estimate.n for estimate in found.values()} == {3}
+    assert found["tokens_q50"].value == 1
+    assert found["tokens_sd"].value == pytest.approx(math.sqrt(3))
+    assert found["one_token_share"].value == pytest.approx(2 / 3)
+    assert found["length_ratio_mean"].value == 1
+    # Five of ten rows were drawn, not three.
+    assert found["tokens_mean"].standard_error == pytest.approx(math.sqrt(3) / math.sqrt(3) * math.sqrt(0.5))
+    assert found["one_token_share"].standard_error == pytest.approx(math.sqrt(1 / 3) / math.sqrt(3) * math.sqrt(0.5))
+
+
 def test_one_token_share() -> None:
     assert lengths.one_token_share(np.array([1.0, 1.0, 4.0, 0.0]), rows=4).value == 0.5
     assert lengths.one_token_share(np.zeros(0), rows=0).value is None

@@ -81,6 +81,60 @@ def test_standard_errors_only_where_rows_were_left_out(make_examples: MakeExampl
     assert sampled["prompt_words_mean"] is None
 
 
+def test_missing_responses_are_drawn_rows_too(make_examples: MakeExamples) -> None:
+    """Half the rows have no response: an error from the responses alone would take the sample for half its size."""
+    responses = [None if i % 2 else "yes" if i % 3 else "not at all" for i in range(40)]
+    examples = make_examples([[f"Is {i} even?"] for i in range(40)], responses)
+    names = ("response_tokens_mean", "response_sentences_mean", "response_one_token_share", "dataset_length_ratio_mean")
+    everything = {t.trait: t for t in profile(examples, rows=None, processes=1).traits}
+    assert {everything[name].standard_error for name in names} == {None}
+    assert {everything[name].n for name in (*names, "response_pos_noun_share", "response_corpus_mtld")} == {20}
+    sampled = {t.trait: t for t in profile(examples, rows=30, processes=1).traits}
+    tokens = [1.0 if r == "yes" else 3.0 for i in sample_rows(40, 30, 0).tolist() if (r := responses[i])]
+    expected = np.std(tokens, ddof=1) / math.sqrt(len(tokens)) * math.sqrt(1 - 30 / 40)
+    assert sampled["response_tokens_mean"].standard_error == pytest.approx(expected)
+    assert sampled["response_tokens_mean"].n == len(tokens)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_long_text_is_measured_on_its_first_part_in_every_trait_of_the_sample(
+    make_examples: MakeExamples, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    head, tail = "Dogs chase cats. " * 6, "and unquestionably so on " * 20
+    monkeypatch.setattr("profiler.segments.SEGMENT_CHARACTERS", len(head))
+    monkeypatch.setattr("profiler.profile.SEGMENT_CHARACTERS", len(head))
+    short, long = (
+        profile(make_examples([[text]] * 2, ["yes", "no"], language=language), processes=1)
+        for text in (head, head + tail)
+    )
+    by_tier = {name: d.tier for name, d in BY_NAME.items()}
+    a, b = ({t.trait: t for t in found.traits if by_tier[t.trait] != "all rows"} for found in (short, long))
+    assert a == b
+    assert _values(long)["prompt_words_mean"] == 18 + 80
+    assert _values(long)["prompt_sentence_words_mean"] == (3 if language == "en" else None)
+    assert (short.details["texts_cut_short"], long.details["texts_cut_short"]) == (0, 1)
+    assert [w for w in long.details["warnings"] if "1 sampled texts are longer than 102 characters" in w]
+    assert not [w for w in short.details["warnings"] if "longer than" in w]
+
+
+def test_blank_fields_are_neither_fields_nor_lines(make_examples: MakeExamples) -> None:
+    found = profile(
+        make_examples([["Who?\n\nWhere?\n", ""], ["Why?", " \n"]], ["a", "b"], options=[["x", "y"], ["x", ""]]),
+        processes=1,
+    )
+    values = _values(found)
+    assert values["dataset_prompt_fields_mean"] == (3 + 2) / 2
+    assert values["prompt_lines_mean"] == (4 + 2) / 2
+
+
+def test_shares_of_responses_are_over_rows_with_one(make_examples: MakeExamples) -> None:
+    values = _values(profile(make_examples([["a"], ["b"], ["c"], ["d"]], ["x", "x", "", None]), processes=1))
+    assert values["response_distinct_share"] == pytest.approx(2 / 3)
+    assert values["response_majority_share"] == pytest.approx(2 / 3)
+    assert values["response_empty_share"] == 2 / 4
+    assert values["dataset_duplicate_pair_share"] == 0
+
+
 def test_same_input_same_profile_on_one_and_two_processes(
     make_examples: MakeExamples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +268,7 @@ def test_an_unknown_model_fails_before_any_work(make_examples: MakeExamples) -> 
         "a\u0000",
         "\u200b",
         "'",
+        "a\u24b6\u24b6",
         "x" * 5000,
         "!" * 3000,
         "-" * 50,

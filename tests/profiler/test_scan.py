@@ -33,6 +33,8 @@ def test_character_counts_by_hand() -> None:
     expected = {
         "characters": [11, 0, 0],
         "segments": [2, 1, 0],
+        "filled": [2, 0, 0],
+        "lines": [2, 0, 0],
         "runs": [3, 0, 0],
         "words": [3, 0, 0],
         "word_characters": [7, 0, 0],
@@ -42,9 +44,20 @@ def test_character_counts_by_hand() -> None:
         "digit": [2, 0, 0],
         "punctuation": [2, 0, 0],
         "whitespace": [2, 0, 0],
-        "newlines": [1, 0, 0],
     }
     assert {name: _count(chunk, name) for name in COUNTS} == expected
+
+
+def test_blank_segments_and_blank_lines_are_not_counted() -> None:
+    (chunk,) = _scan([["a\n\n b\n", "", "c"], [" \n ", "\nd"], [], ["\n"], ["e", "f"]])
+    assert _count(chunk, "segments") == [3, 2, 0, 1, 2]
+    assert _count(chunk, "filled") == [2, 1, 0, 0, 2]
+    assert _count(chunk, "lines") == [3, 1, 0, 0, 2]
+
+
+def test_upper_case_characters_that_are_no_letters_are_no_upper_case_letters() -> None:
+    (chunk,) = _scan([["a\u24b6\u2167B"]])  # a circled letter and a Roman numeral
+    assert (_count(chunk, "upper"), _count(chunk, "alphabetic")) == ([1], [2])
 
 
 # Letters whose lower case has two code points are left out: the hash keeps them as they are.
@@ -61,6 +74,8 @@ def test_words_are_those_of_textstat(rows: list[list[str]]) -> None:
     assert _count(chunk, "words") == [len(row) for row in words]
     assert _count(chunk, "runs") == [sum(len(text.split()) for text in row) for row in rows]
     assert _count(chunk, "characters") == [sum(map(len, row)) for row in rows]
+    assert _count(chunk, "filled") == [sum(bool(text.strip()) for text in row) for row in rows]
+    assert _count(chunk, "lines") == [sum(bool(line.strip()) for t in row for line in t.split("\n")) for row in rows]
     flat = [word for row in words for word in row]
     numbers: dict[str, int] = {}
     for word, number in zip(flat, chunk.words.tolist(), strict=True):

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profiler import segments
 from profiler.segments import documents, prompt_rows, prompts, response_rows, responses, sum_ranges
 
 ROWS = [["a", "b"], [], ["a"], ["b", "b", "c"]]
@@ -23,6 +25,16 @@ def test_head_keeps_only_the_segments_it_uses() -> None:
     assert head.texts == ("a", "b")
     assert documents(ROWS).head(99).texts == ("a", "b", "c")
     assert len(documents([]).head(5)) == 0
+
+
+def test_parts_share_one_list_of_segments_each_cut_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_CHARACTERS", 3)
+    parts = {"prompt": documents([["abcd", "x"], ["abce", "yes"]]), "response": documents([["yes"], []])}
+    joint, shortened = segments.join(parts)
+    assert shortened == 2
+    assert joint["prompt"].texts == joint["response"].texts == ("abc", "x", "yes")
+    assert [joint["prompt"].of(i) for i in range(2)] == [["abc", "x"], ["abc", "yes"]]
+    assert [joint["response"].of(i) for i in range(2)] == [["yes"], []]
 
 
 def _table(fields: list[list[str] | None], options: list[list[str] | None], response: list[str | None]) -> pa.Table:

@@ -3,10 +3,13 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import profiler.scan
 import profiler.sketches
@@ -64,6 +67,33 @@ def test_nothing_gives_no_sketch_and_marks_give_trigrams_only() -> None:
     assert _sketch([""]) == {}
     assert tuple(_sketch(["???"])) == ("trigrams_hashed",)
     assert _sketch([]) == {}
+
+
+def _trigrams(texts: list[str]) -> Counter[str]:
+    padded = [f" {text} " for text in texts if text.strip()]
+    return Counter(text[i : i + 3] for text in padded for i in range(len(text) - 2))
+
+
+@pytest.mark.parametrize("texts", [["5"], ["no", "", "a"], ["\u4f60", " ", "the cat\tsat"], ["5"] * 3 + ["12"]])
+def test_trigrams_against_a_direct_count(texts: list[str]) -> None:
+    found = _sketch(texts)["trigrams_hashed"]
+    expected = np.zeros(BUCKETS)
+    for trigram, count in _trigrams([text.replace("\t", " ") for text in texts]).items():
+        a, b, c = map(ord, trigram)
+        code = np.array([a << 42 | b << 21 | c], dtype=np.uint64)
+        expected[int(profiler.scan.mix(code)[0] >> np.uint64(54))] += count
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6)
+
+
+@given(st.lists(st.text(max_size=6), min_size=1, max_size=4))
+def test_every_text_that_is_not_blank_has_trigrams(texts: list[str]) -> None:
+    assert ("trigrams_hashed" in _sketch(texts)) == any(text.strip() for text in texts)
+
+
+def test_digits_as_responses_differ_in_their_trigrams() -> None:
+    one, two, words = (_sketch(texts)["trigrams_hashed"] for texts in (["0", "1"], ["1", "2"], ["yes", "no"]))
+    assert np.minimum(one, two).sum() == pytest.approx(0.5)
+    assert np.minimum(one, words).sum() == 0
 
 
 def test_the_same_in_another_process() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from profiler import surface
 from profiler.scan import scan
-from profiler.segments import Rows, documents
+from profiler.segments import Documents, Rows, documents
 from profiler.vocabulary import read_words
 
 
@@ -97,26 +97,31 @@ def test_duplicates() -> None:
 
 def test_repetition_by_hand() -> None:
     docs = documents([["a b a b a"], ["a b c"], ["a b c d"], ["x"], [""]])
-    ids, offsets = read_words(docs.texts).of_documents(docs)
-    found = surface.repetition_traits(ids, offsets, rows=5)
+    found = surface.repetition_traits(read_words(docs.texts).of_documents(docs), rows=5)
     assert found["repeated_bigram_share"].value == pytest.approx((0.5 + 0 + 0) / 3)  # a b, b a of four pairs
     assert found["repeated_bigram_share"].n == 3
     assert found["common_opening_share"].value == pytest.approx(2 / 3)
+
+
+def test_no_word_pair_joins_two_texts() -> None:
+    # Glued, "b a" would repeat in the first and be a second pair of the last; "x y" does repeat, in two texts.
+    docs = documents([["a b", "a b a"], ["", "x y", "", "x y", ""], ["no", "yes"]])
+    found = surface.repetition_traits(read_words(docs.texts).of_documents(docs), rows=3)["repeated_bigram_share"]
+    assert (found.value, found.n) == (pytest.approx((1 / 3 + 1 / 2) / 2), 2)
 
 
 def test_copied_words_come_from_the_row_s_own_prompt() -> None:
     prompts, answers = documents([["the red cat", "or dog"], ["a b"]]), documents([["The dog barks"], ["cat"]])
     joint = documents([*(prompts.of(i) for i in range(2)), *(answers.of(i) for i in range(2))])
     vocabulary = read_words(joint.texts)
-    ids, offsets = vocabulary.of_documents(joint)
-    prompt = (ids[: offsets[2]], offsets[:3])
-    response = (ids[offsets[2] :], offsets[2:] - offsets[2])
+    prompt = vocabulary.of_documents(joint.head(2))
+    response = vocabulary.of_documents(Documents(joint.texts, joint.index[3:], joint.offsets[2:] - 3))
     assert surface.copied_share(prompt, response, rows=2).value == pytest.approx((2 / 3 + 0) / 2)
 
 
 def test_nothing_at_all() -> None:
     docs = documents([])
-    ids, offsets = read_words(docs.texts).of_documents(docs)
-    found = surface.repetition_traits(ids, offsets, rows=0)
+    read = read_words(docs.texts).of_documents(docs)
+    found = surface.repetition_traits(read, rows=0)
     assert {e.value for e in found.values()} == {None}
-    assert surface.copied_share((ids, offsets), (ids, offsets), rows=0).value is None
+    assert surface.copied_share(read, read, rows=0).value is None

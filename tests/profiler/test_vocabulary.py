@@ -16,6 +16,9 @@ def test_words_are_those_of_textstat(text: str) -> None:
 def test_words_of_documents_follow_the_segments() -> None:
     docs = documents([["b a", "b"], [], ["c", "b a"]])
     vocabulary = read_words(docs.texts)
-    ids, offsets = vocabulary.of_documents(docs)
-    assert [vocabulary.types[i] for i in ids] == ["b", "a", "b", "c", "b", "a"]
-    assert offsets.tolist() == [0, 3, 3, 6]
+    found = vocabulary.of_documents(docs)
+    assert [vocabulary.types[i] for i in found.ids] == ["b", "a", "b", "c", "b", "a"]
+    assert found.offsets.tolist() == [0, 3, 3, 6]
+    assert found.borders.tolist() == [0, 2, 3, 4, 6]
+    assert len(found) == 3
+    assert [found.documents_within(words) for words in (0, 1, 3, 4)] == [0, 1, 1, 2]
