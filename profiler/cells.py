@@ -7,7 +7,7 @@ names with dots keep working. Anything missing on the way (a null, an absent key
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, time
 from decimal import Decimal
 from functools import lru_cache
@@ -17,6 +17,9 @@ from warehouse.errors import InputError
 
 # As much as the longest line of a text file; a longer cell is a file that was packed into a table.
 MAX_CHARACTERS = 32 << 20
+
+# Names that a message lists before it says how many more there are.
+_LISTED = 30
 
 SPEC_HINT = "If that column was chosen wrongly, pass --spec FILE"
 
@@ -96,6 +99,11 @@ def text(value: Any, name: str, where: str) -> str | None:
     )
 
 
+def is_whole(text: str) -> bool:
+    """Whether UTF-8 can hold a text, which is not so for half of a surrogate pair, as JSON and YAML may escape it."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def kind(value: Any) -> str:
     """What a value is, in words for a message."""
     kinds = {dict: "nested object", list: "list", bytes: "binary value", str: "text", type(None): "null"}
@@ -104,5 +112,16 @@ def kind(value: Any) -> str:
 
 def shorten(value: Any, length: int = 80) -> str:
     """A value as Python writes it, cut to a length that fits a message."""
-    shown = repr(value)
+    return cut(repr(value), length)
+
+
+def cut(shown: str, length: int = 80) -> str:
+    """A text cut to a length that fits a message."""
     return shown if len(shown) <= length else shown[: length - 3] + "..."
+
+
+def listed(names: Iterable[str], count: int = _LISTED) -> str:
+    """Names as a message lists them: not all of thousands, and none of them a page long."""
+    every = list(names)
+    more = f", ... ({len(every):,} in all)" if len(every) > count else ""
+    return ", ".join(cut(name, 60) for name in every[:count]) + more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,20 +63,33 @@ def profile(
     DATASET is a local file or folder (JSONL, JSON, CSV, TSV, Parquet, Arrow; also .gz, .zst, .bz2, .xz) or a
     Hugging Face hub id. Column roles come from --spec, from a dataset.yaml beside the data, or from the columns.
 
+    Several datasets are profiled in turn and each is stored when it is done. The first bad one ends the run with
+    exit code 2: those before it are stored and printed, those after it are not looked at.
+
     \b
     Examples:
       traitcast profile examples/support_tickets
       traitcast profile reviews.csv --name reviews --rows all
       traitcast profile stanfordnlp/sst2 --split train --revision main
     """
-    from profiler.service import Request, profile_into
+    from profiler.service import Request, profile_into, refuse_one_name
 
     if name and len(dataset) > 1:
         raise click.UsageError(f"--name names one dataset; {len(dataset)} were given.")
-    results = []
-    for item in dataset:
-        result, _ = profile_into(warehouse_path, Request(item, name, **options), force=force)
-        results.append(result)
+    requests = [Request(item, name, **options) for item in dataset]
+    refuse_one_name(requests)
+    results: list[Profile] = []
+    try:
+        for request in requests:
+            result, _ = profile_into(warehouse_path, request, force=force)
+            results.append(result)
+    finally:
+        # What was stored before a bad dataset, or before Ctrl-C, is shown too.
+        if results:
+            _show(results, output_format)
+
+
+def _show(results: Sequence[Profile], output_format: str) -> None:
     if output_format == "json":
         emit_json([_as_json(result) for result in results])
         return

@@ -8,9 +8,11 @@ types, labels outside label_names, answers that name no option.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -93,8 +95,11 @@ class Labels:
         if not self.names or raw in self.known:
             return raw
         # CSV has no integers, so digits count as a position when they are not a name themselves.
-        if type_name in ("integer", "boolean") or (type_name == "text" and is_position(raw)):
+        if type_name in ("integer", "boolean"):
             return self._at(int(value), where)
+        # A table program writes the integers of a column with gaps as 0.0 and 1.0.
+        if type_name == "text" and is_position(raw.removesuffix(".0")):
+            return self._at(int(raw.removesuffix(".0")), where)
         return self._unknown(raw, where, self.names)
 
     def _at(self, position: int, where: str) -> str | None:
@@ -110,13 +115,13 @@ class Labels:
             return "text", value
         if isinstance(value, bool):
             return "boolean", "true" if value else "false"
-        if isinstance(value, float) and value.is_integer():
+        if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
             value = int(value)
         if isinstance(value, int):
             return "integer", str(value)
-        if isinstance(value, float):
+        if isinstance(value, float | Decimal):
             raise InputError(
-                f"{where}: label column {self.field!r} holds the number {value!r}, which is a score and no class. "
+                f"{where}: label column {self.field!r} holds the number {value}, which is a score and no class. "
                 f"{SPEC_HINT} with task_type: generation and answer_field: {self.field}"
             )
         raise InputError(

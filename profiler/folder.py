@@ -6,13 +6,16 @@ Owns which files are data, and which split a file name or folder states. Refuses
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from profiler.formats import ACCEPTED, FilePart, data_format
+from profiler.paths import path_text
 from profiler.source import ALL, SPLIT_WORDS, Source
 from profiler.spec import SPEC_FILE
 from warehouse.errors import InputError
+from warehouse.names import LONGEST, is_name
 
 # Words that number or describe shards, never splits.
 _SHARD_WORDS = frozenset({"of", "part", "shard", "chunk", "data", "default", "split"})
@@ -22,8 +25,12 @@ _MAX_DEPTH = 3
 
 
 def slug(text: str) -> str:
-    """A plain dataset name: letters, digits, dots, dashes and underscores."""
-    return re.sub(r"[^0-9A-Za-z._-]+", "_", text).strip("._-") or "dataset"
+    """The dataset name nearest to a text: what no name may hold becomes an underscore. "dataset" if nothing is left."""
+    plain = unicodedata.normalize("NFKC", text)
+    # A character is judged behind an underscore, since a name may not begin with a dot, a dash or an accent.
+    kept = "".join(char if is_name(f"_{char}") else "\0" for char in plain)
+    name = re.sub("\0+", "_", kept).strip("._-")[:LONGEST].rstrip("._-")
+    return name if is_name(name) else "dataset"
 
 
 def local_source(path: Path) -> Source:
@@ -46,7 +53,9 @@ def _file(path: Path) -> Source:
     split = SPLIT_WORDS.get(words[0], ALL) if len(words) == 1 else ALL
     parent = path.resolve().parent
     stem = _stem(path) if split == ALL else parent.name if split == "train" else f"{parent.name}_{split}"
-    return Source(str(path.resolve()), slug(stem), {split: (FilePart(path, kind),)}, spec_file=spec_beside(parent))
+    return Source(
+        path_text(path.resolve()), slug(stem), {split: (FilePart(path, kind),)}, spec_file=spec_beside(parent)
+    )
 
 
 def _folder(root: Path) -> Source:
@@ -59,7 +68,7 @@ def _folder(root: Path) -> Source:
     splits = _splits(root, filled)
     parts = {split: _parts(root, split, paths) for split, paths in splits.items()}
     resolved = root.resolve()
-    return Source(str(resolved), slug(resolved.name), parts, spec_file=spec_beside(resolved))
+    return Source(path_text(resolved), slug(resolved.name), parts, spec_file=spec_beside(resolved))
 
 
 def _splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from profiler.cells import listed, shorten
 from profiler.json_rows import document_rows, json_lines
-from profiler.lines import COMPRESSIONS, MAX_LINE_BYTES, compression, open_bytes, read_lines
+from profiler.lines import COMPRESSIONS, MAX_LINE_BYTES, compression, open_bytes, read_lines, refuse_misnamed
 from profiler.source import Row
 from warehouse.errors import InputError
 
@@ -93,9 +95,25 @@ class FilePart:
         with _arrow_file(self) as table:
             number = 0
             for batch in table.batches(columns):
-                for row in batch.to_pylist():
+                for row in _python_rows(batch, f"{self.path}: rows {number + 1:,} to {number + batch.num_rows:,}"):
                     number += 1
                     yield number, row
+
+
+def _python_rows(batch: Any, where: str) -> list[Row]:
+    """Rows of a record batch. InputError naming the column whose values Python has no type for (the year 100,000)."""
+    columns = {}
+    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            columns[name] = values.to_pylist()
+        except (ValueError, OverflowError, ImportError) as error:
+            raise InputError(
+                f"{where}: column {shorten(name)} ({values.type}) holds what cannot be read: {error}. Remove the "
+                "column, or write it as text"
+            ) from error
+    if not columns:
+        return [{} for _ in range(batch.num_rows)]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def class_names(metadata: bytes | None) -> dict[str, tuple[str, ...]]:
@@ -123,28 +141,48 @@ def separated_rows(path: Path, kind: str) -> Iterator[tuple[int, Row]]:
     try:
         for cells in reader:
             if header is None:
-                header = _header(cells, path) if cells else None
+                # Excel writes the separator above the header.
+                header = _header(cells, path, kind) if cells and cells[0].lower() != "sep=" else None
             elif cells:
                 if len(cells) != len(header):
                     raise InputError(_ragged(path, start, cells, header, separator))
                 yield start, dict(zip(header, cells, strict=True))
             start = reader.line_num + 1
     except csv.Error as error:
-        raise InputError(
-            f"{path}: line {start}: broken {kind.upper()}: {error}. A cell with a quote in it is written "
-            '"like ""this"""'
-        ) from error
+        raise InputError(f"{path}: line {start}: broken {kind.upper()}: {_csv_words(error, path)}") from error
 
 
 def _ragged(path: Path, number: int, cells: list[str], header: list[str], separator: str) -> str:
+    hint = f"A cell that contains {separator!r} must be quoted"
+    if len(cells) == len(header) - 1 and header[-1] == _unnamed(len(header)):
+        hint = f"The last column has no name: remove the {separator!r} at the end of the header"
+    elif len(cells) < len(header):
+        hint = f"Write empty cells too, with their {separator!r}"
     return (
-        f"{path}: line {number} has {len(cells)} cells, but the header has {len(header)} ({', '.join(header[:12])}). "
-        f"A cell that contains {separator!r} must be quoted"
+        f"{path}: line {number} has {len(cells)} cells, but the header has {len(header)} ({listed(header, 12)}). {hint}"
     )
 
 
-def _header(cells: list[str], path: Path) -> list[str]:
-    names = [cell.strip() or f"column_{number}" for number, cell in enumerate(cells, 1)]
+def _csv_words(error: csv.Error, path: Path) -> str:
+    """What is wrong and what to do, in words that do not come from the csv module where those mislead."""
+    if "new-line character" in str(error):
+        new = f"tr '\\r' '\\n' < {shlex.quote(path.name)} > new-file"
+        return f"a carriage return stands where no line feed follows. If lines end so, convert them: {new}"
+    return f'{error}. A cell with a quote in it is written "like ""this"""'
+
+
+def _unnamed(number: int) -> str:
+    return f"column_{number}"
+
+
+def _header(cells: list[str], path: Path, kind: str) -> list[str]:
+    if cells[0].lstrip().startswith(("{", "[{")):
+        raise InputError(f"{path}: line 1 is JSON, not a header; name the file .jsonl or .json")
+    if kind == "tsv" and len(cells) == 1 and ("," in cells[0] or ";" in cells[0]):
+        raise InputError(
+            f"{path}: no tab in the header {shorten(cells[0])}; a file with other separators is named .csv"
+        )
+    names = [cell.strip() or _unnamed(number) for number, cell in enumerate(cells, 1)]
     return checked_columns(names, f"{path}: the header")
 
 
@@ -154,7 +192,7 @@ def checked_columns(names: list[str], where: str) -> list[str]:
         raise InputError(f"{where} has {len(names):,} columns; a text dataset has at most {MAX_COLUMNS:,}")
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
-        raise InputError(f"{where} has the duplicate column name {repeated[0]!r}; rename one of the columns")
+        raise InputError(f"{where} has the duplicate column name {shorten(repeated[0])}; rename one of the columns")
     return names
 
 
@@ -163,6 +201,8 @@ def _separator(path: Path, kind: str) -> str:
     if kind == "tsv":
         return "\t"
     first = next((line for _, line in read_lines(path) if not line.isspace()), "")
+    if first.lower().startswith("sep=") and len(first.strip()) == 5:
+        return first.strip()[-1]
     return next((mark for mark in (",", ";", "\t", "|") if mark in first), ",")
 
 
@@ -183,6 +223,10 @@ def _arrow_file(part: FilePart) -> Iterator[_ArrowFile]:
     import pyarrow as pa
 
     try:
+        with open_bytes(part.path) as stream:
+            start = stream.read(64)
+        if not start.startswith((b"PAR1", b"ARROW1")):
+            refuse_misnamed(start, part.path)
         with _seekable(part.path) as source:
             table = _ArrowFile(source, part.format)
             checked_columns(table.schema.names, f"{part.path}: the schema")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import codecs
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from profiler.cells import listed
 from profiler.lines import MAX_LINE_BYTES, read_blocks, read_lines
 from profiler.source import Row
 from warehouse.errors import InputError
@@ -34,7 +36,8 @@ def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
             row = _DECODER.decode(line)
         except json.JSONDecodeError as error:
             column = min(error.pos, len(line.rstrip())) + 1
-            raise InputError(f"{path}: line {number}, column {column}: broken JSON: {error.msg}") from error
+            hint = _line_hint(line, number, path)
+            raise InputError(f"{path}: line {number}, column {column}: broken JSON: {error.msg}. {hint}") from error
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: line {number}: {_reason(error)}") from error
         if not isinstance(row, dict):
@@ -43,6 +46,19 @@ def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
                 '{"text": "...", "label": "..."}. A file that is one JSON document is named .json'
             )
         yield number, row
+
+
+def _line_hint(line: str, number: int, path: Path) -> str:
+    """What to do about a line that is no JSON."""
+    if "\r" in line.rstrip():
+        return (
+            f"Lines end in a carriage return alone; convert them: tr '\\r' '\\n' < {shlex.quote(path.name)} > new-file"
+        )
+    if number == 1 and line.lstrip().startswith(("[", "{")):
+        return "Each line must be one JSON object; a file that is one JSON document is named .json"
+    if not line.endswith("\n"):
+        return "It is the last line: the file may be cut off. Copy it again, or remove the line"
+    return f"Each line must be one JSON object; see it: sed -n {number}p {shlex.quote(path.name)}"
 
 
 def document_rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -90,19 +106,40 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
     for key in _ROW_KEYS:
         rows = document.get(key)
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
-            return iter(enumerate(rows, 1))
+            return iter(enumerate(map(_unwrapped, rows), 1))
+    _refuse_tables(document, path)
     columns = {name: _column(values) for name, values in document.items()}
     lengths = {name: len(values) for name, values in columns.items() if values is not None}
     if len(lengths) == len(columns) and len(set(lengths.values())) == 1:
         names = list(columns)
         zipped = zip(*(values for values in columns.values() if values is not None), strict=True)
         return enumerate((dict(zip(names, values, strict=True)) for values in zipped), 1)
-    keys = ", ".join(list(document)[:12])
+    keys = f"the keys {listed(document, 12)}" if document else "no keys"
     uneven = f" Lists of different lengths: {lengths}." if len(set(lengths.values())) > 1 else ""
     raise InputError(
-        f"{path}: one JSON object with the keys {keys} is no table.{uneven} Expected a list of objects, an object of "
-        f"equally long columns, or the rows under one of: {', '.join(_ROW_KEYS)}"
+        f"{path}: one JSON object with {keys} is no table.{uneven} Expected a list of objects (pandas: "
+        'orient="records"), an object of equally long columns, or '
+        f"the rows under one of: {', '.join(_ROW_KEYS)}"
     )
+
+
+def _unwrapped(row: Row) -> Row:
+    """The row itself: the API of the hub's viewer wraps it as {"row_idx": 0, "row": {...}, "truncated_cells": []}."""
+    inside = row.get("row")
+    return inside if "row_idx" in row and isinstance(inside, dict) else row
+
+
+def _refuse_tables(document: Row, path: Path) -> None:
+    """Raise InputError for an object of tables, such as {"train": [...], "test": [...]}: its splits are no columns."""
+    lists = {name: values for name, values in document.items() if isinstance(values, list) and values}
+    tables = [name for name, values in lists.items() if all(isinstance(value, dict) for value in values)]
+    # Beside columns of plain values, a list of objects is a nested column.
+    if tables and len(tables) == len(lists):
+        take = f".[{json.dumps(tables[0])}][]"
+        raise InputError(
+            f"{path}: the rows are one level down, under {listed(tables, 12)}. Take them out, for example: "
+            f"jq -c {shlex.quote(take)} {shlex.quote(path.name)} > new-file.jsonl"
+        )
 
 
 def _column(values: Any) -> list[Any] | None:
@@ -114,15 +151,18 @@ def _column(values: Any) -> list[Any] | None:
 
 def _is_json_lines(path: Path) -> bool:
     """Whether the first line is a whole object that is a row, not a table written on one line."""
-    _, line = next((n, line) for n, line in read_lines(path) if not line.isspace())
+    filled = (line for _, line in read_lines(path) if not line.isspace())
+    line = next(filled)
     try:
         row = _DECODER.decode(line)
     except (ValueError, RecursionError):
         return False
+    if not isinstance(row, dict) or next(filled, None) is not None:
+        return isinstance(row, dict)
     table = any(isinstance(row.get(key), list) for key in _ROW_KEYS) or all(
         _column(v) is not None for v in row.values()
     )
-    return isinstance(row, dict) and not table
+    return not table
 
 
 class _Scanner:
@@ -226,7 +266,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    return "JSON is nested too deeply to be a row of text" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, RecursionError):
+        return "JSON is nested too deeply to be a row of text"
+    # Python's own words for endless digits tell a programmer what to call.
+    return "a number of thousands of digits; write it as a text" if "integer string" in str(error) else str(error)
 
 
 def _kind(value: Any) -> str:

@@ -25,6 +25,19 @@ MAX_LINE_BYTES = 32 << 20
 
 _BLOCK_BYTES = 1 << 20
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# First bytes of what people have under the name of a text file, and what to do about it.
+_MISNAMED = {
+    b"PAR1\x15": "a Parquet file; name it .parquet",
+    b"ARROW1\0\0": "an Arrow file; name it .arrow",
+    b"\x1f\x8b": "compressed by gzip; add .gz to its name",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; add .zst to its name",
+    b"BZh91AY&SY": "compressed by bzip2; add .bz2 to its name",
+    b"\xfd7zXZ": "compressed by xz; add .xz to its name",
+    b"PK\x03\x04": "a zip archive or an Excel file; unpack it, or save the sheet as CSV",
+    b"version https://git-lfs.": "a Git LFS pointer, not the data; fetch the data: git lfs pull",
+    b"<!doctype html": "a web page, not data; download the file itself",
+    b"<html": "a web page, not data; download the file itself",
+}
 
 
 def compression(path: Path) -> str | None:
@@ -92,10 +105,19 @@ def read_blocks(path: Path) -> Iterator[bytes]:
 
 
 def check_start(raw: bytes, path: Path) -> bytes:
-    """The first bytes of a text file without a UTF-8 byte order mark; refuses UTF-16."""
+    """The first bytes of a text file without a UTF-8 byte order mark; refuses UTF-16 and what is another format."""
+    refuse_misnamed(raw, path)
     if raw.startswith(_UTF16):
         raise InputError(f"{path}: this is UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8 {path.name} > new-file")
     return raw.removeprefix(b"\xef\xbb\xbf")
+
+
+def refuse_misnamed(raw: bytes, path: Path) -> None:
+    """Raise InputError when the first bytes of a file are those of another format than its name says."""
+    for magic, what in _MISNAMED.items():
+        start = raw[: len(magic)]
+        if start == magic or (magic.startswith(b"<") and start.lower() == magic):
+            raise InputError(f"{path}: by its first bytes this is {what}")
 
 
 def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:

@@ -7,30 +7,32 @@ modules. It never executes anything a dataset brings along.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from profiler.answers import answer_forms
-from profiler.cells import root
+from profiler.cells import is_whole, listed, root, shorten
 from profiler.examples import Converter, Examples, Item, Tally, build_table, too_many_classes
-from profiler.folder import local_source
+from profiler.folder import local_source, slug
 from profiler.formats import ACCEPTED, MAX_COLUMNS, data_format
 from profiler.roles import infer
 from profiler.source import Part, Row, Source
-from profiler.spec import DatasetSpec, load_spec
+from profiler.spec import DatasetSpec, dataset_name, load_spec
 from warehouse.errors import InputError, nearest
 
 __all__ = ["DatasetSpec", "Examples", "infer", "load_spec", "read"]
 
 # Enough rows to see every column and every form of answer; few enough to read twice.
 _SAMPLE_ROWS = 1000
+# How programs write a missing value; "none" in lower case is a class of real datasets.
+_MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def read(
@@ -48,8 +50,7 @@ def read(
     split: train when there is one; "all" reads every split. spec: roles, instead of those beside the data.
     revision, config: of a hub dataset. Raises InputError (exit code 2) for anything that is no clean dataset.
     """
-    if name is not None and not _NAME.fullmatch(name):
-        raise InputError(f"name {name!r} is not allowed: up to 100 letters, digits, dots, dashes and underscores")
+    name = None if name is None else dataset_name(name)
     found = _locate(source, revision, config)
     chosen = found.choose(split)
     parts = found.parts(chosen)
@@ -62,7 +63,7 @@ def read(
     if chosen in counts:
         counts[chosen] = converter.tally.read
     return Examples(
-        name=name or resolved.name or found.slug,
+        name=name or (dataset_name(resolved.name) if resolved.name else found.slug),
         spec=resolved,
         split=chosen,
         splits=counts,
@@ -75,10 +76,29 @@ def read(
     )
 
 
+def name_of(
+    source: str | Path, *, name: str | None = None, spec: str | Path | None = None, config: str | None = None
+) -> str:
+    """The name that `read` will give, found without reading any row and without the network.
+
+    Of a hub dataset the configuration counts only when it is given. Raises what `read` would raise so far.
+    """
+    if name is not None:
+        return dataset_name(name)
+    if spec is not None and (stated := load_spec(spec).name):
+        return stated
+    if _there(str(source)) and config is None:
+        found = local_source(Path(source))
+        beside = load_spec(found.spec_file).name if spec is None and found.spec_file else None
+        return beside or found.slug
+    last = Path(source).resolve().name if _there(str(source)) else str(source).rsplit("/", 1)[-1]
+    return slug(last if config in (None, "default") else f"{last}_{config}")
+
+
 def _locate(source: str | Path, revision: str | None, config: str | None) -> Source:
     text = str(source)
     path = Path(text)
-    exists = os.path.exists(text)  # Path.exists raises for a name that is too long
+    exists = _there(text)
     if exists and config is None and revision is None:
         return local_source(path)
     from profiler.hub import hub_source
@@ -94,6 +114,22 @@ def _locate(source: str | Path, revision: str | None, config: str | None) -> Sou
         f"{text!r} is neither a file or folder here nor a hub id (org/name){hint} See what is there: ls {path.parent}. "
         f"Files read: {ACCEPTED}"
     )
+
+
+def _there(text: str) -> bool:
+    """Whether a file or folder of that name is there. InputError for one that is, but cannot be looked at."""
+    try:
+        os.stat(text)
+    except (ValueError, FileNotFoundError, NotADirectoryError):
+        if os.path.islink(text):
+            raise InputError(f"{text} is a link to {os.readlink(text)!r}, which is not there") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            reason = "its links lead in a circle" if error.errno == errno.ELOOP else error.strerror
+            raise InputError(f"cannot read {text}: {reason}") from error
+    else:
+        return True
+    return False
 
 
 def _siblings(path: Path) -> list[str]:
@@ -117,9 +153,9 @@ def _resolve_spec(
         spec = source.spec_file
     if spec is None:
         inference = infer(columns, source=source.origin, label_names=names)
-        return inference.spec, list(inference.notes)
+        return _writable(inference.spec, parts[0]), list(inference.notes)
     stated = spec if isinstance(spec, DatasetSpec) else load_spec(spec)
-    _check_columns(stated, columns, parts[0])
+    _check_columns(_writable(stated, parts[0]), columns, parts[0])
     notes = [f"roles stated in {stated.stated_in}"] if stated.stated_in else []
     if stated.label_field and not stated.label_names and names.get(stated.label_field):
         stated = replace(stated, label_names=names[stated.label_field])
@@ -138,9 +174,22 @@ def _columns(sample: Sequence[tuple[str, Row]]) -> dict[str, list[Any]]:
             columns.setdefault(column, [])
         if len(columns) > MAX_COLUMNS:
             raise InputError(f"{where}: {len(columns):,} columns so far; a text dataset has at most {MAX_COLUMNS:,}")
+    if not columns:
+        raise InputError(f"{sample[0][0]}: the rows have no columns; expected for example a text and a label")
     for column, values in columns.items():
         values.extend(row.get(column) for _, row in sample)
     return columns
+
+
+def _writable(spec: DatasetSpec, part: Part) -> DatasetSpec:
+    """The spec, refused when JSON has escaped half of a surrogate pair in a column name: no profile can hold that."""
+    broken = [name for name in (*spec.columns, *spec.label_names) if not is_whole(name)]
+    if broken:
+        raise InputError(
+            f"{part.name}: {shorten(broken[0])} names a column or class, but holds half of a surrogate pair, which is "
+            "encoding damage. Rename it"
+        )
+    return spec
 
 
 def _check_columns(spec: DatasetSpec, columns: dict[str, list[Any]], part: Part) -> None:
@@ -148,8 +197,8 @@ def _check_columns(spec: DatasetSpec, columns: dict[str, list[Any]], part: Part)
         if name not in spec.optional_fields and root(name, columns) is None:
             where = f" ({spec.stated_in})" if spec.stated_in else ""
             raise InputError(
-                f"{part.name}: the spec{where} names the field {name!r}, but there is no such column"
-                f"{nearest(name, columns)} Columns: {', '.join(columns)}"
+                f"{part.name}: the spec{where} names the field {shorten(name)}, but there is no such column"
+                f"{nearest(name[:100], columns)} Columns: {listed(columns)}"
             )
 
 
@@ -190,6 +239,20 @@ def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> N
         )
 
 
+def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
+    """What a table program or a slip of the hand makes into classes of their own."""
+    plain: dict[str, str] = {}
+    pairs = []
+    for label, count in classes.items():
+        if label in _MISSING_WORDS:
+            yield f"{count:,} of {rows:,} rows have the label {label!r}; if that means no label, leave the cell empty"
+        other = plain.setdefault(label.strip().casefold(), label)
+        if other != label:
+            pairs.append(f"{shorten(other)} and {shorten(label)}")
+    if pairs:
+        yield f"labels that differ only in case or spaces count as different classes: {listed(pairs, 3)}"
+
+
 def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
     def share(count: int, of: int) -> str:
         return f"{count:,} of {of:,} rows"
@@ -208,5 +271,6 @@ def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
         yield f"{tally.surrogates:,} texts held half of a surrogate pair, replaced by U+FFFD: encoding damage"
     if rows == 1:
         yield "only one row: spreads and standard errors are undefined"
+    yield from _class_warnings(tally.classes, rows)
     if spec.label_field and len(tally.classes) == 1:
         yield f"every row has the label {next(iter(tally.classes))!r}: there is nothing to tell apart"

@@ -6,15 +6,18 @@ refused with the columns, their types and a spec to edit: nothing is guessed wit
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
 
 from profiler import chat
 from profiler.answers import answer_forms
-from profiler.cells import pick
+from profiler.cells import cut, listed, pick, shorten
 from profiler.layouts import (
     CONTEXTS,
     GENERATION,
@@ -71,11 +74,16 @@ def infer(
                 return _explained(found, view)
         raise _UnclearError(_misfit(view))
     except _UnclearError as reason:
-        raise InputError(_ask(view, source, str(reason))) from None
+        draft = reason.draft or _draft(view)
+        raise InputError(_ask(view, source, str(reason), draft)) from None
 
 
 class _UnclearError(Exception):
-    """Why the roles have two readings or none."""
+    """Why the roles have two readings or none. draft: the roles that the columns look like, where they look so."""
+
+    def __init__(self, reason: str, draft: DatasetSpec | None = None) -> None:
+        super().__init__(reason)
+        self.draft = draft
 
 
 class _View:
@@ -112,37 +120,57 @@ class _View:
 def _chat(view: _View) -> DatasetSpec | None:
     chats = [name for name, kind in view.kinds.items() if kind == "chat"]
     if len(chats) > 1:
-        raise _UnclearError(f"there are several chat columns ({', '.join(chats)})")
+        draft = DatasetSpec("generation", messages_field=chats[0])
+        raise _UnclearError(f"there are several chat columns ({listed(chats)})", draft)
     return DatasetSpec("generation", messages_field=chats[0]) if chats else None
 
 
 def _multiple_choice(view: _View) -> DatasetSpec | None:
-    listed = [view.actual[plain] for plain in OPTIONS if view.has(plain, "list of texts", "keyed options")]
+    lists = [view.actual[plain] for plain in OPTIONS if view.has(plain, "list of texts", "keyed options")]
     groups = _option_columns(view)
-    if len(listed) + len(groups) > 1:
-        raise _UnclearError(f"the options could be in {' or '.join([*listed, *(', '.join(g) for g in groups)])}")
-    if not listed and not groups:
+    if not lists and not groups:
         return None
-    options_fields = () if listed else groups[0]
+    options_fields = () if lists else groups[0]
     prompt = tuple(name for name in view.texts({*MC_PROMPT, *CONTEXTS, *SYSTEM}) if name not in options_fields)
     draft = DatasetSpec(
         "multiple_choice",
         text_fields=prompt,
-        options_field=listed[0] if listed else None,
+        options_field=lists[0] if lists else None,
         options_fields=options_fields,
     )
     fits = _answer_columns(view, draft)
+    if len(lists) + len(groups) > 1:
+        where = " or ".join([*lists, *(", ".join(group) for group in groups)])
+        raise _UnclearError(f"the options could be in {where}", _choice_draft(view, draft, fits))
     if not fits:
         # Columns a, b, c may be anything; only an answer that names one of them makes them options.
-        if listed:
-            raise _UnclearError("there are options, but no column that names the right one")
+        if lists:
+            draft = _choice_draft(view, draft, fits)
+            raise _UnclearError("there are options, but no column that names the right one in every row", draft)
         return None
     if not prompt:
-        raise _UnclearError("there are options, but no known column for the question")
+        draft = _choice_draft(view, draft, fits)
+        raise _UnclearError("there are options, but no known column for the question", draft)
     answer, forms = fits[0]
     if len(forms) > 1:
-        raise _UnclearError(f"the answers in {answer!r} could be read as answer_form: {' or '.join(forms)}")
+        draft = _choice_draft(view, draft, fits)
+        raise _UnclearError(f"the answers in {answer!r} could be read as answer_form: {' or '.join(forms)}", draft)
     return replace(draft, answer_field=answer, answer_form=forms[0])
+
+
+def _choice_draft(view: _View, draft: DatasetSpec, fits: Sequence[tuple[str, tuple[str, ...]]]) -> DatasetSpec:
+    """A draft with what is still missing: the likeliest column for the answer, and any text for the question."""
+    if fits:
+        answer, form = fits[0][0], fits[0][1][0]
+    else:
+        known = [view.actual[plain] for plain in MC_ANSWERS if plain in view.actual]
+        other = [name for name, kind in view.kinds.items() if kind in ("text", "integer") and not is_id(name)]
+        free = (name for name in (*known, *reversed(other)) if name not in draft.columns)
+        answer, form = next(free, "answer"), None
+    texts = [name for name, kind in view.kinds.items() if kind == "text" and not is_id(name)]
+    unused = [name for name in texts if name not in (answer, *draft.columns)]
+    prompt = tuple(name for name in draft.text_fields if name != answer) or tuple(unused[:2]) or ("question",)
+    return replace(draft, text_fields=prompt, answer_field=answer, answer_form=form)
 
 
 def _answer_columns(view: _View, draft: DatasetSpec) -> list[tuple[str, tuple[str, ...]]]:
@@ -184,12 +212,13 @@ def _generation(view: _View) -> DatasetSpec | None:
         if not view.has(head, "text"):
             continue
         fields = [field for field in (_response(view, plain) for plain in answers) if field is not None]
+        prompt = tuple(name for name in view.texts({head, *beside}) if view.distinct(name))
+        draft = DatasetSpec("generation", text_fields=prompt, answer_field=fields[0] if fields else None)
         if len(fields) > 1:
-            raise _UnclearError(f"the response could be {' or '.join(fields)}")
+            raise _UnclearError(f"the response could be {' or '.join(fields)}", draft)
         if not fields or _is_class(view, fields[0]):
             continue
-        prompt = tuple(name for name in view.texts({head, *beside}) if view.distinct(name))
-        return DatasetSpec("generation", text_fields=prompt, answer_field=fields[0])
+        return draft
     return None
 
 
@@ -229,7 +258,7 @@ def _classification(view: _View) -> DatasetSpec | None:
     responses = [name for name in dict.fromkeys(responses) if name != label and name not in known]
     prompt = tuple(name for name in known if name != label)
     if responses:
-        raise _UnclearError(f"it has both a label ({label}) and what may be a response ({', '.join(responses)})")
+        raise _UnclearError(f"it has both a label ({label}) and what may be a response ({listed(responses)})")
     for pair in PAIRS:
         if all(view.has(plain, "text") for plain in pair) and set(prompt) <= {view.actual[p] for p in pair}:
             prompt = tuple(view.actual[plain] for plain in pair)
@@ -237,7 +266,7 @@ def _classification(view: _View) -> DatasetSpec | None:
     if not prompt and len(others) == 1:
         prompt = (others[0],)
     if not prompt:
-        what = f"the prompt could be any of: {', '.join(others)}" if others else "there is no text column beside it"
+        what = f"the prompt could be any of: {listed(others)}" if others else "there is no text column beside it"
         raise _UnclearError(f"it has a label ({label}), but {what}")
     names = tuple(view.label_names.get(label, ()))
     return DatasetSpec("classification", text_fields=prompt, label_field=label, label_names=names)
@@ -271,7 +300,7 @@ def _explained(spec: DatasetSpec, view: _View) -> Inference:
         patchy = [n for n in spec.text_fields if any(v in (None, "") for v in view.columns[n])]
         if len(patchy) < len(spec.text_fields):
             spec = replace(spec, optional_fields=tuple(patchy))
-    stated = ", ".join(f"{key} {_listed(value)}" for key, value in spec.roles().items() if key != "label_names")
+    stated = ", ".join(f"{key} {_shown(value)}" for key, value in spec.roles().items() if key != "label_names")
     used = {re.split(r"[.\[]", name, maxsplit=1)[0] for name in spec.columns} | set(spec.columns)
     unused = [name for name in view.columns if name not in used]
     strange = [name for name in spec.text_fields if plain_name(name) not in PROMPTS]
@@ -279,29 +308,35 @@ def _explained(spec: DatasetSpec, view: _View) -> Inference:
     confidence = "medium" if strange or left_out else "high"
     notes = [f"roles inferred from columns and values ({confidence} confidence): {stated}"]
     if spec.label_names:
-        notes.append(f"label names from the schema of the file: {', '.join(spec.label_names[:8])}")
+        notes.append(f"label names from the schema of the file: {listed(spec.label_names, 8)}")
     elif spec.label_field and view.kinds[spec.label_field] == "integer":
         notes.append(f"the labels in {spec.label_field!r} are bare numbers; name them by label_names in a spec")
     if unused:
-        notes.append(f"columns not used: {', '.join(unused[:12])}{', ...' if len(unused) > 12 else ''}")
+        notes.append(f"columns not used: {listed(unused, 12)}")
     return Inference(spec, tuple(notes), confidence)
 
 
-def _ask(view: _View, source: str, reason: str) -> str:
-    """What to tell the user when roles cannot be inferred: columns with types, and a spec to edit."""
-    listed = ", ".join(f"{name} ({kind})" for name, kind in list(view.kinds.items())[:30])
+def _draft(view: _View) -> DatasetSpec:
+    """Roles to start from where no layout fits: a class if a column may hold one, else an answer."""
+    label = view.actual.get("label")
+    if label is not None and view.kinds[label] in ("number", "mixed types") and not view.class_like(label):
+        beside = tuple(name for name, kind in view.kinds.items() if kind == "text" and not is_id(name))
+        return DatasetSpec("generation", text_fields=beside[:2], answer_field=label)
     texts = [name for name, kind in view.kinds.items() if kind == "text" and not is_id(name)]
     labels = [name for name in view.kinds if view.class_like(name) and not is_id(name)]
     if labels and len(texts) > (labels[-1] in texts):
         prompt = [name for name in texts if name != labels[-1]]
-        draft = DatasetSpec("classification", text_fields=tuple(prompt[:2]), label_field=labels[-1])
-    else:
-        last = texts[-1] if texts else next(iter(view.columns), "answer")
-        draft = DatasetSpec("generation", text_fields=tuple(texts[:-1][:2]), answer_field=last)
+        return DatasetSpec("classification", text_fields=tuple(prompt[:2]), label_field=labels[-1])
+    last = texts[-1] if texts else next(iter(view.columns), "answer")
+    return DatasetSpec("generation", text_fields=tuple(texts[:-1][:2]), answer_field=last)
+
+
+def _ask(view: _View, source: str, reason: str, draft: DatasetSpec) -> str:
+    """What to tell the user when roles cannot be inferred: columns with types, and a spec to edit."""
     lines = "\n".join(f"  {line}" for line in draft.to_yaml().splitlines())
     return (
         f"{source}: cannot tell the roles of the columns: {reason}.\n"
-        f"Columns: {listed}\n"
+        f"Columns: {listed(f'{cut(name, 40)} ({kind})' for name, kind in view.kinds.items())}\n"
         "Say what they are in a file such as roles.yaml, then run: "
         f"traitcast profile {shlex.quote(source)} --spec roles.yaml\n"
         f"A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
@@ -313,21 +348,26 @@ def _misfit(view: _View) -> str:
     name = view.actual.get("label")
     if name is None or view.class_like(name):
         return "its columns fit no known layout"
+    if view.kinds[name] == "empty":
+        return f"{shorten(name)} is empty in all {view.rows:,} rows; if another split has labels, choose it by --split"
     if view.kinds[name] in ("text", "integer"):
-        return f"{name!r} has {view.distinct(name)} distinct values in {view.rows} rows, too many for classes"
-    return f"{name!r} holds {view.kinds[name]}, but a class is a text, an integer or a boolean"
+        return f"{shorten(name)} has {view.distinct(name)} distinct values in {view.rows} rows, too many for classes"
+    return f"{shorten(name)} holds {view.kinds[name]}, but a class is a text, an integer or a boolean"
 
 
 def kind_of(values: Sequence[Any]) -> str:
     """The kind of a column: text, integer, number, boolean, chat, list of texts, keyed options, ..., or empty."""
-    present = [value for value in values if value is not None]
+    present = [value for value in values if value is not None and value == value]
     if not present:
         return "empty"
     tests: tuple[tuple[str, Callable[[Any], bool]], ...] = (
         ("text", lambda v: isinstance(v, str)),
         ("boolean", lambda v: isinstance(v, bool)),
         ("integer", lambda v: not isinstance(v, bool) and (isinstance(v, int) or _integral(v))),
-        ("number", lambda v: not isinstance(v, bool) and isinstance(v, int | float)),
+        ("number", lambda v: not isinstance(v, bool) and isinstance(v, int | float | Decimal)),
+        ("date", lambda v: isinstance(v, date | time)),
+        ("binary", lambda v: isinstance(v, bytes)),
+        ("empty list", lambda v: v == []),
         ("chat", lambda v: v == [] or chat.layout(v) is not None),
         ("list of texts", lambda v: isinstance(v, list) and all(isinstance(item, str) for item in v)),
         ("keyed options", lambda v: isinstance(v, Mapping) and {"text", "label"} <= set(v)),
@@ -338,8 +378,8 @@ def kind_of(values: Sequence[Any]) -> str:
 
 
 def _integral(value: Any) -> bool:
-    return isinstance(value, float) and value.is_integer()
+    return isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value)
 
 
-def _listed(value: Any) -> str:
-    return " + ".join(value) if isinstance(value, list) else str(value)
+def _shown(value: Any) -> str:
+    return " + ".join(cut(item) for item in value) if isinstance(value, list) else cut(str(value))

@@ -6,13 +6,19 @@ keeps the warehouse closed while the work is done, so that a long profile never 
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from profiler.paths import path_from, path_text
 from warehouse.console import progress, say, warn
+from warehouse.errors import UserError
 
 if TYPE_CHECKING:
     from profiler.reading import Examples
@@ -56,7 +62,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
             rows=request.rows,
             seed=request.seed,
             processes=request.processes,
-            spacy_model=request.spacy_model,
+            spacy_model=_pipeline(request.spacy_model),
             on_progress=show,
         )
 
@@ -77,6 +83,25 @@ def read_examples(request: Request) -> Examples:
     for note in examples.notes:
         say(f"  {note}")
     return examples
+
+
+def refuse_one_name(requests: Sequence[Request]) -> None:
+    """Raise UserError when two requests would be stored under one name, the later in place of the earlier."""
+    from profiler.reading import name_of
+
+    seen: dict[str, str] = {}
+    for request in requests:
+        try:
+            name = name_of(request.dataset, name=request.name, spec=request.spec, config=request.config)
+        except UserError:
+            # It is said when its turn comes; what stands before it is profiled all the same.
+            continue
+        if name in seen:
+            raise UserError(
+                f"{seen[name]} and {request.dataset} would both be stored as {name!r}. Profile one of them by itself "
+                f"under another name: traitcast profile {shlex.quote(request.dataset)} --name NAME"
+            )
+        seen[name] = request.dataset
 
 
 def profile_into(warehouse_path: str, request: Request, *, force: bool = False) -> tuple[Profile, bool]:
@@ -114,7 +139,6 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
 
     total = examples.table.num_rows
     details = stored.details
-    model = details.get("spacy_model")
     spec = examples.spec
     return (
         stored.fingerprint == examples.fingerprint
@@ -123,38 +147,70 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
         and details.get("catalogue_version") == VERSION
         and details.get("sample_rows") == min(request.rows or total, total)
         and details.get("seed") == request.seed
-        and (model is None or model == _installed_model(request.spacy_model))
+        and _same_pipeline(details.get("spacy_model"), _pipeline(request.spacy_model))
     )
 
 
-def _installed_model(wanted: str | None) -> str:
-    """Name and versions of the pipeline that would be used, found without loading it."""
+def _pipeline(wanted: str | None) -> str:
+    """The spaCy pipeline to use: its package, or the absolute path of its folder, so that it is found again later."""
     from profiler.parse import MODELS
 
-    name = wanted or next((m for m in MODELS if find_spec(m)), MODELS[-1])
+    if wanted is None:
+        return next((name for name in MODELS if find_spec(name)), MODELS[-1])
+    # spaCy takes a package of that name before a folder.
+    return wanted if _package_folder(wanted) or not os.path.isdir(wanted) else str(Path(wanted).resolve())
+
+
+def _same_pipeline(stored: str | None, wanted: str) -> bool:
+    """Whether a profile was parsed with the pipeline `wanted` as it is now, which is found without loading it.
+
+    stored: "name version, spacy version" as a profile keeps it, None when nothing was parsed. A pipeline that is
+    gone since cannot have changed: what was measured with it stands.
+    """
+    if stored is None:
+        return True
+    folder = _package_folder(wanted) or Path(wanted)
     try:
-        return f"{name} {version(name)}, spacy {version('spacy')}"
-    except (PackageNotFoundError, ValueError):
-        # A pipeline in a folder has no version that could be read cheaply: profile again.
-        return name
+        meta = json.loads((folder / "meta.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return _pipeline_name(stored) == wanted
+    except (OSError, ValueError):
+        # A damaged pipeline is refused in full words when it is loaded.
+        return False
+    return isinstance(meta, dict) and stored == f"{wanted} {meta.get('version')}, spacy {version('spacy')}"
+
+
+def _pipeline_name(stored: str) -> str:
+    return stored.rpartition(", spacy ")[0].rpartition(" ")[0]
+
+
+def _package_folder(name: str) -> Path | None:
+    """Where an installed pipeline lies, None for a name that is no installed package."""
+    try:
+        version(name)
+        spec = find_spec(name)
+    except (PackageNotFoundError, ValueError, ImportError):
+        return None
+    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 def ensure_profiled(dataset: str, warehouse_path: str) -> str:
     """The name under which `dataset` is profiled.
 
     A profiled name is taken as it is; anything else is read as a file, folder or hub id and profiled first. A file
-    that was profiled before keeps the name, split, spec file and sample it had then, so options are given once.
+    that was profiled before keeps the name, split, spec file, sample and spaCy pipeline it had then, so options are
+    given once.
     """
     from warehouse.store import Warehouse
 
-    exists = Path(dataset).exists()
+    exists = os.path.exists(dataset)
     looks_like_path = "/" in dataset or "\\" in dataset or "." in dataset
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        if warehouse.find(dataset) and not (looks_like_path and exists):
+        if warehouse.find(path_text(dataset)) and not (looks_like_path and exists):
             return dataset
         if not looks_like_path and not exists:
             warehouse.profile(dataset)  # raises, naming the nearest profiled dataset
-        known = warehouse.find_origin(str(Path(dataset).resolve())) if exists else None
+        known = warehouse.find_origin(path_text(Path(dataset).resolve())) if exists else None
         earlier = warehouse.profile(known) if known else None
     return profile_into(warehouse_path, _as_before(dataset, earlier))[0].name
 
@@ -168,10 +224,19 @@ def _as_before(dataset: str, earlier: Profile | None) -> Request:
         dataset,
         name=earlier.name,
         split=details["split"],
-        spec=Path(spec) if spec else None,
+        spec=path_from(spec) if spec else None,
         rows=_asked_rows(details["sample_rows"], earlier.rows),
         seed=details["seed"],
+        spacy_model=_asked_pipeline(details.get("spacy_model")),
     )
+
+
+def _asked_pipeline(stored: str | None) -> str | None:
+    """The pipeline of an earlier profile; None for a default one that has been replaced by the other since."""
+    from profiler.parse import MODELS
+
+    name = _pipeline_name(stored) if stored else None
+    return None if name in MODELS and not find_spec(name) else name
 
 
 def _asked_rows(sampled: int, total: int) -> int | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from profiler.cells import listed
 from warehouse.errors import InputError, nearest
 
 Row = dict[str, Any]
@@ -72,14 +73,15 @@ class Source:
                 return "train"
             if len(names) == 1:
                 return names[0]
-            raise InputError(f"{self.origin} has no train split; choose one with --split: {', '.join(names)} (or all)")
+            raise InputError(f"{self.origin} has no train split; choose one with --split: {listed(names)} (or all)")
         if split in self.splits or split == ALL:
             return split
         alias = SPLIT_WORDS.get(split.lower())
         if alias in self.splits:
             return str(alias)
         hint = nearest(split, names)
-        raise InputError(f"{self.origin} has no split {split!r}{hint} Its splits: {', '.join(names)} (or all)")
+        every = "" if ALL in names else " (or all)"
+        raise InputError(f"{self.origin} has no split {split!r}{hint} Its splits: {listed(names)}{every}")
 
     def parts(self, split: str) -> tuple[Part, ...]:
         """The parts of a split, or of every split for "all"."""

@@ -6,14 +6,18 @@ type does not use, and values of the wrong kind; it never looks at the data itse
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from warehouse.errors import InputError, nearest
+from profiler.cells import cut, is_whole, listed, shorten
+from profiler.paths import path_text
+from warehouse.errors import InputError, UserError, nearest
+from warehouse.names import check_name
 
 SPEC_FILE = "dataset.yaml"
 
@@ -162,7 +166,7 @@ def load_spec(path: str | Path) -> DatasetSpec:
     if not isinstance(document, dict):
         found = "empty" if document is None else f"a {type(document).__name__}"
         raise InputError(f"{path}: a spec is a mapping such as `task_type: classification`, but the file is {found}")
-    return parse_spec(document, where=str(path), stated_in=str(path))
+    return parse_spec(document, where=path_text(path), stated_in=path_text(path))
 
 
 def parse_spec(document: Mapping[Any, Any], *, where: str = "spec", stated_in: str | None = None) -> DatasetSpec:
@@ -172,9 +176,11 @@ def parse_spec(document: Mapping[Any, Any], *, where: str = "spec", stated_in: s
     """
     for key in document:
         if key not in KEYS:
-            hint = nearest(str(key), KEYS)
-            raise InputError(f"{where}: unknown key {str(key)!r}{hint} Allowed keys: {', '.join(sorted(KEYS))}")
+            hint = nearest(str(key)[:100], KEYS)
+            raise InputError(f"{where}: unknown key {shorten(str(key))}{hint} Allowed keys: {', '.join(sorted(KEYS))}")
     values: dict[str, Any] = {key: _string(document, key, where) for key in _STRINGS if key in document}
+    if values.get("name"):
+        values["name"] = dataset_name(values["name"], f"{where}: name")
     values |= {key: _names(document, key, where) for key in _NAME_LISTS if key in document}
     if document.get("label_names") is not None:
         values["label_codes"], values["label_names"] = _label_names(document["label_names"], where)
@@ -202,13 +208,17 @@ def _check(spec: DatasetSpec, where: str) -> None:
     _check_required(spec, where)
     for name in spec.optional_fields:
         if name not in spec.text_fields:
-            allowed = ", ".join(spec.text_fields)
-            raise InputError(f"{where}: optional_fields names {name!r}, which is not one of text_fields ({allowed})")
+            allowed = listed(spec.text_fields)
+            raise InputError(
+                f"{where}: optional_fields names {shorten(name)}, which is not one of text_fields ({allowed})"
+            )
     given = [*spec.text_fields, *spec.options_fields]
     given += [name for name in (spec.label_field, spec.options_field, spec.answer_field, spec.messages_field) if name]
-    twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
+    twice = _repeated(given)
     if twice:
-        raise InputError(f"{where}: {twice[0]!r} is given two roles; a field is prompt, options, label or answer")
+        raise InputError(
+            f"{where}: {shorten(twice[0])} is given two roles; a field is prompt, options, label or answer"
+        )
 
 
 def _check_required(spec: DatasetSpec, where: str) -> None:
@@ -244,15 +254,30 @@ def _task_type(values: Mapping[str, Any], where: str) -> str:
 
 def _one_of(value: str, allowed: tuple[str, ...], key: str, where: str, context: str = "") -> None:
     if value not in allowed:
-        hint = nearest(value, allowed)
-        raise InputError(f"{where}: {key} is {value!r}{hint} Allowed{context}: {', '.join(allowed)}")
+        hint = nearest(value[:100], allowed)
+        raise InputError(f"{where}: {key} is {shorten(value)}{hint} Allowed{context}: {', '.join(allowed)}")
 
 
 def _string(document: Mapping[Any, Any], key: str, where: str) -> str | None:
     value = document[key]
     if value is None or isinstance(value, str):
-        return value or None
-    raise InputError(f"{where}: {key} must be a string, not {value!r}{_quote_hint(value)}")
+        return _whole(value, key, where) if value else None
+    raise InputError(f"{where}: {key} must be a string, not {shorten(value)}{_quote_hint(value)}")
+
+
+def _whole(value: str, key: str, where: str) -> str:
+    """The text, refused when it holds half of a surrogate pair, which no profile can hold."""
+    if not is_whole(value):
+        raise InputError(f"{where}: {key} holds {shorten(value)}, half of a surrogate pair; write the character itself")
+    return value
+
+
+def dataset_name(value: str, what: str = "name") -> str:
+    """The name in its Unicode form NFKC. Raises InputError for what may be no name."""
+    try:
+        return check_name(value, what)
+    except UserError as error:
+        raise InputError(str(error)) from None
 
 
 def _names(document: Mapping[Any, Any], key: str, where: str) -> tuple[str, ...]:
@@ -260,10 +285,11 @@ def _names(document: Mapping[Any, Any], key: str, where: str) -> tuple[str, ...]
     value = document[key]
     items = [value] if isinstance(value, str) else value if value is not None else []
     if not isinstance(items, list):
-        raise InputError(f"{where}: {key} must be a list of column names, not {value!r}")
+        raise InputError(f"{where}: {key} must be a list of column names, not {shorten(value)}")
     for item in items:
         if not isinstance(item, str) or not item:
-            raise InputError(f"{where}: {key} holds {item!r}, which is not a column name{_quote_hint(item)}")
+            raise InputError(f"{where}: {key} holds {shorten(item)}, which is not a column name{_quote_hint(item)}")
+        _whole(item, key, where)
     return _distinct(items, key, where)
 
 
@@ -273,15 +299,15 @@ def _label_names(value: Any, where: str) -> tuple[tuple[str, ...], tuple[str, ..
         codes = tuple(_label(code, where) for code in value)
         return _distinct(codes, "label_names", where), tuple(_label(name, where) for name in value.values())
     if not isinstance(value, list):
-        raise InputError(f"{where}: label_names must be a list of names or a mapping value: name, not {value!r}")
+        raise InputError(f"{where}: label_names must be a list of names or a mapping value: name, not {shorten(value)}")
     return (), _distinct([_label(name, where) for name in value], "label_names", where)
 
 
 def _label(value: Any, where: str) -> str:
     # YAML 1.1 reads an unquoted no as False, and "False" would then match no row.
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InputError(f"{where}: label_names holds {value!r}, which is not a name{_quote_hint(value)}")
-    return str(value)
+        raise InputError(f"{where}: label_names holds {shorten(value)}, which is not a name{_quote_hint(value)}")
+    return _whole(str(value), "label_names", where)
 
 
 def _quote_hint(value: Any) -> str:
@@ -289,10 +315,14 @@ def _quote_hint(value: Any) -> str:
 
 
 def _distinct(items: list[str] | tuple[str, ...], key: str, where: str) -> tuple[str, ...]:
-    repeated = [item for item in dict.fromkeys(items) if items.count(item) > 1]
+    repeated = _repeated(items)
     if repeated:
-        raise InputError(f"{where}: {key} lists {repeated[0]!r} twice")
+        raise InputError(f"{where}: {key} lists {shorten(repeated[0])} twice")
     return tuple(items)
+
+
+def _repeated(items: Iterable[str]) -> list[str]:
+    return [item for item, count in Counter(items).items() if count > 1]
 
 
 def _where_and_why(error: Exception) -> str:
@@ -303,14 +333,24 @@ def _where_and_why(error: Exception) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a repeated key instead of keeping the last one."""
+    """SafeLoader that refuses a repeated key instead of keeping the last one, and aliases, with which a page of text
+    can stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            problem = f"the alias *{cut(event.anchor)} is not allowed in a spec: write the value out"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {shorten(key)} is given twice", key_node.start_mark
+                )
             if isinstance(key, Hashable):
                 seen.add(key)
         return super().construct_mapping(node, deep=deep)

@@ -59,7 +59,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.jsonl", GOOD + b"null\n", r"line 3 is null, not an object"),
     ("a.jsonl", GOOD + b'{"text": "a", "text": "b"}\n', r"line 3: duplicate column name 'text'"),
     ("a.jsonl", b'{"a":' + b"[" * 100_000, r"line 1: JSON is nested too deeply to be a row of text"),
-    ("a.jsonl", b'{"a": ' + b"9" * 5000 + b"}", r"line 1: Exceeds the limit"),
+    ("a.jsonl", b'{"a": ' + b"9" * 5000 + b"}", r"line 1: a number of thousands of digits; write it as a text"),
     (
         "a.jsonl",
         GOOD + b'{"text": "caf\xe9"}\n',
@@ -87,6 +87,40 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.csv", b'text,label\n"never closed,1\n', r"a\.csv: line 2: broken CSV: unexpected end of data"),
     ("a.csv", b'text,label\n"a" b,1\n', r"a\.csv: line 2: broken CSV: ',' expected after '\"'"),
     ("a.csv", b",".join(b"c%d" % i for i in range(5000)) + b"\n", r"the header has 5,000 columns; .* at most 4,096"),
+    ("a.csv", b"text,label\rx,1\ry,0\r", r"line 1: .*a carriage return stands .* tr '\\r' '\\n' < a\.csv > new-file"),
+    (
+        "a.jsonl",
+        GOOD.replace(b"\n", b"\r"),
+        r"line 1, column 29: broken JSON: Extra data\. Lines end in a carriage return",
+    ),
+    ("a.csv", b"text,label,\nx,1\n", r"line 2 has 2 cells, .*\(text, label, column_3\)\. The last column has no name"),
+    ("a.csv", b"text,label\nx\n", r"line 2 has 1 cells, .*Write empty cells too, with their ','"),
+    ("a.csv", GOOD, r"a\.csv: line 1 is JSON, not a header; name the file \.jsonl or \.json"),
+    ("a.tsv", b"text,label\nx,1\n", r"no tab in the header 'text,label'; a file with other separators is named \.csv"),
+    (
+        "a.jsonl",
+        b"text,label\nx,1\n",
+        r"broken JSON: Expecting value\. Each line must be one JSON object; see it: sed -n 1p",
+    ),
+    ("a.jsonl", b'[\n{"text": "a"}\n]\n', r"line 1, .*a file that is one JSON document is named \.json"),
+    ("a.jsonl", GOOD + b'{"text": "a', r"line 3, .*It is the last line: the file may be cut off"),
+    ("a.jsonl", b"{}\n{}\n", r"line 1: the rows have no columns; expected for example a text and a label"),
+    ("a.jsonl", gzip.compress(GOOD), r"by its first bytes this is compressed by gzip; add \.gz to its name"),
+    ("a.csv", b"PAR1\x15\x04", r"by its first bytes this is a Parquet file; name it \.parquet"),
+    ("a.csv", b"PK\x03\x04\x14", r"a zip archive or an Excel file; unpack it, or save the sheet as CSV"),
+    ("a.json", b"<!DOCTYPE html>\n<html>", r"this is a web page, not data; download the file itself"),
+    ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid", r"Git LFS pointer, .* git lfs pull"),
+    (
+        "a.json",
+        b'{"train": [{"a": 1}], "test": [{"a": 1}]}',
+        r"one level down, under train, test\..*jq -c '\.\[\"train\"\]\[\]'",
+    ),
+    ("a.json", b"{}", r"one JSON object with no keys is no table"),
+    (
+        "a.jsonl",
+        b'{"\\ud800": "a", "label": "b"}\n' * 3,
+        r"'\\ud800' names a column or class, but holds half of a surr",
+    ),
     ("a.parquet", b"not parquet", r"a\.parquet: damaged, truncated or no parquet file \("),
     ("a.arrow", b"not arrow at all", r"a\.arrow: damaged, truncated or no arrow file \("),
     ("a.jsonl.gz", gzip.compress(GOOD * 500)[:60], r"a\.jsonl\.gz: truncated or damaged gzip data .*end-of-stream"),
@@ -119,6 +153,41 @@ def test_truncated_binary_files(tmp_path: Path, kind: str) -> None:
 def test_duplicate_columns_in_a_schema(tmp_path: Path) -> None:
     table = pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
     refused(write(tmp_path, "a.parquet", parquet(table)), r"the schema has the duplicate column name 'text'")
+
+
+def test_a_moment_that_python_has_no_type_for(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a"], "label": ["x"], "seen": pa.array([2**62], pa.timestamp("us"))})
+    path = write(tmp_path, "a.parquet", parquet(table))
+    refused(
+        path,
+        r"a\.parquet: rows 1 to 1: column 'seen' \(timestamp\[us\]\) holds what cannot be read: .*Remove the column",
+    )
+
+
+def test_a_label_column_without_a_value(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", jsonl([{"text": "a", "label": None}] * 3))
+    refused(
+        path, r"roles of the columns: 'label' is empty in all 3 rows; if another split has labels, choose it by --split"
+    )
+
+
+def test_links_that_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
+    assert "did you mean" not in refused(
+        tmp_path / "loop.jsonl", r"cannot read .*loop\.jsonl: its links lead in a circle"
+    )
+    (tmp_path / "gone.jsonl").symlink_to("nowhere.jsonl")
+    refused(tmp_path / "gone.jsonl", r"gone\.jsonl is a link to 'nowhere\.jsonl', which is not there")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into every folder")
+def test_a_folder_that_may_not_be_entered(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", GOOD)
+    tmp_path.chmod(0o400)
+    try:
+        assert "did you mean" not in refused(path, r"cannot read .*a\.jsonl: Permission denied")
+    finally:
+        tmp_path.chmod(0o700)
 
 
 def test_a_line_of_50_mb_is_refused_without_loading_it(tmp_path: Path) -> None:
@@ -183,6 +252,10 @@ def test_unknown_splits_are_listed(tmp_path: Path) -> None:
     write(tmp_path, "test.jsonl", GOOD)
     refused(tmp_path, r"no split 'tets'; did you mean 'test'\? Its splits: train, test \(or all\)", split="tets")
     refused(tmp_path, r"no split 'dev'\. Its splits: train, test \(or all\)", split="dev")
+    assert refused(tmp_path / "test.jsonl", r"no split 'dev'\.", split="dev").endswith("Its splits: test (or all)")
+    lone = write(tmp_path, "lone.jsonl", GOOD)
+    assert refused(lone, r"no split 'dev'\.", split="dev").endswith("Its splits: all")
+    lone.unlink()
     (tmp_path / "train.jsonl").rename(tmp_path / "validation.jsonl")
     refused(tmp_path, r"has no train split; choose one with --split: validation, test \(or all\)")
 

@@ -21,9 +21,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from profiler.reading import Examples, read
+from profiler.folder import slug
+from profiler.reading import Examples, name_of, read
 from profiler.spec import DatasetSpec, load_spec
 from warehouse.errors import InputError
+from warehouse.names import check_name
 
 SHARED = Path(__file__).parents[3] / "shared" / "datasets"
 
@@ -191,6 +193,40 @@ def test_a_tsv_without_quoting_keeps_its_quotes(tmp_path: Path) -> None:
     assert [row["fields"] for row in kept(read(path))] == [['"stray quote'], ['plain "inside" text']]
 
 
+def test_the_separator_that_excel_writes_above_the_header(tmp_path: Path) -> None:
+    examples = read(write(tmp_path / "a.csv", b"sep=;\r\ntext;label\r\nx, y;1\r\nz;0\r\n"))
+    assert [row["fields"] for row in kept(examples)] == [["x, y"], ["z"]]
+
+
+def test_rows_as_the_viewer_of_the_hub_wraps_them(tmp_path: Path) -> None:
+    wrapped = [{"row_idx": i, "row": row, "truncated_cells": []} for i, row in enumerate(ROWS)]
+    document = json.dumps({"features": [], "rows": wrapped, "num_rows_total": 3})
+    assert read(write(tmp_path / "a.json", document.encode())).table == read(write(tmp_path / "b.jsonl", ROWS)).table
+
+
+def test_chats_as_json_lines_under_the_suffix_json(tmp_path: Path) -> None:
+    """Every value of such a line is a list, as in an object of columns."""
+    rows = [{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": f"a{i}"}]} for i in "12"]
+    assert [row["response"] for row in kept(read(write(tmp_path / "a.json", rows)))] == ["a1", "a2"]
+
+
+def test_labels_that_are_classes_by_accident(tmp_path: Path) -> None:
+    examples = read(write(tmp_path / "a.csv", b"text,label\na,True\nb,true\nc,NaN\nd,none\ne,no\n"))
+    assert examples.warnings == (
+        "1 of 5 rows have the label 'NaN'; if that means no label, leave the cell empty",
+        "labels that differ only in case or spaces count as different classes: 'True' and 'true'",
+    )
+
+
+def test_decimal_labels_and_missing_numbers(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a", "b"], "label": pa.array([1, 0], pa.decimal128(5, 0))})
+    pq.write_table(table, tmp_path / "decimal.parquet")
+    assert [row["label"] for row in kept(read(tmp_path / "decimal.parquet"))] == ["1", "0"]
+    table = pa.table({"text": ["a", "b", "c"], "label": [0.0, float("nan"), 1.0]})
+    pq.write_table(table, tmp_path / "gaps.parquet")
+    assert [row["label"] for row in kept(read(tmp_path / "gaps.parquet"))] == ["0", "1"]
+
+
 def test_another_separator_is_said(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a.csv", b"text;label\nx;1\ny;0\n")).notes[0] == "a.csv: columns are separated by ';'"
 
@@ -268,9 +304,37 @@ def test_one_file_of_a_folder(tmp_path: Path) -> None:
 def test_names_are_given_stated_or_derived(tmp_path: Path) -> None:
     path = write(tmp_path / "my data (v2).jsonl", ROWS)
     assert read(path).name == "my_data_v2"
-    assert read(path, name="mine").name == "mine"
+    assert read(path, name="mine").name == name_of(path, name="mine") == "mine"
     write(tmp_path / "dataset.yaml", b"name: stated\ntext_fields: [text]\nlabel_field: label\n")
-    assert read(path).name == "stated"
+    assert read(path).name == name_of(path) == name_of(tmp_path) == "stated"
+    other = write(tmp_path / "roles.yaml", b"text_fields: [text]\nlabel_field: label\n")
+    assert read(path, spec=other).name == name_of(path, spec=other) == "my_data_v2"
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("данные", "данные"),
+        ("データ", "データ"),
+        ("डेटा सेट", "डेटा_सेट"),
+        ("Cafe\u0301 (\ufb01nal)", "Café_final"),
+        ("da\u200bta\u202egnp", "da_ta_gnp"),
+        ("\u200bdata\u200b", "data"),
+        ("--force", "force"),
+        ("😀", "dataset"),
+        ("\u0301x", "dataset"),
+        ("x\x1b[31m", "x_31m"),
+        ("x" * 150, "x" * 100),
+    ],
+)
+def test_names_keep_the_letters_of_any_script(tmp_path: Path, stem: str, name: str) -> None:
+    path = write(tmp_path / f"{stem}.jsonl", ROWS)
+    assert read(path).name == name_of(path) == name
+
+
+@given(text=st.text())
+def test_a_derived_name_may_always_be_given(text: str) -> None:
+    assert check_name(slug(text), "name") == slug(text) == slug(slug(text))
 
 
 # Specs
@@ -295,6 +359,8 @@ def test_the_spec_beside_the_data_is_used_and_overridden(tmp_path: Path) -> None
         ([0.0, 1.0, 1.0], ["neg", "pos"], ["neg", "pos", "pos"]),
         ([False, True, True], ["neg", "pos"], ["neg", "pos", "pos"]),
         (["0", "1", "1"], ["neg", "pos"], ["neg", "pos", "pos"]),
+        (["0.0", "1.0", "1.0"], ["neg", "pos"], ["neg", "pos", "pos"]),
+        (["0.0", "1.0", "1.0"], ["1.0", "0.0"], ["0.0", "1.0", "1.0"]),
         (["1", "2", "2"], ["2", "1"], ["1", "2", "2"]),
         ([3, 4, 4], {3: "neg", 4: "pos"}, ["neg", "pos", "pos"]),
         ([3, 4, 4], None, ["3", "4", "4"]),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -217,6 +221,71 @@ column_names = st.sampled_from(
 )
 
 
+def draft(columns: dict[str, list[Any]]) -> dict[str, Any]:
+    with pytest.raises(InputError, match="A draft to edit") as caught:
+        infer(columns)
+    document: dict[str, Any] = yaml.safe_load(str(caught.value).rsplit("generation):\n", 1)[1])
+    parse_spec(document)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "answer", "form"),
+    [
+        (sample("question", choices=[OPTIONS] * 4, answer=[1, 2, 1, 2]), "choices", "answer", "index"),
+        (
+            sample("question", options=[OPTIONS] * 4, choices=[OPTIONS] * 4, answer=[0, 1, 2, 0]),
+            "options",
+            "answer",
+            "index",
+        ),
+        (sample("question", options=[OPTIONS] * 4, reply=["x"] * 4), "options", "reply", None),
+        (sample("riddle", options=[OPTIONS] * 4, answer=["red"] * 4), "options", "answer", "text"),
+    ],
+)
+def test_the_draft_for_unclear_options_is_multiple_choice(
+    columns: dict[str, list[Any]], options: str, answer: str, form: str | None
+) -> None:
+    found = draft(columns)
+    assert (found["task_type"], found["options_field"], found["answer_field"]) == ("multiple_choice", options, answer)
+    assert found.get("answer_form") == form
+    assert found["text_fields"] == [next(iter(columns))]
+
+
+def test_the_draft_of_an_ambiguous_file_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "quiz.jsonl"
+    rows = [{"question": f"what {i}?", "choices": OPTIONS, "answer": i % 2 + 1} for i in range(12)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match="answer_form: index or number") as caught:
+        read(path)
+    roles = tmp_path / "roles.yaml"
+    roles.write_text(str(caught.value).rsplit("generation):\n", 1)[1])
+    examples = read(path, spec=roles)
+    assert (examples.spec.task_type, examples.rows) == ("multiple_choice", 12)
+
+
+def test_the_draft_for_a_score_is_generation() -> None:
+    found = draft(sample("text", label=[0.5, 1.5, 2.5, 3.5]))
+    assert (found["task_type"], found["text_fields"], found["answer_field"]) == ("generation", ["text"], "label")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([[], []], "empty list"),
+        ([date(2024, 1, 1)], "date"),
+        ([b"x"], "binary"),
+        ([Decimal(1), Decimal(0)], "integer"),
+        ([Decimal("1.5")], "number"),
+        ([0.0, float("nan")], "integer"),
+        ([float("inf")], "number"),
+        ([float("nan")], "empty"),
+    ],
+)
+def test_kinds_of_rare_values(values: list[Any], kind: str) -> None:
+    assert kind_of(values) == kind
+
+
 @given(st.dictionaries(column_names, st.lists(values, min_size=3, max_size=3), max_size=6))
 def test_any_columns_give_roles_that_exist_or_an_input_error(columns: dict[str, list[Any]]) -> None:
     spec, message = None, ""
@@ -226,6 +295,8 @@ def test_any_columns_give_roles_that_exist_or_an_input_error(columns: dict[str, 
         message = str(error)
     if spec is None:
         assert "--spec roles.yaml" in message
+        # The draft under the message is a spec as it stands.
+        assert parse_spec(yaml.safe_load(message.rsplit("generation):\n", 1)[1])).columns
     else:
         assert {name.split(".")[0].split("[")[0] for name in spec.columns} <= set(columns)
         assert parse_spec(spec.roles()).roles() == spec.roles()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from profiler.service import Request, ensure_profiled, profile_into
-from warehouse.errors import InputError, NotProfiledError
+from profiler.parse import MODELS
+from profiler.service import Request, ensure_profiled, profile_into, refuse_one_name
+from warehouse.errors import InputError, NotProfiledError, UserError
 from warehouse.store import Warehouse
 
 ROWS = [{"ticket": f"My bike number {i} has a flat tyre.", "team": "repair" if i % 3 else "billing"} for i in range(12)]
@@ -68,11 +74,101 @@ def test_the_spec_of_a_file_is_given_once(tickets: Path, roles: Path, tmp_path: 
     assert Path(path).read_bytes() == before
 
 
+def pipeline_folder(folder: Path, version: str) -> Path:
+    """A spaCy pipeline in a folder: links to the installed one, under another version."""
+    package = next(find_spec(name) for name in MODELS if find_spec(name))
+    assert package is not None
+    assert package.origin is not None
+    installed = next(path.parent for path in Path(package.origin).parent.glob("*/config.cfg"))
+    folder.mkdir(parents=True)
+    for part in installed.iterdir():
+        (folder / part.name).symlink_to(part)
+    meta = json.loads((installed / "meta.json").read_text())
+    (folder / "meta.json").unlink()
+    (folder / "meta.json").write_text(json.dumps(meta | {"version": version}))
+    return folder
+
+
+def stored_model(path: str, name: str) -> str:
+    with Warehouse.open(path, read_only=True) as warehouse:
+        return str(warehouse.profile(name).details["spacy_model"])
+
+
+def test_the_spacy_pipeline_of_a_file_is_given_once(
+    tickets: Path, roles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "w.duckdb")
+    folder = pipeline_folder(tmp_path / "my model", "9.1")
+    monkeypatch.chdir(tmp_path)
+    request = Request(str(tickets), name="mine", spec=roles, spacy_model="my model")
+    assert profile_into(path, request)[1]
+    model = f"{folder} 9.1, spacy {version('spacy')}"
+    assert stored_model(path, "mine") == model
+    # By the same folder in other words, and by the file alone from another place, nothing is done again.
+    assert not profile_into(path, replace(request, spacy_model="./my model/"))[1]
+    monkeypatch.chdir(tmp_path.parent)
+    before = Path(path).read_bytes()
+    assert ensure_profiled(str(tickets), path) == "mine"
+    assert Path(path).read_bytes() == before
+    # A changed file is measured with it too.
+    with tickets.open("a") as rows:
+        rows.write(json.dumps({"ticket": "One more.", "team": "billing"}) + "\n")
+    ensure_profiled(str(tickets), path)
+    assert Path(path).read_bytes() != before
+    assert stored_model(path, "mine") == model
+    # A new version of the pipeline is a reason to profile again; a pipeline that is gone is none.
+    shutil.rmtree(folder)
+    assert not profile_into(path, replace(request, spacy_model=str(folder)))[1]
+    pipeline_folder(folder, "9.2")
+    assert profile_into(path, replace(request, spacy_model=str(folder)))[1]
+
+
+def test_a_pipeline_that_is_not_there_is_refused_before_anything_is_stored(
+    tickets: Path, roles: Path, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "w.duckdb")
+    with pytest.raises(UserError, match=r"spaCy model 'no_such_model' cannot be loaded"):
+        profile_into(path, Request(str(tickets), spec=roles, spacy_model="no_such_model"))
+    assert not Path(path).exists()
+
+
+def test_a_file_whose_name_is_no_utf8(roles: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "w.duckdb")
+    folder = tmp_path / os.fsdecode(b"b\xfccher")
+    folder.mkdir()
+    file = folder / os.fsdecode(b"caf\xe9.jsonl")
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    spec = folder / "roles.yaml"
+    spec.write_bytes(roles.read_bytes())
+    profile, _ = profile_into(path, Request(str(file), spec=spec))
+    assert profile.name == "caf"
+    assert profile.details["origin"] == f"{tmp_path}/b\\xfccher/caf\\xe9.jsonl"
+    before = Path(path).read_bytes()
+    assert ensure_profiled(str(file), path) == "caf"
+    assert Path(path).read_bytes() == before
+
+
+def test_two_inputs_of_one_name_are_refused_before_any_work(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x y.jsonl").write_text('{"text": "a", "label": "b"}\n')
+    one, two = (str(tmp_path / folder / "x y.jsonl") for folder in "ab")
+    with pytest.raises(UserError, match=rf"{one} and {two} would both be stored as 'x_y'.*profile '{two}' --name NAME"):
+        refuse_one_name([Request(one), Request("gone.csv"), Request(two)])
+    (tmp_path / "b" / "dataset.yaml").write_text("name: other\ntext_fields: [text]\nlabel_field: label\n")
+    refuse_one_name([Request(one), Request(two)])
+    refuse_one_name([Request("org/x"), Request("org/x", config="fr"), Request(one, name="mine"), Request(one)])
+    with pytest.raises(UserError, match="org/x and elsewhere/x would both be stored as 'x'"):
+        refuse_one_name([Request("org/x"), Request("elsewhere/x")])
+
+
 def test_a_word_that_is_neither_name_nor_file(tmp_path: Path) -> None:
     with pytest.raises(NotProfiledError, match="no profile of 'gsm8j'"):
         ensure_profiled("gsm8j", str(tmp_path / "w.duckdb"))
     with pytest.raises(InputError):
         ensure_profiled("./nothing.jsonl", str(tmp_path / "w.duckdb"))
+    with pytest.raises(InputError, match="neither a file or folder here"):
+        ensure_profiled("./" + "x" * 300, str(tmp_path / "w.duckdb"))
 
 
 def test_profiles_are_the_same_bytes_each_time(tickets: Path, roles: Path, tmp_path: Path) -> None:

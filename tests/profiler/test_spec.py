@@ -148,6 +148,11 @@ def test_refused_for_other_tasks(document: dict[str, object], message: str) -> N
         (b"text_fields: [a\nlabel_field: b\n", r"dataset.yaml: not valid YAML: line \d+, column \d+"),
         (b"label_field: a\nlabel_field: b\n", r"line 2, column 1: key 'label_field' is given twice"),
         (b"label_names: !!python/object:os.system [a]\n", r"not valid YAML: .*could not determine a constructor"),
+        (
+            b"a: &a [x, x]\nb: &b [*a, *a]\n",
+            r"line 2, column 8: the alias \*a is not allowed in a spec: write the value out",
+        ),
+        (b"- &a [*a]\n", r"the alias \*a is not allowed"),
         (b"name: \xff\n", r"not UTF-8 at byte 6"),
         (b"name: " + b"x" * (1 << 20), r"over 1 MB: that is no dataset spec"),
     ],
@@ -157,6 +162,68 @@ def test_refused_files(tmp_path: Path, content: bytes, message: str) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         load_spec(path)
+
+
+def bomb(levels: int = 7, width: int = 9) -> str:
+    """A page of YAML that stands for width ** levels items."""
+    lines = ["description: &a0 [x, x, x, x, x, x, x, x, x]"]
+    keys = [*PROVENANCE, "text_fields"]
+    lines += [f"{keys[i % len(keys)]}: &a{i} [{', '.join([f'*a{i - 1}'] * width)}]" for i in range(1, levels)]
+    return "\n".join(lines)
+
+
+def test_a_page_that_stands_for_gigabytes_gives_a_short_message(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.yaml"
+    path.write_text(bomb())
+    with pytest.raises(InputError, match="the alias") as caught:
+        load_spec(path)
+    assert len(str(caught.value)) < 300 + len(str(path))
+
+
+LONG = "x" * 100_000
+DEEP = [["xx"] * 9] * 9999
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {LONG: 1},
+        {"name": LONG},
+        {"name": DEEP},
+        {"task_type": LONG},
+        {"text_fields": {"a": DEEP}},
+        {"text_fields": [DEEP]},
+        {"text_fields": [LONG, LONG]},
+        {"label_names": LONG},
+        {"label_names": [DEEP]},
+        {"text_fields": [LONG], "label_field": LONG},
+        {"text_fields": [f"{LONG}{i}" for i in range(50)], "label_field": "a", "optional_fields": [LONG]},
+        TEXT_LABEL | {"metric": LONG},
+    ],
+)
+def test_no_value_makes_a_message_a_page_long(document: dict[str, object]) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_spec(document)
+    assert len(str(caught.value)) < 2500
+
+
+@pytest.mark.parametrize("name", ["a/b", "x\x1b[31mred", "x\ny", "-rf", ".hidden", "da\u200bta", "x" * 101, "a b"])
+def test_a_name_that_no_dataset_may_have(name: str) -> None:
+    with pytest.raises(InputError, match=r"spec: name .* is not allowed: up to 100 letters") as caught:
+        parse_spec(TEXT_LABEL | {"name": name})
+    assert str(caught.value).isprintable()
+
+
+def test_a_name_is_kept_in_one_unicode_form() -> None:
+    assert parse_spec(TEXT_LABEL | {"name": "\u0434\u0430\u043d\u043d\u044b\u0435_\ufb01"}).name == "данные_fi"
+
+
+def test_half_of_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.yaml"
+    for line in (r'family: "\ud800"', r'label_names: ["\udfff", b]', r'text_fields: ["\ud800"]'):
+        path.write_text(f"task_type: classification\nlabel_field: label\n{line}\n")
+        with pytest.raises(InputError, match=r"holds '\\ud[8f][0-9a-f]{2}', half of a surrogate pair"):
+            load_spec(path)
 
 
 def test_a_missing_spec_is_named(tmp_path: Path) -> None:

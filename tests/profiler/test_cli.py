@@ -1,0 +1,69 @@
+"""The `profile` command: what is printed, in which order, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from profiler.cli import profile
+from warehouse.store import Warehouse
+
+GOOD = "".join(json.dumps({"text": f"Bike {i} is flat.", "label": "ab"[i % 2]}) + "\n" for i in range(8))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
+    monkeypatch.setenv("TRAITCAST_WAREHOUSE", str(tmp_path / "w.duckdb"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("good.jsonl", "other.jsonl", "данные.jsonl"):
+        (tmp_path / name).write_text(GOOD)
+    (tmp_path / "bad.jsonl").write_text(GOOD + "{")
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(profile, arguments)
+
+
+def stored(place: Path) -> list[str]:
+    with Warehouse.open(place / "w.duckdb", read_only=True) as warehouse:
+        return warehouse.dataset_names()
+
+
+def test_what_was_done_before_a_bad_dataset_is_shown(place: Path) -> None:
+    result = run("good.jsonl", "bad.jsonl", "other.jsonl", "--format", "json")
+    assert result.exit_code == 2
+    assert [row["name"] for row in json.loads(result.stdout)] == ["good"]
+    assert "Error: bad.jsonl: line 9, column 2: broken JSON" in result.stderr
+    assert stored(place) == ["good"]
+    again = run("good.jsonl", "missing.jsonl")
+    assert again.exit_code == 2
+    assert again.stdout.splitlines()[2].startswith("good")
+    assert again.stderr.index("already profiled") < again.stderr.index("Error: 'missing.jsonl' is neither")
+
+
+def test_a_lone_bad_dataset_prints_no_data_and_makes_no_file(place: Path) -> None:
+    result = run("bad.jsonl", "--format", "json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert not (place / "w.duckdb").exists()
+
+
+def test_two_datasets_of_one_name(place: Path) -> None:
+    result = run("good.jsonl", "./good.jsonl")
+    assert result.exit_code == 2
+    assert "good.jsonl and ./good.jsonl would both be stored as 'good'" in result.stderr
+    assert not (place / "w.duckdb").exists()
+    result = run("good.jsonl", "other.jsonl", "--name", "mine")
+    assert result.exit_code == 2
+    assert "--name names one dataset; 2 were given" in result.stderr
+
+
+def test_a_name_in_other_letters(place: Path) -> None:
+    result = run("данные.jsonl", "good.jsonl", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    assert [row["name"] for row in json.loads(result.stdout)] == ["данные", "good"]
+    assert stored(place) == ["good", "данные"]
