@@ -78,12 +78,15 @@ def rank(
 ) -> list[Prediction]:
     """Predictions of `sources` (default: every other profiled dataset) for `target`, best first. See `predict`."""
     from predictor import service
+    from warehouse.outdated import warn_outdated
     from warehouse.store import Warehouse
 
     door = FrontDoor()
     target = door.ensure_profiled(target, str(warehouse))
     chosen = None if sources is None else [door.ensure_profiled(source, str(warehouse)) for source in sources]
     with Warehouse.open(warehouse, read_only=True) as opened:
+        if chosen is None:
+            warn_outdated(opened, [name for name in opened.dataset_names() if name != target])
         return service.rank_sources(opened, service.predictor_of(opened, predictor), target, chosen)
 
 
@@ -103,10 +106,19 @@ class FrontDoor:
     """What the root hands to commands of rooms that may not import each other (`ctx.obj`)."""
 
     def ensure_profiled(self, dataset: str, warehouse_path: str) -> str:
-        """The name under which `dataset` is profiled; a local file or folder is profiled first if need be."""
-        from profiler.service import ensure_profiled
+        """The name under which `dataset` is profiled; a local file or folder is profiled first if need be.
 
-        return ensure_profiled(dataset, warehouse_path)
+        Warns on stderr of a profile, given by name, that was measured with older trait definitions.
+        """
+        from profiler.service import ensure_profiled
+        from warehouse.outdated import warn_outdated
+        from warehouse.store import Warehouse
+
+        name = ensure_profiled(dataset, warehouse_path)
+        if Path(warehouse_path).exists():
+            with Warehouse.open(warehouse_path, read_only=True) as opened:
+                warn_outdated(opened, [name])
+        return name
 
 
 class _Root(click.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,25 @@ def test_version_is_that_of_the_package() -> None:
     import traitcast
 
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == traitcast.__version__
+
+
+def test_the_shipped_profiles_were_measured_by_this_catalogue(tmp_path: Path) -> None:
+    from profiler.catalogue import CATALOGUE, VERSION
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(tmp_path / "missing.duckdb", read_only=True) as warehouse:
+        versions = {row["catalogue_version"] for row in warehouse.datasets()}
+        assert versions == {VERSION}, "the reference data is of another catalogue; run: make reference"
+        assert warehouse.catalogue() == CATALOGUE, "the shipped catalogue is not that of the code; run: make reference"
+
+
+def test_rank_warns_of_candidates_of_an_older_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import traitcast
+    from warehouse.store import Warehouse
+
+    path = tmp_path / "users.duckdb"
+    with Warehouse.open(path) as warehouse:
+        profile = warehouse.profile("mnli")
+        warehouse.save_profile(dataclasses.replace(profile, name="mine", details={"catalogue_version": 0}))
+    assert "mine" in [found.source for found in traitcast.rank("rte", warehouse=path)]
+    assert "'mine' was measured with older trait definitions (version 0)" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +41,12 @@ def datasets(warehouse_path: str, output_format: str) -> None:
     Example:
       traitcast datasets
     """
+    from warehouse.outdated import warn_outdated
     from warehouse.store import Warehouse
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         rows = warehouse.datasets()
+        warn_outdated(warehouse)
     columns = [
         "name",
         "task_type",
@@ -57,7 +60,8 @@ def datasets(warehouse_path: str, output_format: str) -> None:
     ]
     emit(rows, output_format, columns)
     if output_format == "table":
-        say(f"{len(rows)} datasets. One whole: traitcast show NAME. Two side by side: traitcast compare A B")
+        place = "" if Path(warehouse_path).exists() else f" (the reference data: there is no {warehouse_path} yet)"
+        say(f"{len(rows)} datasets{place}. One whole: traitcast show NAME. Two side by side: traitcast compare A B")
 
 
 @click.command()
@@ -75,11 +79,13 @@ def show(name: str, family: str | None, warehouse_path: str, output_format: str)
       traitcast show gsm8k --family generation_length
     """
     from warehouse.errors import UserError, nearest
+    from warehouse.outdated import warn_outdated
     from warehouse.store import Warehouse
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         profile = warehouse.profile(name)
         catalogue = {d.trait: d for d in warehouse.catalogue()}
+        warn_outdated(warehouse, [name])
     families = list(dict.fromkeys(d.family for d in catalogue.values()))
     if family and family not in families:
         raise UserError(f"no trait family {family!r}{nearest(family, families)} There are: {', '.join(families)}.")
@@ -111,6 +117,8 @@ def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any
         "family": profile.family,
         "language": profile.language,
         "licence": profile.licence,
+        "parent": profile.parent,
+        "changed": profile.changed,
         "details": dict(profile.details),
         "label_counts": dict(profile.label_counts),
         "traits": rows,
@@ -134,7 +142,9 @@ def _heading(profile: Profile) -> str:
 @click.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--top", default=30, show_default=True, help="Rows to print in a table; 0 for all.")
+@click.option(
+    "--top", type=click.IntRange(0), default=30, show_default=True, help="Rows to print in a table; 0 for all."
+)
 @warehouse_option
 @format_option()
 @report_errors
@@ -149,15 +159,20 @@ def compare(first: str, second: str, top: int, warehouse_path: str, output_forma
       traitcast compare sst2 gsm8k
     """
     from warehouse.compare import compare_profiles
+    from warehouse.outdated import warn_outdated
     from warehouse.store import Warehouse
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         warehouse.profile(first), warehouse.profile(second)
         rows = compare_profiles(warehouse.trait_matrix(), first, second)
-    if output_format == "table" and top > 0:
+        warn_outdated(warehouse, [first, second])
+    if output_format == "json":
+        emit_json(rows)
+        return
+    if top > 0:
         say(f"{min(top, len(rows))} of {len(rows)} traits, by standardised difference (--top 0 for all)")
         rows = rows[:top]
-    emit(rows, output_format)
+    click.echo(table(rows, headings={"first": first, "second": second}))
 
 
 @click.command()
@@ -182,7 +197,7 @@ def sql(query: str, output: str | None, warehouse_path: str, output_format: str)
     if destination and destination.suffix not in _FILE_SUFFIXES:
         raise QueryError(f"cannot write {destination.name!r}: --output ends in one of {', '.join(_FILE_SUFFIXES)}.")
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        result = warehouse.query(query)
+        result = warehouse.query(query, text=destination is None or destination.suffix != ".parquet")
     if destination:
         _write(result, destination)
         say(f"wrote {result.num_rows:,} rows to {destination}")
@@ -191,7 +206,7 @@ def sql(query: str, output: str | None, warehouse_path: str, output_format: str)
     elif output_format == "jsonl":
         click.echo(_jsonl(result), nl=False)
     else:
-        emit(result.to_pylist(), output_format, result.column_names)
+        emit(_rows(result), output_format, result.column_names)
         if output_format == "table":
             say(f"{result.num_rows:,} rows")
 
@@ -210,13 +225,20 @@ def _write(result: pa.Table, destination: Path) -> None:
             text = {
                 ".csv": _csv,
                 ".jsonl": _jsonl,
-                ".json": lambda t: as_json(t.to_pylist()) + "\n",
+                ".json": lambda t: as_json(_rows(t)) + "\n",
             }[destination.suffix](result)
             partial.write_text(text, encoding="utf-8")
         os.replace(partial, destination)
     except OSError as error:
+        raise QueryError(
+            f"cannot write {destination}: {error.strerror or error}. Choose another file with --output."
+        ) from error
+    finally:
         partial.unlink(missing_ok=True)
-        raise QueryError(f"cannot write {destination}: {error.strerror}. Choose another file with --output.") from error
+
+
+def _rows(result: pa.Table) -> list[dict[str, Any]]:
+    return result.to_pylist(maps_as_pydicts="strict")
 
 
 def _csv(result: pa.Table) -> str:
@@ -226,12 +248,18 @@ def _csv(result: pa.Table) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(result.column_names)
-    writer.writerows(row.values() for row in result.to_pylist())
+    writer.writerows([_csv_cell(value) for value in row.values()] for row in _rows(result))
     return buffer.getvalue()
 
 
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return as_json(value, indent=None) if isinstance(value, dict | list) else value
+
+
 def _jsonl(result: pa.Table) -> str:
-    return "".join(as_json(row, indent=None) + "\n" for row in result.to_pylist())
+    return "".join(as_json(row, indent=None) + "\n" for row in _rows(result))
 
 
 @click.group()

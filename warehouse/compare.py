@@ -10,7 +10,7 @@ from warehouse.records import TraitMatrix
 
 
 def compare_profiles(matrix: TraitMatrix, first: str, second: str) -> list[dict[str, Any]]:
-    """One row per trait that both datasets have: trait, family, unit, both values, standardised difference.
+    """One row per trait that both datasets have: trait, value of `first` and `second`, standardised difference, ...
 
     The difference (first - second) is divided by the standard deviation of the trait over all datasets of
     `matrix` that have it, and NaN where fewer than three do or all are equal; such rows come last.
@@ -28,8 +28,8 @@ def compare_profiles(matrix: TraitMatrix, first: str, second: str) -> list[dict[
     return [
         {
             "trait": matrix.definitions[j].trait,
-            first: float(a[j]),
-            second if second != first else f"{second} (again)": float(b[j]),
+            "first": float(a[j]),
+            "second": float(b[j]),
             "standardised_difference": float(standardised[j]),
             "unit": matrix.definitions[j].unit,
             "family": matrix.definitions[j].family,

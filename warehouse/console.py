@@ -5,9 +5,11 @@ stdout carries data only. Nothing here imports a heavy package, so `traitcast --
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import math
+import os
 import re
 import sys
 import time
@@ -26,6 +28,7 @@ Row = Mapping[str, Any]
 # C0 and C1 controls, and the bidirectional marks that can reorder a terminal line.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CELL_WIDTH = 60
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def warehouse_option(command: Command) -> Command:
@@ -70,6 +73,11 @@ def report_errors(command: Command) -> Command:
             # `traitcast sql ... | head` is no failure; keep Python from complaining at shutdown.
             sys.stderr.close()
             sys.exit(0)
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            click.echo(f"Error: cannot write ({error.strerror}). Make room on the disk, then run this again.", err=True)
+            sys.exit(TraitcastError.exit_code)
 
     return run  # type: ignore[return-value]
 
@@ -86,7 +94,7 @@ def say(text: str) -> None:
 
 def warn(text: str) -> None:
     """One warning line on stderr."""
-    click.secho(f"warning: {printable(text)}", err=True, fg="yellow")
+    click.secho(f"warning: {printable(text)}", err=True, fg=None if os.environ.get("NO_COLOR") else "yellow")
 
 
 def finite(value: Any) -> Any:
@@ -120,20 +128,23 @@ def emit(rows: Sequence[Row], output_format: str, columns: Sequence[str] | None 
         click.echo(table(rows, columns))
 
 
-def table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
-    """An aligned text table: numbers right, text left, empty cells for NULL."""
+def table(rows: Sequence[Row], columns: Sequence[str] | None = None, headings: Mapping[str, str] | None = None) -> str:
+    """An aligned text table: numbers right, text left, empty cells for NULL.
+
+    columns: which, in what order. headings: of columns that are not headed by their name.
+    """
     names = list(columns) if columns is not None else list(rows[0]) if rows else []
-    headings = [printable(name).replace("\n", "\\n") for name in names]
+    heads = [printable((headings or {}).get(name, name)).replace("\n", "\\n") for name in names]
     cells = [[_cell(row.get(name)) for name in names] for row in rows]
     numeric = [all(_is_number(row.get(name)) for row in rows) for name in names]
-    widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(headings)]
+    widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(heads)]
 
     def line(values: Sequence[str]) -> str:
         parts = (v.rjust(w) if n else v.ljust(w) for v, w, n in zip(values, widths, numeric, strict=True))
         return "  ".join(parts).rstrip()
 
     rule = ["-" * width for width in widths]
-    return "\n".join([line(headings), line(rule), *(line(values) for values in cells)])
+    return "\n".join([line(heads), line(rule), *(line(values) for values in cells)])
 
 
 def number(value: float) -> str:
@@ -146,7 +157,7 @@ def number(value: float) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
 
 
 def _cell(value: Any) -> str:
@@ -156,6 +167,10 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return number(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, Mapping | list):
+        value = as_json(value, indent=None)
     text = printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
     return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
 

@@ -48,5 +48,9 @@ class MissingExtraError(UserError):
 
 def nearest(value: str, allowed: Iterable[str]) -> str:
     """What ends the sentence about a misspelt value: "; did you mean 'x'?", or a full stop."""
-    matches = get_close_matches(value, list(allowed), n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else "."
+    # Whoever writes "SST2" means "sst2"; of names that differ in case only, the first wins.
+    folded: dict[str, str] = {}
+    for name in allowed:
+        folded.setdefault(name.casefold(), name)
+    matches = get_close_matches(value.casefold(), list(folded), n=1, cutoff=0.6)
+    return f"; did you mean {folded[matches[0]]!r}?" if matches else "."

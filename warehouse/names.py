@@ -33,7 +33,7 @@ def check_name(value: str, what: str, *, slashes: bool = False) -> str:
         shown = value if len(value) <= LONGEST else value[:40] + "..."
         raise UserError(
             f"{what} {shown!r} is not allowed: up to {LONGEST} letters, digits, dots, dashes and underscores, "
-            f"no dot or dash first{', parts joined by /' if slashes else ''}. Example: my_dataset.v2"
+            f"no dot or dash first{', parts joined by /' if slashes else ''}. Example: my_dataset.v2."
         )
     return name
 

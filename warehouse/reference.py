@@ -7,15 +7,18 @@ Owns the files under `reference/`: how they are written from a warehouse and rea
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from warehouse.errors import WarehouseError
 from warehouse.schema import NATURAL_KEYS
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 
 def folder() -> Path:
@@ -47,38 +50,64 @@ def version() -> str:
     return digest.hexdigest() if files else ""
 
 
-def install(connection: duckdb.DuckDBPyConnection) -> None:
+def install(connection: duckdb.DuckDBPyConnection, catalogue_version: int) -> int | None:
     """Put the shipped rows into an open warehouse, replacing older reference rows and nothing of the user's.
 
-    A dataset, matrix or predictor that the user stored under the same name stays as it is. The caller
-    holds the transaction.
+    A dataset, matrix or predictor that the user stored under the same name stays as it is. Stored predictions of
+    a shipped predictor go with it. catalogue_version: that of the stored trait catalogue, 0 for none; a shipped
+    catalogue that is not older takes its place. Returns the catalogue version now stored if it did. The caller
+    holds the transaction. Raises WarehouseError if a shipped file is damaged.
     """
-    import pyarrow.parquet as pq
-
     for child, (column, parent, key) in _OWNED.items():
         connection.execute(f"DELETE FROM {child} WHERE {column} IN (SELECT {key} FROM {parent} WHERE reference)")
+    for child in ("predictions", "attributions"):
+        connection.execute(f"DELETE FROM {child} WHERE predictor IN (SELECT predictor FROM predictors WHERE reference)")
     for table in _FLAGGED:
         connection.execute(f"DELETE FROM {table} WHERE reference")
-    kept = {
-        table: [row[0] for row in connection.execute(f"SELECT {NATURAL_KEYS[table][0]} FROM {table}").fetchall()]
-        for table in _FLAGGED
-    }
-    for table in ("trait_catalogue", *_OWNED, *_FLAGGED):
-        file = folder() / f"{table}.parquet"
-        if not file.exists():
-            continue
-        connection.register("incoming", pq.read_table(file))
-        if table == "trait_catalogue":
-            if not connection.execute("SELECT count(*) FROM trait_catalogue").fetchall()[0][0]:
-                connection.execute("INSERT INTO trait_catalogue BY NAME SELECT * FROM incoming")
-        else:
-            column, parent, _ = _OWNED.get(table, (NATURAL_KEYS[table][0], table, ""))
-            names = kept[parent]
-            connection.execute(
-                f"INSERT INTO {table} BY NAME SELECT * FROM incoming WHERE NOT list_contains(?::VARCHAR[], {column})",
-                [names],
-            )
-        connection.unregister("incoming")
+    for table in (*_OWNED, *_FLAGGED):
+        rows = _read(table)
+        if rows is not None:
+            connection.register("incoming", rows)
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming WHERE {_not_the_users(table)}")
+            connection.unregister("incoming")
+    return _install_catalogue(connection, catalogue_version)
+
+
+def _not_the_users(table: str) -> str:
+    """SQL: the row's dataset, matrix or predictor is not one that the user stored."""
+    column, parent, key = _OWNED.get(table, (NATURAL_KEYS[table][0], table, NATURAL_KEYS[table][0]))
+    return f"{column} NOT IN (SELECT {key} FROM {parent} WHERE NOT reference)"
+
+
+def _install_catalogue(connection: duckdb.DuckDBPyConnection, stored: int) -> int | None:
+    """The catalogue's version is that under which the shipped profiles were measured."""
+    catalogue, datasets = _read("trait_catalogue"), _read("datasets")
+    if catalogue is None or datasets is None:
+        return None
+    versions = [json.loads(details or "{}").get("catalogue_version", 0) for details in datasets["details"].to_pylist()]
+    if max(versions, default=0) < stored:
+        return None
+    connection.execute("DELETE FROM trait_catalogue")
+    connection.register("incoming", catalogue)
+    connection.execute("INSERT INTO trait_catalogue BY NAME SELECT * FROM incoming")
+    connection.unregister("incoming")
+    return max(versions, default=0)
+
+
+def _read(table: str) -> pa.Table | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = folder() / f"{table}.parquet"
+    if not file.exists():
+        return None
+    try:
+        return pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise WarehouseError(
+            f"the reference data of traitcast is damaged ({file.name}: {str(error).splitlines()[0]}). "
+            "Install it again: pip install --force-reinstall traitcast"
+        ) from error
 
 
 def export(connection: duckdb.DuckDBPyConnection, destination: Path) -> None:

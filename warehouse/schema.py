@@ -163,15 +163,13 @@ SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, version: int) -> None:
-    """Bring a file at schema `version` (0: empty) to SCHEMA_VERSION, each step in its own transaction."""
-    for step in range(version, SCHEMA_VERSION):
-        connection.execute("BEGIN")
-        if step == 0:
-            connection.execute("CREATE TABLE traitcast_meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
-            connection.execute("INSERT INTO traitcast_meta VALUES ('schema_version', '0')")
-        MIGRATIONS[step](connection)
-        connection.execute("UPDATE traitcast_meta SET value = ? WHERE key = 'schema_version'", [str(step + 1)])
-        connection.execute("COMMIT")
+    """Bring a file at schema `version` (0: empty) to SCHEMA_VERSION. The caller holds the transaction."""
+    if version == 0:
+        connection.execute("CREATE TABLE traitcast_meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
+        connection.execute("INSERT INTO traitcast_meta VALUES ('schema_version', '0')")
+    for step in MIGRATIONS[version:]:
+        step(connection)
+    connection.execute("UPDATE traitcast_meta SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)])
 
 
 def rebuild_profiles_view(connection: duckdb.DuckDBPyConnection) -> None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse.errors import ScoresError, nearest
+from warehouse.errors import ScoresError, UserError, nearest
+from warehouse.names import check_name, check_text, is_name
 from warehouse.records import Matrix
 
 if TYPE_CHECKING:
@@ -124,8 +127,13 @@ def read_scores(
     import pyarrow as pa
 
     recipe = recipe or Recipe()
+    chosen = _matrix_name(file, name or recipe.name)
     raw = _raw_rows(file, source)
-    kept = [row for row in raw if all(str(row.get(c, "")) in values for c, values in recipe.where.items())]
+    kept = {
+        number: row
+        for number, row in enumerate(raw, start=1)
+        if all(str(row.get(c, "")) in values for c, values in recipe.where.items())
+    }
     for column in recipe.where:
         if raw and column not in raw[0]:
             raise ScoresError(
@@ -135,9 +143,10 @@ def read_scores(
         raise ScoresError(
             f"{file}: no rows{' left by `where`' if raw else ''}. Expected columns: {', '.join(COLUMNS)}."
         )
-    columns = _column_map(file, kept[0], recipe)
-    rows = [_row(file, number, row, columns, recipe) for number, row in enumerate(kept, start=1)]
-    _refuse_conflicts(file, rows)
+    columns = _column_map(file, next(iter(kept.values())), recipe)
+    numbered = {number: _row(file, number, row, columns, recipe) for number, row in kept.items()}
+    _refuse_conflicts(file, numbered)
+    rows = list(numbered.values())
     metrics = sorted({row["metric"] for row in rows})
     headline = recipe.metric or metrics[0]
     if headline not in metrics:
@@ -152,8 +161,19 @@ def read_scores(
     types = {"seed": pa.int64(), "n": pa.int64(), "score": pa.float64(), "standard_error": pa.float64()}
     table = pa.table({c: pa.array([row[c] for row in rows], types.get(c, pa.string())) for c in COLUMNS})
     description = " ".join(part for part in (recipe.description, recipe.citation) if part)
-    matrix = Matrix(name or recipe.name or file.name.split(".")[0], headline, recipe.base, description)
+    matrix = Matrix(chosen, headline, recipe.base, description)
     return Scores(matrix, table, len(raw) - len(kept))
+
+
+def _matrix_name(file: Path, given: str | None) -> str:
+    """The name given, or the file's, with what no name may hold replaced by `_`."""
+    if given is not None:
+        return check_name(given, "score set name")
+    stem = file.name.split(".")[0]
+    name = re.sub(r"_+", "_", "".join(char if is_name(f"_{char}") else "_" for char in stem)).strip("_.-")
+    if not is_name(name):
+        raise ScoresError(f"{file} gives no usable name for the score set. Give one with --name NAME.")
+    return name
 
 
 def _raw_rows(file: Path, source: str | None) -> list[Row]:
@@ -162,16 +182,15 @@ def _raw_rows(file: Path, source: str | None) -> list[Row]:
     suffix = file.suffix.lower()
     try:
         if suffix in (".csv", ".tsv"):
-            with file.open(encoding="utf-8-sig", newline="") as lines:
-                return list(csv.DictReader(lines, delimiter="\t" if suffix == ".tsv" else ",", strict=True))
+            return _delimited_rows(file, "\t" if suffix == ".tsv" else ",")
         if suffix == ".parquet":
             import pyarrow.parquet as pq
 
             return pq.read_table(file).to_pylist()
         if suffix == ".jsonl":
-            rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+            rows = [json.loads(line) for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
         elif suffix == ".json":
-            rows = json.loads(file.read_text(encoding="utf-8"))
+            rows = json.loads(file.read_text(encoding="utf-8-sig"))
         else:
             raise ScoresError(
                 f"{file}: results are read from .csv, .tsv, .parquet, .json and .jsonl, not "
@@ -184,6 +203,24 @@ def _raw_rows(file: Path, source: str | None) -> list[Row]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ScoresError(f"{file}: expected a list of objects, one per score, or an lm-evaluation-harness result.")
     return rows
+
+
+def _delimited_rows(file: Path, delimiter: str) -> list[Row]:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        header = next(reader, [])
+        twice = [column for column in header if header.count(column) > 1]
+        if twice:
+            raise ScoresError(f"{file}: column {twice[0]!r} occurs twice in the header. Rename one.")
+        rows = []
+        for number, values in enumerate((row for row in reader if row), start=1):
+            if len(values) != len(header):
+                raise ScoresError(
+                    f"{file}, row {number}: {len(values)} fields under a header of {len(header)}. "
+                    "Put fields that hold the delimiter in double quotes."
+                )
+            rows.append(dict(zip(header, values, strict=True)))
+        return rows
 
 
 def _harness_rows(file: Path, content: Mapping[str, Any], source: str | None) -> list[Row]:
@@ -232,51 +269,71 @@ def _column_map(file: Path, first: Row, recipe: Recipe) -> dict[str, str]:
 
 
 def _row(file: Path, number: int, row: Row, columns: Mapping[str, str], recipe: Recipe) -> Row:
-    """One checked row. `number` counts the rows used, from 1."""
+    """One checked row. `number` counts the rows of the file, from 1."""
+    place = f"{file}, row {number}"
 
     def text(column: str) -> str:
         value = row.get(columns[column])
         return "" if value is None else str(value).strip()
 
-    def numeric(column: str, kind: type[int] | type[float], default: Any) -> Any:
-        value = row.get(columns[column])
-        if value is None or value == "":
-            return default
-        try:
-            parsed = kind(value)
-        except (TypeError, ValueError, OverflowError):
-            parsed = math.nan
-        if not math.isfinite(parsed) or abs(parsed) > 2**62 or (column != "seed" and parsed < 0):
-            raise ScoresError(f"{file}, row {number}: {columns[column]} is {value!r}, not a usable number.")
-        return parsed
+    def numeric(column: str, *, whole: bool = False) -> Any:
+        return _number(row.get(columns[column]), f"{place}: {columns[column]}", whole=whole, signed=column == "seed")
 
-    names = {column: recipe.names.get(text(column), text(column)) for column in ("source", "target")}
-    score = numeric("score", float, None)
+    score, error = numeric("score"), numeric("standard_error")
     if score is None:
-        raise ScoresError(f"{file}, row {number}: the score is empty. Leave such rows out, or filter with `where:`.")
+        raise ScoresError(f"{place}: the score is empty. Leave such rows out, or filter with `where:`.")
     score *= _SCALES[recipe.scale]
     if not 0 <= score <= 1:
         raise ScoresError(
-            f"{file}, row {number}: score {score:g} is outside 0..1. "
-            "For percentages say `scale: percent` in a recipe (--spec)."
+            f"{place}: score {score:g} is outside 0..1. For percentages say `scale: percent` in a recipe (--spec)."
         )
+    names = {column: recipe.names.get(text(column), text(column)) for column in ("source", "target")}
     if not text("model") or not names["target"]:
-        raise ScoresError(f"{file}, row {number}: model and target must not be empty.")
-    error = numeric("standard_error", float, None)
+        raise ScoresError(f"{place}: model and target must not be empty.")
+    seed = numeric("seed", whole=True)
     return {
-        "model": text("model"),
-        **names,
-        "seed": numeric("seed", int, 0),
-        "metric": text("metric") or recipe.metric or "accuracy",
+        "model": _checked(check_text, text("model"), f"{place}: model"),
+        **{column: _checked(_dataset_name, name, f"{place}: {column}") for column, name in names.items()},
+        "seed": 0 if seed is None else seed,
+        "metric": _checked(check_text, text("metric") or recipe.metric or "accuracy", f"{place}: metric"),
         "score": score,
-        "n": numeric("n", int, None),
+        "n": numeric("n", whole=True),
         "standard_error": None if error is None else error * _SCALES[recipe.scale],
     }
 
 
-def _refuse_conflicts(file: Path, rows: Sequence[Row]) -> None:
+def _checked(check: Callable[[str, str], str], value: str, what: str) -> str:
+    try:
+        return check(value, what)
+    except UserError as error:
+        cure = " Map it to a dataset name with `names:` in a recipe (--spec)." if check is _dataset_name else ""
+        raise ScoresError(f"{error}{cure}") from error
+
+
+def _dataset_name(value: str, what: str) -> str:
+    """An empty source is the base model."""
+    return check_name(value, what, slashes=True) if value else ""
+
+
+def _number(value: Any, what: str, *, whole: bool, signed: bool) -> Any:
+    """A float, or an int if `whole`; None for an empty cell. Refuses what is cut or guessed by Python's own rules."""
+    if value is None or value == "":
+        return None
+    # Python also reads "1_0" as ten and True as one.
+    readable = isinstance(value, int | float | Decimal | str) and not isinstance(value, bool) and "_" not in str(value)
+    try:
+        parsed = float(value) if readable else math.nan
+    except (ValueError, OverflowError):
+        parsed = math.nan
+    if not math.isfinite(parsed) or abs(parsed) > 2**62 or (parsed < 0 and not signed) or (whole and parsed % 1):
+        raise ScoresError(f"{what} is {value!r}, not {'a whole' if whole else 'a usable'} number.")
+    # Through Decimal, since a float holds no more than 53 bits of a seed.
+    return int(Decimal(str(value).strip())) if whole else parsed
+
+
+def _refuse_conflicts(file: Path, rows: Mapping[int, Row]) -> None:
     seen: dict[tuple[Any, ...], tuple[int, float]] = {}
-    for number, row in enumerate(rows, start=1):
+    for number, row in rows.items():
         key = tuple(row[c] for c in ("model", "source", "target", "seed", "metric"))
         earlier = seen.setdefault(key, (number, row["score"]))
         if earlier[0] != number:

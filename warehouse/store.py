@@ -20,8 +20,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from warehouse import reference, schema
+from warehouse import query, reference, schema
 from warehouse.errors import NotProfiledError, QueryError, ScoresError, UserError, WarehouseError, nearest
+from warehouse.names import LONGEST, check_name, is_name
 from warehouse.records import (
     Cells,
     LengthBin,
@@ -38,7 +39,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _WAIT_S = 10.0
-_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
+# DuckDB would fetch an extension from the network for a function it knows by name only.
+_CONFIG: dict[str, Any] = {
+    "threads": "2",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 _MATRIX_TABLES = ("scores", "predicted_labels", "generations", "adapters")
 _DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
 
@@ -65,8 +71,8 @@ class Warehouse:
             raise WarehouseError("a warehouse in memory is gone when the command ends. Give --warehouse a file name.")
         wait = _wait_from_environment() if wait_s is None else wait_s
         if read_only and not file.exists():
-            warehouse = cls(duckdb.connect(":memory:", config={"threads": 2}), None)
-            schema.migrate(warehouse._connection, 0)
+            warehouse = cls(duckdb.connect(":memory:", config=_CONFIG), None)
+            warehouse._migrate(0)
             warehouse._install_reference()
             warehouse._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
             return warehouse
@@ -107,7 +113,7 @@ class Warehouse:
                 memory.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{schema.STORAGE_VERSION}')")
                 memory.execute("DETACH fresh")
             with cls(duckdb.connect(str(partial)), file) as warehouse:
-                schema.migrate(warehouse._connection, 0)
+                warehouse._migrate(0)
                 warehouse._install_reference()
             with suppress(FileExistsError):  # another process was first, and its file is as good
                 os.link(partial, file)
@@ -143,7 +149,13 @@ class Warehouse:
                 )
             version = 0
         else:
-            version = int(self._meta("schema_version") or 0)
+            stored = self._meta("schema_version") or ""
+            if not stored.isdecimal():
+                raise WarehouseError(
+                    f"{self.path} has schema version {stored!r}, which is none: the file is damaged. "
+                    "Restore a copy, or choose another file with --warehouse FILE."
+                )
+            version = int(stored)
         if version > schema.SCHEMA_VERSION:
             raise WarehouseError(
                 f"{self.path} has schema version {version}; this traitcast reads up to {schema.SCHEMA_VERSION}. "
@@ -155,6 +167,10 @@ class Warehouse:
                     f"{self.path} has schema version {version}, older than {schema.SCHEMA_VERSION}. "
                     "Any writing command upgrades it, for example: traitcast profile DATASET"
                 )
+            self._migrate(version)
+
+    def _migrate(self, version: int) -> None:
+        with self._transaction():
             schema.migrate(self._connection, version)
 
     def _refresh_reference(self) -> None:
@@ -163,9 +179,11 @@ class Warehouse:
 
     def _install_reference(self) -> None:
         with self._transaction():
-            reference.install(self._connection)
+            version = reference.install(self._connection, self.catalogue_version() or 0)
             schema.rebuild_profiles_view(self._connection)
             self._set_meta("reference_version", reference.version())
+            if version is not None:
+                self._set_meta("catalogue_version", str(version))
 
     def _meta(self, key: str) -> str | None:
         rows = self._rows("SELECT value FROM traitcast_meta WHERE key = ?", [key])
@@ -178,34 +196,51 @@ class Warehouse:
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        try:
+        with self._told():
             return self._connection.execute(sql, list(parameters)).fetchall()
-        except duckdb.IOException as error:
-            raise WarehouseError(
-                f"{self.path} cannot be read ({_first_line(error)}): the file is damaged. "
-                "Restore a copy, or start a new one with --warehouse FILE."
-            ) from error
 
     def _dicts(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         return self._arrow(sql, parameters).to_pylist()
 
-    def _arrow(self, sql: str | duckdb.Statement, parameters: Sequence[Any] = ()) -> pa.Table:
-        return self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
+    def _arrow(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        with self._told():
+            return self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Our own statements fail for one reason only: the file. Say so instead of what DuckDB stumbled over."""
+        try:
+            yield
+        except duckdb.Error as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: duckdb.Error) -> WarehouseError:
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return WarehouseError(f"too little memory to read {self.path} ({_first_line(error)}).")
+        return WarehouseError(
+            f"{self.path or 'the reference data'} cannot be read ({_first_line(error)}): the file is damaged. "
+            "Restore a copy, or start a new one with --warehouse FILE."
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN")
+        """All or nothing. Raises WarehouseError if the file is damaged or the disk is full; nothing is changed then."""
+        committing = False
         try:
+            self._connection.execute("BEGIN")
             yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        try:
+            committing = True
             self._connection.execute("COMMIT")
-        except duckdb.Error as error:
-            raise WarehouseError(
-                f"{self.path} could not be written ({_first_line(error)}); nothing was changed."
-            ) from error
+        except BaseException as error:
+            # After some failures (a COMMIT that found no space, a damaged block) there is none left to roll back.
+            with suppress(duckdb.Error):
+                self._connection.execute("ROLLBACK")
+            if isinstance(error, duckdb.Error) and (committing or _is_damage(error)):
+                raise WarehouseError(
+                    f"{self.path} could not be written ({_first_line(error)}); nothing was changed. Check that the "
+                    "disk has space; if the file is damaged, restore a copy or choose another with --warehouse FILE."
+                ) from error
+            raise
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         self._connection.register("incoming", rows)
@@ -247,7 +282,8 @@ class Warehouse:
             self._set_meta("catalogue_version", str(version))
 
     def save_profile(self, profile: Profile) -> None:
-        """Store a profile whole, in place of an earlier one of the same name."""
+        """Store a profile whole, in place of an earlier one of the same name. Raises UserError for a bad name."""
+        _check_plain(profile.name, "dataset name")
         with self._transaction():
             for table in _DATASET_TABLES:
                 self._connection.execute(f"DELETE FROM {table} WHERE dataset = ?", [profile.name])
@@ -274,6 +310,23 @@ class Warehouse:
         )
         return rows[0][0] if rows else None
 
+    def catalogue_version(self) -> int | None:
+        """The version of the stored trait catalogue, None before the first one is stored."""
+        stored = self._meta("catalogue_version")
+        return int(stored) if stored else None
+
+    def outdated(self, names: Sequence[str] | None = None) -> list[str]:
+        """The user's own profiles among `names` (default: all) measured under another catalogue version, in order.
+
+        Shipped profiles are left out: the package renews them, the user cannot.
+        """
+        rows = self._rows(
+            "SELECT name FROM datasets WHERE NOT reference AND (details ->> '$.catalogue_version')::BIGINT <> ? "
+            "ORDER BY name",
+            [self.catalogue_version()],
+        )
+        return [name for (name,) in rows if names is None or name in names]
+
     def dataset_names(self) -> list[str]:
         """Names of all profiled datasets, in order."""
         return [row[0] for row in self._rows("SELECT name FROM datasets ORDER BY name")]
@@ -286,7 +339,7 @@ class Warehouse:
             "max(t.value) FILTER (t.trait = 'label_majority_share') AS majority, "
             "max(t.value) FILTER (t.trait = 'prompt_words_mean') AS prompt_words, "
             "max(t.value) FILTER (t.trait = 'response_words_mean') AS response_words, "
-            "d.reference, d.fingerprint "
+            "d.reference, d.fingerprint, (d.details ->> '$.catalogue_version')::BIGINT AS catalogue_version "
             "FROM datasets d LEFT JOIN traits t ON t.dataset = d.name "
             "GROUP BY ALL ORDER BY d.name"
         )
@@ -326,9 +379,10 @@ class Warehouse:
 
     def _not_profiled(self, name: str) -> NotProfiledError:
         hint = nearest(name, self.dataset_names())
+        shown = name if len(name) <= LONGEST else name[:40] + "..."
         return NotProfiledError(
-            f"no profile of {name!r} in {self.path or 'the reference data'}{hint} "
-            f"See what is there with: traitcast datasets. Profile it with: traitcast profile {name}"
+            f"no profile of {shown!r} in {self.path or 'the reference data'}{hint} See what is there with: "
+            f"traitcast datasets. Profile it with: traitcast profile {name if is_name(name) else 'DATASET'}"
         )
 
     def catalogue(self) -> tuple[TraitDefinition, ...]:
@@ -350,9 +404,10 @@ class Warehouse:
         row_of = {name: i for i, name in enumerate(wanted)}
         column_of = {d.trait: j for j, d in enumerate(definitions)}
         values = np.full((len(wanted), len(definitions)), np.nan)
-        table = self._connection.execute(
-            "SELECT dataset, trait, value FROM traits WHERE value IS NOT NULL"
-        ).fetchnumpy()
+        with self._told():
+            table = self._connection.execute(
+                "SELECT dataset, trait, value FROM traits WHERE value IS NOT NULL"
+            ).fetchnumpy()
         for dataset, trait, value in zip(table["dataset"], table["trait"], table["value"], strict=True):
             i, j = row_of.get(dataset), column_of.get(trait)
             if i is not None and j is not None:
@@ -380,6 +435,12 @@ class Warehouse:
             found.setdefault(dataset, {})[label] = n
         return found
 
+    def lineage(self) -> list[tuple[str, str, str]]:
+        """Variants that were made on purpose: (dataset, the parent it was made from, what was changed)."""
+        return self._rows(
+            "SELECT name, parent, coalesce(changed, '') FROM datasets WHERE parent IS NOT NULL ORDER BY name"
+        )
+
     # -- scores --------------------------------------------------------------------------------------------
 
     def save_scores(self, matrix: Matrix, rows: pa.Table, side_effects: Mapping[str, pa.Table] | None = None) -> None:
@@ -387,6 +448,7 @@ class Warehouse:
 
         side_effects: rows of `predicted_labels`, `generations` and `adapters`, without the matrix column.
         """
+        _check_plain(matrix.matrix, "score set name")
         tables = {"scores": rows, **(side_effects or {})}
         with self._transaction():
             if self._is_shipped(matrix.matrix):
@@ -472,8 +534,16 @@ class Warehouse:
     # -- predictors ----------------------------------------------------------------------------------------
 
     def save_predictor(self, record: PredictorRecord) -> None:
-        """Store a fitted predictor in place of an earlier one of the same name."""
+        """Store a fitted predictor in place of an earlier one of the same name.
+
+        Stored predictions of a predictor that was another go with it. Raises UserError for a bad name.
+        """
+        _check_plain(record.name, "predictor name")
         with self._transaction():
+            stored = self._rows("SELECT fingerprint FROM predictors WHERE predictor = ?", [record.name])
+            if stored != [(record.fingerprint,)]:
+                for table in ("predictions", "attributions"):
+                    self._connection.execute(f"DELETE FROM {table} WHERE predictor = ?", [record.name])
             self._connection.execute("DELETE FROM predictors WHERE predictor = ?", [record.name])
             self._connection.execute(
                 "INSERT INTO predictors (predictor, matrix, model, tier, fingerprint, bundle, reference) "
@@ -514,34 +584,17 @@ class Warehouse:
 
     # -- queries -------------------------------------------------------------------------------------------
 
-    def query(self, sql: str) -> pa.Table:
-        """Run one reading statement of the user. Raises QueryError for anything that writes or cannot run.
+    def query(self, sql: str, *, text: bool = False) -> pa.Table:
+        """Run one reading statement of the user; see `warehouse.query.run`.
 
-        The caller opens the warehouse read-only; this guard gives the clear message, the read-only file
-        and the disabled external access give the safety.
+        The caller opens the warehouse read-only. Raises QueryError for what may not or cannot run.
         """
         try:
-            statements = duckdb.extract_statements(sql)
+            return query.run(self._connection, sql, text=text)
         except duckdb.Error as error:
-            raise QueryError(f"cannot parse the query: {error}") from error
-        if len(statements) != 1:
-            raise QueryError(
-                f"give one statement, not {len(statements)}. Example: traitcast sql 'SELECT * FROM profiles'"
-            )
-        if statements[0].type not in _READING:
-            kind = statements[0].type.name
-            raise QueryError(
-                f"{kind} is not allowed: `traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT."
-            )
-        try:
-            return _distinct_columns(self._arrow(statements[0]))
-        except duckdb.CatalogException as error:
-            views = "profiles, transfer, transfer_matrix, datasets, traits, trait_catalogue, scores, label_counts"
-            raise QueryError(f"{error}\nTables and views: {views}, ... (traitcast sql 'SHOW TABLES')") from error
-        except duckdb.PermissionException as error:
-            raise QueryError(f"{_first_line(error)}. `traitcast sql` reads the warehouse and nothing else.") from error
-        except duckdb.Error as error:
-            raise QueryError(str(error)) from error
+            if _is_damage(error):
+                raise self._damaged(error) from error
+            raise QueryError(str(error).strip()) from error
 
     def export_reference(self, folder: Path) -> None:
         """Write the content of this warehouse as the package's reference files (see `warehouse.reference`)."""
@@ -636,16 +689,10 @@ def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.
     }
 
 
-def _distinct_columns(table: pa.Table) -> pa.Table:
-    """Columns of equal names told apart (a, a_1), since rows are handled as mappings from here on."""
-    names: list[str] = []
-    for name in table.column_names:
-        candidate, k = name, 0
-        while candidate in names:
-            k += 1
-            candidate = f"{name}_{k}"
-        names.append(candidate)
-    return table.rename_columns(names)
+def _check_plain(name: str, what: str) -> None:
+    """What reaches the warehouse is in the form that `check_name` gives; rooms normalise before."""
+    if check_name(name, what) != name:
+        raise UserError(f"{what} {name!r} is not in Unicode form NFKC. Write it as {check_name(name, what)!r}.")
 
 
 def _wait_from_environment() -> float:
@@ -660,7 +707,7 @@ def _wait_from_environment() -> float:
 
 
 def _connect(file: Path, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConnection:
-    config: dict[str, Any] = {"threads": 2}
+    config = _CONFIG.copy()
     if read_only:
         config |= {"enable_external_access": "false", "lock_configuration": "true"}
     deadline = time.monotonic() + wait_s
@@ -669,7 +716,10 @@ def _connect(file: Path, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConne
             return duckdb.connect(str(file), read_only=read_only, config=config)
         except duckdb.Error as error:
             if "Could not set lock" not in str(error) and "Conflicting lock" not in str(error):
-                raise WarehouseError(f"cannot open {file} as a warehouse: {_first_line(error)}") from error
+                raise WarehouseError(
+                    f"cannot open {file} as a warehouse ({_first_line(error)}). "
+                    "Restore a copy, or choose another file with --warehouse FILE."
+                ) from error
             if time.monotonic() >= deadline:
                 holder = re.search(r"PID (\d+)", str(error))
                 who = f" (process {holder[1]})" if holder else ""
@@ -678,6 +728,12 @@ def _connect(file: Path, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConne
                     "Wait for it to finish, set TRAITCAST_WAIT=SECONDS, or use another file with --warehouse FILE."
                 ) from error
         time.sleep(0.1)
+
+
+def _is_damage(error: duckdb.Error) -> bool:
+    """Whether the file or the disk is at fault. DuckDB raises the plain base class for a checksum that is wrong."""
+    kinds = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
+    return isinstance(error, kinds) or (type(error) is duckdb.Error and "Corrupt" in str(error))
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 
 import click
 import pytest
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.console import Progress, finite, number, printable, report_errors, table
+from warehouse.console import Progress, finite, number, printable, report_errors, table, warn
 from warehouse.errors import InputError, TraitcastError, nearest
 
 
@@ -76,3 +77,23 @@ def test_progress_prints_plain_lines_off_a_terminal(capsys: pytest.CaptureFixtur
 def test_nearest() -> None:
     assert nearest("gsm8", ["gsm8k", "sst2"]) == "; did you mean 'gsm8k'?"
     assert nearest("zzz", ["gsm8k", "sst2"]) == "."
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True)])
+def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch, no_color: str, coloured: bool) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+
+    @click.command()
+    def command() -> None:
+        warn("careful")
+
+    result = CliRunner().invoke(command, color=True)
+    assert ("\x1b[33m" in result.stderr) is coloured
+    assert "warning: careful" in result.stderr
+
+
+def test_headings_and_nested_cells() -> None:
+    rows = [{"a": {"k": [1, None]}, "b": Decimal("0.0000000001")}]
+    assert table(rows, headings={"b": "x"}) == (
+        'a                             x\n----------------  ------------\n{"k": [1, null]}  0.0000000001'
+    ).replace("a                             x", "a                            x")

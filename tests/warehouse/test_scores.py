@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from warehouse.errors import ScoresError
+from warehouse.errors import ScoresError, UserError
 from warehouse.scores import Recipe, load_recipe, read_scores
 from warehouse.store import Warehouse
 
@@ -82,6 +82,12 @@ def test_recipe_maps_filters_and_scales(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("model,source,target\nm,s,t\n", r"no column 'score' for score.*It has: model, source, target"),
+        (CSV.replace("s,t,0", "s,t,1.5"), r"row 2: seed is '1.5', not a whole number"),
+        (CSV.replace("s,t,0", "s,t,1_0"), r"row 2: seed is '1_0'"),
+        (CSV.replace("m,s", "m,s 1"), r"row 2: source 's 1' is not allowed.*`names:` in a recipe"),
+        (CSV.replace("m,s", '"m\n1",s'), r"row 2: model 'm\\n1' is not allowed"),
+        (CSV.replace("s,t,0", "s,t,0,9"), r"row 2: 7 fields under a header of 6"),
+        (CSV.replace("metric", "seed"), r"column 'seed' occurs twice"),
         (CSV.replace("0.6", "x"), r"row 2: score is 'x', not a usable number"),
         (CSV.replace("0.6", "nan"), r"row 2: score is 'nan', not a usable number"),
         (CSV.replace("s,t,0", "s,t,1e400"), r"row 2: seed is '1e400'"),
@@ -97,6 +103,47 @@ def test_recipe_maps_filters_and_scales(tmp_path: Path) -> None:
 def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ScoresError, match=message):
         read_scores(write(tmp_path, "bad.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("seed", 1.5, r"row 2: seed is 1.5, not a whole number"),
+        ("n", 10.5, r"row 2: n is 10.5, not a whole number"),
+        ("seed", True, r"row 2: seed is True"),
+        ("score", True, r"row 2: score is True"),
+        ("seed", [1], r"row 2: seed is \[1\]"),
+    ],
+)
+def test_numbers_of_the_wrong_kind(tmp_path: Path, column: str, value: object, message: str) -> None:
+    with pytest.raises(ScoresError, match=message):
+        read_scores(write(tmp_path, "r.json", json.dumps([ROWS[0], ROWS[1] | {column: value}])))
+
+
+@pytest.mark.parametrize(
+    ("written", "seed"), [(3.0, 3), ("3.0", 3), (2**60 + 1, 2**60 + 1), (str(2**60 + 1), 2**60 + 1)]
+)
+def test_whole_numbers_are_kept_exactly(tmp_path: Path, written: object, seed: int) -> None:
+    found = read_scores(write(tmp_path, "r.json", json.dumps([ROWS[0], ROWS[1] | {"seed": written}])))
+    assert found.rows["seed"].to_pylist() == [0, seed]
+
+
+def test_rows_are_counted_as_in_the_file(tmp_path: Path) -> None:
+    text = "kind,model,source,target,score\nno,m,,t,0.5\nyes,m,,t,0.5\nyes,m,s,t,7\n"
+    with pytest.raises(ScoresError, match="row 3: score 7 is outside"):
+        read_scores(write(tmp_path, "r.csv", text), Recipe(where={"kind": ["yes"]}))
+
+
+@pytest.mark.parametrize(("file", "name"), [("my results (1).csv", "my_results_1"), ("данные.csv", "данные")])
+def test_the_score_set_is_named_after_the_file(tmp_path: Path, file: str, name: str) -> None:
+    assert read_scores(write(tmp_path, file, CSV)).matrix.matrix == name
+
+
+def test_a_file_whose_name_is_no_name(tmp_path: Path) -> None:
+    with pytest.raises(ScoresError, match="no usable name for the score set. Give one with --name"):
+        read_scores(write(tmp_path, "!!.csv", CSV))
+    with pytest.raises(UserError, match=r"score set name 'x\\ny' is not allowed"):
+        read_scores(write(tmp_path, "r.csv", CSV), name="x\ny")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import DEFINITIONS, make_profile
 from warehouse import schema
-from warehouse.errors import NotProfiledError, QueryError, ScoresError, UserError, WarehouseError
+from warehouse.errors import NotProfiledError, ScoresError, UserError, WarehouseError
 from warehouse.records import Matrix, PredictorRecord, Profile
 from warehouse.store import Warehouse
 
@@ -212,65 +212,6 @@ def test_predictions_merge_and_attributions_are_replaced(warehouse_path: Path) -
         assert warehouse.query("SELECT trait FROM attributions").to_pylist() == [{"trait": "t"}]
 
 
-WRITES = [
-    "INSERT INTO scores SELECT * FROM scores",
-    "DELETE FROM traits",
-    "UPDATE datasets SET rows = 0",
-    "DROP TABLE traits",
-    "CREATE TABLE x AS SELECT 1",
-    "CREATE TEMP TABLE x AS SELECT 1",
-    "COPY traits TO 'x.csv'",
-    "ATTACH 'other.duckdb'",
-    "INSTALL httpfs",
-    "LOAD httpfs",
-    "SET threads = 1",
-    "PRAGMA enable_profiling",
-    "EXPORT DATABASE 'x'",
-    "CALL pragma_version()",
-    "BEGIN",
-    "CHECKPOINT",
-    "VACUUM",
-]
-
-
-@pytest.mark.parametrize("statement", WRITES)
-@pytest.mark.parametrize("there", [True, False], ids=["file", "memory"])
-def test_queries_cannot_write(warehouse_path: Path, tmp_path: Path, statement: str, there: bool) -> None:
-    path = warehouse_path if there else tmp_path / "missing.duckdb"
-    before = warehouse_path.read_bytes()
-    with (
-        Warehouse.open(path, read_only=True) as warehouse,
-        pytest.raises(QueryError, match="only reads|cannot parse"),
-    ):
-        warehouse.query(statement)
-    assert warehouse_path.read_bytes() == before
-    assert not (tmp_path / "x.csv").exists()
-
-
-@pytest.mark.parametrize("there", [True, False], ids=["file", "memory"])
-@pytest.mark.parametrize("function", ["read_csv('{0}')", "read_text('{0}')", "glob('{0}')", "'{0}'"])
-def test_queries_cannot_leave_the_warehouse(warehouse_path: Path, tmp_path: Path, function: str, there: bool) -> None:
-    outside = tmp_path / "outside.csv"
-    outside.write_text("a\n1\n")
-    path = warehouse_path if there else tmp_path / "missing.duckdb"
-    with Warehouse.open(path, read_only=True) as warehouse, pytest.raises(QueryError):
-        warehouse.query(f"SELECT * FROM {function.format(outside)}")
-
-
-def test_query_messages(warehouse_path: Path) -> None:
-    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        with pytest.raises(QueryError, match="one statement, not 2"):
-            warehouse.query("SELECT 1; SELECT 2")
-        with pytest.raises(QueryError, match="one statement, not 0"):
-            warehouse.query("  ")
-        with pytest.raises(QueryError, match="Tables and views: profiles, transfer"):
-            warehouse.query("SELECT * FROM profile")
-        with pytest.raises(QueryError, match="cannot parse"):
-            warehouse.query("SELEC 1")
-        pivot = warehouse.query("PIVOT label_counts ON label USING sum(n)").to_pylist()
-    assert len(pivot) == 2
-
-
 def test_missing_file_read_only_gives_reference_data_and_touches_no_disk(tmp_path: Path) -> None:
     path = tmp_path / "none.duckdb"
     with Warehouse.open(path, read_only=True) as warehouse:
@@ -359,11 +300,6 @@ def test_a_cell_measured_again_loses_its_old_predicted_labels(warehouse_path: Pa
         warehouse.save_scores(TOY, TOY_ROWS, {"predicted_labels": labels(["A", "B"], ["B", "B"])})
         found = warehouse.query("SELECT predicted, sum(n)::INT AS n FROM predicted_labels GROUP BY 1").to_pylist()
     assert found == [{"predicted": "B", "n": 10}]
-
-
-def test_columns_of_one_name_are_told_apart(warehouse_path: Path) -> None:
-    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        assert warehouse.query("SELECT 1 AS a, 2 AS a").to_pylist() == [{"a": 1, "a_1": 2}]
 
 
 def test_two_processes_may_make_the_same_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

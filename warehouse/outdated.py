@@ -1,0 +1,48 @@
+"""Stored profiles whose numbers were measured under other trait definitions than the rest of the warehouse.
+
+Owns how they are told to the user, with the command that measures each again. Whether one is outdated is the
+version of the catalogue it was measured with; the shipped profiles are renewed with the package.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from warehouse.console import warn
+
+if TYPE_CHECKING:
+    from warehouse.records import Profile
+    from warehouse.store import Warehouse
+
+_SHOWN = 5
+
+
+def warn_outdated(warehouse: Warehouse, names: Sequence[str] | None = None) -> None:
+    """Warn on stderr about each outdated profile of the user among `names` (default: all)."""
+    outdated = warehouse.outdated(names)
+    for name in outdated[:_SHOWN]:
+        profile = warehouse.profile(name)
+        warn(
+            f"{name!r} was measured with older trait definitions (version {profile.details['catalogue_version']}) "
+            f"than the rest of the warehouse ({warehouse.catalogue_version()}), so comparisons with it are off. "
+            f"Measure it again: {measure_again(profile)}"
+        )
+    if len(outdated) > _SHOWN:
+        warn(f"so were {len(outdated) - _SHOWN} more profiles: {', '.join(outdated[_SHOWN:])}")
+
+
+def measure_again(profile: Profile) -> str:
+    """The command that profiles the same data under the same name, read and sampled as before."""
+    details = profile.details
+    options = {"--name": profile.name}
+    for option in ("split", "spec", "revision"):
+        if details.get(option):
+            options[f"--{option}"] = details[option]
+    sampled = details.get("sample_rows", profile.rows)
+    options["--rows"] = str(sampled) if sampled < profile.rows else "all"
+    if details.get("seed"):
+        options["--seed"] = str(details["seed"])
+    words = ["traitcast", "profile", str(details.get("origin", "DATASET"))]
+    return shlex.join([*words, *(word for pair in options.items() for word in pair)])
