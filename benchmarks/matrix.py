@@ -6,6 +6,9 @@ second, peak memory, and how well the accuracies agree.
 
     python benchmarks/matrix.py --naive ../shared/baselines/naive_matrix.py --base smollm2 \\
         --rows 16 --tests 16 --slots 4 ../shared/datasets/sst2 ../shared/datasets/subj ../shared/datasets/arc_easy
+
+With --pack DIR the plan is kept there, or taken from there when no datasets are given: planned on one machine, measured
+on another that cannot read datasets.
 """
 
 from __future__ import annotations
@@ -32,8 +35,10 @@ FLOPS_PER_TOKEN = 212e6
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run both and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("datasets", nargs="+", help="classification and multiple choice only: the peer knows no other")
-    parser.add_argument("--naive", type=Path, required=True, help="the peer's script")
+    parser.add_argument("datasets", nargs="*", help="classification and multiple choice only: the peer knows no other")
+    parser.add_argument("--naive", type=Path, default=None, help="the peer's script")
+    parser.add_argument("--naive-seeds", type=int, default=None, help="seeds of the peer, which is slow (default: all)")
+    parser.add_argument("--pack", type=Path, default=None, help="folder of the plan (default: one that is thrown away)")
     parser.add_argument("--base", default="smollm2")
     parser.add_argument("--rows", type=int, default=16, help="training rows per source")
     parser.add_argument("--tests", type=int, default=16, help="test rows per target")
@@ -42,19 +47,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--peak-tflops", type=float, default=None, help="dense peak of the device, for the roofline share"
     )
-    parser.add_argument("--only", choices=["engine", "naive"], default=None)
+    parser.add_argument("--only", choices=["plan", "engine", "naive"], default=None)
     asked = parser.parse_args(arguments)
+    if asked.naive is None and asked.only in (None, "naive"):
+        parser.error("--naive is needed to run the peer; or give --only plan or --only engine")
     with tempfile.TemporaryDirectory() as scratch:
-        pack = plan(asked, Path(scratch) / "pack")
+        pack = plan(asked, asked.pack or Path(scratch) / "pack")
+        recipe = pack.recipe
         report: dict[str, Any] = {
-            "datasets": len(asked.datasets),
-            "seeds": asked.seeds,
-            "rows": asked.rows,
-            "tests": asked.tests,
+            "datasets": len(recipe.targets),
+            "seeds": len(recipe.seeds),
+            "rows": sum(recipe.datasets[name].train_rows for name in recipe.sources),
+            "tests": sum(recipe.datasets[name].test_rows for name in recipe.targets),
         }
-        if asked.only != "naive":
+        if asked.only in (None, "engine"):
             report["engine"] = engine(pack, asked.peak_tflops)
-        if asked.only != "engine":
+        if asked.only in (None, "naive"):
             report["naive"] = naive(pack, asked, Path(scratch) / "naive")
     if asked.only is None:
         report |= compare(report["engine"], report["naive"])
@@ -63,11 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def plan(asked: argparse.Namespace, folder: Path) -> Any:
     """A pack with plain prompts (the peer joins prompt and option by a space) and the peer's settings."""
-    from training.pack import PlanSettings
+    from training.pack import Pack, PlanSettings
     from training.pack import plan as make
     from training.prompts import PromptSettings
     from training.recipe import ScoringSettings, TrainingSettings
 
+    if not asked.datasets:
+        return Pack(folder)
     settings = PlanSettings(
         base=asked.base,
         seeds=tuple(range(asked.seeds)),
@@ -102,6 +112,8 @@ def engine(pack: Any, peak_tflops: float | None) -> dict[str, Any]:
         "cells": len(cells),
         "train_tokens_per_second": tokens["train"] / spent["train"],
         "score_tokens_per_second": tokens["score"] / spent["score"],
+        "train_step_seconds": spent["train"] / sum(e["steps"] for e in log if e["stage"] == "train"),
+        "merged_differs_from_exact": [{k: e[k] for k in ("changed", "answers")} for e in log if e["stage"] == "flips"],
         "peak_bytes": max(e["peak_bytes"] for e in log if "peak_bytes" in e),
         "accuracy": {f"{c.source or 'base'}.s{max(c.seed, 0)}>{c.target}": _accuracy(c) for c in cells},
     }
@@ -131,7 +143,10 @@ def naive(pack: Any, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         (folder / "data" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     command = [sys.executable, str(asked.naive.resolve()), "all", "--base", str(base.locate(asked.base))]
     command += ["--data", str(folder / "data"), "--out", str(folder / "out"), "--results", str(folder / "r.jsonl")]
-    command += ["--seeds", str(asked.seeds), "--n", str(asked.rows), "--limit", str(asked.tests)]
+    entries = [pack.recipe.datasets[name] for name in pack.recipe.targets]
+    rows, tests = max(entry.train_rows for entry in entries), max(entry.test_rows for entry in entries)
+    command += ["--seeds", str(asked.naive_seeds or len(pack.recipe.seeds)), "--n", str(rows), "--limit", str(tests)]
+    command += ["--epochs", str(pack.recipe.training.epochs), "--bs", str(pack.recipe.training.batch_rows)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
     if done.returncode:
         raise SystemExit(f"the peer failed:\n{done.stderr[-3000:]}")
@@ -142,7 +157,7 @@ def naive(pack: Any, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "train_seconds": sum(loops),
         "score_seconds": sum(scored),
         "cells": len(rows),
-        "peak_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        "peak_host_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
         "accuracy": {f"{'base.s0' if r['adapter'] == 'base' else r['adapter']}>{r['target']}": r["acc"] for r in rows},
     }
 

@@ -94,7 +94,8 @@ def train(
     """
     _check(bank, jobs, settings)
     budget = budget or Budget(tokens=4_096)
-    orders = [batches([len(p) + len(a) for p, a in job.rows], settings, job.seed) for job in jobs]
+    texts = [joined(job.rows) for job in jobs]
+    orders = [batches([len(ids) for ids, _ in rows], settings, job.seed) for rows, job in zip(texts, jobs, strict=True)]
     totals = [len(order) for order in orders]
     for slot, job in enumerate(jobs):
         bank.initialise(slot, job.seed)
@@ -110,11 +111,11 @@ def train(
     )
     for step in range(max(totals)):
         live = sum(total > step for total in totals)
-        rows = [[jobs[slot].rows[i] for i in orders[slot][step]] for slot in range(live)]
+        rows = [[texts[slot][i] for i in orders[slot][step]] for slot in range(live)]
         _gradients(bank, rows, state.losses[step], budget)
         _update(bank, state, rates[step, :live, None], step, live, settings)
         if on_step:
-            on_step(step, sum(len(p) + len(a) for row in rows for p, a in row))
+            on_step(step, sum(len(ids) for row in rows for ids, _ in row))
     bank.release()
     return _outcomes(bank, jobs, totals, state, settings)
 
@@ -190,19 +191,27 @@ def _cost(lengths: np.ndarray, piece: Piece) -> int:
     return int(part.max() * part.size)
 
 
-Pairs = list[tuple[Sequence[int], Sequence[int]]]
+Texts = list[tuple[np.ndarray, int]]
+"""Rows as the loop needs them: the ids of prompt and answer together, and where the answer begins."""
+
+_ABSENT = (np.zeros(0, dtype=np.int64), 0)
 
 
-def _gradients(bank: Bank, rows: list[Pairs], losses: Tensor, budget: Budget) -> None:
+def joined(rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Texts:
+    """Rows of (prompt, answer) as arrays, made once: turning lists into arrays at every step holds the device up."""
+    return [(np.array([*prompt, *answer], dtype=np.int64), len(prompt)) for prompt, answer in rows]
+
+
+def _gradients(bank: Bank, rows: list[Texts], losses: Tensor, budget: Budget) -> None:
     """Fill bank.gradient for one step. Out of memory drops what was gathered and starts the step again, smaller."""
-    rows = [sorted(row, key=lambda pair: len(pair[0]) + len(pair[1])) for row in rows]
+    rows = [sorted(row, key=lambda text: len(text[0])) for row in rows]
     lengths = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
     for slot, row in enumerate(rows):
-        lengths[slot, : len(row)] = [len(p) + len(a) - 1 for p, a in row]
+        lengths[slot, : len(row)] = [len(ids) - 1 for ids, _ in row]
     # Absent rows sort first, so that the last rows are the longest ones of every slot.
-    rows = [[((), ())] * (lengths.shape[1] - len(row)) + row for row in rows]
+    rows = [[_ABSENT] * (lengths.shape[1] - len(row)) + row for row in rows]
     lengths.sort(axis=1)
-    share = np.array([1 / max(sum(len(a) for _, a in row), 1) for row in rows], dtype=np.float32)
+    share = np.array([1 / max(sum(len(ids) - begin for ids, begin in row), 1) for row in rows], dtype=np.float32)
     while True:
         parts = pieces(lengths, budget.tokens, budget.worth_splitting)
         try:
@@ -232,7 +241,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _backward(
-    bank: Bank, rows: list[Pairs], share: np.ndarray, piece: Piece, lengths: np.ndarray, losses: Tensor
+    bank: Bank, rows: list[Texts], share: np.ndarray, piece: Piece, lengths: np.ndarray, losses: Tensor
 ) -> None:
     step = 8 if bank.device.type == "cuda" else 1
     width = -(-int(lengths[piece.low : piece.high, piece.first : piece.last].max()) // step) * step
@@ -240,15 +249,15 @@ def _backward(
     ids = np.zeros(((piece.high - piece.low) * tall, width), dtype=np.int64)
     where, targets, owners = [], [], []
     for slot in range(piece.low, piece.high):
-        for at, (prompt, answer) in enumerate(rows[slot][piece.first : piece.last]):
-            if not answer:
+        for at, (whole, begin) in enumerate(rows[slot][piece.first : piece.last]):
+            answer = whole[begin:]
+            if not len(answer):
                 continue
             row = (slot - piece.low) * tall + at
-            whole = [*prompt, *answer]
             ids[row, : len(whole) - 1] = whole[:-1]
-            start = row * width + len(prompt) - 1
+            start = row * width + begin - 1
             where.append(np.arange(start, start + len(answer)))
-            targets.append(np.asarray(answer, dtype=np.int64))
+            targets.append(answer)
             owners.append(np.full(len(answer), slot))
     owner = np.concatenate(owners)
     moved = [_to(array, bank.device) for array in (ids, np.concatenate(where), np.concatenate(targets), owner)]

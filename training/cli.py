@@ -187,6 +187,9 @@ def run(pack_folder: Path, output_format: str, **options: Any) -> None:
         say(f"next: traitcast matrix ingest --pack {pack_folder}")
 
 
+_STAGES = {"train": "training steps", "score": "scored shards"}
+
+
 class _Meter:
     """Progress of both stages on stderr, with tokens per second."""
 
@@ -204,11 +207,11 @@ class _Meter:
         if stage != self.stage:
             self._close()
             self.stage, self.tokens, self.began = stage, 0, time.monotonic()
-            # The first unit is over by now; the bar counts from here on.
-            self.bar = Progress({"train": "training steps", "score": "scored shards"}[stage], total)
-            self.bar.done = done - 1
+            self.bar = Progress(_STAGES[stage], total)
         if self.bar is not None:
             self.tokens += tokens
+            # A step or shard may take a minute; tokens show that something moves, and how fast.
+            self.bar.label = f"{_STAGES[stage]} ({self._rate():,.0f} tokens/s)"
             self.bar.advance(done - self.bar.done)
 
     def say(self, text: str) -> None:
@@ -220,9 +223,14 @@ class _Meter:
     def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
-            seconds = max(time.monotonic() - self.began, 1e-9)
-            say(f"{self.bar.label}: {self.bar.done:,} in {seconds:,.0f} s, {self.tokens / seconds:,.0f} tokens/s")
+            say(f"{_STAGES[self.stage]}: {self.bar.done:,} in {self._seconds():,.0f} s, {self._rate():,.0f} tokens/s")
             self.bar = None
+
+    def _seconds(self) -> float:
+        return max(time.monotonic() - self.began, 1e-9)
+
+    def _rate(self) -> float:
+        return self.tokens / self._seconds()
 
 
 @matrix.command()

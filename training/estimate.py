@@ -6,11 +6,10 @@ Owns the rates. They are measured ones where a pack has been run before, else th
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from training import pack as packs
+from training.matrix import read_log
 from training.pack import Pack
 
 # Tokens per second (training, scoring) of SmolLM2-135M: the H200 figures are the design's targets, not yet a
@@ -53,12 +52,8 @@ def estimate(pack: Pack) -> Estimate:
 
 def _measured(pack: Pack) -> dict[str, tuple[float, float]]:
     """Rates of earlier runs of this pack, by device; both stages must have been seen."""
-    path = pack.folder / "runs.jsonl"
-    if not path.is_file():
-        return {}
     seen: dict[str, dict[str, list[float]]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        entry: dict[str, Any] = _entry(line)
+    for entry in read_log(pack):
         if entry.get("stage") in ("train", "score") and entry.get("seconds"):
             sums = seen.setdefault(str(entry["device"]), {}).setdefault(entry["stage"], [0.0, 0.0])
             sums[0] += entry["tokens"]
@@ -68,12 +63,3 @@ def _measured(pack: Pack) -> dict[str, tuple[float, float]]:
         for device, stages in seen.items()
         if len(stages) == 2
     }
-
-
-def _entry(line: str) -> dict[str, Any]:
-    """A line of the log; a line that a crash cut short counts for nothing."""
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError:
-        return {}
-    return entry if isinstance(entry, dict) else {}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training import shards
-from training.matrix import read_runtime
+from training.matrix import read_flips, read_runtime
 from training.pack import Pack, aside, write_aside
 from training.shards import HEADLINE, Cell
 from warehouse.errors import InputError, ScoresError
@@ -111,6 +111,8 @@ def ingest(pack: Pack, warehouse: str | Path, *, name: str | None = None, tables
     )
     if runtime is not None:
         description += f", base {runtime.base_fingerprint}, {runtime.dtype}"
+    for flips in read_flips(pack):
+        description += f", merged scoring changes {100 * flips['changed']:.2f} % of {flips['answers']} answers"
     matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
     with Warehouse.open(warehouse) as store:
         store.save_scores(matrix, found["scores"], {name: t for name, t in found.items() if name != "scores"})
@@ -131,30 +133,3 @@ def _read_tables(folder: Path) -> dict[str, pa.Table]:
                 f"cannot read {path} ({error}); write it: traitcast matrix export --as tables -o {folder}"
             ) from error
     return found
-
-
-def summary(pack: Pack) -> list[Mapping[str, Any]]:
-    """One row per source: adapters, mean gain of the headline score over targets in pp, best and worst target."""
-    import numpy as np
-
-    scores = shards.tables(pack, shards.walk(pack, text=False))["scores"].to_pylist()
-    base = {r["target"]: r["score"] for r in scores if not r["source"] and r["metric"] == HEADLINE}
-    gains: dict[str, dict[str, list[float]]] = {}
-    for r in scores:
-        if r["source"] and r["metric"] == HEADLINE and r["target"] in base:
-            gains.setdefault(r["source"], {}).setdefault(r["target"], []).append(100 * (r["score"] - base[r["target"]]))
-    rows: list[Mapping[str, Any]] = []
-    for source, by_target in sorted(gains.items()):
-        means = {target: float(np.mean(found)) for target, found in by_target.items() if target != source}
-        if means:
-            best, worst = max(means, key=lambda t: means[t]), min(means, key=lambda t: means[t])
-            rows.append(
-                {
-                    "source": source,
-                    "targets": len(means),
-                    "mean_gain": float(np.mean(list(means.values()))),
-                    "best": f"{best} {means[best]:+.1f}",
-                    "worst": f"{worst} {means[worst]:+.1f}",
-                }
-            )
-    return rows

@@ -360,9 +360,10 @@ def _sites(model: Any, rank: int, targets: Sequence[str]) -> list[Site]:
     if tuple(targets) != ("all-linear",):
         linears = [(n, m) for n, m in linears if any(n == t or n.endswith(f".{t}") for t in targets)]
     if not linears:
+        known = dict.fromkeys(n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, nn.Linear))
         raise UserError(
-            f"no nn.Linear layer of {type(model).__name__} matches {', '.join(targets)}; use all-linear, or the last "
-            "part of a module name such as q_proj"
+            f"no nn.Linear layer of {type(model).__name__} matches {', '.join(targets)}; it has "
+            f"{', '.join(known) or 'none at all'} (GPT-2's Conv1D layers cannot be adapted: use another base)"
         )
     sites, start = [], 0
     for name, linear in linears:

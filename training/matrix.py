@@ -12,7 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -26,7 +26,7 @@ from training.pack import Pack, Packed, write_aside
 from training.prompts import Encoded, Prompter, PromptSettings
 from training.recipe import BASE_SEED, Recipe, Runtime, adapter_key, cell_key, digest
 from training.shards import Cell
-from warehouse.errors import InputError, MissingExtraError, ScoresError, TraitcastError
+from warehouse.errors import InputError, ScoresError, TraitcastError
 
 if TYPE_CHECKING:
     from training.adapters import Job, Outcome
@@ -74,7 +74,7 @@ class Status:
 
 
 Progress = Callable[[str, int, int, int], None]
-"""Called as (stage, done, total, tokens): stage "train" counts steps, "score" counts shards."""
+"""Called as (stage, done, total, tokens): stage "train" counts steps, "score" counts shards, both from 0 on."""
 
 
 @dataclass(slots=True)
@@ -114,6 +114,21 @@ def read_runtime(pack: Pack) -> Runtime | None:
         raise InputError(f"cannot read {path} ({error}); restore it, or plan into a new folder") from error
 
 
+def read_flips(pack: Pack) -> list[dict[str, Any]]:
+    """What runs of this pack measured of merged against exact scoring: share of changed answers, and of how many."""
+    return [entry for entry in read_log(pack) if entry.get("stage") == "flips"]
+
+
+def read_log(pack: Pack) -> list[dict[str, Any]]:
+    """The log of all runs of a pack, oldest first; a line that a crash cut short is left out."""
+    path = pack.folder / LOG
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with suppress(json.JSONDecodeError):
+            entries.append(json.loads(line))
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
 def run(
     pack: Pack,
     settings: RunSettings | None = None,
@@ -138,6 +153,7 @@ class _Run:
         self.pack, self.settings, self.on_progress, self.say = pack, settings, on_progress, say
         self.recipe, self.started = pack.recipe, time.monotonic()
         self.device = device.choose(settings.device)
+        say(f"loading base model {self.recipe.base} in {_dtype(pack, self.device)} on {device.name(self.device)}")
         self.base = _load_base(pack, self.device)
         self.runtime = _same_runtime(pack, Runtime(self.base.fingerprint, _dtype(pack, self.device)))
         shards.check(pack)
@@ -145,8 +161,8 @@ class _Run:
         self.prompter = Prompter(self.base.tokenizer, _within_context(self.recipe, self.base))
         self.slowest: dict[str, float] = {}
         self.examples: dict[str, list[tuple[list[int], list[int]]]] = {}
-        log = pack.folder / LOG
-        self.flips_known = log.is_file() and '"stage": "flips"' in log.read_text(encoding="utf-8")
+        self.cuts: dict[str, dict[str, int]] = {}
+        self.flips_known = bool(read_flips(pack))
         self.last: tuple[tuple[str, int], Weights] | None = None
         if settings.retry_failed:
             self._drop_failures()
@@ -162,18 +178,26 @@ class _Run:
     # Training.
 
     def train(self) -> None:
-        """Train every group that lacks an adapter. The whole group runs, so its numbers are those of a run that was
-        never stopped; adapters that are there already are not written again."""
-        waiting = [group for group in self.recipe.groups if any(not self._exists(job) for job in group)]
+        """Train every group that lacks an adapter which some missing cell needs. The whole group runs, so its numbers
+        are those of a run that was never stopped; adapters that are there already are not written again."""
+        found = shards.keys(self.pack)
+
+        def needed(job: tuple[str, int]) -> bool:
+            # Shards may have come from another machine without the adapters, which are far larger.
+            return not self._exists(job) and any(self._missing(job, block, found) for block in self.recipe.blocks)
+
+        waiting = [group for group in self.recipe.groups if any(map(needed, group))]
         total = sum(self._steps(group) for group in waiting)
         done = 0
+        if waiting:
+            self.on_progress("train", 0, total, 0)
         for group in waiting:
             if not self._time_left("train"):
                 return
             began = time.monotonic()
             tokens = self._train_group(group, done, total)
             done += self._steps(group)
-            self._note("train", began, tokens, adapters=len(group))
+            self._note("train", began, tokens, adapters=len(group), steps=self._steps(group))
 
     def _steps(self, group: Sequence[tuple[str, int]]) -> int:
         rows = self.recipe.datasets
@@ -216,8 +240,7 @@ class _Run:
         packed = self.pack.rows(source)
         encoded = self.prompter.encode(packed.task, packed.train)
         limit = self.recipe.prompt.max_answer_tokens
-        if cut := sum(row.cut_prompt for row in encoded):
-            self.say(f"{source}: {cut} of {len(encoded)} training prompts were shortened to fit")
+        self.cuts[source] = self._tell_cuts(source, "training", encoded)
         pairs = []
         for row in encoded:
             answer = row.answers[row.gold]
@@ -225,6 +248,15 @@ class _Run:
                 (row.prompt, answer if row.cut_answer and len(answer) == limit else [*answer, self.prompter.end])
             )
         return pairs
+
+    def _tell_cuts(self, name: str, split: str, rows: Sequence[Encoded]) -> dict[str, int]:
+        """Report rows that were cut to fit; returns how many, for the record."""
+        counts = {"cut_prompts": sum(r.cut_prompt for r in rows), "cut_answers": sum(r.cut_answer for r in rows)}
+        if counts["cut_prompts"]:
+            self.say(f"{name}: {counts['cut_prompts']} of {len(rows)} {split} prompts were shortened to fit")
+        if counts["cut_answers"]:
+            self.say(f"{name}: answers of {counts['cut_answers']} of {len(rows)} {split} rows were cut to fit")
+        return counts
 
     def _keep(self, bank: Bank, slot: int, job: tuple[str, int], work: Job, outcome: Outcome) -> None:
         from training import checkpoints
@@ -241,6 +273,7 @@ class _Run:
             "final_loss": float(outcome.losses[-50:].mean()) if outcome.failed_at is None else None,
             "failed_at": outcome.failed_at,
             "losses": [round(float(x), 6) for x in outcome.losses] if outcome.failed_at is None else [],
+            **self.cuts[source],
         }
         if outcome.failed_at is not None:
             self.say(f"adapter {source} seed {seed} was not finite at step {outcome.failed_at}: frozen, marked failed")
@@ -286,6 +319,7 @@ class _Run:
         bank = _bank(self.base, self.pack, slots=1)
         scorer = self._scorer(bank)
         blocks: dict[tuple[str, ...], _Block] = {}
+        self.on_progress("score", 0, len(work), 0)
         try:
             for at, (model, missing) in enumerate(work):
                 if not self._time_left("score"):
@@ -335,7 +369,14 @@ class _Run:
         if self.last is None or self.last[0] != model:
             from training import checkpoints
 
-            self.last = model, checkpoints.read(self.pack.adapters / self._key(model)).weights
+            folder, planned = self.pack.adapters / self._key(model), self.recipe.training
+            found = checkpoints.read(folder)
+            if (found.rank, found.scale) != (planned.rank, planned.scale):
+                raise InputError(
+                    f"the adapter in {folder} has rank {found.rank} and scale {found.scale:g}, and the recipe asks for "
+                    f"{planned.rank} and {planned.scale:g}; delete the folder and train it again"
+                )
+            self.last = model, found.weights
         return self.last[1]
 
     def _applied(self, bank: Bank, weights: Weights | None, mode: str | None = None) -> AbstractContextManager[None]:
@@ -353,8 +394,7 @@ class _Run:
         for name in targets:
             packed = self.pack.rows(name)
             encoded[name] = self.prompter.encode(packed.task, packed.test)
-            if cut := sum(row.cut_prompt for row in encoded[name]):
-                self.say(f"{name}: {cut} of {len(encoded[name])} test prompts were shortened to fit")
+            self._tell_cuts(name, "test", encoded[name])
             free = self._content_free(packed)
             start = len(rows)
             rows += [*encoded[name], *free]
@@ -385,10 +425,16 @@ class _Run:
         for name in block.targets:
             rows, (own, free) = block.rows[name], block.slices[name]
             cell = self._cell(model, name)
-            measured: dict[str, Any] = {"cut_prompts": sum(row.cut_prompt for row in rows)}
+            measured: dict[str, Any] = {
+                "cut_prompts": sum(row.cut_prompt for row in rows),
+                "cut_answers": sum(row.cut_answer for row in rows),
+            }
             if name in block.prompts:
                 made = [next(texts) for _ in rows]
-                outputs = self.base.tokenizer.batch_decode([g.ids for g in made], skip_special_tokens=True)
+                # As the tokens say: versions of transformers differ in whether they drop spaces before punctuation.
+                outputs = self.base.tokenizer.batch_decode(
+                    [g.ids for g in made], skip_special_tokens=True, clean_up_tokenization_spaces=False
+                )
                 measured |= text_scores(outputs, block.references[name])
                 measured |= {
                     "outputs": outputs,
@@ -427,11 +473,12 @@ class _Run:
 
     def _flips(self, bank: Bank, scorer: Scorer, block: _Block, weights: Weights) -> bool:
         """Measure how many answers change between merged and exact scoring; True when it could be measured."""
+        own = [rows for name, (rows, _) in block.slices.items() if name not in block.prompts]
         picks = []
         for mode in ("merged", "exact"):
             with self._applied(bank, weights, mode):
                 sums = scorer.loglikelihoods(block.prepared)
-            picks.append([int(s.argmax()) for s in sums if len(s) > 1])
+            picks.append([int(s.argmax()) for rows in own for s in sums[rows]])
         if not picks[0]:
             return False
         changed = float(np.mean(np.array(picks[0]) != np.array(picks[1])))
@@ -542,9 +589,8 @@ def _room_for(adapters: int) -> Iterator[None]:
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """No loading bars of transformers in the narration."""
-    try:
-        from transformers.utils import logging
-    except ImportError as error:
-        raise MissingExtraError("transformers is not installed; run: pip install 'traitcast[train]'") from error
-    logging.disable_progress_bar()
+    from training.base import require
+
+    _, transformers = require()
+    transformers.utils.logging.disable_progress_bar()
     yield

@@ -14,13 +14,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from training.base import check_name
 from training.prompts import PromptSettings, Row, Task
 from training.recipe import DatasetEntry, Recipe, ScoringSettings, TrainingSettings, digest, parse
 from warehouse.errors import InputError, ScoresError, nearest
@@ -136,8 +137,10 @@ def plan(
 
     sources, targets: names among them; None means every dataset with training rows, or with test rows. Planning
     into an existing pack adds to it, and keeps the groups and blocks it has.
-    Raises InputError for a target without test rows and for settings that differ from those of the pack.
+    Raises InputError for a target without test rows, and when no dataset has any; ScoresError for settings that differ
+    from those of the pack.
     """
+    check_name(settings.base)
     before = Pack(folder).recipe if (folder / RECIPE).is_file() else None
     if before is not None:
         _same_settings(before, settings, folder)
@@ -277,6 +280,11 @@ def _recipe(
 ) -> Recipe:
     trained = _names("source", sources, entries, "train_rows", before.sources if before else ())
     scored = _names("target", targets, entries, "test_rows", before.targets if before else ())
+    if not scored:
+        raise InputError(
+            f"none of {', '.join(entries)} has test or validation rows, so nothing can be scored; add a test.jsonl "
+            "beside the training rows, or another dataset to the plan"
+        )
     seeds = tuple(dict.fromkeys((*(before.seeds if before else ()), *settings.seeds)))
     kept = [list(g) for g in before.groups] if before else []
     placed = {job for group in kept for job in group}
@@ -306,6 +314,8 @@ def _names(
 ) -> tuple[str, ...]:
     if asked is None:
         return tuple(dict.fromkeys((*before, *(n for n, e in sorted(entries.items()) if getattr(e, count)))))
+    if not asked:
+        raise InputError(f"the list of {role}s is empty; it may name {', '.join(entries)}, or be left out for all")
     for name in asked:
         if name not in entries:
             raise InputError(f"{role} {name!r} is not among the datasets{nearest(name, entries)} Add it to the plan")
@@ -350,19 +360,29 @@ def _blocks(names: Sequence[str], entries: Mapping[str, DatasetEntry], limit: in
 
 def _same_settings(before: Recipe, settings: PlanSettings, folder: Path) -> None:
     for name in ("base", "base_revision", "dtype", "sample_seed", "prompt", "training", "scoring"):
-        old, new = getattr(before, name), getattr(settings, name)
-        if old != new:
-            raise ScoresError(f"{folder} was planned with {name} {old!r}, now {new!r}; plan into a new folder")
+        for path, old, new in _differences(name, getattr(before, name), getattr(settings, name)):
+            raise ScoresError(
+                f"{folder} was planned with {path} {old!r}, now {new!r}; give the same, or plan into a new folder"
+            )
+
+
+def _differences(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """(setting, old, new) where two settings differ, fields of settings within settings by themselves."""
+    if dataclasses.is_dataclass(old):
+        for field in dataclasses.fields(old):
+            yield from _differences(f"{name}.{field.name}", getattr(old, field.name), getattr(new, field.name))
+    elif old != new:
+        yield name, old, new
 
 
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
     """A temporary path that replaces `path` only after it is complete and on disk; a crash leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
-    os.close(handle)
-    work = Path(name)
+    work = path.with_name(f".{path.name}-{secrets.token_hex(6)}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not mkstemp, whose files only their owner may read: a pack and its exports are there to be passed on.
+        work.touch(exist_ok=False)
         yield work
         flush(work)
         os.replace(work, path)
@@ -372,7 +392,8 @@ def aside(path: Path) -> Iterator[Path]:
             f"cannot write {path} ({error}); free space or permissions, then run the same again"
         ) from error
     finally:
-        work.unlink(missing_ok=True)
+        with suppress(OSError):
+            work.unlink()
 
 
 def write_aside(path: Path, content: bytes) -> None:

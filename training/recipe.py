@@ -30,6 +30,9 @@ Settings = TypeVar("Settings")
 class TrainingSettings:
     """How one adapter is tuned. batch_rows is the effective batch of one adapter, whatever the micro-batches.
 
+    There is no dropout: its masks would follow from how rows are packed beside other adapters' rows, and a run that
+    was split for memory or resumed could not be told to be the same one.
+
     targets: "all-linear" (every nn.Linear but the output head, as peft names it) or last parts of module names.
     warmup: share of the steps over which the learning rate rises from 0. max_grad_norm 0: no clipping.
     """
@@ -54,6 +57,7 @@ class TrainingSettings:
             _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         _check(0 <= self.warmup < 1, "warmup", self.warmup, "a share from 0 to below 1")
+        _check(bool(self.targets), "targets", self.targets, "all-linear, or last parts of module names")
 
     @property
     def scale(self) -> float:
@@ -106,7 +110,8 @@ class Recipe:
 
     groups: the adapters trained together, [[source, seed], ...] each; blocks: the targets scored together. Both are
     fixed by the plan, so that a resumed run repeats the arithmetic of an uninterrupted one bit for bit.
-    dtype: "auto" is bfloat16 on an accelerator and float32 on a CPU.
+    dtype: "auto" is bfloat16 on an accelerator and float32 on a CPU. prompt_format, engine: of the version that
+    planned; one that words prompts or computes scores otherwise refuses to mix its own in.
     """
 
     base: str
@@ -122,6 +127,8 @@ class Recipe:
     prompt: PromptSettings = field(default_factory=PromptSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    prompt_format: str = FORMAT
+    engine: int = ENGINE
     format: int = 1
 
     @property
@@ -151,11 +158,19 @@ def parse(text: str, where: str) -> Recipe:
         data[name] = settings(kind, data.get(name, {}), f"{where}: {name}")
     entries = _mapping(data.get("datasets", {}), f"{where}: datasets")
     data["datasets"] = {n: settings(DatasetEntry, e, f"{where}: datasets.{n}") for n, e in entries.items()}
-    data["groups"] = tuple(tuple((str(s), int(seed)) for s, seed in group) for group in data.get("groups", ()))
-    data["blocks"] = tuple(tuple(block) for block in data.get("blocks", ()))
+    try:
+        data["groups"] = tuple(tuple((str(s), int(seed)) for s, seed in group) for group in data.get("groups", ()))
+        data["blocks"] = tuple(tuple(block) for block in data.get("blocks", ()))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: groups or blocks are malformed ({error}); plan the matrix again") from error
     recipe = settings(Recipe, data, where)
     if recipe.format != 1:
         raise InputError(f"{where} has format {recipe.format}; this version reads 1: use the traitcast that wrote it")
+    if (recipe.prompt_format, recipe.engine) != (FORMAT, ENGINE):
+        raise InputError(
+            f"{where} was planned for prompt format {recipe.prompt_format} and engine {recipe.engine}; this version "
+            f"has {FORMAT} and {ENGINE}, whose scores differ: use the traitcast that wrote it, or plan a new folder"
+        )
     return recipe
 
 

@@ -25,7 +25,7 @@ from warehouse.errors import InputError, ScoresError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "1"
+FORMAT = "2"
 HEADLINE = "score"
 _IDENTITY = ("key", "source", "seed", "target", "base_fingerprint", "dtype")
 
@@ -37,7 +37,8 @@ class Cell:
     Choices (classification, multiple choice), a list per row: loglikelihoods in nats, answer_tokens, prior (the same
     after a content-free prompt, one list for all rows of a classification; None when not asked for), gold.
     Generations, a value per row: outputs and their scores against the references, output_tokens, finished,
-    reference_nll in nats, reference_tokens. cut_prompts: rows whose prompt was shortened.
+    reference_nll in nats, reference_tokens. cut_prompts, cut_answers: rows with a shortened prompt, or with an answer
+    (any option, or the reference) that was cut.
     """
 
     key: str
@@ -51,6 +52,7 @@ class Cell:
     device: str
     failed: bool = False
     cut_prompts: int = 0
+    cut_answers: int = 0
     gold: list[int] | None = None
     loglikelihoods: list[list[float]] | None = None
     answer_tokens: list[list[int]] | None = None
@@ -73,6 +75,7 @@ def schema() -> pa.Schema:
         "seed": pa.int32(),
         "failed": pa.bool_(),
         "cut_prompts": pa.int32(),
+        "cut_answers": pa.int32(),
         "gold": pa.list_(pa.int16()),
         "loglikelihoods": pa.list_(pa.list_(pa.float32())),
         "answer_tokens": pa.list_(pa.list_(pa.int16())),
@@ -126,9 +129,14 @@ def walk(pack: Pack, *, text: bool = True) -> Iterator[Cell]:
 
     Raises ScoresError for a shard of another recipe, or of other weights or precision than the rest, by name.
     """
-    columns = [f.name for f in fields(Cell) if text or f.name != "outputs"]
     for path, keep in _checked(pack):
-        yield from (Cell(**row) for row in _table(path, columns).to_pylist() if row["key"] in keep)
+        yield from (cell for cell in cells_of(path, text=text) if cell.key in keep)
+
+
+def cells_of(path: Path, *, text: bool = True) -> Iterator[Cell]:
+    """The cells of one shard file, of whatever recipe. Raises InputError for a file that is none."""
+    columns = [f.name for f in fields(Cell) if text or f.name != "outputs"]
+    yield from (Cell(**row) for row in _table(path, columns).to_pylist())
 
 
 def runtime(pack: Pack) -> Runtime | None:
@@ -161,14 +169,39 @@ def _checked(pack: Pack) -> Iterator[tuple[Path, set[str]]]:
                     f"{path} was measured with other weights or precision ({now.base_fingerprint}, {now.dtype}) than "
                     f"{first[1].name} ({first[0].base_fingerprint}, {first[0].dtype}); move one of them away"
                 )
-            if planned.get(row["key"]) != (row["source"], row["seed"], row["target"]):
-                raise ScoresError(
-                    f"{path} belongs to another recipe: its cell {row['source'] or 'base'} -> {row['target']} (seed "
-                    f"{row['seed']}) is not one of this pack; move it to the pack it came from"
-                )
+            _refuse_unplanned(path, planned, row)
             keep.add(row["key"])
         yield path, keep - seen
         seen |= keep
+
+
+def _refuse_unplanned(path: Path, planned: Mapping[str, tuple[str | None, int, str]], row: Mapping[str, Any]) -> None:
+    if planned.get(row["key"]) != (row["source"], row["seed"], row["target"]):
+        raise ScoresError(
+            f"{path} belongs to another recipe: its cell {row['source'] or 'base'} -> {row['target']} (seed "
+            f"{row['seed']}) is not one of this pack; move it to the pack it came from"
+        )
+
+
+def adopt(pack: Pack, path: Path) -> None:
+    """Put the cells of a file that was measured elsewhere into the shards of a pack.
+
+    Raises ScoresError, and changes nothing, when they belong to another recipe or were measured with other weights or
+    precision than those that are there.
+    """
+    cells, before = list(cells_of(path)), runtime(pack)
+    for cell in cells:
+        now = Runtime(cell.base_fingerprint, cell.dtype)
+        before = before or now
+        if now != before:
+            raise ScoresError(
+                f"{path} was measured with other weights or precision ({now.base_fingerprint}, {now.dtype}) than "
+                f"{pack.folder} ({before.base_fingerprint}, {before.dtype}); leave it out"
+            )
+    planned = expected(pack, before) if before else {}
+    for cell in cells:
+        _refuse_unplanned(path, planned, {name: getattr(cell, name) for name in _IDENTITY})
+    write(pack.shards, cells)
 
 
 def expected(pack: Pack, runtime: Runtime) -> dict[str, tuple[str | None, int, str]]:
@@ -184,7 +217,10 @@ def expected(pack: Pack, runtime: Runtime) -> dict[str, tuple[str | None, int, s
 
 
 def cell_metrics(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
-    """All metrics of a cell, the headline first under the name "score". Empty for a failed cell."""
+    """All metrics of a cell, the headline first under the name "score". Empty for a failed cell.
+
+    The last two are the shares of rows whose prompt, or any of whose answers, was cut to fit.
+    """
     if cell.failed:
         return []
     if cell.loglikelihoods is not None:
@@ -205,7 +241,9 @@ def cell_metrics(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
             reference_tokens=cell.reference_tokens or [],
         )
     (headline,) = [metric for metric in found if metric.metric == task.metric]
-    return [Metric(HEADLINE, headline.value, headline.standard_error, headline.n), *found]
+    n = headline.n
+    cut = [Metric(name, getattr(cell, name) / n if n else np.nan, np.nan, n) for name in ("cut_prompts", "cut_answers")]
+    return [Metric(HEADLINE, headline.value, headline.standard_error, n), *found, *cut]
 
 
 def _priors(cell: Cell) -> list[np.ndarray] | None:

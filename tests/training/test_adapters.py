@@ -124,7 +124,7 @@ def test_gradients_equal_peft(model_maker: Callable[..., Any], kind: str) -> Non
     bank.master.normal_(generator=torch.Generator().manual_seed(1), std=0.1)
     bank.prepare()
     losses = torch.zeros(len(jobs))
-    rows = [list(job.rows) for job in jobs]
+    rows = [adapters.joined(job.rows) for job in jobs]
     adapters._gradients(bank, rows, losses, Budget(tokens=100))
     for slot, job in enumerate(jobs):
         expected_losses, expected, _ = peft_run(base, job, bank.weights(slot), settings)
@@ -225,6 +225,24 @@ def test_out_of_memory_splits_and_keeps_the_effective_batch(
     assert relative(bank.master, whole.master) < 1e-4
 
 
+def test_a_step_in_pieces_has_the_gradient_of_the_whole_step(model_maker: Callable[..., Any]) -> None:
+    """In float64 nothing but a changed batch could make them differ: every row still counts 1 / answer tokens."""
+    jobs = [Job(f"job{i}", make_rows(i, 6), seed=i) for i in range(3)]
+    rows = [adapters.joined(job.rows) for job in jobs]
+    found = []
+    for tokens in (10**6, 60, 1):
+        bank = make_bank(model_maker().double(), len(jobs))
+        bank.master = bank.master.double().normal_(generator=torch.Generator().manual_seed(1), std=0.1)
+        bank._compute = bank.master
+        bank.prepare()
+        bank._compute, bank._compute_gradient = bank.master, bank.gradient
+        adapters._gradients(bank, rows, torch.zeros(len(jobs)), Budget(tokens=tokens, worth_splitting=10**6))
+        found.append(bank.gradient)
+    assert found[0].dtype == torch.float64
+    for other in found[1:]:
+        assert relative(other, found[0]) < 1e-6
+
+
 def test_a_row_that_never_fits_is_an_error(model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     bank = make_bank(model_maker(), 1)
 
@@ -263,8 +281,18 @@ def test_bad_jobs_are_refused(model_maker: Callable[..., Any]) -> None:
 def test_only_the_named_layers_are_adapted(model_maker: Callable[..., Any]) -> None:
     bank = make_bank(model_maker(), 1, ("q_proj", "v_proj"))
     assert {site.name.rsplit(".", 1)[1] for site in bank.sites} == {"q_proj", "v_proj"}
-    with pytest.raises(UserError, match=r"no nn\.Linear layer of LlamaForCausalLM matches nosuch"):
+    with pytest.raises(
+        UserError, match=r"no nn\.Linear layer of LlamaForCausalLM matches nosuch; it has q_proj, k_proj"
+    ):
         make_bank(model_maker(), 1, ("nosuch",))
+
+
+def test_models_of_conv1d_layers_are_refused() -> None:
+    import transformers
+
+    config = transformers.GPT2Config(vocab_size=50, n_positions=32, n_embd=8, n_layer=1, n_head=2)
+    with pytest.raises(UserError, match=r"no nn.Linear layer of GPT2LMHeadModel .* Conv1D layers cannot be adapted"):
+        make_bank(transformers.GPT2LMHeadModel(config), 1)
 
 
 def test_low_precision_follows_fp32(model_maker: Callable[..., Any]) -> None:

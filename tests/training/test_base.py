@@ -106,6 +106,8 @@ def test_gguf_is_converted_into_plain_safetensors(model_maker: Any, tokenizer: A
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(ids).logits, model(ids).logits, rtol=1e-4, atol=1e-4)
     assert loaded.tokenizer.encode("the film was good") == tokenizer.encode("the film was good")
+    special = loaded.tokenizer.bos_token_id, loaded.tokenizer.eos_token_id, loaded.tokenizer.pad_token_id
+    assert special == (1, 0, 2), "as the file says"
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
@@ -135,7 +137,8 @@ def write_gguf(gguf: Any, model: Any, tokenizer: Any, path: Path) -> None:
     writer.add_token_types([3 if word in special else 1 for word in words])
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in raw["merges"]])
     writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_bos_token_id(tokenizer.eos_token_id)
+    writer.add_bos_token_id(1)
+    writer.add_pad_token_id(2)
     writer.add_add_bos_token(False)
     names = {
         "self_attn.q_proj": "attn_q",

@@ -57,6 +57,7 @@ def test_from_plan_to_export(datasets: dict[str, str], base_folder: Path, tmp_pa
     assert json.loads(done.stdout)["scored"] == 12
     assert "training steps: 1 in " in done.stderr
     assert "tokens/s" in done.stderr
+    assert "loading base model " in done.stderr
     assert f"next: traitcast matrix ingest --pack {pack}" in done.stderr
     done = call("status", "--pack", pack)
     assert done.stdout.splitlines()[-1].split() == ["missing", "0"]

@@ -21,9 +21,9 @@ pytest.importorskip("peft", reason="training needs the train extra")
 
 from training import matrix, shards  # noqa: E402
 from training.estimate import estimate  # noqa: E402
-from training.export import export, ingest, summary  # noqa: E402
+from training.export import export, ingest  # noqa: E402
 from training.lora import Bank  # noqa: E402
-from training.matrix import RunSettings, run, status  # noqa: E402
+from training.matrix import RunSettings, read_flips, run, status  # noqa: E402
 from training.pack import Pack  # noqa: E402
 from training.prompts import Prompter  # noqa: E402
 from warehouse.errors import InputError, ScoresError, TraitcastError  # noqa: E402
@@ -53,6 +53,8 @@ def test_a_run_measures_every_cell(finished: Pack) -> None:
     cells = shards.read(finished)
     assert len(cells) == 21
     assert cells[0].source is None
+    (flips,) = read_flips(finished)
+    assert (flips["changed"], flips["answers"]) == (0.0, 6), "content-free prompts and references are no answers"
     by_target = {cell.target: cell for cell in cells if cell.source is None}
     assert len(by_target["mood"].loglikelihoods or []) == 6
     assert by_target["mood"].outputs is None
@@ -99,6 +101,7 @@ def test_a_lost_shard_and_a_lost_adapter_come_back_the_same(finished: Pack, copi
     wanted = shards.read(finished)
     sorted(copied.shards.iterdir())[2].unlink()
     lost = sorted(copied.adapters.iterdir())[1]
+    next(path for path in copied.shards.iterdir() if lost.name in shards.adapters_in(path)).unlink()
     kept = (lost / "adapter_model.safetensors").read_bytes()
     shutil.rmtree(lost)
     (copied.shards / ".half.parquet-x.part").write_bytes(b"PAR1")
@@ -106,6 +109,59 @@ def test_a_lost_shard_and_a_lost_adapter_come_back_the_same(finished: Pack, copi
     run(copied)
     assert shards.read(copied) == wanted
     assert (lost / "adapter_model.safetensors").read_bytes() == kept
+
+
+def test_adapters_that_no_missing_cell_needs_are_not_trained_again(finished: Pack, copied: Pack) -> None:
+    """Shards travel back from a borrowed machine, adapters do not."""
+    shutil.rmtree(copied.adapters)
+    next(path for path in copied.shards.iterdir() if not shards.adapters_in(path)).unlink()
+    run(copied)
+    assert not copied.adapters.exists()
+    assert shards.read(copied) == shards.read(finished)
+
+
+def test_an_adapter_of_another_scale_is_refused(copied: Pack) -> None:
+    for path in copied.shards.iterdir():
+        path.unlink()
+    config = sorted(copied.adapters.glob("*/adapter_config.json"))[0]
+    config.write_text(json.dumps({**json.loads(config.read_text()), "lora_alpha": 16.0}))
+    with pytest.raises(InputError, match=r"has rank 2 and scale 8, and the recipe asks for 2 and 2; delete the folder"):
+        run(copied)
+
+
+def test_what_was_cut_is_counted_stored_and_told(plan_small: Callable[..., Pack], tmp_path: Path) -> None:
+    pack = plan_small(tmp_path / "m")
+    recipe = json.loads((tmp_path / "m" / "recipe.json").read_text())
+    # So few tokens that some prompts and some options of "choice" are cut.
+    recipe["prompt"] |= {"max_prompt_tokens": 30, "max_answer_tokens": 2}
+    (tmp_path / "m" / "recipe.json").write_text(json.dumps(recipe))
+    pack, said = Pack(tmp_path / "m"), []
+    run(pack, say=said.append)
+    prompter = Prompter(base_of(pack), pack.recipe.prompt)
+    packed = pack.rows("choice")
+    for split, rows in (("test", packed.test), ("training", packed.train)):
+        encoded = prompter.encode(packed.task, rows)
+        prompts, answers = sum(row.cut_prompt for row in encoded), sum(row.cut_answer for row in encoded)
+        assert prompts
+        assert answers
+        assert f"choice: {prompts} of {len(rows)} {split} prompts were shortened to fit" in said
+        assert f"choice: answers of {answers} of {len(rows)} {split} rows were cut to fit" in said
+        if split == "test":
+            cells = [cell for cell in shards.read(pack) if cell.target == "choice"]
+            assert {(cell.cut_prompts, cell.cut_answers) for cell in cells} == {(prompts, answers)}
+            stored = shards.tables(pack, cells)["scores"].to_pylist()
+            assert {r["score"] for r in stored if r["metric"] == "cut_prompts"} == {prompts / len(rows)}
+            assert {r["score"] for r in stored if r["metric"] == "cut_answers"} == {answers / len(rows)}
+        else:
+            records = [json.loads(path.read_text()) for path in pack.adapters.glob("*/training.json")]
+            found = {(r["cut_prompts"], r["cut_answers"]) for r in records if r["source"] == "choice"}
+            assert found == {(prompts, answers)}
+
+
+def base_of(pack: Pack) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(pack.recipe.base)
 
 
 def test_what_killed_runs_left_is_swept_when_old(copied: Pack) -> None:
@@ -204,7 +260,7 @@ def test_foreign_shards_are_refused_by_name(copied: Pack, plan_small: Callable[.
             use()
     rows = pq.read_table(trained)
     changed = rows.set_column(2, "base_fingerprint", [["v1:other"] * rows.num_rows])
-    pq.write_table(changed.replace_schema_metadata({"format": "1"}), copied.shards / "zz.parquet")
+    pq.write_table(changed.replace_schema_metadata({"format": "2"}), copied.shards / "zz.parquet")
     with pytest.raises(ScoresError, match=r"zz.parquet was measured with other weights or precision \(v1:other"):
         shards.read(copied)
     (copied.shards / "zz.parquet").write_bytes(b"PAR1 cut short")
@@ -316,8 +372,6 @@ def test_tables(finished: Pack) -> None:
         (source, seed) for source in ("choice", "mood", "sums") for seed in (0, 1)
     ]
     assert all(row["steps"] == 3 and row["failed_at"] is None for row in adapters)
-    assert {row["source"] for row in summary(finished)} == {"choice", "mood", "sums"}
-    assert all(np.isfinite(row["mean_gain"]) for row in summary(finished))
 
 
 def test_ingest_twice_is_ingest_once(finished: Pack, tmp_path: Path) -> None:
@@ -336,9 +390,11 @@ def test_ingest_twice_is_ingest_once(finished: Pack, tmp_path: Path) -> None:
             found.append((counts, content))
             effects = store.query("SELECT * FROM side_effects WHERE matrix = 'mine'").num_rows
             cells = store.cells("mine")
+            (matrix_row,) = [m for m in store.matrices() if m.matrix == "mine"]
     assert found[0] == found[1]
     assert found[0][0] == {table: len(rows) for table, rows in found[0][1].items()}
     assert effects == 18
+    assert "merged scoring changes 0.00 % of" in matrix_row.description
     assert len(cells.sources) == 18
     assert np.isfinite(cells.gain).all()
 

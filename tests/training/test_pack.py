@@ -18,7 +18,7 @@ from training.prompts import Row
 from training.recipe import Recipe, Runtime, TrainingSettings, adapter_key, cell_key
 from warehouse.errors import InputError, ScoresError
 
-SETTINGS = PlanSettings(base="tiny", seeds=(0, 1), train_rows=8, test_rows=4, slots=3, block_tokens=600)
+SETTINGS = PlanSettings(base="some/tiny", seeds=(0, 1), train_rows=8, test_rows=4, slots=3, block_tokens=600)
 
 
 def test_a_plan_holds_all_that_travels(datasets: dict[str, str], tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_plan_grows_and_keeps_its_groups(datasets: dict[str, str], tmp_path: P
 
 def test_other_settings_or_rows_are_refused(datasets: dict[str, str], tmp_path: Path) -> None:
     plan(tmp_path, [datasets["mood"]], SETTINGS)
-    with pytest.raises(ScoresError, match=r"planned with training .*learning_rate=0.0002.*; plan into a new folder"):
+    with pytest.raises(ScoresError, match=r"planned with training.learning_rate 0.0002, now 1.0; give the same, or"):
         plan(
             tmp_path,
             [datasets["mood"]],
@@ -85,6 +85,16 @@ def test_sources_and_targets_are_checked(datasets: dict[str, str], tmp_path: Pat
     with pytest.raises(InputError, match="target 'lone' has no test or validation rows; leave it out"):
         plan(tmp_path / "c", [*every, lone(tmp_path)], SETTINGS, targets=["lone"])
     assert "lone" not in plan(tmp_path / "d", [*every, lone(tmp_path)], SETTINGS).recipe.targets
+    with pytest.raises(InputError, match="none of lone has test or validation rows, so nothing can be scored"):
+        plan(tmp_path / "e", [lone(tmp_path)], SETTINGS)
+    with pytest.raises(InputError, match="the list of targets is empty; it may name mood, choice, sums"):
+        plan(tmp_path / "f", every, SETTINGS, targets=[])
+
+
+def test_what_can_be_no_base_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="base model 'smolm2' is neither a folder, 'smollm2', nor a hub id such as"):
+        plan(tmp_path / "m", ["nowhere"], dataclasses.replace(SETTINGS, base="smolm2"))
+    assert not (tmp_path / "m").exists()
 
 
 def lone(folder: Path) -> str:
@@ -130,6 +140,14 @@ def test_damaged_packs_are_named(datasets: dict[str, str], tmp_path: Path) -> No
     recipe.write_text(json.dumps({**content, "format": 2}))
     with pytest.raises(InputError, match="has format 2; this version reads 1"):
         Pack(tmp_path / "m")
+    recipe.write_text(json.dumps({**content, "groups": [["mood"]]}))
+    with pytest.raises(InputError, match="groups or blocks are malformed"):
+        Pack(tmp_path / "m")
+    recipe.write_text(json.dumps({**content, "prompt_format": "v0"}))
+    with pytest.raises(
+        InputError, match=r"planned for prompt format v0 and engine 1; this version has v1 and 1, whose"
+    ):
+        Pack(tmp_path / "m")
     recipe.write_text("{")
     with pytest.raises(InputError, match="is not JSON"):
         Pack(tmp_path / "m")
@@ -157,6 +175,7 @@ def test_settings_are_checked(change: dict[str, Any], message: str) -> None:
         ({"rank": 0}, "rank is 0; allowed: 1 or more"),
         ({"warmup": 1.0}, r"warmup is 1.0; allowed: a share"),
         ({"learning_rate": 0.0}, r"learning_rate is 0.0; allowed: above 0"),
+        ({"targets": ()}, r"targets is \(\); allowed: all-linear, or last parts of module names"),
     ],
 )
 def test_training_settings_are_checked(change: dict[str, Any], message: str) -> None:
@@ -199,6 +218,20 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_where_a_folder_should_be_is_named(datasets: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot write .*file/m/data/mood.parquet .*; free space or permissions"):
+        plan(tmp_path / "file" / "m", [datasets["mood"]], SETTINGS)
+
+
+def test_files_are_as_readable_as_any_other(datasets: dict[str, str], tmp_path: Path) -> None:
+    """A pack is there to be passed on: the umask decides, not the habit of temporary files."""
+    plan(tmp_path / "m", [datasets["mood"]], SETTINGS)
+    (tmp_path / "plain").write_text("")
+    wanted = (tmp_path / "plain").stat().st_mode
+    assert {path.stat().st_mode for path in (tmp_path / "m").rglob("*") if path.is_file()} == {wanted}
 
 
 def test_rows_without_an_answer_are_left_out() -> None:

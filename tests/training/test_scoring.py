@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 pytest.importorskip("peft", reason="training needs the train extra")
 
+from training import scoring  # noqa: E402
 from training.lora import Bank  # noqa: E402
 from training.prompts import Encoded, Prompter, Row, Task  # noqa: E402
 from training.scoring import Scorer  # noqa: E402
@@ -181,6 +182,30 @@ def test_decoding_equals_generate(model_maker: Callable[..., Any], kind: str, ma
             )[0, len(prompt) :].tolist()
         assert result.finished == (wanted[-1] == end)
         assert result.ids == [token for token in wanted if token != end]
+
+
+def test_a_decoding_step_reads_shared_keys_once(
+    model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where heads share keys, a step under a mask takes its own way; the numbers are those of transformers' sdpa."""
+    from types import SimpleNamespace
+
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (
+        torch.randn(3, heads, size, 8, generator=generator) for heads, size in ((6, 1), (2, 9), (2, 9))
+    )
+    mask = torch.zeros(3, 1, 1, 9).masked_fill_(torch.rand(3, 1, 1, 9, generator=generator) < 0.4, -1e30)
+    module, wanted = SimpleNamespace(num_key_value_groups=3, is_causal=True), scoring.sdpa_attention_forward
+    plain, _ = wanted(module, query, key, value, mask, scaling=0.3)
+
+    def repeats(*arguments: Any, **rest: Any) -> Any:
+        assert arguments[1].shape[2] > 1, "a decoding step took the way that copies keys for every head"
+        return wanted(*arguments, **rest)
+
+    monkeypatch.setattr(scoring, "sdpa_attention_forward", repeats)
+    own, _ = scoring._attention(module, query, key, value, mask, scaling=0.3)
+    torch.testing.assert_close(own, plain)
+    Scorer(make_bank(model_maker()), end=END).generate([[5, 6, 7], [8, 9]], [4, 4])
 
 
 def test_out_of_memory_halves_the_batch(model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
