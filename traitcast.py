@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from predictor.explain import Explanation
     from predictor.model import Prediction
+    from predictor.whatif import WhatIf
     from warehouse.records import Profile
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "explain", "main", "predict", "profile", "rank"]
+__all__ = ["__version__", "explain", "main", "predict", "profile", "rank", "whatif"]
 
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
 _ORDER = (
@@ -36,6 +37,7 @@ _ORDER = (
     "predict",
     "rank",
     "explain",
+    "whatif",
 )
 _WAREHOUSE = "traitcast.duckdb"
 
@@ -99,6 +101,25 @@ def explain(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, pre
     source, target = (door.ensure_profiled(dataset, str(warehouse)) for dataset in (source, target))
     with Warehouse.open(warehouse, read_only=True) as opened:
         return service.explain_pair(opened, service.predictor_of(opened, predictor), source, target)
+
+
+def whatif(
+    source: str,
+    target: str,
+    changes: Mapping[str, float],
+    *,
+    warehouse: str | Path = _WAREHOUSE,
+    predictor: str = "default",
+) -> WhatIf:
+    """The prediction for one pair with traits of the source changed: {"label_majority_share": 0.9}. See `predict`."""
+    from predictor import service
+    from warehouse.store import Warehouse
+
+    door = FrontDoor()
+    source, target = (door.ensure_profiled(dataset, str(warehouse)) for dataset in (source, target))
+    changed = {("source", trait): float(value) for trait, value in changes.items()}
+    with Warehouse.open(warehouse, read_only=True) as opened:
+        return service.what_if_pair(opened, service.predictor_of(opened, predictor), source, target, changed)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""The commands `fit`, `evaluate`, `predict`, `rank` and `explain`."""
+"""The commands `fit`, `evaluate`, `predict`, `rank`, `explain` and `whatif`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from predictor.evaluate import Evaluation
     from predictor.explain import Explanation
     from predictor.model import Prediction, Predictor
+    from predictor.whatif import WhatIf
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
@@ -109,6 +111,12 @@ def fit(
 @click.command()
 @click.option("--protocol", type=click.Choice(_PROTOCOLS), default="new-target", show_default=True)
 @click.option("--baselines/--no-baselines", default=True, show_default=True, help="Measure the baselines too.")
+@click.option(
+    "--ablations/--no-ablations",
+    default=False,
+    show_default=True,
+    help="Measure each family of traits alone and left out, and with shuffled gains.",
+)
 @_matrix_options
 @warehouse_option
 @format_option()
@@ -116,6 +124,7 @@ def fit(
 def evaluate(
     protocol: str,
     baselines: bool,
+    ablations: bool,
     matrix: str | None,
     model: str | None,
     tier: str,
@@ -131,6 +140,7 @@ def evaluate(
     \b
     Examples:
       traitcast evaluate --scores prompt_transferability --protocol new-pair
+      traitcast evaluate --scores prompt_transferability --ablations
       traitcast evaluate --scores prompt_transferability --format json
     """
     from predictor.service import evaluate_matrix
@@ -149,6 +159,7 @@ def evaluate(
             model=model,
             tier=tier,
             with_baselines=baselines,
+            with_ablations=ablations,
             seed=seed,
             on_progress=advance,
         )
@@ -167,10 +178,7 @@ def _print_evaluation(result: Evaluation) -> None:
         f"{result.candidates:.1f} sources ranked at a time. Kept together: {result.groups}.{leak}"
     )
     say(f"Gain in pp over {_BASES.get(result.base, result.base)}; value [95 % bootstrap over targets] for the model.")
-    named: dict[str, Mapping[str, Mapping[str, float]]] = {"model": result.model, **result.baselines}
-    if result.ceiling is not None:
-        named[f"ceiling ({result.ceiling_kind})"] = result.ceiling
-    click.echo(table([{"": name} | {key: value["value"] for key, value in m.items()} for name, m in named.items()]))
+    click.echo(table(result.quality_rows()))
     click.echo()
     click.echo(table([{"model": key} | dict(value) for key, value in result.model.items()]))
     if result.advantage is not None:
@@ -179,6 +187,42 @@ def _print_evaluation(result: Evaluation) -> None:
             f"Spearman against the best baseline, {a['baseline']}: {a['value']:+.3f} "
             f"[{a['low']:+.3f}, {a['high']:+.3f}]"
         )
+    harm = result.harm
+    say(
+        f"90 % intervals are {result.interval_width:.2f} pp wide. Chance of harm: off by {harm['error']:.3f} on "
+        f"average, Brier {harm['brier']:.3f} (always the overall share: {harm['base']:.3f})."
+    )
+    if result.noise is not None:
+        n = result.noise
+        say(
+            f"Noise of one seed: {n['standard_deviation']:.2f} pp; {n['reliability']:.0%} of what tells the sources of "
+            f"a target apart would come again, so nobody can pass a correlation of {n['attainable']:.2f}."
+        )
+    if result.ablations is not None and result.claim is not None:
+        _print_ablations(result.ablations, result.claim)
+
+
+def _print_ablations(ablations: Mapping[str, Mapping[str, Any]], claim: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        {"part": name, "spearman": part["spearman"]["value"], "rmse": part["rmse"]["value"]}
+        | {"loss": part["loss"]["value"], "loss_low": part["loss"]["low"], "loss_high": part["loss"]["high"]}
+        for name, part in ablations.items()
+    ]
+    click.echo()
+    click.echo(table(rows))
+    rows = []
+    for row in claim:
+        spearman, advantage = row["spearman"], row["advantage"] or {}
+        rows.append(
+            {"features": row["features"], "spearman": spearman["value"]}
+            | {"low": spearman["low"], "high": spearman["high"], "share": row["share"]}
+            | {"over_similarity": advantage.get("value")}
+            | {"over_low": advantage.get("low"), "over_high": advantage.get("high")}
+        )
+    click.echo()
+    click.echo(table(rows))
+    say("loss: Spearman of everything minus that of the part; over_similarity: of the part minus that of similarity.")
+    say("A part that carries much alone and costs nothing when left out is carried by others too.")
 
 
 @click.command()
@@ -255,6 +299,7 @@ def rank(
       traitcast rank examples/support_tickets --sources sst2,mnli,ag_news --format json
     """
     from predictor import service
+    from warehouse.outdated import warn_outdated
     from warehouse.store import Warehouse
 
     target = _profiled(ctx, target, warehouse_path)
@@ -265,6 +310,8 @@ def rank(
             raise UserError(f"--sources {sources!r} names no dataset. Example: --sources mnli,sst2")
         chosen = [_profiled(ctx, name, warehouse_path) for name in asked]
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        if chosen is None:
+            warn_outdated(warehouse, [name for name in warehouse.dataset_names() if name != target])
         fitted = service.predictor_of(warehouse, predictor)
         found = service.rank_sources(warehouse, fitted, target, chosen)
     _introduce(fitted, predictor)
@@ -327,17 +374,110 @@ def _print_explanation(found: Explanation, top: int) -> None:
     click.echo()
     rows = [
         {"trait": c.trait, "side": c.side, "family": c.family, "value": c.value, "shap": c.shap}
+        | {"spread": c.spread, "agreement": c.agreement}
         for c in found.contributions[:top]
     ]
     rest = sum(c.shap for c in found.contributions[top:])
     if len(found.contributions) > top:
         rows.append({"trait": f"{len(found.contributions) - top} more", "shap": rest})
-    click.echo(table(rows, ("trait", "side", "family", "value", "shap")))
+    click.echo(table(rows, ("trait", "side", "family", "value", "shap", "spread", "agreement")))
     click.echo()
-    sums = [{"sum of shap by": f"family {key}", "pp": value} for key, value in found.by_family.items()]
-    sums += [{"sum of shap by": f"side {key}", "pp": value} for key, value in found.by_side.items()]
+    sums = [
+        {"sum of shap by": f"{what} {key}", "pp": value, "spread": spread.get(key)}
+        for what, by, spread in (
+            ("family", found.by_family, found.family_spread),
+            ("side", found.by_side, found.side_spread),
+        )
+        for key, value in by.items()
+    ]
     sums += [{"sum of shap by": "base value", "pp": found.base_value}]
-    click.echo(table(sums))
+    click.echo(table(sums, ("sum of shap by", "pp", "spread")))
+    say("spread, agreement: over models fitted without a share of the datasets each; low agreement is no reason.")
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    required=True,
+    metavar="TRAIT=VALUE",
+    help="A trait of the source and its new value; target:TRAIT=VALUE for the target. Repeatable.",
+)
+@_predictor_option
+@warehouse_option
+@format_option()
+@click.pass_context
+@report_errors
+def whatif(
+    ctx: click.Context,
+    source: str,
+    target: str,
+    changes: tuple[str, ...],
+    predictor: str,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """Predict SOURCE and TARGET again with traits changed, and say what that answer is worth.
+
+    It says whether such a value was ever seen, which traits hang together with it, and whether measured interventions
+    (datasets made from another one by changing that trait) support the direction.
+
+    \b
+    Examples:
+      traitcast whatif mnli rte --set label_majority_share=0.9
+      traitcast whatif gsm8k sst2 --set response_tokens_mean=4 --set target:prompt_tokens_mean=60 --format json
+    """
+    from predictor import service
+    from warehouse.store import Warehouse
+
+    settings = _settings(changes)
+    source, target = (_profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        fitted = service.predictor_of(warehouse, predictor)
+        found = service.what_if_pair(warehouse, fitted, source, target, settings)
+    _introduce(fitted, predictor)
+    if output_format == "json":
+        emit_json(found.as_row())
+    else:
+        _print_what_if(found)
+
+
+def _settings(changes: tuple[str, ...]) -> dict[tuple[str, str], float]:
+    """(side, trait) -> value from `trait=value`, `source:trait=value` or `target:trait=value`."""
+    settings: dict[tuple[str, str], float] = {}
+    for text in changes:
+        name, equals, value = text.partition("=")
+        side, colon, trait = name.strip().rpartition(":")
+        side = side.strip() if colon else "source"
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not equals or not trait.strip() or side not in ("source", "target") or not math.isfinite(number):
+            raise UserError(
+                f"--set {text!r} is not TRAIT=NUMBER, source:TRAIT=NUMBER or target:TRAIT=NUMBER. "
+                "Example: --set label_majority_share=0.9"
+            )
+        if (side, trait.strip()) in settings:
+            raise UserError(f"--set {text!r}: {trait.strip()} of the {side} is set twice. Give it once.")
+        settings[side, trait.strip()] = number
+    return settings
+
+
+def _print_what_if(found: WhatIf) -> None:
+    rows = [{"": name} | p.as_row() for name, p in (("as it is", found.before), ("changed", found.after))]
+    click.echo(table(rows, ("", "gain", "low", "high", "harm", "novel")))
+    click.echo()
+    click.echo(table([{key: row[key] for key in row if key != "evidence"} for row in found.change_rows()]))
+    click.echo()
+    for change in found.changes:
+        click.echo(f"{change.side} {change.trait}: {change.evidence}.")
+    for note in found.notes:
+        say(note)
+    say("effect: pp of that change alone; low to high: seen in training; share: training datasets at or below it.")
 
 
 def _profiled(ctx: click.Context, dataset: str, warehouse_path: str) -> str:
@@ -374,4 +514,4 @@ def _save(warehouse_path: str, found: list[Prediction], explanation: Explanation
     say(f"{'saved in' if existed else 'created and saved in'} {warehouse_path}: tables predictions and attributions")
 
 
-COMMANDS: tuple[click.Command, ...] = (fit, evaluate, predict, rank, explain)
+COMMANDS: tuple[click.Command, ...] = (fit, evaluate, predict, rank, explain, whatif)

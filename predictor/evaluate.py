@@ -6,19 +6,19 @@ training rows of a split; a baseline gets the same rows and no others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from predictor import metrics
-from predictor.baselines import baselines
+from predictor import ablations, html, metrics, trees
+from predictor.baselines import Baseline, Data, baselines
 from predictor.features import ProfileSet
-from predictor.intervals import cross_conformal
+from predictor.intervals import cross_conformal, cross_harm, reliability
 from predictor.metrics import Estimate, Scored
-from predictor.model import Settings, gain_baseline, pair_data
-from predictor.observations import PROTOCOLS, Observations, Split, group_datasets, splits
+from predictor.model import Settings, fit_gains, pair_data
+from predictor.observations import PROTOCOLS, Grouping, Observations, Split, group_datasets, splits
 from warehouse.errors import ScoresError
 
 Metrics = dict[str, Estimate]
@@ -34,8 +34,12 @@ class Evaluation:
 
     cells: distinct measured cells that were predicted. candidates: mean number of sources ranked together.
     groups: what was kept in one fold. ceiling: what one half of the measurements says of the other, None when
-    nothing was measured twice; ceiling_kind: "seeds" or "models". advantage: Spearman of the model minus that of
-    the best baseline, paired over targets. diagonal: cells with source = target, which are never predicted here.
+    nothing was measured twice; ceiling_kind: "seeds" or "models". noise: how much of the gains is noise of the seeds
+    (see `seed_noise`), None with one seed. advantage: Spearman of the model minus that of the best baseline, paired
+    over targets. interval_width: mean full width of the 90 % intervals, pp. harm: how far the chance of harm can be
+    taken at its word (see `predictor.intervals.reliability`). diagonal: cells with source = target, which are never
+    predicted here. ablations, claim: see `predictor.ablations`; None unless asked for. sizes: the tree sizes that
+    were chosen, with the number of splits that chose them.
     """
 
     protocol: str
@@ -50,8 +54,14 @@ class Evaluation:
     baselines: dict[str, Metrics]
     ceiling: Metrics | None
     ceiling_kind: str | None
+    noise: dict[str, float] | None
     advantage: dict[str, Any] | None
+    interval_width: float
+    harm: dict[str, Any]
     diagonal: dict[str, float]
+    ablations: dict[str, dict[str, Any]] | None
+    claim: list[dict[str, Any]] | None
+    sizes: dict[str, int]
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -64,15 +74,32 @@ class Evaluation:
             "baselines": self.baselines,
             "ceiling": self.ceiling,
             "ceiling_kind": self.ceiling_kind,
+            "noise": self.noise,
             "advantage": self.advantage,
+            "ablations": self.ablations,
+            "claim": self.claim,
+            "interval_width": self.interval_width,
+            "harm": self.harm,
             "matrix": self.matrix,
             "base": self.base,
             "candidates": self.candidates,
             "groups": self.groups,
             "leaky": self.leaky,
             "diagonal": self.diagonal,
+            "sizes": self.sizes,
             "notes": list(self.notes),
         }
+
+    def quality_rows(self) -> list[dict[str, Any]]:
+        """One row per model, baseline and ceiling, a column per metric."""
+        named: dict[str, Metrics] = {"model": self.model, **self.baselines}
+        if self.ceiling is not None:
+            named[f"ceiling ({self.ceiling_kind})"] = self.ceiling
+        return [{"": name} | {key: m["value"] for key, m in found.items()} for name, found in named.items()]
+
+    def _repr_html_(self) -> str:
+        title = f"{self.protocol} on {self.matrix}: {self.cells} cells, {self.targets} targets"
+        return html.table(self.quality_rows(), caption=title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +110,37 @@ class _Entries:
     block: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class _Contest:
+    """All that learns on the training rows of a split: the model, the baselines, the model on parts of the table."""
+
+    data: Data
+    grouping: Grouping
+    protocol: str
+    settings: Settings
+    baselines: Mapping[str, Baseline]
+    parts: Mapping[str, Data]
+    seed: int
+
+    def run(self, split: Split) -> tuple[dict[str, np.ndarray], str]:
+        """Predicted gains of the test rows by everybody, and the tree size that the model chose."""
+        chosen = self.settings.trees
+        gains = fit_gains(self.data, split.train, self.grouping, self.protocol, chosen)
+
+        def predict(data: Data, fitted: Any) -> np.ndarray:
+            return np.asarray(fitted.predict(data.table[split.test], data.observations.target[split.test]))
+
+        found = {"model": predict(self.data, gains)}
+        found |= {name: baseline(self.data, split) for name, baseline in self.baselines.items()}
+        parts = dict(self.parts)
+        if parts:
+            parts[ablations.PERMUTED] = ablations.permuted(self.data, split, self.seed)
+        for name, part in parts.items():
+            fitted = fit_gains(part, split.train, self.grouping, self.protocol, chosen, gains.size)
+            found[name] = predict(part, fitted)
+        return found, f"depth {gains.size.depth}, {gains.size.rounds} rounds of {gains.size.learning_rate:g}"
+
+
 def evaluate(
     observations: Observations,
     profiles: ProfileSet,
@@ -90,6 +148,7 @@ def evaluate(
     *,
     settings: Settings | None = None,
     with_baselines: bool = True,
+    with_ablations: bool = False,
     shared: Sequence[tuple[str, str]] = (),
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
@@ -103,19 +162,28 @@ def evaluate(
     grouping = group_datasets(observations, profiles, shared)
     made = _splits(observations, protocol, grouping.group, seed)
     entries = _entries(observations, made)
-    learners = {"model": gain_baseline(settings.trees, grouping, protocol)}
-    if with_baselines:
-        learners |= baselines(data)
-    predicted: dict[str, list[np.ndarray]] = {name: [] for name in learners}
-    for i, split in enumerate(made):
-        for name, learner in learners.items():
-            predicted[name].append(learner(data, split))
+    contest = _Contest(
+        data,
+        grouping,
+        protocol,
+        settings,
+        baselines(data) if with_baselines else {},
+        ablations.parts(data) if with_ablations else {},
+        seed,
+    )
+    predicted: dict[str, list[np.ndarray]] = {}
+    sizes: dict[str, int] = {}
+    for i, (found, size) in enumerate(trees.in_threads(contest.run, made)):
+        for name, gains in found.items():
+            predicted.setdefault(name, []).append(gains)
+        sizes[size] = sizes.get(size, 0) + 1
         if on_progress is not None:
             on_progress(i + 1, len(made))
-    scored = {
-        name: _score(observations, grouping.group, entries, np.concatenate(parts)) for name, parts in predicted.items()
-    }
-    summaries = {name: metrics.summarise(s, seed) for name, s in scored.items()}
+    joined = {name: np.concatenate(found) for name, found in predicted.items()}
+    removed = [name for name in joined if name != "model" and name not in contest.baselines]
+    scored = {name: _score(observations, grouping.group, entries, joined[name]) for name in joined}
+    summaries = {name: metrics.summarise(scored[name], seed) for name in contest.baselines}
+    of_parts = {name: scored[name] for name in ["model", *removed]}
     ceiling, kind = _ceiling(observations, entries, seed)
     blocks = np.unique(np.column_stack([entries.block, observations.target[entries.row]]), axis=0)
     return Evaluation(
@@ -127,12 +195,18 @@ def evaluate(
         candidates=len(entries.row) / len(blocks),
         groups="nothing: a random split leaks" if protocol == "random-cell" else grouping.by,
         leaky=protocol == "random-cell",
-        model=summaries.pop("model"),
+        model=metrics.summarise(scored["model"], seed),
         baselines=summaries,
         ceiling=ceiling,
         ceiling_kind=kind,
+        noise=seed_noise(observations),
         advantage=_advantage(scored, summaries, seed),
+        interval_width=2 * _mean(_half_widths(observations, grouping.group, entries, joined["model"])),
+        harm=_harm(observations, grouping.group, entries, joined["model"]),
         diagonal={"cells": observations.diagonal.size, "gain": _mean(observations.diagonal)},
+        ablations=ablations.summarise(of_parts, seed) if with_ablations else None,
+        claim=ablations.claim(of_parts, seed) if with_ablations else None,
+        sizes=dict(sorted(sizes.items())),
         notes=observations.notes,
     )
 
@@ -159,9 +233,20 @@ def _entries(observations: Observations, made: Sequence[Split]) -> _Entries:
 
 def _score(observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray) -> Scored:
     row = entries.row
+    half = _half_widths(observations, group, entries, predicted)
+    return metrics.score(observations.gain[row], predicted, half, observations.target[row], entries.block)
+
+
+def _half_widths(observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray) -> np.ndarray:
+    row = entries.row
     source, target = observations.source[row], observations.target[row]
-    half = cross_conformal(observations.gain[row] - predicted, group[source], group[target], target)
-    return metrics.score(observations.gain[row], predicted, half, target, entries.block)
+    return cross_conformal(observations.gain[row] - predicted, group[source], group[target], target)
+
+
+def _harm(observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray) -> dict[str, Any]:
+    row = entries.row
+    gain, source, target = observations.gain[row], observations.source[row], observations.target[row]
+    return reliability(cross_harm(gain - predicted, predicted, group[source], group[target], target), gain < 0)
 
 
 def _advantage(scored: dict[str, Scored], summaries: dict[str, Metrics], seed: int) -> dict[str, Any] | None:
@@ -200,6 +285,36 @@ def _ceiling(observations: Observations, entries: _Entries, seed: int) -> tuple[
     return metrics.summarise(pooled, seed), kind
 
 
+def seed_noise(observations: Observations) -> dict[str, float] | None:
+    """How much of the differences between the sources of a target is noise of the seeds; None with one seed.
+
+    seeds: mean number of seeds of a cell. standard_deviation: of one seed, pp. reliability: share of the variance of
+    the seed means that a rerun would show again (one-way intraclass correlation of means, McGraw and Wong 1996),
+    mean over targets. attainable: its square root, the correlation with the measured means that a predictor who
+    knows every true gain would reach; the split-half ceiling is lower, since both of its sides are noisy.
+    """
+    gains = observations.seed_gains
+    counts = (~np.isnan(gains)).sum(axis=1)
+    several = counts > 1
+    if not several.any():
+        return None
+    gains, counts = gains[several], counts[several]
+    within = np.nanvar(gains, axis=1, ddof=1)
+    key = (observations.target * len(observations.models) + observations.model)[several]
+    reliabilities = []
+    for k in np.unique(key):
+        mine = key == k
+        if mine.sum() > 1 and (between := float(np.var(np.nanmean(gains[mine], axis=1), ddof=1))) > 0:
+            reliabilities.append(max(0.0, 1 - float(np.mean(within[mine] / counts[mine])) / between))
+    share = float(np.mean(reliabilities)) if reliabilities else float("nan")
+    return {
+        "seeds": float(counts.mean()),
+        "standard_deviation": float(np.sqrt(within.mean())),
+        "reliability": share,
+        "attainable": float(np.sqrt(share)),
+    }
+
+
 def _seed_halves(observations: Observations, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
     gains = observations.seed_gains
     seeds = gains.shape[1]
@@ -223,4 +338,5 @@ def _other_models(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

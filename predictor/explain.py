@@ -6,30 +6,39 @@ what the predictor used, not what would happen if a trait were changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
 
-from predictor import trees
+from predictor import html, trees
 from predictor.features import ProfileSet
 from predictor.model import Prediction, Predictor
 
 LEVEL_TRAIT = "measured_gain_level"
 LEVEL_FAMILY = "measured"
 _SENTENCE_TRAITS = 2
+# A sign that fewer models than this agree on may be chance.
+_STABLE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one feature adds to a prediction: shap in pp; value None where the feature is undefined."""
+    """What one feature adds to a prediction: shap in pp; value None where the feature is undefined.
+
+    spread: standard deviation of shap, pp, over models each fitted without a share of the datasets and with another
+    seed. agreement: share of these models in which it has the same sign. None for a measured level.
+    """
 
     trait: str
     side: str
     family: str
     value: float | None
     shap: float
+    spread: float | None = None
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +46,15 @@ class Explanation:
     """A prediction taken apart: base_value + the sum of all shap = prediction.gain, in pp.
 
     base_value: mean prediction over the training cells. contributions: largest first. When the target is one of
-    the matrix's own, the level measured for it is the contribution of trait "measured_gain_level".
+    the matrix's own, the level measured for it is the contribution of trait "measured_gain_level". family_spread,
+    side_spread: as `Contribution.spread`, of the sums per family and side.
     """
 
     prediction: Prediction
     base_value: float
     contributions: tuple[Contribution, ...]
+    family_spread: dict[str, float] = field(default_factory=dict)
+    side_spread: dict[str, float] = field(default_factory=dict)
 
     @property
     def by_family(self) -> dict[str, float]:
@@ -84,8 +96,20 @@ class Explanation:
             "contributions": [asdict(c) for c in self.contributions],
             "by_family": self.by_family,
             "by_side": self.by_side,
+            "family_spread": self.family_spread,
+            "side_spread": self.side_spread,
             "sentence": self.sentence,
         }
+
+    def waterfall(self, top: int = 12) -> str:
+        """An SVG from the base value to the prediction, the `top` strongest traits one by one and the rest as one."""
+        steps = [(_named(c), c.shap) for c in self.contributions[:top]]
+        if rest := self.contributions[top:]:
+            steps.append((f"{len(rest)} more", sum(c.shap for c in rest)))
+        return html.waterfall(self.base_value, steps, f"{self.prediction.source} on {self.prediction.target}")
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.sentence)}</p>{self.waterfall()}"
 
 
 def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str) -> Explanation:
@@ -93,16 +117,45 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
     prediction = predictor.predict(profiles, [source], [target])[0]
     table = predictor.table(profiles, [source], [target])
     values, base = trees.contributions(predictor.booster, table)
+    features = predictor.space.features
+    over_folds = _over_folds(predictor, table)
     found = [
-        Contribution(f.trait, f.side, f.family, None if np.isnan(x) else float(x), float(shap))
-        for f, x, shap in zip(predictor.space.features, table[0], values[0], strict=True)
+        Contribution(
+            f.trait, f.side, f.family, None if np.isnan(x) else float(x), float(shap), *_stability(shap, column)
+        )
+        for f, x, shap, column in zip(features, table[0], values[0], over_folds.T, strict=True)
     ]
     if level := predictor.levels.get(target, 0.0):
         found.append(Contribution(LEVEL_TRAIT, "target", LEVEL_FAMILY, level, level))
     # XGBoost computes in float32; what rounding leaves over goes to the base, so that the sum is exact.
     remainder = prediction.gain - float(base[0]) - sum(c.shap for c in found)
     ordered = sorted(found, key=lambda c: (-abs(c.shap), c.side, c.trait))
-    return Explanation(prediction, float(base[0]) + remainder, tuple(ordered))
+    return Explanation(
+        prediction,
+        float(base[0]) + remainder,
+        tuple(ordered),
+        _sum_spread(over_folds, [f.family for f in features]),
+        _sum_spread(over_folds, [f.side for f in features]),
+    )
+
+
+def _over_folds(predictor: Predictor, table: np.ndarray) -> np.ndarray:
+    """Shap of the pair in every fold's model, (folds, features)."""
+    rows = [trees.contributions(trees.from_json(document), table)[0][0] for document in predictor.folds]
+    return np.array(rows) if rows else np.empty((0, table.shape[1]))
+
+
+def _stability(shap: float, over_folds: np.ndarray) -> tuple[float | None, float | None]:
+    if over_folds.size < 2:
+        return None, None
+    return float(over_folds.std(ddof=1)), float(np.mean(np.sign(over_folds) == np.sign(shap)))
+
+
+def _sum_spread(over_folds: np.ndarray, keys: Sequence[str]) -> dict[str, float]:
+    if len(over_folds) < 2:
+        return {}
+    mine = {key: np.array([k == key for k in keys]) for key in dict.fromkeys(keys)}
+    return {key: float(over_folds[:, columns].sum(axis=1).std(ddof=1)) for key, columns in mine.items()}
 
 
 def _summed(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -114,5 +167,9 @@ def _summed(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 def _phrase(c: Contribution) -> str:
     value = "undefined" if c.value is None else f"{c.value:.3g}"
-    whose = {"source": "source ", "target": "target "}.get(c.side, "pair ")
-    return f"{whose}{c.trait} = {value} ({c.shap:+.2f} pp)"
+    doubt = ", not stable" if c.agreement is not None and c.agreement < _STABLE else ""
+    return f"{_named(c)} = {value} ({c.shap:+.2f} pp{doubt})"
+
+
+def _named(c: Contribution) -> str:
+    return f"{c.side} {c.trait}"

@@ -24,6 +24,9 @@ LENGTH_UNITS = ("tokens", "words", "characters", "sentences", "lines")
 PROBE_FAMILY = "probe"
 # The number of rows enters once, as the feature `rows_log10` of the source.
 _SIZE_TRAIT = "dataset_rows"
+# In training standard deviations. One unbounded count (3,000 distinct responses where training had 6) would drown the
+# other traits of its family.
+FARTHEST = 10.0
 _CHUNK = 2048
 
 
@@ -77,6 +80,20 @@ class Similarity:
 def minhash_jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Estimated Jaccard similarity of two sets: the share of equal minima (Broder 1997). Shapes (n, k) -> (n,)."""
     return (a == b).mean(axis=1)
+
+
+def shared_texts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Share of the texts of the smaller set that the larger one has, from bottom-k sketches (Beyer et al. 2007).
+
+    Rows hold the smallest hashes, ascending, NaN at the end of a set of fewer. Up to the smaller of the two largest
+    hashes kept, both sketches are complete. NaN where one has no hash there. Shapes (n, k) -> (n,).
+    """
+    largest = np.minimum(*(np.where(np.isnan(s[:, -1]), np.inf, s[:, -1]) for s in (a, b)))[:, None]
+    a, b = (np.where(s <= largest, s, np.nan) for s in (a, b))
+    both = np.sort(np.concatenate([a, b], axis=1), axis=1)
+    shared = (both[:, 1:] == both[:, :-1]).sum(axis=1)
+    smaller = np.minimum(np.isfinite(a).sum(axis=1), np.isfinite(b).sum(axis=1))
+    return np.divide(shared, smaller, out=np.full(len(a), np.nan), where=smaller > 0)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -163,7 +180,7 @@ class PairSpace:
         """
         of_source, of_target = profiles.rows_of(sources), profiles.rows_of(targets)
         raw = profiles.traits.values[:, self._columns(profiles)]
-        scaled = (raw - self.centres) / self.scales
+        scaled = np.clip((raw - self.centres) / self.scales, -FARTHEST, FARTHEST)
         column_of = {trait: j for j, trait in enumerate(self.traits)}
         columns: list[np.ndarray] = []
         for feature in self.features:
@@ -329,19 +346,19 @@ def compare(
     """One similarity for pairs of dataset rows: float64 (pairs,), NaN where either has no such sketch."""
     vectors = profiles.sketches.get((similarity.part, similarity.kind), {})
     names = profiles.traits.names
-    has = np.array([name in vectors for name in names], dtype=bool)
+    # Only the datasets that are asked for are stacked: one pair out of ten thousand profiles stays quick.
+    rows = np.array([i for i in np.union1d(source, target) if names[i] in vectors], dtype=np.int64)
     result = np.full(len(source), np.nan)
-    pairs = np.flatnonzero(has[source] & has[target])
+    pairs = np.flatnonzero(np.isin(source, rows) & np.isin(target, rows))
     if not pairs.size:
         return result
-    stacked = np.zeros((len(names), next(iter(vectors.values())).size))
-    for i in np.flatnonzero(has):
-        stacked[i] = vectors[names[i]]
+    stacked = np.stack([vectors[names[i]] for i in rows]).astype(np.float64)
     if weights is not None:
         stacked *= weights
+    left, right = np.searchsorted(rows, source[pairs]), np.searchsorted(rows, target[pairs])
     for start in range(0, pairs.size, _CHUNK):
-        some = pairs[start : start + _CHUNK]
-        result[some] = similarity.formula(stacked[source[some]], stacked[target[some]])
+        some = slice(start, start + _CHUNK)
+        result[pairs[some]] = similarity.formula(stacked[left[some]], stacked[right[some]])
     return result
 
 
@@ -351,10 +368,12 @@ def label_overlap(profiles: ProfileSet, source: np.ndarray, target: np.ndarray) 
     Answer positions of multiple choice are not names, so they do not count.
     """
     types, names = profiles.traits.task_types, profiles.traits.names
-    labels = [
-        {label.strip().lower() for label in profiles.label_counts.get(name, {})} if kind == "classification" else set()
-        for name, kind in zip(names, types, strict=True)
-    ]
+    labels = {
+        i: {label.strip().lower() for label in profiles.label_counts.get(names[i], {})}
+        if types[i] == "classification"
+        else set()
+        for i in np.union1d(source, target).tolist()
+    }
     pairs = zip(source.tolist(), target.tolist(), strict=True)
     return np.array([_jaccard(labels[s], labels[t]) for s, t in pairs], dtype=np.float64)
 

@@ -8,12 +8,17 @@ at infinity, which would make every interval of a matrix with fewer than ten tar
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 LEVEL = 0.9
 _KEPT = 401
+_MIN_APART = 10
+_BINS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +78,62 @@ def cross_conformal(
     cell never looks at the errors of its own source or target group.
     """
     half = np.full(errors.shape, np.nan)
-    order = np.argsort(np.abs(errors), kind="stable")
-    sources, targets, dataset, sizes = source_group[order], target_group[order], target[order], np.abs(errors)[order]
+    for cells, sizes, share in _apart(np.abs(errors), source_group, target_group, target):
+        n = sizes.size
+        position = int(np.searchsorted(share, min(1.0, level * (1 + 1 / n)) - 1e-12))
+        half[cells] = sizes[min(position, n - 1)]
+    return half
+
+
+def cross_harm(
+    errors: np.ndarray, predicted: np.ndarray, source_group: np.ndarray, target_group: np.ndarray, target: np.ndarray
+) -> np.ndarray:
+    """Chance of a negative gain for every cell, as `Residuals.harm`, from cells that share no group, (cells,)."""
+    chance = np.full(errors.shape, np.nan)
+    for cells, values, share in _apart(errors, source_group, target_group, target):
+        below = np.concatenate([[0.0], share])[np.searchsorted(values, -predicted[cells], side="left")]
+        chance[cells] = (below * values.size + 0.5) / (values.size + 1.0)
+    return chance
+
+
+def _apart(
+    errors: np.ndarray, source_group: np.ndarray, target_group: np.ndarray, target: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For each pair of groups: its cells (mask), the sorted errors of cells that share neither, their summed share."""
+    order = np.argsort(errors, kind="stable")
+    sources, targets, dataset, values = source_group[order], target_group[order], target[order], errors[order]
     for s, t in np.unique(np.column_stack([source_group, target_group]), axis=0):
         apart = (sources != s) & (sources != t) & (targets != s) & (targets != t)
-        if (n := int(apart.sum())) < 10:
+        if int(apart.sum()) < _MIN_APART:
             continue
         counts = np.bincount(dataset[apart])
         share = np.cumsum(1.0 / (counts[dataset[apart]] * np.count_nonzero(counts)))
-        position = int(np.searchsorted(share, min(1.0, level * (1 + 1 / n)) - 1e-12))
-        half[(source_group == s) & (target_group == t)] = sizes[apart][min(position, n - 1)]
-    return half
+        yield (source_group == s) & (target_group == t), values[apart], share
+
+
+def reliability(chance: np.ndarray, happened: np.ndarray) -> dict[str, Any]:
+    """How far a chance can be taken at its word. chance: 0..1, NaN is skipped; happened: bool; both (cells,).
+
+    brier: mean squared error of the chance (Brier 1950). base: that of always saying the overall share.
+    error: mean |chance - share| over bins, weighted by their cells (expected calibration error).
+    bins: fifths of the range, {"chance", "share", "cells"}; empty ones are left out.
+    """
+    known = ~np.isnan(chance)
+    chance, happened = chance[known], happened[known].astype(np.float64)
+    if not chance.size:
+        return {"brier": math.nan, "base": math.nan, "error": math.nan, "bins": []}
+    number = np.minimum((chance * _BINS).astype(np.int64), _BINS - 1)
+    bins = [
+        {
+            "chance": float(chance[number == k].mean()),
+            "share": float(happened[number == k].mean()),
+            "cells": int((number == k).sum()),
+        }
+        for k in np.unique(number)
+    ]
+    return {
+        "brier": float(np.mean((chance - happened) ** 2)),
+        "base": float(happened.var()),
+        "error": sum(abs(b["chance"] - b["share"]) * b["cells"] for b in bins) / chance.size,
+        "bins": bins,
+    }

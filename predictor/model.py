@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from predictor import intervals, novelty, trees
-from predictor.baselines import Baseline, Data
+from predictor import html, intervals, novelty, trees
+from predictor.baselines import Data
 from predictor.features import Feature, FeatureSettings, PairSpace, ProfileSet, fit_space
 from predictor.intervals import Residuals
 from predictor.novelty import Seen
@@ -80,7 +80,24 @@ class Prediction:
 
     def as_row(self) -> dict[str, Any]:
         """The JSON contract of `predict` and `rank`."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _PREDICTION_FIELDS}
+
+    def _repr_html_(self) -> str:
+        return html.table([self.as_row()])
+
+
+_PREDICTION_FIELDS = tuple(f.name for f in fields(Prediction))
+
+
+class Ranking(list[Prediction]):
+    """Predictions for one target, best first: a list that shows itself as a table in a notebook."""
+
+    def top(self, n: int) -> Ranking:
+        """The `n` best."""
+        return Ranking(self[:n])
+
+    def _repr_html_(self) -> str:
+        return html.table([prediction.as_row() for prediction in self])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +105,8 @@ class Predictor:
     """A fitted predictor. Make one with `fit`, or with `from_json` from what `to_json` gave.
 
     levels: measured target -> pp above the mean. source_means: source -> target -> mean measured gain, pp.
-    about: counts, settings and versions for the record.
+    about: counts, settings and versions for the record. folds: the trees, as XGBoost's own JSON, of models each fitted
+    without a share of the datasets and with another seed; by them an explanation shows how stable it is.
     """
 
     matrix: Matrix
@@ -101,6 +119,7 @@ class Predictor:
     seen_sources: Seen
     seen_targets: Seen
     about: dict[str, Any]
+    folds: tuple[dict[str, Any], ...] = ()
 
     @property
     def half_width(self) -> float:
@@ -126,10 +145,10 @@ class Predictor:
             for s, t, g, h, n in zip(sources, targets, gain, harm, novel, strict=True)
         ]
 
-    def rank(self, profiles: ProfileSet, target: str, sources: Sequence[str]) -> list[Prediction]:
+    def rank(self, profiles: ProfileSet, target: str, sources: Sequence[str]) -> Ranking:
         """Predictions of `sources` for one target, the highest gain first, ties by name."""
         predictions = self.predict(profiles, sources, [target] * len(sources))
-        return sorted(predictions, key=lambda p: (-p.gain, p.source))
+        return Ranking(sorted(predictions, key=lambda p: (-p.gain, p.source)))
 
     def source_mean(self, source: str, target: str) -> float | None:
         """Mean measured gain of `source` over the targets other than `target`, pp; None when there is none."""
@@ -179,6 +198,7 @@ class Predictor:
                 for role, seen in (("sources", self.seen_sources), ("targets", self.seen_targets))
             },
             "booster": trees.to_json(self.booster),
+            "folds": list(self.folds),
         }
         return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
@@ -190,20 +210,22 @@ def fit(
     settings: Settings | None = None,
     model: str | None = None,
     shared: Sequence[tuple[str, str]] = (),
+    catalogue: int | None = None,
 ) -> Predictor:
     """Fit a predictor to the observed gains of a matrix.
 
     model: the language model that the observations were restricted to; None when several are pooled. shared:
-    further pairs of datasets known to share text (see `group_datasets`). The interval rests on out-of-fold
-    errors for pairs of datasets of which neither was seen in training. Raises ScoresError and UserError as
-    `observe` and `fit_space` do.
+    further pairs of datasets known to share text (see `group_datasets`). catalogue: version of the trait catalogue
+    behind the profiles, kept so that later profiles of another version are not taken for the same. The interval
+    rests on out-of-fold errors for pairs of datasets of which neither was seen in training. Raises ScoresError and
+    UserError as `observe` and `fit_space` do.
     """
     settings = settings or Settings()
     data = pair_data(observations, profiles, settings.features)
     grouping = group_datasets(observations, profiles, shared)
     every = np.arange(len(observations))
     gains = fit_gains(data, every, grouping, "new-pair", settings.trees)
-    errors = _unseen_pair_errors(data, grouping, settings.trees, gains.size)
+    errors, folds = _unseen_pair_errors(data, grouping, settings.trees, gains.size)
     known = ~np.isnan(errors)
     target_names = [observations.names[i] for i in sorted(set(observations.target.tolist()))]
     source_names = [observations.names[i] for i in sorted(set(observations.source.tolist()))]
@@ -217,7 +239,8 @@ def fit(
         residuals=intervals.residuals(errors[known], observations.target[known]).compressed(),
         seen_sources=novelty.remember(source_names, data.space.standardised(profiles, source_names)),
         seen_targets=novelty.remember(target_names, data.space.standardised(profiles, target_names)),
-        about=_about(data, grouping, settings, gains.size, errors, model),
+        about=_about(data, grouping, settings, gains.size, errors, model, catalogue),
+        folds=folds,
     )
 
 
@@ -244,7 +267,7 @@ def fit_gains(
     if size is None:
         inner = _inner_splits(observations, protocol, grouping, settings)
         size = trees.choose_size(table, centred, weight, inner, settings)
-    return GainModel(trees.grow(table, centred, weight, size.depth, size.rounds, settings), levels, size)
+    return GainModel(trees.grow(table, centred, weight, size, settings), levels, size)
 
 
 def _inner_splits(
@@ -271,19 +294,33 @@ def _centre(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
     return levels, gain - own[key] + mean
 
 
-def _unseen_pair_errors(data: Data, grouping: Grouping, settings: TreeSettings, size: Size) -> np.ndarray:
-    """gain - prediction of models that saw neither dataset, pp, (rows,); NaN where no fold could be fitted."""
-    errors = np.full(len(data.observations), np.nan)
-    for split in splits(data.observations, "new-pair", grouping.group, folds=MAX_FOLDS["new-pair"], seed=settings.seed):
-        gains = fit_gains(data, split.train, grouping, "new-pair", settings, size)
-        predicted = gains.predict(data.table[split.test], data.observations.target[split.test])
-        errors[split.test] = data.observations.gain[split.test] - predicted
+def _unseen_pair_errors(
+    data: Data, grouping: Grouping, settings: TreeSettings, size: Size
+) -> tuple[np.ndarray, tuple[dict[str, Any], ...]]:
+    """Errors of models that saw neither dataset, and the trees of those that saw the most.
+
+    Errors: gain - prediction, pp, (rows,); NaN where no fold could be fitted. Each fold has a seed of its own.
+    """
+    observations = data.observations
+    made = splits(observations, "new-pair", grouping.group, folds=MAX_FOLDS["new-pair"], seed=settings.seed)
+    seeded = [replace(settings, seed=settings.seed + i) for i in range(len(made))]
+
+    def fitted(split: Split, settings: TreeSettings) -> GainModel:
+        return fit_gains(data, split.train, grouping, "new-pair", settings, size)
+
+    errors = np.full(len(observations), np.nan)
+    models = list(trees.in_threads(fitted, made, seeded))
+    for split, gains in zip(made, models, strict=True):
+        predicted = gains.predict(data.table[split.test], observations.target[split.test])
+        errors[split.test] = observations.gain[split.test] - predicted
     if np.isnan(errors).all():
         raise UserError(
-            f"matrix {data.observations.matrix.matrix!r} has too few datasets to hold two out and learn from the rest, "
+            f"matrix {observations.matrix.matrix!r} has too few datasets to hold two out and learn from the rest, "
             "so no interval can be given. Import a larger one with: traitcast scores import FILE"
         )
-    return errors
+    # A split of one fold with itself leaves out that fold alone; those of two folds leave out twice as much.
+    largest = sorted(range(len(made)), key=lambda i: -made[i].train.size)[: MAX_FOLDS["new-pair"]]
+    return errors, tuple(trees.to_json(models[i].booster) for i in sorted(largest))
 
 
 def _measured(observations: Observations) -> dict[str, dict[str, float]]:
@@ -295,7 +332,13 @@ def _measured(observations: Observations) -> dict[str, dict[str, float]]:
 
 
 def _about(
-    data: Data, grouping: Grouping, settings: Settings, size: Size, errors: np.ndarray, model: str | None
+    data: Data,
+    grouping: Grouping,
+    settings: Settings,
+    size: Size,
+    errors: np.ndarray,
+    model: str | None,
+    catalogue: int | None,
 ) -> dict[str, Any]:
     import xgboost
 
@@ -309,7 +352,7 @@ def _about(
         "settings": json.loads(json.dumps(asdict(settings))),
         "size": asdict(size),
         "out_of_fold_rmse": float(np.sqrt(np.nanmean(errors**2))),
-        "versions": {"bundle": SCHEMA, "xgboost": xgboost.__version__},
+        "versions": {"bundle": SCHEMA, "catalogue": catalogue, "xgboost": xgboost.__version__},
     }
     digest = hashlib.blake2b(digest_size=16)
     cells = [observations.source_names, observations.target_names, observations.model.tolist()]
@@ -344,6 +387,7 @@ def from_json(text: str) -> Predictor:
         seen_sources=seen["sources"],
         seen_targets=seen["targets"],
         about=document["about"],
+        folds=tuple(document.get("folds", ())),
     )
 
 
@@ -372,13 +416,3 @@ def _numbers(values: np.ndarray) -> list[Any]:
 
 def _array(values: list[Any]) -> np.ndarray:
     return np.array(values, dtype=np.float64)
-
-
-def gain_baseline(settings: TreeSettings, grouping: Grouping, protocol: str) -> Baseline:
-    """The model as a function of (data, split) that gives the gains of the test rows, like every baseline."""
-
-    def predict(data: Data, split: Split) -> np.ndarray:
-        gains = fit_gains(data, split.train, grouping, protocol, settings)
-        return gains.predict(data.table[split.test], data.observations.target[split.test])
-
-    return predict

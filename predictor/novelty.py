@@ -11,11 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from predictor.features import root_mean_square
-
 # A training dataset's own nearest-neighbour distance lies beyond this in one case of twenty.
 PERCENTILE = 95.0
-_CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +28,7 @@ class Seen:
 
     def distance(self, profiles: np.ndarray) -> np.ndarray:
         """Root-mean-square distance, in training standard deviations, to the nearest seen dataset: (datasets,)."""
-        parts = [
-            _distances(profiles[start : start + _CHUNK], self.profiles).min(axis=1)
-            for start in range(0, len(profiles), _CHUNK)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0)
+        return _distances(profiles, self.profiles).min(axis=1)
 
     def novel(self, profiles: np.ndarray) -> np.ndarray:
         """True where a profile is farther from everything seen than seen datasets are from each other."""
@@ -51,7 +44,14 @@ def remember(names: Sequence[str], profiles: np.ndarray) -> Seen:
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """All distances, (len(a), len(b)); infinite where two profiles share no defined trait."""
-    rows, columns = np.divmod(np.arange(len(a) * len(b)), len(b))
-    distance = root_mean_square(a[rows] - b[columns]).reshape(len(a), len(b))
-    return np.where(np.isnan(distance), np.inf, distance)
+    """All distances, (len(a), len(b)); infinite where two profiles share no defined trait.
+
+    From matrix products, |a|² - 2ab + |b|² over the traits that both define: ten thousand datasets take
+    milliseconds, at the price of some 1e-7 instead of 0 between equal profiles.
+    """
+    known_a, known_b = ~np.isnan(a), ~np.isnan(b)
+    x, y = np.where(known_a, a, 0.0), np.where(known_b, b, 0.0)
+    squares = (x * x) @ known_b.T - 2 * x @ y.T + known_a @ (y * y).T
+    counts = known_a.astype(np.float64) @ known_b.T
+    mean = np.divide(np.maximum(squares, 0.0), counts, out=np.full(counts.shape, np.inf), where=counts > 0)
+    return np.sqrt(mean)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from predictor.features import ProfileSet, Similarity, compare, minhash_jaccard
+from predictor.features import ProfileSet, Similarity, compare, minhash_jaccard, shared_texts
 from warehouse.errors import ScoresError
 from warehouse.records import Cells, Matrix
 
@@ -22,12 +22,11 @@ MIN_TARGETS, MIN_SOURCES = 2, 3
 MIN_TRAIN_CELLS = 6
 # A new-pair evaluation fits one model for each two folds.
 MAX_FOLDS = {"new-target": 10, "new-source": 10, "new-pair": 7, "random-cell": 10}
-# Minima of unrelated document sets never collide: 2 of 256 equal ones are some 1 % of shared documents. A
-# vocabulary Jaccard of .40 is reached by pairs cut from one corpus (arc_easy and arc_challenge have .45); relatives
-# of one task (mr and sst2) and sets that share a tenth of their rows (sst2 and subj) stay at .35, so the latter
-# need the documents sketch or `shared`.
+# Two datasets of which one has 2 % of the texts of the other were cut from one corpus. A vocabulary Jaccard of .40 is
+# reached by pairs of one corpus without a common text (arc_easy and arc_challenge have .45); relatives of one task
+# (mr and sst2) stay at .35.
 _SHARED_TEXT = (
-    (Similarity("documents_jaccard", "prompt", "documents_minhash", minhash_jaccard), 2 / 256),
+    (Similarity("shared_texts", "prompt", "texts_bottom", shared_texts), 0.02),
     (Similarity("vocabulary_jaccard", "prompt", "words_minhash", minhash_jaccard), 0.40),
 )
 
@@ -208,7 +207,7 @@ def group_datasets(
     """Put datasets of one family, and datasets that share documents, into one group.
 
     shared: further pairs of dataset names known to share text. Shared documents are also found from the
-    `documents_minhash` sketch where a profile has one, and from nearly equal vocabularies. With fewer than
+    `texts_bottom` sketches, and from nearly equal vocabularies. With fewer than
     MIN_GROUPS groups every dataset is its own group and `by` says so: then relatives of a held-out dataset are in
     the training folds.
     """

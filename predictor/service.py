@@ -5,7 +5,7 @@ Owns the way from the warehouse to the library and back. Prints nothing and pars
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from predictor.explain import Explanation, explain
 from predictor.features import FeatureSettings, ProfileSet
 from predictor.model import Prediction, Predictor, Settings, fit, from_json
 from predictor.observations import Observations, observe
+from predictor.whatif import Lineage, WhatIf, what_if
 from warehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ def observations_of(
     return observe(warehouse.cells(matrix, model), profiles)
 
 
+def lineage_of(warehouse: Warehouse) -> list[Lineage]:
+    """Datasets that were made from another one by changing a trait."""
+    return [Lineage(*row) for row in warehouse.lineage()]
+
+
 def settings_for(tier: str = "static", seed: int = 0) -> Settings:
     """The default settings with a tier and a seed."""
     default = Settings()
@@ -52,7 +58,14 @@ def fit_into(
     """Fit a predictor to a matrix of the warehouse and store it under `name`."""
     profiles = profiles_of(warehouse)
     observations = observations_of(warehouse, profiles, matrix, model)
-    predictor = fit(observations, profiles, settings=settings_for(tier, seed), model=model)
+    predictor = fit(
+        observations,
+        profiles,
+        settings=settings_for(tier, seed),
+        model=model,
+        shared=_variants(warehouse),
+        catalogue=warehouse.catalogue_version(),
+    )
     warehouse.save_predictor(predictor.to_record(name))
     return predictor, observations
 
@@ -65,6 +78,7 @@ def evaluate_matrix(
     model: str | None = None,
     tier: str = "static",
     with_baselines: bool = True,
+    with_ablations: bool = False,
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -76,14 +90,28 @@ def evaluate_matrix(
         protocol,
         settings=settings_for(tier, seed),
         with_baselines=with_baselines,
+        with_ablations=with_ablations,
+        shared=_variants(warehouse),
         seed=seed,
         on_progress=on_progress,
     )
 
 
 def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
-    """The stored predictor `name`. Raises UserError naming `traitcast fit` when there is none or it is unreadable."""
-    return from_json(warehouse.predictor(name).bundle)
+    """The stored predictor `name`.
+
+    Raises UserError naming `traitcast fit` when there is none, when it is unreadable, or when its traits were
+    measured by another version of the trait catalogue than the profiles are.
+    """
+    predictor = from_json(warehouse.predictor(name).bundle)
+    fitted, now = predictor.about["versions"].get("catalogue"), warehouse.catalogue_version()
+    if fitted is not None and now is not None and fitted != now:
+        cure = f"traitcast fit --scores {predictor.matrix.matrix}" + (f" --name {name}" if name != DEFAULT else "")
+        raise UserError(
+            f"predictor {name!r} was fitted on version {fitted} of the trait catalogue, and the profiles are of "
+            f"version {now}: the same names, other numbers. Fit it again with: {cure}"
+        )
+    return predictor
 
 
 def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Prediction:
@@ -111,6 +139,14 @@ def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target
     return explain(predictor, profiles_of(warehouse), source, target)
 
 
+def what_if_pair(
+    warehouse: Warehouse, predictor: Predictor, source: str, target: str, settings: Mapping[tuple[str, str], float]
+) -> WhatIf:
+    """The prediction for one pair with traits of either dataset changed. settings: (side, trait) -> value."""
+    _check_different(source, target)
+    return what_if(predictor, profiles_of(warehouse), source, target, settings, lineage_of(warehouse))
+
+
 def save(
     warehouse: Warehouse, predictions: Sequence[Prediction], explanation: Explanation | None = None, *, name: str
 ) -> None:
@@ -120,6 +156,11 @@ def save(
         pair = {"source": explanation.prediction.source, "target": explanation.prediction.target}
         attributions = [pair | asdict(contribution) for contribution in explanation.contributions]
     warehouse.save_predictions(name, [prediction.as_row() for prediction in predictions], attributions)
+
+
+def _variants(warehouse: Warehouse) -> list[tuple[str, str]]:
+    """A variant shares its rows with its parent, so the two stay in one fold."""
+    return [(made.name, made.parent) for made in lineage_of(warehouse)]
 
 
 def _check_different(source: str, target: str) -> None:

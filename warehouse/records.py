@@ -19,7 +19,7 @@ class TraitDefinition:
 
     trait: full unique name, part first ("response_tokens_mean").
     part: prompt, response, label or dataset.
-    family: class_balance, generation_length, linguistic, readability, lexical_diversity or surface.
+    family: as in the catalogue: class_balance, generation_length, linguistic, ...
     unit: "tokens", "share", "bits", ...
     definition: one or two sentences with the formula.
     source: paper, book or library whose definition is followed.

@@ -74,7 +74,9 @@ def test_rank_lists_best_first(fitted: Path) -> None:
 def test_explain_adds_up(fitted: Path) -> None:
     document = json.loads(run(fitted, "explain", "d03", "d04", "--format", "json").stdout)
     assert set(document) >= PREDICTION | {"base_value", "contributions"}
-    assert set(document["contributions"][0]) == {"trait", "side", "family", "value", "shap"}
+    stable = {"spread", "agreement"}
+    assert set(document["contributions"][0]) == {"trait", "side", "family", "value", "shap"} | stable
+    assert set(document["family_spread"]) == set(document["by_family"]) - {"measured"}
     total = document["base_value"] + sum(c["shap"] for c in document["contributions"])
     assert total == pytest.approx(document["gain"])
     table = run(fitted, "explain", "d03", "d04", "--top", "4").stdout
@@ -91,11 +93,37 @@ def test_evaluate_follows_the_contract(law_warehouse: Path) -> None:
     assert document["baselines"]["source_mean"]["spearman"]["value"] is None
     assert document["ceiling"] is None
     assert "NaN" not in result.stdout
+    assert document["ablations"] is None
     alone = json.loads(run(law_warehouse, "evaluate", "--no-baselines", "--format", "json").stdout)
     assert alone["baselines"] == {}
     table = run(law_warehouse, "evaluate", "--protocol", "random-cell")
     assert "LEAKY" in table.stderr
     assert "source_mean" in table.stdout
+
+
+def test_evaluate_takes_the_features_apart_when_asked(law_warehouse: Path) -> None:
+    result = run(law_warehouse, "evaluate", "--protocol", "new-source", "--no-baselines", "--ablations")
+    assert result.exit_code == 0, result.output
+    for text in ("only class_balance", "without class_balance", "claimed traits", "permuted gains", "over_similarity"):
+        assert text in result.stdout
+    assert "Chance of harm: off by" in result.stderr
+
+
+def test_whatif_shows_old_and_new(fitted: Path) -> None:
+    changes = ("--set", "label_entropy_bits=0.1", "--set", "target:response_words_mean=500")
+    result = run(fitted, "whatif", "d03", "d04", *changes, "--format", "json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    before = json.loads(run(fitted, "predict", "d03", "d04", "--format", "json").stdout)
+    assert document["before"] == before
+    assert document["difference"] == pytest.approx(document["gain_after"] - document["gain_before"])
+    assert [(c["side"], c["trait"]) for c in document["changes"]] == [
+        ("source", "label_entropy_bits"),
+        ("target", "response_words_mean"),
+    ]
+    table = run(fitted, "whatif", "d03", "d04", *changes)
+    assert "source label_entropy_bits: no intervention measured: correlation only." in table.stdout
+    assert "target response_words_mean=500 was never seen: training has" in table.stderr
 
 
 def test_results_are_stored_only_when_asked(fitted: Path) -> None:
@@ -125,6 +153,13 @@ def test_results_are_stored_only_when_asked(fitted: Path) -> None:
         (("rank", "d04", "--sources", "d04"), "no source is left to rank for 'd04'"),
         (("evaluate", "--scores", "lwa"), "did you mean 'law'?"),
         (("fit", "--model", "llama"), "has no model 'llama'"),
+        (("whatif", "d03", "d04", "--set", "label_entropy=1"), "Nearest: label_entropy_bits."),
+        (("whatif", "d03", "d04", "--set", "label_entropy_bits"), "is not TRAIT=NUMBER"),
+        (("whatif", "d03", "d04", "--set", "label_entropy_bits=nan"), "is not TRAIT=NUMBER"),
+        (("whatif", "d03", "d04", "--set", "both:label_entropy_bits=1"), "target:TRAIT=NUMBER"),
+        (("whatif", "d03", "d04", "--set", "prompt_lix=1", "--set", "source:prompt_lix=2"), "is set twice"),
+        (("whatif", "d03", "d04", "--set", "prompt_lix=-1"), "prompt_lix=-1 is impossible: it goes from 0 to ∞"),
+        (("whatif", "d03", "d03", "--set", "prompt_lix=1"), "source and target are both 'd03'"),
         (("fit", "--tier", "probe"), "no probes of the base model"),
     ],
 )
@@ -137,6 +172,18 @@ def test_mistakes_exit_with_two_and_say_what_to_do(fitted: Path, arguments: tupl
     with Warehouse.open(fitted, read_only=True) as warehouse:
         assert warehouse.predictor().matrix == "law"
     assert len(before) == len(fitted.read_bytes())
+
+
+def test_a_predictor_of_another_catalogue_version_is_refused(fitted: Path) -> None:
+    with Warehouse.open(fitted) as warehouse:
+        warehouse.sync_catalogue(warehouse.catalogue(), 2)
+    for arguments in (("rank", "d04"), ("explain", "d03", "d04"), ("whatif", "d03", "d04", "--set", "prompt_lix=9")):
+        result = run(fitted, *arguments)
+        assert result.exit_code == 2
+        assert "predictor 'default' was fitted on version 1 of the trait catalogue" in result.stderr
+        assert "Fit it again with: traitcast fit --scores law" in result.stderr
+    assert run(fitted, "fit").exit_code == 0
+    assert run(fitted, "rank", "d04").exit_code == 0
 
 
 def test_without_a_predictor_fit_is_named(law_warehouse: Path) -> None:

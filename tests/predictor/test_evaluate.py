@@ -14,7 +14,7 @@ from predictor.evaluate import Evaluation, evaluate
 from predictor.features import FeatureSettings, ProfileSet
 from predictor.metrics import METRICS
 from predictor.model import fit_gains, pair_data
-from predictor.observations import Split, group_datasets, observe, splits
+from predictor.observations import Grouping, Split, group_datasets, observe, splits
 from predictor.trees import TreeSettings
 from warehouse.errors import ScoresError
 from warehouse.records import Cells
@@ -74,10 +74,11 @@ def test_the_held_out_target_never_influences_its_prediction(data: Data) -> None
 
 
 def _model(protocol: str, group: np.ndarray) -> Callable[[Data, Split], np.ndarray]:
-    from predictor.model import gain_baseline
-    from predictor.observations import Grouping
+    def predict(data: Data, split: Split) -> np.ndarray:
+        gains = fit_gains(data, split.train, Grouping(group, "single datasets"), protocol, TreeSettings())
+        return gains.predict(data.table[split.test], data.observations.target[split.test])
 
-    return gain_baseline(TreeSettings(), Grouping(group, "single datasets"), protocol)
+    return predict
 
 
 def test_a_target_that_changes_moves_others_but_not_itself(data: Data, world: ProfileSet) -> None:

@@ -44,6 +44,25 @@ def test_cosine_is_that_of_scipy(pair: np.ndarray) -> None:
         assert ours == pytest.approx(1 - scipy_cosine(pair[0], pair[1]), abs=1e-9)
 
 
+def test_shared_texts_is_the_share_of_the_smaller_set() -> None:
+    rng = np.random.default_rng(0)
+    pool = rng.random(30_000)
+
+    def sketch(members: np.ndarray) -> np.ndarray:
+        kept = np.full(1024, np.nan)
+        kept[: min(1024, len(members))] = np.sort(members)[:1024]
+        return kept[None]
+
+    large, half, few, apart = (
+        sketch(pool[a:b]) for a, b in ((0, 20_000), (15_000, 25_000), (0, 4_000), (25_000, 30_000))
+    )
+    assert features.shared_texts(large, half)[0] == pytest.approx(5_000 / 10_000, abs=0.06)
+    assert features.shared_texts(half, large)[0] == features.shared_texts(large, half)[0]
+    assert features.shared_texts(large, apart)[0] == 0
+    assert np.isnan(features.shared_texts(large, np.full((1, 1024), np.nan)))[0]
+    assert features.shared_texts(large, few)[0] == 1
+
+
 def test_minhash_estimates_jaccard() -> None:
     # Two sets that share a third of their union, under 256 random permutations of the union.
     rng = np.random.default_rng(0)
@@ -74,6 +93,17 @@ def test_the_gap_of_lengths_is_a_ratio_and_of_shares_a_difference(world: Profile
     assert row["source:prompt_lix"] == values["prompt_lix"][0]
     assert row["target:prompt_lix"] == values["prompt_lix"][1]
     assert row["source:rows_log10"] == pytest.approx(np.log10(world.traits.rows[0]))
+
+
+def test_one_trait_far_outside_training_does_not_drown_the_distance(world: ProfileSet) -> None:
+    a, b = world.traits.names[:2]
+    space = fit_space(world, world.traits.names)
+    values = world.traits.values.copy()
+    j = next(j for j, d in enumerate(world.traits.definitions) if d.family == "linguistic" and d.trait in space.traits)
+    values[0, j] = 1e9
+    far = replace(world, traits=replace(world.traits, values=values))
+    row = dict(zip([f.name for f in space.features], space.table(far, [a], [b])[0], strict=True))
+    assert row["distance:linguistic"] <= 2 * features.FARTHEST
 
 
 def test_distance_is_the_root_mean_square_of_standardised_differences(world: ProfileSet) -> None:

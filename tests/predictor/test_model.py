@@ -76,6 +76,35 @@ def test_the_bundle_is_json_and_gives_the_same_predictions(predictor: Predictor,
     assert explain(again, world, "d01", "d02") == explain(predictor, world, "d01", "d02")
 
 
+def test_an_explanation_says_how_stable_it_is(predictor: Predictor, world: ProfileSet) -> None:
+    made = explain(predictor, world, "d01", "d02")
+    assert 5 <= len(predictor.folds) <= 7
+    found = {(c.side, c.trait): c for c in made.contributions}
+    tables = predictor.table(world, ["d01"], ["d02"])
+    column = [f.name for f in predictor.space.features].index("source:label_entropy_bits")
+    shap = [trees.contributions(trees.from_json(fold), tables)[0][0, column] for fold in predictor.folds]
+    entropy = found["source", "label_entropy_bits"]
+    assert entropy.spread == pytest.approx(np.std(shap, ddof=1))
+    assert entropy.agreement == np.mean(np.sign(shap) == np.sign(entropy.shap))
+    assert entropy.agreement == 1.0
+    assert found["target", LEVEL_TRAIT].spread is None
+    assert set(made.side_spread) == {"source", "target", "pair"}
+    assert 0 < made.side_spread["source"] < abs(made.by_side["source"])
+    weakest = min((c for c in made.contributions if c.agreement is not None), key=lambda c: c.agreement or 0)
+    assert (weakest.agreement or 0) < 0.8
+    doubted = replace(made, contributions=(weakest,))
+    assert "pp, not stable)" in doubted.sentence
+    assert "not stable" not in replace(made, contributions=(entropy,)).sentence
+
+
+def test_a_bundle_without_folds_still_explains(predictor: Predictor, world: ProfileSet) -> None:
+    document = json.loads(predictor.to_json())
+    del document["folds"]
+    made = explain(from_json(json.dumps(document)), world, "d01", "d02")
+    assert all(c.spread is None and c.agreement is None for c in made.contributions)
+    assert (made.family_spread, made.side_spread) == ({}, {})
+
+
 def test_fitting_is_deterministic_and_the_fingerprint_follows_the_input(
     predictor: Predictor, law: Cells, world: ProfileSet
 ) -> None:
@@ -174,9 +203,11 @@ def test_the_size_of_the_trees_stays_at_the_default_without_evidence(predictor: 
     assert "too few" in none.reason
     signal = 3 * table @ np.arange(6.0)
     found = trees.choose_size(table, signal, np.ones(300), folds, settings)
-    assert found.rounds == 300
+    assert (found.rounds, found.learning_rate) == (150, 2 * settings.learning_rate)
     noise = trees.choose_size(table, gain, np.ones(300), folds, settings)
-    assert noise.rounds <= settings.rounds
+    assert noise.rounds <= settings.rounds // settings.stride
+    small = trees.choose_size(table, gain, np.ones(300), folds, TreeSettings())
+    assert (small.rounds, small.learning_rate) == (settings.rounds, settings.learning_rate)
 
 
 def test_what_is_refused(predictor: Predictor, world: ProfileSet) -> None:

@@ -91,10 +91,10 @@ def test_several_sources_are_ranked_by_one_model(observed: Observations, protoco
 
 def test_families_shared_text_and_named_pairs_stay_together(observed: Observations, world: ProfileSet) -> None:
     families = ("x", "x", "x", *world.traits.families[3:])
-    sketch = {name: np.arange(256, dtype=np.float32) + 1000 * i for i, name in enumerate(world.traits.names)}
-    sketch["d05"] = sketch["d04"].copy()
-    sketch["d05"][3:] += 0.5
-    sketches = dict(world.sketches) | {("prompt", "documents_minhash"): sketch}
+    drawn = np.random.default_rng(0).random((len(world.traits.names), 256))
+    drawn[5, :20] = drawn[4, :20]
+    sketch = dict(zip(world.traits.names, np.sort(drawn, axis=1).astype(np.float32), strict=True))
+    sketches = dict(world.sketches) | {("prompt", "texts_bottom"): sketch}
     profiles = replace(world, traits=replace(world.traits, families=families), sketches=sketches)
     made = group_datasets(observed, profiles, shared=[("d10", "d11"), ("d10", "elsewhere")])
     group = dict(zip(observed.names, made.group.tolist(), strict=True))

@@ -1,0 +1,232 @@
+"""How fast the predictor answers and evaluates, and how good it is on a matrix of known law and on the imported ones.
+
+    python benchmarks/predictor.py speed
+    python benchmarks/predictor.py planted --protocol new-pair
+    python benchmarks/predictor.py objectives
+
+Works on the shipped profiles in memory; writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+from planted import LAWS, planted
+
+from predictor import metrics, trees
+from predictor.baselines import Data, ridge
+from predictor.evaluate import evaluate
+from predictor.explain import explain
+from predictor.features import FeatureSettings, ProfileSet
+from predictor.model import fit, fit_gains, pair_data
+from predictor.observations import PROTOCOLS, Grouping, Split, group_datasets, observe, splits
+from predictor.service import profiles_of
+from predictor.trees import TreeSettings
+from warehouse.store import Warehouse
+
+IMPORTED = ("prompt_transferability", "cross_task_icl")
+CANDIDATES = 10_000
+
+
+def shipped() -> tuple[ProfileSet, dict[str, Any]]:
+    """Profiles and imported matrices of the reference data."""
+    with TemporaryDirectory() as folder, Warehouse.open(Path(folder) / "none.duckdb", read_only=True) as warehouse:
+        return profiles_of(warehouse), {name: warehouse.cells(name) for name in IMPORTED}
+
+
+def clock(work: Callable[[], Any], repeats: int = 5) -> float:
+    """Median wall seconds, after one call to warm up."""
+    work()
+    taken = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+def many(profiles: ProfileSet, count: int) -> ProfileSet:
+    """`count` datasets: the shipped ones over and over with traits moved by a few percent."""
+    t = profiles.traits
+    copies = -(-count // len(t.names))
+    names = tuple(f"{name} {k}" for k in range(copies) for name in t.names)[:count]
+    rng = np.random.default_rng(0)
+    values = np.tile(t.values, (copies, 1))[:count]
+    traits = replace(
+        t,
+        names=(*t.names, *names),
+        task_types=(*t.task_types, *(t.task_types * copies)[:count]),
+        families=(*t.families, *(t.families * copies)[:count]),
+        rows=(*t.rows, *(t.rows * copies)[:count]),
+        values=np.vstack([t.values, values * rng.normal(1, 0.05, values.shape)]),
+    )
+    sketches = {
+        key: dict(by) | {name: by[name.split(" ")[0]] for name in names if name.split(" ")[0] in by}
+        for key, by in profiles.sketches.items()
+    }
+    return ProfileSet(traits, sketches, profiles.label_counts)
+
+
+def speed() -> None:
+    """The figures of the issue: rank, explain, a warm pair, 10,000 candidates."""
+    profiles, _ = shipped()
+    started = time.perf_counter()
+    predictor = fit(observe(planted(profiles), profiles), profiles)
+    print(f"fit on 84 x 84 x 3: {time.perf_counter() - started:.1f} s, bundle {len(predictor.to_json()) / 1e6:.2f} MB")
+    print(f"features: {len(predictor.space.features)}, trees: {predictor.about['size']}")
+    names = [name for name in profiles.traits.names if name != "sst2"]
+    wide = many(profiles, CANDIDATES)
+    candidates = wide.traits.names[84:]
+    for what, work, repeats in (
+        ("warm pair", lambda: predictor.predict(profiles, ["mnli"], ["sst2"]), 50),
+        ("rank 83 sources, warm", lambda: predictor.rank(profiles, "sst2", names), 20),
+        ("explain, warm", lambda: explain(predictor, profiles, "mnli", "sst2"), 20),
+        (f"rank {CANDIDATES} sources, warm", lambda: predictor.rank(wide, "sst2", candidates), 3),
+    ):
+        print(f"{what}: {1000 * clock(work, repeats):.1f} ms")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.duckdb"
+        with Warehouse.open(path) as warehouse:
+            warehouse.save_predictor(predictor.to_record())
+        for command in (["rank", "sst2"], ["explain", "mnli", "sst2"], ["predict", "mnli", "sst2"]):
+            process(command, path)
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+def process(command: list[str], path: Path) -> None:
+    """A whole process beside one that only imports what the command imports."""
+    root = Path(__file__).parent.parent
+    imports = "import traitcast, predictor.service, warehouse.store, xgboost, duckdb, pyarrow"
+
+    def run(arguments: list[str]) -> None:
+        subprocess.run([sys.executable, *arguments], cwd=root, check=True, capture_output=True)
+
+    whole = clock(lambda: run(["traitcast.py", *command, "--format", "json", "--warehouse", str(path)]), 3)
+    bare = clock(lambda: run(["-c", imports]), 3)
+    print(f"traitcast {' '.join(command)}: {whole:.2f} s whole process, {whole - bare:.2f} s after import")
+
+
+def known_law(kinds: list[str], protocols: list[str]) -> None:
+    """Evaluate on 84 x 84 x 3 with baselines and ablations: time, quality, what was found."""
+    profiles, _ = shipped()
+    for kind in kinds:
+        observations = observe(planted(profiles, kind), profiles)
+        for protocol in protocols:
+            wall, cpu = time.perf_counter(), time.process_time()
+            made = evaluate(observations, profiles, protocol, with_ablations=True)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            print(f"\n## {kind}, {protocol}: {wall:.0f} s wall, {cpu:.0f} s CPU, sizes {made.sizes}")
+            print(f"model {_flat(made.model)}")
+            print(f"best baseline {made.advantage}")
+            print(f"noise {made.noise}; ceiling {made.ceiling and made.ceiling['spearman']}")
+            print(f"intervals {made.interval_width:.2f} pp wide; harm {made.harm}")
+            for row in made.claim or ():
+                print(f"  {row['features']}: {row['spearman']['value']:.3f}, over similarity {row['advantage']}")
+            for name, part in (made.ablations or {}).items():
+                loss = part["loss"]
+                print(f"  {name}: loss {loss['value']:+.3f} [{loss['low']:+.3f}, {loss['high']:+.3f}]")
+
+
+def _flat(found: dict[str, dict[str, float]]) -> str:
+    return ", ".join(f"{name} {estimate['value']:.3f}" for name, estimate in found.items())
+
+
+def objectives() -> None:
+    """Regression against ranking objectives, and mixtures with ridge, on planted and imported matrices."""
+    profiles, imported = shipped()
+    worlds = {name: observe(cells, profiles) for name, cells in imported.items()}
+    worlds |= {f"planted {kind}": observe(planted(profiles, kind, datasets=48), profiles) for kind in LAWS[:2]}
+    for name, observations in worlds.items():
+        data = pair_data(observations, profiles, FeatureSettings())
+        grouping = group_datasets(observations, profiles)
+        alone = Grouping(np.arange(len(observations.names)), "single datasets, as no size is chosen")
+        for protocol in PROTOCOLS[:3]:
+            made = splits(observations, protocol, grouping.group)
+            results = list(trees.in_threads(lambda split, data=data, alone=alone: _learners(data, split, alone), made))
+            row = np.concatenate([split.test for split in made])
+            block = np.repeat(np.arange(len(made)), [split.test.size for split in made]) * len(observations.models)
+            for learner in results[0]:
+                predicted = np.concatenate([found[learner] for found in results])
+                none, target = np.full(row.size, np.nan), observations.target[row]
+                scored = metrics.score(observations.gain[row], predicted, none, target, block + observations.model[row])
+                m = metrics.summarise(scored)
+                rho, rmse = m["spearman"]["value"], m["rmse"]["value"]
+                print(f"{name}, {protocol}, {learner}: spearman {rho:.3f}, rmse {rmse:.2f}")
+
+
+def _learners(data: Data, split: Split, grouping: Grouping) -> dict[str, np.ndarray]:
+    settings = TreeSettings(choose_from=10**9)
+    target = data.observations.target[split.test]
+    found = {}
+    for depth, rounds in ((2, 100), (3, 300)):
+        gains = fit_gains(data, split.train, grouping, "new-pair", replace(settings, depth=depth, rounds=rounds))
+        found[f"regression {depth} x {rounds}"] = gains.predict(data.table[split.test], target)
+    linear = ridge(data, split)
+    found["ridge"] = linear
+    found["mean of ridge and regression"] = (linear + found["regression 3 x 300"]) / 2
+    for objective in ("rank:pairwise", "rank:ndcg"):
+        found[objective] = _ranked(data, split, objective)
+    return found
+
+
+def _ranked(data: Data, split: Split, objective: str) -> np.ndarray:
+    """Scores of a ranking objective, one query for each target and model; no pp, so its rmse means nothing."""
+    import xgboost
+
+    o = data.observations.take(split.train)
+    query = o.target * len(o.models) + o.model
+    order = np.argsort(query, kind="stable")
+    label = o.gain[order].copy()
+    if objective == "rank:ndcg":
+        for q in np.unique(query):
+            mine = query[order] == q
+            label[mine] = np.floor(15 * np.argsort(np.argsort(label[mine])) / max(mine.sum() - 1, 1))
+    parameters = {
+        "objective": objective,
+        "tree_method": "hist",
+        "nthread": 1,
+        "max_depth": 2,
+        "eta": 0.05,
+        "subsample": 0.8,
+        "colsample_bynode": 0.3,
+        "min_child_weight": 0.1,
+        "lambdarank_pair_method": "mean",
+        "lambdarank_num_pair_per_sample": 8,
+    }
+    table = xgboost.DMatrix(data.table[split.train][order], label=label, qid=query[order], nthread=1)
+    booster = xgboost.train(parameters, table, num_boost_round=200)
+    return trees.predict(booster, data.table[split.test])
+
+
+def main() -> None:
+    """Run one part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("speed", "planted", "objectives"))
+    parser.add_argument("--law", choices=LAWS, action="append")
+    parser.add_argument("--protocol", choices=PROTOCOLS, action="append")
+    arguments = parser.parse_args()
+    if arguments.part == "speed":
+        speed()
+    elif arguments.part == "planted":
+        known_law(arguments.law or ["traits"], arguments.protocol or ["new-target"])
+    else:
+        objectives()
+
+
+if __name__ == "__main__":
+    main()
