@@ -87,7 +87,7 @@ def load(matrix: Path, folder: Path, base_file: Path | None, part_bytes: int) ->
     shutil.copy(matrix / RECIPE, target)
     shutil.copytree(matrix / "data", target / "data")
     _copy_if_there(matrix, target, "runtime.json", "runs.jsonl")
-    known = [_thin(cell) for cell in shards.walk(pack, text=False)]
+    known = [cell for path, keep in shards.checked(pack) for cell in _thin(path, keep)]
     if known:
         shards.write_file(target / "shards" / THIN, known)
     parts = 0
@@ -154,14 +154,12 @@ def _bring(source: Path, here: Path) -> None:
 
 
 def _write_results(pack: Any, out: Path, file_bytes: int, files: int, *, text: bool) -> None:
-    """Write the cells that are not known at home, and the records of runs and adapters."""
+    """Write the records of runs and adapters, and the cells that are not known at home."""
     from training import matrix, shards
+    from training.pack import write_aside
 
     here, known = pack.folder, pack.shards / THIN
-    at_home = {cell.key for cell in shards.cells_of(known)} if known.is_file() else set()
-    cells = [cell for cell in shards.read(pack, text=text) if cell.key not in at_home]
     out.mkdir(parents=True, exist_ok=True)
-    left = _write_cells(out, cells, file_bytes, files)
     state: dict[str, Any] = {
         "runtime": dataclasses.asdict(runtime) if (runtime := matrix.read_runtime(pack)) else None,
         "log": matrix.read_log(pack),
@@ -170,9 +168,12 @@ def _write_results(pack: Any, out: Path, file_bytes: int, files: int, *, text: b
         },
         "failed": {path.name: json.loads(path.read_text()) for path in here.glob("adapters/v1-*.failed.json")},
     }
-    (out / STATE).write_text(json.dumps(state))
+    # Before the cells: a call that is cut short while it writes them brings some, and these must not lack it.
+    write_aside(out / STATE, json.dumps(state).encode())
+    at_home = {cell.key for cell in shards.cells_of(known, text=False)} if known.is_file() else set()
+    brought, left = _write_cells(pack, out, at_home, file_bytes, files, text=text)
     found = matrix.status(pack)
-    print(json.dumps({"cells": found.cells, "scored": found.scored, "brought": len(cells) - left, "left_there": left}))
+    print(json.dumps({"cells": found.cells, "scored": found.scored, "brought": brought, "left_there": left}))
 
 
 def unload(results: Path, matrix: Path) -> None:
@@ -214,31 +215,64 @@ class _Said:
             self.say(f"{stage} {done}/{total}")
 
 
-def _write_cells(out: Path, cells: list[Any], file_bytes: int, files: int) -> int:
-    """Write cells in files below a size, halving those above it; returns how many were left out for want of files."""
+def _write_cells(
+    pack: Any, out: Path, at_home: set[str], file_bytes: int, files: int, *, text: bool
+) -> tuple[int, int]:
+    """Write cells that are not at home into at most `files` files of at most `file_bytes` (a lone shard may be more).
+
+    Returns how many were written, and how many were left out for want of files. Sizes are known beforehand from the
+    shards, as tables: the cells of a large matrix as Python lists take longer than a borrowed machine is lent.
+    """
     from training import shards
 
-    waiting, written = [cells] if cells else [], 0
-    while waiting:
-        part = waiting.pop()
+    waiting: list[Any] = []
+    size = brought = left = written = 0
+
+    def flush() -> None:
+        nonlocal size, brought, written
+        if waiting:
+            shards.write_table(out / f"cells-{written}.parquet", _joined(waiting))
+            brought, written, size = brought + sum(table.num_rows for table in waiting), written + 1, 0
+            waiting.clear()
+
+    for path, keys in shards.checked(pack):
+        keep = keys - at_home
+        if not keep:
+            continue
+        cost = _content_bytes(path, text=text)
+        if waiting and size + cost > file_bytes:
+            flush()
         if written == files:
-            return len(part) + sum(map(len, waiting))
-        path = out / f"cells-{written}.parquet"
-        shards.write_file(path, part)
-        if path.stat().st_size > file_bytes and len(part) > 1:
-            path.unlink()
-            waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
-        else:
-            written += 1
-    return 0
+            left += len(keep)
+            continue
+        waiting.append(shards.cell_table(path, keep, text=text))
+        size += cost
+    flush()
+    return brought, left
 
 
-def _thin(cell: Any) -> Any:
-    """A cell without what was measured: enough to know that it is done."""
-    from training.shards import Cell
+def _joined(tables: list[Any]) -> Any:
+    import pyarrow as pa
 
-    kept = ("key", "base", "base_fingerprint", "dtype", "source", "seed", "target", "adapter", "device")
-    return Cell(**{name: getattr(cell, name) for name in kept})
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _content_bytes(path: Path, *, text: bool) -> int:
+    """Compressed bytes of a shard without its frame."""
+    import pyarrow.parquet as pq
+
+    found = pq.ParquetFile(path).metadata
+    columns = [group.column(i) for group in map(found.row_group, range(found.num_row_groups))
+               for i in range(found.num_columns)]
+    return sum(c.total_compressed_size for c in columns if text or not c.path_in_schema.startswith("outputs"))
+
+
+def _thin(path: Path, keep: set[str]) -> list[Any]:
+    """The cells of a shard without what was measured: enough to know that they are done."""
+    from training.shards import Cell, cell_table
+
+    names = ("key", "base", "base_fingerprint", "dtype", "source", "seed", "target", "adapter", "device")
+    return [Cell(**row) for row in cell_table(path, keep, text=False).select(list(names)).to_pylist()]
 
 
 def _copy_if_there(source: Path, target: Path, *names: str) -> None:

@@ -1,18 +1,23 @@
 """Multiple choice: the options of a row, and which of them its answer names.
 
-Owns the answer forms (position from 0, number from 1, letter, text, or the keys of the hub's
-{"text": [...], "label": [...]} layout) and how a column of answers is recognised as one of them.
+Owns the answer forms (position from 0, number from 1, letter, text, or the keys of options that carry their own:
+{"text": [...], "label": [...]}, {"A": ..., "B": ...}, [{"key": "A", "text": ...}, ...]) and how a column of answers
+is recognised as one of them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from profiler.cells import SPEC_HINT, is_position, kind, missing, pick, shorten, text
+from profiler.cells import SPEC_HINT, is_position, kind, missing, pick, shorten, text, unpacked
+from profiler.layouts import OPTION_COLUMN, plain_name
 from profiler.spec import ANSWER_FORMS, DatasetSpec
 from warehouse.errors import InputError
+
+# What stands beside the text of an option that is an object of its own.
+_KEYS = ("label", "key", "id", "letter", "option_id", "index")
+_TEXTS = ("text", "option", "content", "value", "answer", "choice")
 
 
 class Answers:
@@ -43,7 +48,7 @@ class Answers:
             "letter": letters,
             "text": "exactly one of the options",
         }[self.form]
-        if keys is not None:
+        if keys is not None and self.form != "text":
             expected = f"exactly one of the keys {', '.join(keys)}"
         return (
             f"{where}: answer {shorten(value)} in column {self.field!r} does not name one of the {n} options; expected "
@@ -59,12 +64,17 @@ def unanswered(value: Any) -> bool:
 
 def named(value: Any, options: Sequence[str], keys: Sequence[str] | None, form: str) -> list[int]:
     """Positions of the options that an answer names under a form; one when all is well."""
+    if isinstance(value, list):
+        if len(value) == len(options) and set(map(str, value)) <= {"0", "1", "True", "False"}:
+            # One mark for each option (TruthfulQA).
+            return [position for position, mark in enumerate(value) if str(mark) in ("1", "True")]
+        value = value[0] if len(value) == 1 else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
         return []
     answer = str(value).strip()
-    if keys is not None:
+    if keys is not None and form != "text":
         return [position for position, key in enumerate(keys) if key == answer]
     if form == "text":
         return [position for position, option in enumerate(options) if option.strip() == answer]
@@ -83,7 +93,7 @@ def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec) -> tuple[
     Empty when no form fits, or when no row has an answer.
     """
     fits = set(ANSWER_FORMS)
-    seen = False
+    seen = keyed = False
     for row in rows:
         value = pick(row, spec.answer_field or "")
         if unanswered(value):
@@ -94,17 +104,19 @@ def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec) -> tuple[
             # The row is refused with its place when it is read for good; here it only says nothing.
             continue
         seen = True
-        fits = {form for form in fits if len(named(value, options, keys, form)) == 1}
-        if keys is not None and fits:
-            # Keys decide by themselves, whatever the form.
-            fits = {"index"}
+        # Keys decide by themselves, whatever the form.
+        possible = fits & {"index", "text"} if keys is not None else fits
+        fits = {form for form in possible if len(named(value, options, keys, form)) == 1}
+        keyed |= keys is not None
+    if keyed and "index" in fits:
+        return ("index",)
     if "text" in fits:
         return ("text",)
     return tuple(form for form in ANSWER_FORMS if form in fits) if seen else ()
 
 
 def options_of(row: Mapping[str, Any], spec: DatasetSpec, where: str) -> tuple[list[str], list[str] | None]:
-    """(options, their keys) of a row: keys only for the hub's {"text": [...], "label": [...]} layout."""
+    """(options, their keys) of a row; keys are None for options that have none of their own."""
     if spec.options_fields:
         values = [text(pick(row, name), name, where) for name in spec.options_fields]
         # Rows with fewer options leave the last columns empty.
@@ -112,19 +124,43 @@ def options_of(row: Mapping[str, Any], spec: DatasetSpec, where: str) -> tuple[l
             values.pop()
         return _enough([value or "" for value in values], ", ".join(spec.options_fields), where), None
     name = spec.options_field or ""
-    value, keys = pick(row, name), None
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        value = _json_list(value)
-    if isinstance(value, Mapping) and isinstance(value.get("text"), list) and isinstance(value.get("label"), list):
-        value, keys = value["text"], [str(key) for key in value["label"]]
-    if not isinstance(value, list):
+    value = unpacked(pick(row, name))
+    keys, options = keyed_options(value)
+    if options is None:
         raise InputError(
             f"{where}: options column {name!r} holds a {kind(value)}: {shorten(value)}; expected a list of "
             "texts. For one column per option, pass --spec FILE with options_fields: [A, B, ...]"
         )
-    if keys is not None and len(keys) != len(value):
-        raise InputError(f"{where}: options column {name!r} holds {len(value)} texts but {len(keys)} labels")
-    return _enough([text(option, name, where) or "" for option in value], name, where), keys
+    if keys is not None and len(keys) != len(options):
+        raise InputError(f"{where}: options column {name!r} holds {len(options)} texts but {len(keys)} labels")
+    return _enough([text(option, name, where) or "" for option in options], name, where), keys
+
+
+def keyed_options(value: Any) -> tuple[list[str] | None, list[Any] | None]:
+    """(keys, options) of a cell: keys None for a plain list, options None for what is no set of options."""
+    if isinstance(value, list):
+        return _objects(value) or (None, value)
+    if not isinstance(value, Mapping):
+        return None, None
+    for label in ("label", "labels", "key", "keys"):
+        for texts in ("text", "texts", "choices", "options"):
+            if isinstance(value.get(label), list) and isinstance(value.get(texts), list):
+                return [str(key) for key in value[label]], value[texts]
+    # A struct of a Parquet file has every key that any row has.
+    filled = {str(key): option for key, option in value.items() if option is not None}
+    if filled and all(
+        OPTION_COLUMN.fullmatch(plain_name(key)) and isinstance(option, str) for key, option in filled.items()
+    ):
+        return list(filled), list(filled.values())
+    return None, None
+
+
+def _objects(value: list[Any]) -> tuple[list[str], list[Any]] | None:
+    """(keys, texts) of a list of objects such as {"key": "A", "text": ...}, None for any other list."""
+    if not value or not all(isinstance(option, Mapping) for option in value):
+        return None
+    key, texts = (next((n for n in names if all(n in o for o in value)), None) for names in (_KEYS, _TEXTS))
+    return ([str(option[key]) for option in value], [option[texts] for option in value]) if key and texts else None
 
 
 def _enough(options: list[str], name: str, where: str) -> list[str]:
@@ -134,10 +170,3 @@ def _enough(options: list[str], name: str, where: str) -> list[str]:
             "Remove the row, or pass --spec FILE naming other options"
         )
     return options
-
-
-def _json_list(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value

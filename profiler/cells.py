@@ -6,7 +6,11 @@ names with dots keep working. Anything missing on the way (a null, an absent key
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+import struct
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, time
 from decimal import Decimal
@@ -17,6 +21,9 @@ from warehouse.errors import InputError
 
 # As much as the longest line of a text file; a longer cell is a file that was packed into a table.
 MAX_CHARACTERS = 32 << 20
+
+# A list in a cell of text is read whole, as Python objects of many times its size.
+_MAX_PACKED = 1 << 20
 
 # Names that a message lists before it says how many more there are.
 _LISTED = 30
@@ -84,7 +91,9 @@ def text(value: Any, name: str, where: str) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, int | Decimal):
         return str(value)
     if isinstance(value, date | time):
         return value.isoformat()
@@ -97,6 +106,38 @@ def text(value: Any, name: str, where: str) -> str | None:
         f"{where}: column {name!r} holds a {kind(value)}, not text: {shorten(value)}. "
         f"Pass --spec FILE with other fields{hint}"
     )
+
+
+def _number(value: float) -> str:
+    """The shortest text of a float. Parquet widens float32: 3.8 comes as 3.799999952316284, which nobody wrote."""
+    try:
+        narrow = struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:
+        return str(value)
+    if narrow != value:
+        return str(value)
+    shortest = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return str(next((v for v in shortest if struct.unpack("f", struct.pack("f", v))[0] == value), value))
+
+
+def unpacked(value: Any) -> Any:
+    """A list or object that a table of text holds as JSON, or as Python prints it; anything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{") or len(value) > _MAX_PACKED:
+        return value
+    for read in (json.loads, _literal):
+        try:
+            return read(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            continue
+    return value
+
+
+def _literal(value: str) -> Any:
+    """What a Python literal stands for; it cannot call anything."""
+    with warnings.catch_warnings():
+        # A regular expression in a text is no mistake of ours.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        return ast.literal_eval(value.strip())
 
 
 def is_whole(text: str) -> bool:

@@ -38,8 +38,24 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
 @click.option(
     "--spec", type=click.Path(dir_okay=False, path_type=Path), help="Column roles (YAML), instead of inference."
 )
+@click.option(
+    "--roles",
+    multiple=True,
+    metavar="ROLE=COLUMN",
+    help="Column roles in short, above the spec and the inference: 'text=title,body label=stars'. Roles: text, label, "
+    "labels, answer, options, messages, tags, spans; a path such as answers.text[0] reaches into a nested column.",
+)
+@click.option(
+    "--language", metavar="CODE", help="Language of the texts, such as de  [default: the spec's, else English]"
+)
 @click.option("--config", help="Configuration of a hub dataset.")
 @click.option("--revision", help="Commit, tag or branch of a hub dataset  [default: the newest, resolved and stored]")
+@click.option(
+    "--stream",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Draw N rows from a hub dataset as a stream, in an order set by --seed, instead of downloading it.",
+)
 @click.option(
     "--rows",
     default="2000",
@@ -70,7 +86,9 @@ def profile(
     Examples:
       traitcast profile examples/support_tickets
       traitcast profile reviews.csv --name reviews --rows all
+      traitcast profile reviews.csv --roles "text=title,body label=stars"
       traitcast profile stanfordnlp/sst2 --split train --revision main
+      traitcast profile HuggingFaceFW/fineweb --stream 20000 --roles answer=text
     """
     from profiler.service import Request, profile_into, refuse_one_name
 

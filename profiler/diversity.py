@@ -6,11 +6,14 @@ lemmatised. Refuses values where a measure is known to be unstable: MTLD of a do
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
 
-from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio
+from profiler.balance import entropy
+from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
 from profiler.segments import sum_ranges
 from profiler.vocabulary import Vocabulary, Words
 
@@ -22,6 +25,10 @@ MTLD_WORDS = 50
 HDD_DRAWS = 42
 # The walk is sequential Python; more words do not move it.
 CORPUS_WORDS = 100_000
+# Below this Maas' logarithms are mostly rounding: one repeat in four words moves it tenfold.
+MAAS_WORDS = 10
+# zlib looks back 32 KiB; more text does not move the ratio.
+COMPRESSED_BYTES = 200_000
 
 
 def traits(read: Words, vocabulary: Vocabulary, *, rows: int) -> dict[str, Estimate]:
@@ -42,11 +49,41 @@ def traits(read: Words, vocabulary: Vocabulary, *, rows: int) -> dict[str, Estim
         "mtld": mean(np.array([_document_mtld(ids[a:b]) for a, b in pairwise(offsets.tolist())]), rows=rows),
         "corpus_mtld": exact(_document_mtld(walked), read.documents_within(CORPUS_WORDS)),
         "corpus_hdd": exact(hdd(counts), n),
+        "corpus_yule_k": exact(yule_k(counts), n),
+        "word_entropy_bits": exact(entropy(counts) if len(ids) else float("nan"), n),
+        "maas": mean(_maas(types, words), rows=rows),
         "hapax_share": exact(float((counts == 1).mean()) if len(counts) else float("nan"), n),
         "vocabulary_1k": exact(window_types(ids, 1_000), read.documents_within(len(ids) // 1_000 * 1_000)),
         "vocabulary_10k": exact(window_types(ids[:10_000], 10_000), read.documents_within(10_000)),
         "word_characters_mean": mean(ratio(sum_ranges(characters, offsets), words), rows=rows),
     }
+
+
+def compression_ratio(texts: Iterable[str]) -> Estimate:
+    """Bytes of documents laid end to end over the bytes that zlib (level 6) makes of them."""
+    parts, size = [], 0
+    for text in texts:
+        parts.append(text.encode("utf-8", "replace"))
+        size += len(parts[-1]) + 1
+        if size >= COMPRESSED_BYTES:
+            break
+    raw = b"\n".join(parts)[:COMPRESSED_BYTES]
+    return exact(len(raw) / len(zlib.compress(raw, 6)), len(parts)) if raw.strip() else undefined(len(parts))
+
+
+def yule_k(counts: Ints) -> float:
+    """Yule's characteristic K (Yule 1944): 10^4 (sum of squared counts - N) / N^2; NaN below two words."""
+    total = int(counts.sum())
+    return (
+        float(1e4 * (float((counts.astype(np.float64) ** 2).sum()) - total) / total**2) if total > 1 else float("nan")
+    )
+
+
+def _maas(types: Floats, words: Floats) -> Floats:
+    """Maas' a^2 (Maas 1972): (ln N - ln V) / (ln N)^2, NaN below MAAS_WORDS words."""
+    enough = words >= MAAS_WORDS
+    n, v = np.log(np.where(enough, words, np.e)), np.log(np.where(enough, types, np.e))
+    return np.where(enough, (n - v) / n**2, np.nan)
 
 
 def distinct(ids: Ints, offsets: Ints) -> Floats:

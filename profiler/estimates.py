@@ -18,16 +18,20 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """value None: undefined. standard_error None: nothing was sampled, or no estimate exists. n: rows used."""
+    """value None: undefined. standard_error None: nothing was sampled, or no estimate exists. n: rows used.
+
+    spread: standard deviation over documents of what the value is the mean of; None where it is no such mean.
+    """
 
     value: float | None
     standard_error: float | None
     n: int
+    spread: float | None = None
 
 
-def exact(value: float, n: int) -> Estimate:
+def exact(value: float, n: int, spread: float | None = None) -> Estimate:
     """A number that carries no sampling error; NaN and infinities become None."""
-    return Estimate(float(value) if math.isfinite(value) else None, None, n)
+    return Estimate(float(value) if math.isfinite(value) else None, None, n, spread)
 
 
 def undefined(n: int = 0) -> Estimate:
@@ -49,11 +53,11 @@ def mean(values: Floats, *, rows: int) -> Estimate:
     if n == 0:
         return undefined()
     value = float(defined.mean())
-    if n < 2 or len(values) >= rows:
-        return Estimate(value, None, n)
-    fraction = len(values) / rows
-    error = float(defined.std(ddof=1)) / math.sqrt(n) * math.sqrt(1.0 - fraction)
-    return Estimate(value, error, n)
+    spread = float(defined.std(ddof=1)) if n > 1 else None
+    if spread is None or len(values) >= rows:
+        return Estimate(value, None, n, spread)
+    error = spread / math.sqrt(n) * math.sqrt(1.0 - len(values) / rows)
+    return Estimate(value, error, n, spread)
 
 
 def ratio(numerator: npt.NDArray[np.generic], denominator: npt.NDArray[np.generic]) -> Floats:

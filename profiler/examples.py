@@ -16,8 +16,10 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from profiler import tagging
 from profiler.answers import Answers, options_of
-from profiler.cells import SPEC_HINT, is_position, kind, missing, pick, shorten, text
+from profiler.cells import SPEC_HINT, is_position, kind, missing, pick, shorten, text, unpacked
+from profiler.chat import layout as chat_layout
 from profiler.chat import turns
 from profiler.spec import DatasetSpec
 from warehouse.errors import InputError, nearest
@@ -52,7 +54,8 @@ class Examples:
     origin: absolute path or hub id. revision: resolved commit hash of a hub dataset.
     table: columns `fields` list<string> (text fields in order, "" where absent; for chat every turn before
     the response), `options` list<string> (null unless multiple choice), `response` string (null if missing),
-    `label` string (the class; for multiple choice the answer position "0", "1", ...; null for generation).
+    `label` string (the class; for multiple choice the answer position "0", "1", ...; for several labels a row the set
+    of them as one class, see `profiler.tagging`; null for other generation).
     fingerprint: "v1:" and a 128-bit blake2b over roles and rows, in order.
     notes: how roles were found, a line each. warnings: what a user has to know before trusting the numbers.
     """
@@ -124,6 +127,11 @@ class Labels:
                 f"{where}: label column {self.field!r} holds the number {value}, which is a score and no class. "
                 f"{SPEC_HINT} with task_type: generation and answer_field: {self.field}"
             )
+        if isinstance(value, list):
+            raise InputError(
+                f"{where}: label column {self.field!r} holds a list: {shorten(value)}; expected one class per row. "
+                f"For several labels a row name it labels_field instead, in a spec or by --roles labels={self.field}"
+            )
         raise InputError(
             f"{where}: label column {self.field!r} holds a {kind(value)}: {shorten(value)}; expected one class "
             f"per row (text, integer or boolean). {SPEC_HINT} naming another label_field"
@@ -157,6 +165,7 @@ class Tally:
     no_label: int = 0
     no_response: int = 0
     empty_response: int = 0
+    after_answer: int = 0
     no_text: Counter[str] = field(default_factory=Counter)
     surrogates: int = 0
     classes: Counter[str] = field(default_factory=Counter)
@@ -170,25 +179,32 @@ class Converter:
         self.tally = Tally()
         self.labels = Labels(spec)
         self.answers = Answers(spec)
+        self.names = tagging.Names(spec.response_field, spec.label_names, spec.label_codes)
         self.optional = frozenset(spec.optional_fields)
 
     def convert(self, row: Mapping[str, Any], where: str) -> Item | None:
         """One item, or None for a row that is dropped and counted. Raises InputError naming `where`."""
         self.tally.read += 1
+        texts = self.texts(row, where)
         if self.spec.messages_field:
-            return self._chat(row, where)
-        texts = self._texts(row, where)
+            return self._chat(row, texts, where)
         if self.spec.task_type == "classification":
             return self._classified(row, texts, where)
         if self.spec.task_type == "multiple_choice":
             return self._chosen(row, texts, where)
+        if self.spec.has_labels:
+            return self._annotated(row, texts, where)
         assert self.spec.answer_field is not None
         return self._generated(texts, text(pick(row, self.spec.answer_field), self.spec.answer_field, where))
 
-    def _texts(self, row: Mapping[str, Any], where: str) -> list[str]:
+    def texts(self, row: Mapping[str, Any], where: str) -> list[str]:
+        """The text fields of a row; tokens that have tags are joined by blanks."""
         texts = []
-        for name in self.spec.text_fields:
-            value = text(pick(row, name), name, where) or ""
+        for position, name in enumerate(self.spec.text_fields):
+            cell = pick(row, name)
+            if self.spec.tags_field and position == 0:
+                cell = " ".join(tagging.tokens_of(cell, name, where))
+            value = text(cell, name, where) or ""
             if name not in self.optional and not value.strip():
                 self.tally.no_text[name] += 1
             texts.append(value)
@@ -218,10 +234,52 @@ class Converter:
         else:
             self.tally.no_content += 1
 
-    def _chat(self, row: Mapping[str, Any], where: str) -> Item | None:
+    def _chat(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
         assert self.spec.messages_field is not None
-        prompt, response = turns(pick(row, self.spec.messages_field), self.spec.messages_field, where)
-        return self._generated(prompt, response)
+        name = self.spec.answer_field
+        chat = turns(pick(row, self.spec.messages_field), self.spec.messages_field, where, whole=name is not None)
+        self.tally.after_answer += chat.after > 0
+        if name is None:
+            return self._generated(texts + chat.prompt, chat.response)
+        # The answer stands in a column of its own, as a chat or as a text.
+        answer = pick(row, name)
+        spoken = chat_layout(unpacked(answer)) is not None
+        response = turns(answer, name, where).response if spoken else text(answer, name, where)
+        return self._generated(texts + chat.prompt, response)
+
+    def _annotated(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
+        """A row with a set of labels, tags or spans."""
+        found = self._annotation(row, texts, where)
+        if found is None:
+            self._count_unlabelled(texts)
+            return None
+        response, label = found
+        if label is not None:
+            self.tally.classes[label] += 1
+        return Item(texts, None, response, label)
+
+    def _annotation(self, row: Mapping[str, Any], texts: list[str], where: str) -> tuple[str, str | None] | None:
+        spec = self.spec
+        if spec.labels_fields:
+            cells = {name: pick(row, name) for name in spec.labels_fields}
+            if all(missing(cell) for cell in cells.values()):
+                return None
+            return tagging.response_of_set([n for n, c in cells.items() if tagging.marked(c, n, where)])
+        if spec.labels_field:
+            marks = spec.label_form == "marks"
+            names = tagging.label_set(pick(row, spec.labels_field), self.names, where, marks=marks)
+            return None if names is None else tagging.response_of_set(names)
+        if spec.spans_field:
+            text = texts[0] if texts else ""
+            spans = tagging.spans_of(pick(row, spec.spans_field), text, self.names, where)
+            return None if spans is None else tagging.response_of_spans(spans)
+        tokens = tagging.tokens_of(pick(row, spec.text_fields[0]), spec.text_fields[0], where)
+        tags = tagging.tags_of(pick(row, spec.tags_field or ""), len(tokens), self.names, where)
+        if tags is None:
+            return None
+        if spec.label_form == "each":
+            return " ".join(tags), None
+        return tagging.response_of_spans(tagging.tagged_spans(tokens, tags))
 
     def _generated(self, texts: list[str], response: str | None) -> Item | None:
         blank = response is None or not response.strip()

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
+from profiler.cells import listed
 from profiler.formats import ACCEPTED, FilePart, data_format
 from profiler.paths import path_text
 from profiler.source import ALL, SPLIT_WORDS, Source
@@ -66,6 +68,7 @@ def _folder(root: Path) -> Source:
     if not filled:
         raise InputError(f"{root}: every data file is empty ({', '.join(_inside(root, files))})")
     splits = _splits(root, filled)
+    _refuse_datasets(root, splits)
     parts = {split: _parts(root, split, paths) for split, paths in splits.items()}
     resolved = root.resolve()
     return Source(path_text(resolved), slug(resolved.name), parts, spec_file=spec_beside(resolved))
@@ -91,6 +94,22 @@ def _splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
         )
     order = {name: position for position, name in enumerate(("train", "validation", "test"))}
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+def _refuse_datasets(root: Path, splits: dict[str, list[Path]]) -> None:
+    """Raise InputError where folders have the same splits each: they are datasets, such as one for each language."""
+    for split, paths in splits.items():
+        outer = {"/".join(takewhile(_is_no_split, path.relative_to(root).parts[:-1])) for path in paths}
+        if split != ALL and len(outer) > 1:
+            names = sorted(outer - {""})
+            raise InputError(
+                f"{root} holds several datasets: {split} is there in {listed(names, 12)}"
+                f"{' and beside them' if '' in outer else ''}. Pass one of them: {root / names[0]}"
+            )
+
+
+def _is_no_split(folder: str) -> bool:
+    return folder.lower() not in SPLIT_WORDS
 
 
 def _split(folders: Sequence[str], words: Sequence[str]) -> str | None:
@@ -122,6 +141,8 @@ def _data_files(folder: Path, depth: int) -> list[Path]:
             inside = depth and not folder.resolve().is_relative_to(path.resolve())
             files += _data_files(path, depth - 1) if inside else []
         elif data_format(path) is not None:
+            if path.exists() and not path.is_file():
+                raise InputError(f"{path} is neither a file nor a folder; move it out of the data, or pass one file")
             files.append(path)
     return files
 

@@ -37,6 +37,7 @@ ACCEPTED = f"{', '.join(FORMATS)} (each also with {', '.join(COMPRESSIONS)})"
 MAX_COLUMNS = 4096
 
 _BATCH_ROWS = 1024
+_GLANCE_BYTES = 1 << 20
 
 
 def data_format(path: Path) -> str | None:
@@ -84,6 +85,14 @@ class FilePart:
         with _arrow_file(self) as table:
             return table.rows
 
+    def estimate(self) -> int | None:
+        """Rows of a Parquet file; of lines of text, by the line ends in the first megabyte."""
+        if self.format not in ("jsonl", "csv", "tsv") or compression(self.path):
+            return self.count()
+        with self.path.open("rb") as file:
+            start = file.read(_GLANCE_BYTES)
+        return round(self.path.stat().st_size * start.count(b"\n") / len(start)) if start else 0
+
     def notes(self) -> list[str]:
         """Which separator was taken, where the file name does not say."""
         if self.format != "csv":
@@ -120,10 +129,19 @@ def class_names(metadata: bytes | None) -> dict[str, tuple[str, ...]]:
     """ClassLabel names by column, from the schema metadata of the `datasets` library."""
     try:
         features = json.loads(metadata or b"{}").get("info", {}).get("features", {})
-        labelled = {name: f["names"] for name, f in features.items() if f.get("_type") == "ClassLabel"}
+        inner = {name: _element(feature) for name, feature in features.items()}
+        labelled = {name: f["names"] for name, f in inner.items() if f.get("_type") == "ClassLabel"}
     except (ValueError, AttributeError, KeyError):
         return {}
     return {name: tuple(str(n) for n in names) for name, names in labelled.items() if isinstance(names, list)}
+
+
+def _element(feature: Any) -> dict[str, Any]:
+    """The feature of the elements of a list, in its three spellings; any other feature as it is."""
+    if isinstance(feature, list):
+        return feature[0] if feature and isinstance(feature[0], dict) else {}
+    inner = feature.get("feature")
+    return inner if isinstance(inner, dict) else feature
 
 
 def separated_rows(path: Path, kind: str) -> Iterator[tuple[int, Row]]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from profiler import chat
 from profiler.cells import listed
 from profiler.lines import MAX_LINE_BYTES, read_blocks, read_lines
 from profiler.source import Row
@@ -107,6 +108,8 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
         rows = document.get(key)
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
             return iter(enumerate(map(_unwrapped, rows), 1))
+    if _is_conversation(document):
+        return iter([(1, document)])
     _refuse_tables(document, path)
     columns = {name: _column(values) for name, values in document.items()}
     lengths = {name: len(values) for name, values in columns.items() if values is not None}
@@ -152,17 +155,22 @@ def _column(values: Any) -> list[Any] | None:
 def _is_json_lines(path: Path) -> bool:
     """Whether the first line is a whole object that is a row, not a table written on one line."""
     filled = (line for _, line in read_lines(path) if not line.isspace())
-    line = next(filled)
     try:
+        line = next(filled)
         row = _DECODER.decode(line)
-    except (ValueError, RecursionError):
+    except (InputError, ValueError, RecursionError):
+        # A line that is too long for a row may be a table written on one line; what else is wrong is said there.
         return False
     if not isinstance(row, dict) or next(filled, None) is not None:
         return isinstance(row, dict)
-    table = any(isinstance(row.get(key), list) for key in _ROW_KEYS) or all(
-        _column(v) is not None for v in row.values()
-    )
-    return not table
+    if any(isinstance(row.get(key), list) for key in _ROW_KEYS):
+        return False
+    return _is_conversation(row) or not all(_column(v) is not None for v in row.values())
+
+
+def _is_conversation(document: Row) -> bool:
+    """Whether an object is one row that holds a list of turns, which looks like a table of objects one level down."""
+    return any(chat.layout(value) is not None for value in document.values())
 
 
 class _Scanner:
@@ -204,10 +212,7 @@ class _Scanner:
             except json.JSONDecodeError as error:
                 size, ahead = len(self.buffer) - self.position, error.pos - self.position
                 if size > limit:
-                    raise InputError(
-                        f"{self.path}: {what} (line {self.line}) is longer than {limit >> 20} MB or never ends. "
-                        "Write long tables as JSON Lines, one object a line"
-                    ) from error
+                    raise self._too_long(what, limit) from error
                 # Doubling keeps repeated attempts at a long value linear.
                 wanted = max(2 * size, wanted)
                 if not self._more(wanted):
@@ -216,11 +221,19 @@ class _Scanner:
             except (ValueError, RecursionError) as error:
                 raise InputError(f"{self.path}: {what} (line {self.line}): {_reason(error)}") from error
             else:
+                if end - self.position > limit:
+                    raise self._too_long(what, limit)
                 # A bare number may go on in the next block; objects and lists cannot.
                 if end == len(self.buffer) and not isinstance(found, dict | list | str) and self._more():
                     continue
                 self.skip(end - self.position)
                 return found
+
+    def _too_long(self, what: str, limit: int) -> InputError:
+        return InputError(
+            f"{self.path}: {what} (line {self.line}) is longer than {limit >> 20} MB or never ends. "
+            "Write long tables as JSON Lines, one object a line"
+        )
 
     def error(self, message: str) -> InputError:
         """An InputError at the current place."""

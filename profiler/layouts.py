@@ -54,6 +54,17 @@ LABELS = frozenset(
         "toxic rating stars acceptability coarse_label fine_label target"
     )
 )
+# Columns of numbers with fractions that grade a text or a pair of them.
+SCORES = frozenset(
+    _words(
+        "label labels score scores gold_score similarity similarity_score relatedness relatedness_score rating stars "
+        "grade quality target value valence complexity z_mean mean_score average_score"
+    )
+)
+# Columns that hold several labels of one text, and spans of it.
+LABEL_LISTS = frozenset(_words("label categories genres topics emotions intents tags classes")) | LABELS
+SPANS = frozenset(_words("entities spans span annotations mentions ner labels label slots"))
+TOKENS = ("tokens", "words", "token")
 YES_NO = frozenset({"yes", "no", "true", "false", "maybe"})
 
 SYSTEM = ("system", "system_prompt")

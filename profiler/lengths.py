@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from profiler.balance import entropy
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
 from warehouse.records import LengthBin
 
-QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95, "q99": 0.99}
 TOKEN_QUANTILES = ("q50", "q95")
 
 
 def row_traits(characters: Ints, words: Ints, lines: Ints) -> dict[str, Estimate]:
     """Length traits of one part from all its rows (int64 per document that exists)."""
+    shape = skewness(words.astype(np.float64)), kurtosis(words.astype(np.float64))
     n = len(words)
     counted = words.astype(np.float64)
     return {
@@ -24,9 +26,13 @@ def row_traits(characters: Ints, words: Ints, lines: Ints) -> dict[str, Estimate
         "words_mean": _mean(words),
         "words_sd": _sd(words),
         "words_cv": exact(counted.std() / counted.mean(), n) if n and counted.mean() > 0 else undefined(n),
-        "words_skewness": exact(skewness(counted), n),
+        "words_skewness": exact(shape[0], n),
+        "words_kurtosis": exact(shape[1] - 3.0, n),
+        "words_bimodality": exact((shape[0] ** 2 + 1.0) / shape[1], n),
+        "words_histogram_entropy": exact(_histogram_entropy(words), n),
         **{f"words_{name}": exact(_quantile(counted, q), n) for name, q in QUANTILES.items()},
         "lines_mean": _mean(lines),
+        "line_characters_mean": mean(ratio(characters, lines), rows=n),
     }
 
 
@@ -52,8 +58,16 @@ def pair_traits(prompt_words: Ints, response_words: Ints) -> dict[str, Estimate]
     """How response length goes with prompt length, over all rows that have both (int64 per row)."""
     log_prompt, log_response = np.log1p(prompt_words), np.log1p(response_words)
     varied = len(prompt_words) > 2 and np.ptp(log_prompt) > 0 and np.ptp(log_response) > 0
-    correlation = float(np.clip(np.corrcoef(log_prompt, log_response)[0, 1], -1.0, 1.0)) if varied else float("nan")
-    return {"length_correlation": exact(correlation, len(prompt_words))}
+    n = len(prompt_words)
+    if not varied:
+        return {name: undefined(n) for name in ("length_correlation", "length_slope", "length_residual_sd")}
+    correlation = float(np.clip(np.corrcoef(log_prompt, log_response)[0, 1], -1.0, 1.0))
+    spread = float(log_response.std())
+    return {
+        "length_correlation": exact(correlation, n),
+        "length_slope": exact(correlation * spread / float(log_prompt.std()), n),
+        "length_residual_sd": exact(spread * float(np.sqrt(1.0 - correlation**2)), n),
+    }
 
 
 def ratio_traits(prompt_tokens: Floats, response_tokens: Floats, *, rows: int) -> dict[str, Estimate]:
@@ -66,6 +80,15 @@ def ratio_traits(prompt_tokens: Floats, response_tokens: Floats, *, rows: int) -
 
 def skewness(values: Floats) -> float:
     """Moment coefficient of skewness g1 = m3 / m2^(3/2) (Joanes and Gill 1998, eq. 1); NaN for constant values."""
+    return _standardised_moment(values, 3)
+
+
+def kurtosis(values: Floats) -> float:
+    """m4 / m2^2, 3 for a normal distribution (Joanes and Gill 1998, eq. 2, without the - 3); NaN for constant ones."""
+    return _standardised_moment(values, 4)
+
+
+def _standardised_moment(values: Floats, order: int) -> float:
     if len(values) < 2:
         return float("nan")
     centred = values - values.mean()
@@ -73,7 +96,12 @@ def skewness(values: Floats) -> float:
     # Rounding leaves a variance of this order when all values are equal.
     if variance <= (np.finfo(np.float64).eps * float(np.abs(values).max())) ** 2 * len(values):
         return float("nan")
-    return float((centred**3).mean() / variance**1.5)
+    return float((centred**order).mean() / variance ** (order / 2))
+
+
+def _histogram_entropy(words: Ints) -> float:
+    """Shannon entropy in bits of the bins of `histogram`."""
+    return entropy(np.array([b.n for b in histogram(words, "")], dtype=np.int64)) if len(words) else float("nan")
 
 
 def histogram(words: Ints, part: str) -> tuple[LengthBin, ...]:
@@ -89,7 +117,8 @@ def histogram(words: Ints, part: str) -> tuple[LengthBin, ...]:
 
 
 def _mean(values: Ints) -> Estimate:
-    return exact(float(values.mean()), len(values)) if len(values) else undefined()
+    n = len(values)
+    return exact(float(values.mean()), n, float(values.std(ddof=1)) if n > 1 else None) if n else undefined()
 
 
 def _sd(values: Ints) -> Estimate:

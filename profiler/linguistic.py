@@ -48,6 +48,8 @@ ENTITIES = {
     "place": ("GPE", "LOC", "FAC"),
     "time": ("DATE", "TIME"),
     "number": ("CARDINAL", "ORDINAL", "QUANTITY", "MONEY", "PERCENT"),
+    "group": ("NORP",),
+    "work": ("PRODUCT", "EVENT", "WORK_OF_ART", "LAW", "LANGUAGE"),
 }
 _CLAUSES = ("ROOT", "ccomp", "xcomp", "advcl", "relcl", "acl", "csubj", "csubjpass", "pcomp", "parataxis", "conj")
 _SUBORDINATE = ("ccomp", "xcomp", "advcl", "relcl", "acl", "csubj", "csubjpass", "pcomp")
@@ -59,8 +61,28 @@ THIRD_PERSON = (
     *("he", "him", "his", "himself", "she", "her", "hers", "herself", "it", "its", "itself"),
     *("they", "them", "their", "theirs", "themselves"),
 )
+_NOUN_MODIFIERS = ("det", "amod", "compound", "nummod", "poss", "nmod")
+ARTICLES = ("a", "an", "the")
+CONTRACTIONS = tuple(
+    f"{before}{mark}{after}"
+    for mark in "'’"
+    for before, after in (
+        ("n", "t"),
+        ("", "s"),
+        ("", "re"),
+        ("", "ve"),
+        ("", "ll"),
+        ("", "d"),
+        ("", "m"),
+    )
+)
+# Parts of speech whose variety is measured, and the name of the trait.
+VARIED = {"NOUN": "noun", "VERB": "verb", "ADJ": "adjective", "ADV": "adverb"}
 COUNTS = (
     *("tokens", "sentences", "dependency_distance", "adjacent_dependencies", "tree_depth"),
+    *("squared_sentence_tokens", "tokens_before_root", "dependents", "left_dependents"),
+    *("articles", "contractions", "coordinate_clauses", "noun_heads", "noun_modifiers"),
+    *(f"distinct_{tag}" for tag in VARIED),
     *(f"pos_{tag}" for tag in POS),
     *(f"dep_{relation}" for relation in RELATIONS),
     *("clauses", "subordinate", "negations", "modals", "questions", "imperatives", "passives"),
@@ -135,6 +157,10 @@ def needed_strings() -> tuple[str, ...]:
                 *FIRST_PERSON,
                 *SECOND_PERSON,
                 *THIRD_PERSON,
+                *_NOUN_MODIFIERS,
+                *ARTICLES,
+                *CONTRACTIONS,
+                "POS",
                 *("neg", "auxpass", "MD", "TO", "VB", "VBD", "VBP", "VBZ", "JJR", "RBR", "JJS", "RBS", "?", ".", "!"),
                 *(label for labels in ENTITIES.values() for label in labels),
             ]
@@ -157,10 +183,22 @@ def count_segments(tokens: Tokens, segments: int) -> Floats:
     personal = is_in(tokens.pos, "PRON")
     past, present = is_in(tokens.tag, "VBD"), is_in(tokens.tag, "VBP", "VBZ")
     modal = is_in(tokens.tag, "MD")
+    parts = {tag: is_in(tokens.pos, tag) for tag in POS}
+    nominal = parts["NOUN"] | parts["PROPN"]
+    index = np.arange(len(tokens))
+    dependent = (tokens.head != index) & ~parts["PUNCT"]
+    compound = is_in(tokens.dep, "compound")
     flags: dict[str, Flags] = {
         "tokens": np.ones(len(tokens), dtype=bool),
         "clauses": verbal & is_in(tokens.dep, *_CLAUSES),
         "subordinate": verbal & is_in(tokens.dep, *_SUBORDINATE),
+        "dependents": dependent,
+        "left_dependents": dependent & (tokens.head > index),
+        "articles": parts["DET"] & is_in(tokens.lower, *ARTICLES),
+        "contractions": is_in(tokens.lower, *CONTRACTIONS) & ~is_in(tokens.tag, "POS"),
+        "coordinate_clauses": verbal & is_in(tokens.dep, "conj"),
+        "noun_heads": nominal & ~compound,
+        "noun_modifiers": is_in(tokens.dep, *_NOUN_MODIFIERS) & nominal[tokens.head] & dependent,
         "negations": is_in(tokens.dep, "neg"),
         "modals": modal,
         "passives": _passives(tokens, is_in(tokens.dep, "auxpass"), is_in(tokens.pos, "VERB")),
@@ -172,7 +210,8 @@ def count_segments(tokens: Tokens, segments: int) -> Floats:
         "present": present,
         "comparatives": is_in(tokens.tag, "JJR", "RBR"),
         "superlatives": is_in(tokens.tag, "JJS", "RBS"),
-        **{f"pos_{tag}": is_in(tokens.pos, tag) for tag in POS},
+        **{f"pos_{tag}": flag for tag, flag in parts.items()},
+        **{f"distinct_{tag}": _first_of_word(tokens, parts[tag]) for tag in VARIED},
         **{f"dep_{relation}": is_in(tokens.dep, relation) for relation in RELATIONS},
     }
     counts: dict[str, npt.NDArray[np.generic]] = {
@@ -182,6 +221,15 @@ def count_segments(tokens: Tokens, segments: int) -> Floats:
     for column, name in enumerate(COUNTS):
         result[:, column] = counts[name]
     return result
+
+
+def _first_of_word(tokens: Tokens, flag: Flags) -> Flags:
+    """Of the flagged tokens, the first of each word in its segment."""
+    at = np.flatnonzero(flag)
+    _, word = np.unique(tokens.lower[at], return_inverse=True)
+    first = np.zeros(len(tokens), dtype=bool)
+    first[at[np.unique(tokens.segment[at] * (len(at) + 1) + word, return_index=True)[1]]] = True
+    return first
 
 
 def _passives(tokens: Tokens, auxiliary: Flags, verb: Flags) -> Flags:
@@ -202,12 +250,16 @@ def _sentence_sums(tokens: Tokens, segments: int, is_in: _Membership) -> dict[st
     def per_sentence(values: npt.NDArray[np.generic]) -> Floats:
         return np.add.reduceat(values.astype(np.float64), starts)
 
+    root = np.where(tokens.head == index, index, len(tokens))
+    before = np.minimum.reduceat(root, starts) - starts
     # A root is its own head: distance 0, never adjacent, and it counts in the denominator as in textdescriptives.
     sums = {
         "sentences": np.ones(len(starts)),
         "dependency_distance": per_sentence(distance) / lengths,
         "adjacent_dependencies": per_sentence(distance == 1) / lengths,
         "tree_depth": np.maximum.reduceat(_depths(tokens.head), starts),
+        "squared_sentence_tokens": lengths**2,
+        "tokens_before_root": np.minimum(before, lengths),
         "questions": _questions(tokens, starts, is_in),
         "imperatives": per_sentence(_imperative_roots(tokens, is_in)) > 0,
     }
@@ -265,7 +317,8 @@ def traits(sums: Floats) -> dict[str, Floats]:
     """Trait name (without its part) -> value per document, from document sums of `count_segments`."""
     c = {name: sums[:, column] for column, name in enumerate(COUNTS)}
     tokens, sentences, verbs = c["tokens"], c["sentences"], c["pos_VERB"]
-    content = c["pos_NOUN"] + c["pos_PROPN"] + c["pos_VERB"] + c["pos_ADJ"] + c["pos_ADV"]
+    nouns = c["pos_NOUN"] + c["pos_PROPN"]
+    content = nouns + c["pos_VERB"] + c["pos_ADJ"] + c["pos_ADV"]
     return {
         **{f"pos_{tag.lower()}_share": ratio(c[f"pos_{tag}"], tokens) for tag in POS},
         **{f"dep_{relation}_share": ratio(c[f"dep_{relation}"], tokens) for relation in RELATIONS},
@@ -287,8 +340,32 @@ def traits(sums: Floats) -> dict[str, Floats]:
         "comparative_share": ratio(c["comparatives"], tokens),
         "superlative_share": ratio(c["superlatives"], tokens),
         "content_word_share": ratio(content, tokens),
-        "noun_verb_ratio": ratio(c["pos_NOUN"] + c["pos_PROPN"], verbs),
+        "noun_verb_ratio": ratio(nouns, verbs),
+        "pronoun_noun_share": ratio(c["pos_PRON"], c["pos_PRON"] + nouns),
+        "formality": _formality(c),
+        "contraction_share": ratio(c["contractions"], tokens),
+        "coordinate_clause_share": ratio(c["coordinate_clauses"], c["clauses"]),
+        "noun_modifiers_mean": ratio(c["noun_modifiers"], c["noun_heads"]),
+        "left_branching_share": ratio(c["left_dependents"], c["dependents"]),
+        "tokens_before_root_mean": ratio(c["tokens_before_root"], sentences),
+        **{f"{name}_variation": ratio(c[f"distinct_{tag}"], c[f"pos_{tag}"]) for tag, name in VARIED.items()},
     }
+
+
+def _formality(c: dict[str, Floats]) -> Floats:
+    """F-score of Heylighen and Dewaele 2002: frequencies in percent of the words, 0 to 100."""
+    words = c["tokens"] - c["pos_PUNCT"] - c["pos_SYM"]
+    formal = c["pos_NOUN"] + c["pos_PROPN"] + c["pos_ADJ"] + c["pos_ADP"] + c["articles"]
+    deictic = c["pos_PRON"] + c["pos_VERB"] + c["pos_AUX"] + c["pos_ADV"] + c["pos_INTJ"]
+    return 50.0 * (1.0 + ratio(formal - deictic, words))
+
+
+def sentence_spread(sums: Floats) -> Floats:
+    """Standard deviation (divisor n) of the tokens of a document's sentences, NaN below two sentences."""
+    c = {name: sums[:, column] for column, name in enumerate(COUNTS)}
+    n = c["sentences"]
+    variance = ratio(c["squared_sentence_tokens"], n) - ratio(c["tokens"], n) ** 2
+    return np.where(n > 1, np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
 
 def entity_traits(sums: Floats) -> dict[str, Floats]:

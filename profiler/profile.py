@@ -17,7 +17,26 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from profiler import balance, catalogue, diversity, lengths, linguistic, parse, readability, surface
+from profiler import (
+    balance,
+    catalogue,
+    copying,
+    discourse,
+    diversity,
+    duplicates,
+    form,
+    hashing,
+    leakage,
+    lengths,
+    lexicon,
+    linguistic,
+    parse,
+    readability,
+    repetition,
+    sentiment,
+    shortcuts,
+    surface,
+)
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, undefined
 from profiler.scan import COUNTS, Hashes, scan
 from profiler.segments import SEGMENT_CHARACTERS, Documents, Rows, join, prompt_rows, prompts, response_rows, responses
@@ -45,13 +64,18 @@ Flags = npt.NDArray[np.bool_]
 class Scanned:
     """One part of every row: what a pass over all rows gives.
 
-    exists: bool (rows,), whether the row has this part. counts: int64 (rows, len(COUNTS)). hashes: uint64 (rows,).
+    exists: bool (rows,), whether the row has this part. counts: int64 (rows, len(COUNTS)). hashes: uint64 (rows,) of
+    the exact text; normalised: of its words alone, 0 where there are none. kept: the words of some rows.
+    character_entropy: bits.
     """
 
     rows: Rows
     exists: Flags
     counts: Ints
     hashes: Hashes
+    normalised: Hashes
+    kept: hashing.Kept
+    character_entropy: float
     sketches: tuple[Sketch, ...]
 
     def count(self, name: str) -> Ints:
@@ -64,9 +88,11 @@ class Sampled:
     """One part of the sampled rows: sums over the segments of each document (documents, ...)."""
 
     exists: Flags
+    documents: Documents
     parsed: Floats | None
     entities: Floats | None
     readability: Floats
+    lexicon: Floats
     words: Words
 
     def held(self, name: str) -> Floats:
@@ -97,13 +123,16 @@ def profile(
     table, language = examples.table, examples.spec.language
     parser = parse.Parser.load(spacy_model) if is_english(language) else None
     scanned = {
-        "prompt": scan_part(prompt_rows(table), "prompt"),
-        "response": scan_part(response_rows(table), "response"),
+        "prompt": scan_part(prompt_rows(table), "prompt", sample_rows(table.num_rows, hashing.ROWS, seed)),
+        "response": scan_part(response_rows(table), "response", np.zeros(0, dtype=np.int64)),
     }
+    others = leakage.other_splits(examples)
     drawn = table.take(pa.array(sample_rows(table.num_rows, rows, seed)))
     sampled, vocabulary, shortened = sample_parts(drawn, parser, entity_rows, processes, on_progress)
     labels = balance.value_counts(table.column("label"))
     found = _measure(scanned, sampled, vocabulary, labels, table.num_rows)
+    found |= _prefixed("label", shortcuts.traits(scanned["prompt"].kept, table, seed=seed))
+    found["dataset_split_leak_share"] = leakage.leak_share(scanned["prompt"].normalised, others)
     warnings = [*examples.warnings, *_warnings(found, language, shortened)]
     spec = examples.spec
     return Profile(
@@ -130,6 +159,8 @@ def profile(
             "seed": seed,
             **_method(parser, min(entity_rows, drawn.num_rows)),
             "texts_cut_short": shortened,
+            "other_splits": others.rows,
+            "spread": _spreads(found, english=parser is not None),
             "warnings": warnings,
         },
     )
@@ -144,6 +175,7 @@ def _method(parser: parse.Parser | None, entity_rows: int) -> dict[str, Any]:
         "sentences": parse.SENTENCES if parser is not None else None,
         "textstat": version("textstat"),
         "pyphen": version("pyphen"),
+        "sentiment_lexicon": sentiment.lexicon_version(),
         "unicode_version": unicodedata.unidata_version,
     }
 
@@ -161,7 +193,7 @@ def _measure(
     for part in catalogue.TEXT_PARTS:
         found |= _prefixed(part, _row_traits(scanned[part], total))
         found |= _prefixed(part, _sample_traits(sampled[part], vocabulary, total))
-    found |= _prefixed("prompt", _prompt_traits(scanned["prompt"]))
+    found |= _prefixed("prompt", _prompt_traits(scanned["prompt"], sampled["prompt"], total))
     found |= _prefixed("response", _response_traits(scanned["response"], sampled, total))
     return found | _prefixed("dataset", _dataset_traits(scanned, sampled, total))
 
@@ -177,9 +209,12 @@ def is_english(language: str | None) -> bool:
     return language is None or language.strip().lower().replace("_", "-").split("-")[0] in ("en", "eng", "english")
 
 
-def scan_part(rows: Rows, part: str) -> Scanned:
-    """One pass over a part of every row."""
+def scan_part(rows: Rows, part: str, keep: Ints) -> Scanned:
+    """One pass over a part of every row. keep: numbers of the rows whose words are kept."""
     total = len(rows.offsets) - 1
+    kept = np.zeros(total, dtype=bool)
+    kept[keep] = True
+    keeper, characters = hashing.Keeper(total, kept), np.zeros(0, dtype=np.int64)
     counts = np.zeros((total, len(COUNTS)), dtype=np.int64)
     hashes = np.zeros(total, dtype=np.uint64)
     sketcher = Sketcher()
@@ -187,7 +222,21 @@ def scan_part(rows: Rows, part: str) -> Scanned:
         inside = slice(chunk.first_row, chunk.first_row + len(chunk.counts))
         counts[inside], hashes[inside] = chunk.counts, chunk.row_hash
         sketcher.add(chunk)
-    return Scanned(rows, np.diff(rows.offsets) > 0, counts, hashes, sketcher.sketches(part))
+        keeper.add(chunk)
+        seen = np.bincount(chunk.points, minlength=len(characters))
+        seen[: len(characters)] += characters
+        characters = seen
+    sketches = sketcher.sketches(part)
+    return Scanned(
+        rows=rows,
+        exists=np.diff(rows.offsets) > 0,
+        counts=counts,
+        hashes=hashes,
+        normalised=keeper.texts,
+        kept=keeper.kept(),
+        character_entropy=balance.entropy(characters) if characters.any() else float("nan"),
+        sketches=sketches,
+    )
 
 
 def sample_parts(
@@ -208,8 +257,9 @@ def sample_parts(
         parsed = parser.count(texts, entities=entities, processes=processes, on_progress=on_progress)
     vocabulary = read_words(texts)
     readable = readability.count_segments(texts, vocabulary)
+    listed = lexicon.count_segments(vocabulary)
     return (
-        {part: _sampled(d, vocabulary, readable, parsed, entity_rows) for part, d in joint.items()},
+        {part: _sampled(d, vocabulary, readable, listed, parsed, entity_rows) for part, d in joint.items()},
         vocabulary,
         shortened,
     )
@@ -219,14 +269,17 @@ def _sampled(
     documents: Documents,
     vocabulary: Vocabulary,
     readable: Floats,
+    listed: Floats,
     parsed: parse.SegmentCounts | None,
     entity_rows: int,
 ) -> Sampled:
     return Sampled(
         exists=np.diff(documents.offsets) > 0,
+        documents=documents,
         parsed=documents.sum(parsed.counts) if parsed is not None else None,
         entities=documents.head(entity_rows).sum(parsed.entities) if parsed is not None else None,
         readability=documents.sum(readable),
+        lexicon=documents.sum(listed),
         words=vocabulary.of_documents(documents),
     )
 
@@ -238,6 +291,7 @@ def _row_traits(part: Scanned, total: int) -> Named:
         **lengths.row_traits(part.count("characters"), part.count("runs"), part.count("lines")),
         "empty_share": exact(float(blank.mean()), total) if total else undefined(),
         **surface.character_traits(counts),
+        "character_entropy_bits": exact(part.character_entropy, int(part.exists.sum())),
         "url_share": surface.match_share(part.rows, surface.URL),
         "code_share": surface.match_share(part.rows, surface.CODE),
     }
@@ -247,7 +301,11 @@ def _sample_traits(part: Sampled, vocabulary: Vocabulary, total: int) -> Named:
     found: Named = {
         **diversity.traits(part.words, vocabulary, rows=total),
         **surface.repetition_traits(part.words, rows=total),
+        **repetition.traits(part.documents, part.words, vocabulary, rows=total),
+        "compression_ratio": diversity.compression_ratio(part.documents.walk()),
     }
+    rates = discourse.traits(part.lexicon, part.words.lengths.astype(np.float64))
+    found |= {name: mean(values, rows=total) for name, values in rates.items()}
     if part.parsed is None or part.entities is None:
         return found
     linguistic_sums = part.parsed[:, : len(linguistic.COUNTS)]
@@ -257,14 +315,17 @@ def _sample_traits(part: Sampled, vocabulary: Vocabulary, total: int) -> Named:
     entity = linguistic.entity_traits(part.entities)
     found |= {name: mean(values, rows=total) for name, values in entity.items()}
     found |= lengths.sample_traits(part.held("tokens"), part.held("sentences"), rows=total)
+    found["sentence_tokens_sd"] = mean(linguistic.sentence_spread(linguistic_sums), rows=total)
     return found | surface.token_traits(
         column["alphabetic_tokens"], column["stop_tokens"], column["tokens"], rows=total
     )
 
 
-def _prompt_traits(part: Scanned) -> Named:
+def _prompt_traits(part: Scanned, sampled: Sampled, total: int) -> Named:
     return {
+        **form.prompt_traits(sampled.documents, rows=total),
         "duplicate_share": surface.duplicate_share(part.hashes[part.exists]),
+        "near_duplicate_share": duplicates.near_duplicate_share(part.kept),
         "mention_share": surface.match_share(part.rows, surface.MENTION),
         "hashtag_share": surface.match_share(part.rows, surface.HASHTAG),
     }
@@ -274,7 +335,8 @@ def _response_traits(part: Scanned, sampled: Mapping[str, Sampled], total: int) 
     found = {
         "number_share": surface.match_share(part.rows, surface.NUMBER),
         "list_share": surface.match_share(part.rows, surface.LIST),
-        "copied_share": surface.copied_share(sampled["prompt"].words, sampled["response"].words, rows=total),
+        **copying.traits(sampled["prompt"].words, sampled["response"].words, rows=total),
+        **form.response_traits(sampled["response"].documents, rows=total),
     }
     if sampled["response"].parsed is not None:
         found["one_token_share"] = lengths.one_token_share(sampled["response"].held("tokens"), rows=total)
@@ -314,6 +376,15 @@ def _catalogued(found: Named, *, english: bool) -> tuple[TraitValue, ...]:
         estimate = undefined() if hidden else found[definition.trait]
         values.append(TraitValue(definition.trait, estimate.value, estimate.standard_error, estimate.n))
     return tuple(values)
+
+
+def _spreads(found: Named, *, english: bool) -> dict[str, float]:
+    """Standard deviation over documents of every trait that is a mean over them, to six digits."""
+    return {
+        d.trait: float(f"{spread:.6g}")
+        for d in catalogue.CATALOGUE
+        if (english or not catalogue.needs_english(d)) and (spread := found[d.trait].spread) is not None
+    }
 
 
 def _warnings(found: Named, language: str | None, shortened: int) -> list[str]:

@@ -10,29 +10,40 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from profiler.answers import answer_forms
-from profiler.cells import is_whole, listed, root, shorten
+from profiler.cells import cut, is_whole, listed, root, shorten
+from profiler.columns import label_form
+from profiler.damage import damage_warnings
 from profiler.examples import Converter, Examples, Item, Tally, build_table, too_many_classes
 from profiler.folder import local_source, slug
 from profiler.formats import ACCEPTED, MAX_COLUMNS, data_format
 from profiler.roles import infer
 from profiler.source import Part, Row, Source
-from profiler.spec import DatasetSpec, dataset_name, load_spec
+from profiler.spec import DatasetSpec, dataset_name, is_complete, load_spec, parse_roles, with_roles
 from warehouse.errors import InputError, nearest
 
-__all__ = ["DatasetSpec", "Examples", "infer", "load_spec", "read"]
+__all__ = ["DatasetSpec", "Examples", "Stream", "infer", "load_spec", "read"]
 
 # Enough rows to see every column and every form of answer; few enough to read twice.
 _SAMPLE_ROWS = 1000
+_ROWS_A_REPORT = 4096
 # How programs write a missing value; "none" in lower case is a class of real datasets.
 _MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Read a hub dataset without downloading it whole: `rows` rows of each split in an order drawn by `seed`."""
+
+    rows: int
+    seed: int = 0
 
 
 def read(
@@ -41,23 +52,31 @@ def read(
     name: str | None = None,
     split: str | None = None,
     spec: str | Path | DatasetSpec | None = None,
+    roles: Sequence[str] = (),
+    language: str | None = None,
     revision: str | None = None,
     config: str | None = None,
+    stream: Stream | None = None,
+    on_rows: Callable[[int, int | None], None] | None = None,
 ) -> Examples:
     """Read one split of a dataset and apply its roles.
 
     source: a local file or folder, or a hub id "org/name"; an existing path wins.
     split: train when there is one; "all" reads every split. spec: roles, instead of those beside the data.
-    revision, config: of a hub dataset. Raises InputError (exit code 2) for anything that is no clean dataset.
+    roles: some of them stated in short ("text=title,body", see `profiler.spec.parse_roles`), above everything else.
+    revision, config, stream: of a hub dataset. on_rows(read, of how many by estimate) is called now and then.
+    Raises InputError (exit code 2) for anything that is no clean dataset.
     """
     name = None if name is None else dataset_name(name)
-    found = _locate(source, revision, config)
+    stated = parse_roles(roles) | ({"language": language} if language else {})
+    found = _locate(source, revision, config, stream)
     chosen = found.choose(split)
     parts = found.parts(chosen)
     notes = [note for part in parts[:1] for note in part.notes()]
-    resolved, role_notes = _resolve_spec(spec, found, parts)
+    resolved, role_notes = _resolve_spec(spec, stated, found, parts)
     converter = Converter(resolved)
-    table, fingerprint = build_table(_items(parts, converter), resolved, converter.tally)
+    items = _items(parts, converter, on_rows)
+    table, fingerprint = build_table(items, resolved, converter.tally)
     _check_content(converter.tally, resolved, found.origin, table.num_rows)
     counts = found.counts()
     if chosen in counts:
@@ -72,7 +91,18 @@ def read(
         table=table,
         fingerprint=fingerprint,
         notes=(*notes, *role_notes),
-        warnings=tuple(_warnings(converter.tally, resolved, table.num_rows)),
+        warnings=(
+            *([_stream_words(stream)] if stream else []),
+            *_warnings(converter.tally, resolved, table.num_rows),
+            *damage_warnings(table, replaced=converter.tally.surrogates == 0),
+        ),
+    )
+
+
+def _stream_words(stream: Stream) -> str:
+    return (
+        f"a stream of {stream.rows:,} rows stands for the dataset: counts, duplicates and rare classes are those of "
+        "these rows"
     )
 
 
@@ -95,20 +125,21 @@ def name_of(
     return slug(last if config in (None, "default") else f"{last}_{config}")
 
 
-def _locate(source: str | Path, revision: str | None, config: str | None) -> Source:
+def _locate(source: str | Path, revision: str | None, config: str | None, stream: Stream | None) -> Source:
     text = str(source)
     path = Path(text)
     exists = _there(text)
-    if exists and config is None and revision is None:
+    if exists and config is None and revision is None and stream is None:
         return local_source(path)
     from profiler.hub import hub_source
 
+    drawn = (stream.rows, stream.seed) if stream else None
     if exists and path.is_dir():
-        return hub_source(text, revision=revision, config=config)
+        return hub_source(text, revision=revision, config=config, stream=drawn)
     if exists:
-        raise InputError(f"{text} is a file; --config and --revision are for hub datasets")
+        raise InputError(f"{text} is a file; --config, --revision and --stream are for hub datasets")
     if _HUB_ID.fullmatch(text) and data_format(path) is None and not path.is_absolute():
-        return hub_source(text, revision=revision, config=config)
+        return hub_source(text, revision=revision, config=config, stream=drawn)
     hint = nearest(path.name, _siblings(path))
     raise InputError(
         f"{text!r} is neither a file or folder here nor a hub id (org/name){hint} See what is there: ls {path.parent}. "
@@ -141,7 +172,7 @@ def _siblings(path: Path) -> list[str]:
 
 
 def _resolve_spec(
-    spec: str | Path | DatasetSpec | None, source: Source, parts: Sequence[Part]
+    spec: str | Path | DatasetSpec | None, stated: Mapping[str, Any], source: Source, parts: Sequence[Part]
 ) -> tuple[DatasetSpec, list[str]]:
     """(spec, notes): stated roles checked against the columns, or inferred ones."""
     sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
@@ -151,19 +182,45 @@ def _resolve_spec(
     names = parts[0].label_names()
     if spec is None and source.spec_file is not None:
         spec = source.spec_file
+    if spec is None and not is_complete(stated):
+        inference = infer(columns, source=source.origin, label_names=names, stated=stated)
+        found, notes = inference.spec, list(inference.notes)
+        _check_columns(_writable(found, parts[0]), columns, parts[0])
+        return _completed(found, columns, names, notes), notes
+    notes = []
     if spec is None:
-        inference = infer(columns, source=source.origin, label_names=names)
-        return _writable(inference.spec, parts[0]), list(inference.notes)
-    stated = spec if isinstance(spec, DatasetSpec) else load_spec(spec)
-    _check_columns(_writable(stated, parts[0]), columns, parts[0])
-    notes = [f"roles stated in {stated.stated_in}"] if stated.stated_in else []
-    if stated.label_field and not stated.label_names and names.get(stated.label_field):
-        stated = replace(stated, label_names=names[stated.label_field])
-        notes.append(f"label names of {stated.label_field!r} come from the schema of the file")
-    if stated.task_type == "multiple_choice" and stated.answer_form is None:
-        forms = answer_forms([row for _, row in sample], stated)
-        stated = replace(stated, answer_form=forms[0] if forms else "index")
-    return stated, notes
+        found = with_roles(DatasetSpec("generation"), stated)
+    else:
+        found = spec if isinstance(spec, DatasetSpec) else load_spec(spec)
+        notes += [f"roles stated in {found.stated_in}"] if found.stated_in else []
+        found = with_roles(found, stated) if stated else found
+    if stated:
+        notes.append(
+            f"stated on the command line: {', '.join(f'{key} {cut(_shown(value))}' for key, value in stated.items())}"
+        )
+    _check_columns(_writable(found, parts[0]), columns, parts[0])
+    return _completed(found, columns, names, notes), notes
+
+
+def _completed(
+    spec: DatasetSpec, columns: dict[str, list[Any]], names: Mapping[str, Sequence[str]], notes: list[str]
+) -> DatasetSpec:
+    """A stated spec with what only the data can tell: class names of the schema, and forms. Adds to the notes."""
+    field = spec.label_field or spec.labels_field or spec.tags_field
+    if field and not spec.label_names and names.get(field):
+        spec = replace(spec, label_names=tuple(names[field]))
+        notes.append(f"label names of {field!r} come from the schema of the file")
+    if spec.task_type == "multiple_choice" and spec.answer_form is None:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        forms = answer_forms(rows, spec)
+        spec = replace(spec, answer_form=forms[0] if forms else "index")
+    if spec.label_form is None and (spec.labels_field or spec.tags_field):
+        spec = replace(spec, label_form=label_form(spec, columns))
+    return spec
+
+
+def _shown(value: Any) -> str:
+    return " + ".join(value) if isinstance(value, list) else str(value)
 
 
 def _columns(sample: Sequence[tuple[str, Row]]) -> dict[str, list[Any]]:
@@ -209,12 +266,20 @@ def _rows(parts: Sequence[Part], columns: frozenset[str] | None) -> Iterator[tup
             yield f"{place}{number}", row
 
 
-def _items(parts: Sequence[Part], converter: Converter) -> Iterator[Item]:
-    named = converter.spec.columns
-    # A path needs its first column; a plain name needs itself.
-    wanted = frozenset(named) | {re.split(r"[.\[]", name, maxsplit=1)[0] for name in named}
-    for where, row in _rows(parts, wanted):
+def _wanted(spec: DatasetSpec) -> frozenset[str]:
+    """The columns to read: a path needs its first column; a plain name needs itself."""
+    return frozenset(spec.columns) | {re.split(r"[.\[]", name, maxsplit=1)[0] for name in spec.columns}
+
+
+def _items(
+    parts: Sequence[Part], converter: Converter, on_rows: Callable[[int, int | None], None] | None
+) -> Iterator[Item]:
+    estimates = [part.estimate() for part in parts]
+    total = None if None in estimates else sum(count or 0 for count in estimates)
+    for where, row in _rows(parts, _wanted(converter.spec)):
         item = converter.convert(row, where)
+        if on_rows and converter.tally.read % _ROWS_A_REPORT == 0:
+            on_rows(converter.tally.read, total)
         if item is not None:
             yield item
 
@@ -232,7 +297,7 @@ def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> N
             f"{origin}: the response column {column!r} is empty in all {tally.read:,} rows. Choose a split with "
             "answers by --split, or name another answer_field by --spec FILE"
         )
-    if too_many_classes(len(tally.classes), rows):
+    if spec.label_field and too_many_classes(len(tally.classes), rows):
         raise InputError(
             f"{origin}: the label column {column!r} has {len(tally.classes):,} distinct values in {rows:,} rows, "
             f"which is no class label. Pass --spec FILE with task_type: generation and answer_field: {column}"
@@ -267,10 +332,17 @@ def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
         yield f"{share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
     for name, count in tally.no_text.items():
         yield f"{share(count, tally.read)} have nothing in the prompt field {name!r}"
+    if tally.after_answer:
+        yield (
+            f"{share(tally.after_answer, tally.read)} go on after the last turn of the assistant: what follows it is "
+            "left out"
+        )
+    if spec.has_labels and too_many_classes(len(tally.classes), rows):
+        yield (
+            f"{len(tally.classes):,} different sets of labels in {rows:,} rows; the label traits see a set as a class"
+        )
     if tally.surrogates:
         yield f"{tally.surrogates:,} texts held half of a surrogate pair, replaced by U+FFFD: encoding damage"
     if rows == 1:
         yield "only one row: spreads and standard errors are undefined"
     yield from _class_warnings(tally.classes, rows)
-    if spec.label_field and len(tally.classes) == 1:
-        yield f"every row has the label {next(iter(tally.classes))!r}: there is nothing to tell apart"

@@ -6,21 +6,27 @@ refused with the columns, their types and a spec to edit: nothing is guessed wit
 
 from __future__ import annotations
 
-import math
-import re
-import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, time
-from decimal import Decimal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from profiler import chat
 from profiler.answers import answer_forms
-from profiler.cells import cut, listed, pick, shorten
+from profiler.cells import listed, pick
+from profiler.columns import (
+    MIN_ROWS_FOR_SHARES,
+    Columns,
+    View,
+    are_marks,
+    field_list,
+    first_columns,
+    label_form,
+    mark_columns,
+    values_at,
+)
 from profiler.layouts import (
     CONTEXTS,
     GENERATION,
+    LABEL_LISTS,
     LABELS,
     MC_ANSWERS,
     MC_PROMPT,
@@ -28,29 +34,18 @@ from profiler.layouts import (
     OPTIONS,
     PAIRS,
     PROMPTS,
+    SCORES,
     SINGLE,
+    SPANS,
     SYSTEM,
+    TOKENS,
     YES_NO,
     is_id,
     plain_name,
 )
-from profiler.spec import DatasetSpec
+from profiler.reasons import Inference, ask, draft_of, explained, misfit
+from profiler.spec import DatasetSpec, with_roles
 from warehouse.errors import InputError
-
-Columns = Mapping[str, Sequence[Any]]
-
-# Below this, the share of distinct values says nothing about a column.
-_MIN_ROWS_FOR_SHARES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """Inferred roles. notes: the reasons, a line each. confidence: "high" or "medium" (a column was left out, or
-    a name was not among the known ones)."""
-
-    spec: DatasetSpec
-    notes: tuple[str, ...]
-    confidence: str
 
 
 def infer(
@@ -58,74 +53,178 @@ def infer(
     *,
     source: str = "the data",
     label_names: Mapping[str, Sequence[str]] | None = None,
+    stated: Mapping[str, Any] | None = None,
 ) -> Inference:
     """Roles of a dataset from its column names and a sample of values.
 
     columns: name -> values of the sampled rows, all of one length, None where absent. source: how messages name
-    the data. label_names: class names by column, where the file format carries them.
+    the data. label_names: class names by column, where the file format carries them. stated: spec keys that are
+    settled; what they leave open is inferred around them.
     Raises InputError, with a spec to edit, when no layout fits or more than one does.
     """
     # A column without a name cannot be given a role: a spec could not name it.
-    view = _View({name: values for name, values in columns.items() if name}, dict(label_names or {}))
+    view = View({name: values for name, values in columns.items() if name}, dict(label_names or {}))
+    stated = dict(stated or {})
     try:
-        for layout in (_chat, _multiple_choice, _generation, _classification):
-            found = layout(view)
-            if found is not None:
-                return _explained(found, view)
-        raise _UnclearError(_misfit(view))
+        found = _around(view, stated)
+        spec = with_roles(found, stated) if stated else found
+        if not spec.label_names and (names := _schema_names(view, spec)):
+            spec = replace(spec, label_names=names)
+        return explained(spec, view, stated)
     except _UnclearError as reason:
-        draft = reason.draft or _draft(view)
-        raise InputError(_ask(view, source, str(reason), draft)) from None
+        draft = reason.draft or draft_of(view)
+        if stated.get("text_fields") and draft.response_field not in stated["text_fields"]:
+            draft = replace(draft, text_fields=tuple(stated["text_fields"]), optional_fields=())
+        raise InputError(ask(view, source, str(reason), draft)) from None
+
+
+def _layouts(view: View, task_type: str | None = None, answer_form: str | None = None) -> DatasetSpec:
+    """The first layout that fits, of a task type if that is settled."""
+    for layout in (_chat, _multiple_choice, _generation, _annotated, _classification, _scored):
+        try:
+            found = layout(view)
+        except _UnclearError as unclear:
+            settled = unclear.draft is not None and answer_form in unclear.forms
+            found = replace(unclear.draft, answer_form=answer_form) if settled and unclear.draft else None
+            if found is None and task_type in (None, unclear.draft.task_type if unclear.draft else None):
+                raise
+        if found is not None and task_type in (None, found.task_type):
+            return found
+    raise _UnclearError(misfit(view))
+
+
+def _around(view: View, stated: Mapping[str, Any]) -> DatasetSpec:
+    """Roles for what is not stated, the stated ones among them only as far as they help to find these."""
+    form, task_type, texts = stated.get("answer_form"), stated.get("task_type"), stated.get("text_fields")
+    response = next((field_list(stated[key]) for key in _RESPONSE_KEYS if stated.get(key)), None)
+    options = {key: stated[key] for key in ("options_field", "options_fields") if stated.get(key)}
+    if options and "answer_field" not in stated:
+        draft = DatasetSpec("multiple_choice", text_fields=tuple(texts or ()))
+        return _choice(view, replace(draft, **{k: _frozen(v) for k, v in options.items()}), form)
+    if response is None:
+        return _response_of(view, texts, task_type, form) if texts else _layouts(view, task_type, form)
+    taken = first_columns([*response, *(field for value in options.values() for field in field_list(value))])
+    if stated.get("tags_field"):
+        tokens = (view.actual.get(plain) for plain in TOKENS)
+        prompt = tuple(name for name in tokens if name and name not in taken)[:1]
+    elif stated.get("answer_field") and not set(_usual(view)) - taken:
+        # A corpus of plain texts has no prompts, and its other columns say where they come from.
+        prompt = ()
+    else:
+        prompt = _prompt(view, taken, f"the response is stated ({listed(response)})")
+    return DatasetSpec("generation", text_fields=prompt)
+
+
+def _response_of(view: View, texts: Sequence[str], task_type: str | None, form: str | None) -> DatasetSpec:
+    """The roles where the prompt is stated: what else might be a prompt is left out of the search."""
+    hidden = {name for name in view.columns if plain_name(name) in PROMPTS} | first_columns(texts)
+    rest = {name: values for name, values in view.columns.items() if name not in hidden}
+    head = values_at(view.columns, texts[0])
+    found = _layouts(View({"prompt": head, **rest}, view.label_names), task_type, form)
+    return replace(found, text_fields=tuple(texts), optional_fields=())
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+_RESPONSE_KEYS = (
+    "label_field",
+    "answer_field",
+    "labels_field",
+    "labels_fields",
+    "tags_field",
+    "spans_field",
+)
+
+
+def _schema_names(view: View, spec: DatasetSpec) -> tuple[str, ...]:
+    field = spec.label_field or spec.labels_field or spec.tags_field
+    return tuple(view.label_names.get(field, ())) if field else ()
 
 
 class _UnclearError(Exception):
-    """Why the roles have two readings or none. draft: the roles that the columns look like, where they look so."""
+    """Why the roles have two readings or none. draft: the roles that the columns look like, where they look so.
+    forms: the answer forms between which it could not be decided."""
 
-    def __init__(self, reason: str, draft: DatasetSpec | None = None) -> None:
+    def __init__(self, reason: str, draft: DatasetSpec | None = None, forms: Sequence[str] = ()) -> None:
         super().__init__(reason)
-        self.draft = draft
+        self.draft, self.forms = draft, forms
 
 
-class _View:
-    """Columns under plain lower-case names, with the kind of their values."""
-
-    def __init__(self, columns: Columns, label_names: Mapping[str, Sequence[str]]) -> None:
-        self.columns, self.label_names = columns, label_names
-        self.rows = max((len(values) for values in columns.values()), default=0)
-        self.actual: dict[str, str] = {}
-        for name in columns:
-            self.actual.setdefault(plain_name(name), name)
-        self.kinds = {name: kind_of(values) for name, values in columns.items()}
-
-    def has(self, plain: str, *kinds: str) -> bool:
-        """Whether a column of that plain name exists with one of the kinds (any text by default)."""
-        name = self.actual.get(plain)
-        return name is not None and self.kinds[name] in (kinds or ("text", "integer", "number"))
-
-    def texts(self, names: Collection[str]) -> tuple[str, ...]:
-        """Actual names of the text columns among plain names, in file order."""
-        return tuple(name for plain, name in self.actual.items() if plain in names and self.kinds[name] == "text")
-
-    def distinct(self, name: str) -> int:
-        """Distinct values in the sample, missing ones left out."""
-        return len({str(value) for value in self.columns[name] if value not in (None, "")})
-
-    def class_like(self, name: str) -> bool:
-        """Whether the values may be class labels: plain values that repeat (in a sample big enough to tell)."""
-        if self.kinds[name] not in ("text", "integer", "boolean"):
-            return False
-        return self.rows < _MIN_ROWS_FOR_SHARES or self.distinct(name) <= self.rows / 2
-
-
-def _chat(view: _View) -> DatasetSpec | None:
+def _chat(view: View) -> DatasetSpec | None:
     chats = [name for name, kind in view.kinds.items() if kind == "chat"]
+    system = tuple(view.actual[plain] for plain in SYSTEM if view.has(plain, "text"))
+    if len(chats) == 2 and {"prompt", "completion"} == {plain_name(name) for name in chats}:
+        prompt, completion = sorted(chats, key=plain_name, reverse=True)
+        return DatasetSpec("generation", system, messages_field=prompt, answer_field=completion)
     if len(chats) > 1:
         draft = DatasetSpec("generation", messages_field=chats[0])
         raise _UnclearError(f"there are several chat columns ({listed(chats)})", draft)
-    return DatasetSpec("generation", messages_field=chats[0]) if chats else None
+    return DatasetSpec("generation", system, messages_field=chats[0]) if chats else None
 
 
-def _multiple_choice(view: _View) -> DatasetSpec | None:
+def _annotated(view: View) -> DatasetSpec | None:
+    """Tags of tokens, spans of a text, and several labels of one text."""
+    found = _tagged(view)
+    marks = mark_columns(view)
+    classes = [name for plain, name in view.actual.items() if plain in ("label", *LABELS) and view.class_like(name)]
+    if found is not None or set(classes) - set(marks):
+        return found
+    spans = [view.actual[plain] for plain in view.actual if plain in SPANS and view.has(plain, "spans")]
+    lists = [
+        name
+        for plain, name in view.actual.items()
+        if plain in LABEL_LISTS and view.has(plain, "list of texts", "list of integers")
+    ]
+    found_in = spans + lists
+    if not found_in and not marks:
+        return None
+    prompt = _prompt(view, {*found_in, *marks}, f"it has labels ({listed(found_in or marks)})")
+    if len(found_in) > 1:
+        draft = DatasetSpec("generation", prompt, labels_field=lists[0] if lists else None)
+        draft = draft if lists else replace(draft, spans_field=spans[0])
+        raise _UnclearError(f"the labels could be {' or '.join(found_in)}", draft)
+    if spans:
+        return DatasetSpec("generation", prompt, spans_field=spans[0])
+    if lists:
+        form = "marks" if are_marks(view.columns[lists[0]]) else "names"
+        return DatasetSpec("generation", prompt, labels_field=lists[0], label_form=form)
+    return DatasetSpec("generation", prompt, labels_fields=marks)
+
+
+def _tagged(view: View) -> DatasetSpec | None:
+    tokens = next((view.actual[plain] for plain in TOKENS if view.has(plain, "list of texts")), None)
+    if tokens is None:
+        return None
+    length = [len(value or ()) for value in view.columns[tokens]]
+    tags = [
+        name
+        for name, kind in view.kinds.items()
+        if name != tokens and kind in ("list of texts", "list of integers")
+        if [len(value or ()) for value in view.columns[name]] == length
+    ]
+    if not tags:
+        return None
+    draft = DatasetSpec("generation", (tokens,), tags_field=next((n for n in tags if "ner" in plain_name(n)), tags[0]))
+    if len(tags) > 1:
+        raise _UnclearError(f"the tags could be {' or '.join(tags)}", draft)
+    return replace(draft, label_form=label_form(draft, view.columns, view.label_names.get(tags[0], ())))
+
+
+def _scored(view: View) -> DatasetSpec | None:
+    """A text or a pair with a grade: the response is the number."""
+    scores = [name for plain, name in view.actual.items() if plain in SCORES and view.kinds[name] == "number"]
+    if not scores:
+        return None
+    prompt = _prompt(view, set(scores), f"it has a score ({scores[0]})")
+    draft = DatasetSpec("generation", prompt, answer_field=scores[0], metric="numeric_match")
+    if len(scores) > 1:
+        raise _UnclearError(f"the score could be {' or '.join(scores)}", draft)
+    return draft
+
+
+def _multiple_choice(view: View) -> DatasetSpec | None:
     lists = [view.actual[plain] for plain in OPTIONS if view.has(plain, "list of texts", "keyed options")]
     groups = _option_columns(view)
     if not lists and not groups:
@@ -138,27 +237,35 @@ def _multiple_choice(view: _View) -> DatasetSpec | None:
         options_field=lists[0] if lists else None,
         options_fields=options_fields,
     )
-    fits = _answer_columns(view, draft)
     if len(lists) + len(groups) > 1:
         where = " or ".join([*lists, *(", ".join(group) for group in groups)])
-        raise _UnclearError(f"the options could be in {where}", _choice_draft(view, draft, fits))
+        draft = _choice_draft(view, draft, _answer_columns(view, draft))
+        raise _UnclearError(f"the options could be in {where}", draft)
+    # Columns a, b, c may be anything; only an answer that names one of them makes them options.
+    return _choice(view, draft) if lists or _answer_columns(view, draft) else None
+
+
+def _choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetSpec:
+    """The question, the answer and its form beside options that are settled."""
+    if not draft.text_fields:
+        named = {*MC_PROMPT, *CONTEXTS, *SYSTEM}
+        draft = replace(draft, text_fields=tuple(n for n in view.texts(named) if n not in draft.columns))
+    fits = _answer_columns(view, draft)
     if not fits:
-        # Columns a, b, c may be anything; only an answer that names one of them makes them options.
-        if lists:
-            draft = _choice_draft(view, draft, fits)
-            raise _UnclearError("there are options, but no column that names the right one in every row", draft)
-        return None
-    if not prompt:
+        draft = _choice_draft(view, draft, fits)
+        raise _UnclearError("there are options, but no column that names the right one in every row", draft)
+    if not draft.text_fields:
         draft = _choice_draft(view, draft, fits)
         raise _UnclearError("there are options, but no known column for the question", draft)
     answer, forms = fits[0]
-    if len(forms) > 1:
+    if len(forms) > 1 and form not in forms:
         draft = _choice_draft(view, draft, fits)
-        raise _UnclearError(f"the answers in {answer!r} could be read as answer_form: {' or '.join(forms)}", draft)
-    return replace(draft, answer_field=answer, answer_form=forms[0])
+        reason = f"the answers in {answer!r} could be read as answer_form: {' or '.join(forms)}"
+        raise _UnclearError(reason, draft, forms)
+    return replace(draft, answer_field=answer, answer_form=form if form in forms else forms[0])
 
 
-def _choice_draft(view: _View, draft: DatasetSpec, fits: Sequence[tuple[str, tuple[str, ...]]]) -> DatasetSpec:
+def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tuple[str, ...]]]) -> DatasetSpec:
     """A draft with what is still missing: the likeliest column for the answer, and any text for the question."""
     if fits:
         answer, form = fits[0][0], fits[0][1][0]
@@ -173,7 +280,7 @@ def _choice_draft(view: _View, draft: DatasetSpec, fits: Sequence[tuple[str, tup
     return replace(draft, text_fields=prompt, answer_field=answer, answer_form=form)
 
 
-def _answer_columns(view: _View, draft: DatasetSpec) -> list[tuple[str, tuple[str, ...]]]:
+def _answer_columns(view: View, draft: DatasetSpec) -> list[tuple[str, tuple[str, ...]]]:
     """(column, readings) for every column that can name the right option in all sampled rows."""
     found = []
     for plain in MC_ANSWERS:
@@ -188,7 +295,7 @@ def _answer_columns(view: _View, draft: DatasetSpec) -> list[tuple[str, tuple[st
     return found
 
 
-def _option_columns(view: _View) -> list[tuple[str, ...]]:
+def _option_columns(view: View) -> list[tuple[str, ...]]:
     """Groups such as option_a, option_b, ... or choice1, choice2 or A, B, C, D."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for plain, name in view.actual.items():
@@ -205,7 +312,7 @@ def _option_columns(view: _View) -> list[tuple[str, ...]]:
     return found
 
 
-def _generation(view: _View) -> DatasetSpec | None:
+def _generation(view: View) -> DatasetSpec | None:
     if "label" in view.actual and view.class_like(view.actual["label"]):
         return None
     for head, beside, answers in GENERATION:
@@ -222,7 +329,7 @@ def _generation(view: _View) -> DatasetSpec | None:
     return None
 
 
-def _response(view: _View, plain: str) -> str | None:
+def _response(view: View, plain: str) -> str | None:
     """The field of a response column: itself, or the first answer inside of SQuAD-like columns."""
     name = view.actual.get(plain)
     if name is None:
@@ -238,41 +345,51 @@ def _response(view: _View, plain: str) -> str | None:
     return f"{name}[0].text" if isinstance(first, list) and isinstance(pick({"a": first}, "a[0].text"), str) else None
 
 
-def _is_class(view: _View, field: str) -> bool:
+def _is_class(view: View, field: str) -> bool:
     """Whether a response column holds classes: booleans, yes/no, or `target` with few distinct values."""
     if field not in view.columns or view.kinds[field] not in ("text", "integer", "boolean"):
         return False
     values = {str(value).strip().lower() for value in view.columns[field] if value not in (None, "")}
     if view.kinds[field] == "boolean" or (values and values <= YES_NO):
         return True
-    return plain_name(field) == "target" and view.rows >= _MIN_ROWS_FOR_SHARES and len(values) <= view.rows / 10
+    return plain_name(field) == "target" and view.rows >= MIN_ROWS_FOR_SHARES and len(values) <= view.rows / 10
 
 
-def _classification(view: _View) -> DatasetSpec | None:
+def _classification(view: View) -> DatasetSpec | None:
     label = _label(view)
     if label is None:
         return None
-    known = view.texts({*SINGLE} | {plain for pair in PAIRS for plain in pair})
-    others = [name for name, kind in view.kinds.items() if kind == "text" and name != label and not is_id(name)]
+    known = _usual(view)
     responses = [view.actual[p] for _, _, answers in GENERATION for p in answers if view.has(p, "text")]
     responses = [name for name in dict.fromkeys(responses) if name != label and name not in known]
-    prompt = tuple(name for name in known if name != label)
     if responses:
         raise _UnclearError(f"it has both a label ({label}) and what may be a response ({listed(responses)})")
+    prompt = _prompt(view, {label}, f"it has a label ({label})")
+    return DatasetSpec("classification", text_fields=prompt, label_field=label)
+
+
+def _usual(view: View) -> tuple[str, ...]:
+    """Columns of texts that have a usual name of a prompt."""
+    return view.texts({*SINGLE} | {plain for pair in PAIRS for plain in pair})
+
+
+def _prompt(view: View, taken: Collection[str], beside: str) -> tuple[str, ...]:
+    """The prompt among the columns that are not taken. beside: what else there is, for the message."""
+    prompt = tuple(name for name in _usual(view) if name not in taken)
     for pair in PAIRS:
-        if all(view.has(plain, "text") for plain in pair) and set(prompt) <= {view.actual[p] for p in pair}:
-            prompt = tuple(view.actual[plain] for plain in pair)
-            break
-    if not prompt and len(others) == 1:
-        prompt = (others[0],)
-    if not prompt:
-        what = f"the prompt could be any of: {listed(others)}" if others else "there is no text column beside it"
-        raise _UnclearError(f"it has a label ({label}), but {what}")
-    names = tuple(view.label_names.get(label, ()))
-    return DatasetSpec("classification", text_fields=prompt, label_field=label, label_names=names)
+        names = tuple(view.actual[plain] for plain in pair if view.has(plain, "text"))
+        if len(names) == len(pair) and not set(names) & set(taken) and set(prompt) <= set(names):
+            return names
+    if prompt:
+        return prompt
+    others = [n for n, kind in view.kinds.items() if kind == "text" and n not in taken and not is_id(n)]
+    if len(others) == 1:
+        return (others[0],)
+    what = f"the prompt could be any of: {listed(others)}" if others else "there is no text column beside it"
+    raise _UnclearError(f"{beside}, but {what}")
 
 
-def _label(view: _View) -> str | None:
+def _label(view: View) -> str | None:
     """The label column, None when there is none."""
     usable = [plain for plain, name in view.actual.items() if view.class_like(name)]
     readable = [plain for plain in ("label_text", "label_name") if plain in usable]
@@ -289,97 +406,6 @@ def _label(view: _View) -> str | None:
     return view.actual[found[0]] if found else None
 
 
-def _same_classes(view: _View, one: str, other: str) -> bool:
+def _same_classes(view: View, one: str, other: str) -> bool:
     pairs = set(zip(map(str, view.columns[view.actual[one]]), map(str, view.columns[view.actual[other]]), strict=True))
     return len(pairs) == view.distinct(view.actual[one]) == view.distinct(view.actual[other])
-
-
-def _explained(spec: DatasetSpec, view: _View) -> Inference:
-    """Mark prompt fields that are sometimes empty as optional, and say what was found."""
-    if len(spec.text_fields) > 1:
-        patchy = [n for n in spec.text_fields if any(v in (None, "") for v in view.columns[n])]
-        if len(patchy) < len(spec.text_fields):
-            spec = replace(spec, optional_fields=tuple(patchy))
-    stated = ", ".join(f"{key} {_shown(value)}" for key, value in spec.roles().items() if key != "label_names")
-    used = {re.split(r"[.\[]", name, maxsplit=1)[0] for name in spec.columns} | set(spec.columns)
-    unused = [name for name in view.columns if name not in used]
-    strange = [name for name in spec.text_fields if plain_name(name) not in PROMPTS]
-    left_out = [name for name in unused if view.kinds[name] == "text" and not is_id(name)]
-    confidence = "medium" if strange or left_out else "high"
-    notes = [f"roles inferred from columns and values ({confidence} confidence): {stated}"]
-    if spec.label_names:
-        notes.append(f"label names from the schema of the file: {listed(spec.label_names, 8)}")
-    elif spec.label_field and view.kinds[spec.label_field] == "integer":
-        notes.append(f"the labels in {spec.label_field!r} are bare numbers; name them by label_names in a spec")
-    if unused:
-        notes.append(f"columns not used: {listed(unused, 12)}")
-    return Inference(spec, tuple(notes), confidence)
-
-
-def _draft(view: _View) -> DatasetSpec:
-    """Roles to start from where no layout fits: a class if a column may hold one, else an answer."""
-    label = view.actual.get("label")
-    if label is not None and view.kinds[label] in ("number", "mixed types") and not view.class_like(label):
-        beside = tuple(name for name, kind in view.kinds.items() if kind == "text" and not is_id(name))
-        return DatasetSpec("generation", text_fields=beside[:2], answer_field=label)
-    texts = [name for name, kind in view.kinds.items() if kind == "text" and not is_id(name)]
-    labels = [name for name in view.kinds if view.class_like(name) and not is_id(name)]
-    if labels and len(texts) > (labels[-1] in texts):
-        prompt = [name for name in texts if name != labels[-1]]
-        return DatasetSpec("classification", text_fields=tuple(prompt[:2]), label_field=labels[-1])
-    last = texts[-1] if texts else next(iter(view.columns), "answer")
-    return DatasetSpec("generation", text_fields=tuple(texts[:-1][:2]), answer_field=last)
-
-
-def _ask(view: _View, source: str, reason: str, draft: DatasetSpec) -> str:
-    """What to tell the user when roles cannot be inferred: columns with types, and a spec to edit."""
-    lines = "\n".join(f"  {line}" for line in draft.to_yaml().splitlines())
-    return (
-        f"{source}: cannot tell the roles of the columns: {reason}.\n"
-        f"Columns: {listed(f'{cut(name, 40)} ({kind})' for name, kind in view.kinds.items())}\n"
-        "Say what they are in a file such as roles.yaml, then run: "
-        f"traitcast profile {shlex.quote(source)} --spec roles.yaml\n"
-        f"A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
-    )
-
-
-def _misfit(view: _View) -> str:
-    """Why no layout fits: often a label column that holds no classes."""
-    name = view.actual.get("label")
-    if name is None or view.class_like(name):
-        return "its columns fit no known layout"
-    if view.kinds[name] == "empty":
-        return f"{shorten(name)} is empty in all {view.rows:,} rows; if another split has labels, choose it by --split"
-    if view.kinds[name] in ("text", "integer"):
-        return f"{shorten(name)} has {view.distinct(name)} distinct values in {view.rows} rows, too many for classes"
-    return f"{shorten(name)} holds {view.kinds[name]}, but a class is a text, an integer or a boolean"
-
-
-def kind_of(values: Sequence[Any]) -> str:
-    """The kind of a column: text, integer, number, boolean, chat, list of texts, keyed options, ..., or empty."""
-    present = [value for value in values if value is not None and value == value]
-    if not present:
-        return "empty"
-    tests: tuple[tuple[str, Callable[[Any], bool]], ...] = (
-        ("text", lambda v: isinstance(v, str)),
-        ("boolean", lambda v: isinstance(v, bool)),
-        ("integer", lambda v: not isinstance(v, bool) and (isinstance(v, int) or _integral(v))),
-        ("number", lambda v: not isinstance(v, bool) and isinstance(v, int | float | Decimal)),
-        ("date", lambda v: isinstance(v, date | time)),
-        ("binary", lambda v: isinstance(v, bytes)),
-        ("empty list", lambda v: v == []),
-        ("chat", lambda v: v == [] or chat.layout(v) is not None),
-        ("list of texts", lambda v: isinstance(v, list) and all(isinstance(item, str) for item in v)),
-        ("keyed options", lambda v: isinstance(v, Mapping) and {"text", "label"} <= set(v)),
-        ("list", lambda v: isinstance(v, list)),
-        ("nested object", lambda v: isinstance(v, Mapping)),
-    )
-    return next((kind for kind, test in tests if all(map(test, present))), "mixed types")
-
-
-def _integral(value: Any) -> bool:
-    return isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value)
-
-
-def _shown(value: Any) -> str:
-    return " + ".join(cut(item) for item in value) if isinstance(value, list) else cut(str(value))

@@ -23,7 +23,7 @@ from profiler.segments import Rows
 
 Hashes = npt.NDArray[np.uint64]
 
-SPACE, WORD, ALPHABETIC, UPPER, DIGIT, PUNCTUATION, SEEN = (1 << bit for bit in range(7))
+SPACE, WORD, ALPHABETIC, UPPER, DIGIT, PUNCTUATION, SYMBOL, LATIN, SEEN = (1 << bit for bit in range(9))
 COUNTS = (
     "characters",
     "segments",
@@ -38,6 +38,8 @@ COUNTS = (
     "digit",
     "punctuation",
     "whitespace",
+    "symbol",
+    "latin",
 )
 # 1 MiB of text makes about 80 MB of temporaries; larger chunks leave the caches and buy nothing.
 CHUNK_BYTES = 1 << 20
@@ -54,7 +56,8 @@ class Chunk:
     first_row: where the chunk starts. counts: int64 (rows, len(COUNTS)); `filled` are the segments and `lines` the
     lines of segments with more than whitespace, `runs` are whitespace-separated runs before punctuation is removed.
     row_hash: uint64 (rows,) of the exact text with its segment borders. words: uint64 hashes of the lower-cased words
-    in order; word_row: int64, the row (from first_row) of each. points: uint32 lower-cased code points of all
+    in order; word_row: int64, the row (from first_row) of each; word_segment: int64, the segment of each, counted from
+    0 in its row. points: uint32 lower-cased code points of all
     segments, every whitespace as a space; point_segment: the number of the segment of each.
     """
 
@@ -63,6 +66,7 @@ class Chunk:
     row_hash: Hashes
     words: Hashes
     word_row: Ints
+    word_segment: Ints
     points: npt.NDArray[np.uint32]
     point_segment: Ints
 
@@ -95,6 +99,8 @@ def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> 
         "digit": flags & DIGIT,
         "punctuation": flags & PUNCTUATION,
         "whitespace": flags & SPACE,
+        "symbol": flags & SYMBOL,
+        "latin": flags & LATIN,
     }
     row_bounds = bounds[offsets]
     counts = {
@@ -116,6 +122,7 @@ def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> 
         row_hash=_row_hashes(points, bounds, offsets),
         words=hash_runs(lower[kept_at], np.searchsorted(kept_at, word_starts)),
         word_row=word_row,
+        word_segment=segment[word_starts] - offsets[word_row],
         points=np.where(flags & SPACE, np.uint32(32), lower),
         point_segment=segment,
     )
@@ -139,12 +146,12 @@ def _count(marks: npt.NDArray[np.generic], bounds: Ints) -> Ints:
 
 
 @cache
-def _tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
+def _tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
     """Flags and lower case by code point, filled as code points are first met (SEEN marks the filled ones)."""
-    return np.zeros(0x110000, dtype=np.uint8), np.arange(0x110000, dtype=np.uint32)
+    return np.zeros(0x110000, dtype=np.uint16), np.arange(0x110000, dtype=np.uint32)
 
 
-def _classify(points: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
+def _classify(points: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
     flags, lower = _tables()
     found = flags[points]
     if not found.all():
@@ -163,12 +170,14 @@ def _character(point: int) -> tuple[int, int]:
     flags |= UPPER * (character.isupper() and character.isalpha())
     flags |= WORD * (character.isalnum() or character == "_")  # what `\w` matches
     category = unicodedata.category(character)
-    flags |= DIGIT * (category == "Nd") | PUNCTUATION * (category[0] == "P")
+    flags |= DIGIT * (category == "Nd") | PUNCTUATION * (category[0] == "P") | SYMBOL * (category[0] == "S")
+    # Only letters carry their script in their name; no table of scripts comes with Python.
+    flags |= LATIN * (character.isalpha() and unicodedata.name(character, "").startswith("LATIN"))
     lower = character.lower()
     return flags, ord(lower) if len(lower) == 1 else point
 
 
-def _lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8], segment: Ints) -> tuple[Ints, Ints]:
+def _lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], segment: Ints) -> tuple[Ints, Ints]:
     """Positions of the first character that is not whitespace of each segment, and of each line of a segment."""
     solid = np.flatnonzero((flags & SPACE) == 0)
     opens_segment = np.diff(segment[solid], prepend=-1) > 0
@@ -177,7 +186,7 @@ def _lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8], segment
 
 
 def _words(
-    points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8], bounds: Ints
+    points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], bounds: Ints
 ) -> tuple[Ints, npt.NDArray[np.bool_], Ints]:
     """Where whitespace-separated runs start, which characters words keep, and where words start (all by position)."""
     solid = (flags & SPACE) == 0

@@ -8,7 +8,7 @@ nothing of what is counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,10 @@ class Documents:
     def of(self, document: int) -> list[str]:
         """The segments of one document, in order."""
         return [self.texts[i] for i in self.index[self.offsets[document] : self.offsets[document + 1]]]
+
+    def walk(self) -> Iterator[str]:
+        """The documents in order, the segments of each joined by line breaks."""
+        return ("\n".join(self.of(document)) for document in range(len(self)))
 
     def head(self, count: int) -> Documents:
         """The first `count` documents, with only the segments they use."""

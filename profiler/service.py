@@ -10,11 +10,11 @@ import json
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from profiler.paths import path_from, path_text
 from warehouse.console import progress, say, warn
@@ -26,20 +26,28 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 2000
 
+LEAK_TRAIT = "dataset_split_leak_share"
+# Below this share, equal prompts are short ones that anybody writes.
+_LEAK_SHARE = 0.005
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the user asked for: which dataset, read how, sampled how.
 
-    rows: rows in the sample for traits that need a parse; None for all of them.
+    roles: some column roles in short ("text=title,body"). stream: rows to draw from a hub dataset instead of
+    downloading it. rows: rows in the sample for traits that need a parse; None for all of them.
     """
 
     dataset: str
     name: str | None = None
     split: str | None = None
     spec: Path | None = None
+    roles: tuple[str, ...] = ()
+    language: str | None = None
     config: str | None = None
     revision: str | None = None
+    stream: int | None = None
     rows: int | None = SAMPLE_ROWS
     seed: int = 0
     processes: int | None = None
@@ -57,7 +65,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
             bar.total = total
             bar.advance(done - bar.done)
 
-        return profile(
+        result = profile(
             examples,
             rows=request.rows,
             seed=request.seed,
@@ -65,20 +73,54 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
             spacy_model=_pipeline(request.spacy_model),
             on_progress=show,
         )
+    return _told(result, examples, request)
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    """What `as_before` needs to ask for the same again and cannot tell from the result."""
+    return {
+        "config": request.config,
+        "roles_stated": list(request.roles),
+        "language_stated": request.language,
+        "stream": request.stream,
+    }
+
+
+def _told(result: Profile, examples: Examples, request: Request) -> Profile:
+    """The profile with what was asked for, and the warning that only its traits can give."""
+    details = {**result.details, **_asked(request), "splits": dict(examples.splits)}
+    leaked = next((trait.value for trait in result.traits if trait.trait == LEAK_TRAIT), None)
+    if leaked is not None and leaked >= _LEAK_SHARE:
+        details["warnings"] = [
+            *result.details.get("warnings", []),
+            f"{leaked:.1%} of the rows of the other splits have a prompt that split {examples.split!r} has too: scores "
+            "on those rows are too good",
+        ]
+    return replace(result, details=details)
 
 
 def read_examples(request: Request) -> Examples:
     """Read one dataset and say on stderr which split and roles were taken."""
-    from profiler.reading import read
+    from profiler.reading import Stream, read
 
-    examples = read(
-        request.dataset,
-        name=request.name,
-        split=request.split,
-        spec=request.spec,
-        revision=request.revision,
-        config=request.config,
-    )
+    with progress(f"reading {request.dataset}", 0) as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.total = max(total or 0, done) if total else 0
+            bar.advance(done - bar.done)
+
+        examples = read(
+            request.dataset,
+            name=request.name,
+            split=request.split,
+            spec=request.spec,
+            roles=request.roles,
+            language=request.language,
+            revision=request.revision,
+            config=request.config,
+            stream=Stream(request.stream, request.seed) if request.stream else None,
+            on_rows=show,
+        )
     say(f"{examples.name}: {examples.table.num_rows:,} rows of split {examples.split!r}, {examples.spec.task_type}")
     for note in examples.notes:
         say(f"  {note}")
@@ -147,6 +189,7 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
         and details.get("catalogue_version") == VERSION
         and details.get("sample_rows") == min(request.rows or total, total)
         and details.get("seed") == request.seed
+        and details.get("stream") == request.stream
         and _same_pipeline(details.get("spacy_model"), _pipeline(request.spacy_model))
     )
 
@@ -198,8 +241,8 @@ def ensure_profiled(dataset: str, warehouse_path: str) -> str:
     """The name under which `dataset` is profiled.
 
     A profiled name is taken as it is; anything else is read as a file, folder or hub id and profiled first. A file
-    that was profiled before keeps the name, split, spec file, sample and spaCy pipeline it had then, so options are
-    given once.
+    that was profiled before keeps the name, split, spec file, roles, sample and spaCy pipeline it had then, so options
+    are given once. A hub dataset keeps its configuration and its commit too, and is not fetched again.
     """
     from warehouse.store import Warehouse
 
@@ -210,12 +253,29 @@ def ensure_profiled(dataset: str, warehouse_path: str) -> str:
             return dataset
         if not looks_like_path and not exists:
             warehouse.profile(dataset)  # raises, naming the nearest profiled dataset
-        known = warehouse.find_origin(path_text(Path(dataset).resolve())) if exists else None
+        known = warehouse.find_origin(path_text(Path(dataset).resolve()) if exists else dataset)
         earlier = warehouse.profile(known) if known else None
-    return profile_into(warehouse_path, _as_before(dataset, earlier))[0].name
+    request = as_before(dataset, earlier)
+    if earlier is not None and not exists and _same_commit(earlier, request):
+        say(f"{earlier.name}: as profiled at commit {earlier.details['revision']}")
+        return earlier.name
+    return profile_into(warehouse_path, request)[0].name
 
 
-def _as_before(dataset: str, earlier: Profile | None) -> Request:
+def _same_commit(stored: Profile, request: Request) -> bool:
+    """Whether a profile of a hub dataset is still good, told without the network: a commit never changes."""
+    from profiler.catalogue import VERSION
+
+    details = stored.details
+    return (
+        details.get("revision") is not None
+        and details.get("catalogue_version") == VERSION
+        and _same_pipeline(details.get("spacy_model"), _pipeline(request.spacy_model))
+    )
+
+
+def as_before(dataset: str, earlier: Profile | None) -> Request:
+    """The request that made an earlier profile, or a plain one."""
     if earlier is None:
         return Request(dataset)
     details = earlier.details
@@ -225,6 +285,11 @@ def _as_before(dataset: str, earlier: Profile | None) -> Request:
         name=earlier.name,
         split=details["split"],
         spec=path_from(spec) if spec else None,
+        roles=tuple(details.get("roles_stated") or ()),
+        language=details.get("language_stated"),
+        config=details.get("config"),
+        revision=details.get("revision"),
+        stream=details.get("stream"),
         rows=_asked_rows(details["sample_rows"], earlier.rows),
         seed=details["seed"],
         spacy_model=_asked_pipeline(details.get("spacy_model")),

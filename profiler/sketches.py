@@ -1,10 +1,14 @@
 """Fixed-size vectors by which two datasets are compared without their text.
 
-Owns three sketches per part, over all rows. `words_minhash`: 256 minima over the set of words, each as a float32 in
+Owns the sketches, over all rows. Per part: `words_minhash`: 256 minima over the set of words, each as a float32 in
 [0, 1). `words_hashed`: share of documents that use a word of each of 1,024 buckets. `trigrams_hashed`: distribution
 of character trigrams over 1,024 buckets, summing to 1; a text field is read with a space before and after it (as
-scikit-learn's `char_wb` does with words), so that "5" and "no" have trigrams too. Only blank text has none. Hashes are
-those of `profiler.scan`: stable across machines. Refuses to compare: that is the predictor's.
+scikit-learn's `char_wb` does with words), so that "5" and "no" have trigrams too. Only blank text has none.
+`texts_bottom`: the 1,024 smallest hashes of texts of four words or more, each as a float32 in [0, 1), ascending, then
+NaN where there are fewer: a bottom-k sketch, in which a text that two datasets share has the same value in both,
+whatever their sizes. A text is one field or option, its words in lower case without punctuation: pairs of sentences
+drawn otherwise still share their sentences. Hashes are those of `profiler.scan`: stable across machines. Refuses to
+compare: that is the predictor's.
 """
 
 from __future__ import annotations
@@ -13,12 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.estimates import Ints
-from profiler.scan import COUNTS, Chunk, Hashes, mix
+from profiler.scan import COUNTS, Chunk, Hashes, hash_runs, mix
 from warehouse.records import Sketch
 
 MINIMA = 256
 BUCKETS = 1024
-KINDS = ("words_minhash", "words_hashed", "trigrams_hashed")
+TEXTS = 1024
+# Shorter texts are shared by datasets that have nothing to do with each other: "What is it?".
+TEXT_WORDS = 4
+KINDS = ("words_minhash", "words_hashed", "trigrams_hashed", "texts_bottom")
 _SPACE = 32
 _SEEDS = mix(np.arange(1, MINIMA + 1, dtype=np.uint64))
 # Distinct words are merged when this many are waiting, so memory follows the vocabulary and not the text.
@@ -34,6 +41,7 @@ class Sketcher:
         self._waiting = 0
         self._documents = np.zeros(BUCKETS, dtype=np.int64)
         self._trigrams = np.zeros(BUCKETS, dtype=np.int64)
+        self._texts: Hashes = np.zeros(0, dtype=np.uint64)
         self._rows = 0
 
     def add(self, chunk: Chunk) -> None:
@@ -50,6 +58,7 @@ class Sketcher:
             used[chunk.word_row[inside] - first, (chunk.words[inside] >> np.uint64(54)).astype(np.int64)] = True
             self._documents += used.sum(axis=0)
         self._trigrams += trigram_buckets(chunk)
+        self._texts = np.unique(np.concatenate([self._texts, text_hashes(chunk)]))[:TEXTS]
 
     def _take_minima(self) -> None:
         words = np.unique(np.concatenate(self._pending)) if self._pending else np.zeros(0, dtype=np.uint64)
@@ -70,7 +79,19 @@ class Sketcher:
         if self._trigrams.any():
             shares = self._trigrams / self._trigrams.sum()
             result.append(Sketch(part, "trigrams_hashed", shares.astype(np.float32)))
+        if len(self._texts):
+            vector = np.full(TEXTS, np.nan, dtype=np.float32)
+            vector[: len(self._texts)] = unit(self._texts)
+            result.append(Sketch(part, "texts_bottom", vector))
         return tuple(result)
+
+
+def text_hashes(chunk: Chunk) -> Hashes:
+    """One hash per text of TEXT_WORDS words or more, from its words."""
+    borders = (np.diff(chunk.word_row, prepend=-1) != 0) | (np.diff(chunk.word_segment, prepend=-1) != 0)
+    opens = np.flatnonzero(borders)
+    hashes = hash_runs(chunk.words, opens)
+    return hashes[np.diff(opens, append=len(chunk.words)) >= TEXT_WORDS]
 
 
 def unit(hashes: Hashes) -> npt.NDArray[np.float32]:

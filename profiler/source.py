@@ -50,6 +50,10 @@ class Part(Protocol):
         """Rows, where known without reading them."""
         ...
 
+    def estimate(self) -> int | None:
+        """About how many rows there are, where that can be told at a glance."""
+        ...
+
     def notes(self) -> Sequence[str]:
         """What was decided in order to read it, a line each."""
         ...

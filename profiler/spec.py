@@ -6,9 +6,10 @@ type does not use, and values of the wrong kind; it never looks at the data itse
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ METRICS = {
 }
 # How the right option is named: position from 0, number from 1, letter from A, or the option's own text.
 ANSWER_FORMS = ("index", "number", "letter", "text")
+# How labels that are more than one a row are written: labels_field holds the labels that apply, or a mark for every
+# class; the tags of tags_field mark spans (B-PER, I-PER, O), or each token by itself (NOUN, VERB).
+LABEL_FORMS = {"labels_field": ("names", "marks"), "tags_field": ("spans", "each")}
 
 _ROLES = {
     "classification": ("text_fields", "optional_fields", "label_field", "label_names"),
@@ -40,10 +44,24 @@ _ROLES = {
         "answer_field",
         "answer_form",
     ),
-    "generation": ("text_fields", "optional_fields", "answer_field", "messages_field"),
+    "generation": (
+        "text_fields",
+        "optional_fields",
+        "answer_field",
+        "messages_field",
+        "labels_field",
+        "labels_fields",
+        "tags_field",
+        "spans_field",
+        "label_form",
+        "label_names",
+    ),
 }
+# The keys that name what a model has to answer in generation. messages_field goes with answer_field too.
+_RESPONSES = ("answer_field", "messages_field", "labels_field", "labels_fields", "tags_field", "spans_field")
+_ANNOTATIONS = ("labels_field", "labels_fields", "tags_field", "spans_field")
 _ROLE_KEYS = tuple(dict.fromkeys(key for keys in _ROLES.values() for key in keys))
-_NAME_LISTS = ("text_fields", "optional_fields", "options_fields")
+_NAME_LISTS = ("text_fields", "optional_fields", "options_fields", "labels_fields")
 _STRINGS = (
     "name",
     "description",
@@ -54,6 +72,10 @@ _STRINGS = (
     "answer_field",
     "answer_form",
     "messages_field",
+    "labels_field",
+    "tags_field",
+    "spans_field",
+    "label_form",
     "metric",
     "instruction",
     "domain",
@@ -62,6 +84,18 @@ _STRINGS = (
     "parent",
     "changed",
 )
+# Short names of roles for a command line: (key for one column, key for several).
+ROLE_WORDS: dict[str, tuple[str | None, str | None]] = {
+    "text": (None, "text_fields"),
+    "label": ("label_field", None),
+    "labels": ("labels_field", "labels_fields"),
+    "answer": ("answer_field", None),
+    "options": ("options_field", "options_fields"),
+    "messages": ("messages_field", None),
+    "tags": ("tags_field", None),
+    "spans": ("spans_field", None),
+}
+_ROLE_OPTIONS = ("task_type", "answer_form", "label_form", "metric")
 # Facts about where the rows came from: kept as they are, never interpreted.
 PROVENANCE = ("citation", "origin", "rows", "rows_original", "dropped", "split_note")
 KEYS = (*_STRINGS, *_NAME_LISTS, "label_names", *PROVENANCE)
@@ -79,7 +113,10 @@ class DatasetSpec:
     label_names: class names; label_codes: the raw value that stands for each of them, when the spec maps
     values to names (otherwise integer labels are positions in label_names).
     options_field: one column holding the list of options; options_fields: or one column per option.
-    messages_field: chat turns; the last assistant turn is the response.
+    messages_field: chat turns; the last assistant turn is the response, or that of answer_field where it is given.
+    labels_field: a list of labels, the response being all of them; labels_fields: or a column of 0 and 1 per label.
+    tags_field: a tag for each token of the first text field. spans_field: spans of the first text field.
+    label_form: one of LABEL_FORMS, None where it does not apply or was not found out yet.
     stated_in: the file that states the roles, None when they were inferred.
     """
 
@@ -94,6 +131,11 @@ class DatasetSpec:
     answer_field: str | None = None
     answer_form: str | None = None
     messages_field: str | None = None
+    labels_field: str | None = None
+    labels_fields: tuple[str, ...] = ()
+    tags_field: str | None = None
+    spans_field: str | None = None
+    label_form: str | None = None
     metric: str = ""
     instruction: str = ""
     name: str | None = None
@@ -109,19 +151,29 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         if not self.metric and self.task_type in METRICS:
-            object.__setattr__(self, "metric", METRICS[self.task_type][0])
+            # A list of labels is right or wrong; shared words say nothing about it.
+            exact = any(getattr(self, key) for key in _ANNOTATIONS)
+            object.__setattr__(self, "metric", "exact_match" if exact else METRICS[self.task_type][0])
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every field that the roles name, prompt first, without repeats."""
-        single = (self.options_field, self.messages_field, self.label_field, self.answer_field)
-        named = (*self.text_fields, *self.options_fields, *(name for name in single if name))
+        plain = (self.options_field, self.messages_field, self.label_field, self.answer_field)
+        single = (*plain, self.labels_field, self.tags_field, self.spans_field)
+        several = (*self.text_fields, *self.options_fields, *self.labels_fields)
+        named = (*several, *(name for name in single if name))
         return tuple(dict.fromkeys(named))
 
     @property
     def response_field(self) -> str:
         """The field that holds what a model has to answer."""
-        return self.label_field or self.answer_field or self.messages_field or ""
+        annotated = self.labels_field or ", ".join(self.labels_fields) or self.tags_field or self.spans_field
+        return self.label_field or self.answer_field or self.messages_field or annotated or ""
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the rows of a generation task have labels too: sets of them, tags or spans."""
+        return any(getattr(self, key) for key in _ANNOTATIONS)
 
     def roles(self) -> dict[str, Any]:
         """The role keys that are set, in spec order, as plain YAML/JSON values."""
@@ -193,12 +245,101 @@ def parse_spec(document: Mapping[Any, Any], *, where: str = "spec", stated_in: s
     return spec
 
 
+def parse_roles(stated: Sequence[str], where: str = "--roles") -> dict[str, Any]:
+    """Spec keys from texts such as "text=title,body label=stars", several of them being one.
+
+    The short names are those of ROLE_WORDS; a name with a blank or a comma needs a spec file. Raises InputError.
+    """
+    found: dict[str, Any] = {}
+    for text in stated:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise InputError(f"{where} {text!r}: {error}; write for example: {where} 'text=title,body'") from None
+        for word in words:
+            short, mark, value = word.partition("=")
+            fields = [field for field in value.split(",") if field]
+            allowed = [*ROLE_WORDS, *_ROLE_OPTIONS]
+            if short not in allowed:
+                hint = nearest(short[:100], allowed)
+                raise InputError(f"{where}: no role {shorten(short)}{hint} Roles: {', '.join(allowed)}")
+            if not mark or not fields:
+                raise InputError(f"{where}: {short} names no column; write {short}=COLUMN")
+            found |= _role(short, fields, where)
+    return found
+
+
+def is_complete(stated: Mapping[str, Any]) -> bool:
+    """Whether stated roles leave nothing to infer."""
+    if stated.get("messages_field"):
+        return True
+    if stated.get("options_field") or stated.get("options_fields"):
+        return bool(stated.get("text_fields") and stated.get("answer_field"))
+    response = any(stated.get(key) for key in (*_RESPONSES, "label_field"))
+    return response and bool(stated.get("text_fields")) and stated.get("task_type") != "multiple_choice"
+
+
+def _role(short: str, fields: list[str], where: str) -> dict[str, Any]:
+    one, many = ROLE_WORDS.get(short, (short, None))
+    if many is not None and (one is None or len(fields) > 1):
+        return {many: fields}
+    if len(fields) > 1:
+        raise InputError(f"{where}: {short} names {len(fields)} columns ({', '.join(fields)}), but takes one")
+    return {str(one): fields[0]}
+
+
+def short_roles(spec: DatasetSpec) -> str:
+    """Roles as `parse_roles` reads them, for a message: "text=title,body label=stars"."""
+    words = []
+    for short, keys in ROLE_WORDS.items():
+        fields = [field for key in keys if key for field in _listed(getattr(spec, key))]
+        if fields:
+            words.append(f"{short}={','.join(fields)}")
+    return shlex.join(words) if any(" " in word for word in words) else " ".join(words)
+
+
+def _listed(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value or ()
+
+
+def with_roles(spec: DatasetSpec, stated: Mapping[str, Any], where: str = "--roles") -> DatasetSpec:
+    """`spec` with some roles stated anew. A new response takes the place of the old one, whatever it was."""
+    document: dict[str, Any] = spec.roles()
+    if any(key in stated for key in (*_RESPONSES, "label_field")):
+        kept = ("options_field", "options_fields") if _keeps_options(spec, stated) else ()
+        document = {key: document[key] for key in ("text_fields", "optional_fields", *kept) if key in document}
+    if "options_field" in stated or "options_fields" in stated:
+        document = {key: value for key, value in document.items() if key not in ("options_field", "options_fields")}
+        document.pop("task_type", None)
+    if "messages_field" in stated:
+        document.pop("text_fields", None)
+    document |= stated
+    texts = document.get("text_fields", [])
+    if "optional_fields" in document:
+        document["optional_fields"] = [name for name in document["optional_fields"] if name in texts]
+    parsed = parse_spec({key: value for key, value in document.items() if value}, where=where)
+    metric = spec.metric if parsed.task_type == spec.task_type and "metric" not in stated else parsed.metric
+    roles = {key: getattr(parsed, key) for key in (*_ROLE_KEYS, "label_codes", "task_type", *stated)}
+    return replace(spec, **(roles | {"metric": metric}))
+
+
+def _keeps_options(spec: DatasetSpec, stated: Mapping[str, Any]) -> bool:
+    return spec.task_type == "multiple_choice" and "answer_field" in stated and "task_type" not in stated
+
+
 def _check(spec: DatasetSpec, where: str) -> None:
     """Refuse values outside the allowed ones, and role sets that do not fit the task type."""
     _one_of(spec.task_type, TASK_TYPES, "task_type", where)
     _one_of(spec.metric, METRICS[spec.task_type], "metric", where, f" for {spec.task_type}")
     if spec.answer_form is not None:
         _one_of(spec.answer_form, ANSWER_FORMS, "answer_form", where)
+    if spec.label_form is not None:
+        key = next((key for key in LABEL_FORMS if getattr(spec, key)), None)
+        if key is None:
+            raise InputError(f"{where}: label_form goes with {' or '.join(LABEL_FORMS)}")
+        _one_of(spec.label_form, LABEL_FORMS[key], "label_form", where, f" for {key}")
+    if spec.task_type == "generation" and spec.label_names and not spec.has_labels:
+        raise InputError(f"{where}: generation uses label_names with {', '.join(_ANNOTATIONS)} only")
     used = _ROLES[spec.task_type]
     for key in _ROLE_KEYS:
         if getattr(spec, key) and key not in used:
@@ -212,9 +353,10 @@ def _check(spec: DatasetSpec, where: str) -> None:
             raise InputError(
                 f"{where}: optional_fields names {shorten(name)}, which is not one of text_fields ({allowed})"
             )
-    given = [*spec.text_fields, *spec.options_fields]
-    given += [name for name in (spec.label_field, spec.options_field, spec.answer_field, spec.messages_field) if name]
-    twice = _repeated(given)
+    plain = (spec.label_field, spec.options_field, spec.answer_field, spec.messages_field)
+    single = (*plain, spec.labels_field, spec.tags_field, spec.spans_field)
+    several = (*spec.text_fields, *spec.options_fields, *spec.labels_fields)
+    twice = _repeated([*several, *(name for name in single if name)])
     if twice:
         raise InputError(
             f"{where}: {shorten(twice[0])} is given two roles; a field is prompt, options, label or answer"
@@ -236,9 +378,16 @@ def _check_required(spec: DatasetSpec, where: str) -> None:
         need(len(spec.options_fields) != 1, "at least two options_fields")
         need(spec.answer_field is not None, "answer_field, the column that names the right option")
     else:
-        one = (spec.answer_field is None) != (spec.messages_field is None)
-        need(one, "either answer_field, the column of the response, or messages_field, a column of chat turns")
-        need(not (spec.messages_field and spec.text_fields), "no text_fields beside messages_field")
+        stated = [key for key in _RESPONSES if getattr(spec, key)]
+        one = len(stated) == 1 or stated == ["answer_field", "messages_field"]
+        need(
+            one,
+            "one of answer_field (the column of the response), messages_field (a column of chat turns), labels_field "
+            "(a list of labels), labels_fields (a column of 0 and 1 per label), tags_field (a tag per token) or "
+            f"spans_field; it states {' and '.join(stated) or 'none of them'}",
+        )
+        need(not spec.has_labels or bool(spec.text_fields), f"text_fields beside {stated[0] if stated else ''}")
+        need(len(spec.labels_fields) != 1, "at least two labels_fields")
 
 
 def _task_type(values: Mapping[str, Any], where: str) -> str:
@@ -247,7 +396,7 @@ def _task_type(values: Mapping[str, Any], where: str) -> str:
         return "classification"
     if values.get("options_field") or values.get("options_fields"):
         return "multiple_choice"
-    if values.get("answer_field") or values.get("messages_field"):
+    if any(values.get(key) for key in _RESPONSES):
         return "generation"
     raise InputError(f"{where}: states no roles; add task_type ({', '.join(TASK_TYPES)}) and its fields")
 

@@ -1,4 +1,4 @@
-"""Traits of the surface: characters, duplicates, links, the shape of a response, what is copied or repeated.
+"""Traits of the surface: characters, duplicates, links, whether a response is a list or a number, what is repeated.
 
 Owns everything that needs neither a tagger nor a readability formula. All-rows traits come from the counts and
 hashes of `profiler.scan` and from Arrow regular expressions; the rest from the words of the sample.
@@ -15,7 +15,7 @@ from profiler.scan import COUNTS, Hashes
 from profiler.segments import Rows
 from profiler.vocabulary import Words
 
-CHARACTER_SHARES = ("non_ascii", "digit", "punctuation", "whitespace")
+CHARACTER_SHARES = ("non_ascii", "digit", "punctuation", "whitespace", "symbol")
 # RE2 syntax. A trait is the share of documents in which the expression is found.
 URL = r"(?i)\bhttps?://\S|\bwww\.\S"
 MENTION = r"(^|[\s(\"'])@\w"
@@ -50,6 +50,7 @@ def character_traits(counts: Ints) -> dict[str, Estimate]:
     c = {name: counts[:, column] for column, name in enumerate(COUNTS)}
     shares = {f"{name}_share": ratio(c[name], c["characters"]) for name in CHARACTER_SHARES}
     shares["upper_case_share"] = ratio(c["upper"], c["alphabetic"])
+    shares["latin_letter_share"] = ratio(c["latin"], c["alphabetic"])
     return {name: mean(values, rows=len(counts)) for name, values in shares.items()}
 
 
@@ -103,18 +104,6 @@ def _common_opening(read: Words, *, words: int = 3) -> Estimate:
     counts = np.unique(openings, axis=0, return_counts=True)[1]
     share = float(counts.max() / len(starts))
     return Estimate(share, None, len(starts))
-
-
-def copied_share(prompt: Words, response: Words, *, rows: int) -> Estimate:
-    """Mean share of a response's words that occur in its own prompt, of the same rows."""
-    types = 1 + max((int(read.ids.max()) for read in (prompt, response) if len(read.ids)), default=0)
-
-    def keyed(read: Words) -> Ints:
-        return np.repeat(np.arange(len(read)), read.lengths) * types + read.ids
-
-    owned = np.isin(keyed(response), keyed(prompt))
-    copied = np.diff(np.concatenate([[0], np.cumsum(owned)])[response.offsets])
-    return mean(ratio(copied, response.lengths), rows=rows)
 
 
 def pair_hashes(prompt: Hashes, response: Hashes) -> Hashes:

@@ -290,17 +290,11 @@ class _Run:
         )
 
     def _drop_failures(self) -> None:
-        dropped = set()
-        for job in self._jobs():
-            path = _failure(self.pack, self._key(job))
-            if path.is_file():
-                path.unlink()
-                dropped.add(self._key(job))
-        if not dropped:
-            return
-        for path in sorted(self.pack.shards.glob("*.parquet")):
-            if dropped & set(shards.adapters_in(path)):
-                path.unlink()
+        failures = {key: path for key in map(self._key, self._jobs()) if (path := _failure(self.pack, key)).is_file()}
+        # Their cells first: a run that is killed here still knows of the failures.
+        shards.drop(self.pack, set(failures))
+        for path in failures.values():
+            path.unlink()
 
     # Scoring.
 

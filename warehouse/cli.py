@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from warehouse.records import Profile
+    from warehouse.standing import Standing
 
 _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
@@ -71,7 +73,10 @@ def datasets(warehouse_path: str, output_format: str) -> None:
 @format_option()
 @report_errors
 def show(name: str, family: str | None, warehouse_path: str, output_format: str) -> None:
-    """Show one profile: every trait with its standard error and n.
+    """Show one profile: what is unusual about it, then every trait with its standard error and n.
+
+    A percentile says how many of the reference datasets have a lower value: 50 is usual, 0 and 100 are the extremes.
+    The unusual traits are those farthest from the median of the reference, one for each group that goes together.
 
     \b
     Examples:
@@ -80,32 +85,62 @@ def show(name: str, family: str | None, warehouse_path: str, output_format: str)
     """
     from warehouse.errors import UserError, nearest
     from warehouse.outdated import warn_outdated
+    from warehouse.standing import most_unusual, standings
     from warehouse.store import Warehouse
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         profile = warehouse.profile(name)
         catalogue = {d.trait: d for d in warehouse.catalogue()}
+        reference = warehouse.trait_matrix([row["name"] for row in warehouse.datasets() if row["reference"]])
         warn_outdated(warehouse, [name])
     families = list(dict.fromkeys(d.family for d in catalogue.values()))
     if family and family not in families:
         raise UserError(f"no trait family {family!r}{nearest(family, families)} There are: {', '.join(families)}.")
+    places = standings(profile, reference)
     rows = [
         {
             "trait": t.trait,
             "value": t.value,
             "standard_error": t.standard_error,
             "n": t.n,
+            "percentile": round(places[t.trait].percentile, 1) if t.trait in places else None,
             "unit": catalogue[t.trait].unit if t.trait in catalogue else None,
             "family": catalogue[t.trait].family if t.trait in catalogue else None,
         }
         for t in profile.traits
     ]
     rows = [row for row in rows if not family or row["family"] == family]
+    wanted = {t: s for t, s in places.items() if not family or s.trait.family == family}
+    unusual = most_unusual(profile, wanted, reference)
     if output_format == "json":
-        emit_json(_profile_json(profile, rows))
+        emit_json({**_profile_json(profile, rows), "unusual": [_unusual_json(standing) for standing in unusual]})
         return
     click.echo(printable(_heading(profile)))
+    if places:
+        click.echo(_unusual_text(unusual))
     click.echo(table(rows))
+
+
+def _unusual_json(standing: Standing) -> dict[str, Any]:
+    from warehouse.standing import in_words
+
+    return {
+        "trait": standing.trait.trait,
+        "value": standing.value,
+        "median": standing.median,
+        "percentile": round(standing.percentile, 1),
+        "words": in_words(standing),
+    }
+
+
+def _unusual_text(unusual: Sequence[Standing]) -> str:
+    """The most extreme traits in words, a line each."""
+    from warehouse.standing import TAIL, in_words, meaning
+
+    if not unusual:
+        return f"Nothing about it is unusual: no trait lies in the outer {TAIL:.0%} of the reference datasets.\n"
+    lines = [f"  {s.trait.trait}: {in_words(s)}. {meaning(s.trait)}." for s in unusual]
+    return "\n".join(["What is unusual about it:", *lines, ""])
 
 
 def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,8 +11,10 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -137,14 +139,41 @@ def table(rows: Sequence[Row], columns: Sequence[str] | None = None, headings: M
     heads = [printable((headings or {}).get(name, name)).replace("\n", "\\n") for name in names]
     cells = [[_cell(row.get(name)) for name in names] for row in rows]
     numeric = [all(_is_number(row.get(name)) for row in rows) for name in names]
-    widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(heads)]
+    widths = [max([width(name), *(width(line[i]) for line in cells)]) for i, name in enumerate(heads)]
 
     def line(values: Sequence[str]) -> str:
-        parts = (v.rjust(w) if n else v.ljust(w) for v, w, n in zip(values, widths, numeric, strict=True))
+        blanks = (" " * (w - width(v)) for v, w in zip(values, widths, strict=True))
+        parts = (b + v if n else v + b for v, b, n in zip(values, blanks, numeric, strict=True))
         return "  ".join(parts).rstrip()
 
-    rule = ["-" * width for width in widths]
+    rule = ["-" * w for w in widths]
     return "\n".join([line(heads), line(rule), *(line(values) for values in cells)])
+
+
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal: two for wide letters (Chinese, emoji), none for combining marks."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(char) for char in text)
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def shortened(text: str, columns: int) -> str:
+    """A text cut to so many columns of a terminal, its last one an ellipsis."""
+    if width(text) <= columns:
+        return text
+    kept, left = "", columns - 1
+    for char in text:
+        left -= _columns(char)
+        if left < 0:
+            break
+        kept += char
+    return kept + "\u2026"
 
 
 def number(value: float) -> str:
@@ -172,11 +201,14 @@ def _cell(value: Any) -> str:
     if isinstance(value, Mapping | list):
         value = as_json(value, indent=None)
     text = printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
-    return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
+    return shortened(text, _CELL_WIDTH)
 
 
 class Progress:
-    """Progress on stderr: a bar on a terminal, a plain line every `every_s` seconds elsewhere."""
+    """Progress on stderr: a bar on a terminal, a plain line every `every_s` seconds elsewhere.
+
+    total: steps in all, 0 while nobody knows. It may change, but rate and time left count from the start.
+    """
 
     def __init__(self, label: str, total: int, *, every_s: float = 10.0) -> None:
         self.label, self.total, self.every_s = label, total, every_s
@@ -195,11 +227,18 @@ class Progress:
     def _show(self, now: float) -> None:
         elapsed = max(now - self.started, 1e-9)
         rate = self.done / elapsed
-        left = (self.total - self.done) / rate if rate and self.total >= self.done else math.nan
-        text = f"{self.label}: {self.done:,}/{self.total:,}, {rate:,.0f}/s, {left:,.0f} s left"
+        text = f"{self.label}: {self.done:,}"
+        if self.total:
+            text += f"/{self.total:,}"
+        text += f", {rate:,.0f}/s"
+        if rate and self.total >= self.done:
+            text += f", {_duration((self.total - self.done) / rate)} left"
         if self.terminal:
-            filled = round(24 * min(1.0, self.done / max(self.total, 1)))
-            click.echo(f"\r[{'#' * filled}{'.' * (24 - filled)}] {text}\x1b[K", err=True, nl=False)
+            filled = round(24 * min(1.0, self.done / self.total)) if self.total else 0
+            bar = f"[{'#' * filled}{'.' * (24 - filled)}] " if self.total else ""
+            # A line that wraps could not be overwritten by the next one.
+            columns = shutil.get_terminal_size().columns - 1
+            click.echo(f"\r{shortened(bar + text, columns)}\x1b[K", err=True, nl=False)
         else:
             click.echo(text, err=True)
 
@@ -207,6 +246,13 @@ class Progress:
         """Clear the bar, so that what follows starts on a clean line."""
         if self.terminal:
             click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 7200 else f"{whole / 3600:.1f} h"
 
 
 @contextmanager

@@ -37,9 +37,11 @@ def measure_again(profile: Profile) -> str:
     """The command that profiles the same data under the same name, read and sampled as before."""
     details = profile.details
     options = {"--name": profile.name}
-    for option in ("split", "spec", "revision"):
-        if details.get(option):
-            options[f"--{option}"] = details[option]
+    for key in ("split", "spec", "config", "revision", "language_stated", "stream"):
+        if details.get(key):
+            options[f"--{key.removesuffix('_stated')}"] = str(details[key])
+    if details.get("roles_stated"):
+        options["--roles"] = " ".join(details["roles_stated"])
     sampled = details.get("sample_rows", profile.rows)
     options["--rows"] = str(sampled) if sampled < profile.rows else "all"
     if details.get("seed"):

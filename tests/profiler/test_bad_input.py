@@ -274,7 +274,7 @@ def test_a_pipe_is_no_dataset(tmp_path: Path) -> None:
 
 def test_hub_options_of_local_files(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", GOOD)
-    refused(path, r"a\.jsonl is a file; --config and --revision are for hub datasets", config="x")
+    refused(path, r"a\.jsonl is a file; --config, --revision and --stream are for hub datasets", config="x")
     refused(tmp_path, r"is a local folder; --revision is for hub datasets", revision="main")
 
 
@@ -311,7 +311,7 @@ BAD_LABELS: list[tuple[list[Any], str]] = [
     (["x", 1], r"'label' mixes types: 'x' \(text\) at .*a\.jsonl: line 1, but 1 \(integer\) at .*a\.jsonl: line 2"),
     ([True, 1], r"mixes types: True \(boolean\) at .*line 1, but 1 \(integer\) at .*line 2"),
     ([2.5, 3.0], r"line 1: label column 'label' holds the number 2\.5, which is a score and no class.*answer_field"),
-    ([["x"], ["y"]], r"line 1: label column 'label' holds a list: \['x'\]; expected one class per row"),
+    ([["x"], ["y"]], r"line 1: label column 'label' holds a list: \['x'\]; .*--roles labels=label"),
     ([{"a": 1}] * 2, r"line 1: label column 'label' holds a nested object: \{'a': 1\}"),
 ]
 
@@ -400,7 +400,8 @@ BAD_CHOICES: list[tuple[Any, Any, str | None, str]] = [
     (COLOURS, "C", "letter", r"answer 'C' .* expected a letter A to B"),
     (COLOURS, "blue", "text", r"answer 'blue' .* expected exactly one of the options"),
     (["red", "red"], "red", "text", r"answer 'red' .* does not name one of the 2 options"),
-    (COLOURS, [1], "index", r"answer \[1\] .* does not name one"),
+    (COLOURS, [1, 1], "index", r"answer \[1, 1\] .* does not name one"),
+    (COLOURS, [0, 1, 0], "index", r"answer \[0, 1, 0\] .* does not name one"),
     (COLOURS, True, "index", r"answer True .* does not name one"),
     ({"text": COLOURS, "label": ["A", "B"]}, "C", None, r"answer 'C' .* expected exactly one of the keys A, B"),
     (COLOURS, "9" * 5000, "index", r"answer '9999.* does not name one"),
@@ -425,7 +426,7 @@ def test_bad_choices(tmp_path: Path, options: Any, answer: Any, form: str | None
 
 
 BAD_CHATS: list[tuple[Any, str]] = [
-    ("hi", r"line 1: chat column 'messages' holds a str; expected a list of turns"),
+    ("hi", r"line 1: chat column 'messages' holds a text; expected a list of turns"),
     ([{"who": "me"}], r"holds a turn that is neither \{role, content\} nor \{from, value\}"),
     ([{"role": "user", "content": [{"type": "image"}]}], r"a turn in column 'messages' holds no plain text"),
 ]
@@ -464,3 +465,25 @@ def test_json_documents_are_judged_as_the_standard_library_judges_them(tmp_path:
     else:
         with pytest.raises(InputError, match=r"a\.json"):
             list(document_rows(path))
+
+
+def test_a_pipe_among_the_files_of_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train.jsonl")
+    refused(tmp_path, r"train\.jsonl is neither a file nor a folder; move it out of the data")
+    write(tmp_path, "test.jsonl", GOOD)
+    refused(tmp_path, r"train\.jsonl is neither a file nor a folder")
+
+
+def test_sizes_that_no_text_has(tmp_path: Path) -> None:
+    """A cell over 32 MB and a million columns are refused in each format; what is behind the limit is not read."""
+    wide = [f"c{i}" for i in range(1_000_000)]
+    refused(write(tmp_path, "wide.csv", ",".join(wide).encode() + b"\n"), r"has 1,000,000 columns; .* at most 4,096")
+    row = json.dumps(dict.fromkeys(wide[:50_000], 1)).encode()
+    refused(write(tmp_path, "wide.jsonl", row), r"wide\.jsonl: line 1: 50,000 columns so far; .* at most 4,096")
+    refused(write(tmp_path, "wide.json", b"[" + row + b"]"), r"row 1: 50,000 columns so far")
+    cell = b"x" * (40 << 20)
+    refused(write(tmp_path, "cell.jsonl", b'{"text": "' + cell + b'"}'), r"line 1 is longer than 32 MB")
+    refused(write(tmp_path, "cell.json", b'[{"text": "' + cell + b'"}]'), r"row 1 \(line 1\) is longer than 32 MB")
+    refused(write(tmp_path, "cell.csv", b"text,label\n" + cell + b",a\n"), r"line 2 is longer than 32 MB")
+    lines = b'text,label\n"' + (b"x" * (1 << 20) + b"\n") * 40 + b'",a\n'
+    refused(write(tmp_path, "lines.csv", lines), r"line 2: broken CSV: field larger than field limit")

@@ -6,11 +6,14 @@ import sys
 import pytest
 
 from profiler import catalogue
-from profiler.catalogue import BY_NAME, CATALOGUE, needs_english
+from profiler.catalogue import BY_NAME, CATALOGUE, KIN, kin_reason, needs_english
 from profiler.segments import SEGMENT_CHARACTERS
 from warehouse.records import PARTS
 
-FAMILIES = {"class_balance", "generation_length", "linguistic", "readability", "lexical_diversity", "surface"}
+FAMILIES = {
+    *("class_balance", "generation_length", "linguistic", "readability", "lexical_diversity", "surface"),
+    *("discourse", "task_form", "repetition", "shortcut"),
+}
 
 
 def test_names_are_unique_and_carry_their_part() -> None:
@@ -26,7 +29,7 @@ def test_every_entry_is_complete(definition) -> None:  # type: ignore[no-untyped
     assert definition.tier in ("all rows", "sample", "entity sample")
     assert definition.definition.endswith(".")
     assert definition.source
-    assert definition.unit or definition.trait.endswith("skewness")
+    assert definition.unit or definition.trait.endswith(("skewness", "kurtosis"))
     assert definition.low is None or definition.high is None or definition.low < definition.high
     if definition.unit == "share":
         assert (definition.low, definition.high) == (0, 1)
@@ -37,6 +40,11 @@ def test_what_needs_english() -> None:
     assert by_name["prompt_pos_noun_share"]
     assert by_name["response_tokens_mean"]
     assert by_name["dataset_length_ratio_mean"]
+    assert by_name["response_causal_marker_rate"]
+    assert by_name["prompt_few_shot_share"]
+    assert not by_name["prompt_question_end_share"]
+    assert not by_name["response_json_share"]
+    assert not by_name["label_length_information"]
     assert not by_name["prompt_words_mean"]
     assert not by_name["label_entropy_bits"]
     assert not by_name["response_corpus_mtld"]
@@ -60,7 +68,17 @@ def test_every_share_of_tokens_states_its_denominator() -> None:
         if name.startswith(("pos_", "dep_")) or (
             definition.family == "linguistic" and "token" in definition.definition
         ):
-            assert "non-space token" in definition.definition, definition.trait
+            assert "non-space token" in definition.definition.lower(), definition.trait
+
+
+def test_reasons_for_kin_name_traits_that_exist() -> None:
+    names = {definition.trait.removeprefix(f"{definition.part}_") for definition in CATALOGUE}
+    for reason, kin in KIN:
+        assert kin <= names, (reason, kin - names)
+        assert len(kin) > 1
+    assert kin_reason("prompt_words_q05", "prompt_tokens_mean") == KIN[0][0]
+    assert kin_reason("prompt_words_q05", "response_tokens_mean") is None
+    assert kin_reason("prompt_words_q05", "prompt_url_share") is None
 
 
 def test_import_is_light() -> None:

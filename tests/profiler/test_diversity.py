@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections import Counter
 
 import numpy as np
@@ -85,9 +86,29 @@ def test_traits_by_hand() -> None:
     assert found["root_type_token_ratio"].value == (3 / 2 + 1) / 2
     assert found["word_characters_mean"].value == (3 + 1) / 2
     assert found["hapax_share"].value == 3 / 4
+    # the 2, cat 1, dog 1, a 1.
+    assert found["corpus_yule_k"].value == pytest.approx(1e4 * (7 - 5) / 25)
+    assert found["word_entropy_bits"].value == pytest.approx(0.4 * math.log2(2.5) + 0.6 * math.log2(5))
+    assert found["maas"].value is None
     assert found["mtld"].value is None
     assert found["corpus_hdd"].value is None
     assert found["hapax_share"].n == 2  # the documents that have a word
+
+
+def test_maas_by_hand() -> None:
+    docs = documents([["a b c d e f g h i j"], ["a b " * 10]])
+    vocabulary = read_words(docs.texts)
+    found = diversity.traits(vocabulary.of_documents(docs), vocabulary, rows=2)["maas"]
+    assert found.value == pytest.approx((0 + (math.log(20) - math.log(2)) / math.log(20) ** 2) / 2)
+
+
+def test_compression() -> None:
+    texts = ["the same line again"] * 500
+    raw = "\n".join(texts).encode()
+    assert diversity.compression_ratio(texts).value == pytest.approx(len(raw) / len(zlib.compress(raw, 6)))
+    assert diversity.compression_ratio(["é" * 400_000]).value == pytest.approx(1000, rel=0.1)
+    assert diversity.compression_ratio(["x"]).value == pytest.approx(1 / 9)
+    assert {diversity.compression_ratio(none).value for none in ([], [""], ["", " \n"])} == {None}
 
 
 def test_n_counts_the_documents_whose_words_enter(monkeypatch: pytest.MonkeyPatch) -> None:

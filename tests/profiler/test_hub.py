@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from profiler.hub import hub_source, resolve_commit
-from profiler.reading import read
+from profiler.reading import Stream, read
 from warehouse.errors import InputError
 
 README = """---
@@ -102,9 +102,43 @@ def test_a_loading_script_is_never_run(repository: Path, tmp_path: Path) -> None
 
 
 def test_broken_files_of_a_repository(repository: Path) -> None:
+    (repository / "reviews" / "test.jsonl").write_text('{"text": "a", "other": 1}\n')
+    with pytest.raises(InputError, match=r"shop was found, but its files cannot be read: Couldn't cast$"):
+        read(repository, config="reviews", split="test", stream=Stream(5))
     (repository / "reviews" / "train.jsonl").write_text('{"text": "a"}\n{"text": \n')
     with pytest.raises(InputError, match=r"shop was found, but its files cannot be read: .*in row 1$"):
         read(repository, config="reviews")
+
+
+def test_a_stream_draws_rows_that_are_not_the_head(repository: Path) -> None:
+    rows = [{"text": f"review {i}", "label": i % 2, "id": i} for i in range(3000)]
+    (repository / "reviews" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    examples = read(repository, config="reviews", stream=Stream(200, seed=3))
+    texts = [fields[0] for fields in examples.table["fields"].to_pylist()]
+    assert len(set(texts)) == 200
+    assert len(set(texts) & {row["text"] for row in rows[:200]}) < 50
+    assert examples.warnings[0].startswith("a stream of 200 rows stands for the dataset")
+    assert read(repository, config="reviews", stream=Stream(200, seed=3)).fingerprint == examples.fingerprint
+    assert read(repository, config="reviews", stream=Stream(200, seed=4)).fingerprint != examples.fingerprint
+    assert read(repository, config="reviews", split="test", stream=Stream(200)).rows == 2
+
+
+def test_class_labels_in_lists(repository: Path) -> None:
+    features = """dataset_info:
+- config_name: questions
+  features:
+  - name: text
+    dtype: string
+  - name: labels
+    list:
+      class_label:
+        names:
+          '0': calm
+          '1': angry
+"""
+    (repository / "README.md").write_text(README.replace("---\nTwo", f"{features}---\nTwo"))
+    (repository / "questions.jsonl").write_text('{"text": "who", "labels": [0, 1]}\n{"text": "me", "labels": [0]}\n')
+    assert read(repository, config="questions").table["response"].to_pylist() == ["calm, angry", "calm"]
 
 
 class Hub(BaseHTTPRequestHandler):

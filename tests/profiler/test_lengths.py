@@ -22,11 +22,17 @@ def test_row_traits_by_hand() -> None:
     assert found["characters_mean"].value == 20
     assert found["lines_mean"].value == 1.5
     assert found["words_mean"].standard_error is None
+    assert found["words_mean"].spread == pytest.approx(math.sqrt(50 / 3))
+    assert found["line_characters_mean"].value == pytest.approx((5 + 10 + 15 + 50 / 3) / 4)
+    assert found["words_q99"].value == pytest.approx(3 + 0.97 * 7)
+    assert found["words_histogram_entropy"].value == 2  # each length has a bin of its own
 
 
 def test_constant_lengths_have_no_skewness_and_no_correlation() -> None:
     constant = np.array([3, 3, 3])
     assert lengths.row_traits(constant, constant, constant)["words_skewness"].value is None
+    assert lengths.row_traits(constant, constant, constant)["words_bimodality"].value is None
+    assert lengths.row_traits(constant, constant, constant)["words_histogram_entropy"].value == 0
     assert lengths.pair_traits(constant, np.array([1, 2, 3]))["length_correlation"].value is None
 
 
@@ -81,6 +87,31 @@ def test_skewness_against_scipy(values: list[int]) -> None:
         assert math.isnan(found)
     else:
         assert found == pytest.approx(stats.skew(values), rel=1e-9, abs=1e-9)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=3, max_size=60).filter(lambda values: len(set(values)) > 1))
+def test_the_shape_of_lengths_against_scipy(words: list[int]) -> None:
+    values = np.array(words)
+    found = lengths.row_traits(values, values, values)
+    kurtosis = stats.kurtosis(words)
+    assert found["words_kurtosis"].value == pytest.approx(kurtosis, rel=1e-9, abs=1e-9)
+    assert found["words_bimodality"].value == pytest.approx((stats.skew(words) ** 2 + 1) / (kurtosis + 3))
+
+
+def test_two_lengths_are_as_bimodal_as_can_be() -> None:
+    values = np.array([1] * 30 + [9] * 10)
+    assert lengths.row_traits(values, values, values)["words_bimodality"].value == pytest.approx(1)
+
+
+def test_the_line_through_lengths_against_scipy() -> None:
+    rng = np.random.default_rng(2)
+    prompt = rng.integers(0, 50, 200)
+    response = prompt // 2 + rng.integers(0, 9, 200)
+    line = stats.linregress(np.log1p(prompt), np.log1p(response))
+    found = lengths.pair_traits(prompt, response)
+    assert found["length_slope"].value == pytest.approx(line.slope)
+    left = np.log1p(response) - line.intercept - line.slope * np.log1p(prompt)
+    assert found["length_residual_sd"].value == pytest.approx(left.std())
 
 
 def test_correlation_against_scipy() -> None:

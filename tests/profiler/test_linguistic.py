@@ -120,10 +120,45 @@ def test_tree_traits_against_a_walk_over_the_same_tree(parser: Parser, text: str
         ("The dog chased the cat.", "noun_verb_ratio", 2),
         ("The dog chased the cat.", "content_word_share", 3 / 6),
         ("The dog chased the cat.", "tree_depth_mean", 2),
+        ("She saw him near the old house.", "pronoun_noun_share", 2 / 3),
+        # 7 words: house, old, near, the against she, saw, him.
+        ("She saw him near the old house.", "formality", 50 * (1 + (4 - 3) / 7)),
+        ("I don't think it's John's.", "contraction_share", 2 / 9),
+        ("She sings and he dances.", "coordinate_clause_share", 1 / 2),
+        ("The old house burned.", "noun_modifiers_mean", 2),
+        # the -> dog, dog -> chased, the -> cat come before; cat comes after its head.
+        ("The dog chased the cat.", "left_branching_share", 3 / 4),
+        ("The dog chased the cat.", "tokens_before_root_mean", 2),
+        ("The dog chased the dog.", "noun_variation", 1 / 2),
+        ("She sings and he sings.", "verb_variation", 1 / 2),
+        ("A red, red, blue house.", "adjective_variation", 2 / 3),
+        ("She very slowly and very sadly left.", "adverb_variation", 3 / 4),
     ],
 )
 def test_by_hand(parser: Parser, text: str, trait: str, expected: float) -> None:
     assert _traits(parser, text)[trait] == pytest.approx(expected)
+
+
+def test_the_spread_of_sentence_lengths_against_numpy(parser: Parser) -> None:
+    counts = parser.count(["He left. She stayed at home. Why?", "Only one here."], processes=1).counts
+    found = linguistic.sentence_spread(counts[:, : len(linguistic.COUNTS)])
+    assert found[0] == pytest.approx(np.std([3, 5, 2]))
+    assert math.isnan(found[1])
+
+
+@pytest.mark.parametrize("text", REFERENCE_TEXTS)
+def test_new_counts_against_a_walk_over_the_same_tree(parser: Parser, text: str) -> None:
+    doc = _without_space(spacy.load(parser.model.split()[0])(text))
+    found = _traits(parser, text)
+    dependents = [t for t in doc if t.head != t and t.pos_ != "PUNCT"]
+    roots = [next(t.i for t in s if t.head == t) - s.start for s in doc.sents]
+    assert found["tokens_before_root_mean"] == pytest.approx(np.mean(roots))
+    expected = {"left_branching_share": (sum(t.i < t.head.i for t in dependents), len(dependents))}
+    for tag, name in linguistic.VARIED.items():
+        words = [t.lower_ for t in doc if t.pos_ == tag]
+        expected[f"{name}_variation"] = (len(set(words)), len(words))
+    for name, (top, bottom) in expected.items():
+        assert found[name] == (pytest.approx(top / bottom) if bottom else pytest.approx(math.nan, nan_ok=True))
 
 
 def test_entities_by_hand(parser: Parser) -> None:

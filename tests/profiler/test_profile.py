@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from profiler.catalogue import BY_NAME, CATALOGUE, needs_english
 from profiler.profile import is_english, profile, sample_rows
+from profiler.reading import read
+from profiler.sketches import KINDS
 from warehouse.errors import UserError
 from warehouse.records import Profile
 
@@ -52,8 +55,8 @@ def test_the_parts_of_a_profile(make_examples: MakeExamples) -> None:
     assert (found.name, found.fingerprint, found.task_type, found.rows) == ("made", "v1:00", "classification", 120)
     assert found.label_counts == (("yes", 80), ("no", 40))
     assert {(s.part, s.kind) for s in found.sketches} == {
-        (part, kind) for part in ("prompt", "response") for kind in ("words_minhash", "words_hashed", "trigrams_hashed")
-    }
+        *((part, kind) for part in ("prompt", "response") for kind in KINDS),
+    } - {("response", "texts_bottom")}  # its responses have one word
     assert sum(b.n for b in found.length_histograms if b.part == "prompt") == 120
     assert found.details["sample_rows"] == 50
     assert found.details["entity_rows"] == 20
@@ -272,14 +275,61 @@ def test_an_unknown_model_fails_before_any_work(make_examples: MakeExamples) -> 
         "x" * 5000,
         "!" * 3000,
         "-" * 50,
+        "1234567890 " * 20,
+        "мир 世界 a١ שלום",
+        "\ufffd \ufffd\ufffd",
     ],
     ids=lambda text: repr(text[:8]),
 )
 def test_every_trait_on_odd_text_is_none_or_in_range(make_examples: MakeExamples, text: str) -> None:
     for rows in (1, 3):
-        found = profile(make_examples([[text]] * rows, [text] * rows), processes=1)
-        for trait in found.traits:
-            _check_range(trait.trait, trait.value)
+        for others in (
+            {},
+            {"labels": ["a", "b", None][:rows]},
+            {"labels": ["0"] * rows, "options": [[text, "b"]] * rows},
+        ):
+            found = profile(make_examples([[text]] * rows, [text] * rows, **others), processes=1)
+            for trait in found.traits:
+                _check_range(trait.trait, trait.value)
+
+
+@pytest.mark.parametrize("text", ["word " * 200_000, "x" * 1_000_000, "1234567890" * 100_000], ids=lambda t: t[:5])
+def test_every_trait_on_a_million_characters(
+    make_examples: MakeExamples, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """The parse sees 5,000 of them here: it is linear, and 100,000 take seconds."""
+    monkeypatch.setattr("profiler.segments.SEGMENT_CHARACTERS", 5000)
+    found = profile(make_examples([[text]], ["a"], labels=["a"]), processes=1)
+    for trait in found.traits:
+        _check_range(trait.trait, trait.value)
+    assert _values(found)["prompt_characters_mean"] == 1_000_000
+
+
+def test_half_a_surrogate_pair_reaches_every_trait_as_a_replacement(tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text('{"text": "\\ud83d broken", "label": "a"}\n{"text": "\\udc00", "label": "b"}\n', encoding="utf-8")
+    for trait in profile(read(path), processes=1).traits:
+        _check_range(trait.trait, trait.value)
+
+
+def test_every_mean_has_a_spread_that_its_error_follows(make_examples: MakeExamples) -> None:
+    found = profile(_many(make_examples), rows=50, processes=1)
+    spread = found.details["spread"]
+    for trait in found.traits:
+        if trait.standard_error is not None:
+            expected = spread[trait.trait] / math.sqrt(trait.n) * math.sqrt(1 - 50 / 120)
+            if not trait.trait.startswith(("prompt_ent", "response_ent")):
+                assert trait.standard_error == pytest.approx(expected, rel=1e-5), trait.trait
+    assert spread["prompt_words_mean"] == 0
+    assert "prompt_words_q50" not in spread
+    assert len(spread) > 200
+
+
+def test_character_entropy_by_hand(make_examples: MakeExamples) -> None:
+    values = _values(profile(make_examples([["aB"], ["b\tc "]], ["x", "x"]), processes=1))
+    # a 1, b 2, space 2, c 1.
+    assert values["prompt_character_entropy_bits"] == pytest.approx(2 / 3 * math.log2(3) + 1 / 3 * math.log2(6))
+    assert values["response_character_entropy_bits"] == 0
 
 
 @settings(max_examples=25, deadline=None)

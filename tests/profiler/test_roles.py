@@ -13,8 +13,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profiler.columns import kind_of
 from profiler.reading import read
-from profiler.roles import Inference, infer, kind_of
+from profiler.reasons import Inference
+from profiler.roles import infer
 from profiler.spec import load_spec, parse_spec
 from warehouse.errors import InputError
 
@@ -98,6 +100,109 @@ def test_chat(name: str, turns: list[dict[str, str]]) -> None:
     assert (spec.task_type, spec.messages_field, spec.text_fields) == ("generation", name, ())
 
 
+CHATS = [
+    (sample("system", conversations=[SHAREGPT] * 4), ("system",), "conversations", None),
+    (sample(prompt=[CHAT[:1]] * 4, completion=[CHAT[1:]] * 4), (), "prompt", "completion"),
+    (sample(turns=[[{"human": "hi", "assistant": "hello"}]] * 4), (), "turns", None),
+    (sample(messages=[json.dumps(CHAT)] * 4), (), "messages", None),
+]
+
+
+@pytest.mark.parametrize(("columns", "texts", "messages", "answer"), CHATS)
+def test_other_chats(
+    columns: dict[str, list[Any]], texts: tuple[str, ...], messages: str, answer: str | None, tmp_path: Path
+) -> None:
+    spec = found(columns).spec
+    assert (spec.text_fields, spec.messages_field, spec.answer_field) == (texts, messages, answer)
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        "".join(json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in zip(*columns.values(), strict=True))
+    )
+    table = read(path).table.to_pylist()
+    assert [row["fields"] for row in table] == [[*(columns[name][i] for name in texts), "hi"] for i in range(4)]
+    assert [row["response"] for row in table] == ["hello"] * 4
+
+
+SCORES = [0.5, 1.5, 2.0, 3.25]
+
+
+@pytest.mark.parametrize(
+    ("columns", "prompt", "score"),
+    [
+        (sample("text", label=SCORES), ("text",), "label"),
+        (sample("sentence1", "sentence2", similarity_score=SCORES), ("sentence1", "sentence2"), "similarity_score"),
+        (sample("excerpt", score=["0.5", "1.5", "-2", "3"]), ("excerpt",), "score"),
+    ],
+)
+def test_scores(columns: dict[str, list[Any]], prompt: tuple[str, ...], score: str) -> None:
+    inference = found(columns)
+    assert inference.spec.text_fields == prompt
+    assert (inference.spec.answer_field, inference.spec.metric) == (score, "numeric_match")
+    assert any(note.startswith(f"score {score} (high): numbers with fractions are grades") for note in inference.notes)
+
+
+def test_whole_numbers_are_classes_and_a_label_beside_a_score_wins() -> None:
+    assert found(sample("text", label=["0.0", "1.0", "1.0", "0.0"])).spec.label_field == "label"
+    assert found(sample("text", score=SCORES, label=LABELS)).spec.label_field == "label"
+
+
+TWO = sample("title", "body", "remark", stars=[1, 2, 1, 2], mood=["up", "down"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("stated", "texts", "response"),
+    [
+        ({"label_field": "mood"}, ("title", "body"), "mood"),
+        ({"text_fields": ["remark"]}, ("remark",), "stars"),
+        ({"text_fields": ["remark", "title"], "task_type": "classification"}, ("remark", "title"), "stars"),
+        ({"answer_field": "body"}, ("title",), "body"),
+    ],
+)
+def test_what_is_not_stated_is_inferred_around_it(
+    stated: dict[str, Any], texts: tuple[str, ...], response: str
+) -> None:
+    inference = infer(TWO, stated=stated)
+    assert (inference.spec.text_fields, inference.spec.response_field) == (texts, response)
+    told = {reason.field: reason.confidence for reason in inference.reasons}
+    names = {name for value in stated.values() for name in ([value] if isinstance(value, str) else value)}
+    assert all((told[field] == "stated") == (field in names) for field in told)
+
+
+def test_the_answer_form_may_be_all_that_is_stated() -> None:
+    columns = sample("question", choices=[OPTIONS] * 4, answer=[1, 2, 1, 2])
+    for form in ("index", "number"):
+        assert infer(columns, stated={"answer_form": form}).spec.answer_form == form
+    spec = infer(sample("question", opts=LISTED, right=["red"] * 4, answer=LABELS), stated={"options_field": "opts"})
+    assert (spec.spec.options_field, spec.spec.answer_field) == ("opts", "answer")
+
+
+def test_a_corpus_of_texts_has_no_prompt() -> None:
+    corpus = sample("text", "url", "dump", "language")
+    with pytest.raises(InputError, match="fit no known layout"):
+        infer(corpus)
+    assert infer(corpus, stated={"answer_field": "text"}).spec.columns == ("text",)
+
+
+def test_a_stated_column_that_leaves_the_rest_open() -> None:
+    with pytest.raises(InputError, match=r"the response is stated \(c\), but the prompt could be any of: a, b"):
+        infer(sample("a", "b", c=LABELS), stated={"label_field": "c"})
+    with pytest.raises(InputError, match=r"--roles 'text=a label=b'"):
+        infer(sample("a", "b"), stated={"text_fields": ["a"]})
+
+
+def test_nested_columns_are_proposed_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"translation": {"en": "hi", "fr": "salut"}}\n' * 3)
+    with pytest.raises(
+        InputError, match=r"translation \(nested object; inside: translation.en, translation.fr\)"
+    ) as asked:
+        read(path)
+    roles = str(asked.value).split("--roles '", 1)[1].split("'", 1)[0]
+    assert roles == "text=translation.en answer=translation.fr"
+    assert read(path, roles=[roles]).table["response"].to_pylist() == ["salut"] * 3
+
+
+LISTED = [OPTIONS] * 4
 KEYED = [{"text": OPTIONS, "label": ["A", "B", "C"]}] * 4
 LISTED = [OPTIONS] * 4
 MULTIPLE_CHOICE = [
@@ -105,6 +210,22 @@ MULTIPLE_CHOICE = [
     (sample("question", options=LISTED, answer=["1", "3", "2", "1"]), "number", ["options"]),
     (sample("question", choices=LISTED, answer=["A", "b", "(C)", "B."]), "letter", ["choices"]),
     (sample("question", choices=LISTED, answer=["red", "blue", "red", "green"]), "text", ["choices"]),
+    (
+        sample("question", options=[dict(zip("ABC", OPTIONS, strict=True))] * 4, answer=["B", "A", "C", "A"]),
+        "index",
+        ["options"],
+    ),
+    (sample("question", options=[dict(zip("ABC", OPTIONS, strict=True))] * 4, answer=["red"] * 4), "text", ["options"]),
+    (
+        sample(
+            "question",
+            options=[[{"key": k, "text": o} for k, o in zip("ABC", OPTIONS, strict=True)]] * 4,
+            gold=list("ABCA"),
+        ),
+        "index",
+        ["options"],
+    ),
+    (sample("question", options=[str(OPTIONS)] * 4, answer=["red"] * 4), "text", ["options"]),
     (sample("question", choices=KEYED, answerKey=["A", "C", "B", "A"]), "index", ["choices"]),
     (sample("ctx", endings=LISTED, label=["0", "2", "1", ""]), "index", ["endings"]),
     (sample("question", "A", "B", "C", "D", answer=["A", "D", "B", "C"]), "letter", list("ABCD")),
@@ -131,7 +252,7 @@ def test_multiple_choice(columns: dict[str, list[Any]], form: str, options: list
     [
         (sample("a", "b"), r"its columns fit no known layout"),
         (sample("text"), r"its columns fit no known layout"),
-        (sample("text", label=[["a"], ["b"], [], ["a", "b"]]), r"'label' holds list of texts, but a class is a text"),
+        (sample("text", label=[{"a": 1}] * 4), r"'label' holds nested object, but a class is a text"),
         (sample("instruction", "output", "response"), r"the response could be output or response"),
         (sample("text", fine_label=LABELS, coarse_label=LABELS), r"the label could be fine_label or coarse_label"),
         (sample("question", "answer", label=LABELS), r"both a label \(label\) and what may be a response \(answer\)"),
@@ -185,12 +306,15 @@ def test_notes_say_what_was_taken_and_what_was_left() -> None:
     assert inference.notes == (
         "roles inferred from columns and values (medium confidence): task_type classification, text_fields text, "
         "label_field label",
+        "prompt text (high): a usual name of a prompt",
+        "label label (high): 2 different values in 4 rows",
         "label names from the schema of the file: neg, pos",
         "columns not used: author",
+        "if that is wrong, say which columns are meant: --roles 'text=COLUMN label=COLUMN', or --spec FILE",
     )
     assert inference.confidence == "medium"
     assert found(sample("text", label=LABELS)).confidence == "high"
-    assert "bare numbers; name them by label_names" in found(sample("text", label=LABELS)).notes[1]
+    assert "bare numbers; name them by label_names" in found(sample("text", label=LABELS)).notes[3]
 
 
 def test_kinds() -> None:
@@ -203,7 +327,9 @@ def test_kinds() -> None:
         ([True, 1], "mixed types"),
         ([CHAT, []], "chat"),
         ([["a"], []], "list of texts"),
-        ([[1]], "list"),
+        ([[1]], "list of integers"),
+        ([[1.5]], "list"),
+        (['["a"]'], "text"),
         ([{"text": ["a"], "label": ["A"]}], "keyed options"),
         ([{"a": 1}], "nested object"),
         (["a", 1], "mixed types"),
@@ -262,11 +388,6 @@ def test_the_draft_of_an_ambiguous_file_reads_it(tmp_path: Path) -> None:
     roles.write_text(str(caught.value).rsplit("generation):\n", 1)[1])
     examples = read(path, spec=roles)
     assert (examples.spec.task_type, examples.rows) == ("multiple_choice", 12)
-
-
-def test_the_draft_for_a_score_is_generation() -> None:
-    found = draft(sample("text", label=[0.5, 1.5, 2.5, 3.5]))
-    assert (found["task_type"], found["text_fields"], found["answer_field"]) == ("generation", ["text"], "label")
 
 
 @pytest.mark.parametrize(

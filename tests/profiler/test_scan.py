@@ -44,8 +44,18 @@ def test_character_counts_by_hand() -> None:
         "digit": [2, 0, 0],
         "punctuation": [2, 0, 0],
         "whitespace": [2, 0, 0],
+        "symbol": [0, 0, 0],
+        "latin": [5, 0, 0],
     }
     assert {name: _count(chunk, name) for name in COUNTS} == expected
+
+
+def test_symbols_scripts_and_the_segment_of_a_word() -> None:
+    (chunk,) = _scan([["1 + 1 = $2 😀", "мир ab"], [], ["", "c"]])
+    assert _count(chunk, "symbol") == [4, 0, 0]
+    assert (_count(chunk, "latin"), _count(chunk, "alphabetic")) == ([2, 0, 1], [5, 0, 1])
+    assert chunk.word_row.tolist() == [0, 0, 0, 0, 0, 2]
+    assert chunk.word_segment.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_blank_segments_and_blank_lines_are_not_counted() -> None:

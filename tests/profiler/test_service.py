@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from profiler.parse import MODELS
-from profiler.service import Request, ensure_profiled, profile_into, refuse_one_name
+from profiler.service import Request, as_before, ensure_profiled, profile_dataset, profile_into, refuse_one_name
 from warehouse.errors import InputError, NotProfiledError, UserError
+from warehouse.outdated import measure_again
 from warehouse.store import Warehouse
 
 ROWS = [{"ticket": f"My bike number {i} has a flat tyre.", "team": "repair" if i % 3 else "billing"} for i in range(12)]
@@ -72,6 +73,63 @@ def test_the_spec_of_a_file_is_given_once(tickets: Path, roles: Path, tmp_path: 
     assert ensure_profiled(str(tickets), path) == "mine"
     assert ensure_profiled("mine", path) == "mine"
     assert Path(path).read_bytes() == before
+
+
+def test_the_roles_of_a_file_are_given_once(tickets: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "w.duckdb")
+    request = Request(str(tickets), roles=("text=ticket", "label=team"), language="en")
+    first, _ = profile_into(path, request)
+    assert (first.details["roles"]["label_field"], first.language) == ("team", "en")
+    before = Path(path).read_bytes()
+    assert ensure_profiled(str(tickets), path) == first.name
+    assert Path(path).read_bytes() == before
+    # Other roles or another language are another profile.
+    assert profile_into(path, replace(request, roles=("answer=ticket text=team",)))[1]
+    assert profile_into(path, replace(request, roles=("answer=ticket text=team",), language="de"))[1]
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_a_hub_dataset_is_not_fetched_again(
+    tickets: Path, roles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network is off: only what is stored can answer."""
+    from huggingface_hub import constants
+
+    from profiler import catalogue
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    path = str(tmp_path / "w.duckdb")
+    made = profile_dataset(Request(str(tickets), name="shop_fr", spec=roles))
+    details = {**made.details, "origin": "org/shop", "revision": COMMIT, "config": "fr", "spec": None}
+    with Warehouse.open(path) as warehouse:
+        warehouse.sync_catalogue(catalogue.CATALOGUE, catalogue.VERSION)
+        warehouse.save_profile(replace(made, details=details))
+        stored = warehouse.profile("shop_fr")
+    assert ensure_profiled("org/shop", path) == "shop_fr"
+    request = as_before("org/shop", stored)
+    assert (request.name, request.config, request.revision) == ("shop_fr", "fr", COMMIT)
+    # Measured with older definitions, it is read again, at the same commit and configuration.
+    with Warehouse.open(path) as warehouse:
+        warehouse.save_profile(replace(made, details=details | {"catalogue_version": 0}))
+    with pytest.raises(InputError, match="cannot fetch org/shop: HF_HUB_OFFLINE is set"):
+        ensure_profiled("org/shop", path)
+    with Warehouse.open(path, read_only=True) as warehouse:
+        again = measure_again(warehouse.profile("shop_fr"))
+    assert f"org/shop --name shop_fr --split all --config fr --revision {COMMIT} --rows all" in again
+
+
+def test_test_rows_in_train_are_warned_of(tmp_path: Path) -> None:
+    rows = [{"text": f"My bike number {i} has a flat tyre.", "label": "ab"[i % 2]} for i in range(20)]
+    (tmp_path / "data").mkdir()
+    for split, kept in (
+        ("train", rows),
+        ("test", [*rows[:2], *({"text": f"new {i}", "label": "a"} for i in range(6))]),
+    ):
+        (tmp_path / "data" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    warnings = profile_dataset(Request(str(tmp_path / "data"))).details["warnings"]
+    assert any("25.0% of the rows of the other splits have a prompt that split 'train' has too" in w for w in warnings)
 
 
 def pipeline_folder(folder: Path, version: str) -> Path:

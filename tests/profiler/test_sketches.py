@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 import profiler.scan
 import profiler.sketches
+from profiler.hashing import Keeper
 from profiler.scan import scan
 from profiler.segments import Rows
-from profiler.sketches import BUCKETS, KINDS, MINIMA, Sketcher
+from profiler.sketches import BUCKETS, KINDS, MINIMA, TEXTS, Sketcher
 
 
 def _sketch(texts: list[str]) -> dict[str, np.ndarray]:
@@ -26,15 +27,15 @@ def _sketch(texts: list[str]) -> dict[str, np.ndarray]:
 
 
 def test_shapes_types_and_ranges() -> None:
-    found = _sketch(["the cat sat", "the dog"])
+    found = _sketch(["the cat sat down", "the dog"])
     assert tuple(found) == KINDS
-    assert [vector.shape for vector in found.values()] == [(MINIMA,), (BUCKETS,), (BUCKETS,)]
+    assert [vector.shape for vector in found.values()] == [(MINIMA,), (BUCKETS,), (BUCKETS,), (TEXTS,)]
     assert {vector.dtype for vector in found.values()} == {np.dtype(np.float32)}
     assert (found["words_minhash"] >= 0).all()
     assert (found["words_minhash"] < 1).all()
     assert found["trigrams_hashed"].sum() == pytest.approx(1)
     assert found["words_hashed"].max() == 1  # "the" is in both documents
-    assert sorted(found["words_hashed"][found["words_hashed"] > 0]) == [0.5, 0.5, 0.5, 1]
+    assert sorted(found["words_hashed"][found["words_hashed"] > 0]) == [0.5, 0.5, 0.5, 0.5, 1]
 
 
 def test_minhash_estimates_the_jaccard_similarity_of_the_words() -> None:
@@ -45,6 +46,34 @@ def test_minhash_estimates_the_jaccard_similarity_of_the_words() -> None:
     estimate = (a["words_minhash"] == b["words_minhash"]).mean()
     assert estimate == pytest.approx(1000 / 3000, abs=3 * (1 / 3 * 2 / 3 / MINIMA) ** 0.5)
     assert (_sketch([" ".join(words[:9])])["words_minhash"] == a["words_minhash"]).mean() < 0.1
+
+
+def _texts(rows: list[list[str]]) -> np.ndarray:
+    offsets = np.cumsum([0, *(len(row) for row in rows)])
+    sketcher = Sketcher()
+    for chunk in scan(Rows(pa.array([text for row in rows for text in row], pa.string()), offsets)):
+        sketcher.add(chunk)
+    return next((s.vector for s in sketcher.sketches("prompt") if s.kind == "texts_bottom"), np.zeros(0))
+
+
+def test_texts_that_two_datasets_share_are_told_whatever_they_are_paired_with() -> None:
+    texts = [f"What is {i} plus {i % 7}?" for i in range(6000)]
+    alone = _texts([[text] for text in texts[:4000]])
+    paired = _texts([[text, f"Nobody ever asked for {i}."] for i, text in enumerate(texts[3000:])])
+    few = _texts([[text] for text in texts[:50]])
+    assert alone.shape == (TEXTS,)
+    assert alone.dtype == np.float32
+    assert (np.diff(alone) > 0).all()
+    assert np.isfinite(few).sum() == 50
+    limit = min(alone[-1], paired[-1])
+    assert np.isin(alone[alone <= limit], paired).mean() == pytest.approx(1000 / 4000, abs=0.06)
+    assert np.isin(paired[paired <= limit], alone).mean() == pytest.approx(1000 / 6000, abs=0.06)
+    assert np.isin(few[few <= alone[-1]], alone).all()
+
+
+def test_texts_are_compared_by_their_words() -> None:
+    np.testing.assert_array_equal(_texts([["A cat, she said."], ["no"]]), _texts([["a cat  she said"], ["Yes."]]))
+    assert len(_texts([["one two three", "four"]])) == 0
 
 
 def test_case_and_order_do_not_matter_to_words() -> None:

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.spec import ANSWER_FORMS, KEYS, METRICS, PROVENANCE, DatasetSpec, load_spec, parse_spec
+from profiler.spec import (
+    ANSWER_FORMS,
+    KEYS,
+    METRICS,
+    PROVENANCE,
+    DatasetSpec,
+    load_spec,
+    parse_roles,
+    parse_spec,
+    short_roles,
+    with_roles,
+)
 from warehouse.errors import InputError
 
 SHARED = Path(__file__).parents[3] / "shared" / "datasets"
@@ -26,7 +37,9 @@ def specs(draw: st.DrawFn) -> DatasetSpec:
     texts = tuple(draw(st.sampled_from([[a], [a, b]])))
     optional = texts[1:] if draw(st.booleans()) else ()
     base = DatasetSpec("classification", text_fields=texts, optional_fields=optional)
-    kind = draw(st.sampled_from(["classification", "codes", "listed", "columns", "generation", "chat"]))
+    kind = draw(
+        st.sampled_from(["classification", "codes", "listed", "columns", "generation", "chat", "labels", "tags"])
+    )
     if kind == "classification":
         labels = tuple(draw(st.lists(names, max_size=4, unique=True)))
         return replace(base, label_field=c, label_names=labels)
@@ -37,6 +50,15 @@ def specs(draw: st.DrawFn) -> DatasetSpec:
         base = replace(base, task_type="multiple_choice", answer_field=c, answer_form=form)
         return replace(base, options_field=d) if kind == "listed" else replace(base, options_fields=(d, e))
     metric = draw(st.sampled_from(METRICS["generation"]))
+    if kind == "labels":
+        several = replace(base, task_type="generation", metric=metric, label_names=(a, b))
+        return draw(
+            st.sampled_from(
+                [replace(several, labels_field=c, label_form="marks"), replace(several, labels_fields=(c, d))]
+            )
+        )
+    if kind == "tags":
+        return replace(base, task_type="generation", metric=metric, tags_field=c, label_form="each")
     if kind == "generation":
         return replace(base, task_type="generation", answer_field=c, metric=metric)
     return DatasetSpec("generation", messages_field=c, metric=metric)
@@ -70,6 +92,9 @@ def test_all_shared_specs_read_as_they_are() -> None:
         ({"text_fields": ["t"], "options_field": "o", "answer_field": "a"}, "multiple_choice", "accuracy"),
         ({"text_fields": "t", "answer_field": "a"}, "generation", "rouge_l"),
         ({"messages_field": "messages"}, "generation", "rouge_l"),
+        ({"messages_field": "prompt", "answer_field": "completion"}, "generation", "rouge_l"),
+        ({"text_fields": "t", "labels_field": "l"}, "generation", "exact_match"),
+        ({"text_fields": "t", "tags_field": "l"}, "generation", "exact_match"),
         ({"answer_field": "a", "metric": "numeric_match"}, "generation", "numeric_match"),
     ],
 )
@@ -131,8 +156,19 @@ def test_refused_for_classification(change: dict[str, object], message: str) -> 
             {"text_fields": ["q"], "options_field": "o", "answer_field": "a", "answer_form": "letters"},
             r"answer_form is 'letters'; did you mean 'letter'\? Allowed: index, number, letter, text",
         ),
-        ({"messages_field": "m", "answer_field": "a"}, r"either answer_field.* or messages_field"),
-        ({"messages_field": "m", "text_fields": ["a"]}, r"no text_fields beside messages_field"),
+        ({"messages_field": "m", "labels_field": "a"}, r"needs one of .* it states messages_field and labels_field"),
+        ({"task_type": "generation", "text_fields": ["q"]}, r"needs one of answer_field.* it states none of them"),
+        ({"tags_field": "t"}, r"needs text_fields beside tags_field"),
+        ({"text_fields": ["t"], "labels_fields": ["a"]}, r"at least two labels_fields"),
+        (
+            {"text_fields": ["t"], "spans_field": "s", "label_form": "each"},
+            r"label_form goes with labels_field or tags",
+        ),
+        (
+            {"text_fields": ["t"], "tags_field": "s", "label_form": "marks"},
+            r"label_form is 'marks'. Allowed for tags_field: spans, each",
+        ),
+        ({"text_fields": ["t"], "answer_field": "a", "label_names": ["x"]}, r"generation uses label_names with"),
     ],
 )
 def test_refused_for_other_tasks(document: dict[str, object], message: str) -> None:
@@ -231,3 +267,65 @@ def test_a_missing_spec_is_named(tmp_path: Path) -> None:
         load_spec(tmp_path / "roles.yaml")
     with pytest.raises(InputError, match="cannot read the spec file"):
         load_spec(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["text=title,body label=stars"], {"text_fields": ["title", "body"], "label_field": "stars"}),
+        (["text=a.b[0]", "answer=c"], {"text_fields": ["a.b[0]"], "answer_field": "c"}),
+        (['text="my text" task_type=generation'], {"text_fields": ["my text"], "task_type": "generation"}),
+        (["options=a,b labels=c"], {"options_fields": ["a", "b"], "labels_field": "c"}),
+        ([], {}),
+    ],
+)
+def test_roles_in_short(texts: list[str], found: dict[str, object]) -> None:
+    assert parse_roles(texts) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lable=x", r"--roles: no role 'lable'; did you mean 'label'\? Roles: text, label, labels"),
+        ("label", r"label names no column; write label=COLUMN"),
+        ("label=", r"label names no column"),
+        ("label=a,b", r"label names 2 columns \(a, b\), but takes one"),
+        ("text='a", r"No closing quotation; write for example"),
+    ],
+)
+def test_bad_roles_in_short(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_roles([text])
+
+
+@given(specs())
+def test_short_roles_say_the_columns_of_a_spec(spec: DatasetSpec) -> None:
+    plain = all(set(name).isdisjoint(",='\"\\") and not any(c.isspace() for c in name) for name in spec.columns)
+    if plain:
+        stated = parse_roles([short_roles(spec)])
+        named = [name for value in stated.values() for name in ([value] if isinstance(value, str) else value)]
+        assert sorted(named) == sorted(spec.columns)
+
+
+def test_roles_stated_above_a_spec() -> None:
+    spec = parse_spec(TEXT_LABEL | {"label_names": ["a", "b"], "language": "de", "optional_fields": ["text"]})
+    assert with_roles(spec, {"text_fields": ["body"]}).roles() == {
+        "task_type": "classification",
+        "text_fields": ["body"],
+        "label_field": "label",
+        "label_names": ["a", "b"],
+    }
+    other = with_roles(spec, {"answer_field": "summary"})
+    assert other.roles() == {
+        "task_type": "generation",
+        "text_fields": ["text"],
+        "optional_fields": ["text"],
+        "answer_field": "summary",
+    }
+    assert (other.metric, other.language) == ("rouge_l", "de")
+    choice = parse_spec({"text_fields": ["q"], "options_field": "o", "answer_field": "a", "answer_form": "text"})
+    assert with_roles(choice, {"answer_field": "b"}).options_field == "o"
+    assert with_roles(choice, {"options_fields": ["x", "y"]}).roles()["options_fields"] == ["x", "y"]
+    assert with_roles(spec, {"messages_field": "chat"}).roles() == {"task_type": "generation", "messages_field": "chat"}
+    with pytest.raises(InputError, match="--roles: 'text' is given two roles"):
+        with_roles(spec, {"label_field": "text"})

@@ -6,7 +6,7 @@ import pytest
 
 from profiler import surface
 from profiler.scan import scan
-from profiler.segments import Documents, Rows, documents
+from profiler.segments import Rows, documents
 from profiler.vocabulary import read_words
 
 
@@ -82,6 +82,7 @@ def test_character_shares_by_hand() -> None:
     assert found["whitespace_share"].value == pytest.approx((1 / 6 + 0) / 2)
     assert found["upper_case_share"].value == pytest.approx(1 / 3)
     assert found["upper_case_share"].n == 1
+    assert (found["latin_letter_share"].value, found["symbol_share"].value) == (1, 0)
     assert found["digit_share"].standard_error is None
 
 
@@ -110,18 +111,8 @@ def test_no_word_pair_joins_two_texts() -> None:
     assert (found.value, found.n) == (pytest.approx((1 / 3 + 1 / 2) / 2), 2)
 
 
-def test_copied_words_come_from_the_row_s_own_prompt() -> None:
-    prompts, answers = documents([["the red cat", "or dog"], ["a b"]]), documents([["The dog barks"], ["cat"]])
-    joint = documents([*(prompts.of(i) for i in range(2)), *(answers.of(i) for i in range(2))])
-    vocabulary = read_words(joint.texts)
-    prompt = vocabulary.of_documents(joint.head(2))
-    response = vocabulary.of_documents(Documents(joint.texts, joint.index[3:], joint.offsets[2:] - 3))
-    assert surface.copied_share(prompt, response, rows=2).value == pytest.approx((2 / 3 + 0) / 2)
-
-
 def test_nothing_at_all() -> None:
     docs = documents([])
     read = read_words(docs.texts).of_documents(docs)
     found = surface.repetition_traits(read, rows=0)
     assert {e.value for e in found.values()} == {None}
-    assert surface.copied_share(read, read, rows=0).value is None

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.console import Progress, finite, number, printable, report_errors, table, warn
+from warehouse.console import Progress, finite, number, printable, report_errors, shortened, table, warn, width
 from warehouse.errors import InputError, TraitcastError, nearest
 
 
@@ -97,3 +97,33 @@ def test_headings_and_nested_cells() -> None:
     assert table(rows, headings={"b": "x"}) == (
         'a                             x\n----------------  ------------\n{"k": [1, null]}  0.0000000001'
     ).replace("a                             x", "a                            x")
+
+
+def test_wide_letters_take_two_columns() -> None:
+    rows = [{"name": "データ", "n": 1}, {"name": "cafe\u0301", "n": 20}, {"name": "plain", "n": 3}]
+    lines = table(rows).splitlines()
+    assert lines == ["name     n", "------  --", "データ   1", "cafe\u0301    20", "plain    3"]
+    assert {width(line) for line in lines} == {10}
+
+
+@given(st.text(max_size=80), st.integers(1, 70))
+def test_a_shortened_text_fits(text: str, columns: int) -> None:
+    short = shortened(text, columns)
+    assert width(short) <= columns
+    assert short == text or (short.endswith("\u2026") and text.startswith(short[:-1]))
+
+
+def test_progress_tells_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 10.0, 20.0, 30.0])
+    monkeypatch.setattr("warehouse.console.time.monotonic", lambda: next(clock))
+    bar = Progress("parsing", 0, every_s=0.0)
+    bar.advance(1000)
+    bar.total = 10_000
+    bar.advance(1000)
+    bar.total = 2_000_000
+    bar.advance(1000)
+    assert capsys.readouterr().err.splitlines() == [
+        "parsing: 1,000, 100/s",
+        "parsing: 2,000/10,000, 100/s, 80 s left",
+        "parsing: 3,000/2,000,000, 100/s, 5.5 h left",
+    ]
