@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from warehouse.console import emit, emit_json, format_option, progress, report_errors, say, table, warehouse_option
+from warehouse.console import (
+    command,
+    emit,
+    emit_json,
+    format_option,
+    progress,
+    report_errors,
+    say,
+    table,
+    warehouse_option,
+)
 from warehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +33,7 @@ _PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
 _PREDICTION_COLUMNS = ("source", "target", "gain", "low", "high", "harm", "novel", "source_mean")
 _BASES = {
     "untuned": "the untuned model",
-    "target mean": "the mean of all sources on the target (published without an untuned score)",
+    "target mean": "an average source on the same target (the matrix has no untuned score)",
 }
 
 
@@ -34,17 +44,17 @@ class FrontDoor(Protocol):
         """Name of the dataset in the warehouse; profiles a local file or hub id first if need be."""
 
 
-def _predictor_option(command: Command) -> Command:
+def _predictor_option(decorated: Command) -> Command:
     return click.option("--predictor", default="default", show_default=True, help="Name of the fitted predictor.")(
-        command
+        decorated
     )
 
 
-def _save_option(command: Command) -> Command:
-    return click.option("--save", is_flag=True, help="Also store the result in the warehouse.")(command)
+def _save_option(decorated: Command) -> Command:
+    return click.option("--save", is_flag=True, help="Also store the result in the warehouse.")(decorated)
 
 
-def _matrix_options(command: Command) -> Command:
+def _matrix_options(decorated: Command) -> Command:
     for option in (
         click.option("--seed", default=0, show_default=True, help="Seed of folds, trees and bootstrap."),
         click.option(
@@ -54,11 +64,11 @@ def _matrix_options(command: Command) -> Command:
             show_default=True,
             help="static: traits of the data alone; probe: also numbers that need the base model.",
         ),
-        click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: the only one]"),
+        click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]"),
         click.option("--model", help="Use the cells of one model  [default: pool all]"),
     ):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
 
 
 @click.command()
@@ -105,7 +115,7 @@ def fit(
         return
     emit([{"what": key, "value": value} for key, value in row.items()], output_format)
     say(f"trees: depth {size['depth']}, {size['rounds']} rounds ({size['reason']})")
-    say(f"How good is it? traitcast evaluate --scores {predictor.matrix.matrix}")
+    say(f"How good is it? {command('evaluate', '--scores', predictor.matrix.matrix, warehouse=warehouse_path)}")
 
 
 @click.command()
@@ -291,7 +301,8 @@ def rank(
 ) -> None:
     """Rank sources for TARGET by predicted gain, best first.
 
-    TARGET and each source is a profiled name, a local file or folder, or a hub id.
+    TARGET and each source is a profiled name, a local file or folder, or a hub id. Without --sources, every other
+    profiled dataset of 100 rows or more is a candidate.
 
     \b
     Examples:
@@ -314,6 +325,7 @@ def rank(
             warn_outdated(warehouse, [name for name in warehouse.dataset_names() if name != target])
         fitted = service.predictor_of(warehouse, predictor)
         found = service.rank_sources(warehouse, fitted, target, chosen)
+        small = service.too_small(warehouse) if chosen is None else []
     _introduce(fitted, predictor)
     shown = found if top is None else found[:top]
     if save:
@@ -323,7 +335,10 @@ def rank(
         return
     emit([prediction.as_row() for prediction in shown], output_format, _PREDICTION_COLUMNS)
     _warn_novel(shown)
-    say(f"Why? traitcast explain {shown[0].source} {target}")
+    if small := [name for name in small if name != target]:
+        say(f"not ranked, below {service.MIN_ROWS} rows: {', '.join(small)} (name them with --sources to see them)")
+    named = () if predictor == service.DEFAULT else ("--predictor", predictor)
+    say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
 
 
 @click.command()
@@ -492,10 +507,9 @@ def _introduce(predictor: Predictor, name: str) -> None:
     models = ", ".join(about["models"])
     say(
         f"predictor {name!r}: {about['cells']} measured cells of matrix {predictor.matrix.matrix!r} ({models}), "
-        f"{about['sources']} sources x {about['targets']} targets. "
-        f"Gain in pp over {_BASES.get(predictor.matrix.base, predictor.matrix.base)}; 90 % interval; "
-        "source_mean: the source's mean measured gain on other targets."
+        f"{about['sources']} sources x {about['targets']} targets."
     )
+    say(f"Gain, low, high: pp over {_BASES.get(predictor.matrix.base, predictor.matrix.base)}, 90 % interval.")
 
 
 def _warn_novel(found: list[Prediction]) -> None:

@@ -201,7 +201,7 @@ def evaluate(
         ceiling_kind=kind,
         noise=seed_noise(observations),
         advantage=_advantage(scored, summaries, seed),
-        interval_width=2 * _mean(_half_widths(observations, grouping.group, entries, joined["model"])),
+        interval_width=2 * _mean(_intervals(observations, grouping.group, entries, joined["model"])[1]),
         harm=_harm(observations, grouping.group, entries, joined["model"]),
         diagonal={"cells": observations.diagonal.size, "gain": _mean(observations.diagonal)},
         ablations=ablations.summarise(of_parts, seed) if with_ablations else None,
@@ -233,11 +233,13 @@ def _entries(observations: Observations, made: Sequence[Split]) -> _Entries:
 
 def _score(observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray) -> Scored:
     row = entries.row
-    half = _half_widths(observations, group, entries, predicted)
-    return metrics.score(observations.gain[row], predicted, half, observations.target[row], entries.block)
+    centre, half = _intervals(observations, group, entries, predicted)
+    return metrics.score(observations.gain[row], predicted, half, observations.target[row], entries.block, centre)
 
 
-def _half_widths(observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray) -> np.ndarray:
+def _intervals(
+    observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     row = entries.row
     source, target = observations.source[row], observations.target[row]
     return cross_conformal(observations.gain[row] - predicted, group[source], group[target], target)

@@ -16,6 +16,7 @@ import numpy as np
 from predictor import html, trees
 from predictor.features import ProfileSet
 from predictor.model import Prediction, Predictor
+from predictor.observations import TARGET_MEAN
 
 LEVEL_TRAIT = "measured_gain_level"
 LEVEL_FAMILY = "measured"
@@ -45,9 +46,10 @@ class Contribution:
 class Explanation:
     """A prediction taken apart: base_value + the sum of all shap = prediction.gain, in pp.
 
-    base_value: mean prediction over the training cells. contributions: largest first. When the target is one of
-    the matrix's own, the level measured for it is the contribution of trait "measured_gain_level". family_spread,
-    side_spread: as `Contribution.spread`, of the sums per family and side.
+    base: what gains are over (`Matrix.base`). base_value: mean prediction over the training cells, moved to the
+    median as every prediction is. contributions: largest first. When the target is one of the matrix's own, the
+    level measured for it is the contribution of trait "measured_gain_level". family_spread, side_spread: as
+    `Contribution.spread`, of the sums per family and side.
     """
 
     prediction: Prediction
@@ -55,6 +57,7 @@ class Explanation:
     contributions: tuple[Contribution, ...]
     family_spread: dict[str, float] = field(default_factory=dict)
     side_spread: dict[str, float] = field(default_factory=dict)
+    base: str = "untuned"
 
     @property
     def by_family(self) -> dict[str, float]:
@@ -70,16 +73,19 @@ class Explanation:
     def sentence(self) -> str:
         """The prediction and its strongest reasons in plain words."""
         p = self.prediction
-        verb = "raise" if p.gain >= 0 else "lower"
-        text = (
-            f"Tuning on {p.source} is predicted to {verb} {p.target} by {abs(p.gain):.1f} pp "
-            f"(90 % interval {p.low:+.1f} to {p.high:+.1f} pp, chance of harm {p.harm:.0%})."
-        )
-        up = [c for c in self.contributions if c.shap > 0][:_SENTENCE_TRAITS]
-        down = [c for c in self.contributions if c.shap < 0][:_SENTENCE_TRAITS]
+        size, up = f"{abs(p.gain):.1f} pp", p.gain >= 0
+        if self.base == TARGET_MEAN:
+            what = f"do {size} {'better' if up else 'worse'} on {p.target} than tuning on an average source does"
+            harm = f"chance of doing worse {p.harm:.0%}"
+        else:
+            what = f"{'raise' if up else 'lower'} {p.target} by {size}"
+            harm = f"chance of harm {p.harm:.0%}"
+        text = f"Tuning on {p.source} is predicted to {what} (90 % interval {p.low:+.1f} to {p.high:+.1f} pp, {harm})."
+        helping = [c for c in self.contributions if c.shap > 0][:_SENTENCE_TRAITS]
+        hurting = [c for c in self.contributions if c.shap < 0][:_SENTENCE_TRAITS]
         reasons = [
             f"{word}: {', '.join(_phrase(c) for c in found)}"
-            for word, found in (("For", up), ("Against", down))
+            for word, found in (("For", helping), ("Against", hurting))
             if found
         ]
         if reasons:
@@ -116,6 +122,7 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
     """Take the prediction for one pair apart. Raises as `Predictor.predict` does."""
     prediction = predictor.predict(profiles, [source], [target])[0]
     table = predictor.table(profiles, [source], [target])
+    shown = predictor.space.values(profiles, [source], [target])[0]
     values, base = trees.contributions(predictor.booster, table)
     features = predictor.space.features
     over_folds = _over_folds(predictor, table)
@@ -123,7 +130,7 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         Contribution(
             f.trait, f.side, f.family, None if np.isnan(x) else float(x), float(shap), *_stability(shap, column)
         )
-        for f, x, shap, column in zip(features, table[0], values[0], over_folds.T, strict=True)
+        for f, x, shap, column in zip(features, shown, values[0], over_folds.T, strict=True)
     ]
     if level := predictor.levels.get(target, 0.0):
         found.append(Contribution(LEVEL_TRAIT, "target", LEVEL_FAMILY, level, level))
@@ -136,6 +143,7 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         tuple(ordered),
         _sum_spread(over_folds, [f.family for f in features]),
         _sum_spread(over_folds, [f.side for f in features]),
+        predictor.matrix.base,
     )
 
 

@@ -155,6 +155,9 @@ class PairSpace:
     definitions: the kept traits. centres, scales: their mean and standard deviation over the training datasets.
     word_weights: inverse document frequencies per part, fixed at fitting time.
     dropped: trait -> why it was left out.
+    fills: per feature what stands for undefined, NaN where that is left to the trees. With fewer than `min_datasets`
+    in a role, those without a label, say, are one or two, and a tree that learns what "undefined" means learns them
+    by name: there an undefined value is the median of the training pairs, and says nothing.
     """
 
     features: tuple[Feature, ...]
@@ -163,6 +166,7 @@ class PairSpace:
     scales: np.ndarray
     word_weights: Mapping[str, np.ndarray]
     dropped: Mapping[str, str]
+    fills: np.ndarray
 
     @property
     def traits(self) -> tuple[str, ...]:
@@ -174,6 +178,11 @@ class PairSpace:
         return (values - self.centres) / self.scales
 
     def table(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+        """What the trees see of the pairs (sources[i], targets[i]): `values` with `fills`."""
+        found = self.values(profiles, sources, targets)
+        return np.where(np.isnan(found), self.fills, found)
+
+    def values(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
         """Feature values of the pairs (sources[i], targets[i]): float64 (pairs, features), NaN where undefined.
 
         Raises NotProfiledError for an unknown dataset and UserError when a trait is missing from the warehouse.
@@ -256,13 +265,15 @@ def fit_space(
         scales=np.nanstd(values, axis=0) if kept else np.empty(0),
         word_weights=_word_weights(profiles, names),
         dropped=dropped,
+        fills=np.empty(0),
     )
     # A comparison that is the same for every pair of the training datasets says nothing.
     pairs = [(s, t) for s in names for t in names if s != t]
-    table = space.table(profiles, [s for s, _ in pairs], [t for _, t in pairs])
-    varies = [np.unique(column[~np.isnan(column)]).size > 1 for column in table.T]
+    table = space.values(profiles, [s for s, _ in pairs], [t for _, t in pairs])
+    varies = np.array([np.unique(column[~np.isnan(column)]).size > 1 for column in table.T], dtype=bool)
     features = tuple(f for f, keep in zip(space.features, varies, strict=True) if keep)
-    return replace(space, features=features)
+    fills = np.nanmedian(table[:, varies], axis=0) if few and varies.any() else np.full(len(features), np.nan)
+    return replace(space, features=features, fills=fills)
 
 
 def select_traits(

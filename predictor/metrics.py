@@ -99,9 +99,17 @@ def sign_accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def score(
-    truth: np.ndarray, predicted: np.ndarray, half_width: np.ndarray, target: np.ndarray, block: np.ndarray
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    half_width: np.ndarray,
+    target: np.ndarray,
+    block: np.ndarray,
+    centre: np.ndarray | None = None,
 ) -> Scored:
     """All metrics of every (target, block). All arguments have shape (cells,); half_width is NaN without intervals.
+
+    centre: pp, what a prediction is moved by before its size, its sign and its interval are judged (default 0, also
+    for NaN); orders are judged without, since a predictor moves all of its predictions alike.
 
     block: int64; the cells of one target in one block are ranked against each other, and no others.
 
@@ -111,7 +119,8 @@ def score(
     order = np.lexsort((block, target))
     changes = np.flatnonzero((np.diff(target[order]) != 0) | (np.diff(block[order]) != 0)) + 1
     groups = np.split(order, changes)
-    values = np.array([_group(truth[cells], predicted[cells], half_width[cells]) for cells in groups])
+    moved = predicted if centre is None else predicted + np.nan_to_num(centre)
+    values = np.array([_group(truth[c], predicted[c], moved[c], half_width[c]) for c in groups])
     correlations = values[:, 0]
     ranked = ~np.isnan(values[:, 1])
     if (~np.isnan(correlations)).any():
@@ -119,8 +128,8 @@ def score(
     return Scored(values, np.array([target[cells[0]] for cells in groups], dtype=np.int64))
 
 
-def _group(truth: np.ndarray, predicted: np.ndarray, half_width: np.ndarray) -> np.ndarray:
-    error = np.abs(truth - predicted)
+def _group(truth: np.ndarray, predicted: np.ndarray, moved: np.ndarray, half_width: np.ndarray) -> np.ndarray:
+    error = np.abs(truth - moved)
     has_width = not np.isnan(half_width).any()
     return np.array(
         [
@@ -129,7 +138,7 @@ def _group(truth: np.ndarray, predicted: np.ndarray, half_width: np.ndarray) -> 
             ndcg(truth, predicted),
             *(regret_at(k, truth, predicted) for k in (1, 3, 5)),
             float(np.mean(error**2)),
-            sign_accuracy(truth, predicted),
+            sign_accuracy(truth, moved),
             float(np.mean(error <= half_width)) if has_width else nan,
         ]
     )

@@ -18,6 +18,8 @@ from warehouse.records import Cells, Matrix
 PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
 # With fewer groups than this, holding out a group leaves too little to learn from.
 MIN_GROUPS = 6
+# `Matrix.base` of a matrix that was published without the scores of the untuned model.
+TARGET_MEAN = "target mean"
 MIN_TARGETS, MIN_SOURCES = 2, 3
 MIN_TRAIN_CELLS = 6
 # A new-pair evaluation fits one model for each two folds.
@@ -173,14 +175,18 @@ def _averaged(cells: Cells, rows: np.ndarray) -> Observations:
         cell = (row_of[cells.models[i], cells.sources[i], cells.targets[i]], seeds.index(int(cells.seeds[i])))
         gains[cell] = cells.gain[i]
         errors[cell] = cells.standard_error[i]
+    target = np.array([position[t] for _, _, t in keys], dtype=np.int64)
+    model = np.array([models.index(m) for m, _, _ in keys], dtype=np.int64)
+    if cells.matrix.base == TARGET_MEAN:
+        gains -= _target_means(np.nanmean(gains, axis=1), target, model)[:, None]
     gain = np.nanmean(gains, axis=1)
     return Observations(
         matrix=cells.matrix,
         names=names,
         models=models,
         source=np.array([position[s] for _, s, _ in keys], dtype=np.int64),
-        target=np.array([position[t] for _, _, t in keys], dtype=np.int64),
-        model=np.array([models.index(m) for m, _, _ in keys], dtype=np.int64),
+        target=target,
+        model=model,
         gain=gain,
         weight=_noise_weight(gain, gains, errors),
         seed_gains=gains,
@@ -188,6 +194,13 @@ def _averaged(cells: Cells, rows: np.ndarray) -> Observations:
         unmatched=(),
         notes=(),
     )
+
+
+def _target_means(gain: np.ndarray, target: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """Mean gain of a row's target and model, (rows,). Where a gain is against the mean of the sources, that is the
+    mean of those that are left: the sources without a profile would otherwise shift every target."""
+    _, group, counts = np.unique(np.column_stack([target, model]), axis=0, return_inverse=True, return_counts=True)
+    return np.asarray((np.bincount(group, gain) / counts)[group])
 
 
 def _noise_weight(gain: np.ndarray, gains: np.ndarray, errors: np.ndarray) -> np.ndarray:

@@ -477,14 +477,6 @@ _LINGUISTIC: tuple[_Row, ...] = (
     ),
     ("noun_verb_ratio", "ratio", 0, None, "NOUN and PROPN over VERB; undefined without a verb.", "ratio"),
     (
-        "pronoun_noun_share",
-        "share",
-        0,
-        1,
-        "PRON over PRON, NOUN and PROPN: high when a text speaks of what is at hand.",
-        "after Biber 1988, dimension 1",
-    ),
-    (
         "formality",
         "score",
         0,

@@ -341,7 +341,6 @@ def traits(sums: Floats) -> dict[str, Floats]:
         "superlative_share": ratio(c["superlatives"], tokens),
         "content_word_share": ratio(content, tokens),
         "noun_verb_ratio": ratio(nouns, verbs),
-        "pronoun_noun_share": ratio(c["pos_PRON"], c["pos_PRON"] + nouns),
         "formality": _formality(c),
         "contraction_share": ratio(c["contractions"], tokens),
         "coordinate_clause_share": ratio(c["coordinate_clauses"], c["clauses"]),

@@ -54,7 +54,7 @@ def test_predict_gives_one_object(fitted: Path) -> None:
     document = json.loads(result.stdout)
     assert set(document) == PREDICTION
     assert document["low"] < document["gain"] < document["high"]
-    assert "Gain in pp over the untuned model" in result.stderr
+    assert "Gain, low, high: pp over the untuned model" in result.stderr
     assert "d03" in run(fitted, "predict", "d03", "d04").stdout
 
 

@@ -209,3 +209,14 @@ def test_ten_thousand_pairs_take_no_loop(profiles_of_count: Callable[..., Profil
     table = space.table(profiles, sources.tolist(), targets.tolist())
     one = space.table(profiles, [sources[4321]], [targets[4321]])
     assert np.allclose(table[4321], one[0], equal_nan=True)
+
+
+def test_few_datasets_leave_nothing_to_learn_from_undefined(world: ProfileSet) -> None:
+    names = world.traits.names[:8]
+    few, many = fit_space(world, names), fit_space(world, world.traits.names)
+    assert np.isnan(many.fills).all()
+    assert np.isfinite(few.fills).all()
+    blank = replace(world, sketches={key: {} for key in world.sketches})
+    values, seen = few.values(blank, [names[0]], [names[1]])[0], few.table(blank, [names[0]], [names[1]])[0]
+    assert np.isnan(values).any()
+    np.testing.assert_array_equal(seen[np.isnan(values)], few.fills[np.isnan(values)])

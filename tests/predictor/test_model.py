@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -235,3 +236,11 @@ def test_a_matrix_too_small_for_intervals_is_refused(law: Cells, world: ProfileS
     )
     with pytest.raises(UserError, match=r"too few datasets to hold two out .*traitcast scores import FILE"):
         fit(observe(tiny, world), world)
+
+
+def test_over_a_mean_source_the_sentence_says_so(law: Cells, world: ProfileSet) -> None:
+    relative = replace(law, matrix=replace(law.matrix, base="target mean"))
+    fitted = fit(observe(relative, world), world)
+    sentence = explain(fitted, world, "d03", "d04").sentence
+    assert re.search(r"do \d+\.\d pp (better|worse) on d04 than tuning on an average source does", sentence)
+    assert "chance of doing worse" in sentence

@@ -147,3 +147,13 @@ def test_what_is_refused(law: Cells, world: ProfileSet) -> None:
 def test_an_unknown_protocol_is_refused(observed: Observations) -> None:
     with pytest.raises(ScoresError, match=r"unknown protocol 'new'. Allowed: new-target, new-source, new-pair, random"):
         splits(observed, "new", np.arange(18))
+
+
+def test_a_gain_over_the_mean_source_is_over_the_sources_that_are_left(law: Cells, world: ProfileSet) -> None:
+    shifted = replace(law, matrix=replace(law.matrix, base="target mean"), gain=law.gain + 7.0)
+    found = observe(shifted, world)
+    plain = observe(law, world)
+    for target in range(len(found.names)):
+        mine = found.target == target
+        assert found.gain[mine].mean() == pytest.approx(0, abs=1e-9)
+        np.testing.assert_allclose(found.gain[mine], plain.gain[mine] - plain.gain[mine].mean())
