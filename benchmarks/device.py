@@ -262,8 +262,9 @@ def _content_bytes(path: Path, *, text: bool) -> int:
     import pyarrow.parquet as pq
 
     found = pq.ParquetFile(path).metadata
-    columns = [group.column(i) for group in map(found.row_group, range(found.num_row_groups))
-               for i in range(found.num_columns)]
+    columns = [
+        group.column(i) for group in map(found.row_group, range(found.num_row_groups)) for i in range(found.num_columns)
+    ]
     return sum(c.total_compressed_size for c in columns if text or not c.path_in_schema.startswith("outputs"))
 
 

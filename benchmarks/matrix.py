@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if asked.only in (None, "naive"):
             report["naive"] = naive(pack, asked, Path(scratch) / "naive")
     if asked.only is None:
-        report |= compare(report["engine"], report["naive"])
+        report |= compare(report["engine"], report["naive"], len(recipe.targets))
     print(json.dumps(report, indent=1))
 
 
@@ -166,31 +166,42 @@ def _peer_rows(pack: Any, name: str) -> Iterator[dict[str, Any]]:
     from transformers import AutoTokenizer
 
     from training import base
+    from training.pack import training_rows
     from training.prompts import Prompter
 
     packed = pack.rows(name)
     prompter = Prompter(AutoTokenizer.from_pretrained(base.locate(pack.recipe.base)), pack.recipe.prompt)
-    for split, rows in (("train", packed.train), ("test", packed.test)):
+    # The peer has one set of rows for all its seeds: those of the engine's first one.
+    train = training_rows(pack.recipe, name, pack.recipe.seeds[0], packed.train)
+    for split, rows in (("train", train), ("test", packed.test)):
         for row, encoded in zip(rows, prompter.encode(packed.task, rows), strict=True):
             # Decoded, so that a prompt that was shortened here is the same there.
             prompt = prompter.tokenizer.decode(encoded.prompt)
             yield {"prompt": prompt, "options": list(row.choices(packed.task)), "label": row.gold, "split": split}
 
 
-def compare(engine: dict[str, Any], naive: dict[str, Any]) -> dict[str, Any]:
-    """Speed-ups, and accuracies side by side: equal for the base, near for adapters (another order and dropout)."""
+def compare(engine: dict[str, Any], naive: dict[str, Any], targets: int) -> dict[str, Any]:
+    """Speed-ups, and accuracies side by side: equal for the base, near for adapters (another order and dropout).
+
+    Times are per adapter trained, per cell scored, and per cell of a whole run: the peer may have run fewer seeds.
+    """
     both = sorted(set(engine["accuracy"]) & set(naive["accuracy"]))
     apart = {name: abs(engine["accuracy"][name] - naive["accuracy"][name]) for name in both}
     base = [apart[name] for name in both if name.startswith("base")]
     tuned = [apart[name] for name in both if not name.startswith("base")]
-    total = {name: side["train_seconds"] + side["score_seconds"] for name, side in (("e", engine), ("n", naive))}
+
+    def rates(side: dict[str, Any]) -> dict[str, float]:
+        adapters = side["cells"] / targets - 1
+        return {
+            "training": adapters / side["train_seconds"],
+            "scoring": side["cells"] / side["score_seconds"],
+            "whole": side["cells"] / (side["train_seconds"] + side["score_seconds"]),
+        }
+
+    ours, theirs = rates(engine), rates(naive)
     return {
-        "cells_per_hour": {"engine": 3600 * engine["cells"] / total["e"], "naive": 3600 * naive["cells"] / total["n"]},
-        "times_faster": {
-            "training": naive["train_seconds"] / engine["train_seconds"],
-            "scoring": naive["score_seconds"] / engine["score_seconds"],
-            "whole": total["n"] / total["e"],
-        },
+        "cells_per_hour": {"engine": 3600 * ours["whole"], "naive": 3600 * theirs["whole"]},
+        "times_faster": {stage: ours[stage] / theirs[stage] for stage in ours},
         "accuracy_difference": {
             "base_max": max(base),
             "adapters_mean": sum(tuned) / len(tuned),

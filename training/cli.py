@@ -108,7 +108,8 @@ def plan(
     from training.pack import plan as make
 
     def show(name: str, entry: DatasetEntry) -> None:
-        say(f"{name}: {entry.train_rows} training rows, {entry.test_rows} test rows, {entry.task_type}")
+        held_out = "test rows" if entry.test_split in ("test", "") else f"test rows out of {entry.test_split}"
+        say(f"{name}: {entry.train_rows} training rows, {entry.test_rows} {held_out}, {entry.task_type}")
 
     made = make(
         pack_folder, datasets, _settings(**options), sources=names(sources), targets=names(targets), on_dataset=show

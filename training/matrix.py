@@ -22,14 +22,14 @@ import numpy as np
 
 from training import device, shards
 from training.metrics import text_scores
-from training.pack import Pack, Packed, write_aside
+from training.pack import Pack, Packed, training_rows, write_aside
 from training.prompts import Encoded, Prompter, PromptSettings
 from training.recipe import BASE_SEED, Recipe, Runtime, adapter_key, cell_key, digest
 from training.shards import Cell
 from warehouse.errors import InputError, ScoresError, TraitcastError
 
 if TYPE_CHECKING:
-    from training.adapters import Job, Outcome
+    from training.adapters import Outcome
     from training.base import Base
     from training.lora import Bank, Weights
     from training.scoring import Prepared, Scorer
@@ -160,8 +160,7 @@ class _Run:
         _sweep(pack)
         self.prompter = Prompter(self.base.tokenizer, _within_context(self.recipe, self.base))
         self.slowest: dict[str, float] = {}
-        self.examples: dict[str, list[tuple[list[int], list[int]]]] = {}
-        self.cuts: dict[str, dict[str, int]] = {}
+        self.pools: dict[str, list[Encoded]] = {}
         self.flips_known = bool(read_flips(pack))
         self.last: tuple[tuple[str, int], Weights] | None = None
         if settings.retry_failed:
@@ -214,10 +213,11 @@ class _Run:
         budget = adapters.Budget(
             tokens=self.settings.train_tokens or (65_536 if large else 2_048), worth_splitting=24_576 if large else 256
         )
-        for source in dict.fromkeys(source for source, _ in group):
-            if source not in self.examples:
-                self.examples[source] = self._examples(source)
-        jobs = [adapters.Job(self._key((s, seed)), self.examples[s], _seed(s, seed)) for s, seed in group]
+        drawn = [self._drawn(job) for job in group]
+        jobs = [
+            adapters.Job(self._key(job), self._examples(rows), _seed(*job))
+            for job, rows in zip(group, drawn, strict=True)
+        ]
 
         def on_step(step: int, tokens: int) -> None:
             self.on_progress("train", done + step + 1, total, tokens)
@@ -228,59 +228,64 @@ class _Run:
                 outcomes = adapters.train(bank, jobs, self.recipe.training, budget=budget, on_step=on_step)
                 for slot, (job, outcome) in enumerate(zip(group, outcomes, strict=True)):
                     if not self._exists(job):
-                        self._keep(bank, slot, job, jobs[slot], outcome)
+                        self._keep(bank, slot, job, outcome, drawn[slot])
             finally:
                 bank.close()
         if budget.splits:
             self.say(f"memory ran out {budget.splits} times; micro-batches now hold {budget.tokens:,} tokens")
         return sum(outcome.tokens for outcome in outcomes)
 
-    def _examples(self, source: str) -> list[tuple[list[int], list[int]]]:
-        """(prompt, gold answer and end token) of every training row; an answer that was cut has no end."""
-        packed = self.pack.rows(source)
-        encoded = self.prompter.encode(packed.task, packed.train)
+    def _drawn(self, job: tuple[str, int]) -> tuple[Encoded, ...]:
+        """The training rows of an adapter; the pool of a source is encoded once for all its seeds."""
+        source, seed = job
+        if source not in self.pools:
+            packed = self.pack.rows(source)
+            self.pools[source] = self.prompter.encode(packed.task, packed.train)
+            self._tell_cuts(source, "training", self.pools[source])
+        return training_rows(self.recipe, source, seed, self.pools[source])
+
+    def _examples(self, rows: Sequence[Encoded]) -> list[tuple[list[int], list[int]]]:
+        """(prompt, gold answer and end token) of training rows; an answer that was cut has no end."""
         limit = self.recipe.prompt.max_answer_tokens
-        self.cuts[source] = self._tell_cuts(source, "training", encoded)
         pairs = []
-        for row in encoded:
+        for row in rows:
             answer = row.answers[row.gold]
             pairs.append(
                 (row.prompt, answer if row.cut_answer and len(answer) == limit else [*answer, self.prompter.end])
             )
         return pairs
 
-    def _tell_cuts(self, name: str, split: str, rows: Sequence[Encoded]) -> dict[str, int]:
-        """Report rows that were cut to fit; returns how many, for the record."""
-        counts = {"cut_prompts": sum(r.cut_prompt for r in rows), "cut_answers": sum(r.cut_answer for r in rows)}
+    def _tell_cuts(self, name: str, split: str, rows: Sequence[Encoded]) -> None:
+        """Report rows that were cut to fit."""
+        counts = _cuts(rows)
         if counts["cut_prompts"]:
             self.say(f"{name}: {counts['cut_prompts']} of {len(rows)} {split} prompts were shortened to fit")
         if counts["cut_answers"]:
             self.say(f"{name}: answers of {counts['cut_answers']} of {len(rows)} {split} rows were cut to fit")
-        return counts
 
-    def _keep(self, bank: Bank, slot: int, job: tuple[str, int], work: Job, outcome: Outcome) -> None:
+    def _keep(self, bank: Bank, slot: int, job: tuple[str, int], outcome: Outcome, rows: Sequence[Encoded]) -> None:
         from training import checkpoints
 
-        source, seed = job
+        (source, seed), key = job, outcome.name
         record: dict[str, Any] = {
-            "adapter": work.name,
+            "adapter": key,
             "source": source,
             "seed": seed,
             "rank": self.recipe.training.rank,
             "steps": outcome.steps,
-            "rows": len(work.rows),
+            "rows": len(rows),
             "tokens": outcome.tokens,
             "final_loss": float(outcome.losses[-50:].mean()) if outcome.failed_at is None else None,
             "failed_at": outcome.failed_at,
             "losses": [round(float(x), 6) for x in outcome.losses] if outcome.failed_at is None else [],
-            **self.cuts[source],
+            **_cuts(rows),
         }
         if outcome.failed_at is not None:
             self.say(f"adapter {source} seed {seed} was not finite at step {outcome.failed_at}: frozen, marked failed")
-            write_aside(_failure(self.pack, work.name), json.dumps(record, sort_keys=True).encode())
+            write_aside(_failure(self.pack, key), json.dumps(record, sort_keys=True).encode())
             return
         checkpoints.write(
-            self.pack.adapters / work.name,
+            self.pack.adapters / key,
             bank.weights(slot),
             rank=self.recipe.training.rank,
             alpha=self.recipe.training.alpha,
@@ -404,7 +409,10 @@ class _Run:
         """Content-free prompts: one for a classification, whose labels are the same for all rows, else one a row."""
         if not packed.task.has_options or not self.recipe.scoring.content_free:
             return []
-        rows = packed.test if any(row.options for row in packed.test) else packed.test[:1]
+        rows = packed.test
+        if not any(row.options for row in rows):
+            # One with all its fields: a row that lacks some shows the labels less of the prompt.
+            rows = (max(rows, key=lambda row: sum(map(bool, row.fields))),)
         return self.prompter.content_free(packed.task, rows)
 
     def _cap(self, rows: Sequence[Encoded]) -> int:
@@ -419,10 +427,7 @@ class _Run:
         for name in block.targets:
             rows, (own, free) = block.rows[name], block.slices[name]
             cell = self._cell(model, name)
-            measured: dict[str, Any] = {
-                "cut_prompts": sum(row.cut_prompt for row in rows),
-                "cut_answers": sum(row.cut_answer for row in rows),
-            }
+            measured: dict[str, Any] = _cuts(rows)
             if name in block.prompts:
                 made = [next(texts) for _ in rows]
                 # As the tokens say: versions of transformers differ in whether they drop spaces before punctuation.
@@ -505,6 +510,11 @@ class _Run:
                 stream.write(json.dumps(entry, sort_keys=True) + "\n")
         except OSError as error:
             raise InputError(f"cannot write {path} ({error}); free space, then run the same again") from error
+
+
+def _cuts(rows: Sequence[Encoded]) -> dict[str, int]:
+    """How many rows had their prompt, or any answer, cut to fit."""
+    return {"cut_prompts": sum(row.cut_prompt for row in rows), "cut_answers": sum(row.cut_answer for row in rows)}
 
 
 def _sweep(pack: Pack) -> None:

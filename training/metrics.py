@@ -14,7 +14,8 @@ from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
+# A hyphen behind a letter, digit or bracket is none of a number's ("5-10"), a comma only before three digits ("3,4").
+_NUMBER = re.compile(r"(?:(?<![\w)\]])-)?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)")
 _TOKEN = re.compile(r"[a-z0-9]+")
 
 

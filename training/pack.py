@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from training.base import check_name
+from training import base
 from training.prompts import PromptSettings, Row, Task
 from training.recipe import DatasetEntry, Recipe, ScoringSettings, TrainingSettings, digest, parse
 from warehouse.errors import InputError, ScoresError, nearest
+from warehouse.names import check_name
 
 if TYPE_CHECKING:
     from profiler.examples import Examples
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 RECIPE = "recipe.json"
 # Where test rows are looked for, best first.
 _HELD_OUT = ("test", "validation", "dev")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Training rows a pack holds for each that a seed draws. Of a source that has as many or more, two seeds have a quarter
+# of their rows in common; more would make packs that are slow to carry to where they are run.
+_POOL = 4
 
 # English text in a byte-pair vocabulary of about 50k entries; used only to order and estimate, never to score.
 CHARACTERS_PER_TOKEN = 4.2
@@ -42,8 +44,9 @@ FRAME_TOKENS = 45
 
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
-    """What `matrix plan` is told. train_rows, test_rows: the most rows drawn per dataset, at random with
-    sample_seed. slots: adapters per group (0: all). block_tokens: targets are scored together up to this many."""
+    """What `matrix plan` is told. train_rows: the most rows an adapter is tuned on, which every seed draws anew;
+    test_rows: the most rows of a target, the same for all. sample_seed: of both draws. slots: adapters per group (0:
+    all). block_tokens: targets are scored together up to this many."""
 
     base: str
     base_revision: str | None = None
@@ -61,18 +64,19 @@ class PlanSettings:
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise InputError(f"seeds are {list(self.seeds)}; give distinct numbers from 0, such as 0,1,2")
-        for name in ("train_rows", "test_rows", "block_tokens"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
+        for name, least in (("train_rows", 1), ("test_rows", 1), ("block_tokens", 1), ("slots", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}; give {least} or more")
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A dataset as the pack holds it."""
+    """A dataset as the pack holds it. train: the pool that every seed draws its rows from."""
 
     task: Task
     train: tuple[Row, ...]
     test: tuple[Row, ...]
+    test_split: str = ""
 
 
 class Pack:
@@ -117,7 +121,7 @@ class Pack:
             *(columns[name] for name in ("split", "fields", "options", "response", "gold")), strict=True
         ):
             splits[split].append(Row(tuple(fields), response, tuple(options or ()), gold))
-        packed = Packed(task, tuple(splits["train"]), tuple(splits["test"]))
+        packed = Packed(task, tuple(splits["train"]), tuple(splits["test"]), entry.test_split)
         for split, rows in (("train", packed.train), ("test", packed.test)):
             if rows_fingerprint(task, rows) != getattr(entry, f"{split}_fingerprint"):
                 raise InputError(f"{path}: the {split} rows are not those of {RECIPE}; copy or plan the pack again")
@@ -140,14 +144,14 @@ def plan(
     Raises InputError for a target without test rows, and when no dataset has any; ScoresError for settings that differ
     from those of the pack.
     """
-    check_name(settings.base)
+    base.check_name(settings.base)
     before = Pack(folder).recipe if (folder / RECIPE).is_file() else None
     if before is not None:
         _same_settings(before, settings, folder)
     entries = dict(before.datasets) if before else {}
     for source in datasets:
         name, packed, origin, fingerprint = read_dataset(source, settings)
-        entry = _entry(packed, origin, fingerprint)
+        entry = _entry(packed, origin, fingerprint, settings.train_rows)
         if name in entries and entries[name] != entry:
             raise InputError(f"dataset {name!r} is in {folder} with other rows; plan into a new folder")
         entries[name] = entry
@@ -160,22 +164,48 @@ def plan(
 
 
 def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str, str]:
-    """(name, rows drawn, origin, dataset fingerprint). Test rows come from `test`, else from `validation`."""
+    """(name, rows drawn, origin, dataset fingerprint). Test rows come from `test`, else from `validation`; a split
+    whose answers are held back, as those of many benchmarks are, is passed over."""
     from profiler.reading import read
 
     first = read(source)
-    if not _NAME.fullmatch(first.name):
-        raise InputError(f"dataset name {first.name!r} cannot name a file; set name: in its dataset.yaml")
-    held = next((split for split in _HELD_OUT if split in first.splits), None)
-    test = None if held is None else first if held == first.split else read(source, split=held)
+    name = check_name(first.name, "dataset name")
     train = None if first.split in _HELD_OUT else first
+    test = _held_out(source, first)
     task = task_of(first, test)
     drawn = Packed(
         task,
-        draw(rows_of(train, task), settings.train_rows, settings.sample_seed) if train else (),
+        draw(rows_of(train, task), _POOL * settings.train_rows, settings.sample_seed) if train else (),
         draw(rows_of(test, task), settings.test_rows, settings.sample_seed) if test else (),
+        test.split if test else "",
     )
-    return first.name, drawn, first.origin, first.fingerprint
+    return name, drawn, first.origin, first.fingerprint
+
+
+def _held_out(source: str, first: Examples) -> Examples | None:
+    """The first of the held-out splits that has answers, or the last of them."""
+    from profiler.reading import read
+
+    splits = [split for split in _HELD_OUT if split in first.splits]
+    for at, split in enumerate(splits):
+        last = at + 1 == len(splits)
+        try:
+            found = first if split == first.split else read(source, split=split)
+        except InputError:
+            # A column of answers that is empty; planning says which split it took.
+            if last:
+                raise
+            continue
+        if last or _answered(found, first):
+            return found
+    return None
+
+
+def _answered(test: Examples, train: Examples) -> bool:
+    """Whether a split has answers, and a classification one that training rows have too: -1 stands for no label."""
+    column = "response" if test.spec.task_type == "generation" else "label"
+    found, known = ({value for value in e.table[column].to_pylist() if value and value.strip()} for e in (test, train))
+    return bool(found & known if test.spec.task_type == "classification" else found)
 
 
 def task_of(train: Examples, test: Examples | None = None) -> Task:
@@ -207,7 +237,10 @@ def rows_of(examples: Examples, task: Task) -> list[Row]:
     return rows
 
 
-def draw(rows: Sequence[Row], most: int, seed: int) -> tuple[Row, ...]:
+Drawn = TypeVar("Drawn")
+
+
+def draw(rows: Sequence[Drawn], most: int, seed: int | Sequence[int]) -> tuple[Drawn, ...]:
     """At most `most` rows, a uniform sample in the original order; the first rows of a file are not a sample."""
     if len(rows) <= most:
         return tuple(rows)
@@ -215,6 +248,15 @@ def draw(rows: Sequence[Row], most: int, seed: int) -> tuple[Row, ...]:
 
     chosen = np.random.default_rng(seed).choice(len(rows), size=most, replace=False)
     return tuple(rows[i] for i in sorted(chosen))
+
+
+def training_rows(recipe: Recipe, source: str, seed: int, pool: Sequence[Drawn]) -> tuple[Drawn, ...]:
+    """The rows that the adapter of (source, seed) is tuned on, out of the pool of the source.
+
+    A replicate of "tune on this dataset" draws its rows again where there are more than it takes: with the same rows
+    for all seeds, what an unlike draw would change counted as a property of the source.
+    """
+    return draw(pool, recipe.datasets[source].train_rows, [recipe.sample_seed, seed])
 
 
 def rows_fingerprint(task: Task, rows: Sequence[Row]) -> str:
@@ -234,20 +276,23 @@ def tokens(characters_: int, rows: int) -> int:
     return round(characters_ / CHARACTERS_PER_TOKEN) + rows * FRAME_TOKENS
 
 
-def _entry(packed: Packed, origin: str, fingerprint: str) -> DatasetEntry:
-    task = packed.task
+def _entry(packed: Packed, origin: str, fingerprint: str, most: int) -> DatasetEntry:
+    task, pool = packed.task, len(packed.train)
+    drawn = min(pool, most)
     return DatasetEntry(
         task_type=task.task_type,
         metric=task.metric,
         instruction=task.instruction,
         field_names=task.field_names,
         labels=task.labels,
-        train_rows=len(packed.train),
+        train_rows=drawn,
+        pool_rows=pool,
         test_rows=len(packed.test),
         train_fingerprint=rows_fingerprint(task, packed.train),
         test_fingerprint=rows_fingerprint(task, packed.test),
-        train_characters=characters(packed.train, task),
+        train_characters=round(characters(packed.train, task) * drawn / pool) if pool else 0,
         test_characters=characters(packed.test, task),
+        test_split=packed.test_split,
         origin=origin,
         dataset_fingerprint=fingerprint,
     )

@@ -20,6 +20,8 @@ CONTENT_FREE = "N/A"
 
 _PLAIN_TAIL = "\nAnswer:"
 _PROBE = "traitcast probe content"
+# Templates that tell the model what day it is would word the prompts of a matrix that is resumed tomorrow otherwise.
+_ONE_DAY = "{%- macro strftime_now(form) -%}26 Jul 2024{%- endmacro -%}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,10 @@ class Prompter:
     def _chat_frame(self) -> tuple[str, str]:
         """The text around the user's turn. Rendered once: a template costs more than the tokens it makes."""
         text = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
+            [{"role": "user", "content": _PROBE}],
+            tokenize=False,
+            add_generation_prompt=True,
+            chat_template=_ONE_DAY + self.tokenizer.get_chat_template(),
         )
         head, found, tail = text.partition(_PROBE)
         if not found:

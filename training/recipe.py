@@ -17,7 +17,7 @@ from training.prompts import FORMAT, PromptSettings
 from warehouse.errors import InputError, nearest
 
 # Raised when a change of the engine moves scores beyond rounding: old adapters and cells are then other ones.
-ENGINE = 1
+ENGINE = 2
 
 SCHEDULES = ("cosine", "linear", "constant")
 MODES = ("merged", "exact")
@@ -87,7 +87,12 @@ class ScoringSettings:
 
 @dataclass(frozen=True, slots=True)
 class DatasetEntry:
-    """A packed dataset: its task and how much of it there is. fingerprints: of the packed rows, task included."""
+    """A packed dataset: its task and how much of it there is.
+
+    pool_rows: training rows in the pack, of which every seed draws its own train_rows. train_characters: of that many
+    rows of mean length. test_split: what the dataset calls the split of the test rows. fingerprints: of the packed
+    rows, task included.
+    """
 
     task_type: str
     metric: str
@@ -95,11 +100,13 @@ class DatasetEntry:
     field_names: tuple[str, ...]
     labels: tuple[str, ...]
     train_rows: int
+    pool_rows: int
     test_rows: int
     train_fingerprint: str
     test_fingerprint: str
     train_characters: int
     test_characters: int
+    test_split: str = ""
     origin: str = ""
     dataset_fingerprint: str = ""
 
@@ -189,10 +196,12 @@ def settings(kind: type[Settings], values: Mapping[str, Any], where: str) -> Set
 
 def adapter_key(recipe: Recipe, runtime: Runtime, source: str, seed: int) -> str:
     """Identity of an adapter: hash of the base, its training rows, prompt format, settings, seed and engine."""
+    entry = recipe.datasets[source]
     return _key(
         kind="adapter",
         runtime=dataclasses.asdict(runtime),
-        rows=recipe.datasets[source].train_fingerprint,
+        rows=entry.train_fingerprint,
+        drawn=[entry.train_rows, recipe.sample_seed],
         source=source,
         seed=seed,
         prompt=dataclasses.asdict(recipe.prompt),

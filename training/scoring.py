@@ -203,7 +203,7 @@ class Scorer:
         sizes = [len(prompt) + cap for prompt, cap in zip(prompts, caps, strict=True)]
         self._fits_window(max(sizes, default=0))
         found: dict[int, Generated] = {}
-        waiting = by_budget(order, sizes, [False] * len(sizes), self.decode_tokens)[::-1]
+        waiting = _side_by_side(order, prompts, caps, self.decode_tokens)[::-1]
         while waiting:
             chosen = waiting.pop()
             try:
@@ -220,11 +220,9 @@ class Scorer:
         """One batch. Prompts are padded on the right, and decoding continues behind the padding: positions count
         real tokens only and a mask hides the gap, so the prompts themselves need no mask."""
         width, cap, rows = max(map(len, prompts)), max(caps), len(prompts)
-        ids = np.full((rows, width), self.end, dtype=np.int64)
-        for at, prompt in enumerate(prompts):
-            ids[at, : len(prompt)] = prompt
-        sizes = self._to(np.array([len(p) for p in prompts], dtype=np.int64))
-        limit = self._to(np.array(caps, dtype=np.int64))
+        order = sorted(range(rows), key=lambda i: (-len(prompts[i]), i))
+        sizes = self._to(np.array([len(prompts[i]) for i in order], dtype=np.int64))
+        limit = self._to(np.array([caps[i] for i in order], dtype=np.int64))
         columns = torch.arange(width + cap, device=self.device)
         hidden_gap = (columns >= sizes[:, None]) & (columns < width)
         mask = torch.zeros(hidden_gap.shape, dtype=self.bank.dtype, device=self.device)
@@ -232,9 +230,9 @@ class Scorer:
         out = torch.full((rows, cap), self.end, dtype=torch.int64, device=self.device)
         active = torch.arange(rows, device=self.device)
         done = torch.zeros(rows, dtype=torch.bool, device=self.device)
-        roomy: Any = functools.partial(_Roomy, room=width + cap)
+        roomy: Any = functools.partial(_Roomy, rows=rows, width=width, room=width + cap)
         cache = Cache(layer_class_to_replicate=roomy)
-        steps = self._step(self._to(ids), cache, {}, sizes - 1)
+        steps = self._read_prompts([prompts[i] for i in order], cache)
         for at in range(cap):
             token = steps.masked_fill(done | (limit <= at), self.end)
             out[active, at] = token
@@ -252,7 +250,23 @@ class Scorer:
                     sizes, mask, active = sizes[alive], mask[alive], active[alive]
             extra = {"attention_mask": mask[..., : width + at + 1], "position_ids": (sizes + at)[:, None]}
             steps = self._step(token[:, None], cache, extra, None)
-        return _until_end(out.cpu().numpy(), caps, self.end)
+        back = np.argsort(order)
+        return _until_end(out.cpu().numpy()[back], caps, self.end)
+
+    def _read_prompts(self, prompts: Sequence[Sequence[int]], cache: Any) -> Tensor:
+        """Fill the cache with prompts, longest first; returns the likeliest token after each.
+
+        In forwards of rows of like length and at most max_tokens padded tokens: what is decoded side by side is many
+        times what one forward may hold.
+        """
+        sizes, firsts = [len(prompt) for prompt in prompts], []
+        for chosen in by_budget(range(len(prompts)), sizes, [False] * len(prompts), self.max_tokens):
+            ids = np.full((len(chosen), sizes[chosen[0]]), self.end, dtype=np.int64)
+            for at, i in enumerate(chosen):
+                ids[at, : sizes[i]] = prompts[i]
+            last = self._to(np.array([sizes[i] - 1 for i in chosen], dtype=np.int64))
+            firsts.append(self._step(self._to(ids), cache, {}, last))
+        return torch.cat(firsts)
 
     def _step(self, ids: Tensor, cache: Any, extra: dict[str, Any], last: Tensor | None) -> Tensor:
         """The likeliest next token of every row. last: index of the last real token, None for a single one."""
@@ -289,6 +303,24 @@ def _attention(
     return found
 
 
+def _side_by_side(
+    order: Sequence[int], prompts: Sequence[Sequence[int]], caps: Sequence[int], tokens: int
+) -> list[list[int]]:
+    """Cut an ordering into batches whose keys and values fit into `tokens`, as few as can be: every batch takes as
+    many steps as its longest cap, and a step costs about the same for ten rows as for a thousand."""
+    batches: list[list[int]] = []
+    width = cap = 0
+    for i in order:
+        wide, long = max(width, len(prompts[i])), max(cap, caps[i])
+        if batches and (len(batches[-1]) + 1) * (wide + long) <= tokens:
+            batches[-1].append(i)
+            width, cap = wide, long
+        else:
+            batches.append([i])
+            width, cap = len(prompts[i]), caps[i]
+    return batches
+
+
 class _Filled(DynamicLayer):
     """A cache layer that begins with given keys and values."""
 
@@ -299,33 +331,49 @@ class _Filled(DynamicLayer):
 
 
 class _Roomy(DynamicLayer):
-    """A cache layer with room for a whole decoding: growing by concatenation would copy all keys at every step."""
+    """A cache layer with room for a whole decoding: growing by concatenation would copy all keys at every step.
 
-    def __init__(self, room: int) -> None:
+    Prompts come first, some rows at a time, and see nothing but themselves; continuations of all rows follow from
+    column `width` on.
+    """
+
+    def __init__(self, rows: int, width: int, room: int) -> None:
         super().__init__()
-        self.room, self.used = room, 0
+        self.rows, self.room, self.read, self.used = rows, room, 0, width
         self.spaces: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Write the new keys and values behind the old ones; returns views of all so far."""
+        """Write prompts into their rows and return them alone; or a continuation behind, and return all so far."""
         if self.spaces is None:
-            shape = (*key_states.shape[:2], self.room)
+            shape = (self.rows, key_states.shape[1], self.room)
             self.spaces = (
                 key_states.new_zeros((*shape, key_states.shape[3])),
                 value_states.new_zeros((*shape, value_states.shape[3])),
             )
-            self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
+            self.dtype, self.device = key_states.dtype, key_states.device
+        if self.read < self.rows:
+            start, self.read = self.read, self.read + len(key_states)
+            for space, states in zip(self.spaces, (key_states, value_states), strict=True):
+                space[start : self.read, :, : states.shape[2]] = states
+            # Until the last prompt is in, the layer counts as empty: positions of every prompt begin at 0.
+            if self.read == self.rows:
+                self._show()
+            return key_states, value_states
         start, self.used = self.used, self.used + key_states.shape[2]
         for space, states in zip(self.spaces, (key_states, value_states), strict=True):
             space[:, :, start : self.used] = states
-        self.keys, self.values = (space[:, :, : self.used] for space in self.spaces)
+        return self._show()
+
+    def _show(self) -> tuple[Tensor, Tensor]:
+        self.keys, self.values = (space[:, :, : self.used] for space in self.spaces or ())
+        self.is_initialized = True
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep the rows of `indices`."""
         if self.spaces is not None:
             self.spaces = self.spaces[0][indices], self.spaces[1][indices]
-            self.keys, self.values = (space[:, :, : self.used] for space in self.spaces)
+            self._show()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +107,9 @@ def write_file(path: Path, cells: Sequence[Cell]) -> None:
     """Write cells into one file (zstd), aside first."""
     import pyarrow as pa
 
-    write_table(path, pa.Table.from_pylist([asdict(cell) for cell in cells], schema=schema()))
+    # By columns: `asdict` copies every list of numbers, which takes four times as long as the rest.
+    columns = {f.name: [getattr(cell, f.name) for cell in cells] for f in fields(Cell)}
+    write_table(path, pa.table(columns, schema=schema()))
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -154,7 +156,7 @@ def drop(pack: Pack, adapters: Set[str]) -> None:
     """Take the cells of some adapters out of the shards; the cells of others beside them stay."""
     for path in _files(pack):
         owners = adapters_in(path)
-        if not adapters.intersection(owners):
+        if not any(owner in adapters for owner in owners):
             continue
         table = cell_table(path)
         rest = table.filter(_among(table["adapter"], adapters, wanted=False))
@@ -191,8 +193,9 @@ def cell_table(path: Path, keep: Set[str] | None = None, *, text: bool = True) -
     found = _table(path, [f.name for f in fields(Cell) if text or f.name != "outputs"])
     if keep is not None:
         found = found.filter(_among(found["key"], keep, wanted=True))
-    columns = {f.name: found[f.name] if f.name in found.column_names else pa.nulls(found.num_rows, f.type)
-               for f in schema()}
+    columns = {
+        f.name: found[f.name] if f.name in found.column_names else pa.nulls(found.num_rows, f.type) for f in schema()
+    }
     return pa.table(columns, schema=schema())
 
 

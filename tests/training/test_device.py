@@ -26,7 +26,7 @@ from warehouse.errors import ScoresError
 
 ROOT = Path(__file__).parents[2]
 # What a training machine need not have, click with the command line included.
-ABSENT = ("duckdb", "datasets", "spacy", "textstat", "xgboost", "shap", "sklearn", "click")
+ABSENT = ("duckdb", "datasets", "spacy", "textstat", "xgboost", "shap", "sklearn", "click", "peft")
 
 
 def call(*arguments: object, bare: bool = False) -> dict[str, Any]:
@@ -96,6 +96,40 @@ def test_a_matrix_goes_on_over_fresh_machines(planned: Pack, plan_small: Callabl
     assert all(tables[name].equals(wanted[name]) for name in tables)
     assert {entry["stage"] for entry in read_log(pack)} == {"train", "score", "flips"}
     assert status(pack).scored == 21
+
+
+def test_a_call_cut_short_while_it_writes_still_brings_what_is_written(
+    planned: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("load", planned.folder, tmp_path / "travels")
+    write = shards.write_table
+    written: list[int] = []
+
+    def cut_short(path: Path, table: Any) -> None:
+        if path.name.startswith("cells-"):
+            if written:
+                raise KeyboardInterrupt
+            written.append(table.num_rows)
+        write(path, table)
+
+    monkeypatch.setattr(shards, "write_table", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        call("work", tmp_path / "travels", "--out", tmp_path / "out", "--keep", tmp_path / "k", "--file-bytes", 1)
+    assert call("unload", tmp_path / "out", planned.folder) == {"cells": 21, "scored": written[0]}
+
+
+def test_files_of_results_stay_below_their_size(planned: Pack, tmp_path: Path) -> None:
+    call("load", planned.folder, tmp_path / "travels")
+    limits = ("--file-bytes", 25_000, "--files", 9)
+    done = call("work", tmp_path / "travels", "--out", tmp_path / "out", "--keep", tmp_path / "k", *limits, "--no-text")
+    files = sorted(path for path in (tmp_path / "out").glob("cells-*"))
+    assert 1 < len(files) < 9
+    assert max(path.stat().st_size for path in files) < 25_000
+    assert (done["brought"], done["left_there"]) == (21, 0)
+    cells = [cell for path in files for cell in shards.cells_of(path)]
+    assert len({cell.key for cell in cells}) == 21
+    assert not [cell for cell in cells if cell.outputs is not None]
+    assert [cell for cell in cells if cell.rouge_l is not None]
 
 
 def test_results_of_another_matrix_are_refused(planned: Pack, plan_small: Callable[..., Pack], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from training.estimate import estimate  # noqa: E402
 from training.export import export, ingest  # noqa: E402
 from training.lora import Bank  # noqa: E402
 from training.matrix import RunSettings, read_flips, run, status  # noqa: E402
-from training.pack import Pack  # noqa: E402
+from training.pack import Pack, training_rows  # noqa: E402
 from training.prompts import Prompter  # noqa: E402
 from warehouse.errors import InputError, ScoresError, TraitcastError  # noqa: E402
 
@@ -154,8 +155,10 @@ def test_what_was_cut_is_counted_stored_and_told(plan_small: Callable[..., Pack]
             assert {r["score"] for r in stored if r["metric"] == "cut_answers"} == {answers / len(rows)}
         else:
             records = [json.loads(path.read_text()) for path in pack.adapters.glob("*/training.json")]
-            found = {(r["cut_prompts"], r["cut_answers"]) for r in records if r["source"] == "choice"}
-            assert found == {(prompts, answers)}
+            for record in (r for r in records if r["source"] == "choice"):
+                drawn = training_rows(pack.recipe, "choice", record["seed"], encoded)
+                assert record["cut_prompts"] == sum(row.cut_prompt for row in drawn) > 0
+                assert record["cut_answers"] == sum(row.cut_answer for row in drawn) > 0
 
 
 def base_of(pack: Pack) -> Any:
@@ -238,6 +241,93 @@ def test_a_failed_adapter_is_marked_and_its_neighbours_finish(
     assert "1 adapters failed before and are kept so; --retry-failed trains them again" in said
     assert run(planned, RunSettings(retry_failed=True)).trained == 6
     assert shards.read(planned) == shards.read(finished)
+
+
+def test_trying_a_failed_adapter_again_keeps_the_cells_beside_its_own(
+    finished: Pack, copied: Pack, tmp_path: Path
+) -> None:
+    """Shards from a borrowed machine hold many adapters, which are not there to measure them again."""
+    export(finished, tmp_path / "all.parquet", "shard")
+    bad = next(path.name for path in sorted(copied.adapters.iterdir()))
+    cells = list(shards.cells_of(tmp_path / "all.parquet"))
+    for path in copied.shards.iterdir():
+        path.unlink()
+    spoilt = [dataclasses.replace(cell, failed=cell.adapter == bad) for cell in cells]
+    shards.write_file(copied.shards / "all.parquet", spoilt)
+    (copied.adapters / f"{bad}.failed.json").write_text("{}")
+    shutil.rmtree(copied.adapters / bad)
+    shards.drop(copied, {bad})
+    assert shards.read(copied) == [cell for cell in shards.read(finished) if cell.adapter != bad]
+    shards.drop(copied, {cell.adapter for cell in cells if cell.adapter})
+    assert {cell.source for cell in shards.read(copied)} == {None}
+    shards.drop(copied, {"v1-none"})
+    assert len(shards.read(copied)) == 3
+
+
+def test_a_failure_is_known_until_its_cells_are_gone(
+    planned: Pack, monkeypatch: pytest.MonkeyPatch, finished: Pack
+) -> None:
+    """Killed between the two, a run would leave cells marked failed that nothing measures again."""
+    initialise, bad = Bank.initialise, matrix._seed("mood", 1)
+
+    def poison(bank: Bank, slot: int, seed: int) -> None:
+        initialise(bank, slot, seed)
+        if seed == bad:
+            bank.master[slot, 0] = float("nan")
+
+    unlink = Path.unlink
+    gone: list[Path] = []
+
+    def killed(path: Path, *rest: Any, **named: Any) -> None:
+        if gone:
+            raise KeyboardInterrupt
+        gone.append(path)
+        unlink(path, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bank, "initialise", poison)
+        run(planned)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(planned, RunSettings(retry_failed=True))
+    assert status(planned).failed == 1
+    assert run(planned, RunSettings(retry_failed=True)).failed == 0
+    assert shards.read(planned) == shards.read(finished)
+
+
+def test_priors_come_from_a_row_with_all_its_fields(planned: Pack) -> None:
+    from training.pack import Packed
+    from training.prompts import Row, Task
+
+    task = Task("nli", "classification", "accuracy", "", ("premise", "hypothesis"), ("yes", "no"))
+    rows = (Row(("", "b"), "yes", (), 0), Row(("a", "b"), "no", (), 1))
+    measuring = matrix._Run(planned, RunSettings(), lambda *_: None, lambda _: None)
+    (free,) = measuring._content_free(Packed(task, (), rows))
+    assert free.prompt == measuring.prompter.content_free(task, rows[1:])[0].prompt
+    assert free.prompt != measuring.prompter.content_free(task, rows[:1])[0].prompt
+
+
+def test_seeds_are_tuned_on_rows_of_their_own(planned: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    from training import adapters
+
+    seen: dict[str, list[Any]] = {}
+    train = adapters.train
+
+    def watched(bank: Any, jobs: Any, *rest: Any, **named: Any) -> Any:
+        seen.update({job.name: [tuple(map(tuple, row)) for row in job.rows] for job in jobs})
+        return train(bank, jobs, *rest, **named)
+
+    monkeypatch.setattr(adapters, "train", watched)
+    run(planned)
+    runtime = matrix.read_runtime(planned)
+    assert runtime is not None
+    for source in planned.recipe.sources:
+        one, two = (seen[matrix.adapter_key(planned.recipe, runtime, source, seed)] for seed in (0, 1))
+        assert len(one) == len(two) == 12
+        assert set(one) != set(two)
+    records = [json.loads(path.read_text()) for path in planned.adapters.glob("*/training.json")]
+    assert {record["rows"] for record in records} == {12}
 
 
 def test_a_group_that_does_not_fit_names_the_cure(planned: Pack, monkeypatch: pytest.MonkeyPatch) -> None:

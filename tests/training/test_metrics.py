@@ -118,6 +118,10 @@ def test_matches() -> None:
     assert numeric_match("so 3 * 4 = 12\n#### 1,012.0", "#### 1012")
     assert not numeric_match("no idea", "#### 3")
     assert numeric_match("it is -.5", "-0.50")
+    assert numeric_match("pages 5-10", "10")
+    assert numeric_match("x = -3", "-3")
+    assert numeric_match("either 3,4", "4")
+    assert numeric_match("$1,234,567.", "1234567")
     assert rouge_l("The cat sat.", "the cat sat") == 1.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def test_a_plan_holds_all_that_travels(datasets: dict[str, str], tmp_path: Path)
     assert again.recipe == recipe
     mood = again.rows("mood")
     assert mood.task.labels == ("negative", "positive")
-    assert (len(mood.train), len(mood.test)) == (8, 4)
+    assert (len(mood.train), len(mood.test)) == (20, 4), "a pool of training rows, for every seed to draw from"
+    assert (recipe.datasets["mood"].train_rows, recipe.datasets["mood"].pool_rows) == (8, 20)
     assert {mood.task.labels[row.gold or 0] == row.response for row in mood.train} == {True}
 
 
@@ -115,6 +117,59 @@ def test_rows_are_drawn_from_everywhere() -> None:
     assert packs.draw(rows[:5], 100, 0) == tuple(rows[:5])
 
 
+def test_every_seed_draws_its_own_rows(datasets: dict[str, str], tmp_path: Path) -> None:
+    """Where a source has more rows than an adapter takes, the spread over seeds holds the luck of the draw too."""
+    made = plan(tmp_path / "m", [datasets["mood"]], SETTINGS)
+    pool = made.rows("mood").train
+    drawn = [packs.training_rows(made.recipe, "mood", seed, pool) for seed in (0, 1, 2)]
+    assert [len(rows) for rows in drawn] == [8, 8, 8]
+    assert len(set(drawn)) == 3
+    assert all(set(rows) < set(pool) for rows in drawn)
+    assert packs.training_rows(made.recipe, "mood", 1, pool) == drawn[1]
+    other = dataclasses.replace(made.recipe, sample_seed=1)
+    assert packs.training_rows(other, "mood", 1, pool) != drawn[1]
+    runtime = Runtime("v1:base", "float32")
+    assert adapter_key(other, runtime, "mood", 1) != adapter_key(made.recipe, runtime, "mood", 1)
+    whole = plan(tmp_path / "whole", [datasets["mood"]], dataclasses.replace(SETTINGS, train_rows=30)).recipe
+    assert packs.training_rows(whole, "mood", 0, pool) == packs.training_rows(whole, "mood", 1, pool) == pool
+    # Tokens are estimated for the rows that are tuned on, not for the pool.
+    entry = made.recipe.datasets["mood"]
+    assert entry.train_characters == pytest.approx(packs.characters(pool, made.task("mood")) * 8 / 20, abs=1)
+
+
+@pytest.mark.parametrize("spec", ["", "label_names: [neg, pos]\n"])
+def test_a_test_split_without_labels_is_passed_over(tmp_path: Path, spec: str) -> None:
+    """GLUE and others keep the labels of their test rows to themselves and write -1."""
+    for split, n in (("train", 24), ("validation", 8), ("test", 8)):
+        rows = [{"text": f"the film {i} was {i % 2}", "label": -1 if split == "test" else i % 2} for i in range(n)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    roles = "name: held\ntask_type: classification\ntext_fields: [text]\nlabel_field: label\n"
+    (tmp_path / "dataset.yaml").write_text(roles + spec)
+    entry = plan(tmp_path / "m", [str(tmp_path)], SETTINGS).recipe.datasets["held"]
+    assert (entry.test_split, entry.test_rows, len(entry.labels)) == ("validation", 4, 2)
+
+
+def test_a_split_of_test_rows_is_told(datasets: dict[str, str], tmp_path: Path) -> None:
+    assert plan(tmp_path / "a", [datasets["sums"]], SETTINGS).recipe.datasets["sums"].test_split == "test"
+    assert plan(tmp_path / "b", [datasets["mood"], lone(tmp_path)], SETTINGS).recipe.datasets["lone"].test_split == ""
+
+
+def test_a_pool_is_bounded(datasets: dict[str, str], tmp_path: Path) -> None:
+    made = plan(tmp_path, [datasets["mood"]], dataclasses.replace(SETTINGS, train_rows=3))
+    assert len(made.rows("mood").train) == made.recipe.datasets["mood"].pool_rows == 12
+
+
+def test_names_of_any_script_are_fine(datasets: dict[str, str], tmp_path: Path) -> None:
+    """What the readers and the warehouse take for a name, a pack takes too."""
+    folder = tmp_path / "d"
+    shutil.copytree(datasets["mood"], folder)
+    spec = folder / "dataset.yaml"
+    spec.write_text(spec.read_text().replace("name: mood", "name: _настроение"))
+    made = plan(tmp_path / "m", [str(folder)], SETTINGS)
+    assert made.recipe.sources == ("_настроение",)
+    assert len(Pack(tmp_path / "m").rows("_настроение").test) == 4
+
+
 def test_damaged_packs_are_named(datasets: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no recipe.json; make one: traitcast matrix plan --pack"):
         Pack(tmp_path / "none")
@@ -145,7 +200,7 @@ def test_damaged_packs_are_named(datasets: dict[str, str], tmp_path: Path) -> No
         Pack(tmp_path / "m")
     recipe.write_text(json.dumps({**content, "prompt_format": "v0"}))
     with pytest.raises(
-        InputError, match=r"planned for prompt format v0 and engine 1; this version has v1 and 1, whose"
+        InputError, match=r"planned for prompt format v0 and engine 2; this version has v1 and 2, whose"
     ):
         Pack(tmp_path / "m")
     recipe.write_text("{")
@@ -161,6 +216,7 @@ def test_damaged_packs_are_named(datasets: dict[str, str], tmp_path: Path) -> No
     [
         ({"seeds": (1, 1)}, r"seeds are \[1, 1\]; give distinct numbers"),
         ({"test_rows": 0}, "test_rows is 0; give 1 or more"),
+        ({"slots": -1}, "slots is -1; give 0 or more"),
     ],
 )
 def test_settings_are_checked(change: dict[str, Any], message: str) -> None:

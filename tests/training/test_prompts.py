@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -41,6 +42,13 @@ def test_chat_format_v1(chat_tokenizer: Any) -> None:
     assert prompter.end == chat_tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert chat_tokenizer.decode(encoded.answers[1]) == "b"
     assert not Prompter(chat_tokenizer, PromptSettings(chat=False)).chat
+
+
+def test_prompts_do_not_follow_the_calendar(chat_tokenizer: Any) -> None:
+    """Templates of Llama 3 and others write today's date: a matrix resumed tomorrow would ask otherwise."""
+    tokenizer = copy.deepcopy(chat_tokenizer)
+    tokenizer.chat_template = "{{ strftime_now('%d %b %Y') }}\n" + chat_tokenizer.chat_template
+    assert Prompter(tokenizer).head.startswith("26 Jul 2024\n<|im_start|>user")
 
 
 def test_empty_fields_and_odd_names(tokenizer: Any) -> None:

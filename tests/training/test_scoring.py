@@ -184,6 +184,29 @@ def test_decoding_equals_generate(model_maker: Callable[..., Any], kind: str, ma
         assert result.ids == [token for token in wanted if token != end]
 
 
+def test_prompts_are_read_in_small_forwards_and_decoded_in_few_batches(
+    model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forward over all prompts of a batch would need many times the memory that max_tokens allows; and a batch for
+    every length of prompt and cap would take steps that cost the same whatever they hold."""
+    prompts = [[*range(3, 3 + size)] for size in (30, 28, 4, 5, 3, 16, 17, 4)]
+    caps = [2, 9, 9, 3, 5, 9, 2, 7]
+    scorer = Scorer(make_bank(model_maker()), end=END, max_tokens=60, decode_tokens=8 * (30 + 9))
+    step, shapes = scorer._step, []
+
+    def watched(ids: Any, *rest: Any) -> Any:
+        shapes.append(tuple(ids.shape))
+        return step(ids, *rest)
+
+    monkeypatch.setattr(scorer, "_step", watched)
+    together = scorer.generate(prompts, caps)
+    read = [rows * width for rows, width in shapes if width > 1]
+    assert max(read) <= 60
+    assert len(shapes) - len(read) <= 8, "one batch: nine tokens, the first of them read off the prompts"
+    monkeypatch.setattr(scorer, "decode_tokens", 1)
+    assert scorer.generate(prompts, caps) == together
+
+
 def test_a_decoding_step_reads_shared_keys_once(
     model_maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
