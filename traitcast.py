@@ -1,11 +1,14 @@
 """The front door of traitcast: `__version__`, the public Python API, and the root of the command line.
 
 Nothing heavy is imported here or by the rooms' `cli.py`: `import traitcast` and `traitcast --help` stay quick.
+Refuses to start where another file hides one of the rooms. Narration goes to stderr; TRAITCAST_QUIET=1 silences it.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +21,36 @@ if TYPE_CHECKING:
     from predictor.explain import Explanation
     from predictor.model import Prediction
     from predictor.whatif import WhatIf
+    from warehouse.errors import (
+        InputError,
+        MissingExtraError,
+        NotProfiledError,
+        QueryError,
+        ScoresError,
+        TraitcastError,
+        UserError,
+        WarehouseError,
+    )
     from warehouse.records import Profile
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "explain", "main", "predict", "profile", "rank", "whatif"]
+__all__ = [
+    "InputError",
+    "MissingExtraError",
+    "NotProfiledError",
+    "QueryError",
+    "ScoresError",
+    "TraitcastError",
+    "UserError",
+    "WarehouseError",
+    "__version__",
+    "explain",
+    "main",
+    "predict",
+    "profile",
+    "rank",
+    "whatif",
+]
 
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
 _ORDER = (
@@ -40,6 +69,17 @@ _ORDER = (
     "whatif",
 )
 _WAREHOUSE = "traitcast.duckdb"
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    """The errors to catch, from `warehouse.errors`."""
+    if name in __all__:
+        return getattr(importlib.import_module("warehouse.errors"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def profile(dataset: str, *, warehouse: str | Path | None = None, **options: Any) -> Profile:
@@ -168,6 +208,26 @@ def cli(ctx: click.Context) -> None:
     """
     ctx.obj = FrontDoor()
 
+
+def _hidden_room() -> str | None:
+    """What to tell when Python finds another file under the name of a room, which lies beside this file."""
+    home = Path(__file__).resolve().parent
+    for room in _ROOMS:
+        found = importlib.util.find_spec(room)
+        place = Path(found.origin).resolve() if found is not None and found.origin else None
+        if place is not None and place.parent != home / room:
+            return (
+                f"{place} hides the package {room!r} of traitcast, because Python looks in its folder first. Start the "
+                "program as `traitcast` or `python -P -m traitcast`; in a script of your own set PYTHONSAFEPATH=1, or "
+                "rename that file or folder."
+            )
+    return None
+
+
+if _hidden := _hidden_room():
+    if __name__ == "__main__":
+        sys.exit(f"Error: {_hidden}")
+    raise ImportError(_hidden)
 
 for _room in _ROOMS:
     for _command in importlib.import_module(f"{_room}.cli").COMMANDS:

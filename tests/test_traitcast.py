@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -114,3 +115,54 @@ def test_rank_warns_of_candidates_of_an_older_catalogue(tmp_path: Path, capsys: 
         warehouse.save_profile(dataclasses.replace(profile, name="mine", details={"catalogue_version": 0}))
     assert "mine" in [found.source for found in traitcast.rank("rte", warehouse=path)]
     assert "'mine' was measured with older trait definitions (version 0)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hiding", ["predictor.py", "training/__init__.py"])
+def test_a_file_that_hides_a_room_is_named(tmp_path: Path, hiding: str) -> None:
+    file = tmp_path / hiding
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("print('not traitcast')\n")
+
+    def start(*options: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, *options]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    run = start("-m", "traitcast", "--version")
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"Error: {file} hides the package {hiding.split('/')[0].removesuffix('.py')!r}")
+    imported = start("-c", "import traitcast")
+    assert imported.stderr.splitlines()[-1].startswith(f"ImportError: {file} hides the package")
+    assert run.stdout == imported.stdout == ""
+    assert start("-P", "-m", "traitcast", "--version").returncode == 0
+
+
+def test_the_module_shows_its_interface_and_the_errors_to_catch() -> None:
+    import traitcast
+    import warehouse.errors
+
+    assert dir(traitcast) == sorted(traitcast.__all__)
+    tree = vars(warehouse.errors).values()
+    errors = {kind.__name__ for kind in tree if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert "UserError" in errors < set(dir(traitcast))
+    assert traitcast.UserError is warehouse.errors.UserError
+    with pytest.raises(traitcast.InputError):
+        traitcast.profile("missing.jsonl")
+    with pytest.raises(AttributeError, match="no attribute 'nearest'"):
+        _ = traitcast.nearest
+
+
+def test_narration_can_be_switched_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import traitcast
+
+    rows = "".join(f'{{"text": "Bike {i} is flat.", "label": "same"}}\n' for i in range(20))
+    (tmp_path / "bikes.jsonl").write_text(rows)
+    traitcast.profile(str(tmp_path / "bikes.jsonl"), warehouse=tmp_path / "w.duckdb")
+    assert "roles inferred" in capsys.readouterr().err
+    monkeypatch.setenv("TRAITCAST_QUIET", "1")
+    traitcast.profile(str(tmp_path / "bikes.jsonl"), warehouse=tmp_path / "w.duckdb", seed=1)
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: bikes: labels are nearly constant: 100.0% of the rows have the same one"
+    ]

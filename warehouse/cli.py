@@ -2,50 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from warehouse.console import (
+    as_csv,
     as_json,
+    as_jsonl,
+    command,
+    count,
     emit,
     emit_json,
     format_option,
-    number,
     printable,
     report_errors,
     say,
     table,
     warehouse_option,
 )
-from warehouse.errors import QueryError
+from warehouse.errors import QueryError, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from warehouse.records import Profile
+    from warehouse.records import Profile, TraitDefinition, TraitValue
     from warehouse.standing import Standing
 
 _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 @click.command()
+@click.option(
+    "--restore",
+    multiple=True,
+    metavar="NAME",
+    help="First put the shipped profile of that name back in place of yours.",
+)
 @warehouse_option
-@format_option()
+@format_option("table", "json", "csv", "jsonl")
 @report_errors
-def datasets(warehouse_path: str, output_format: str) -> None:
+def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) -> None:
     """List what is profiled.
 
     \b
-    Example:
+    Examples:
       traitcast datasets
+      traitcast datasets --format csv
+      traitcast datasets --restore sst2
     """
     from warehouse.outdated import warn_outdated
     from warehouse.store import Warehouse
 
+    if restore:
+        # Without a file everything is as it was shipped, and a name that is not shipped is refused all the same.
+        with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
+            for name in restore:
+                warehouse.restore("datasets", name)
+                say(f"{name}: the shipped profile is back")
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         rows = warehouse.datasets()
         warn_outdated(warehouse)
@@ -63,7 +79,10 @@ def datasets(warehouse_path: str, output_format: str) -> None:
     emit(rows, output_format, columns)
     if output_format == "table":
         place = "" if Path(warehouse_path).exists() else f" (the reference data: there is no {warehouse_path} yet)"
-        say(f"{len(rows)} datasets{place}. One whole: traitcast show NAME. Two side by side: traitcast compare A B")
+        say(
+            f"{count(len(rows), 'dataset')}{place}. One whole: {command('show', 'NAME')}. "
+            f"Two side by side: {command('compare', 'A', 'B')}"
+        )
 
 
 @click.command()
@@ -83,7 +102,7 @@ def show(name: str, family: str | None, warehouse_path: str, output_format: str)
       traitcast show sst2
       traitcast show gsm8k --family generation_length
     """
-    from warehouse.errors import UserError, nearest
+    from warehouse.errors import nearest
     from warehouse.outdated import warn_outdated
     from warehouse.standing import most_unusual, standings
     from warehouse.store import Warehouse
@@ -119,6 +138,22 @@ def show(name: str, family: str | None, warehouse_path: str, output_format: str)
     if places:
         click.echo(_unusual_text(unusual))
     click.echo(table(rows))
+    shown = {row["trait"] for row in rows}
+    if words := _exact_words(profile, [t for t in profile.traits if t.trait in shown], catalogue):
+        say(words)
+
+
+def _exact_words(profile: Profile, shown: Sequence[TraitValue], catalogue: Mapping[str, TraitDefinition]) -> str:
+    """Why traits that have a value have no standard error, "" when all have one."""
+    bare = [t.trait for t in shown if t.value is not None and t.standard_error is None]
+    if not bare:
+        return ""
+    # Of a small dataset, the sample is all there is.
+    whole = profile.details.get("sample_rows", profile.rows) >= profile.rows
+    unknown = 0 if whole else sum(t not in catalogue or catalogue[t].tier != "all rows" for t in bare)
+    rows = count(profile.rows, "row")
+    words = f"Without a standard error: {count(len(bare) - unknown, 'trait')} counted over all {rows} (exact)"
+    return words + (f", and {unknown:,} of the sample for which no simple formula exists" if unknown else "")
 
 
 def _unusual_json(standing: Standing) -> dict[str, Any]:
@@ -199,13 +234,15 @@ def compare(first: str, second: str, top: int, warehouse_path: str, output_forma
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         warehouse.profile(first), warehouse.profile(second)
+        if first == second:
+            raise UserError(f"{first!r} is one dataset; give two to compare. See it whole: {command('show', first)}")
         rows = compare_profiles(warehouse.trait_matrix(), first, second)
         warn_outdated(warehouse, [first, second])
     if output_format == "json":
         emit_json(rows)
         return
     if top > 0:
-        say(f"{min(top, len(rows))} of {len(rows)} traits, by standardised difference (--top 0 for all)")
+        say(f"{min(top, len(rows))} of {count(len(rows), 'trait')}, by standardised difference (--top 0 for all)")
         rows = rows[:top]
     click.echo(table(rows, headings={"first": first, "second": second}))
 
@@ -235,15 +272,11 @@ def sql(query: str, output: str | None, warehouse_path: str, output_format: str)
         result = warehouse.query(query, text=destination is None or destination.suffix != ".parquet")
     if destination:
         _write(result, destination)
-        say(f"wrote {result.num_rows:,} rows to {destination}")
-    elif output_format == "csv":
-        click.echo(_csv(result), nl=False)
-    elif output_format == "jsonl":
-        click.echo(_jsonl(result), nl=False)
+        say(f"wrote {count(result.num_rows, 'row')} to {destination}")
     else:
         emit(_rows(result), output_format, result.column_names)
         if output_format == "table":
-            say(f"{result.num_rows:,} rows")
+            say(count(result.num_rows, "row"))
 
 
 def _write(result: pa.Table, destination: Path) -> None:
@@ -257,12 +290,7 @@ def _write(result: pa.Table, destination: Path) -> None:
         if destination.suffix == ".parquet":
             pq.write_table(result, partial)
         else:
-            text = {
-                ".csv": _csv,
-                ".jsonl": _jsonl,
-                ".json": lambda t: as_json(_rows(t)) + "\n",
-            }[destination.suffix](result)
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(_text(result, destination.suffix), encoding="utf-8")
         os.replace(partial, destination)
     except OSError as error:
         raise QueryError(
@@ -272,29 +300,15 @@ def _write(result: pa.Table, destination: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _text(result: pa.Table, suffix: str) -> str:
+    rows = _rows(result)
+    if suffix == ".csv":
+        return as_csv(rows, result.column_names)
+    return as_jsonl(rows) if suffix == ".jsonl" else as_json(rows) + "\n"
+
+
 def _rows(result: pa.Table) -> list[dict[str, Any]]:
     return result.to_pylist(maps_as_pydicts="strict")
-
-
-def _csv(result: pa.Table) -> str:
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(result.column_names)
-    writer.writerows([_csv_cell(value) for value in row.values()] for row in _rows(result))
-    return buffer.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return as_json(value, indent=None) if isinstance(value, dict | list) else value
-
-
-def _jsonl(result: pa.Table) -> str:
-    return "".join(as_json(row, indent=None) + "\n" for row in _rows(result))
 
 
 @click.group()
@@ -328,13 +342,16 @@ def import_scores(
       traitcast scores import published.csv --spec recipe.yaml
       traitcast scores import results_2026.json --name harness --source gsm8k
     """
-    from warehouse.scores import load_recipe, read_scores
+    from warehouse.scores import load_recipe, read_scores, without_profile
     from warehouse.store import Warehouse
 
-    found = read_scores(file, load_recipe(spec) if spec else None, name=name, source=source)
+    recipe = load_recipe(spec) if spec else None
+    # Opened for writing where it exists, which upgrades an older file; bad input makes no new one.
+    with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
+        profiled = set(warehouse.dataset_names())
+    found = read_scores(file, recipe, name=name, source=source, profiled=profiled)
     with Warehouse.open(warehouse_path) as warehouse:
         warehouse.save_scores(found.matrix, found.rows)
-        profiled = set(warehouse.dataset_names())
     sources = {s for s in found.rows["source"].to_pylist() if s}
     targets = set(found.rows["target"].to_pylist())
     missing = sorted((sources | targets) - profiled)
@@ -350,9 +367,12 @@ def import_scores(
         "not_profiled": missing,
     }
     emit([{**summary, "not_profiled": ", ".join(missing)}] if output_format == "table" else [summary], output_format)
+    for note in found.notes:
+        say(note)
     if missing:
-        say(f"{number(len(missing))} names have no profile, so `fit` leaves their cells out: {', '.join(missing)}")
-    say(f"Next: traitcast fit --scores {found.matrix.matrix}")
+        hinted = without_profile(found.rows.to_pylist(), profiled)
+        say(f"`fit` leaves out the cells of {count(len(missing), 'name')} without a profile: {', '.join(hinted)}")
+    say(f"Next: {command('fit', '--scores', found.matrix.matrix)}")
 
 
 COMMANDS: tuple[click.Command, ...] = (datasets, show, compare, sql, scores)

@@ -5,19 +5,24 @@ stdout carries data only. Nothing here imports a heavy package, so `traitcast --
 
 from __future__ import annotations
 
+import csv
 import errno
 import functools
+import io
 import json
 import math
 import os
 import re
+import shlex
 import shutil
+import signal
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -30,6 +35,10 @@ Row = Mapping[str, Any]
 # C0 and C1 controls, and the bidirectional marks that can reorder a terminal line.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CELL_WIDTH = 60
+_WAREHOUSE = "traitcast.duckdb"
+_WAREHOUSE_VARIABLE = "TRAITCAST_WAREHOUSE"
+_QUIET_VARIABLE = "TRAITCAST_QUIET"
+_STOPPED = 128 + signal.SIGINT
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -39,13 +48,40 @@ def warehouse_option(command: Command) -> Command:
         "--warehouse",
         "warehouse_path",
         metavar="FILE",
-        envvar="TRAITCAST_WAREHOUSE",
-        default="traitcast.duckdb",
+        envvar=_WAREHOUSE_VARIABLE,
+        default=_WAREHOUSE,
         show_default=True,
         show_envvar=True,
         type=click.Path(dir_okay=False),
         help="DuckDB file that holds profiles and scores.",
     )(command)
+
+
+def command(*words: str | Path, warehouse: str | Path | None = None) -> str:
+    """`traitcast WORDS` for a message that names the next command, quoted for a shell.
+
+    It ends in `--warehouse FILE` where that command would not find the same file by itself. warehouse: the file;
+    None takes the --warehouse of the command that is running, if one is. For commands that have no such option,
+    write the text out.
+    """
+    if warehouse is None:
+        running = click.get_current_context(silent=True)
+        warehouse = running.params.get("warehouse_path") if running else None
+    line = ["traitcast", *map(str, words)]
+    if warehouse is not None and str(warehouse) != (os.environ.get(_WAREHOUSE_VARIABLE) or _WAREHOUSE):
+        line += ["--warehouse", str(warehouse)]
+    return " ".join(map(quoted, line))
+
+
+def quoted(word: str | Path) -> str:
+    """A word as a shell reads it; in double quotes where single ones would have to be spliced."""
+    text = str(word)
+    return f'"{text}"' if "'" in text and not set(text) & set('"$`\\!\n') else shlex.quote(text)
+
+
+def count(number: int, what: str) -> str:
+    """A number of things in words: 1 row, 2,000 rows. what: the singular."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def format_option(*choices: str) -> Callable[[Command], Command]:
@@ -62,7 +98,7 @@ def format_option(*choices: str) -> Callable[[Command], Command]:
 
 
 def report_errors(command: Command) -> Command:
-    """Turn a TraitcastError into one message on stderr and its exit code."""
+    """Turn a TraitcastError into one message on stderr and its exit code, and Ctrl-C into one line and 130."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -71,6 +107,10 @@ def report_errors(command: Command) -> Command:
         except TraitcastError as error:
             click.echo(f"Error: {printable(str(error))}", err=True)
             sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            # Every writer stores in whole transactions or files, so this holds for all commands.
+            click.echo("Stopped. What was finished before is kept, and nothing is half written.", err=True)
+            sys.exit(_STOPPED)
         except BrokenPipeError:
             # `traitcast sql ... | head` is no failure; keep Python from complaining at shutdown.
             sys.stderr.close()
@@ -89,9 +129,15 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
+def quiet() -> bool:
+    """Whether narration and progress are switched off (TRAITCAST_QUIET=1). Warnings and errors are not."""
+    return os.environ.get(_QUIET_VARIABLE, "0") not in ("", "0")
+
+
 def say(text: str) -> None:
-    """One line of narration on stderr."""
-    click.echo(printable(text), err=True)
+    """One line of narration on stderr, unless TRAITCAST_QUIET is set."""
+    if not quiet():
+        click.echo(printable(text), err=True)
 
 
 def warn(text: str) -> None:
@@ -123,11 +169,35 @@ def emit_json(value: Any) -> None:
 
 
 def emit(rows: Sequence[Row], output_format: str, columns: Sequence[str] | None = None) -> None:
-    """Print rows as JSON or as an aligned table; `columns` orders and selects for the table."""
+    """Print rows as JSON, JSON Lines, CSV or an aligned table; `columns` orders and selects for the table."""
     if output_format == "json":
         emit_json(list(rows))
+    elif output_format == "jsonl":
+        click.echo(as_jsonl(rows), nl=False)
+    elif output_format == "csv":
+        click.echo(as_csv(rows, list(rows[0]) if rows else columns or ()), nl=False)
     else:
         click.echo(table(rows, columns))
+
+
+def as_jsonl(rows: Iterable[Row]) -> str:
+    """One JSON object a line."""
+    return "".join(as_json(row, indent=None) + "\n" for row in rows)
+
+
+def as_csv(rows: Iterable[Row], columns: Sequence[str]) -> str:
+    """CSV with a header; lists and objects are JSON, NULL is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_csv_cell(row.get(name)) for name in columns] for row in rows)
+    return text.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return as_json(value, indent=None) if isinstance(value, dict | list) else value
 
 
 def table(rows: Sequence[Row], columns: Sequence[str] | None = None, headings: Mapping[str, str] | None = None) -> str:
@@ -207,30 +277,36 @@ def _cell(value: Any) -> str:
 class Progress:
     """Progress on stderr: a bar on a terminal, a plain line every `every_s` seconds elsewhere.
 
-    total: steps in all, 0 while nobody knows. It may change, but rate and time left count from the start.
+    total: steps in all, 0 while nobody knows. It may change, but rate and time left count from the first report, since
+    what comes before it is loading.
     """
 
     def __init__(self, label: str, total: int, *, every_s: float = 10.0) -> None:
         self.label, self.total, self.every_s = label, total, every_s
         self.done = 0
-        self.started = self.printed = time.monotonic()
+        self.first: tuple[float, int] | None = None
+        self.printed = time.monotonic()
         self.terminal = sys.stderr.isatty()
+        self.shown = not quiet()
 
     def advance(self, steps: int = 1) -> None:
         """Count `steps` more units as done and show it if it is time to."""
         self.done += steps
         now = time.monotonic()
-        if now - self.printed >= (0.1 if self.terminal else self.every_s):
+        if self.first is None:
+            self.first = (now, self.done)
+        if self.shown and now - self.printed >= (0.1 if self.terminal else self.every_s):
             self.printed = now
             self._show(now)
 
     def _show(self, now: float) -> None:
-        elapsed = max(now - self.started, 1e-9)
-        rate = self.done / elapsed
+        since, before = self.first or (now, self.done)
+        rate = (self.done - before) / (now - since) if now > since else 0.0
         text = f"{self.label}: {self.done:,}"
         if self.total:
             text += f"/{self.total:,}"
-        text += f", {rate:,.0f}/s"
+        if rate:
+            text += f", {rate:,.0f}/s"
         if rate and self.total >= self.done:
             text += f", {_duration((self.total - self.done) / rate)} left"
         if self.terminal:
@@ -244,7 +320,7 @@ class Progress:
 
     def close(self) -> None:
         """Clear the bar, so that what follows starts on a clean line."""
-        if self.terminal:
+        if self.terminal and self.shown:
             click.echo("\r\x1b[K", err=True, nl=False)
 
 

@@ -6,13 +6,14 @@ version of the catalogue it was measured with; the shipped profiles are renewed 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from warehouse.console import warn
+from warehouse.console import command, warn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from warehouse.records import Profile
     from warehouse.store import Warehouse
 
@@ -27,13 +28,13 @@ def warn_outdated(warehouse: Warehouse, names: Sequence[str] | None = None) -> N
         warn(
             f"{name!r} was measured with older trait definitions (version {profile.details['catalogue_version']}) "
             f"than the rest of the warehouse ({warehouse.catalogue_version()}), so comparisons with it are off. "
-            f"Measure it again: {measure_again(profile)}"
+            f"Measure it again: {measure_again(profile, warehouse.path)}"
         )
     if len(outdated) > _SHOWN:
         warn(f"so were {len(outdated) - _SHOWN} more profiles: {', '.join(outdated[_SHOWN:])}")
 
 
-def measure_again(profile: Profile) -> str:
+def measure_again(profile: Profile, warehouse: Path | None = None) -> str:
     """The command that profiles the same data under the same name, read and sampled as before."""
     details = profile.details
     options = {"--name": profile.name}
@@ -46,5 +47,5 @@ def measure_again(profile: Profile) -> str:
     options["--rows"] = str(sampled) if sampled < profile.rows else "all"
     if details.get("seed"):
         options["--seed"] = str(details["seed"])
-    words = ["traitcast", "profile", str(details.get("origin", "DATASET"))]
-    return shlex.join([*words, *(word for pair in options.items() for word in pair)])
+    words = (str(details.get("origin", "DATASET")), *(word for pair in options.items() for word in pair))
+    return command("profile", *words, warehouse=warehouse)

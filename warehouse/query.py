@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from warehouse.console import command
 from warehouse.errors import QueryError
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str, *, text: bool = False) 
             relation = relation.project(", ".join(f"{column} AS {_quoted(name)}" for column, name in pairs))
         return relation.to_arrow_table()
     except duckdb.CatalogException as error:
-        raise QueryError(f"{_told(error)}\nTables and views: {_VIEWS}, ... (traitcast sql 'SHOW TABLES')") from error
+        every = command("sql", "SHOW TABLES")
+        raise QueryError(f"{_told(error)}\nTables and views: {_VIEWS}, ... ({every})") from error
     except duckdb.PermissionException as error:
         raise QueryError(f"{_told(error)}\n`traitcast sql` reads the warehouse and nothing else.") from error
     except (duckdb.InvalidInputException, duckdb.TransactionException) as error:
@@ -86,7 +88,8 @@ def _one_reading_statement(sql: str) -> duckdb.Statement | str:
     if _is_pivot_of_duckdb_1(statements):
         return sql
     if len(statements) != 1:
-        raise QueryError(f"give one statement, not {len(statements)}. Example: traitcast sql 'SELECT * FROM profiles'")
+        example = command("sql", "SELECT * FROM profiles")
+        raise QueryError(f"give one statement, not {len(statements)}. Example: {example}")
     try:
         kind = statements[0].type
     except ValueError:  # a kind that DuckDB's own Python package does not list, such as UPDATE EXTENSIONS

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from warehouse.errors import WarehouseError
 from warehouse.schema import NATURAL_KEYS
@@ -39,6 +39,34 @@ _OWNED = {
     "generations": ("matrix", "matrices", "matrix"),
     "adapters": ("matrix", "matrices", "matrix"),
 }
+
+
+Kind = Literal["datasets", "matrices", "predictors"]
+
+
+def names(kind: Kind) -> list[str]:
+    """What the package ships of one kind, by name."""
+    rows = _read(kind)
+    return [] if rows is None else sorted(rows[NATURAL_KEYS[kind][0]].to_pylist())
+
+
+def restore(connection: duckdb.DuckDBPyConnection, kind: Kind, name: str) -> None:
+    """Put the shipped rows of one dataset, matrix or predictor in place of whatever is stored under its name.
+
+    The caller holds the transaction, and has seen `name` in `names(kind)`.
+    """
+    key = NATURAL_KEYS[kind][0]
+    owned = {table: column for table, (column, parent, _) in _OWNED.items() if parent == kind}
+    if kind == "predictors":
+        for child in ("predictions", "attributions"):
+            connection.execute(f"DELETE FROM {child} WHERE predictor = ?", [name])
+    for table, column in {**owned, kind: key}.items():
+        connection.execute(f"DELETE FROM {table} WHERE {column} = ?", [name])
+        rows = _read(table)
+        if rows is not None:
+            connection.register("incoming", rows)
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming WHERE {column} = ?", [name])
+            connection.unregister("incoming")
 
 
 def version() -> str:

@@ -11,12 +11,14 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warehouse.console import count
 from warehouse.errors import ScoresError, UserError, nearest
 from warehouse.names import check_name, check_text, is_name
 from warehouse.records import Matrix
@@ -30,6 +32,8 @@ _BASES = ("untuned", "target mean")
 _SCALES = {"fraction": 1.0, "percent": 0.01}
 # Harness metrics in the order of preference when a recipe names none; all are shares of 1.
 _HARNESS_METRICS = ("acc", "acc_norm", "exact_match", "f1", "rouge1", "rougeL")
+
+_SHOWN = 5
 
 Row = dict[str, Any]
 
@@ -62,11 +66,16 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What one file gave: the matrix, its score rows as an Arrow table, and what was left out."""
+    """What one file gave: the matrix, its score rows as an Arrow table, and what was left out.
+
+    filtered: rows of the file that `where` of the recipe does not admit. notes: why rows were left out, and which of
+    the imported ones give no gain to learn from, a line each.
+    """
 
     matrix: Matrix
     rows: pa.Table
     filtered: int
+    notes: tuple[str, ...] = ()
 
 
 def load_recipe(file: Path) -> Recipe:
@@ -115,25 +124,28 @@ def _one_of(file: Path, key: str, value: str, allowed: Sequence[str]) -> None:
 
 
 def read_scores(
-    file: Path, recipe: Recipe | None = None, *, name: str | None = None, source: str | None = None
+    file: Path,
+    recipe: Recipe | None = None,
+    *,
+    name: str | None = None,
+    source: str | None = None,
+    profiled: Collection[str] | None = None,
 ) -> Scores:
     """Read one results file.
 
     file: CSV, TSV, Parquet, JSON (list of rows, or an lm-evaluation-harness result) or JSONL.
     name: the matrix name; wins over the recipe's.
     source: for a harness result, the dataset the model was tuned on; "" (or None) for the base model.
-    Raises ScoresError naming the file, the row and what is allowed.
+    profiled: names that have a profile; a message about bad rows names those of the file that have none.
+    Raises ScoresError naming the file, the rows and what is allowed.
     """
     import pyarrow as pa
 
     recipe = recipe or Recipe()
     chosen = _matrix_name(file, name or recipe.name)
     raw = _raw_rows(file, source)
-    kept = {
-        number: row
-        for number, row in enumerate(raw, start=1)
-        if all(str(row.get(c, "")) in values for c, values in recipe.where.items())
-    }
+    barred = {number: _barred_by(row, recipe) for number, row in enumerate(raw, start=1)}
+    kept = {number: raw[number - 1] for number, column in barred.items() if column is None}
     for column in recipe.where:
         if raw and column not in raw[0]:
             raise ScoresError(
@@ -144,7 +156,7 @@ def read_scores(
             f"{file}: no rows{' left by `where`' if raw else ''}. Expected columns: {', '.join(COLUMNS)}."
         )
     columns = _column_map(file, next(iter(kept.values())), recipe)
-    numbered = {number: _row(file, number, row, columns, recipe) for number, row in kept.items()}
+    numbered = _checked_rows(file, kept, columns, recipe, profiled)
     _refuse_conflicts(file, numbered)
     rows = list(numbered.values())
     metrics = sorted({row["metric"] for row in rows})
@@ -162,7 +174,71 @@ def read_scores(
     table = pa.table({c: pa.array([row[c] for row in rows], types.get(c, pa.string())) for c in COLUMNS})
     description = " ".join(part for part in (recipe.description, recipe.citation) if part)
     matrix = Matrix(chosen, headline, recipe.base, description)
-    return Scores(matrix, table, len(raw) - len(kept))
+    notes = (*_left_out(barred, recipe), *_without_gain(rows, matrix))
+    return Scores(matrix, table, len(raw) - len(kept), notes)
+
+
+def _barred_by(row: Row, recipe: Recipe) -> str | None:
+    """The first column whose value `where` does not admit."""
+    return next((c for c, values in recipe.where.items() if str(row.get(c, "")) not in values), None)
+
+
+def _left_out(barred: Mapping[int, str | None], recipe: Recipe) -> Iterator[str]:
+    for column, n in Counter(column for column in barred.values() if column is not None).items():
+        allowed = ", ".join(recipe.where[column])
+        yield f"{count(n, 'row')} left out by `where`: {column} is none of {allowed}"
+
+
+def _without_gain(rows: Sequence[Row], matrix: Matrix) -> Iterator[str]:
+    """Which imported rows no predictor learns from: other metrics, the diagonal, and targets without a base."""
+    others = Counter(row["metric"] for row in rows if row["metric"] != matrix.metric)
+    if others:
+        shown = ", ".join(f"{metric} {n:,}" for metric, n in others.items())
+        yield f"{count(others.total(), 'row')} of other metrics than {matrix.metric} ({shown}): stored, not fitted"
+    cells = [row for row in rows if row["source"] and row["metric"] == matrix.metric]
+    if diagonal := sum(row["source"] == row["target"] for row in cells):
+        yield f"{count(diagonal, 'diagonal row')} (source = target): stored and told apart, not fitted"
+    if matrix.base == "untuned":
+        base = {(row["model"], row["target"]) for row in rows if not row["source"] and row["metric"] == matrix.metric}
+        bare = Counter(row["target"] for row in cells if (row["model"], row["target"]) not in base)
+        if bare:
+            yield (
+                f"{count(bare.total(), 'row')} without a gain, since this file has no {matrix.metric} score of the "
+                f"base model (an empty source) on {', '.join(sorted(bare))}"
+            )
+
+
+def _checked_rows(
+    file: Path, kept: Mapping[int, Row], columns: Mapping[str, str], recipe: Recipe, profiled: Collection[str] | None
+) -> dict[int, Row]:
+    """The rows as they are stored. Raises ScoresError for bad ones, all of them and names without a profile at once."""
+    good: dict[int, Row] = {}
+    bad: dict[int, ScoresError] = {}
+    for number, row in kept.items():
+        try:
+            good[number] = _row(file, number, row, columns, recipe)
+        except ScoresError as error:
+            bad[number] = error
+    if not bad:
+        return good
+    first, *more = bad
+    lines = [str(bad[first])]
+    if more:
+        shown = ", ".join(map(str, more[:_SHOWN])) + (", ..." if len(more) > _SHOWN else "")
+        lines.append(f"{count(len(more), 'more row')} cannot be used either: {shown}.")
+    if profiled is not None and (missing := without_profile(good.values(), profiled)):
+        lines.append(f"Without a profile: {', '.join(missing)}.")
+    raise ScoresError("\n".join(lines)) from bad[first]
+
+
+def without_profile(rows: Iterable[Row], profiled: Collection[str]) -> list[str]:
+    """Sources and targets that are not profiled, each with the nearest name that is."""
+    names = {row[column] for row in rows for column in ("source", "target")} - {"", *profiled}
+    found = []
+    for name in sorted(names):
+        hint = nearest(name, profiled)
+        found.append(f"{name} ({hint.removeprefix('; ')})" if hint != "." else name)
+    return found
 
 
 def _matrix_name(file: Path, given: str | None) -> str:

@@ -10,17 +10,18 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from warehouse import query, reference, schema
+from warehouse.console import command
 from warehouse.errors import NotProfiledError, QueryError, ScoresError, UserError, WarehouseError, nearest
 from warehouse.names import LONGEST, check_name, is_name
 from warehouse.records import (
@@ -35,9 +36,6 @@ from warehouse.records import (
     TraitValue,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 _WAIT_S = 10.0
 # DuckDB would fetch an extension from the network for a function it knows by name only.
 _CONFIG: dict[str, Any] = {
@@ -45,6 +43,9 @@ _CONFIG: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
+# Of files that `traitcast profile` reads, for a hint only.
+_DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".ndjson")
+_PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 _MATRIX_TABLES = ("scores", "predicted_labels", "generations", "adapters")
 _DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
 
@@ -165,7 +166,7 @@ class Warehouse:
             if not migrate:
                 raise WarehouseError(
                     f"{self.path} has schema version {version}, older than {schema.SCHEMA_VERSION}. "
-                    "Any writing command upgrades it, for example: traitcast profile DATASET"
+                    f"Any writing command upgrades it, for example: {self._command('profile', 'DATASET')}"
                 )
             self._migrate(version)
 
@@ -335,7 +336,7 @@ class Warehouse:
         """One row per profiled dataset, with the figures one asks for first."""
         return self._dicts(
             "SELECT d.name, d.task_type, d.family, d.language, d.rows, "
-            "max(t.value) FILTER (t.trait = 'label_class_count') AS classes, "
+            "max(t.value) FILTER (t.trait = 'label_class_count')::BIGINT AS classes, "
             "max(t.value) FILTER (t.trait = 'label_majority_share') AS majority, "
             "max(t.value) FILTER (t.trait = 'prompt_words_mean') AS prompt_words, "
             "max(t.value) FILTER (t.trait = 'response_words_mean') AS response_words, "
@@ -380,10 +381,19 @@ class Warehouse:
     def _not_profiled(self, name: str) -> NotProfiledError:
         hint = nearest(name, self.dataset_names())
         shown = name if len(name) <= LONGEST else name[:40] + "..."
+        words: tuple[str, ...] = ("profile", "DATASET")
+        if nearby := _data_named(name):
+            words = ("profile", nearby)
+        elif is_name(name):
+            words = ("profile", "DATASET", "--name", name)
         return NotProfiledError(
             f"no profile of {shown!r} in {self.path or 'the reference data'}{hint} See what is there with: "
-            f"traitcast datasets. Profile it with: traitcast profile {name if is_name(name) else 'DATASET'}"
+            f"{self._command('datasets')}. {f'There is {nearby} here: p' if nearby else 'P'}rofile it with: "
+            f"{self._command(*words)}"
         )
+
+    def _command(self, *words: str) -> str:
+        return command(*words, warehouse=self.path)
 
     def catalogue(self) -> tuple[TraitDefinition, ...]:
         """The trait catalogue as stored, in its order."""
@@ -451,7 +461,7 @@ class Warehouse:
         _check_plain(matrix.matrix, "score set name")
         tables = {"scores": rows, **(side_effects or {})}
         with self._transaction():
-            if self._is_shipped(matrix.matrix):
+            if matrix.matrix in self.shipped("matrices"):
                 # Two matrices of one name are not one matrix: the user's takes the place of the shipped one.
                 for table in _MATRIX_TABLES:
                     self._connection.execute(f"DELETE FROM {table} WHERE matrix = ?", [matrix.matrix])
@@ -472,9 +482,6 @@ class Warehouse:
                     self._connection.unregister("incoming")
                 named = content.append_column("matrix", pa.array([matrix.matrix] * content.num_rows, pa.string()))
                 self._merge(table, named)
-
-    def _is_shipped(self, matrix: str) -> bool:
-        return bool(self._rows("SELECT 1 FROM matrices WHERE matrix = ? AND reference", [matrix]))
 
     def matrices(self) -> list[Matrix]:
         """All matrices, the measured and imported ones of the user before the shipped ones."""
@@ -519,17 +526,39 @@ class Warehouse:
     def _choose_matrix(self, name: str | None) -> Matrix:
         every = self.matrices()
         if not every:
-            raise ScoresError("the warehouse holds no scores. Add some with: traitcast scores import FILE")
+            raise ScoresError(
+                f"the warehouse holds no scores. Add some with: {self._command('scores', 'import', 'FILE')}"
+            )
         names = [m.matrix for m in every]
         if name is not None:
             if name not in names:
                 raise ScoresError(f"no scores named {name!r}{nearest(name, names)} There are: {', '.join(names)}.")
             return every[names.index(name)]
-        own = [name for name in names if not self._is_shipped(name)]
+        shipped = self.shipped("matrices")
+        own = [name for name in names if name not in shipped]
         candidates = own or names
         if len(candidates) > 1:
             raise ScoresError(f"several score sets: {', '.join(candidates)}. Choose one with --scores NAME.")
         return every[names.index(candidates[0])]
+
+    # -- what came with the package ---------------------------------------------------------------------------
+
+    def shipped(self, kind: reference.Kind) -> list[str]:
+        """Names that are stored as they came with the package, not as the user made them, in order."""
+        key = schema.NATURAL_KEYS[kind][0]
+        return [name for (name,) in self._rows(f"SELECT {key} FROM {kind} WHERE reference ORDER BY 1")]
+
+    def restore(self, kind: reference.Kind, name: str) -> None:
+        """Put what the package ships as `name` back in place of the user's own.
+
+        kind: datasets, matrices or predictors. Of a predictor, stored predictions go with the one that is replaced.
+        Raises UserError when the package ships none of that name.
+        """
+        shipped = reference.names(kind)
+        if name not in shipped:
+            raise UserError(f"traitcast ships no {_KIND_WORDS[kind]} {name!r}{nearest(name, shipped)}")
+        with self._transaction():
+            reference.restore(self._connection, kind, name)
 
     # -- predictors ----------------------------------------------------------------------------------------
 
@@ -559,7 +588,9 @@ class Warehouse:
         if not rows:
             names = [row[0] for row in self._rows("SELECT predictor FROM predictors ORDER BY 1")]
             known = f"There are: {', '.join(names)}. " if names else ""
-            raise UserError(f"no predictor named {name!r}{nearest(name, names)} {known}Make one with: traitcast fit")
+            raise UserError(
+                f"no predictor named {name!r}{nearest(name, names)} {known}Make one with: {self._command('fit')}"
+            )
         return PredictorRecord(*rows[0])
 
     def save_predictions(
@@ -601,6 +632,11 @@ class Warehouse:
         reference.export(self._connection, folder)
 
 
+_KIND_WORDS: Mapping[reference.Kind, str] = {
+    "datasets": "dataset",
+    "matrices": "score set",
+    "predictors": "predictor",
+}
 _PREDICTION_TYPES = {
     "source": pa.string(),
     "target": pa.string(),
@@ -687,6 +723,16 @@ def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.
             },
         ),
     }
+
+
+def _data_named(name: str) -> str | None:
+    """A file or folder of the working folder that a profile of that name could be made from, if there is one."""
+    if not is_name(name):
+        return None
+    if Path(name).is_dir():
+        return name
+    found = (name + suffix + packed for suffix in _DATA_SUFFIXES for packed in ("", *_PACKED_SUFFIXES))
+    return next((file for file in found if Path(file).is_file()), None)
 
 
 def _check_plain(name: str, what: str) -> None:
