@@ -53,6 +53,8 @@ SAMPLE_ROWS = 2000
 # Entities cost as much as everything else together, so they are counted on fewer rows.
 ENTITY_ROWS = 500
 _NEARLY_CONSTANT = 0.95
+# A standard deviation below this share of its mean is none.
+_ROUNDING = 1e-12
 # English prose has 40 % stop words and hardly a letter outside ASCII; code and tables miss only the first.
 _FOREIGN_STOP_WORDS, _FOREIGN_NON_ASCII = 0.05, 0.02
 
@@ -380,10 +382,12 @@ def _catalogued(found: Named, *, english: bool) -> tuple[TraitValue, ...]:
 
 def _spreads(found: Named, *, english: bool) -> dict[str, float]:
     """Standard deviation over documents of every trait that is a mean over them, to six digits."""
+    estimates = {d.trait: found[d.trait] for d in catalogue.CATALOGUE if english or not catalogue.needs_english(d)}
     return {
-        d.trait: float(f"{spread:.6g}")
-        for d in catalogue.CATALOGUE
-        if (english or not catalogue.needs_english(d)) and (spread := found[d.trait].spread) is not None
+        # Equal values leave a rounding error of 1e-17, which differs between machines.
+        name: float(f"{e.spread:.6g}") if e.spread > _ROUNDING * abs(e.value or 0.0) else 0.0
+        for name, e in estimates.items()
+        if e.spread is not None
     }
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -39,6 +41,33 @@ def test_processes_do_not_change_a_bit(parser: Parser, monkeypatch: pytest.Monke
     two = parser.count(PROSE, entities=flags, processes=2)
     np.testing.assert_array_equal(one.counts, two.counts)
     np.testing.assert_array_equal(one.entities, two.entities)
+
+
+def test_moves_walked_here_are_those_of_spacy(parser: Parser) -> None:
+    texts = [*PROSE, *ODD, "In 1969 Neil Armstrong, chosen by NASA, went to the Moon. New York paid him $4 million."]
+    attributes: list[int | str] = ["HEAD", "DEP", "SENT_START", "ENT_IOB", "ENT_TYPE"]
+    docs = [parser.nlp.make_doc(text) for text in texts]
+    for _, pipe in parser.nlp.pipeline:
+        docs = parse._annotated(pipe, docs)
+    for doc, text in zip(docs, texts, strict=True):
+        np.testing.assert_array_equal(doc.to_array(attributes), parser.nlp(text).to_array(attributes))
+    assert any(doc.ents for doc in docs)
+
+
+def test_the_tables_of_a_batch_do_not_outlive_it(parser: Parser) -> None:
+    """They are 4 KB a token, and the collector of circles runs when it likes."""
+    text = ". ".join(PROSE)
+    parser.count([text], processes=1)
+    gc.disable()
+    tracemalloc.start()
+    try:
+        parser.count([f"{text} {i}" for i in range(10)], entities=[True] * 10, processes=1)
+        left, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert most > 4096 * 1000
+    assert left < 4096 * 1000
 
 
 def test_entities_only_where_asked(parser: Parser) -> None:

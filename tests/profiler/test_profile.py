@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,25 @@ def test_same_input_same_profile_on_one_and_two_processes(
     assert one.details == two.details
     for a, b in zip(one.sketches, two.sketches, strict=True):
         np.testing.assert_array_equal(a.vector, b.vector)
+
+
+def test_one_and_two_processes_give_the_same_bytes(make_examples: MakeExamples) -> None:
+    """With the batches of real work: several of them, long texts in pieces, entities in some."""
+    prompts = [[f"The {'old ' * (i % 7)}man number {i} went to Rome in {1900 + i}, didn't he? " * 9] for i in range(60)]
+    examples = make_examples([*prompts, ["A long story goes on and on. " * 900]], ["He did."] * 61)
+    one, two = (profile(examples, entity_rows=20, processes=n) for n in (1, 2))
+    assert _bytes_of(one) == _bytes_of(two)
+
+
+def _bytes_of(found: Profile) -> tuple[str, list[bytes]]:
+    return repr(replace(found, sketches=())), [sketch.vector.tobytes() for sketch in found.sketches]
+
+
+def test_a_spread_of_equal_values_is_zero(make_examples: MakeExamples) -> None:
+    found = profile(make_examples([["It was a fine day, was it not?"]] * 7, ["It was not."] * 7), processes=1)
+    assert found.details["spread"]["prompt_pos_verb_share"] == 0
+    assert found.details["spread"]["prompt_pos_noun_share"] == 0
+    assert set(found.details["spread"].values()) == {0}
 
 
 def test_the_sample_is_random_and_follows_the_seed() -> None:
