@@ -189,7 +189,7 @@ class PairSpace:
         """
         of_source, of_target = profiles.rows_of(sources), profiles.rows_of(targets)
         raw = profiles.traits.values[:, self._columns(profiles)]
-        scaled = np.clip((raw - self.centres) / self.scales, -FARTHEST, FARTHEST)
+        scaled = (raw - self.centres) / self.scales
         column_of = {trait: j for j, trait in enumerate(self.traits)}
         columns: list[np.ndarray] = []
         for feature in self.features:
@@ -200,7 +200,8 @@ class PairSpace:
                 columns.append(s if kind == "source" else t if kind == "target" else gap(self.definitions[j], s, t))
             elif kind == "distance":
                 chosen = [j for j, d in enumerate(self.definitions) if d.family == feature.family]
-                columns.append(root_mean_square(scaled[of_source][:, chosen] - scaled[of_target][:, chosen]))
+                apart = scaled[of_source][:, chosen] - scaled[of_target][:, chosen]
+                columns.append(root_mean_square(np.clip(apart, -FARTHEST, FARTHEST)))
             else:
                 columns.append(self._comparison(feature.trait, profiles, of_source, of_target))
         return np.column_stack(columns) if columns else np.empty((len(sources), 0))
