@@ -11,6 +11,7 @@ import click
 
 from warehouse.console import (
     command,
+    count,
     emit,
     emit_json,
     format_option,
@@ -91,10 +92,14 @@ def fit(
     from warehouse.store import Warehouse
 
     with Warehouse.open(warehouse_path) as warehouse:
+        replaced = warehouse.predictor(name) if name in warehouse.shipped("predictors") else None
         predictor, observations = fit_into(warehouse, matrix=matrix, model=model, tier=tier, seed=seed, name=name)
     for note in observations.notes:
         say(note)
     _introduce(predictor, name)
+    if replaced is not None:
+        again = command("fit", "--scores", replaced.matrix, "--name", name, warehouse=warehouse_path)
+        say(f"it takes the place of the shipped predictor {name!r} here. Have that one back: {again}")
     size = predictor.about["size"]
     row = {
         "predictor": name,
@@ -515,7 +520,7 @@ def _introduce(predictor: Predictor, name: str) -> None:
 def _warn_novel(found: list[Prediction]) -> None:
     novel = sum(prediction.novel for prediction in found)
     if novel:
-        say(f"novel: {novel} of {len(found)} pairs lie outside what the predictor saw; read them as extrapolations.")
+        say(f"novel: {novel} of {count(len(found), 'pair')} outside what the predictor saw: read as extrapolation.")
 
 
 def _save(warehouse_path: str, found: list[Prediction], explanation: Explanation | None, name: str) -> None:

@@ -15,15 +15,18 @@ from warehouse.errors import InputError
 LAYOUTS = (("role", "content"), ("from", "value"), ("speaker", "text"), ("author", "content"), ("role", "text"))
 # One object for a question and its answer.
 EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("human", "bot"), ("user", "bot"), ("prompt", "response"))
-_ASSISTANT = frozenset({"assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "agent"})
+ASSISTANTS = ("assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "agent")
+_ASSISTANT = frozenset(ASSISTANTS)
 
 
 class Conversation(NamedTuple):
-    """prompt: turns before the response. response: None when no assistant spoke. after: turns behind it."""
+    """prompt: turns before the response. response: None when no assistant spoke. after: turns behind it.
+    speakers: who did speak, in lower case."""
 
     prompt: list[str]
     response: str | None
     after: int
+    speakers: frozenset[str] = frozenset()
 
 
 def turns(value: Any, name: str, where: str, *, whole: bool = False) -> Conversation:
@@ -37,7 +40,7 @@ def turns(value: Any, name: str, where: str, *, whole: bool = False) -> Conversa
     answers = [position for position, (speaker, _) in enumerate(spoken) if speaker in _ASSISTANT]
     texts = [content for _, content in spoken]
     if whole or not answers:
-        return Conversation(texts, None, 0)
+        return Conversation(texts, None, 0, frozenset(speaker for speaker, _ in spoken))
     return Conversation(texts[: answers[-1]], texts[answers[-1]], len(texts) - answers[-1] - 1)
 
 

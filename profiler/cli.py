@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from warehouse.console import emit, emit_json, format_option, report_errors, say, warehouse_option
+from warehouse.console import command, emit, emit_json, format_option, report_errors, say, warehouse_option
 
 if TYPE_CHECKING:
     from warehouse.records import Profile
@@ -46,7 +46,9 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
     "labels, answer, options, messages, tags, spans; a path such as answers.text[0] reaches into a nested column.",
 )
 @click.option(
-    "--language", metavar="CODE", help="Language of the texts, such as de  [default: the spec's, else English]"
+    "--language",
+    metavar="CODE",
+    help="Language of the texts, such as de  [default: the spec's, else told by its words]",
 )
 @click.option("--config", help="Configuration of a hub dataset.")
 @click.option("--revision", help="Commit, tag or branch of a hub dataset  [default: the newest, resolved and stored]")
@@ -112,7 +114,8 @@ def _show(results: Sequence[Profile], output_format: str) -> None:
         emit_json([_as_json(result) for result in results])
         return
     emit([_glance(result) for result in results], output_format)
-    say(f"Whole profile: traitcast show {results[-1].name}. Best sources for it: traitcast rank {results[-1].name}")
+    name = results[-1].name
+    say(f"Whole profile: {command('show', name)}. Best sources for it: {command('rank', name)}")
 
 
 def _as_json(profile: Profile) -> dict[str, Any]:
@@ -127,7 +130,9 @@ def _as_json(profile: Profile) -> dict[str, Any]:
 def _glance(profile: Profile) -> dict[str, Any]:
     values = {trait.trait: trait.value for trait in profile.traits}
     found = {column: values.get(trait) for column, trait in _GLANCE.items()}
-    return {"name": profile.name, "task_type": profile.task_type, "rows": profile.rows, **found, "traits": len(values)}
+    defined = sum(value is not None for value in values.values())
+    traits = f"{defined} of {len(values)}"
+    return {"name": profile.name, "task_type": profile.task_type, "rows": profile.rows, **found, "traits": traits}
 
 
 COMMANDS: tuple[click.Command, ...] = (profile,)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from profiler import chat, tagging
@@ -23,6 +24,9 @@ Columns = Mapping[str, Sequence[Any]]
 
 # Below this, the share of distinct values says nothing about a column.
 MIN_ROWS_FOR_SHARES = 50
+
+# Fewer whole numbers in a row that go up by one may be anything.
+_MIN_COUNTER_ROWS = 10
 
 # A fraction somewhere makes a column of numbers scores; whole numbers, also as 1.0, may be classes.
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
@@ -59,11 +63,25 @@ class View:
         """Distinct values in the sample, missing ones left out."""
         return len({str(value) for value in self.columns[name] if value not in (None, "")})
 
+    def telling(self, name: str) -> bool:
+        """Whether a column holds content: it is not empty, not the same in every row, and no counter of the rows."""
+        return self.distinct(name) > (self.rows > 1) and not _is_counter(self.columns[name])
+
     def class_like(self, name: str) -> bool:
         """Whether the values may be class labels: plain values that repeat (in a sample big enough to tell)."""
         if self.kinds[name] not in ("text", "integer", "boolean"):
             return False
         return self.rows < MIN_ROWS_FOR_SHARES or self.distinct(name) <= self.rows / 2
+
+
+def _is_counter(values: Sequence[Any]) -> bool:
+    """Whether whole numbers go up by one from row to row, as table programs number rows."""
+    try:
+        numbers = [int(value) for value in values if isinstance(value, int | str)]
+    except ValueError:
+        return False
+    steps_up = all(after - before == 1 for before, after in pairwise(numbers))
+    return len(numbers) == len(values) >= _MIN_COUNTER_ROWS and steps_up
 
 
 def _unpacked(values: Sequence[Any]) -> Sequence[Any]:

@@ -158,7 +158,10 @@ class Labels:
 
 @dataclass(slots=True)
 class Tally:
-    """What was dropped or looks wrong, counted while rows stream through."""
+    """What was dropped or looks wrong, counted while rows stream through.
+
+    speakers: of the conversations in which no assistant speaks.
+    """
 
     read: int = 0
     no_content: int = 0
@@ -169,6 +172,7 @@ class Tally:
     no_text: Counter[str] = field(default_factory=Counter)
     surrogates: int = 0
     classes: Counter[str] = field(default_factory=Counter)
+    speakers: frozenset[str] = frozenset()
 
 
 class Converter:
@@ -240,6 +244,7 @@ class Converter:
         chat = turns(pick(row, self.spec.messages_field), self.spec.messages_field, where, whole=name is not None)
         self.tally.after_answer += chat.after > 0
         if name is None:
+            self.tally.speakers |= chat.speakers
             return self._generated(texts + chat.prompt, chat.response)
         # The answer stands in a column of its own, as a chat or as a text.
         answer = pick(row, name)

@@ -15,6 +15,8 @@ from typing import Any
 
 from profiler import chat
 from profiler.cells import listed
+from profiler.columns import kind_of
+from profiler.layouts import OPTIONS, plain_name
 from profiler.lines import MAX_LINE_BYTES, read_blocks, read_lines
 from profiler.source import Row
 from warehouse.errors import InputError
@@ -24,6 +26,9 @@ _ROW_KEYS = ("data", "rows", "examples", "instances")
 
 # An object of columns cannot be streamed; beyond this it would not fit beside its rows in 2 GB.
 _MAX_DOCUMENT_BYTES = 256 << 20
+
+# Lists of objects that one row holds. Rows of a text and a label are keyed options to `kind_of`, so those do not count.
+_CELLS = ("chat", "spans")
 
 _SPACE = " \t\r\n"
 
@@ -134,15 +139,21 @@ def _unwrapped(row: Row) -> Row:
 
 def _refuse_tables(document: Row, path: Path) -> None:
     """Raise InputError for an object of tables, such as {"train": [...], "test": [...]}: its splits are no columns."""
-    lists = {name: values for name, values in document.items() if isinstance(values, list) and values}
-    tables = [name for name, values in lists.items() if all(isinstance(value, dict) for value in values)]
-    # Beside columns of plain values, a list of objects is a nested column.
-    if tables and len(tables) == len(lists):
+    if tables := _tables(document):
         take = f".[{json.dumps(tables[0])}][]"
         raise InputError(
             f"{path}: the rows are one level down, under {listed(tables, 12)}. Take them out, for example: "
             f"jq -c {shlex.quote(take)} {shlex.quote(path.name)} > new-file.jsonl"
         )
+
+
+def _tables(document: Row) -> list[str]:
+    """Keys of an object under which rows are: lists of objects that are no cell of one row, and no other lists."""
+    lists = {name: values for name, values in document.items() if isinstance(values, list) and values}
+    tables = [name for name, values in lists.items() if all(isinstance(value, dict) for value in values)]
+    # Beside columns of plain values, a list of objects is a nested column.
+    cells = [name for name in tables if plain_name(name) in OPTIONS or kind_of([lists[name]]) in _CELLS]
+    return [] if cells or len(tables) < len(lists) else tables
 
 
 def _column(values: Any) -> list[Any] | None:
@@ -163,7 +174,7 @@ def _is_json_lines(path: Path) -> bool:
         return False
     if not isinstance(row, dict) or next(filled, None) is not None:
         return isinstance(row, dict)
-    if any(isinstance(row.get(key), list) for key in _ROW_KEYS):
+    if any(isinstance(row.get(key), list) for key in _ROW_KEYS) or _tables(row):
         return False
     return _is_conversation(row) or not all(_column(v) is not None for v in row.values())
 

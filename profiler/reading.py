@@ -18,14 +18,17 @@ from typing import Any
 
 from profiler.answers import answer_forms
 from profiler.cells import cut, is_whole, listed, root, shorten
+from profiler.chat import ASSISTANTS
 from profiler.columns import label_form
 from profiler.damage import damage_warnings
 from profiler.examples import Converter, Examples, Item, Tally, build_table, too_many_classes
 from profiler.folder import local_source, slug
 from profiler.formats import ACCEPTED, MAX_COLUMNS, data_format
+from profiler.language import guess_language
 from profiler.roles import infer
 from profiler.source import Part, Row, Source
 from profiler.spec import DatasetSpec, dataset_name, is_complete, load_spec, parse_roles, with_roles
+from warehouse.console import count, quoted
 from warehouse.errors import InputError, nearest
 
 __all__ = ["DatasetSpec", "Examples", "Stream", "infer", "load_spec", "read"]
@@ -78,6 +81,12 @@ def read(
     items = _items(parts, converter, on_rows)
     table, fingerprint = build_table(items, resolved, converter.tally)
     _check_content(converter.tally, resolved, found.origin, table.num_rows)
+    if resolved.language is None and (guess := guess_language(table)):
+        resolved = replace(resolved, language=guess.code)
+        role_notes.append(
+            f"language {guess.code} by its function words ({guess.share:.0%} of the words, English "
+            f"{guess.english:.0%}); if that is wrong, say --language en"
+        )
     counts = found.counts()
     if chosen in counts:
         counts[chosen] = converter.tally.read
@@ -141,9 +150,10 @@ def _locate(source: str | Path, revision: str | None, config: str | None, stream
     if _HUB_ID.fullmatch(text) and data_format(path) is None and not path.is_absolute():
         return hub_source(text, revision=revision, config=config, stream=drawn)
     hint = nearest(path.name, _siblings(path))
+    there = next((place for place in path.parents if os.path.isdir(place)), Path("."))
     raise InputError(
-        f"{text!r} is neither a file or folder here nor a hub id (org/name){hint} See what is there: ls {path.parent}. "
-        f"Files read: {ACCEPTED}"
+        f"{text!r} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
+        f"`ls {quoted(there)}`. Files read: {ACCEPTED}"
     )
 
 
@@ -292,6 +302,13 @@ def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> N
             f"{origin}: the label column {column!r} is empty in all {tally.read:,} rows. Choose a split with labels "
             "by --split, or name another label_field by --spec FILE"
         )
+    if spec.messages_field and spec.answer_field is None and tally.no_response == rows:
+        spoke = f" The speakers are {listed(sorted(tally.speakers), 8)}." if tally.speakers else ""
+        raise InputError(
+            f"{origin}: no turn of an assistant in {column!r} in any of {count(tally.read, 'row')}, so there is no "
+            f"response.{spoke} It is told by one of the names {', '.join(ASSISTANTS)}: rename the speaker, or name a "
+            f"column that holds the response: --roles 'messages={column} answer=COLUMN'"
+        )
     if rows == 0 or tally.no_response + tally.empty_response == rows:
         raise InputError(
             f"{origin}: the response column {column!r} is empty in all {tally.read:,} rows. Choose a split with "
@@ -308,9 +325,10 @@ def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
     """What a table program or a slip of the hand makes into classes of their own."""
     plain: dict[str, str] = {}
     pairs = []
-    for label, count in classes.items():
+    for label, labelled in classes.items():
         if label in _MISSING_WORDS:
-            yield f"{count:,} of {rows:,} rows have the label {label!r}; if that means no label, leave the cell empty"
+            of = f"{labelled:,} of {rows:,} rows"
+            yield f"{of} have the label {label!r}; if that means no label, leave the cell empty"
         other = plain.setdefault(label.strip().casefold(), label)
         if other != label:
             pairs.append(f"{shorten(other)} and {shorten(label)}")
@@ -319,19 +337,20 @@ def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
 
 
 def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
-    def share(count: int, of: int) -> str:
-        return f"{count:,} of {of:,} rows"
+    def share(part: int, of: int) -> str:
+        return f"{part:,} of {of:,} rows"
 
     if tally.no_content:
         yield f"{share(tally.no_content, tally.read)} dropped: neither prompt nor response"
     if tally.no_label:
         yield f"{share(tally.no_label, tally.read)} dropped: no value in {spec.response_field!r}"
     if tally.no_response:
-        yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} (null)"
+        why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
+        yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
     if tally.empty_response:
         yield f"{share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
-    for name, count in tally.no_text.items():
-        yield f"{share(count, tally.read)} have nothing in the prompt field {name!r}"
+    for name, empty in tally.no_text.items():
+        yield f"{share(empty, tally.read)} have nothing in the prompt field {name!r}"
     if tally.after_answer:
         yield (
             f"{share(tally.after_answer, tally.read)} go on after the last turn of the assistant: what follows it is "

@@ -5,16 +5,18 @@ Owns the words and the confidence. `profiler.roles` decides.
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from profiler.cells import cut, listed, shorten
 from profiler.columns import View, field_list, first_columns, text_paths
-from profiler.layouts import PROMPTS, SCORES, TOKENS, is_id, plain_name
+from profiler.layouts import LABELS, PROMPTS, SCORES, TOKENS, is_id, plain_name
 from profiler.spec import DatasetSpec, short_roles
+from warehouse.console import command
 
+# What stands in a draft for a column that nothing in the data suggests.
+TEXT_BLANK, LABEL_BLANK, ANSWER_BLANK = BLANKS = ("TEXT_COLUMN", "LABEL_COLUMN", "ANSWER_COLUMN")
 CONFIDENCES = ("high", "medium")
 
 
@@ -50,7 +52,7 @@ def explained(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Infer
             spec = replace(spec, optional_fields=tuple(patchy))
     roles = ", ".join(f"{key} {_shown(value)}" for key, value in spec.roles().items() if key != "label_names")
     unused = [name for name in view.columns if name not in first_columns(spec.columns)]
-    left_out = [name for name in unused if view.kinds[name] == "text" and not is_id(name)]
+    left_out = [n for n in unused if view.kinds[n] == "text" and not is_id(n) and view.telling(n)]
     reasons = tuple(_reasons(spec, view, stated))
     sure = not left_out and all(reason.confidence != "medium" for reason in reasons)
     confidence = CONFIDENCES[0] if sure else CONFIDENCES[1]
@@ -120,34 +122,59 @@ def _answer_words(spec: DatasetSpec, view: View) -> tuple[str, str, str]:
 
 
 def draft_of(view: View) -> DatasetSpec:
-    """Roles to start from where no layout fits: a class if a column may hold one, else an answer."""
+    """Roles to start from where no layout fits: a class if a column may hold one, else an answer.
+
+    Only columns with content are proposed; a role for which there is none holds a word to replace (see `BLANKS`).
+    """
+    usable = [name for name in view.kinds if not is_id(name) and view.telling(name)]
+    texts = [name for name in usable if view.kinds[name] == "text"]
     label = view.actual.get("label")
-    if label is not None and view.kinds[label] in ("number", "mixed types") and not view.class_like(label):
-        beside = tuple(name for name, kind in view.kinds.items() if kind == "text" and not is_id(name))
-        return DatasetSpec("generation", text_fields=beside[:2], answer_field=label)
-    texts = [name for name, kind in view.kinds.items() if kind == "text" and not is_id(name)]
+    if label in usable and view.kinds[label] in ("number", "mixed types"):
+        return DatasetSpec("generation", text_fields=prompt_draft(texts), answer_field=label)
     inside = [path for name, kind in view.kinds.items() if kind == "nested object" for path in text_paths(view, name)]
     if not texts and inside:
         return DatasetSpec("generation", text_fields=tuple(inside[:-1][:2]), answer_field=inside[-1])
-    labels = [name for name in view.kinds if view.class_like(name) and not is_id(name)]
-    if labels and len(texts) > (labels[-1] in texts):
-        prompt = [name for name in texts if name != labels[-1]]
-        return DatasetSpec("classification", text_fields=tuple(prompt[:2]), label_field=labels[-1])
-    last = texts[-1] if texts else next(iter(view.columns), "answer")
-    return DatasetSpec("generation", text_fields=tuple(texts[:-1][:2]), answer_field=last)
+    classes = _likely_classes(view, usable)
+    if classes and set(texts) - {classes[0]}:
+        return DatasetSpec("classification", prompt_draft(texts, classes[0]), label_field=classes[0])
+    if empty_label(view):
+        return DatasetSpec("classification", prompt_draft(texts), label_field=LABEL_BLANK)
+    if not texts:
+        return DatasetSpec("generation", (TEXT_BLANK,), answer_field=ANSWER_BLANK)
+    return DatasetSpec("generation", text_fields=tuple(texts[:-1][:2]), answer_field=texts[-1])
+
+
+def prompt_draft(texts: Sequence[str], response: str | None = None) -> tuple[str, ...]:
+    """The first texts that are not the response as a prompt to start from; a word to replace where there is none."""
+    return tuple(name for name in texts if name != response)[:2] or (TEXT_BLANK,)
+
+
+def _likely_classes(view: View, usable: Sequence[str]) -> list[str]:
+    """Columns whose values repeat, the likeliest class first: by a usual name, then by how few classes there are."""
+    usual = {"label", *LABELS, *SCORES}
+    repeats = [n for n in usable if view.class_like(n) and (view.distinct(n) < view.rows or plain_name(n) == "label")]
+    return sorted(repeats, key=lambda name: (plain_name(name) not in usual, view.distinct(name)))
+
+
+def empty_label(view: View) -> str | None:
+    """A column that has the name of a label and no value in any row."""
+    named = (name for plain, name in view.actual.items() if plain in ("label", *LABELS))
+    return next((name for name in named if not view.distinct(name)), None)
 
 
 def ask(view: View, source: str, reason: str, draft: DatasetSpec) -> str:
     """What to tell the user when roles cannot be inferred: columns with types, and a spec to edit."""
     lines = "\n".join(f"  {line}" for line in draft.to_yaml().splitlines())
+    blanks = [word for word in BLANKS if word in draft.columns]
+    replace_them = f"Put the name of a column in place of {' and '.join(blanks)}.\n" if blanks else ""
     columns = [_with_paths(view, name) for name in view.kinds]
     return (
         f"{source}: cannot tell the roles of the columns: {reason}.\n"
         f"Columns: {', '.join(columns[:30])}{f', ... ({len(columns):,} in all)' if len(columns) > 30 else ''}\n"
-        f"Name them, for example: traitcast profile {shlex.quote(source)} --roles {shlex.quote(short_roles(draft))}\n"
+        f"Name them, for example: {command('profile', source, '--roles', short_roles(draft))}\n"
         "or say what they are in a file such as roles.yaml, then run: "
-        f"traitcast profile {shlex.quote(source)} --spec roles.yaml\n"
-        f"A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
+        f"{command('profile', source, '--spec', 'roles.yaml')}\n"
+        f"{replace_them}A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
     )
 
 
@@ -160,11 +187,12 @@ def _with_paths(view: View, name: str) -> str:
 
 def misfit(view: View) -> str:
     """Why no layout fits: often a label column that holds no classes."""
+    empty = empty_label(view)
+    if empty is not None:
+        return f"{shorten(empty)} is empty in all {view.rows:,} rows; if another split has labels, choose it by --split"
     name = view.actual.get("label")
     if name is None or view.class_like(name):
         return "its columns fit no known layout"
-    if view.kinds[name] == "empty":
-        return f"{shorten(name)} is empty in all {view.rows:,} rows; if another split has labels, choose it by --split"
     if view.kinds[name] in ("text", "integer"):
         return f"{shorten(name)} has {view.distinct(name)} distinct values in {view.rows} rows, too many for classes"
     return f"{shorten(name)} holds {view.kinds[name]}, but a class is a text, an integer or a boolean"

@@ -43,7 +43,7 @@ from profiler.layouts import (
     is_id,
     plain_name,
 )
-from profiler.reasons import Inference, ask, draft_of, explained, misfit
+from profiler.reasons import ANSWER_BLANK, Inference, ask, draft_of, explained, misfit, prompt_draft
 from profiler.spec import DatasetSpec, with_roles
 from warehouse.errors import InputError
 
@@ -111,7 +111,10 @@ def _around(view: View, stated: Mapping[str, Any]) -> DatasetSpec:
         # A corpus of plain texts has no prompts, and its other columns say where they come from.
         prompt = ()
     else:
-        prompt = _prompt(view, taken, f"the response is stated ({listed(response)})")
+        told = {key: _frozen(stated[key]) for key in _RESPONSE_KEYS if stated.get(key)}
+        kind = task_type or ("classification" if "label_field" in told else "generation")
+        draft = replace(DatasetSpec(kind), **told)
+        prompt = _prompt(view, taken, f"the response is stated ({listed(response)})", draft)
     return DatasetSpec("generation", text_fields=prompt)
 
 
@@ -180,17 +183,16 @@ def _annotated(view: View) -> DatasetSpec | None:
     found_in = spans + lists
     if not found_in and not marks:
         return None
-    prompt = _prompt(view, {*found_in, *marks}, f"it has labels ({listed(found_in or marks)})")
-    if len(found_in) > 1:
-        draft = DatasetSpec("generation", prompt, labels_field=lists[0] if lists else None)
-        draft = draft if lists else replace(draft, spans_field=spans[0])
-        raise _UnclearError(f"the labels could be {' or '.join(found_in)}", draft)
-    if spans:
-        return DatasetSpec("generation", prompt, spans_field=spans[0])
     if lists:
         form = "marks" if are_marks(view.columns[lists[0]]) else "names"
-        return DatasetSpec("generation", prompt, labels_field=lists[0], label_form=form)
-    return DatasetSpec("generation", prompt, labels_fields=marks)
+        draft = DatasetSpec("generation", labels_field=lists[0], label_form=form)
+    else:
+        draft = DatasetSpec("generation", spans_field=spans[0] if spans else None, labels_fields=() if spans else marks)
+    prompt = _prompt(view, {*found_in, *marks}, f"it has labels ({listed(found_in or marks)})", draft)
+    draft = replace(draft, text_fields=prompt)
+    if len(found_in) > 1:
+        raise _UnclearError(f"the labels could be {' or '.join(found_in)}", draft)
+    return draft
 
 
 def _tagged(view: View) -> DatasetSpec | None:
@@ -217,8 +219,8 @@ def _scored(view: View) -> DatasetSpec | None:
     scores = [name for plain, name in view.actual.items() if plain in SCORES and view.kinds[name] == "number"]
     if not scores:
         return None
-    prompt = _prompt(view, set(scores), f"it has a score ({scores[0]})")
-    draft = DatasetSpec("generation", prompt, answer_field=scores[0], metric="numeric_match")
+    draft = DatasetSpec("generation", answer_field=scores[0], metric="numeric_match")
+    draft = replace(draft, text_fields=_prompt(view, set(scores), f"it has a score ({scores[0]})", draft))
     if len(scores) > 1:
         raise _UnclearError(f"the score could be {' or '.join(scores)}", draft)
     return draft
@@ -272,11 +274,11 @@ def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tupl
     else:
         known = [view.actual[plain] for plain in MC_ANSWERS if plain in view.actual]
         other = [name for name, kind in view.kinds.items() if kind in ("text", "integer") and not is_id(name)]
-        free = (name for name in (*known, *reversed(other)) if name not in draft.columns)
-        answer, form = next(free, "answer"), None
+        free = (name for name in (*known, *reversed(other)) if name not in draft.columns and view.telling(name))
+        answer, form = next(free, ANSWER_BLANK), None
     texts = [name for name, kind in view.kinds.items() if kind == "text" and not is_id(name)]
-    unused = [name for name in texts if name not in (answer, *draft.columns)]
-    prompt = tuple(name for name in draft.text_fields if name != answer) or tuple(unused[:2]) or ("question",)
+    unused = [name for name in texts if name not in (answer, *draft.columns) and view.telling(name)]
+    prompt = tuple(name for name in draft.text_fields if name != answer) or prompt_draft(unused)
     return replace(draft, text_fields=prompt, answer_field=answer, answer_form=form)
 
 
@@ -364,8 +366,8 @@ def _classification(view: View) -> DatasetSpec | None:
     responses = [name for name in dict.fromkeys(responses) if name != label and name not in known]
     if responses:
         raise _UnclearError(f"it has both a label ({label}) and what may be a response ({listed(responses)})")
-    prompt = _prompt(view, {label}, f"it has a label ({label})")
-    return DatasetSpec("classification", text_fields=prompt, label_field=label)
+    draft = DatasetSpec("classification", label_field=label)
+    return replace(draft, text_fields=_prompt(view, {label}, f"it has a label ({label})", draft))
 
 
 def _usual(view: View) -> tuple[str, ...]:
@@ -373,8 +375,8 @@ def _usual(view: View) -> tuple[str, ...]:
     return view.texts({*SINGLE} | {plain for pair in PAIRS for plain in pair})
 
 
-def _prompt(view: View, taken: Collection[str], beside: str) -> tuple[str, ...]:
-    """The prompt among the columns that are not taken. beside: what else there is, for the message."""
+def _prompt(view: View, taken: Collection[str], beside: str, draft: DatasetSpec) -> tuple[str, ...]:
+    """The prompt among the columns that are not taken. beside: what else there is, in words, and draft: as roles."""
     prompt = tuple(name for name in _usual(view) if name not in taken)
     for pair in PAIRS:
         names = tuple(view.actual[plain] for plain in pair if view.has(plain, "text"))
@@ -383,10 +385,11 @@ def _prompt(view: View, taken: Collection[str], beside: str) -> tuple[str, ...]:
     if prompt:
         return prompt
     others = [n for n, kind in view.kinds.items() if kind == "text" and n not in taken and not is_id(n)]
+    others = [name for name in others if view.telling(name)] or others
     if len(others) == 1:
         return (others[0],)
     what = f"the prompt could be any of: {listed(others)}" if others else "there is no text column beside it"
-    raise _UnclearError(f"{beside}, but {what}")
+    raise _UnclearError(f"{beside}, but {what}", replace(draft, text_fields=prompt_draft(others)))
 
 
 def _label(view: View) -> str | None:

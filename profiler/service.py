@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profiler.paths import path_from, path_text
-from warehouse.console import progress, say, warn
+from warehouse.console import command, count, progress, say, warn
 from warehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
     from profiler.profile import profile
 
     examples = examples or read_examples(request)
-    with progress(examples.name, 1) as bar:
+    with progress(f"{examples.name}, distinct texts parsed", 0) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -121,7 +120,8 @@ def read_examples(request: Request) -> Examples:
             stream=Stream(request.stream, request.seed) if request.stream else None,
             on_rows=show,
         )
-    say(f"{examples.name}: {examples.table.num_rows:,} rows of split {examples.split!r}, {examples.spec.task_type}")
+    rows = count(examples.table.num_rows, "row")
+    say(f"{examples.name}: {rows} of split {examples.split!r}, {examples.spec.task_type}")
     for note in examples.notes:
         say(f"  {note}")
     return examples
@@ -141,7 +141,7 @@ def refuse_one_name(requests: Sequence[Request]) -> None:
         if name in seen:
             raise UserError(
                 f"{seen[name]} and {request.dataset} would both be stored as {name!r}. Profile one of them by itself "
-                f"under another name: traitcast profile {shlex.quote(request.dataset)} --name NAME"
+                f"under another name: {command('profile', request.dataset, '--name', 'NAME')}"
             )
         seen[name] = request.dataset
 
@@ -162,10 +162,13 @@ def profile_into(warehouse_path: str, request: Request, *, force: bool = False) 
     examples = read_examples(request)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         stored = warehouse.profile(examples.name) if warehouse.find(examples.name) else None
+        shipped = examples.name in warehouse.shipped("datasets")
     if stored and not force and _still_good(stored, examples, request):
         say(f"{examples.name}: already profiled (same content and settings; --force to do it again)")
         return stored, False
-    if stored and stored.fingerprint != examples.fingerprint:
+    if stored and shipped:
+        warn(_replacing_shipped(stored, examples, warehouse_path))
+    elif stored and stored.fingerprint != examples.fingerprint:
         warn(f"replacing the profile of {examples.name!r}, which had other content; give --name to keep both")
     result = profile_dataset(request, examples)
     for warning in result.details.get("warnings", []):
@@ -174,6 +177,18 @@ def profile_into(warehouse_path: str, request: Request, *, force: bool = False) 
         warehouse.sync_catalogue(CATALOGUE, VERSION)
         warehouse.save_profile(result)
     return result, True
+
+
+def _replacing_shipped(stored: Profile, examples: Examples, warehouse_path: str) -> str:
+    from warehouse import reference
+
+    every = len(reference.names("datasets"))
+    content = "the same content" if stored.fingerprint == examples.fingerprint else "other content"
+    return (
+        f"{stored.name!r} is one of the {every} datasets that come with traitcast; this profile, of {content}, takes "
+        f"its place in {warehouse_path}. Get it back: "
+        f"{command('datasets', '--restore', stored.name, warehouse=warehouse_path)}; to keep both give --name NAME"
+    )
 
 
 def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:

@@ -14,7 +14,7 @@ from training.pack import Pack
 
 # Tokens per second (training, scoring) of SmolLM2-135M: the H200 figures are the design's targets, not yet a
 # measurement; the CPU figures were measured on one core of an AMD EPYC in float32.
-RATES = {"one H200 (assumed, not measured)": (400_000, 1_200_000), "one CPU core": (160, 760)}
+RATES = {"one H200 (assumed)": (400_000, 1_200_000), "one CPU core": (160, 760)}
 
 # Greedy decoding is paced by steps, not tokens; a decoded token costs about this many scored ones.
 _DECODING = 4

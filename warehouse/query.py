@@ -15,6 +15,8 @@ from warehouse.console import command
 from warehouse.errors import QueryError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
     from duckdb.sqltypes import DuckDBPyType
 
@@ -39,14 +41,16 @@ _AS_ARROW = _AS_TEXT | {
 }
 
 
-def run(connection: duckdb.DuckDBPyConnection, sql: str, *, text: bool = False) -> pa.Table:
+def run(
+    connection: duckdb.DuckDBPyConnection, sql: str, *, text: bool = False, warehouse: Path | None = None
+) -> pa.Table:
     """Run one reading statement. Raises QueryError for anything that writes or cannot run.
 
     Types that Arrow and Parquet cannot hold (INTERVAL, UHUGEINT, UNION, ...) come as DuckDB's text, also inside
     lists, structs and maps. text: so do dates, timestamps, times and blobs, and keys of maps, for output as text.
-    Columns of equal names are told apart (a, a_1).
+    Columns of equal names are told apart (a, a_1). warehouse: its file, for the commands that messages name.
     """
-    statement = _one_reading_statement(sql)
+    statement = _one_reading_statement(sql, warehouse)
     # A CTE may hold an INSERT, and reference data in memory is no read-only file.
     connection.execute("BEGIN TRANSACTION READ ONLY")
     try:
@@ -64,7 +68,7 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str, *, text: bool = False) 
             relation = relation.project(", ".join(f"{column} AS {_quoted(name)}" for column, name in pairs))
         return relation.to_arrow_table()
     except duckdb.CatalogException as error:
-        every = command("sql", "SHOW TABLES")
+        every = command("sql", "SHOW TABLES", warehouse=warehouse)
         raise QueryError(f"{_told(error)}\nTables and views: {_VIEWS}, ... ({every})") from error
     except duckdb.PermissionException as error:
         raise QueryError(f"{_told(error)}\n`traitcast sql` reads the warehouse and nothing else.") from error
@@ -80,7 +84,7 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str, *, text: bool = False) 
             connection.execute("ROLLBACK")
 
 
-def _one_reading_statement(sql: str) -> duckdb.Statement | str:
+def _one_reading_statement(sql: str, warehouse: Path | None) -> duckdb.Statement | str:
     try:
         statements = duckdb.extract_statements(sql)
     except (duckdb.Error, UnicodeError) as error:
@@ -88,7 +92,7 @@ def _one_reading_statement(sql: str) -> duckdb.Statement | str:
     if _is_pivot_of_duckdb_1(statements):
         return sql
     if len(statements) != 1:
-        example = command("sql", "SELECT * FROM profiles")
+        example = command("sql", "SELECT * FROM profiles", warehouse=warehouse)
         raise QueryError(f"give one statement, not {len(statements)}. Example: {example}")
     try:
         kind = statements[0].type

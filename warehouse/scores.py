@@ -225,7 +225,7 @@ def _checked_rows(
     lines = [str(bad[first])]
     if more:
         shown = ", ".join(map(str, more[:_SHOWN])) + (", ..." if len(more) > _SHOWN else "")
-        lines.append(f"{count(len(more), 'more row')} cannot be used either: {shown}.")
+        lines.append(f"{count(len(more), 'more row')} cannot be used either: {shown}")
     if profiled is not None and (missing := without_profile(good.values(), profiled)):
         lines.append(f"Without a profile: {', '.join(missing)}.")
     raise ScoresError("\n".join(lines)) from bad[first]

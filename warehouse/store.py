@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -57,9 +58,11 @@ class Warehouse:
     read_only=True)` of a missing file gives the reference data in memory and leaves the disk alone.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path | None) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path | None, asked: Path | None = None) -> None:
+        """path: the file, None in memory. asked: the file that was asked for, where it is not there yet."""
         self._connection = connection
         self.path = path
+        self._asked = asked or path
 
     @classmethod
     def open(cls, path: str | Path, *, read_only: bool = False, wait_s: float | None = None) -> Self:
@@ -72,7 +75,7 @@ class Warehouse:
             raise WarehouseError("a warehouse in memory is gone when the command ends. Give --warehouse a file name.")
         wait = _wait_from_environment() if wait_s is None else wait_s
         if read_only and not file.exists():
-            warehouse = cls(duckdb.connect(":memory:", config=_CONFIG), None)
+            warehouse = cls(duckdb.connect(":memory:", config=_CONFIG), None, file)
             warehouse._migrate(0)
             warehouse._install_reference()
             warehouse._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
@@ -393,7 +396,7 @@ class Warehouse:
         )
 
     def _command(self, *words: str) -> str:
-        return command(*words, warehouse=self.path)
+        return command(*words, warehouse=self._asked)
 
     def catalogue(self) -> tuple[TraitDefinition, ...]:
         """The trait catalogue as stored, in its order."""
@@ -621,7 +624,13 @@ class Warehouse:
         The caller opens the warehouse read-only. Raises QueryError for what may not or cannot run.
         """
         try:
-            return query.run(self._connection, sql, text=text)
+            # In a thread, since DuckDB looks for Ctrl-C only between tasks, of which one may take minutes.
+            with ThreadPoolExecutor(1) as thread:
+                try:
+                    return thread.submit(query.run, self._connection, sql, text=text, warehouse=self._asked).result()
+                except KeyboardInterrupt:
+                    self._connection.interrupt()
+                    raise
         except duckdb.Error as error:
             if _is_damage(error):
                 raise self._damaged(error) from error

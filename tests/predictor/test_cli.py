@@ -206,3 +206,14 @@ def test_the_commands_import_nothing_heavy() -> None:
 def test_every_help_has_examples(command: str) -> None:
     result = CliRunner().invoke(next(c for c in COMMANDS if c.name == command), ["--help"])
     assert f"traitcast {command}" in result.output
+
+
+def test_replacing_the_shipped_predictor_is_said_with_the_way_back(tmp_path: Path) -> None:
+    path = tmp_path / "new.duckdb"
+    first = run(path, "fit", "--scores", "cross_task_icl")
+    again = run(path, "fit", "--scores", "cross_task_icl")
+    if "prompt_transferability" not in first.stderr:
+        pytest.skip("no reference data is shipped here")
+    assert "takes the place of the shipped predictor 'default'" in first.stderr
+    assert f"traitcast fit --scores prompt_transferability --name default --warehouse {path}" in first.stderr
+    assert "takes the place" not in again.stderr

@@ -84,7 +84,7 @@ def test_ablations_take_away_what_they_say(traits: Evaluation) -> None:
     found = {name: part["spearman"]["value"] for name, part in traits.ablations.items()}
     worst = min((k for k in found if k.startswith("without ")), key=lambda k: found[k])
     assert worst == "without generation_length"
-    assert traits.ablations[worst]["loss"]["low"] > 0.1
+    assert traits.ablations[worst]["loss"]["low"] > 0.05
     assert found["only generation_length"] > max(found["only surface"], found["only size"], found["only similarity"])
     for name, part in traits.ablations.items():
         assert part["loss"]["value"] == pytest.approx(traits.model["spearman"]["value"] - found[name])

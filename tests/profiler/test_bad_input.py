@@ -224,7 +224,7 @@ def test_a_million_columns_of_json(tmp_path: Path) -> None:
 def test_missing_sources(tmp_path: Path) -> None:
     write(tmp_path, "reviews.jsonl", GOOD)
     refused(tmp_path / "review.jsonl", r"neither a file or folder here nor a hub id .*did you mean 'reviews\.jsonl'")
-    refused(tmp_path / "no" / "where.csv", r"where\.csv' is neither a file or folder here .*See what is there: ls")
+    refused(tmp_path / "no" / "where.csv", rf"where\.csv' is neither .*`ls {tmp_path}`\. Files")
     refused(tmp_path / ("x" * 300), "is neither a file or folder here")
     with pytest.raises(InputError, match=r"'sst2' is neither a file or folder here nor a hub id \(org/name\)"):
         read("sst2")
@@ -487,3 +487,50 @@ def test_sizes_that_no_text_has(tmp_path: Path) -> None:
     refused(write(tmp_path, "cell.csv", b"text,label\n" + cell + b",a\n"), r"line 2 is longer than 32 MB")
     lines = b'text,label\n"' + (b"x" * (1 << 20) + b"\n") * 40 + b'",a\n'
     refused(write(tmp_path, "lines.csv", lines), r"line 2: broken CSV: field larger than field limit")
+
+
+def test_where_to_look_is_not_the_parent_folder_by_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(Path("missing.jsonl"), r"See what is there with `ls \.`\. Files read: \.jsonl")
+
+
+WRAPPED = [{"text": f"Bike {i} is flat.", "label": "ab"[i % 2]} for i in range(12)]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_rows_under_a_key_of_their_own_are_named(tmp_path: Path, indent: int | None) -> None:
+    """On one line such a document looks like JSON Lines of a single row."""
+    text = json.dumps({"meta": 1, "rows_x": WRAPPED}, indent=indent)
+    refused(
+        write(tmp_path, "a.json", text.encode()),
+        r"one level down, under rows_x\. .*jq -c '\.\[\"rows_x\"\]\[\]' a\.json",
+    )
+
+
+@pytest.mark.parametrize("key", ["data", "rows", "examples", "instances"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_rows_under_a_usual_key_are_read(tmp_path: Path, key: str, indent: int | None) -> None:
+    text = json.dumps({"meta": 1, key: WRAPPED}, indent=indent)
+    assert read(write(tmp_path, "a.json", text.encode())).rows == 12
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        {"entities": [{"start": 0, "end": 4, "label": "ITEM"}]},
+        {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]},
+        {"choices": [{"label": "A", "text": "red"}, {"label": "B", "text": "blue"}], "answerKey": "A"},
+    ],
+)
+def test_a_lone_row_with_a_list_of_objects_is_a_row(tmp_path: Path, cell: dict[str, Any]) -> None:
+    row = {"question": "Which?", **cell} if "choices" in cell else {"text": "Bike is flat.", **cell}
+    assert read(write(tmp_path, "a.json", json.dumps(row).encode())).rows == 1
+
+
+def test_chat_without_an_assistant(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "My bike is flat."}]}
+    path = write(tmp_path, "chat.jsonl", (json.dumps(row) + "\n").encode() * 5)
+    message = refused(path, r"no turn of an assistant in 'messages' in any of 5 rows")
+    assert "The speakers are system, user." in message
+    assert "--roles 'messages=messages answer=COLUMN'" in message
+    assert "answer_field" not in message

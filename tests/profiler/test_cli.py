@@ -67,3 +67,26 @@ def test_a_name_in_other_letters(place: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert [row["name"] for row in json.loads(result.stdout)] == ["данные", "good"]
     assert stored(place) == ["good", "данные"]
+
+
+def test_next_commands_carry_the_warehouse(place: Path) -> None:
+    result = run("good.jsonl", "--warehouse", "mine.duckdb")
+    assert result.exit_code == 0, result.stderr
+    assert "Whole profile: traitcast show good --warehouse mine.duckdb." in result.stderr
+    assert "traitcast rank good --warehouse mine.duckdb" in result.stderr
+    assert "--warehouse" not in run("good.jsonl").stderr
+    (place / "unclear.jsonl").write_text(GOOD.replace('"text"', '"one"').replace('"label"', '"two"'))
+    asked = run("unclear.jsonl", "--warehouse", "mine.duckdb").stderr
+    assert "--spec roles.yaml --warehouse mine.duckdb" in asked
+
+
+def test_the_table_counts_defined_traits(place: Path) -> None:
+    traits = json.loads(run("good.jsonl", "--format", "json").stdout)[0]["traits"]
+    defined = sum(value is not None for value in traits.values())
+    assert 0 < defined < len(traits)
+    assert run("good.jsonl").stdout.splitlines()[2].endswith(f"  {defined} of {len(traits)}")
+
+
+def test_one_row_is_no_rows(place: Path) -> None:
+    (place / "lone.jsonl").write_text(GOOD.splitlines()[0] + "\n")
+    assert "lone: 1 row of split 'all', classification" in run("lone.jsonl").stderr

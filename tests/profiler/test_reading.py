@@ -509,7 +509,7 @@ def test_chat(tmp_path: Path) -> None:
     assert (found[1]["fields"], found[1]["response"]) == (["be brief", "hi"], "hello")
     assert (found[2]["fields"], found[2]["response"]) == (["be brief", "hi"], None)
     assert examples.warnings == (
-        "1 of 3 rows have no response in 'messages' (null)",
+        "1 of 3 rows have no response in 'messages' (no turn of an assistant)",
         "1 of 3 rows go on after the last turn of the assistant: what follows it is left out",
     )
     assert found[0]["label"] is None

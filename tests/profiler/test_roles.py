@@ -186,7 +186,7 @@ def test_a_corpus_of_texts_has_no_prompt() -> None:
 def test_a_stated_column_that_leaves_the_rest_open() -> None:
     with pytest.raises(InputError, match=r"the response is stated \(c\), but the prompt could be any of: a, b"):
         infer(sample("a", "b", c=LABELS), stated={"label_field": "c"})
-    with pytest.raises(InputError, match=r"--roles 'text=a label=b'"):
+    with pytest.raises(InputError, match=r"--roles 'text=a answer=b'"):
         infer(sample("a", "b"), stated={"text_fields": ["a"]})
 
 
@@ -365,7 +365,7 @@ def draft(columns: dict[str, list[Any]]) -> dict[str, Any]:
             "answer",
             "index",
         ),
-        (sample("question", options=[OPTIONS] * 4, reply=["x"] * 4), "options", "reply", None),
+        (sample("question", options=[OPTIONS] * 4, reply=["x", "y"] * 2), "options", "reply", None),
         (sample("riddle", options=[OPTIONS] * 4, answer=["red"] * 4), "options", "answer", "text"),
     ],
 )
@@ -444,3 +444,69 @@ def test_no_shared_dataset_is_read_wrongly_without_its_spec(tmp_path: Path) -> N
     assert agreed >= 70
     assert agreed + len(asked) == 84
     assert all("cannot tell the roles" in message for message in asked)
+
+
+TEXTS = [f"the bike {i} is flat and the shop was closed" for i in range(60)]
+STARS = [str(i % 5 + 1) for i in range(60)]
+COUNTER = [str(i + 1) for i in range(60)]
+EMPTY = [""] * 60
+
+
+def test_empty_columns_and_counters_leave_one_prompt() -> None:
+    inference = found({"Row #": COUNTER, "★ Stars": STARS, "Notes": EMPTY, "What they wrote": TEXTS})
+    assert inference.spec.text_fields == ("What they wrote",)
+    assert (inference.spec.label_field, inference.confidence) == ("★ Stars", "medium")
+
+
+@pytest.mark.parametrize(
+    ("columns", "roles"),
+    [
+        (
+            {"Row #": COUNTER, "★ Stars": STARS, "Notes": EMPTY, "Said": TEXTS, "Why": TEXTS[::-1]},
+            {"task_type": "classification", "text_fields": ["Said", "Why"], "label_field": "★ Stars"},
+        ),
+        (
+            {"title": ["Review"] * 60, "body": TEXTS, "score": [i % 5 for i in range(60)]},
+            {"task_type": "classification", "text_fields": ["body"], "label_field": "score"},
+        ),
+        (
+            {"body": TEXTS, "score": [i % 5 for i in range(60)], "title": ["Review"] * 60, "n": list(range(60))},
+            {"task_type": "classification", "text_fields": ["body"], "label_field": "score"},
+        ),
+        (
+            {"text": TEXTS, "label": [None] * 60},
+            {"task_type": "classification", "text_fields": ["text"], "label_field": "LABEL_COLUMN"},
+        ),
+        (
+            {"text": TEXTS, "sentiment": [None] * 60},
+            {"task_type": "classification", "text_fields": ["text"], "label_field": "LABEL_COLUMN"},
+        ),
+        (
+            {"meta": [1] * 60, "n": list(range(60))},
+            {"task_type": "generation", "text_fields": ["TEXT_COLUMN"], "answer_field": "ANSWER_COLUMN"},
+        ),
+    ],
+)
+def test_a_draft_names_only_columns_with_content(columns: dict[str, list[Any]], roles: dict[str, Any]) -> None:
+    document = draft(columns)
+    document.pop("metric")
+    assert document == roles
+
+
+def test_a_draft_without_a_candidate_says_what_to_fill_in() -> None:
+    with pytest.raises(InputError, match="'sentiment' is empty in all 60 rows") as caught:
+        found({"text": TEXTS, "sentiment": [None] * 60})
+    assert "Put the name of a column in place of LABEL_COLUMN." in str(caught.value)
+    with pytest.raises(InputError, match="in place of TEXT_COLUMN and ANSWER_COLUMN") as caught:
+        found({"meta": [1] * 60})
+
+
+def test_the_draft_keeps_what_was_stated() -> None:
+    with pytest.raises(InputError, match="the response is stated") as caught:
+        infer({"said": TEXTS, "why": TEXTS[::-1], "mark": STARS}, stated={"label_field": "mark"})
+    assert "--roles 'text=said,why label=mark'" in str(caught.value)
+
+
+def test_an_empty_column_that_is_not_used_raises_no_doubt() -> None:
+    inference = found({"instruction": TEXTS, "input": EMPTY, "output": TEXTS[::-1]})
+    assert (inference.spec.text_fields, inference.confidence) == (("instruction",), "high")

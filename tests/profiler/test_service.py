@@ -239,3 +239,40 @@ def test_profiles_are_the_same_bytes_each_time(tickets: Path, roles: Path, tmp_p
         exports.append({file.name: file.read_bytes() for file in sorted((tmp_path / str(i)).iterdir())})
     assert exports[0].keys() >= {"datasets.parquet", "traits.parquet", "sketches.parquet"}
     assert exports[0] == exports[1]
+
+
+def test_replacing_a_shipped_profile_says_so_and_how_to_get_it_back(
+    tickets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TRAITCAST_REFERENCE")
+    path = str(tmp_path / "w.duckdb")
+    request = Request(str(tickets), name="alpaca", roles=("text=ticket", "label=team"))
+    profile_into(path, request)
+    shipped = f"'alpaca' is one of the 84 datasets that come with traitcast; this profile, of other content, takes its \
+place in {path}. Get it back: traitcast datasets --restore alpaca --warehouse {path}; to keep both give --name NAME"
+    assert f"warning: {shipped}" in capsys.readouterr().err.splitlines()
+    # From here on it is a profile of the user's.
+    profile_into(path, replace(request, seed=1))
+    assert "come with traitcast" not in capsys.readouterr().err
+    with tickets.open("a") as rows:
+        rows.write(json.dumps({"ticket": "One more.", "team": "billing"}) + "\n")
+    profile_into(path, request)
+    assert "warning: replacing the profile of 'alpaca', which had other content" in capsys.readouterr().err
+
+
+def test_a_german_file_gets_no_english_traits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    german = "Die Kette ist auf dem Weg zur Arbeit abgesprungen, und der Laden war schon geschlossen, Rad"
+    rows = [{"text": f"{german} {i}.", "label": "ab"[i % 2]} for i in range(20)]
+    file = tmp_path / "rad.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = str(tmp_path / "w.duckdb")
+    told, _ = profile_into(path, Request(str(file)))
+    assert told.language == "de"
+    assert {t.trait: t.value for t in told.traits}["prompt_flesch_reading_ease"] is None
+    said = capsys.readouterr().err
+    assert "language de by its function words" in said
+    assert "warning: rad: language is 'de': traits that need English" in said
+    assert not profile_into(path, Request(str(file)))[1]
+    overruled, computed = profile_into(path, Request(str(file), language="en"))
+    assert computed
+    assert {t.trait: t.value for t in overruled.traits}["prompt_flesch_reading_ease"] is not None

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 import profiler.scan
 import profiler.sketches
-from profiler.hashing import Keeper
 from profiler.scan import scan
 from profiler.segments import Rows
 from profiler.sketches import BUCKETS, KINDS, MINIMA, TEXTS, Sketcher

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -40,7 +41,7 @@ def test_datasets(run) -> None:
         "family": "toy",
         "language": None,
         "rows": 100,
-        "classes": 2.0,
+        "classes": 2,
         "majority": 0.6,
         "prompt_words": 20.0,
         "response_words": 1.0,
@@ -48,6 +49,7 @@ def test_datasets(run) -> None:
         "fingerprint": "v1:reviews",
         "catalogue_version": None,
     }
+    assert '"classes": 2,' in result.stdout  # a count, not 2.0
     assert run("datasets").stdout.splitlines()[0].split()[:3] == ["name", "task_type", "family"]
 
 
@@ -184,3 +186,120 @@ def test_a_full_pipe_is_no_failure(run, warehouse_path: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert done.stdout == "range\n0\n"
     assert done.stderr == ""
+
+
+def test_datasets_as_csv_and_lines(run) -> None:
+    rows = list(csv.DictReader(run("datasets", "--format", "csv").stdout.splitlines()))
+    assert [(row["name"], row["classes"], row["reference"]) for row in rows] == [
+        ("maths", "", "False"),
+        ("reviews", "2", "False"),
+        ("topics", "4", "False"),
+    ]
+    lines = run("datasets", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == json.loads(run("datasets", "--format", "json").stdout)
+
+
+def test_a_dataset_is_not_compared_with_itself(run) -> None:
+    result = run("compare", "reviews", "reviews")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: 'reviews' is one dataset; give two to compare. See it whole: traitcast show reviews\n"
+    )
+
+
+def test_show_says_why_a_standard_error_is_missing(run, warehouse_path: Path) -> None:
+    profile = make_profile("sampled", (2.0, 0.6, 20.0, 1.0, 3.0), (("a", 60), ("b", 40)))
+    traits = tuple(replace(t, standard_error=None) for t in profile.traits)
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_profile(replace(profile, traits=traits, details={"sample_rows": 50}))
+        warehouse.save_profile(replace(profile, name="whole", traits=traits, details={"sample_rows": 100}))
+    said = run("show", "sampled").stderr
+    assert said == (
+        "Without a standard error: 4 traits counted over all 100 rows (exact), and 1 of the sample for which no simple "
+        "formula exists\n"
+    )
+    assert run("show", "whole").stderr == "Without a standard error: 5 traits counted over all 100 rows (exact)\n"
+    assert run("show", "reviews").stderr == ""
+
+
+def test_next_commands_carry_the_warehouse(run, warehouse_path: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("TRAITCAST_WAREHOUSE")
+    given = ("--warehouse", str(warehouse_path))
+    assert f"One whole: traitcast show NAME --warehouse {warehouse_path}." in run("datasets", *given).stderr
+    file = tmp_path / "results.csv"
+    file.write_text("model,source,target,score\nm,,reviews,0.5\nm,topics,reviews,0.6\n")
+    said = run("scores", "import", str(file), *given).stderr
+    assert f"Next: traitcast fit --scores results --warehouse {warehouse_path}" in said
+    assert f"traitcast datasets --warehouse {warehouse_path}." in run("show", "revews", *given).stderr
+    missing = ("--warehouse", "not there.duckdb")
+    assert "traitcast datasets --warehouse 'not there.duckdb'." in run("show", "revews", *missing).stderr
+    assert "traitcast sql 'SHOW TABLES' --warehouse 'not there.duckdb'" in run("sql", "FROM no", *missing).stderr
+    assert f"traitcast sql 'SHOW TABLES' --warehouse {warehouse_path}" in run("sql", "FROM nothing", *given).stderr
+
+
+def test_import_says_what_is_left_out_and_why(run, tmp_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    file.write_text(
+        "model,source,target,metric,score,kind\n"
+        "m,,reviews,accuracy,0.5,same\n"
+        "m,topics,reviews,accuracy,0.6,same\n"
+        "m,reviews,reviews,accuracy,0.7,same\n"
+        "m,topics,maths,accuracy,0.7,same\n"
+        "m,topcs,reviews,accuracy,0.4,same\n"
+        "m,topics,reviews,f1,0.4,same\n"
+        "m,maths,reviews,accuracy,0.4,other\n"
+        "m,maths,reviews,accuracy,0.3,third\n"
+    )
+    (tmp_path / "recipe.yaml").write_text("where: {kind: same}\nmetric: accuracy\n")
+    result = run("scores", "import", str(file), "--spec", str(tmp_path / "recipe.yaml"), "--format", "json")
+    assert json.loads(result.stdout)[0]["left_out"] == 2
+    assert result.stderr.splitlines() == [
+        "2 rows left out by `where`: kind is none of same",
+        "1 row of other metrics than accuracy (f1 1): stored, not fitted",
+        "1 diagonal row (source = target): stored and told apart, not fitted",
+        "1 row without a gain, since this file has no accuracy score of the base model (an empty source) on maths",
+        "`fit` leaves out the cells of 1 name without a profile: topcs (did you mean 'topics'?)",
+        "Next: traitcast fit --scores results",
+    ]
+
+
+def test_import_names_every_bad_row_and_name_at_once(run, tmp_path: Path, warehouse_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    bad = "".join(f"m,topics,reviews,{i},9{i}\n" for i in range(8))
+    file.write_text(f"model,source,target,seed,score\nm,,reviews,0,0.5\nm,revews,reviews,0,0.6\n{bad}")
+    before = warehouse_path.read_bytes()
+    result = run("scores", "import", str(file))
+    assert (result.exit_code, result.stdout) == (2, "")
+    first, more, names = result.stderr.splitlines()
+    assert "row 3: score 90 is outside 0..1" in first
+    assert more == "7 more rows cannot be used either: 4, 5, 6, 7, 8, ..."
+    assert names == "Without a profile: revews (did you mean 'reviews'?)."
+    assert warehouse_path.read_bytes() == before
+
+
+def test_bad_scores_make_no_warehouse(run, tmp_path: Path) -> None:
+    missing = tmp_path / "new.duckdb"
+    assert run("scores", "import", "nothing.csv", "--warehouse", str(missing)).exit_code == 2
+    assert not missing.exists()
+
+
+def test_ctrl_c_in_a_real_command(run, warehouse_path: Path) -> None:
+    # The signal comes two seconds into the query, however long the start takes: by then DuckDB no longer looks for it.
+    code = """
+import os, signal, sys, threading
+import traitcast
+from warehouse.store import Warehouse
+
+query = Warehouse.query
+
+def interrupted(*arguments, **options):
+    threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return query(*arguments, **options)
+
+Warehouse.query = interrupted
+sys.argv = ["traitcast", "sql", "SELECT sum(a.range + b.range) FROM range(900000) a, range(900000) b"]
+traitcast.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "Stopped. What was finished before is kept, and nothing is half written.\n"

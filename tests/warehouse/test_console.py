@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
+import shlex
 from decimal import Decimal
 
 import click
@@ -12,7 +15,23 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.console import Progress, finite, number, printable, report_errors, shortened, table, warn, width
+from warehouse.console import (
+    Progress,
+    as_csv,
+    command,
+    count,
+    finite,
+    number,
+    printable,
+    quoted,
+    report_errors,
+    say,
+    shortened,
+    table,
+    warehouse_option,
+    warn,
+    width,
+)
 from warehouse.errors import InputError, TraitcastError, nearest
 
 
@@ -56,10 +75,10 @@ def test_finite_values_are_json(value: object) -> None:
 def test_errors_become_one_message_and_a_code(error: TraitcastError, code: int) -> None:
     @click.command()
     @report_errors
-    def command() -> None:
+    def failing() -> None:
         raise error
 
-    result = CliRunner().invoke(command)
+    result = CliRunner().invoke(failing)
     assert result.exit_code == code
     assert result.stdout == ""
     assert result.stderr == f"Error: {printable(str(error))}\n"
@@ -71,7 +90,7 @@ def test_progress_prints_plain_lines_off_a_terminal(capsys: pytest.CaptureFixtur
     bar.close()
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("parsing: 4/10, ")
+    assert captured.err == "parsing: 4/10\n"
 
 
 def test_nearest() -> None:
@@ -84,10 +103,10 @@ def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch, no_color: str, colo
     monkeypatch.setenv("NO_COLOR", no_color)
 
     @click.command()
-    def command() -> None:
+    def careful() -> None:
         warn("careful")
 
-    result = CliRunner().invoke(command, color=True)
+    result = CliRunner().invoke(careful, color=True)
     assert ("\x1b[33m" in result.stderr) is coloured
     assert "warning: careful" in result.stderr
 
@@ -114,7 +133,8 @@ def test_a_shortened_text_fits(text: str, columns: int) -> None:
 
 
 def test_progress_tells_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 10.0, 20.0, 30.0])
+    # A minute of loading before the first report is no part of the rate.
+    clock = iter([0.0, 60.0, 70.0, 80.0])
     monkeypatch.setattr("warehouse.console.time.monotonic", lambda: next(clock))
     bar = Progress("parsing", 0, every_s=0.0)
     bar.advance(1000)
@@ -123,7 +143,83 @@ def test_progress_tells_rate_and_time_left(capsys: pytest.CaptureFixture[str], m
     bar.total = 2_000_000
     bar.advance(1000)
     assert capsys.readouterr().err.splitlines() == [
-        "parsing: 1,000, 100/s",
+        "parsing: 1,000",
         "parsing: 2,000/10,000, 100/s, 80 s left",
         "parsing: 3,000/2,000,000, 100/s, 5.5 h left",
     ]
+
+
+def test_ctrl_c_ends_with_130_and_one_line() -> None:
+    @click.command()
+    @report_errors
+    def long() -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(long)
+    assert result.exit_code == 130
+    assert result.stdout == ""
+    assert result.stderr == "Stopped. What was finished before is kept, and nothing is half written.\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "expected"),
+    [
+        (None, None, ""),
+        (None, "traitcast.duckdb", ""),
+        (None, "my file.duckdb", " --warehouse 'my file.duckdb'"),
+        ("env.duckdb", None, ""),
+        ("env.duckdb", "other.duckdb", " --warehouse other.duckdb"),
+        ("env.duckdb", "traitcast.duckdb", " --warehouse traitcast.duckdb"),
+        ("", "traitcast.duckdb", ""),
+    ],
+)
+def test_the_next_command_finds_the_same_warehouse(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None, given: str | None, expected: str
+) -> None:
+    if variable is None:
+        monkeypatch.delenv("TRAITCAST_WAREHOUSE", raising=False)
+    else:
+        monkeypatch.setenv("TRAITCAST_WAREHOUSE", variable)
+
+    @click.command()
+    @warehouse_option
+    def look(warehouse_path: str) -> None:
+        click.echo(command("show", "sst2"))
+
+    result = CliRunner().invoke(look, ["--warehouse", given] if given else [])
+    assert result.stdout == f"traitcast show sst2{expected}\n"
+    # A library call has no running command and says the file itself.
+    assert command("show", "sst2", warehouse=given) == f"traitcast show sst2{expected}"
+    assert command("show", "sst2") == "traitcast show sst2"
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12), max_size=4))
+def test_a_command_is_read_back_word_by_word(words: list[str]) -> None:
+    assert shlex.split(command(*words)) == ["traitcast", *words]
+
+
+def test_words_with_quotes_stay_readable() -> None:
+    assert quoted("'text=Row #' label=a") == "\"'text=Row #' label=a\""
+    assert shlex.split(quoted("it's $HOME")) == ["it's $HOME"]
+    assert quoted("it's $HOME").startswith("'")
+
+
+def test_counts() -> None:
+    assert [count(n, "row") for n in (0, 1, 2, 2000)] == ["0 rows", "1 row", "2 rows", "2,000 rows"]
+
+
+@pytest.mark.parametrize(("value", "silent"), [("1", True), ("0", False), ("", False)])
+def test_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str, silent: bool) -> None:
+    monkeypatch.setenv("TRAITCAST_QUIET", value)
+    say("what was found")
+    bar = Progress("parsing", 2, every_s=0.0)
+    bar.advance()
+    warn("careful")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["warning: careful"] if silent else ["what was found", "parsing: 1/2", "warning: careful"]
+
+
+@given(st.lists(st.fixed_dictionaries({"a": st.none() | st.integers(), "b": st.text("x,\"'é ")}), max_size=5))
+def test_csv_reads_back(rows: list[dict[str, object]]) -> None:
+    read = list(csv.DictReader(io.StringIO(as_csv(rows, ["a", "b"]))))
+    assert read == [{"a": "" if row["a"] is None else str(row["a"]), "b": row["b"]} for row in rows]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import traitcast
 from tests.conftest import DEFINITIONS, make_profile
-from warehouse.errors import WarehouseError
+from warehouse.errors import UserError, WarehouseError
 from warehouse.outdated import measure_again
 from warehouse.records import Matrix, PredictorRecord, Profile, TraitValue
 from warehouse.store import Warehouse
@@ -229,3 +229,64 @@ def test_predictions_go_with_the_predictor_that_made_them(warehouse_path: Path) 
         warehouse.save_predictor(predictor("default", "second"))
         for table in ("predictions", "attributions"):
             assert warehouse.query(f"SELECT * FROM {table}").num_rows == 0
+
+
+OWNED = ("datasets", "traits", "label_counts", "length_histograms", "sketches", "matrices", "scores", "predictors")
+
+
+def shipped_rows(warehouse: Warehouse) -> dict[str, list[dict[str, object]]]:
+    return {table: warehouse.query(f"SELECT * FROM {table} ORDER BY ALL").to_pylist() for table in OWNED}
+
+
+def test_what_was_shipped_can_be_had_back(packages: dict[int, Path], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(packages[2]))
+    path = tmp_path / "users.duckdb"
+    with Warehouse.open(path) as warehouse:
+        warehouse.save_profile(measured("mine", 3.0, 2))
+        before = shipped_rows(warehouse)
+        assert warehouse.shipped("datasets") == ["added", "reviews", "topics"]
+        warehouse.save_profile(measured("topics", 4.0, 2))
+        warehouse.save_scores(Matrix("published", "f1", "target mean", "the user's"), scores(0.99))
+        warehouse.save_predictor(predictor("default", "user"))
+        warehouse.save_predictions("default", [PREDICTION], [REASON])
+        assert warehouse.shipped("datasets") == ["added", "reviews"]
+        assert (warehouse.shipped("predictors"), warehouse.shipped("matrices")) == ([], ["only2"])
+        assert shipped_rows(warehouse) != before
+        for kind, name in (("datasets", "topics"), ("matrices", "published"), ("predictors", "default")):
+            warehouse.restore(kind, name)
+        assert shipped_rows(warehouse) == before
+        assert warehouse.query("SELECT * FROM predictions").num_rows == 0
+        assert warehouse.query("SELECT * FROM attributions").num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("datasets", "topcs", r"traitcast ships no dataset 'topcs'; did you mean 'topics'\?"),
+        ("datasets", "mine", r"traitcast ships no dataset 'mine'\."),
+        ("matrices", "own", r"ships no score set 'own'"),
+        ("predictors", "own", r"ships no predictor 'own'"),
+    ],
+)
+def test_only_what_is_shipped_is_restored(users: Path, kind, name: str, message: str) -> None:
+    with Warehouse.open(users) as warehouse:
+        before = shipped_rows(warehouse)
+        with pytest.raises(UserError, match=message):
+            warehouse.restore(kind, name)
+        assert shipped_rows(warehouse) == before
+
+
+def test_datasets_restore(users: Path, tmp_path: Path) -> None:
+    def run(*arguments: str):
+        return CliRunner().invoke(traitcast.cli, ["datasets", *arguments])
+
+    result = run("--restore", "topics", "--warehouse", str(users), "--format", "jsonl")
+    assert result.exit_code == 0
+    assert "topics: the shipped profile is back" in result.stderr
+    with Warehouse.open(users, read_only=True) as warehouse:
+        assert prompt_words(warehouse)["topics"] == 20.0
+    assert run("--restore", "nothing", "--warehouse", str(users)).exit_code == 2
+    missing = tmp_path / "missing.duckdb"
+    assert run("--restore", "topics", "--warehouse", str(missing)).exit_code == 0
+    assert run("--restore", "nothing", "--warehouse", str(missing)).exit_code == 2
+    assert not missing.exists()

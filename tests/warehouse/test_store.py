@@ -101,7 +101,9 @@ def test_trait_matrix_holds_nan_for_undefined(warehouse_path: Path) -> None:
 def test_unknown_dataset_names_the_nearest(warehouse_path: Path) -> None:
     with (
         Warehouse.open(warehouse_path, read_only=True) as warehouse,
-        pytest.raises(NotProfiledError, match=r"'review'.*did you mean 'reviews'.*traitcast profile review"),
+        pytest.raises(
+            NotProfiledError, match=r"'review'.*did you mean 'reviews'.*traitcast profile DATASET --name review"
+        ),
     ):
         warehouse.profile("review")
 
@@ -320,3 +322,25 @@ def test_settings_and_files_that_cannot_work(warehouse_path: Path, monkeypatch: 
     monkeypatch.setenv("TRAITCAST_WAIT", "abc")
     with pytest.raises(WarehouseError, match="TRAITCAST_WAIT is 'abc'"):
         Warehouse.open(warehouse_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "advice"),
+    [
+        (
+            "pets.jsonl",
+            r"There is pets\.jsonl here: profile it with: traitcast profile pets\.jsonl --warehouse .*\.duckdb$",
+        ),
+        ("pets.csv.gz", r"There is pets\.csv\.gz here"),
+        ("pets/train.jsonl", r"There is pets here: profile it with: traitcast profile pets --warehouse"),
+        ("pets.txt", r"Profile it with: traitcast profile DATASET --name pets --warehouse"),
+    ],
+)
+def test_data_that_lies_there_is_suggested(
+    warehouse_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, advice: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("{}")
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse, pytest.raises(NotProfiledError, match=advice):
+        warehouse.profile("pets")
