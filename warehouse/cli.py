@@ -196,7 +196,7 @@ def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any
 
 
 def _heading(profile: Profile) -> str:
-    facts = [f"{profile.name}: {profile.task_type}, {profile.rows:,} rows"]
+    facts = [f"{profile.name}: {profile.task_type}, {count(profile.rows, 'row')}"]
     facts += [
         f"{key} {value}" for key, value in (("language", profile.language), ("licence", profile.licence)) if value
     ]
