@@ -151,13 +151,19 @@ def whatif(
     warehouse: str | Path = _WAREHOUSE,
     predictor: str = "default",
 ) -> WhatIf:
-    """The prediction for one pair with traits of the source changed: {"label_majority_share": 0.9}. See `predict`."""
+    """The prediction for one pair with traits changed. See `predict`.
+
+    changes: trait -> value, of the source ("label_majority_share") or of the target ("target:prompt_tokens_mean").
+    """
     from predictor import service
     from warehouse.store import Warehouse
 
     door = FrontDoor()
     source, target = (door.ensure_profiled(dataset, str(warehouse)) for dataset in (source, target))
-    changed = {("source", trait): float(value) for trait, value in changes.items()}
+    changed = {}
+    for trait, value in changes.items():
+        side, colon, name = trait.rpartition(":")
+        changed[side if colon else "source", name] = float(value)
     with Warehouse.open(warehouse, read_only=True) as opened:
         return service.what_if_pair(opened, service.predictor_of(opened, predictor), source, target, changed)
 

@@ -323,6 +323,8 @@ def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> N
 
 def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
     """What a table program or a slip of the hand makes into classes of their own."""
+    if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
+        yield f"{classes['-1']:,} of {rows:,} rows have the label -1, which often means no label; if so, leave them out"
     plain: dict[str, str] = {}
     pairs = []
     for label, labelled in classes.items():

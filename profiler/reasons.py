@@ -141,7 +141,11 @@ def draft_of(view: View) -> DatasetSpec:
         return DatasetSpec("classification", prompt_draft(texts), label_field=LABEL_BLANK)
     if not texts:
         return DatasetSpec("generation", (TEXT_BLANK,), answer_field=ANSWER_BLANK)
-    return DatasetSpec("generation", text_fields=tuple(texts[:-1][:2]), answer_field=texts[-1])
+    if len(texts) == 1:
+        # What is asked is a text; the answer is then inside a nested column, or for the user to name.
+        return DatasetSpec("generation", (texts[0],), answer_field=inside[0] if inside else ANSWER_BLANK)
+    kept = [name for name in texts if plain_name(name) != "rejected"]
+    return DatasetSpec("generation", text_fields=tuple(kept[:-1][:2]) or (TEXT_BLANK,), answer_field=kept[-1])
 
 
 def prompt_draft(texts: Sequence[str], response: str | None = None) -> tuple[str, ...]:

@@ -172,7 +172,8 @@ def _annotated(view: View) -> DatasetSpec | None:
     found = _tagged(view)
     marks = mark_columns(view)
     classes = [name for plain, name in view.actual.items() if plain in ("label", *LABELS) and view.class_like(name)]
-    if found is not None or set(classes) - set(marks):
+    # A 0/1 column called label is one of the marks by its values; the flags beside it are metadata all the same.
+    if found is not None or set(classes) - set(marks) or "label" in map(plain_name, marks):
         return found
     spans = [view.actual[plain] for plain in view.actual if plain in SPANS and view.has(plain, "spans")]
     lists = [
@@ -226,8 +227,12 @@ def _scored(view: View) -> DatasetSpec | None:
     return draft
 
 
+# Numbers are options too, and a list that is padded with null is a list of nothing in particular.
+_OPTION_LISTS = ("list of texts", "list of integers", "list", "keyed options")
+
+
 def _multiple_choice(view: View) -> DatasetSpec | None:
-    lists = [view.actual[plain] for plain in OPTIONS if view.has(plain, "list of texts", "keyed options")]
+    lists = [view.actual[plain] for plain in OPTIONS if view.has(plain, *_OPTION_LISTS)]
     groups = _option_columns(view)
     if not lists and not groups:
         return None

@@ -22,6 +22,7 @@ from warehouse.console import (
     say,
     table,
     warehouse_option,
+    warn,
 )
 from warehouse.errors import QueryError, UserError
 
@@ -59,9 +60,9 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
     if restore:
         # Without a file everything is as it was shipped, and a name that is not shipped is refused all the same.
         with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
-            for name in restore:
-                warehouse.restore("datasets", name)
-                say(f"{name}: the shipped profile is back")
+            warehouse.restore("datasets", restore)
+        for name in restore:
+            say(f"{name}: the shipped profile is back")
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         rows = warehouse.datasets()
         warn_outdated(warehouse)
@@ -351,6 +352,11 @@ def import_scores(
         profiled = set(warehouse.dataset_names())
     found = read_scores(file, recipe, name=name, source=source, profiled=profiled)
     with Warehouse.open(warehouse_path) as warehouse:
+        if found.matrix.matrix in warehouse.shipped("matrices"):
+            warn(
+                f"{found.matrix.matrix!r} came with traitcast; this score set takes its place in {warehouse_path}. "
+                "To keep both, import it again under another --name into a new warehouse"
+            )
         warehouse.save_scores(found.matrix, found.rows)
     sources = {s for s in found.rows["source"].to_pylist() if s}
     targets = set(found.rows["target"].to_pylist())

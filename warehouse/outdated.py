@@ -41,6 +41,9 @@ def measure_again(profile: Profile, warehouse: Path | None = None) -> str:
     for key in ("split", "spec", "config", "revision", "language_stated", "stream"):
         if details.get(key):
             options[f"--{key.removesuffix('_stated')}"] = str(details[key])
+    pipeline = str(details.get("spacy_model") or "").rpartition(", spacy ")[0].rpartition(" ")[0]
+    if pipeline and not pipeline.startswith("en_core_web_sm"):
+        options["--spacy-model"] = pipeline
     if details.get("roles_stated"):
         options["--roles"] = " ".join(details["roles_stated"])
     sampled = details.get("sample_rows", profile.rows)

@@ -551,17 +551,19 @@ class Warehouse:
         key = schema.NATURAL_KEYS[kind][0]
         return [name for (name,) in self._rows(f"SELECT {key} FROM {kind} WHERE reference ORDER BY 1")]
 
-    def restore(self, kind: reference.Kind, name: str) -> None:
-        """Put what the package ships as `name` back in place of the user's own.
+    def restore(self, kind: reference.Kind, names: Sequence[str]) -> None:
+        """Put what the package ships under these names back in place of the user's own: all of them or none.
 
         kind: datasets, matrices or predictors. Of a predictor, stored predictions go with the one that is replaced.
-        Raises UserError when the package ships none of that name.
+        Raises UserError when the package ships none of such a name.
         """
         shipped = reference.names(kind)
-        if name not in shipped:
-            raise UserError(f"traitcast ships no {_KIND_WORDS[kind]} {name!r}{nearest(name, shipped)}")
+        for name in names:
+            if name not in shipped:
+                raise UserError(f"traitcast ships no {_KIND_WORDS[kind]} {name!r}{nearest(name, shipped)}")
         with self._transaction():
-            reference.restore(self._connection, kind, name)
+            for name in names:
+                reference.restore(self._connection, kind, name)
 
     # -- predictors ----------------------------------------------------------------------------------------
 

@@ -627,3 +627,10 @@ def test_all_shared_datasets_read_as_documented(split: str) -> None:
 def test_a_name_must_be_plain(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"name 'a/b' is not allowed: up to 100 letters"):
         read(write(tmp_path / "a.jsonl", ROWS), name="a/b")
+
+
+def test_a_label_of_minus_one_is_asked_about(tmp_path: Path) -> None:
+    file = tmp_path / "nli.jsonl"
+    rows = [{"premise": f"a premise {i}", "hypothesis": f"one {i}", "label": i % 4 - 1} for i in range(40)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert any("10 of 40 rows have the label -1, which often means no label" in w for w in read(str(file)).warnings)

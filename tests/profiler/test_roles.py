@@ -510,3 +510,43 @@ def test_the_draft_keeps_what_was_stated() -> None:
 def test_an_empty_column_that_is_not_used_raises_no_doubt() -> None:
     inference = found({"instruction": TEXTS, "input": EMPTY, "output": TEXTS[::-1]})
     assert (inference.spec.text_fields, inference.confidence) == (("instruction",), "high")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[8, 9, 10, 4], ["yes", "no", None], ["2.5", "3.0", "4"]],
+    ids=["numbers", "padded", "texts of numbers"],
+)
+def test_options_that_are_no_words_are_options_all_the_same(options: list[object]) -> None:
+    rows = 40
+    columns = {
+        "question": [f"How much is {i} plus 4?" for i in range(rows)],
+        "choices": [list(options) for _ in range(rows)],
+        "answer": [i % 2 for i in range(rows)],
+    }
+    assert infer(columns).spec.task_type == "multiple_choice"
+
+
+def test_flags_beside_a_label_are_metadata() -> None:
+    rows = 60
+    columns = {
+        "text": [f"text number {i} of many" for i in range(rows)],
+        "label": [i % 2 for i in range(rows)],
+        "is_test": [0] * rows,
+        "flag": [1 - i % 2 for i in range(rows)],
+        "seen": [i % 3 == 0 for i in range(rows)],
+    }
+    found = infer(columns).spec
+    assert (found.task_type, found.label_field) == ("classification", "label")
+
+
+def test_a_draft_never_learns_the_rejected_answer_nor_the_question() -> None:
+    pairs = {name: [f"{name} {i} in some words" for i in range(30)] for name in ("prompt", "chosen", "rejected")}
+    with pytest.raises(InputError, match="answer=chosen"):
+        infer(pairs)
+    nested = {
+        "question": [f"Who wrote book {i}?" for i in range(30)],
+        "answer": [{"value": f"writer {i}", "aliases": ["x"]} for i in range(30)],
+    }
+    with pytest.raises(InputError, match=r"text=question answer=answer\.value"):
+        infer(nested)

@@ -253,7 +253,7 @@ def test_what_was_shipped_can_be_had_back(packages: dict[int, Path], tmp_path: P
         assert (warehouse.shipped("predictors"), warehouse.shipped("matrices")) == ([], ["only2"])
         assert shipped_rows(warehouse) != before
         for kind, name in (("datasets", "topics"), ("matrices", "published"), ("predictors", "default")):
-            warehouse.restore(kind, name)
+            warehouse.restore(kind, [name])
         assert shipped_rows(warehouse) == before
         assert warehouse.query("SELECT * FROM predictions").num_rows == 0
         assert warehouse.query("SELECT * FROM attributions").num_rows == 0
@@ -272,8 +272,18 @@ def test_only_what_is_shipped_is_restored(users: Path, kind, name: str, message:
     with Warehouse.open(users) as warehouse:
         before = shipped_rows(warehouse)
         with pytest.raises(UserError, match=message):
-            warehouse.restore(kind, name)
+            warehouse.restore(kind, [name])
         assert shipped_rows(warehouse) == before
+
+
+def test_one_name_that_is_not_shipped_restores_nothing(users: Path) -> None:
+    with Warehouse.open(users) as warehouse:
+        warehouse.save_profile(measured("topics", 4.0, 2))
+        before = shipped_rows(warehouse)
+        with pytest.raises(UserError, match="ships no dataset 'nosuch'"):
+            warehouse.restore("datasets", ["topics", "nosuch"])
+        assert shipped_rows(warehouse) == before
+        assert "topics" not in warehouse.shipped("datasets")
 
 
 def test_datasets_restore(users: Path, tmp_path: Path) -> None:
