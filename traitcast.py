@@ -156,14 +156,12 @@ def whatif(
     changes: trait -> value, of the source ("label_majority_share") or of the target ("target:prompt_tokens_mean").
     """
     from predictor import service
+    from predictor.whatif import addressed
     from warehouse.store import Warehouse
 
     door = FrontDoor()
     source, target = (door.ensure_profiled(dataset, str(warehouse)) for dataset in (source, target))
-    changed = {}
-    for trait, value in changes.items():
-        side, colon, name = trait.rpartition(":")
-        changed[side if colon else "source", name] = float(value)
+    changed = {addressed(trait): float(value) for trait, value in changes.items()}
     with Warehouse.open(warehouse, read_only=True) as opened:
         return service.what_if_pair(opened, service.predictor_of(opened, predictor), source, target, changed)
 
@@ -206,7 +204,7 @@ def cli(ctx: click.Context) -> None:
     \b
     Examples:
       traitcast rank my.jsonl                 which public dataset to tune on first for my task
-      traitcast predict my.jsonl gsm8k        will tuning on my data hurt the maths score
+      traitcast predict my.jsonl gsm8k        what tuning on my data does to the maths score
       traitcast sql "SELECT * FROM profiles"  every trait of every profiled dataset
 
     DATASET is a profiled name, a local file or folder (JSONL, JSON, CSV, TSV, Parquet, Arrow; also .gz, .zst),

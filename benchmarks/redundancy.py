@@ -22,6 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from profiler.catalogue import kin_reason
+from warehouse.standing import average_ranks
 from warehouse.store import Warehouse
 
 MIN_DATASETS = 12
@@ -63,7 +64,7 @@ def pairs(names: tuple[str, ...], values: np.ndarray, limit: float) -> Iterator[
             if n < MIN_DATASETS:
                 continue
             a, b = values[both, i], values[both, j]
-            found = correlation(a, b), correlation(ranks(a), ranks(b))
+            found = correlation(a, b), correlation(average_ranks(a), average_ranks(b))
             if max(map(abs, found)) > limit:
                 yield Pair(names[i], names[j], *found, n, kin_reason(names[i], names[j]))
 
@@ -74,13 +75,6 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
         return 0.0
     a, b = a - a.mean(), b - b.mean()
     return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, ties share their mean."""
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[group])
 
 
 def main() -> int:

@@ -326,11 +326,10 @@ def rank(
             raise UserError(f"--sources {sources!r} names no dataset. Example: --sources mnli,sst2")
         chosen = [_profiled(ctx, name, warehouse_path) for name in asked]
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        if chosen is None:
-            warn_outdated(warehouse, [name for name in warehouse.dataset_names() if name != target])
+        others = [name for name in warehouse.dataset_names() if name != target] if chosen is None else []
+        warn_outdated(warehouse, others)
         fitted = service.predictor_of(warehouse, predictor)
         found = service.rank_sources(warehouse, fitted, target, chosen)
-        small = service.too_small(warehouse) if chosen is None else []
     _introduce(fitted, predictor)
     shown = found if top is None else found[:top]
     if save:
@@ -340,7 +339,8 @@ def rank(
         return
     emit([prediction.as_row() for prediction in shown], output_format, _PREDICTION_COLUMNS)
     _warn_novel(shown)
-    if small := [name for name in small if name != target]:
+    ranked = {prediction.source for prediction in found}
+    if small := [name for name in others if name not in ranked]:
         say(f"not ranked, below {service.MIN_ROWS} rows: {', '.join(small)} (name them with --sources to see them)")
     named = () if predictor == service.DEFAULT else ("--predictor", predictor)
     say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
@@ -467,23 +467,24 @@ def whatif(
 
 def _settings(changes: tuple[str, ...]) -> dict[tuple[str, str], float]:
     """(side, trait) -> value from `trait=value`, `source:trait=value` or `target:trait=value`."""
+    from predictor.whatif import addressed
+
     settings: dict[tuple[str, str], float] = {}
     for text in changes:
         name, equals, value = text.partition("=")
-        side, colon, trait = name.strip().rpartition(":")
-        side = side.strip() if colon else "source"
+        side, trait = addressed(name)
         try:
             number = float(value)
         except ValueError:
             number = math.nan
-        if not equals or not trait.strip() or side not in ("source", "target") or not math.isfinite(number):
+        if not equals or not trait or side not in ("source", "target") or not math.isfinite(number):
             raise UserError(
                 f"--set {text!r} is not TRAIT=NUMBER, source:TRAIT=NUMBER or target:TRAIT=NUMBER. "
                 "Example: --set label_majority_share=0.9"
             )
-        if (side, trait.strip()) in settings:
-            raise UserError(f"--set {text!r}: {trait.strip()} of the {side} is set twice. Give it once.")
-        settings[side, trait.strip()] = number
+        if (side, trait) in settings:
+            raise UserError(f"--set {text!r}: {trait} of the {side} is set twice. Give it once.")
+        settings[side, trait] = number
     return settings
 
 

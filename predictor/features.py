@@ -13,6 +13,7 @@ import numpy as np
 
 from warehouse.errors import NotProfiledError, UserError, nearest
 from warehouse.records import TraitDefinition, TraitMatrix
+from warehouse.standing import average_ranks
 
 SketchKey = tuple[str, str]
 Sketches = Mapping[SketchKey, Mapping[str, np.ndarray]]
@@ -324,13 +325,6 @@ def _centred_ranks(column: np.ndarray) -> np.ndarray:
     ranks = average_ranks(column[defined])
     centred[defined] = ranks - ranks.mean()
     return centred / np.linalg.norm(centred)
-
-
-def average_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, ties sharing their average rank (as scipy.stats.rankdata does). Shape (n,) -> (n,)."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return (ends - (counts - 1) / 2)[inverse]
 
 
 def gap(definition: TraitDefinition, source: np.ndarray, target: np.ndarray) -> np.ndarray:

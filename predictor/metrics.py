@@ -12,7 +12,7 @@ from math import comb, nan
 
 import numpy as np
 
-from predictor.features import average_ranks
+from warehouse.standing import average_ranks
 
 METRICS = (
     "spearman",

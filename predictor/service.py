@@ -20,6 +20,7 @@ from warehouse.errors import UserError
 if TYPE_CHECKING:
     from warehouse.store import Warehouse
 
+# Nobody tunes on fewer rows, and a scratch file is not a find.
 MIN_ROWS = 100
 DEFAULT = "default"
 
@@ -124,23 +125,17 @@ def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target
 def rank_sources(
     warehouse: Warehouse, predictor: Predictor, target: str, sources: Sequence[str] | None = None
 ) -> list[Prediction]:
-    """Predictions of `sources` (default: every other profiled dataset that is not `too_small`), best first."""
+    """Predictions of `sources` (default: every other profiled dataset of MIN_ROWS rows or more), best first."""
     profiles = profiles_of(warehouse)
     profiles.rows_of([target])
     if sources is None:
-        small = set(too_small(warehouse))
-        sources = [name for name in profiles.traits.names if name not in small]
+        traits = profiles.traits
+        sources = [name for name, rows in zip(traits.names, traits.rows, strict=True) if rows >= MIN_ROWS]
     chosen = list(dict.fromkeys(sources))
     candidates = [source for source in chosen if source != target]
     if not candidates:
         raise UserError(f"no source is left to rank for {target!r}. Profile some with: traitcast profile DATASET")
     return predictor.rank(profiles, target, candidates)
-
-
-def too_small(warehouse: Warehouse) -> list[str]:
-    """Profiled datasets of fewer than MIN_ROWS rows: nobody tunes on these, and a scratch file is not a find."""
-    traits = warehouse.trait_matrix()
-    return [name for name, rows in zip(traits.names, traits.rows, strict=True) if rows < MIN_ROWS]
 
 
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from predictor import html
-from predictor.features import ProfileSet, average_ranks
+from predictor.features import ProfileSet
 from predictor.model import Prediction, Predictor
 from predictor.novelty import Seen
+from warehouse.console import count
 from warehouse.errors import UserError
 from warehouse.records import TraitDefinition
+from warehouse.standing import average_ranks
 
 SIDES = ("source", "target")
 # Traits that rank the training datasets this alike move together in every dataset one could build.
@@ -138,7 +140,9 @@ def what_if(
         raise UserError("nothing to change. Example: traitcast whatif mnli rte --set label_majority_share=0.9")
     names = {"source": source, "target": target}
     before = predictor.predict(profiles, [source], [target])[0]
-    for (_, trait), value in settings.items():
+    for (side, trait), value in settings.items():
+        if side not in SIDES:
+            raise UserError(f"{side}:{trait} names no side of a pair. Allowed: {', '.join(SIDES)}.")
         _check(profiles, trait, value)
     after = _predict(predictor, profiles, names, settings)
     changes = tuple(
@@ -146,6 +150,12 @@ def what_if(
         for (side, trait), value in settings.items()
     )
     return WhatIf(before, after, changes, tuple(_notes(profiles, names, settings, changes, after)))
+
+
+def addressed(name: str) -> tuple[str, str]:
+    """(side, trait) of "trait", "source:trait" or "target:trait": of the source where no side is named."""
+    side, colon, trait = name.rpartition(":")
+    return side.strip() if colon else "source", trait.strip()
 
 
 def set_traits(profiles: ProfileSet, name: str, values: Mapping[str, float]) -> tuple[ProfileSet, str]:
@@ -334,7 +344,7 @@ def _evidence(found: Sequence[Intervention], step: float, effect: float) -> str:
     turned = np.array([i.gain * math.copysign(1.0, i.step * step) for i in found])
     mean = float(turned.mean())
     error = float(turned.std(ddof=1) / math.sqrt(turned.size)) if turned.size > 1 else found[0].standard_error
-    counted = f"{len(found)} intervention{'s' if len(found) > 1 else ''}, {mean:+.2f} pp on average"
+    counted = f"{count(len(found), 'intervention')}, {mean:+.2f} pp on average"
     if math.isnan(step) or effect == 0:
         return f"{counted}; the prediction has no direction to hold them against"
     if not abs(mean) > _SURE * error:
@@ -377,17 +387,17 @@ def _impossible_labels(profiles: ProfileSet, name: str, side: str, values: Mappi
     value = dict(zip(made.traits.traits, row.tolist(), strict=True))
     notes = []
     for part, classes in (("label", "label_class_count"), ("response", "response_distinct_count")):
-        share, bits, count = f"{part}_majority_share", f"{part}_entropy_bits", classes
-        if not {share, bits, count} & set(values) or not {share, bits, count} <= set(value):
+        share, bits = f"{part}_majority_share", f"{part}_entropy_bits"
+        if not {share, bits, classes} & set(values) or not {share, bits, classes} <= set(value):
             continue
-        low, high = entropy_bounds(value[share], value[count])
+        low, high = entropy_bounds(value[share], value[classes])
         if value[bits] < low - 0.05 or value[bits] > high + 0.05:
             notes.append(
-                f"no dataset has {share}={value[share]:.3g} over {value[count]:.0f} values and {bits}="
+                f"no dataset has {share}={value[share]:.3g} over {value[classes]:.0f} values and {bits}="
                 f"{value[bits]:.3g} (it would be {low:.3g} to {high:.3g}): set them together on the {side}"
             )
         elif math.isnan(low) and not math.isnan(value[share]):
-            notes.append(f"{share}={value[share]:.3g} is too small for {value[count]:.0f} values: set them together")
+            notes.append(f"{share}={value[share]:.3g} is too small for {value[classes]:.0f} values: set them together")
     return notes
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from profiler.estimates import Estimate, Floats, Ints, mean, ratio
-from profiler.scan import Hashes, mix
+from profiler.scan import MULTIPLIER, Hashes, mix
 from profiler.vocabulary import Words
-
-_BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 def traits(prompt: Words, response: Words, *, rows: int) -> dict[str, Estimate]:
@@ -35,10 +33,10 @@ class _Hashed:
     def __init__(self, read: Words) -> None:
         self.read = read
         coded = mix(read.ids.astype(np.uint64) + np.uint64(1))
-        self.powers = np.cumprod(np.concatenate([[np.uint64(1)], np.full(len(coded), _BASE)]), dtype=np.uint64)
+        self.powers = np.cumprod(np.concatenate([[np.uint64(1)], np.full(len(coded), MULTIPLIER)]), dtype=np.uint64)
         # Hash of the run i..j: (sum of word k times base^k) over base^i; the base is odd, so it can be divided out.
         self.running = np.concatenate([[np.uint64(0)], np.cumsum(coded * self.powers[:-1], dtype=np.uint64)])
-        inverse = np.uint64(pow(int(_BASE), -1, 1 << 64))
+        inverse = np.uint64(pow(int(MULTIPLIER), -1, 1 << 64))
         self.inverse = np.cumprod(np.concatenate([[np.uint64(1)], np.full(len(coded), inverse)]), dtype=np.uint64)
         self.owner = np.repeat(np.arange(len(read)), read.lengths)
         # A run ends where its text does: no run joins two texts.
@@ -50,7 +48,7 @@ class _Hashed:
         at = np.flatnonzero((n > 0) & (np.arange(len(self.owner)) + n <= self.end))
         owner = self.owner[at]
         hashed = (self.running[at + n[at]] - self.running[at]) * self.inverse[at]
-        return mix(hashed * _BASE + owner.astype(np.uint64)), np.bincount(owner, minlength=len(self.read))
+        return mix(hashed * MULTIPLIER + owner.astype(np.uint64)), np.bincount(owner, minlength=len(self.read))
 
 
 def _shared(prompt: _Hashed, response: _Hashed, size: Ints) -> Ints:

@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 from profiler.estimates import Estimate, exact, undefined
 from profiler.hashing import Kept
-from profiler.scan import Hashes, mix
+from profiler.scan import MULTIPLIER, Hashes, mix
 
 SIMILARITY = 0.8
 HASHES, BAND = 64, 4
 _FACTORS = mix(np.arange(1, HASHES + 1, dtype=np.uint64)) | np.uint64(1)
-_PAIR = np.uint64(0x9E3779B97F4A7C15)
 
 
 def near_duplicate_share(kept: Kept) -> Estimate:
@@ -64,11 +63,11 @@ def _word_pairs(kept: Kept) -> tuple[Hashes, npt.NDArray[np.int64]]:
     alone = last & (np.diff(kept.row, prepend=-1) != 0)
     following[alone] = 0
     used = ~last | alone
-    return mix(kept.words[used] * _PAIR + following[used]), kept.row[used]
+    return mix(kept.words[used] * MULTIPLIER + following[used]), kept.row[used]
 
 
 def _fold(values: npt.NDArray[np.uint32]) -> Hashes:
     folded = np.zeros(len(values), dtype=np.uint64)
     for column in values.T:
-        folded = folded * _PAIR + column
+        folded = folded * MULTIPLIER + column
     return folded

@@ -8,7 +8,7 @@ Refuses to parse: what needs a tagger is in `profiler.linguistic`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -101,7 +101,7 @@ def prompt_traits(prompts: Documents, *, rows: int) -> dict[str, Estimate]:
 def response_traits(responses: Documents, *, rows: int) -> dict[str, Estimate]:
     """Shares of sampled responses of each shape."""
     found = _matches(responses, RESPONSE_SHAPES)
-    used = _used(responses)
+    used = responses.used()
     long = np.zeros(len(responses.texts), dtype=bool)
     long[used] = [len(responses.texts[i].split()) >= RATIONALE_WORDS for i in used.tolist()]
     found["json_share"] = np.zeros(len(responses.texts), dtype=bool)
@@ -122,24 +122,15 @@ def is_json(text: str) -> bool:
     return True
 
 
-def _used(documents: Documents) -> npt.NDArray[np.int64]:
-    """Numbers of the distinct segments of these documents: parts share one list of segments."""
-    return np.unique(documents.index)
-
-
 def _matches(documents: Documents, expressions: Mapping[str, str]) -> dict[str, Flags]:
     """Per expression, which segments it is found in: bool (segments,), False for those of other parts."""
-    used = _used(documents)
-    texts = pa.array(_texts(documents, used), pa.large_string())
+    used = documents.used()
+    texts = pa.array([documents.texts[i] for i in used.tolist()], pa.large_string())
     found = {}
     for name, expression in expressions.items():
         found[name] = np.zeros(len(documents.texts), dtype=bool)
         found[name][used] = pc.match_substring_regex(texts, expression).to_numpy(zero_copy_only=False)
     return found
-
-
-def _texts(documents: Documents, used: npt.NDArray[np.int64]) -> Sequence[str]:
-    return [documents.texts[i] for i in used.tolist()]
 
 
 def _shares(found: Mapping[str, Flags], documents: Documents, rows: int) -> dict[str, Estimate]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from profiler.estimates import Estimate, Floats, Ints, mean, ratio
-from profiler.scan import Hashes, code_points, hash_runs, mix
+from profiler.scan import MULTIPLIER, Hashes, code_points, hash_runs, mix
 from profiler.segments import Documents
 from profiler.vocabulary import Vocabulary, Words
 
@@ -82,7 +82,7 @@ def _windows(points: npt.NDArray[np.uint32], bounds: Ints) -> Floats:
         return np.column_stack([windows, np.zeros(segments)])
     hashed = np.zeros(len(points) - WINDOW_CHARACTERS + 1, dtype=np.uint64)
     for k in range(WINDOW_CHARACTERS):
-        hashed = hashed * np.uint64(0x9E3779B97F4A7C15) + points[k : len(hashed) + k] + np.uint64(1)
+        hashed = hashed * MULTIPLIER + points[k : len(hashed) + k] + np.uint64(1)
     segment = np.repeat(np.arange(segments), np.diff(bounds))[: len(hashed)]
     inside = np.flatnonzero(np.arange(len(hashed)) + WINDOW_CHARACTERS <= bounds[1:][segment])
     _, first = np.unique(mix(hashed[inside]) ^ mix(segment[inside].astype(np.uint64)), return_index=True)
@@ -91,7 +91,7 @@ def _windows(points: npt.NDArray[np.uint32], bounds: Ints) -> Floats:
 
 def traits(documents: Documents, read: Words, vocabulary: Vocabulary, *, rows: int) -> dict[str, Estimate]:
     """Repetition traits of one part. read: the words of documents."""
-    used = np.unique(documents.index)  # parts share one list of segments
+    used = documents.used()
     counts = np.zeros((len(documents.texts), len(COUNTS)))
     counts[used] = count_segments([documents.texts[i] for i in used.tolist()])
     sums = dict(zip(COUNTS, documents.sum(counts).T, strict=True))
@@ -117,7 +117,7 @@ def runs_of(read: Words, size: int) -> tuple[Ints, Hashes, Ints]:
     coded = mix(read.ids.astype(np.uint64) + np.uint64(1))
     hashed = mix(owner.astype(np.uint64))
     for k in range(size):
-        hashed = hashed * np.uint64(0x9E3779B97F4A7C15) + coded[at + k]
+        hashed = hashed * MULTIPLIER + coded[at + k]
     return at, mix(hashed), owner
 
 

@@ -44,7 +44,8 @@ COUNTS = (
 # 1 MiB of text makes about 80 MB of temporaries; larger chunks leave the caches and buy nothing.
 CHUNK_BYTES = 1 << 20
 CHUNK_ROWS = 1 << 14
-_BASE = 0x9E3779B97F4A7C15
+# Odd, with bits of no pattern (2^64 over the golden ratio): what rolling hashes multiply by.
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _MASK = (1 << 64) - 1
 _POWERS = 1 << 16
 
@@ -221,7 +222,7 @@ def _powers() -> Hashes:
     """Powers of an odd base modulo 2**64."""
     powers = [1]
     for _ in range(_POWERS - 1):
-        powers.append(powers[-1] * _BASE & _MASK)
+        powers.append(powers[-1] * int(MULTIPLIER) & _MASK)
     return np.array(powers, dtype=np.uint64)
 
 

@@ -43,6 +43,10 @@ class Documents:
         entries = np.asarray(per_segment, dtype=np.float64)[self.index]
         return sum_ranges(entries, self.offsets)
 
+    def used(self) -> Ints:
+        """Numbers of the segments that these documents hold, ascending: parts share one list of segments."""
+        return np.unique(self.index)
+
     def of(self, document: int) -> list[str]:
         """The segments of one document, in order."""
         return [self.texts[i] for i in self.index[self.offsets[document] : self.offsets[document + 1]]]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from profiler.paths import path_from, path_text
 from warehouse.console import command, count, progress, say, warn
 from warehouse.errors import UserError
+from warehouse.outdated import pipeline_name
 
 if TYPE_CHECKING:
     from profiler.reading import Examples
@@ -231,15 +232,11 @@ def _same_pipeline(stored: str | None, wanted: str) -> bool:
     try:
         meta = json.loads((folder / "meta.json").read_text("utf-8"))
     except FileNotFoundError:
-        return _pipeline_name(stored) == wanted
+        return pipeline_name(stored) == wanted
     except (OSError, ValueError):
         # A damaged pipeline is refused in full words when it is loaded.
         return False
     return isinstance(meta, dict) and stored == f"{wanted} {meta.get('version')}, spacy {version('spacy')}"
-
-
-def _pipeline_name(stored: str) -> str:
-    return stored.rpartition(", spacy ")[0].rpartition(" ")[0]
 
 
 def _package_folder(name: str) -> Path | None:
@@ -315,7 +312,7 @@ def _asked_pipeline(stored: str | None) -> str | None:
     """The pipeline of an earlier profile; None for a default one that has been replaced by the other since."""
     from profiler.parse import MODELS
 
-    name = _pipeline_name(stored) if stored else None
+    name = pipeline_name(stored) if stored else None
     return None if name in MODELS and not find_spec(name) else name
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from profiler.diversity import distinct
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
-from profiler.scan import COUNTS, Hashes
+from profiler.scan import COUNTS, MULTIPLIER, Hashes
 from profiler.segments import Rows
 from profiler.vocabulary import Words
 
@@ -108,4 +108,4 @@ def _common_opening(read: Words, *, words: int = 3) -> Estimate:
 
 def pair_hashes(prompt: Hashes, response: Hashes) -> Hashes:
     """One hash per (prompt, response) row, order kept."""
-    return prompt * np.uint64(0x9E3779B97F4A7C15) + (response ^ (response >> np.uint64(29)))
+    return prompt * MULTIPLIER + (response ^ (response >> np.uint64(29)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -43,6 +46,21 @@ def make_profile(name: str, values: tuple[float | None, ...], labels: tuple[tupl
         family="toy",
         details={"split": "train", "warnings": []},
     )
+
+
+def load_benchmark(name: str) -> ModuleType:
+    """benchmarks/NAME.py as a module of its own; the test is skipped where the benchmarks are not there."""
+    file = ROOT / "benchmarks" / f"{name}.py"
+    if not file.exists():
+        pytest.skip("the benchmarks are not part of an installed package")
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Frozen dataclasses look their module up while they are made.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def measure_again(profile: Profile, warehouse: Path | None = None) -> str:
     for key in ("split", "spec", "config", "revision", "language_stated", "stream"):
         if details.get(key):
             options[f"--{key.removesuffix('_stated')}"] = str(details[key])
-    pipeline = str(details.get("spacy_model") or "").rpartition(", spacy ")[0].rpartition(" ")[0]
+    pipeline = pipeline_name(details.get("spacy_model") or "")
     if pipeline and not pipeline.startswith("en_core_web_sm"):
         options["--spacy-model"] = pipeline
     if details.get("roles_stated"):
@@ -52,3 +52,8 @@ def measure_again(profile: Profile, warehouse: Path | None = None) -> str:
         options["--seed"] = str(details["seed"])
     words = (str(details.get("origin", "DATASET")), *(word for pair in options.items() for word in pair))
     return command("profile", *words, warehouse=warehouse)
+
+
+def pipeline_name(stored: str) -> str:
+    """The package or folder in "NAME VERSION, spacy VERSION", as a profile keeps its spaCy pipeline; "" for none."""
+    return stored.rpartition(", spacy ")[0].rpartition(" ")[0]

@@ -97,9 +97,15 @@ def _ranks(reference: TraitMatrix, trait: str) -> np.ndarray:
     column = reference.values[:, reference.traits.index(trait)]
     known = np.isfinite(column)
     ranks = np.full(len(column), np.nan)
-    _, inverse, counts = np.unique(column[known], return_inverse=True, return_counts=True)
-    ranks[known] = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    ranks[known] = average_ranks(column[known])
     return ranks
+
+
+def average_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1, ties sharing their average rank (as scipy.stats.rankdata does). Shape (n,) -> (n,)."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[inverse]
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +17,7 @@ from predictor.model import Settings
 from predictor.observations import observe
 from predictor.service import profiles_of
 from predictor.trees import TreeSettings
+from tests.conftest import load_benchmark
 from warehouse.console import as_json
 from warehouse.store import Warehouse
 
@@ -30,16 +29,7 @@ DATASETS = 33
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    file = Path(__file__).parents[2] / "benchmarks" / "planted.py"
-    spec = importlib.util.spec_from_file_location("planted", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Its frozen dataclasses look their module up while they are made.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "planted", module)
-        spec.loader.exec_module(module)
-    return module
+    return load_benchmark("planted")
 
 
 @pytest.fixture(scope="module")

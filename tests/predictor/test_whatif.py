@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from predictor.features import ProfileSet
 from predictor.model import Predictor, fit
 from predictor.observations import observe
-from predictor.whatif import NOT_MEASURED, Lineage, entropy_bounds, set_traits, what_if
+from predictor.whatif import NOT_MEASURED, Lineage, addressed, entropy_bounds, set_traits, what_if
 from warehouse.errors import NotProfiledError, UserError
 from warehouse.records import Cells
 
@@ -226,3 +226,10 @@ def test_label_distributions_that_cannot_exist_are_named(predictor: Predictor, w
     assert any("no dataset has label_majority_share=0.9 over 3 values" in note for note in made.notes)
     right = {("source", "label_majority_share"): 0.9, ENTROPY: 0.5}
     assert not any("no dataset has" in note for note in what_if(predictor, profiles, "d03", "d04", right).notes)
+
+
+def test_a_trait_is_addressed_by_its_side_and_no_other_word(predictor: Predictor, world: ProfileSet) -> None:
+    assert addressed("label_entropy_bits") == ("source", "label_entropy_bits")
+    assert addressed(" target: label_entropy_bits ") == ("target", "label_entropy_bits")
+    with pytest.raises(UserError, match=r"tgt:label_entropy_bits names no side of a pair\. Allowed: source, target"):
+        what_if(predictor, world, "d00", "d01", {addressed("tgt:label_entropy_bits"): 1.0})

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 from itertools import islice
@@ -10,20 +9,12 @@ from types import ModuleType
 import pytest
 
 from profiler.reading import read
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "profiler.py"
+from tests.conftest import load_benchmark
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    if not SCRIPT.exists():
-        pytest.skip("the benchmarks are not part of an installed package")
-    spec = importlib.util.spec_from_file_location("profiler_benchmark", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("profiler")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -10,24 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "redundancy.py"
+from tests.conftest import load_benchmark
 
 
 @pytest.fixture(scope="module")
 def redundancy() -> ModuleType:
-    if not SCRIPT.exists():
-        pytest.skip("the benchmarks are not part of an installed package")
-    spec = importlib.util.spec_from_file_location("redundancy", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("redundancy")
 
 
 @given(st.lists(st.integers(0, 9), min_size=2, max_size=30))
 def test_ranks_against_scipy(redundancy: ModuleType, values: list[int]) -> None:
-    np.testing.assert_allclose(redundancy.ranks(np.array(values)), stats.rankdata(values))
+    np.testing.assert_allclose(redundancy.average_ranks(np.array(values)), stats.rankdata(values))
 
 
 def test_twins_are_reported_with_their_reason_and_accidents_are_not(redundancy: ModuleType) -> None:

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("matrix_benchmark", ROOT / "benchmarks" / "matrix.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.conftest import load_benchmark
 
 
 def test_a_peer_that_ran_fewer_seeds_is_compared_by_the_adapter_and_the_cell() -> None:
@@ -25,7 +12,7 @@ def test_a_peer_that_ran_fewer_seeds_is_compared_by_the_adapter_and_the_cell() -
     accuracy = {"base.s0>a": 0.5, "a.s0>a": 0.75}
     engine = {"cells": (2 * 12 + 1) * 2, "train_seconds": 48.0, "score_seconds": 50.0, "accuracy": accuracy}
     naive = {"cells": 6, "train_seconds": 40.0, "score_seconds": 60.0, "accuracy": {**accuracy, "a.s0>a": 0.5}}
-    found = script().compare(engine, naive, 2)
+    found = load_benchmark("matrix").compare(engine, naive, 2)
     assert found["times_faster"] == pytest.approx(
         {"training": 20 / 2, "scoring": 10 / 1, "whole": (100 / 6) / (98 / 50)}
     )

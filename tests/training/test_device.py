@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import os
@@ -19,12 +18,12 @@ import pytest
 pytest.importorskip("torch", reason="training needs the train extra")
 pytest.importorskip("peft", reason="training needs the train extra")
 
+from tests.conftest import ROOT, load_benchmark
 from training import shards
 from training.matrix import read_log, run, status
 from training.pack import Pack
 from warehouse.errors import ScoresError
 
-ROOT = Path(__file__).parents[2]
 # What a training machine need not have, click with the command line included.
 ABSENT = ("duckdb", "datasets", "spacy", "textstat", "xgboost", "shap", "sklearn", "click", "peft")
 
@@ -34,11 +33,7 @@ def call(*arguments: object, bare: bool = False) -> dict[str, Any]:
     if bare:
         output = in_a_bare_process(*arguments)
     else:
-        script = importlib.util.spec_from_file_location("device", ROOT / "benchmarks" / "device.py")
-        assert script is not None
-        assert script.loader is not None
-        module = importlib.util.module_from_spec(script)
-        script.loader.exec_module(module)
+        module = load_benchmark("device")
         with contextlib.redirect_stdout(io.StringIO()) as told:
             module.main([str(argument) for argument in arguments])
         output = told.getvalue()
