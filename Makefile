@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-all check format docs reference clean help
+.PHONY: demo test test-all test-floor check format docs reference clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,13 @@ test: $(VENV)/.test   ## install what the tests need and run them
 
 test-all: $(VENV)/.test   ## the slow tests too
 	$(BIN)/python -m pytest
+
+# The train extra is left out: old releases of torch come with gigabytes of CUDA.
+test-floor:      ## the tests on the oldest allowed version of every dependency, in an environment of its own
+	$(PYTHON) -m venv --clear $(VENV)-floor
+	$(VENV)-floor/bin/python -m pip install --quiet uv
+	$(VENV)-floor/bin/uv pip install --quiet --python $(VENV)-floor/bin/python --resolution lowest-direct -e '.[test]'
+	$(VENV)-floor/bin/python -m pytest -m "not slow"
 
 check: $(VENV)/.test   ## format, lint, types, docs in sync, tests
 	$(BIN)/ruff format --check .
@@ -59,4 +66,4 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 	$(BIN)/python -m warehouse.reference build/reference.duckdb warehouse/reference
 
 clean:           ## remove the environment and build products
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-floor build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from warehouse.console import Progress, emit, emit_json, format_option, report_errors, say, warehouse_option
+from warehouse.console import Progress, emit, emit_json, format_option, progress, report_errors, say, warehouse_option
 from warehouse.errors import InputError
 
 if TYPE_CHECKING:
@@ -158,6 +158,15 @@ def _settings(**options: Any) -> Any:
     )
 
 
+def _part_option(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
+    part, _, parts = value.partition("/")
+    if not (part.isascii() and part.isdecimal() and parts.isascii() and parts.isdecimal()):
+        raise click.BadParameter(f"{value!r} is not I/N, for example 2/8.")
+    if not 1 <= int(part) <= int(parts):
+        raise click.BadParameter(f"{value!r}: the parts of {parts} are 1/{parts} to {parts}/{parts}.")
+    return int(part), int(parts)
+
+
 @matrix.command()
 @pack_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
@@ -168,14 +177,26 @@ def _settings(**options: Any) -> Any:
 @click.option("--score-tokens", type=click.IntRange(1), default=None, help="Padded tokens of a scoring forward.")
 @click.option("--decode-tokens", type=click.IntRange(1), default=None, help="Tokens decoded side by side.")
 @click.option("--retry-failed", is_flag=True, help="Train adapters again that were not finite.")
+@click.option(
+    "--part",
+    default="1/1",
+    show_default=True,
+    metavar="I/N",
+    callback=_part_option,
+    help="Do the I-th of N parts only.",
+)
 @format_option()
 @report_errors
 def run(pack_folder: Path, output_format: str, **options: Any) -> None:
     """Train and score whatever is missing; stop it at any time and run it again.
 
+    Parts need nothing of one another: run them at the same time, on one shared folder or on copies of it, which
+    `matrix ingest --from` merges.
+
     \b
-    Example:
+    Examples:
       traitcast matrix run --pack m --minutes 9
+      traitcast matrix run --pack m --part 2/8
     """
     from training.matrix import RunSettings
     from training.matrix import run as go
@@ -272,20 +293,55 @@ def _show(found: Status, output_format: str) -> None:
 @click.option(
     "--tables", type=click.Path(file_okay=False, path_type=Path), default=None, help="Folder of `export --as tables`."
 )
+@click.option(
+    "--from",
+    "copies",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Take in the results of a copy of the pack first, such as one that ran another part. May be repeated.",
+)
+@click.option("--no-rows", is_flag=True, help="Leave out the results on single test rows, and their traits.")
+@click.option("--no-parse", is_flag=True, help="Leave out the traits of test rows that need the parser, which is slow.")
 @warehouse_option
 @format_option()
 @report_errors
-def ingest(pack_folder: Path, name: str | None, tables: Path | None, warehouse_path: str, output_format: str) -> None:
+def ingest(
+    pack_folder: Path,
+    name: str | None,
+    tables: Path | None,
+    copies: tuple[Path, ...],
+    no_rows: bool,
+    no_parse: bool,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
     """Merge the results into the warehouse; doing it twice changes nothing.
 
+    Beside the scores it keeps, per test row, what every cell made of it, and the row's own traits (numbers, no text):
+    `traitcast effects` tells from them which kinds of rows gain or lose.
+
     \b
-    Example:
+    Examples:
       traitcast matrix ingest --pack m --warehouse traitcast.duckdb
+      traitcast matrix ingest --pack m --from node1/m --from node2/m
     """
+    from training import shards
     from training.export import ingest as merge
     from training.pack import Pack
 
-    counts = merge(Pack(pack_folder), warehouse_path, name=name, tables=tables)
+    pack = Pack(pack_folder)
+    for copy in copies:
+        shards.merge(pack, Pack(copy))
+    with progress("traits of test rows", 0 if no_rows else len(pack.recipe.targets)) as bar:
+        counts = merge(
+            pack,
+            warehouse_path,
+            name=name,
+            tables=tables,
+            by_row=not no_rows,
+            parsed=not no_parse,
+            on_target=lambda _: bar.advance(),
+        )
     emit([{"table": table, "rows": rows} for table, rows in counts.items()], output_format)
 
 

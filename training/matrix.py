@@ -50,7 +50,8 @@ class RunSettings:
 
     train_tokens, score_tokens: most padded tokens of a forward; decode_tokens: most tokens whose keys and values
     are held at once. None: sized for 135 M parameters on 139 GiB, or on a small CPU. minutes: start nothing new after
-    that long.
+    that long. part: (i, n), 1 <= i <= n: do every n-th group of adapters only, from the i-th on, and the base with the
+    first; the n parts need nothing of one another and may run at the same time, on one folder or on copies of it.
     """
 
     device: str = "auto"
@@ -59,6 +60,7 @@ class RunSettings:
     decode_tokens: int | None = None
     minutes: float | None = None
     retry_failed: bool = False
+    part: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +137,15 @@ def run(
     *,
     on_progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
+    base_only: bool = False,
 ) -> Status:
-    """Train and score all that is missing. Raises ScoresError when the pack was begun with other weights or
+    """Train and score all that is missing. base_only: train nothing, so that the untuned model is scored. Raises ScoresError when the pack was begun with other weights or
     precision, or holds shards of another recipe."""
     settings, say = settings or RunSettings(), say or (lambda _: None)
     with _quiet_transformers():
         matrix = _Run(pack, settings, on_progress or (lambda *_: None), say)
-        matrix.train()
+        if not base_only:
+            matrix.train()
         matrix.score()
     return status(pack)
 
@@ -152,6 +156,7 @@ class _Run:
     def __init__(self, pack: Pack, settings: RunSettings, on_progress: Progress, say: Callable[[str], None]) -> None:
         self.pack, self.settings, self.on_progress, self.say = pack, settings, on_progress, say
         self.recipe, self.started = pack.recipe, time.monotonic()
+        self.groups = _part(pack.recipe, settings.part)
         self.device = device.choose(settings.device)
         say(f"loading base model {self.recipe.base} in {_dtype(pack, self.device)} on {device.name(self.device)}")
         self.base = _load_base(pack, self.device)
@@ -169,7 +174,7 @@ class _Run:
             say(f"{count} adapters failed before and are kept so; --retry-failed trains them again")
 
     def _jobs(self) -> list[tuple[str, int]]:
-        return [job for group in self.recipe.groups for job in group]
+        return [job for group in self.groups for job in group]
 
     def _key(self, job: tuple[str, int]) -> str:
         return adapter_key(self.recipe, self.runtime, *job)
@@ -185,7 +190,7 @@ class _Run:
             # Shards may have come from another machine without the adapters, which are far larger.
             return not self._exists(job) and any(self._missing(job, block, found) for block in self.recipe.blocks)
 
-        waiting = [group for group in self.recipe.groups if any(map(needed, group))]
+        waiting = [group for group in self.groups if any(map(needed, group))]
         total = sum(self._steps(group) for group in waiting)
         done = 0
         if waiting:
@@ -306,7 +311,8 @@ class _Run:
     def score(self) -> None:
         """Score the base and every finished adapter on every block of targets that lacks a cell."""
         found = shards.keys(self.pack)
-        models = [None, *(job for job in self._jobs() if self._exists(job))]
+        base = [None] if self.settings.part[0] == 1 else []
+        models = [*base, *(job for job in self._jobs() if self._exists(job))]
         work = [
             (model, missing)
             for model in models
@@ -515,6 +521,17 @@ class _Run:
 def _cuts(rows: Sequence[Encoded]) -> dict[str, int]:
     """How many rows had their prompt, or any answer, cut to fit."""
     return {"cut_prompts": sum(row.cut_prompt for row in rows), "cut_answers": sum(row.cut_answer for row in rows)}
+
+
+def _part(recipe: Recipe, part: tuple[int, int]) -> Sequence[Sequence[tuple[str, int]]]:
+    """The groups of a part: groups are trained as one, so a part is made of whole ones."""
+    i, n = part
+    if n > len(recipe.groups):
+        raise InputError(
+            f"part {i}/{n}: this matrix has {len(recipe.groups)} groups of adapters, so at most that many parts; plan "
+            "into a new folder with fewer --slots for more groups"
+        )
+    return recipe.groups[i - 1 :: n]
 
 
 def _sweep(pack: Pack) -> None:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training import metrics
+from training import rows as row_tables
 from training.metrics import Metric
-from training.pack import Pack, aside
+from training.pack import Pack, aside, write_aside
 from training.prompts import Row, Task
 from training.recipe import Runtime, adapter_key, cell_key, digest
 from warehouse.errors import InputError, ScoresError
@@ -271,6 +272,17 @@ def adopt(pack: Pack, path: Path) -> None:
     write_table(pack.shards / _file_name(row["key"] for row in rows), table)
 
 
+def merge(pack: Pack, other: Pack) -> None:
+    """Put what another copy of the pack measured into this one: its cells and the records of its adapters (the
+    adapters themselves stay where they are). Raises as `adopt`; a second time changes nothing."""
+    if not (files := _files(other)):
+        raise InputError(f"{other.folder} holds no cells; run: traitcast matrix run --pack {other.folder}")
+    for path in files:
+        adopt(pack, path)
+    for path in [*other.adapters.glob("v1-*/training.json"), *other.adapters.glob("v1-*.failed.json")]:
+        write_aside(pack.adapters / path.relative_to(other.adapters), path.read_bytes())
+
+
 def expected(pack: Pack, runtime: Runtime) -> dict[str, tuple[str | None, int, str]]:
     """key -> (source, seed, target) of every planned cell, the base's first."""
     recipe = pack.recipe
@@ -341,13 +353,14 @@ def model_name(pack: Pack) -> str:
 
 
 def tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
-    """What the warehouse keeps: scores, predicted_labels, generations and adapters, as long tables.
+    """What the warehouse keeps: scores, predicted_labels, generations and adapters as long tables, and row_scores.
 
     A base cell has source "" and seed 0. Quantiles of generated lengths are in tokens.
     """
     import pyarrow as pa
 
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    by_row = row_tables.RowScores()
     packed = {name: pack.rows(name) for name in pack.recipe.targets}
     for cell in cells:
         model, target = model_name(pack), packed[cell.target]
@@ -359,12 +372,14 @@ def tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
             rows["predicted_labels"].append({**where, "gold": gold, "predicted": predicted, "n": n})
         if cell.output_tokens:
             rows["generations"].append({**where, **_lengths(cell)})
+        by_row.add(where, cell, target.task)
     for found in rows.values():
         found.sort(key=lambda row: (row["source"], row["seed"], row["target"]))
     rows["adapters"] = list(_adapters(pack))
-    return {
+    found_tables = {
         name: pa.Table.from_pylist(rows[name], schema=pa.schema(_types(columns))) for name, columns in TABLES.items()
     }
+    return found_tables | {"row_scores": by_row.table()}
 
 
 _WHERE = {"model": "string", "source": "string", "target": "string", "seed": "int64"}
@@ -394,7 +409,7 @@ TABLES: dict[str, Mapping[str, str]] = {
         "failed_at": "int64",
     },
 }
-"""Columns of the tables that `matrix ingest` hands to the warehouse."""
+"""Columns of the long tables that `matrix ingest` hands to the warehouse."""
 
 
 def _types(columns: Mapping[str, str]) -> list[Any]:

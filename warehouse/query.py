@@ -42,15 +42,21 @@ _AS_ARROW = _AS_TEXT | {
 
 
 def run(
-    connection: duckdb.DuckDBPyConnection, sql: str, *, text: bool = False, warehouse: Path | None = None
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    *,
+    text: bool = False,
+    warehouse: Path | None = None,
+    external: bool = False,
 ) -> pa.Table:
     """Run one reading statement. Raises QueryError for anything that writes or cannot run.
 
     Types that Arrow and Parquet cannot hold (INTERVAL, UHUGEINT, UNION, ...) come as DuckDB's text, also inside
     lists, structs and maps. text: so do dates, timestamps, times and blobs, and keys of maps, for output as text.
     Columns of equal names are told apart (a, a_1). warehouse: its file, for the commands that messages name.
+    external: the connection may read other files.
     """
-    statement = _one_reading_statement(sql, warehouse)
+    statement = _one_reading_statement(sql, warehouse, external)
     # A CTE may hold an INSERT, and reference data in memory is no read-only file.
     connection.execute("BEGIN TRANSACTION READ ONLY")
     try:
@@ -71,23 +77,31 @@ def run(
         every = command("sql", "SHOW TABLES", warehouse=warehouse)
         raise QueryError(f"{_told(error)}\nTables and views: {_VIEWS}, ... ({every})") from error
     except duckdb.PermissionException as error:
-        raise QueryError(f"{_told(error)}\n`traitcast sql` reads the warehouse and nothing else.") from error
+        raise QueryError(
+            f"{_told(error)}\n`traitcast sql` reads the warehouse and nothing else, unless you give --allow-external."
+        ) from error
     except (duckdb.InvalidInputException, duckdb.TransactionException) as error:
         if "read-only" not in str(error):
             raise
         raise QueryError(_ONLY_READS) from error
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise QueryError("the result does not fit in memory. Select fewer columns, or add LIMIT.") from error
+    except duckdb.Error as error:
+        if "requires the extension" not in str(error):
+            raise
+        raise QueryError(f"{_told(error)}\nExtensions are never loaded: fetch the file, and query the copy.") from error
     finally:
         # A failed statement may have ended the transaction already.
         with suppress(duckdb.Error):
             connection.execute("ROLLBACK")
 
 
-def _one_reading_statement(sql: str, warehouse: Path | None) -> duckdb.Statement | str:
+def _one_reading_statement(sql: str, warehouse: Path | None, external: bool) -> duckdb.Statement | str:
+    if not sql.isascii() and any("\ud800" <= char <= "\udfff" for char in sql):
+        raise QueryError("cannot parse the query: it holds bytes that are not UTF-8. Write it in UTF-8.")
     try:
         statements = duckdb.extract_statements(sql)
-    except (duckdb.Error, UnicodeError) as error:
+    except duckdb.Error as error:
         raise QueryError(f"cannot parse the query: {error}") from error
     if _is_pivot_of_duckdb_1(statements):
         return sql
@@ -100,6 +114,9 @@ def _one_reading_statement(sql: str, warehouse: Path | None) -> duckdb.Statement
         raise QueryError(_ONLY_READS) from None
     if kind not in _READING:
         raise QueryError(f"{kind.name} is not allowed: {_ONLY_READS}")
+    if external and kind == duckdb.StatementType.EXPLAIN:
+        # EXPLAIN ANALYZE COPY (...) TO 'file' writes, and what is explained cannot be told from outside.
+        raise QueryError("EXPLAIN is not allowed together with --allow-external. Leave one of the two out.")
     return statements[0]
 
 

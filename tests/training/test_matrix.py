@@ -112,6 +112,37 @@ def test_a_lost_shard_and_a_lost_adapter_come_back_the_same(finished: Pack, copi
     assert (lost / "adapter_model.safetensors").read_bytes() == kept
 
 
+def test_parts_on_copies_make_the_same_matrix_when_merged(
+    plan_small: Callable[..., Pack], tmp_path: Path, base_folder: Path
+) -> None:
+    whole = plan_small(tmp_path / "whole")  # six adapters in groups of four and two
+    copies = [Pack(shutil.copytree(whole.folder, tmp_path / f"copy{i}")) for i in (1, 2)]
+    run(whole)
+    for i, copy in enumerate(copies, 1):
+        run(copy, RunSettings(part=(i, 2)))
+        assert 0 < status(copy).scored < status(whole).scored
+    found = [shards.keys(copy) for copy in copies]
+    assert not found[0] & found[1]
+    for _ in range(2):
+        shards.merge(copies[0], copies[1])
+        assert status(copies[0]).scored == status(whole).scored
+        assert shards.tables(copies[0], shards.walk(copies[0])) == shards.tables(whole, shards.walk(whole))
+    # One folder for all parts, in any order.
+    shared = Pack(shutil.copytree(copies[1].folder, tmp_path / "shared"))
+    run(shared, RunSettings(part=(1, 2)))
+    assert shards.read(shared) == shards.read(whole)
+
+
+def test_more_parts_than_groups_are_refused(planned: Pack) -> None:
+    with pytest.raises(InputError, match=r"part 9/9: this matrix has \d groups of adapters.*fewer --slots"):
+        run(planned, RunSettings(part=(9, 9)))
+
+
+def test_merging_a_copy_without_results_is_refused(finished: Pack, planned: Pack) -> None:
+    with pytest.raises(InputError, match=r"holds no cells; run: traitcast matrix run --pack"):
+        shards.merge(finished, planned)
+
+
 def test_adapters_that_no_missing_cell_needs_are_not_trained_again(finished: Pack, copied: Pack) -> None:
     """Shards travel back from a borrowed machine, adapters do not."""
     shutil.rmtree(copied.adapters)

@@ -191,6 +191,57 @@ def test_queries_write_nothing_and_read_nothing_else(
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
+OUTSIDE = [
+    "SELECT * FROM 'outside.csv'",
+    "SELECT * FROM read_csv(['outside.csv'])",
+    "SELECT o.a FROM 'outside.csv' o, (SELECT count(*) FROM profiles)",
+    "PIVOT (FROM 'outside.csv') ON a USING sum(a)",
+    "SUMMARIZE 'outside.csv'",
+]
+STILL_REFUSED = [
+    *WRITES,
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO 'leak.csv'",
+    "/* x */ EXPLAIN (ANALYZE) COPY (SELECT 1) TO 'leak.csv'",
+    "EXPLAIN SELECT 1",
+    "SELECT * FROM query('COPY (SELECT 1) TO ''leak.csv''')",
+    "SELECT * FROM enable_logging(storage := 'file', storage_config := {'path': 'leak'})",
+    "SELECT * FROM enable_profiling()",
+    "SELECT * FROM force_checkpoint()",
+    "SELECT * FROM sqlite_scan('a', 'b')",
+    "SELECT * FROM read_parquet('https://example.org/x.parquet')",
+    "SELECT getenv('HOME')",
+    "SELECT * FROM python_variable",
+    "SELECT 1; COPY (SELECT 1) TO 'leak.csv'",
+]
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["file", "memory"])
+def test_allow_external_reads_other_files_and_writes_none(
+    warehouse_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outside.csv").write_text("a\n1\n")
+    path = warehouse_path if there else tmp_path / "missing.duckdb"
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with Warehouse.open(path, read_only=True, external=True) as warehouse:
+        for statement in OUTSIDE:
+            assert warehouse.query(statement).num_rows == 1
+        for statement in STILL_REFUSED:
+            with pytest.raises(QueryError) as refused:
+                warehouse.query(statement)
+            assert "INSTALL" not in str(refused.value)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_allow_external_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "outside.csv").write_text("a\n1\n")
+    query = f"SELECT * FROM '{tmp_path / 'outside.csv'}'"
+    refused = sql(tmp_path, query)
+    assert refused.exit_code == 2
+    assert "--allow-external" in refused.stderr
+    assert json.loads(sql(tmp_path, query, "--allow-external", "--format", "json").stdout) == [{"a": 1}]
+
+
 def test_query_messages(warehouse_path: Path) -> None:
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         with pytest.raises(QueryError, match="one statement, not 2"):
