@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-all test-floor check format docs reference clean help
+.PHONY: demo browser test test-all test-floor check format docs reference clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,10 +25,16 @@ $(VENV)/.test: pyproject.toml
 demo: $(VENV)/.core   ## install the core and run the example from file to ranking
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-test: $(VENV)/.test   ## install what the tests need and run them
+# The report is tested in a real browser. Where none can be had those tests are skipped, and say so.
+browser:
+	@if ! command -v chromedriver >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		(apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver) >/dev/null 2>&1 || \
+		echo "no Chromium could be installed: the tests in a browser will be skipped" >&2; fi
+
+test: $(VENV)/.test browser   ## install what the tests need and run them
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(VENV)/.test   ## the slow tests too
+test-all: $(VENV)/.test browser   ## the slow tests too
 	$(BIN)/python -m pytest
 
 # The train extra is left out: old releases of torch come with gigabytes of CUDA.
@@ -38,7 +44,7 @@ test-floor:      ## the tests on the oldest allowed version of every dependency,
 	$(VENV)-floor/bin/uv pip install --quiet --python $(VENV)-floor/bin/python --resolution lowest-direct -e '.[test]'
 	$(VENV)-floor/bin/python -m pytest -m "not slow"
 
-check: $(VENV)/.test   ## format, lint, types, docs in sync, tests
+check: $(VENV)/.test browser   ## format, lint, types, docs in sync, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -63,6 +69,7 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 	$(BIN)/traitcast scores import $(TRANSFER)/prompt_transferability/prompt_transfer_long.csv --spec examples/scores/prompt_transferability.yaml
 	$(BIN)/traitcast scores import $(TRANSFER)/cross_task_icl/cross_icl_long.csv --spec examples/scores/cross_task_icl.yaml
 	$(BIN)/traitcast fit --scores prompt_transferability
+	$(BIN)/traitcast evaluate --scores prompt_transferability --save
 	$(BIN)/python -m warehouse.reference build/reference.duckdb warehouse/reference
 
 clean:           ## remove the environment and build products

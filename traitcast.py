@@ -18,7 +18,9 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from predictor.effect_tables import Effects
     from predictor.explain import Explanation
+    from predictor.latent import Latent
     from predictor.model import Prediction
     from predictor.whatif import WhatIf
     from warehouse.errors import (
@@ -44,7 +46,9 @@ __all__ = [
     "UserError",
     "WarehouseError",
     "__version__",
+    "effects",
     "explain",
+    "latent",
     "main",
     "predict",
     "profile",
@@ -61,12 +65,15 @@ _ORDER = (
     "sql",
     "scores",
     "matrix",
+    "probe",
     "fit",
     "evaluate",
     "predict",
     "rank",
     "explain",
     "whatif",
+    "effects",
+    "latent",
 )
 _WAREHOUSE = "traitcast.duckdb"
 
@@ -164,6 +171,59 @@ def whatif(
     changed = {addressed(trait): float(value) for trait, value in changes.items()}
     with Warehouse.open(warehouse, read_only=True) as opened:
         return service.what_if_pair(opened, service.predictor_of(opened, predictor), source, target, changed)
+
+
+def effects(
+    source: str,
+    *,
+    target: str | None = None,
+    scores: str | None = None,
+    model: str | None = None,
+    warehouse: str | Path = _WAREHOUSE,
+) -> Effects:
+    """What tuning on `source` did to every target of a measured matrix: gains and losses, shifts of answers over
+    labels, lengths, malformed answers, kinds of rows, and pairs that are not alike both ways.
+
+    target: look at this one only, with its confusion matrices. scores, model: needed where there are several.
+    Raises warehouse.errors.ScoresError for what was not measured.
+    """
+    from predictor.effects import effects as find
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse, read_only=True) as opened:
+        return find(opened, source, matrix=scores, model=model, target=target)
+
+
+def latent(
+    *,
+    scores: str | None = None,
+    model: str | None = None,
+    factors: str | int = "auto",
+    method: str = "pca",
+    centre: str = "target",
+    standardise: bool = False,
+    seed: int = 0,
+    warehouse: str | Path = _WAREHOUSE,
+) -> Latent:
+    """The latent factors of a measured transfer matrix: how many there are, how stable, and which traits go with them.
+
+    scores, model: needed where there are several. factors: "auto" or a number. method: "pca", "varimax" or "nmf".
+    centre: "target" or "double". See `predictor.latent.latent_of`. Raises warehouse.errors.UserError.
+    """
+    from predictor.latent import latent_of
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse, read_only=True) as opened:
+        return latent_of(
+            opened,
+            matrix=scores,
+            model=model,
+            factors=factors,
+            method=method,
+            centre=centre,
+            standardise=standardise,
+            seed=seed,
+        )
 
 
 @dataclass(frozen=True)

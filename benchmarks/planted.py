@@ -13,7 +13,7 @@ import numpy as np
 from predictor.features import SIMILARITIES, ProfileSet, compare
 from warehouse.records import Cells, Matrix
 
-LAWS = ("traits", "similarity", "nothing")
+LAWS = ("traits", "similarity", "mixed", "nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ def planted(
     """Cells of all pairs of (the first `datasets` of) the profiles, the diagonal included.
 
     kind "traits": class distribution of the source, lengths of both and one linguistic trait, no similarity.
-    "similarity": TF-IDF cosine of the prompts and overlap of the responses' vocabulary, no trait. "nothing": noise.
+    "similarity": TF-IDF cosine of the prompts and overlap of the responses' vocabulary, no trait. "mixed": both halves.
+    "nothing": noise.
     """
     law = law or Law()
     if kind not in LAWS:
@@ -75,6 +76,8 @@ def signal(profiles: ProfileSet, kind: str) -> np.ndarray:
     rows, columns = np.divmod(np.arange(n * n), n)
     if kind == "nothing":
         return np.zeros((n, n))
+    if kind == "mixed":
+        return _scaled(signal(profiles, "traits") + signal(profiles, "similarity"))
     if kind == "similarity":
         parts = {"prompt_tfidf_cosine": 1.0, "response_vocabulary_jaccard": 1.0}
         chosen = [s for s in SIMILARITIES if s.trait in parts]

@@ -1,8 +1,7 @@
-"""How fast the predictor answers and evaluates, and how good it is on a matrix of known law and on the imported ones.
+"""How fast the predictor answers and evaluates, and how good it is on a matrix of known law.
 
     python benchmarks/predictor.py speed
     python benchmarks/predictor.py planted --protocol new-pair
-    python benchmarks/predictor.py objectives
 
 Works on the shipped profiles in memory; writes nothing.
 """
@@ -27,26 +26,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 from planted import LAWS, planted
+from predictor_worlds import shipped
 
-from predictor import metrics, trees
-from predictor.baselines import Data, ridge
 from predictor.evaluate import evaluate
 from predictor.explain import explain
-from predictor.features import FeatureSettings, ProfileSet
-from predictor.model import fit, fit_gains, pair_data
-from predictor.observations import PROTOCOLS, Grouping, Split, group_datasets, observe, splits
-from predictor.service import profiles_of
-from predictor.trees import TreeSettings
+from predictor.features import ProfileSet
+from predictor.model import fit
+from predictor.observations import PROTOCOLS, observe
 from warehouse.store import Warehouse
 
-IMPORTED = ("prompt_transferability", "cross_task_icl")
 CANDIDATES = 10_000
-
-
-def shipped() -> tuple[ProfileSet, dict[str, Any]]:
-    """Profiles and imported matrices of the reference data."""
-    with TemporaryDirectory() as folder, Warehouse.open(Path(folder) / "none.duckdb", read_only=True) as warehouse:
-        return profiles_of(warehouse), {name: warehouse.cells(name) for name in IMPORTED}
 
 
 def clock(work: Callable[[], Any], repeats: int = 5) -> float:
@@ -146,86 +135,17 @@ def _flat(found: dict[str, dict[str, float]]) -> str:
     return ", ".join(f"{name} {estimate['value']:.3f}" for name, estimate in found.items())
 
 
-def objectives() -> None:
-    """Regression against ranking objectives, and mixtures with ridge, on planted and imported matrices."""
-    profiles, imported = shipped()
-    worlds = {name: observe(cells, profiles) for name, cells in imported.items()}
-    worlds |= {f"planted {kind}": observe(planted(profiles, kind, datasets=48), profiles) for kind in LAWS[:2]}
-    for name, observations in worlds.items():
-        data = pair_data(observations, profiles, FeatureSettings())
-        grouping = group_datasets(observations, profiles)
-        alone = Grouping(np.arange(len(observations.names)), "single datasets, as no size is chosen")
-        for protocol in PROTOCOLS[:3]:
-            made = splits(observations, protocol, grouping.group)
-            results = list(trees.in_threads(lambda split, data=data, alone=alone: _learners(data, split, alone), made))
-            row = np.concatenate([split.test for split in made])
-            block = np.repeat(np.arange(len(made)), [split.test.size for split in made]) * len(observations.models)
-            for learner in results[0]:
-                predicted = np.concatenate([found[learner] for found in results])
-                none, target = np.full(row.size, np.nan), observations.target[row]
-                scored = metrics.score(observations.gain[row], predicted, none, target, block + observations.model[row])
-                m = metrics.summarise(scored)
-                rho, rmse = m["spearman"]["value"], m["rmse"]["value"]
-                print(f"{name}, {protocol}, {learner}: spearman {rho:.3f}, rmse {rmse:.2f}")
-
-
-def _learners(data: Data, split: Split, grouping: Grouping) -> dict[str, np.ndarray]:
-    settings = TreeSettings(choose_from=10**9)
-    target = data.observations.target[split.test]
-    found = {}
-    for depth, rounds in ((2, 100), (3, 300)):
-        gains = fit_gains(data, split.train, grouping, "new-pair", replace(settings, depth=depth, rounds=rounds))
-        found[f"regression {depth} x {rounds}"] = gains.predict(data.table[split.test], target)
-    linear = ridge(data, split)
-    found["ridge"] = linear
-    found["mean of ridge and regression"] = (linear + found["regression 3 x 300"]) / 2
-    for objective in ("rank:pairwise", "rank:ndcg"):
-        found[objective] = _ranked(data, split, objective)
-    return found
-
-
-def _ranked(data: Data, split: Split, objective: str) -> np.ndarray:
-    """Scores of a ranking objective, one query for each target and model; no pp, so its rmse means nothing."""
-    import xgboost
-
-    o = data.observations.take(split.train)
-    query = o.target * len(o.models) + o.model
-    order = np.argsort(query, kind="stable")
-    label = o.gain[order].copy()
-    if objective == "rank:ndcg":
-        for q in np.unique(query):
-            mine = query[order] == q
-            label[mine] = np.floor(15 * np.argsort(np.argsort(label[mine])) / max(mine.sum() - 1, 1))
-    parameters = {
-        "objective": objective,
-        "tree_method": "hist",
-        "nthread": 1,
-        "max_depth": 2,
-        "eta": 0.05,
-        "subsample": 0.8,
-        "colsample_bynode": 0.3,
-        "min_child_weight": 0.1,
-        "lambdarank_pair_method": "mean",
-        "lambdarank_num_pair_per_sample": 8,
-    }
-    table = xgboost.DMatrix(data.table[split.train][order], label=label, qid=query[order], nthread=1)
-    booster = xgboost.train(parameters, table, num_boost_round=200)
-    return trees.predict(booster, data.table[split.test])
-
-
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("speed", "planted", "objectives"))
+    parser.add_argument("part", choices=("speed", "planted"))
     parser.add_argument("--law", choices=LAWS, action="append")
     parser.add_argument("--protocol", choices=PROTOCOLS, action="append")
     arguments = parser.parse_args()
     if arguments.part == "speed":
         speed()
-    elif arguments.part == "planted":
-        known_law(arguments.law or ["traits"], arguments.protocol or ["new-target"])
     else:
-        objectives()
+        known_law(arguments.law or ["traits"], arguments.protocol or ["new-target"])
 
 
 if __name__ == "__main__":

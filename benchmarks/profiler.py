@@ -184,10 +184,16 @@ def run_self(python: str, *arguments: str) -> dict[str, Any]:
     return result
 
 
-def median_of(repeats: int, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Medians of wall and CPU seconds, and the values of the last run."""
-    runs = [work() for _ in range(repeats)]
-    return runs[-1] | {name: statistics.median(run[name] for run in runs) for name in ("wall", "cpu")}
+def medians(repeats: int, *works: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Medians of wall and CPU seconds of each work, and the values of its last run.
+
+    The works take turns, so that what else the machine does meets all of them.
+    """
+    rounds = [[work() for work in works] for _ in range(repeats)]
+    return [
+        runs[-1] | {name: statistics.median(run[name] for run in runs) for name in ("wall", "cpu")}
+        for runs in zip(*rounds, strict=True)
+    ]
 
 
 def peer(options: argparse.Namespace) -> None:
@@ -201,8 +207,11 @@ def peer(options: argparse.Namespace) -> None:
             print(f"{length}: {n:,} documents, {words:,} words, medians of {options.repeats}")
             for processes in options.processes:
                 arguments = (str(file), str(processes))
-                them = median_of(options.repeats, partial(run_self, python, "as-peer", *arguments))
-                us = median_of(options.repeats, partial(run_self, sys.executable, "as-self", *arguments))
+                them, us = medians(
+                    options.repeats,
+                    partial(run_self, python, "as-peer", *arguments),
+                    partial(run_self, sys.executable, "as-self", *arguments),
+                )
                 for name, run in (("textdescriptives", them), ("traitcast", us)):
                     print(
                         f"  {name:16} {processes} process(es): wall {run['wall']:6.2f} s  CPU {run['cpu']:6.2f} s  "
@@ -240,7 +249,7 @@ def lexical(options: argparse.Namespace) -> None:
             file = Path(folder) / f"{length}.json"
             file.write_text(json.dumps(drawn), encoding="utf-8")
             words = sum(len(text.split()) for text in drawn[WARM_UP:])
-            run = median_of(options.repeats, partial(run_self, sys.executable, "as-self", str(file), "1", "xx"))
+            (run,) = medians(options.repeats, partial(run_self, sys.executable, "as-self", str(file), "1", "xx"))
             print(
                 f"{length}: {len(drawn) - WARM_UP:,} documents, {words:,} words: CPU {run['cpu']:.2f} s, "
                 f"{words / run['cpu']:,.0f} words per CPU second"

@@ -99,5 +99,13 @@ def metric_definitions() -> str:
     return "\n".join(lines)
 
 
+def probe_definitions() -> str:
+    """The probes with their definitions, as Markdown."""
+    from warehouse.probes import PROBES
+
+    lines = ["| probe | unit | definition |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{d.trait}` | {d.unit} | {d.definition} |" for d in PROBES)])
+
+
 def _flat(docstring: str | None) -> str:
     return " ".join((docstring or "").split())

@@ -1,20 +1,24 @@
-"""The commands `fit`, `evaluate`, `predict`, `rank`, `explain` and `whatif`."""
+"""The commands `fit`, `evaluate`, `predict`, `rank`, `explain`, `whatif` and `effects`."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
+from warehouse.charts import plot_option
 from warehouse.console import (
     command,
     count,
     emit,
     emit_json,
     format_option,
+    printable,
     progress,
     report_errors,
     say,
@@ -26,11 +30,13 @@ from warehouse.errors import UserError
 if TYPE_CHECKING:
     from predictor.evaluate import Evaluation
     from predictor.explain import Explanation
+    from predictor.latent import Latent
     from predictor.model import Prediction, Predictor
     from predictor.whatif import WhatIf
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
+_OUTCOMES = ("gain", "label_shift", "length_shift")
 _PREDICTION_COLUMNS = ("source", "target", "gain", "low", "high", "harm", "novel", "source_mean")
 _BASES = {
     "untuned": "the untuned model",
@@ -55,6 +61,16 @@ def _save_option(decorated: Command) -> Command:
     return click.option("--save", is_flag=True, help="Also store the result in the warehouse.")(decorated)
 
 
+def _outcome_option(decorated: Command) -> Command:
+    return click.option(
+        "--outcome",
+        type=click.Choice(_OUTCOMES),
+        default=_OUTCOMES[0],
+        show_default=True,
+        help="What to predict: the gain (pp), how many answers change their label (%), or tokens written more.",
+    )(decorated)
+
+
 def _matrix_options(decorated: Command) -> Command:
     for option in (
         click.option("--seed", default=0, show_default=True, help="Seed of folds, trees and bootstrap."),
@@ -74,31 +90,53 @@ def _matrix_options(decorated: Command) -> Command:
 
 @click.command()
 @_matrix_options
-@click.option("--name", default="default", show_default=True, help="Name under which the predictor is stored.")
+@_outcome_option
+@click.option("--name", help="Name under which it is stored  [default: default, or the outcome's name]")
+@click.option("--restore", is_flag=True, help="Put the shipped predictor of that name back instead of fitting one.")
 @warehouse_option
 @format_option()
 @report_errors
 def fit(
-    matrix: str | None, model: str | None, tier: str, seed: int, name: str, warehouse_path: str, output_format: str
+    matrix: str | None,
+    model: str | None,
+    tier: str,
+    seed: int,
+    outcome: str,
+    name: str | None,
+    restore: bool,
+    warehouse_path: str,
+    output_format: str,
 ) -> None:
     """Train the predictor on a transfer matrix of the warehouse.
+
+    With --tier probe it also learns from what the untuned model makes of the datasets (`traitcast probe`). With
+    --outcome it learns a side effect instead of the gain, under a name of its own: `traitcast predict A B --predictor
+    length_shift`.
 
     \b
     Examples:
       traitcast fit --scores prompt_transferability
       traitcast fit --scores prompt_transferability --model T5 --name t5 --format json
+      traitcast fit --restore
     """
-    from predictor.service import fit_into
+    from predictor.outcomes import GAIN, outcome_of
+    from predictor.service import DEFAULT, fit_into
     from warehouse.store import Warehouse
 
+    name = name or (DEFAULT if outcome == GAIN.name else outcome)
+    if restore:
+        _restore(name, warehouse_path, output_format)
+        return
     with Warehouse.open(warehouse_path) as warehouse:
-        replaced = warehouse.predictor(name) if name in warehouse.shipped("predictors") else None
-        predictor, observations = fit_into(warehouse, matrix=matrix, model=model, tier=tier, seed=seed, name=name)
+        replaced = name in warehouse.shipped("predictors")
+        predictor, observations = fit_into(
+            warehouse, matrix=matrix, model=model, tier=tier, seed=seed, name=name, outcome=outcome_of(outcome)
+        )
     for note in observations.notes:
         say(note)
     _introduce(predictor, name)
-    if replaced is not None:
-        again = command("fit", "--scores", replaced.matrix, "--name", name, warehouse=warehouse_path)
+    if replaced:
+        again = command("fit", "--restore", "--name", name, warehouse=warehouse_path)
         say(f"it takes the place of the shipped predictor {name!r} here. Have that one back: {again}")
     size = predictor.about["size"]
     row = {
@@ -106,6 +144,7 @@ def fit(
         "matrix": predictor.matrix.matrix,
         "model": model,
         "tier": tier,
+        "outcome": outcome,
         "cells": len(observations),
         "sources": predictor.about["sources"],
         "targets": predictor.about["targets"],
@@ -123,6 +162,19 @@ def fit(
     say(f"How good is it? {command('evaluate', '--scores', predictor.matrix.matrix, warehouse=warehouse_path)}")
 
 
+def _restore(name: str, warehouse_path: str, output_format: str) -> None:
+    """Put the shipped predictor back."""
+    from warehouse.store import Warehouse
+
+    # Without a file the predictor is the shipped one, and a name that is not shipped is refused all the same.
+    with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
+        warehouse.restore("predictors", [name])
+        found = warehouse.predictor(name)
+    say(f"{name}: the shipped predictor is back")
+    row = {"predictor": name, "matrix": found.matrix, "tier": found.tier, "fingerprint": found.fingerprint}
+    emit_json(row) if output_format == "json" else emit([row], output_format)
+
+
 @click.command()
 @click.option("--protocol", type=click.Choice(_PROTOCOLS), default="new-target", show_default=True)
 @click.option("--baselines/--no-baselines", default=True, show_default=True, help="Measure the baselines too.")
@@ -132,6 +184,8 @@ def fit(
     show_default=True,
     help="Measure each family of traits alone and left out, and with shuffled gains.",
 )
+@_save_option
+@_outcome_option
 @_matrix_options
 @warehouse_option
 @format_option()
@@ -140,6 +194,8 @@ def evaluate(
     protocol: str,
     baselines: bool,
     ablations: bool,
+    save: bool,
+    outcome: str,
     matrix: str | None,
     model: str | None,
     tier: str,
@@ -156,11 +212,15 @@ def evaluate(
     Examples:
       traitcast evaluate --scores prompt_transferability --protocol new-pair
       traitcast evaluate --scores prompt_transferability --ablations
+      traitcast evaluate --scores prompt_transferability --save
       traitcast evaluate --scores prompt_transferability --format json
     """
+    from predictor.outcomes import GAIN, outcome_of
     from predictor.service import evaluate_matrix
     from warehouse.store import Warehouse
 
+    if save and outcome != GAIN.name:
+        raise UserError(f"--save keeps the quality of gains only, not of {outcome}. Leave --save or --outcome out.")
     with Warehouse.open(warehouse_path, read_only=True) as warehouse, progress("folds", 0) as bar:
 
         def advance(done: int, total: int) -> None:
@@ -176,15 +236,23 @@ def evaluate(
             with_baselines=baselines,
             with_ablations=ablations,
             seed=seed,
+            outcome=outcome_of(outcome),
             on_progress=advance,
         )
+    if save:
+        with Warehouse.open(warehouse_path) as warehouse:
+            warehouse.save_evaluation(result.as_json(), model=model, tier=tier, seed=seed)
+        say(f"saved in {warehouse_path}: table evaluations, which `traitcast report` shows")
     if output_format == "json":
-        emit_json(result.as_json())
+        emit_json(result.as_json() | ({} if outcome == GAIN.name else {"outcome": outcome}))
     else:
-        _print_evaluation(result)
+        _print_evaluation(result, outcome)
 
 
-def _print_evaluation(result: Evaluation) -> None:
+def _print_evaluation(result: Evaluation, outcome: str) -> None:
+    from predictor.outcomes import outcome_of
+
+    of = outcome_of(outcome)
     for note in result.notes:
         say(note)
     leak = " LEAKY: the test cells' own rows and columns are in training." if result.leaky else ""
@@ -192,7 +260,8 @@ def _print_evaluation(result: Evaluation) -> None:
         f"{result.protocol} on {result.matrix}: {result.cells} cells, {result.targets} targets, "
         f"{result.candidates:.1f} sources ranked at a time. Kept together: {result.groups}.{leak}"
     )
-    say(f"Gain in pp over {_BASES.get(result.base, result.base)}; value [95 % bootstrap over targets] for the model.")
+    what = f"Gain in pp over {_BASES.get(result.base, result.base)}" if of.harmful else of.what.capitalize()
+    say(f"{what}; value [95 % bootstrap over {result.resampled}] for the model.")
     click.echo(table(result.quality_rows()))
     click.echo()
     click.echo(table([{"model": key} | dict(value) for key, value in result.model.items()]))
@@ -203,15 +272,18 @@ def _print_evaluation(result: Evaluation) -> None:
             f"[{a['low']:+.3f}, {a['high']:+.3f}]"
         )
     harm = result.harm
-    say(
-        f"90 % intervals are {result.interval_width:.2f} pp wide. Chance of harm: off by {harm['error']:.3f} on "
-        f"average, Brier {harm['brier']:.3f} (always the overall share: {harm['base']:.3f})."
-    )
+    width = f"90 % intervals are {result.interval_width:.2f} {of.unit} wide."
+    if of.harmful:
+        width += (
+            f" Chance of harm: off by {harm['error']:.3f} on average, Brier {harm['brier']:.3f} "
+            f"(always the overall share: {harm['base']:.3f})."
+        )
+    say(width)
     if result.noise is not None:
         n = result.noise
         say(
-            f"Noise of one seed: {n['standard_deviation']:.2f} pp; {n['reliability']:.0%} of what tells the sources of "
-            f"a target apart would come again, so nobody can pass a correlation of {n['attainable']:.2f}."
+            f"Noise of one seed: {n['standard_deviation']:.2f} {of.unit}; {n['reliability']:.0%} of what tells the "
+            f"sources of a target apart would come again, so nobody can pass a correlation of {n['attainable']:.2f}."
         )
     if result.ablations is not None and result.claim is not None:
         _print_ablations(result.ablations, result.claim)
@@ -245,6 +317,7 @@ def _print_ablations(ablations: Mapping[str, Mapping[str, Any]], claim: Sequence
 @click.argument("target")
 @_predictor_option
 @_save_option
+@plot_option
 @warehouse_option
 @format_option()
 @click.pass_context
@@ -255,6 +328,7 @@ def predict(
     target: str,
     predictor: str,
     save: bool,
+    plot: Path | None,
     warehouse_path: str,
     output_format: str,
 ) -> None:
@@ -265,6 +339,7 @@ def predict(
     \b
     Examples:
       traitcast predict mnli rte
+      traitcast predict mnli rte --plot mnli_rte.png
       traitcast predict examples/support_tickets sst2 --format json
     """
     from predictor import service
@@ -277,6 +352,8 @@ def predict(
     _introduce(fitted, predictor)
     if save:
         _save(warehouse_path, [found], None, predictor)
+    if plot is not None:
+        _draw_intervals(plot, [(f"{source} on {target}", found)], f"{source} on {target}")
     if output_format == "json":
         emit_json(found.as_row())
     else:
@@ -290,6 +367,7 @@ def predict(
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N best only.")
 @_predictor_option
 @_save_option
+@plot_option
 @warehouse_option
 @format_option()
 @click.pass_context
@@ -301,6 +379,7 @@ def rank(
     top: int | None,
     predictor: str,
     save: bool,
+    plot: Path | None,
     warehouse_path: str,
     output_format: str,
 ) -> None:
@@ -312,6 +391,7 @@ def rank(
     \b
     Examples:
       traitcast rank rte --top 10
+      traitcast rank rte --top 10 --plot rte.svg
       traitcast rank examples/support_tickets --sources sst2,mnli,ag_news --format json
     """
     from predictor import service
@@ -334,6 +414,8 @@ def rank(
     shown = found if top is None else found[:top]
     if save:
         _save(warehouse_path, shown, None, predictor)
+    if plot is not None:
+        _draw_intervals(plot, [(prediction.source, prediction) for prediction in shown], f"sources for {target}")
     if output_format == "json":
         emit_json([prediction.as_row() for prediction in shown])
         return
@@ -352,6 +434,7 @@ def rank(
 @click.option("--top", type=click.IntRange(1), default=12, show_default=True, help="Traits shown in the table.")
 @_predictor_option
 @_save_option
+@plot_option
 @warehouse_option
 @format_option()
 @click.pass_context
@@ -363,6 +446,7 @@ def explain(
     top: int,
     predictor: str,
     save: bool,
+    plot: Path | None,
     warehouse_path: str,
     output_format: str,
 ) -> None:
@@ -371,6 +455,7 @@ def explain(
     \b
     Examples:
       traitcast explain mnli rte
+      traitcast explain mnli rte --plot why.svg
       traitcast explain examples/support_tickets sst2 --format json
     """
     from predictor import service
@@ -383,10 +468,28 @@ def explain(
     _introduce(fitted, predictor)
     if save:
         _save(warehouse_path, [found.prediction], found, predictor)
+    if plot is not None:
+        from warehouse import charts
+
+        charts.write(found.waterfall(top), plot)
+        say(f"drew {plot}")
     if output_format == "json":
         emit_json(found.as_row())
     else:
         _print_explanation(found, top)
+
+
+def _draw_intervals(plot: Path, named: Sequence[tuple[str, Prediction]], title: str) -> None:
+    """Predictions with their 90 % intervals, in the order given."""
+    from warehouse import charts
+
+    rows = [
+        {"name": name, "value": p.gain, "low": p.low, "high": p.high, "order": order, "shown": f"{p.gain:+.1f} pp"}
+        | {"group": "extrapolation" if p.novel else "predicted"}
+        for order, (name, p) in enumerate(named)
+    ]
+    charts.write(charts.intervals(rows, title=title, axis="predicted gain, pp"), plot)
+    say(f"drew {plot}")
 
 
 def _print_explanation(found: Explanation, top: int) -> None:
@@ -501,6 +604,265 @@ def _print_what_if(found: WhatIf) -> None:
     say("effect: pp of that change alone; low to high: seen in training; share: training datasets at or below it.")
 
 
+@click.command()
+@click.argument("source")
+@click.option("--target", metavar="NAME", help="Look at this target only, with its confusion matrices.")
+@click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]")
+@click.option("--model", help="Model, where the score set has several.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Rows of each table.")
+@warehouse_option
+@format_option()
+@report_errors
+def effects(
+    source: str,
+    target: str | None,
+    matrix: str | None,
+    model: str | None,
+    top: int,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """What tuning on SOURCE did beside the score, as measured: who gained and lost, and which answers changed.
+
+    Gains and losses, shifts of the answers over labels, lengths, malformed answers, kinds of rows, and pairs that are
+    not alike both ways; each with its standard error over rows and seeds, and q: the share of false finds to expect
+    among all that are as sure, over everything its table looked at. JSON gives all of it, whatever --top.
+
+    \b
+    Examples:
+      traitcast effects mnli --scores prompt_transferability --model T5
+      traitcast effects gsm8k --target sst2
+      traitcast effects gsm8k --format json
+    """
+    from predictor.effects import effects as find
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        found = find(warehouse, source, matrix=matrix, model=model, target=target)
+    for note in found.notes:
+        say(note)
+    if output_format == "json":
+        emit_json(found.as_row())
+        return
+    click.echo(printable(found.sentence))
+    for title, rows in found.tables(top):
+        click.echo(f"\n{printable(title)}")
+        click.echo(table(rows))
+    say("standard_error: over rows and seeds, those of one row taken together; q: over all that a table looked at.")
+
+
+@click.command()
+@click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]")
+@click.option("--model", help="Model, where the score set has several.")
+@click.option(
+    "--factors",
+    default="auto",
+    show_default=True,
+    metavar="auto|N",
+    help="auto: the smaller number of parallel analysis and cross-validation.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(("pca", "varimax", "nmf")),
+    default="pca",
+    show_default=True,
+    help="varimax: turned so that each target is on few factors; nmf: no factor takes away from another.",
+)
+@click.option(
+    "--centre",
+    type=click.Choice(("target", "double")),
+    default="target",
+    show_default=True,
+    help="target: gains over the target's mean; double: also over the source's, so without good and bad sources.",
+)
+@click.option("--standardise", is_flag=True, help="Let every target count alike, however far its gains spread.")
+@click.option("--seed", default=0, show_default=True, help="Seed of permutations, folds and bootstrap.")
+@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Datasets shown at each end.")
+@_save_option
+@plot_option
+@warehouse_option
+@format_option()
+@report_errors
+def latent(
+    matrix: str | None,
+    model: str | None,
+    factors: str,
+    method: str,
+    centre: str,
+    standardise: bool,
+    seed: int,
+    top: int,
+    save: bool,
+    plot: Path | None,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """Latent factors of a transfer matrix: how many, how stable, which datasets and traits lie along them.
+
+    A factor is a direction in which sources differ on many targets at once. It has a number, the datasets at its ends
+    and the traits it correlates with, corrected for all that were asked; what ability it is, if any, is for you to say.
+    The diagonal (source = target) is left out.
+
+    \b
+    Examples:
+      traitcast latent --scores prompt_transferability --model T5
+      traitcast latent --scores prompt_transferability --model T5 --factors 2 --method varimax
+      traitcast latent --scores prompt_transferability --model T5 --plot map.svg
+      traitcast latent --scores prompt_transferability --model T5 --centre double --format json
+    """
+    from predictor.latent import latent_of
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse, progress("resamples", 0) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.advance(done - bar.done)
+
+        found = latent_of(
+            warehouse,
+            matrix=matrix,
+            model=model,
+            factors=factors,
+            method=method,
+            centre=centre,
+            standardise=standardise,
+            seed=seed,
+            on_progress=advance,
+        )
+    if plot is not None:
+        from predictor.report_latent import biplot
+        from warehouse import charts
+
+        charts.write(biplot(found), plot)
+        say(f"drew {plot}")
+    if save:
+        existed = Path(warehouse_path).exists()
+        with Warehouse.open(warehouse_path) as warehouse:
+            warehouse.save_latent(found.to_record())
+        done = "saved in" if existed else "created and saved in"
+        say(f"{done} {warehouse_path}: tables latents, latent_factors, latent_scores and latent_traits")
+    if output_format == "json":
+        emit_json(found.as_row())
+    else:
+        _print_latent(found, top)
+
+
+def _print_latent(found: Latent, top: int) -> None:
+    for note in found.notes:
+        say(note)
+    click.echo(printable(found.sentence))
+    for title, rows in found.tables(top):
+        click.echo(f"\n{printable(title)}")
+        click.echo(table(rows))
+    for line in found.remarks:
+        say(line)
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="report.html",
+    show_default=True,
+    help="The file to write.",
+)
+@click.option("--scores", "matrix", metavar="NAME", help="Show one score set only  [default: all]")
+@click.option("--model", help="Show the cells of one model only  [default: all]")
+@click.option("--pairs", metavar="A:B,...", help="Explain SOURCE:TARGET pairs  [default: the best and the worst]")
+@_predictor_option
+@warehouse_option
+@format_option()
+@click.pass_context
+@report_errors
+def report(
+    ctx: click.Context,
+    output: Path,
+    matrix: str | None,
+    model: str | None,
+    pairs: str | None,
+    predictor: str,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """Write everything that the warehouse knows into one HTML page.
+
+    The page works without a network and without a server: send it, print it, open it on a phone. What is missing is
+    named there with the command that adds it. The quality of a predictor of a large matrix comes from
+    `traitcast evaluate --save`.
+
+    \b
+    Examples:
+      traitcast report
+      traitcast report -o mnli.html --pairs mnli:rte,mnli:sst2
+      traitcast report --scores prompt_transferability --model T5 --format json
+    """
+    from predictor.page import render
+    from predictor.report import Request, gather
+    from warehouse.store import Warehouse
+
+    _check_writable(output)
+    if model is not None and matrix is None:
+        raise UserError(f"--model {model!r} needs the score set it belongs to. Example: --scores NAME --model {model}")
+    chosen = tuple(
+        (_profiled(ctx, s, warehouse_path), _profiled(ctx, t, warehouse_path)) for s, t in _pairs(pairs or "")
+    )
+    request = Request(matrix, model, predictor, chosen, _now())
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        found = gather(warehouse, request, say)
+    page = render(found).encode()
+    _write_page(output, page)
+    rows = [{"section": s.key, "state": s.state, "lacks": [m.what for m in s.missing]} for s in found.sections]
+    if output_format == "json":
+        emit_json({"file": str(output), "bytes": len(page), "sections": rows})
+    else:
+        emit([row | {"lacks": " ".join(row["lacks"])} for row in rows], output_format)
+    say(f"wrote {output} ({len(page) / 1e6:.1f} MB): open it in a browser")
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """(source, target) from `A:B,C:D`. Raises UserError."""
+    made = []
+    for part in (piece.strip() for piece in text.split(",")):
+        source, _, target = (word.strip() for word in part.partition(":"))
+        if part and not (source and target):
+            raise UserError(f"--pairs {part!r} is not SOURCE:TARGET. Example: --pairs mnli:rte,gsm8k:sst2")
+        if part and source == target:
+            raise UserError(f"--pairs {part!r} names one dataset twice; a predictor compares two.")
+        if part:
+            made.append((source, target))
+    return made
+
+
+def _now() -> str:
+    """The time for a reader; SOURCE_DATE_EPOCH stands in for the clock where the same bytes are wanted."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(fixed), UTC) if fixed and fixed.isdecimal() else datetime.now(UTC)
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _check_writable(output: Path) -> None:
+    if not output.parent.is_dir():
+        raise UserError(f"folder {output.parent} does not exist. Make it, or choose another file with --output FILE.")
+    if output.exists() and output.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{output} is there already and no HTML file. Choose another file with --output FILE.")
+
+
+def _write_page(output: Path, page: bytes) -> None:
+    """Write beside the destination first, so that a failure leaves no half page."""
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        partial.write_bytes(page)
+        os.replace(partial, output)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {output}: {error.strerror or error}. Choose another file with --output FILE."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _profiled(ctx: click.Context, dataset: str, warehouse_path: str) -> str:
     """The dataset's name in the warehouse. Without a front door the argument is taken as a name."""
     door: FrontDoor | None = ctx.obj
@@ -515,7 +877,9 @@ def _introduce(predictor: Predictor, name: str) -> None:
         f"predictor {name!r}: {about['cells']} measured cells of matrix {predictor.matrix.matrix!r} ({models}), "
         f"{about['sources']} sources x {about['targets']} targets."
     )
-    say(f"Gain, low, high: pp over {_BASES.get(predictor.matrix.base, predictor.matrix.base)}, 90 % interval.")
+    of, base = predictor.outcome, predictor.matrix.base
+    what = f"Gain, low, high: pp over {_BASES.get(base, base)}" if of.harmful else f"Gain, low, high here: {of.what}"
+    say(f"{what}, 90 % interval.")
 
 
 def _warn_novel(found: list[Prediction]) -> None:
@@ -534,4 +898,4 @@ def _save(warehouse_path: str, found: list[Prediction], explanation: Explanation
     say(f"{'saved in' if existed else 'created and saved in'} {warehouse_path}: tables predictions and attributions")
 
 
-COMMANDS: tuple[click.Command, ...] = (fit, evaluate, predict, rank, explain, whatif)
+COMMANDS: tuple[click.Command, ...] = (fit, evaluate, predict, rank, explain, whatif, effects, latent, report)

@@ -18,7 +18,8 @@ from predictor.features import ProfileSet
 from predictor.intervals import cross_conformal, cross_harm, reliability
 from predictor.metrics import Estimate, Scored
 from predictor.model import Settings, fit_gains, pair_data
-from predictor.observations import PROTOCOLS, Grouping, Observations, Split, group_datasets, splits
+from predictor.observations import PROTOCOLS, SOURCES_HELD_OUT, Grouping, Observations, Split, group_datasets, splits
+from warehouse.console import command
 from warehouse.errors import ScoresError
 
 Metrics = dict[str, Estimate]
@@ -36,8 +37,9 @@ class Evaluation:
     groups: what was kept in one fold. ceiling: what one half of the measurements says of the other, None when
     nothing was measured twice; ceiling_kind: "seeds" or "models". noise: how much of the gains is noise of the seeds
     (see `seed_noise`), None with one seed. advantage: Spearman of the model minus that of the best baseline, paired
-    over targets. interval_width: mean full width of the 90 % intervals, pp. harm: how far the chance of harm can be
-    taken at its word (see `predictor.intervals.reliability`). diagonal: cells with source = target, which are never
+    over the same draws. resampled: what the bootstraps draw anew. interval_width: mean full width of the 90 %
+    intervals, pp. harm: how far the chance of harm can be taken at its word (see
+    `predictor.intervals.reliability`). diagonal: cells with source = target, which are never
     predicted here. ablations, claim: see `predictor.ablations`; None unless asked for. sizes: the tree sizes that
     were chosen, with the number of splits that chose them.
     """
@@ -55,6 +57,7 @@ class Evaluation:
     ceiling: Metrics | None
     ceiling_kind: str | None
     noise: dict[str, float] | None
+    resampled: str
     advantage: dict[str, Any] | None
     interval_width: float
     harm: dict[str, Any]
@@ -75,6 +78,7 @@ class Evaluation:
             "ceiling": self.ceiling,
             "ceiling_kind": self.ceiling_kind,
             "noise": self.noise,
+            "resampled": self.resampled,
             "advantage": self.advantage,
             "ablations": self.ablations,
             "claim": self.claim,
@@ -181,10 +185,14 @@ def evaluate(
             on_progress(i + 1, len(made))
     joined = {name: np.concatenate(found) for name, found in predicted.items()}
     removed = [name for name in joined if name != "model" and name not in contest.baselines]
-    scored = {name: _score(observations, grouping.group, entries, joined[name]) for name in joined}
+    sampled = protocol in SOURCES_HELD_OUT
+    scored = {name: _score(observations, grouping.group, entries, joined[name], sampled) for name in joined}
+    # Scoring every block again for every draw takes a while for 40 predictions; `bootstrap` remembers the result.
+    for _ in trees.in_threads(lambda one: metrics.bootstrap(one, seed), list(scored.values())):
+        continue
     summaries = {name: metrics.summarise(scored[name], seed) for name in contest.baselines}
     of_parts = {name: scored[name] for name in ["model", *removed]}
-    ceiling, kind = _ceiling(observations, entries, seed)
+    ceiling, kind = _ceiling(observations, entries, seed, sampled)
     blocks = np.unique(np.column_stack([entries.block, observations.target[entries.row]]), axis=0)
     return Evaluation(
         protocol=protocol,
@@ -200,6 +208,7 @@ def evaluate(
         ceiling=ceiling,
         ceiling_kind=kind,
         noise=seed_noise(observations),
+        resampled="targets and sources" if sampled else "targets",
         advantage=_advantage(scored, summaries, seed),
         interval_width=2 * _mean(_intervals(observations, grouping.group, entries, joined["model"])[1]),
         harm=_harm(observations, grouping.group, entries, joined["model"]),
@@ -219,7 +228,7 @@ def _splits(observations: Observations, protocol: str, group: np.ndarray, seed: 
         raise ScoresError(
             f"matrix {observations.matrix.matrix!r} has too few profiled datasets ({len(observations.names)}) for the "
             f"{protocol} protocol: nothing is left to learn from. Other protocols: {others}; or import a larger "
-            "matrix with: traitcast scores import FILE"
+            f"matrix with: {command('scores', 'import', 'FILE')}"
         )
     return made
 
@@ -231,10 +240,14 @@ def _entries(observations: Observations, made: Sequence[Split]) -> _Entries:
     return _Entries(row, number * models + observations.model[row])
 
 
-def _score(observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray) -> Scored:
+def _score(
+    observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray, sampled: bool
+) -> Scored:
     row = entries.row
     centre, half = _intervals(observations, group, entries, predicted)
-    return metrics.score(observations.gain[row], predicted, half, observations.target[row], entries.block, centre)
+    source = observations.source[row] if sampled else None
+    target = observations.target[row]
+    return metrics.score(observations.gain[row], predicted, half, target, entries.block, centre, source)
 
 
 def _intervals(
@@ -261,7 +274,9 @@ def _advantage(scored: dict[str, Scored], summaries: dict[str, Metrics], seed: i
     return {"metric": "spearman", "baseline": best, **gap}
 
 
-def _ceiling(observations: Observations, entries: _Entries, seed: int) -> tuple[Metrics | None, str | None]:
+def _ceiling(
+    observations: Observations, entries: _Entries, seed: int, sampled: bool
+) -> tuple[Metrics | None, str | None]:
     """Metrics of one half of the measurements as a prediction of the other, over the same blocks.
 
     From random halves of the seeds where there are several; else each model against the mean of the others,
@@ -282,9 +297,9 @@ def _ceiling(observations: Observations, entries: _Entries, seed: int) -> tuple[
             return None, None
         row, block = row[known], entries.block[known]
         none = np.full(len(row), np.nan)
-        every.append(metrics.score(truth[row], predicted[row], none, observations.target[row], block))
-    pooled = Scored(np.concatenate([s.values for s in every]), np.concatenate([s.target for s in every]))
-    return metrics.summarise(pooled, seed), kind
+        source = observations.source[row] if sampled else None
+        every.append(metrics.score(truth[row], predicted[row], none, observations.target[row], block, source=source))
+    return metrics.summarise(metrics.pooled(every), seed), kind
 
 
 def seed_noise(observations: Observations) -> dict[str, float] | None:

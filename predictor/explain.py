@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from predictor import html, trees
+from predictor import trees
 from predictor.features import ProfileSet
 from predictor.model import Prediction, Predictor
 from predictor.observations import TARGET_MEAN
+from predictor.outcomes import GAIN, Outcome
+from warehouse import charts
+
+if TYPE_CHECKING:
+    import altair as alt
 
 LEVEL_TRAIT = "measured_gain_level"
 LEVEL_FAMILY = "measured"
@@ -58,6 +63,7 @@ class Explanation:
     family_spread: dict[str, float] = field(default_factory=dict)
     side_spread: dict[str, float] = field(default_factory=dict)
     base: str = "untuned"
+    outcome: Outcome = GAIN
 
     @property
     def by_family(self) -> dict[str, float]:
@@ -73,19 +79,16 @@ class Explanation:
     def sentence(self) -> str:
         """The prediction and its strongest reasons in plain words."""
         p = self.prediction
-        size, up = f"{abs(p.gain):.1f} pp", p.gain >= 0
-        if self.base == TARGET_MEAN:
-            what = f"do {size} {'better' if up else 'worse'} on {p.target} than tuning on an average source does"
-            harm = f"chance of doing worse {p.harm:.0%}"
-        else:
-            what = f"{'raise' if up else 'lower'} {p.target} by {size}"
-            harm = f"chance of harm {p.harm:.0%}"
-        text = f"Tuning on {p.source} is predicted to {what} (90 % interval {p.low:+.1f} to {p.high:+.1f} pp, {harm})."
+        harm = f", {self._harm_words} {p.harm:.0%}" if self.outcome.harmful else ""
+        text = (
+            f"Tuning on {p.source} is predicted to {self._what} (90 % interval {p.low:+.1f} to {p.high:+.1f} "
+            f"{self.outcome.unit}{harm})."
+        )
         helping = [c for c in self.contributions if c.shap > 0][:_SENTENCE_TRAITS]
         hurting = [c for c in self.contributions if c.shap < 0][:_SENTENCE_TRAITS]
         reasons = [
-            f"{word}: {', '.join(_phrase(c) for c in found)}"
-            for word, found in (("For", helping), ("Against", hurting))
+            f"{word}: {', '.join(_phrase(c, self.outcome.unit) for c in found)}"
+            for word, found in zip(self._directions, (helping, hurting), strict=True)
             if found
         ]
         if reasons:
@@ -93,6 +96,27 @@ class Explanation:
         if p.novel:
             text += " At least one of the two lies outside what the predictor has seen: take this as an extrapolation."
         return text
+
+    @property
+    def _harm_words(self) -> str:
+        return "chance of doing worse" if self.base == TARGET_MEAN else "chance of harm"
+
+    @property
+    def _directions(self) -> tuple[str, str]:
+        return ("For", "Against") if self.outcome.harmful else ("Upwards", "Downwards")
+
+    @property
+    def _what(self) -> str:
+        """The predicted outcome after "is predicted to"."""
+        p, up = self.prediction, self.prediction.gain >= 0
+        size = f"{abs(p.gain):.1f}"
+        if self.outcome.name == "label_shift":
+            return f"move {size} % of the answers on {p.target} to another label"
+        if self.outcome.name == "length_shift":
+            return f"make answers on {p.target} {size} tokens {'longer' if up else 'shorter'}"
+        if self.base == TARGET_MEAN:
+            return f"do {size} pp {'better' if up else 'worse'} on {p.target} than tuning on an average source does"
+        return f"{'raise' if up else 'lower'} {p.target} by {size} pp"
 
     def as_row(self) -> dict[str, Any]:
         """The JSON contract of `explain`, with sums by family and side and the sentence."""
@@ -107,15 +131,20 @@ class Explanation:
             "sentence": self.sentence,
         }
 
-    def waterfall(self, top: int = 12) -> str:
-        """An SVG from the base value to the prediction, the `top` strongest traits one by one and the rest as one."""
+    def steps(self, top: int = 12) -> list[tuple[str, float]]:
+        """Name and pp of the way from the base value to the prediction: the `top` strongest traits, the rest as one."""
         steps = [(_named(c), c.shap) for c in self.contributions[:top]]
         if rest := self.contributions[top:]:
             steps.append((f"{len(rest)} more", sum(c.shap for c in rest)))
-        return html.waterfall(self.base_value, steps, f"{self.prediction.source} on {self.prediction.target}")
+        return steps
+
+    def waterfall(self, top: int = 12) -> alt.TopLevelMixin:
+        """A chart of these steps; `warehouse.charts` writes it."""
+        title = f"{self.prediction.source} on {self.prediction.target}"
+        return charts.waterfall(self.base_value, self.steps(top), title=title)
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self.sentence)}</p>{self.waterfall()}"
+        return f"<p>{escape(self.sentence)}</p>{charts.svg(self.waterfall())}"
 
 
 def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str) -> Explanation:
@@ -144,6 +173,7 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         _sum_spread(over_folds, [f.family for f in features]),
         _sum_spread(over_folds, [f.side for f in features]),
         predictor.matrix.base,
+        predictor.outcome,
     )
 
 
@@ -173,10 +203,10 @@ def _summed(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
     return dict(sorted(sums.items(), key=lambda item: -abs(item[1])))
 
 
-def _phrase(c: Contribution) -> str:
+def _phrase(c: Contribution, unit: str) -> str:
     value = "undefined" if c.value is None else f"{c.value:.3g}"
     doubt = ", not stable" if c.agreement is not None and c.agreement < _STABLE else ""
-    return f"{_named(c)} = {value} ({c.shap:+.2f} pp{doubt})"
+    return f"{_named(c)} = {value} ({c.shap:+.2f} {unit}{doubt})"
 
 
 def _named(c: Contribution) -> str:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from warehouse.console import command
 from warehouse.errors import NotProfiledError, UserError, nearest
+from warehouse.probes import FAMILY as PROBE_FAMILY
 from warehouse.records import TraitDefinition, TraitMatrix
 from warehouse.standing import average_ranks
 
@@ -22,7 +24,6 @@ Sketches = Mapping[SketchKey, Mapping[str, np.ndarray]]
 GAP_FAMILIES = ("class_balance", "generation_length")
 # A length gap is a ratio: 5 tokens more is much for a label and nothing for an essay.
 LENGTH_UNITS = ("tokens", "words", "characters", "sentences", "lines")
-PROBE_FAMILY = "probe"
 # The number of rows enters once, as the feature `rows_log10` of the source.
 _SIZE_TRAIT = "dataset_rows"
 # In training standard deviations. One unbounded count (3,000 distinct responses where training had 6) would drown the
@@ -48,7 +49,8 @@ class ProfileSet:
         for name in names:
             if name not in index:
                 raise NotProfiledError(
-                    f"dataset {name!r} is not profiled{nearest(name, index)} Profile it with: traitcast profile {name}"
+                    f"dataset {name!r} is not profiled{nearest(name, index)} "
+                    f"Profile it with: {command('profile', name)}"
                 )
         return np.array([index[name] for name in names], dtype=np.int64)
 
@@ -213,14 +215,14 @@ class PairSpace:
         if missing:
             raise UserError(
                 f"the predictor was fitted on {len(self.traits)} traits, and this warehouse has no {missing[0]!r}"
-                f"{f' (nor {len(missing) - 1} more)' if len(missing) > 1 else ''}. Fit a new one with: traitcast fit"
+                f"{f' (nor {len(missing) - 1} more)' if len(missing) > 1 else ''}. Fit a new one with: {command('fit')}"
             )
         now = profiles.traits.definitions
         moved = next((d for d in self.definitions if now[column_of[d.trait]].unit != d.unit), None)
         if moved is not None:
             raise UserError(
                 f"the predictor was fitted when trait {moved.trait!r} was in {moved.unit}; it is now in "
-                f"{now[column_of[moved.trait]].unit}. Fit a new one with: traitcast fit"
+                f"{now[column_of[moved.trait]].unit}. Fit a new one with: {command('fit')}"
             )
         return [column_of[trait] for trait in self.traits]
 
@@ -281,14 +283,17 @@ def fit_space(
 def select_traits(
     profiles: ProfileSet, names: Sequence[str], settings: FeatureSettings
 ) -> tuple[list[int], dict[str, str]]:
-    """Columns of the traits worth using over the datasets `names`, and why each other one was dropped."""
+    """Columns of the traits worth using over the datasets `names`, and why each other one was dropped.
+
+    Raises UserError for an unknown tier, and for the probe tier where no probe is worth using.
+    """
     if settings.tier not in ("static", "probe"):
         raise UserError(f"unknown tier {settings.tier!r}. Allowed: static, probe.")
     definitions = profiles.traits.definitions
     if settings.tier == "probe" and not any(d.family == PROBE_FAMILY for d in definitions):
         raise UserError(
-            "the warehouse holds no probes of the base model. Measure them with traitcast matrix run, "
-            "or fit without them: traitcast fit --tier static"
+            f"the profiles hold no probes of a base model. Measure them with: {command('probe', 'DATASET')}; "
+            f"or fit without them: {command('fit', '--tier', 'static')}"
         )
     values = profiles.traits.values[profiles.rows_of(names)]
     kept: list[int] = []
@@ -315,7 +320,17 @@ def select_traits(
                 ranks.append(rank)
             else:
                 dropped[definition.trait] = f"ranks the training datasets as {definitions[twin].trait} does"
+    if settings.tier == "probe" and not any(definitions[j].family == PROBE_FAMILY for j in kept):
+        _refuse_idle_probes(definitions, dropped)
     return kept, dropped
+
+
+def _refuse_idle_probes(definitions: Sequence[TraitDefinition], dropped: Mapping[str, str]) -> None:
+    reasons = "; ".join(f"{d.trait}: {dropped[d.trait]}" for d in definitions if d.family == PROBE_FAMILY)
+    raise UserError(
+        f"no probe says anything of the training datasets ({reasons}). Measure more of them with: "
+        f"{command('probe', 'DATASET')}; or fit without them: {command('fit', '--tier', 'static')}"
+    )
 
 
 def _centred_ranks(column: np.ndarray) -> np.ndarray:

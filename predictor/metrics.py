@@ -1,17 +1,21 @@
 """Metrics of a predicted transfer matrix, with their definitions.
 
 Every metric is computed over the sources of one target that were held out together (a block: one split of one
-model's cells), then averaged over the blocks of all targets. Intervals are percentile bootstraps over targets.
+model's cells), then averaged over the blocks of all targets. Intervals are percentile bootstraps: over targets where
+the sources are known, over targets and sources (the pigeonhole bootstrap of Owen 2007) where sources are held out too.
 Ties in the predictions are never broken by position: ranking metrics take the expectation over random orders.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import comb, nan
 
 import numpy as np
 
+from predictor.resampling import Block, resampled
 from warehouse.standing import average_ranks
 
 METRICS = (
@@ -26,21 +30,34 @@ METRICS = (
     "coverage_90",
 )
 BOOTSTRAPS = 1000
+# Each draw of sources scores every block anew, so there are fewer.
+TWO_WAY_BOOTSTRAPS = 400
 # Percentiles over fewer targets than this would look like knowledge.
 MIN_BOOTSTRAP_TARGETS = 3
 
 Estimate = dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """Metrics per (target, block): values (groups, metrics) with NaN where undefined, target int64 (groups,).
 
-    The rmse column holds mean squared errors until they are averaged.
+    The rmse column holds mean squared errors until they are averaged. blocks: the cells behind every group, by which
+    sources are drawn anew too; empty where the sources are not a sample of others.
     """
 
     values: np.ndarray
     target: np.ndarray
+    blocks: tuple[Block, ...] = ()
+
+
+def pooled(parts: Sequence[Scored]) -> Scored:
+    """Several scorings of the same matrix as one."""
+    return Scored(
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.target for part in parts]),
+        tuple(block for part in parts for block in part.blocks),
+    )
 
 
 def spearman(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -105,8 +122,11 @@ def score(
     target: np.ndarray,
     block: np.ndarray,
     centre: np.ndarray | None = None,
+    source: np.ndarray | None = None,
 ) -> Scored:
     """All metrics of every (target, block). All arguments have shape (cells,); half_width is NaN without intervals.
+
+    source: int64, given where sources were held out, so that intervals are over targets and sources.
 
     centre: pp, what a prediction is moved by before its size, its sign and its interval are judged (default 0, also
     for NaN); orders are judged without, since a predictor moves all of its predictions alike.
@@ -125,7 +145,9 @@ def score(
     ranked = ~np.isnan(values[:, 1])
     if (~np.isnan(correlations)).any():
         correlations[np.isnan(correlations) & ranked] = 0.0
-    return Scored(values, np.array([target[cells[0]] for cells in groups], dtype=np.int64))
+    columns = () if source is None else (truth, predicted, moved, half_width, source)
+    blocks = tuple(Block(*(column[cells] for column in columns)) for cells in groups) if columns else ()
+    return Scored(values, np.array([target[cells[0]] for cells in groups], dtype=np.int64), blocks)
 
 
 def _group(truth: np.ndarray, predicted: np.ndarray, moved: np.ndarray, half_width: np.ndarray) -> np.ndarray:
@@ -145,30 +167,63 @@ def _group(truth: np.ndarray, predicted: np.ndarray, moved: np.ndarray, half_wid
 
 
 def summarise(scored: Scored, seed: int = 0) -> dict[str, Estimate]:
-    """Mean over targets and 95 % percentile bootstrap over targets: metric -> {"value", "low", "high"}."""
-    targets = sorted(set(scored.target.tolist()))
+    """Mean over targets and 95 % percentile bootstrap: metric -> {"value", "low", "high"}."""
     point = _means(scored.values)
-    draws = bootstrap(scored, seed)
     low = high = np.full(len(METRICS), np.nan)
-    if len(targets) >= MIN_BOOTSTRAP_TARGETS:
-        low, high = _percentiles(draws)
+    if _enough(scored):
+        low, high = _percentiles(bootstrap(scored, seed))
     return {
         name: {"value": float(point[i]), "low": float(low[i]), "high": float(high[i])} for i, name in enumerate(METRICS)
     }
 
 
 def difference(ours: Scored, theirs: Scored, metric: str, seed: int = 0) -> Estimate:
-    """Paired difference ours - theirs of one metric, resampling the same targets for both."""
+    """Paired difference ours - theirs of one metric, with the same draws for both."""
     i = METRICS.index(metric)
     value = _means(ours.values)[i] - _means(theirs.values)[i]
-    draws = bootstrap(ours, seed)[:, [i]] - bootstrap(theirs, seed)[:, [i]]
-    enough = len(set(ours.target.tolist())) >= MIN_BOOTSTRAP_TARGETS
-    low, high = _percentiles(draws) if enough else (np.array([nan]), np.array([nan]))
+    low = high = np.array([nan])
+    if _enough(ours):
+        low, high = _percentiles(bootstrap(ours, seed)[:, [i]] - bootstrap(theirs, seed)[:, [i]])
     return {"value": float(value), "low": float(low[0]), "high": float(high[0])}
 
 
+def _enough(scored: Scored) -> bool:
+    return len(set(scored.target.tolist())) >= MIN_BOOTSTRAP_TARGETS
+
+
+@lru_cache(maxsize=64)
 def bootstrap(scored: Scored, seed: int = 0) -> np.ndarray:
-    """Metrics of BOOTSTRAPS resamples of the targets, (BOOTSTRAPS, metrics)."""
+    """Metrics of many draws, (draws, metrics): of the targets, and of the sources too where they were held out.
+
+    Remembered, since the model is held against every baseline and every part.
+    """
+    return _over_both(scored, seed) if scored.blocks else _over_targets(scored, seed)
+
+
+def _over_both(scored: Scored, seed: int) -> np.ndarray:
+    """Targets and sources drawn independently: a cell counts as often as both of its datasets together.
+
+    It is a little wide: what is particular to a cell counts up to three times (Owen 2007, theorem 3.1).
+    """
+    rng = np.random.default_rng(seed)
+    targets, group = np.unique(scored.target, return_inverse=True)
+    sources = np.unique(np.concatenate([block.source for block in scored.blocks]))
+    of_target, of_source = (
+        rng.multinomial(n, np.full(n, 1 / n), TWO_WAY_BOOTSTRAPS) for n in (len(targets), len(sources))
+    )
+    sums, counts = np.zeros((2, TWO_WAY_BOOTSTRAPS, len(METRICS)))
+    never_orders = bool(np.isnan(scored.values[:, 0]).all())
+    for block, target in zip(scored.blocks, group, strict=True):
+        found = resampled(block, of_source[:, np.searchsorted(sources, block.source)])
+        if never_orders:
+            found[:, 0] = nan
+        known, weight = ~np.isnan(found), of_target[:, [target]]
+        sums += np.where(known, found, 0.0) * weight
+        counts += known * weight
+    return _finish(sums, counts)
+
+
+def _over_targets(scored: Scored, seed: int) -> np.ndarray:
     targets, group = np.unique(scored.target, return_inverse=True)
     known = ~np.isnan(scored.values)
     sums = np.zeros((len(targets), len(METRICS)))

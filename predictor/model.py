@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from predictor.features import Feature, FeatureSettings, PairSpace, ProfileSet, 
 from predictor.intervals import Residuals
 from predictor.novelty import Seen
 from predictor.observations import MAX_FOLDS, Grouping, Observations, Split, group_datasets, splits
+from predictor.outcomes import GAIN, Outcome, outcome_of
 from predictor.trees import Size, TreeSettings
+from warehouse.console import command
 from warehouse.errors import UserError
 from warehouse.records import Matrix, PredictorRecord, TraitDefinition
 
@@ -64,9 +67,11 @@ class GainModel:
 class Prediction:
     """What tuning on `source` is predicted to do to `target`.
 
+    The numbers are of the gain, in pp, or of the predictor's outcome in its unit (see `predictor.outcomes`).
     gain, low, high: pp, the median and the interval covering 90 % of pairs of unseen datasets. harm: chance that the
     gain is negative, below .5 if and only if the gain is positive (up to ties). novel: either dataset lies outside
-    what was seen in its role. source_mean: mean measured gain of the source over the other targets of the matrix,
+    what was seen in its role. harm is NaN for another outcome than the gain.
+    source_mean: mean measured gain of the source over the other targets of the matrix,
     None when it was never a source there.
     """
 
@@ -82,10 +87,16 @@ class Prediction:
     def as_row(self) -> dict[str, Any]:
         """The JSON contract of `predict` and `rank`. Beyond six decimals there is only rounding of float32."""
         row = {name: getattr(self, name) for name in _PREDICTION_FIELDS}
-        return {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
+        return {name: _rounded(value) for name, value in row.items()}
 
     def _repr_html_(self) -> str:
         return html.table([self.as_row()])
+
+
+def _rounded(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return round(value, 6) if isfinite(value) else None
 
 
 _PREDICTION_FIELDS = tuple(f.name for f in fields(Prediction))
@@ -128,6 +139,11 @@ class Predictor:
         """Half the width of the 90 % interval, pp."""
         return self.residuals.half_width()
 
+    @property
+    def outcome(self) -> Outcome:
+        """What it predicts."""
+        return outcome_of(self.about.get("outcome", GAIN.name))
+
     def table(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
         """Pair features of (sources[i], targets[i]), (pairs, features)."""
         return self.space.table(profiles, sources, targets)
@@ -139,14 +155,16 @@ class Predictor:
         """
         levels = np.array([self.levels.get(target, 0.0) for target in targets])
         mean = trees.predict(self.booster, self.table(profiles, sources, targets)) + levels
-        harm = self.residuals.harm(mean)
+        harm = self.residuals.harm(mean) if self.outcome.harmful else np.full(len(mean), np.nan)
         # Trees give a mean; where errors are skewed that is not what is as likely exceeded as not.
         gain = mean + self.residuals.centre
+        floor = -np.inf if self.outcome.floor is None else self.outcome.floor
         novel = self._novel(self.seen_sources, profiles, sources) | self._novel(self.seen_targets, profiles, targets)
         half = self.half_width
+        gain, low, high = (np.maximum(values, floor) for values in (gain, gain - half, gain + half))
         return [
-            Prediction(s, t, float(g), float(g - half), float(g + half), float(h), bool(n), self.source_mean(s, t))
-            for s, t, g, h, n in zip(sources, targets, gain, harm, novel, strict=True)
+            Prediction(s, t, float(g), float(a), float(b), float(h), bool(n), self.source_mean(s, t))
+            for s, t, g, a, b, h, n in zip(sources, targets, gain, low, high, harm, novel, strict=True)
         ]
 
     def rank(self, profiles: ProfileSet, target: str, sources: Sequence[str]) -> Ranking:
@@ -216,12 +234,16 @@ def fit(
     model: str | None = None,
     shared: Sequence[tuple[str, str]] = (),
     catalogue: int | None = None,
+    probes: Mapping[str, Any] | None = None,
+    outcome: Outcome = GAIN,
 ) -> Predictor:
     """Fit a predictor to the observed gains of a matrix.
 
     model: the language model that the observations were restricted to; None when several are pooled. shared:
     further pairs of datasets known to share text (see `group_datasets`). catalogue: version of the trait catalogue
-    behind the profiles, kept so that later profiles of another version are not taken for the same. The interval
+    behind the profiles, kept so that later profiles of another version are not taken for the same. probes: the base
+    model whose probes are among the traits, kept likewise (see `predictor.probed`). outcome: what the observed
+    gains are of. The interval
     rests on out-of-fold errors for pairs of datasets of which neither was seen in training. Raises ScoresError and
     UserError as `observe` and `fit_space` do.
     """
@@ -232,6 +254,8 @@ def fit(
     gains = fit_gains(data, every, grouping, "new-pair", settings.trees)
     errors, folds = _unseen_pair_errors(data, grouping, settings.trees, gains.size)
     known = ~np.isnan(errors)
+    # Left out where they are the usual ones, so that the fingerprint of such a predictor is what it was.
+    kept = ({} if probes is None else {"probes": dict(probes)}) | ({} if outcome == GAIN else {"outcome": outcome.name})
     target_names = [observations.names[i] for i in sorted(set(observations.target.tolist()))]
     source_names = [observations.names[i] for i in sorted(set(observations.source.tolist()))]
     return Predictor(
@@ -244,7 +268,7 @@ def fit(
         residuals=intervals.residuals(errors[known], observations.target[known]).compressed(),
         seen_sources=novelty.remember(source_names, data.space.standardised(profiles, source_names)),
         seen_targets=novelty.remember(target_names, data.space.standardised(profiles, target_names)),
-        about=_about(data, grouping, settings, gains.size, errors, model, catalogue),
+        about=_about(data, grouping, settings, gains.size, errors, model, catalogue, kept),
         folds=folds,
     )
 
@@ -267,7 +291,7 @@ def fit_gains(
 ) -> GainModel:
     """Fit to the rows `train`; the size is chosen inside them under `protocol`, unless it is given."""
     observations = data.observations.take(train)
-    levels, centred = _centre(observations)
+    levels, centred = centre(observations)
     table, weight = data.table[train], observations.weight
     if size is None:
         inner = _inner_splits(observations, protocol, grouping, settings)
@@ -285,7 +309,7 @@ def _inner_splits(
     return [(split.train, split.test) for split in largest]
 
 
-def _centre(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
+def centre(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Target levels (datasets,), pp above the mean, and gains centred on their (target, model), pp."""
     n, models = len(observations.names), len(observations.models)
     gain, mean = observations.gain, float(observations.gain.mean())
@@ -321,7 +345,7 @@ def _unseen_pair_errors(
     if np.isnan(errors).all():
         raise UserError(
             f"matrix {observations.matrix.matrix!r} has too few datasets to hold two out and learn from the rest, "
-            "so no interval can be given. Import a larger one with: traitcast scores import FILE"
+            f"so no interval can be given. Import a larger one with: {command('scores', 'import', 'FILE')}"
         )
     # A split of one fold with itself leaves out that fold alone; those of two folds leave out twice as much.
     largest = sorted(range(len(made)), key=lambda i: -made[i].train.size)[: MAX_FOLDS["new-pair"]]
@@ -344,6 +368,7 @@ def _about(
     errors: np.ndarray,
     model: str | None,
     catalogue: int | None,
+    kept: Mapping[str, Any],
 ) -> dict[str, Any]:
     import xgboost
 
@@ -359,6 +384,7 @@ def _about(
         "out_of_fold_rmse": float(np.sqrt(np.nanmean(errors**2))),
         "versions": {"bundle": SCHEMA, "catalogue": catalogue, "xgboost": xgboost.__version__},
     }
+    about |= kept
     digest = hashlib.blake2b(digest_size=16)
     cells = [observations.source_names, observations.target_names, observations.model.tolist()]
     identity = [about, asdict(observations.matrix), model, cells, [f.name for f in data.space.features]]
@@ -401,13 +427,13 @@ def _parsed(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"the stored predictor is not JSON ({error}). Fit a new one with: traitcast fit") from error
+        raise UserError(f"the stored predictor is not JSON ({error}). Fit a new one with: {command('fit')}") from error
     if not isinstance(document, dict) or document.get("kind") != _KIND:
-        raise UserError("the stored document is not a predictor. Fit a new one with: traitcast fit")
+        raise UserError(f"the stored document is not a predictor. Fit a new one with: {command('fit')}")
     if document.get("schema") != SCHEMA:
         raise UserError(
             f"the stored predictor has schema {document.get('schema')!r}; this traitcast reads schema {SCHEMA}. "
-            "Fit a new one with: traitcast fit"
+            f"Fit a new one with: {command('fit')}"
         )
     return document
 

@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from predictor.features import ProfileSet, Similarity, compare, minhash_jaccard, shared_texts
+from warehouse.console import command
 from warehouse.errors import ScoresError
 from warehouse.records import Cells, Matrix
 
 PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
+# Their sources stand for others that were not measured, as their targets do: both are drawn anew by a bootstrap.
+SOURCES_HELD_OUT = ("new-source", "new-pair")
 # With fewer groups than this, holding out a group leaves too little to learn from.
 MIN_GROUPS = 6
 # `Matrix.base` of a matrix that was published without the scores of the untuned model.
@@ -117,7 +120,7 @@ def observe(cells: Cells, profiles: ProfileSet) -> Observations:
             raise ScoresError(
                 f"matrix {cells.matrix.matrix!r}: none of its {bad.sum()} cells has a gain (the first: {cell}). "
                 "A gain needs a score and a base score: import the untuned model's scores with an empty source, "
-                "with traitcast scores import FILE"
+                f"with {command('scores', 'import', 'FILE')}"
             )
         notes.append(f"{bad.sum()} cells without a finite gain are left out (the first: {cell})")
     rows = np.flatnonzero(usable & ~bad)
@@ -125,7 +128,7 @@ def observe(cells: Cells, profiles: ProfileSet) -> Observations:
     if np.ptp(cells.gain[rows]) <= 1e-9:
         raise ScoresError(
             f"matrix {cells.matrix.matrix!r}: every gain is {cells.gain[rows[0]]:g} pp, so there is nothing to learn. "
-            "Check the scores with: traitcast sql 'SELECT * FROM transfer'"
+            f"Check the scores with: {command('sql', 'SELECT * FROM transfer')}"
         )
     if unmatched:
         notes.append(f"{len(unmatched)} datasets of the matrix are not profiled and left out: {', '.join(unmatched)}")
@@ -142,7 +145,7 @@ def _check_duplicates(cells: Cells) -> None:
             raise ScoresError(
                 f"matrix {cells.matrix.matrix!r} holds two gains for ({model}, {source} -> {target}, seed {seed}): "
                 f"{seen[key]:g} and {gain:g} pp. Keep one, or give them different seeds, then import again with: "
-                "traitcast scores import FILE"
+                f"{command('scores', 'import', 'FILE')}"
             )
         seen[key] = gain
 
@@ -152,9 +155,9 @@ def _check_coverage(matrix: str, sources: np.ndarray, targets: np.ndarray, unmat
     if n_targets >= MIN_TARGETS and n_sources >= MIN_SOURCES:
         return
     cure = (
-        f"Not profiled: {', '.join(unmatched)}. Profile them with: traitcast profile {unmatched[0]}"
+        f"Not profiled: {', '.join(unmatched)}. Profile them with: {command('profile', unmatched[0])}"
         if unmatched
-        else "Import a matrix with more sources and targets with: traitcast scores import FILE"
+        else f"Import a matrix with more sources and targets with: {command('scores', 'import', 'FILE')}"
     )
     raise ScoresError(
         f"matrix {matrix!r} has {n_sources} sources and {n_targets} targets with a profile; a predictor needs at least "

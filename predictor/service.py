@@ -6,15 +6,18 @@ Owns the way from the warehouse to the library and back. Prints nothing and pars
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from predictor.evaluate import Evaluation, evaluate
 from predictor.explain import Explanation, explain
-from predictor.features import FeatureSettings, ProfileSet
+from predictor.features import PROBE_FAMILY, FeatureSettings, ProfileSet
 from predictor.model import Prediction, Predictor, Settings, fit, from_json
 from predictor.observations import Observations, observe
+from predictor.outcomes import GAIN, Outcome
+from predictor.probed import ProbedBase, as_stored, base_in, base_of, refuse_unprobed, unprobed, with_probes
 from predictor.whatif import Lineage, WhatIf, what_if
+from warehouse.console import command
 from warehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,6 +40,45 @@ def observations_of(
     return observe(warehouse.cells(matrix, model), profiles)
 
 
+def profiles_for(warehouse: Warehouse, predictor: Predictor, names: Sequence[str] = ()) -> ProfileSet:
+    """What a predictor looks at: the profiles, and the probes of its base if it was fitted with any.
+
+    names: datasets that are asked for. Raises UserError for one that lacks the probes it needs.
+    """
+    profiles, base = profiles_of(warehouse), base_in(predictor)
+    if base is None:
+        return profiles
+    profiles = with_probes(warehouse, profiles, base)
+    refuse_unprobed(predictor, profiles, base, names)
+    return profiles
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a predictor learns from: the observed outcome, and the profiles with the probes of a base or without."""
+
+    observations: Observations
+    profiles: ProfileSet
+    base: ProbedBase | None
+
+
+def learnt_from(
+    warehouse: Warehouse,
+    matrix: str | None = None,
+    model: str | None = None,
+    *,
+    tier: str = "static",
+    outcome: Outcome = GAIN,
+) -> Learnt:
+    """One outcome of one matrix, matched with profiles. Raises as `observe` and `base_of` do."""
+    cells, profiles = warehouse.cells(matrix, model, outcome=outcome.name), profiles_of(warehouse)
+    if tier != PROBE_FAMILY:
+        return Learnt(observe(cells, profiles), profiles, None)
+    base = base_of(warehouse, cells)
+    profiles = with_probes(warehouse, profiles, base)
+    return Learnt(observe(cells, profiles), profiles, base)
+
+
 def lineage_of(warehouse: Warehouse) -> list[Lineage]:
     """Datasets that were made from another one by changing a trait."""
     return [Lineage(*row) for row in warehouse.lineage()]
@@ -56,20 +98,22 @@ def fit_into(
     tier: str = "static",
     seed: int = 0,
     name: str = DEFAULT,
+    outcome: Outcome = GAIN,
 ) -> tuple[Predictor, Observations]:
     """Fit a predictor to a matrix of the warehouse and store it under `name`."""
-    profiles = profiles_of(warehouse)
-    observations = observations_of(warehouse, profiles, matrix, model)
+    learnt = learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome)
     predictor = fit(
-        observations,
-        profiles,
+        learnt.observations,
+        learnt.profiles,
         settings=settings_for(tier, seed),
         model=model,
         shared=_variants(warehouse),
         catalogue=warehouse.catalogue_version(),
+        probes=None if learnt.base is None else as_stored(learnt.base),
+        outcome=outcome,
     )
     warehouse.save_predictor(predictor.to_record(name))
-    return predictor, observations
+    return predictor, learnt.observations
 
 
 def evaluate_matrix(
@@ -82,13 +126,14 @@ def evaluate_matrix(
     with_baselines: bool = True,
     with_ablations: bool = False,
     seed: int = 0,
+    outcome: Outcome = GAIN,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Cross-validate on a matrix of the warehouse."""
-    profiles = profiles_of(warehouse)
+    learnt = learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome)
     return evaluate(
-        observations_of(warehouse, profiles, matrix, model),
-        profiles,
+        learnt.observations,
+        learnt.profiles,
         protocol,
         settings=settings_for(tier, seed),
         with_baselines=with_baselines,
@@ -108,7 +153,8 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
     predictor = from_json(warehouse.predictor(name).bundle)
     fitted, now = predictor.about["versions"].get("catalogue"), warehouse.catalogue_version()
     if fitted is not None and now is not None and fitted != now:
-        cure = f"traitcast fit --scores {predictor.matrix.matrix}" + (f" --name {name}" if name != DEFAULT else "")
+        named = () if name == DEFAULT else ("--name", name)
+        cure = command("fit", "--scores", predictor.matrix.matrix, *named)
         raise UserError(
             f"predictor {name!r} was fitted on version {fitted} of the trait catalogue, and the profiles are of "
             f"version {now}: the same names, other numbers. Fit it again with: {cure}"
@@ -119,29 +165,33 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
 def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Prediction:
     """The prediction for one pair of profiled datasets. Raises NotProfiledError, or UserError for twice the same."""
     _check_different(source, target)
-    return predictor.predict(profiles_of(warehouse), [source], [target])[0]
+    return predictor.predict(profiles_for(warehouse, predictor, [source, target]), [source], [target])[0]
 
 
 def rank_sources(
     warehouse: Warehouse, predictor: Predictor, target: str, sources: Sequence[str] | None = None
 ) -> list[Prediction]:
-    """Predictions of `sources` (default: every other profiled dataset of MIN_ROWS rows or more), best first."""
-    profiles = profiles_of(warehouse)
+    """Predictions of `sources` (default: every other profiled dataset of MIN_ROWS rows or more, and with the probes
+    that the predictor needs), best first."""
+    profiles = profiles_for(warehouse, predictor, [target, *(sources or ())])
     profiles.rows_of([target])
     if sources is None:
         traits = profiles.traits
         sources = [name for name, rows in zip(traits.names, traits.rows, strict=True) if rows >= MIN_ROWS]
+        if base_in(predictor) is not None:
+            sources = [name for name in sources if name not in set(unprobed(predictor, profiles, sources))]
     chosen = list(dict.fromkeys(sources))
     candidates = [source for source in chosen if source != target]
     if not candidates:
-        raise UserError(f"no source is left to rank for {target!r}. Profile some with: traitcast profile DATASET")
+        cure = command("profile", "DATASET")
+        raise UserError(f"no source is left to rank for {target!r}. Profile some with: {cure}")
     return predictor.rank(profiles, target, candidates)
 
 
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:
     """The prediction for one pair, taken apart."""
     _check_different(source, target)
-    return explain(predictor, profiles_of(warehouse), source, target)
+    return explain(predictor, profiles_for(warehouse, predictor, [source, target]), source, target)
 
 
 def what_if_pair(
@@ -149,7 +199,8 @@ def what_if_pair(
 ) -> WhatIf:
     """The prediction for one pair with traits of either dataset changed. settings: (side, trait) -> value."""
     _check_different(source, target)
-    return what_if(predictor, profiles_of(warehouse), source, target, settings, lineage_of(warehouse))
+    profiles = profiles_for(warehouse, predictor, [source, target])
+    return what_if(predictor, profiles, source, target, settings, lineage_of(warehouse))
 
 
 def save(
@@ -172,5 +223,5 @@ def _check_different(source: str, target: str) -> None:
     if source == target:
         raise UserError(
             f"source and target are both {source!r}; a predictor compares two datasets. "
-            f"See what suits it with: traitcast rank {target}"
+            f"See what suits it with: {command('rank', target)}"
         )

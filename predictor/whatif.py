@@ -19,12 +19,14 @@ from predictor import html
 from predictor.features import ProfileSet
 from predictor.model import Prediction, Predictor
 from predictor.novelty import Seen
-from warehouse.console import count
+from warehouse.console import command, count
 from warehouse.errors import UserError
 from warehouse.records import TraitDefinition
 from warehouse.standing import average_ranks
 
 SIDES = ("source", "target")
+# How the catalogue names what is counted; numbers of rows are counted too.
+_COUNT = "_count"
 # Traits that rank the training datasets this alike move together in every dataset one could build.
 _TOGETHER = 0.7
 _SHOWN = 4
@@ -137,7 +139,8 @@ def what_if(
     for an unknown trait or a value that no dataset can have, NotProfiledError for an unknown dataset.
     """
     if not settings:
-        raise UserError("nothing to change. Example: traitcast whatif mnli rte --set label_majority_share=0.9")
+        example = command("whatif", source, target, "--set", "label_majority_share=0.9")
+        raise UserError(f"nothing to change. Example: {example}")
     names = {"source": source, "target": target}
     before = predictor.predict(profiles, [source], [target])[0]
     for (side, trait), value in settings.items():
@@ -203,13 +206,21 @@ def _check(profiles: ProfileSet, trait: str, value: float) -> None:
         hint = f" Nearest: {', '.join(close)}." if close else ""
         raise UserError(
             f"unknown trait {trait!r}.{hint} See them all with: "
-            "traitcast sql 'SELECT trait, unit, definition FROM trait_catalogue'"
+            f"{command('sql', 'SELECT trait, unit, definition FROM trait_catalogue')}"
         )
     definition = profiles.traits.definitions[known.index(trait)]
     low, high = definition.low, definition.high
+    whole = trait.endswith(_COUNT) or definition.unit == "rows"
+    if definition.unit == "rows":
+        # An empty file has 0 rows, and nobody tunes on one.
+        low = 1.0
     if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
         span = f"{'-∞' if low is None else f'{low:g}'} to {'∞' if high is None else f'{high:g}'}"
-        raise UserError(f"{trait}={value:g} is impossible: it goes from {span} ({definition.unit or 'no unit'}).")
+        kind = f"whole {definition.unit}" if whole else definition.unit or "no unit"
+        raise UserError(f"{trait}={value:g} is impossible: it goes from {span} ({kind}).")
+    if whole and value != int(value):
+        near = f"{trait}={math.floor(value)} or {trait}={math.ceil(value)}"
+        raise UserError(f"{trait}={value:g} is impossible: it counts {definition.unit}. Set {near}.")
 
 
 def _change(

@@ -20,11 +20,24 @@ VERSION = 3
 ALL_ROWS, SAMPLE, ENTITY_SAMPLE = "all rows", "sample", "entity sample"
 TEXT_PARTS = ("prompt", "response")
 
-# Families that hold for English only: None for a dataset whose spec states another language.
+# What a trait needs beside the text. Of another language a spaCy pipeline can give tokens, sentences, Universal parts
+# of speech and trees; trees follow the scheme that the pipeline was trained on. The rest holds for English only: labels
+# of the English pipelines, English word lists, and formulas fitted on English.
+TREES, POS, SENTENCES, TOKENS, ENGLISH = "trees", "parts of speech", "sentences", "tokens", "English"
+_OF_A_PIPELINE = {
+    TREES: ("dependency_distance", "adjacent_dependency", "tree_depth", "left_branching", "tokens_before_root"),
+    POS: (
+        "pos_",
+        "content_word",
+        "noun_verb",
+        *(f"{word}_variation" for word in ("noun", "verb", "adjective", "adverb")),
+    ),
+    SENTENCES: ("sentences", "sentence_tokens"),
+    TOKENS: ("tokens", "one_token", "alphabetic_token", "length_ratio", "length_log_ratio"),
+}
 ENGLISH_FAMILIES = ("linguistic", "readability", "discourse")
 ENGLISH_TRAITS = (
-    *("tokens", "one_token", "sentences", "sentence_tokens", "alphabetic_token", "stop_word"),
-    *("wh_question", "instruction_opening", "few_shot", "step_by_step", "format_request"),
+    *("stop_word", "wh_question", "instruction_opening", "few_shot", "step_by_step", "format_request"),
     *("answer_marker", "final_answer", "rationale", "yes_no", "refusal"),
 )
 
@@ -870,7 +883,7 @@ _PAIRS: tuple[_Row, ...] = (
         0,
         1,
         "Share of the prompts of the other splits that occur in this one, compared by their words in lower case "
-        "without punctuation; undefined without another split that can be read, and for hub datasets.",
+        "without punctuation; undefined without another split that can be read.",
         "after Dodge et al. 2021, train-test overlap",
     ),
 )
@@ -1180,11 +1193,15 @@ def kin_reason(first: str, second: str) -> str | None:
     return next((reason for reason, kin in KIN if names <= kin), None)
 
 
-def needs_english(definition: TraitDefinition) -> bool:
-    """Whether the trait rests on the English tokenizer, tagger, parser or word lists."""
+def needs(definition: TraitDefinition) -> str | None:
+    """What the trait needs beside the text: TREES, POS, SENTENCES, TOKENS or ENGLISH; None for nothing."""
     name = definition.trait.removeprefix(f"{definition.part}_")
-    return (
-        definition.family in ENGLISH_FAMILIES
-        or name.startswith(ENGLISH_TRAITS)
-        or name in ("length_ratio_mean", "length_log_ratio_mean")
-    )
+    for what, names in _OF_A_PIPELINE.items():
+        if name.startswith(names):
+            return what
+    return ENGLISH if definition.family in ENGLISH_FAMILIES or name.startswith(ENGLISH_TRAITS) else None
+
+
+def needs_english(definition: TraitDefinition) -> bool:
+    """Whether the trait holds for English only."""
+    return needs(definition) == ENGLISH

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from warehouse.console import command, emit, emit_json, format_option, report_errors, say, warehouse_option
+from warehouse.console import (
+    command,
+    count,
+    emit,
+    emit_json,
+    format_option,
+    printable,
+    report_errors,
+    say,
+    warehouse_option,
+)
+from warehouse.errors import UserError, WarehouseError
 
 if TYPE_CHECKING:
     from warehouse.records import Profile
@@ -68,7 +79,7 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random sample.")
 @click.option("--processes", type=click.IntRange(1), help="Worker processes  [default: one per core]")
-@click.option("--spacy-model", help="spaCy pipeline  [default: en_core_web_sm]")
+@click.option("--spacy-model", help="spaCy pipeline  [default: the small one installed for the language]")
 @click.option("--force", is_flag=True, help="Profile again although nothing has changed.")
 @warehouse_option
 @format_option()
@@ -81,8 +92,8 @@ def profile(
     DATASET is a local file or folder (JSONL, JSON, CSV, TSV, Parquet, Arrow; also .gz, .zst, .bz2, .xz) or a
     Hugging Face hub id. Column roles come from --spec, from a dataset.yaml beside the data, or from the columns.
 
-    Several datasets are profiled in turn and each is stored when it is done. The first bad one ends the run with
-    exit code 2: those before it are stored and printed, those after it are not looked at.
+    Several datasets are profiled in turn and each is stored when it is done. A bad one is told and left out, and the
+    exit code is then 2.
 
     \b
     Examples:
@@ -99,14 +110,25 @@ def profile(
     requests = [Request(item, name, **options) for item in dataset]
     refuse_one_name(requests)
     results: list[Profile] = []
+    bad: list[str] = []
     try:
         for request in requests:
-            result, _ = profile_into(warehouse_path, request, force=force)
-            results.append(result)
+            try:
+                results.append(profile_into(warehouse_path, request, force=force)[0])
+            except WarehouseError:
+                # No other dataset can be stored either.
+                raise
+            except UserError as error:
+                if len(requests) == 1:
+                    raise
+                click.echo(f"Error: {printable(str(error))}", err=True)
+                bad.append(request.dataset)
     finally:
-        # What was stored before a bad dataset, or before Ctrl-C, is shown too.
+        # What was stored before Ctrl-C is shown too.
         if results:
             _show(results, output_format)
+    if bad:
+        raise UserError(f"{len(bad)} of {count(len(requests), 'dataset')} not profiled: {', '.join(bad)} (see above)")
 
 
 def _show(results: Sequence[Profile], output_format: str) -> None:

@@ -15,6 +15,10 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+# Equal values leave a standard deviation of 1e-17 by rounding, which differs between machines: below this share of the
+# greatest value it is none.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -53,11 +57,20 @@ def mean(values: Floats, *, rows: int) -> Estimate:
     if n == 0:
         return undefined()
     value = float(defined.mean())
-    spread = float(defined.std(ddof=1)) if n > 1 else None
+    spread = standard_deviation(defined)
     if spread is None or len(values) >= rows:
         return Estimate(value, None, n, spread)
     error = spread / math.sqrt(n) * math.sqrt(1.0 - len(values) / rows)
     return Estimate(value, error, n, spread)
+
+
+def standard_deviation(values: npt.NDArray[np.generic]) -> float | None:
+    """Standard deviation of a sample, divisor n - 1; 0 where only rounding is left of it, None below two values."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if len(numbers) < 2:
+        return None
+    found = float(numbers.std(ddof=1))
+    return found if found > _ROUNDING * float(np.abs(numbers).max()) else 0.0
 
 
 def ratio(numerator: npt.NDArray[np.generic], denominator: npt.NDArray[np.generic]) -> Floats:

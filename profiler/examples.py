@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from profiler import tagging
 from profiler.answers import Answers, options_of
@@ -26,6 +26,10 @@ from warehouse.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from profiler.source import Part
+
+T = TypeVar("T")
 
 FINGERPRINT_VERSION = "v1"
 
@@ -58,6 +62,7 @@ class Examples:
     of them as one class, see `profiler.tagging`; null for other generation).
     fingerprint: "v1:" and a 128-bit blake2b over roles and rows, in order.
     notes: how roles were found, a line each. warnings: what a user has to know before trusting the numbers.
+    others: the splits that were not read, as far as reading them is no download.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Examples:
     fingerprint: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    others: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -201,6 +207,16 @@ class Converter:
         assert self.spec.answer_field is not None
         return self._generated(texts, text(pick(row, self.spec.answer_field), self.spec.answer_field, where))
 
+    def prompt(self, row: Mapping[str, Any], where: str) -> tuple[list[str], list[str] | None]:
+        """(fields, options) of a row whether or not it has an answer. Raises InputError naming `where`."""
+        texts = self.texts(row, where)
+        if self.spec.messages_field:
+            name = self.spec.messages_field
+            texts += turns(pick(row, name), name, where, whole=self.spec.answer_field is not None).prompt
+        if self.spec.task_type == "multiple_choice":
+            return texts, options_of(row, self.spec, where)[0]
+        return texts, None
+
     def texts(self, row: Mapping[str, Any], where: str) -> list[str]:
         """The text fields of a row; tokens that have tags are joined by blanks."""
         texts = []
@@ -328,13 +344,30 @@ def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple
     return pa.Table.from_batches(batches, schema=schema), f"{FINGERPRINT_VERSION}:{digest.hexdigest()}"
 
 
+def build_prompts(prompts: Iterable[tuple[list[str], list[str] | None]]) -> pa.Table:
+    """The columns `fields` and `options` of what `Converter.prompt` gives."""
+    import pyarrow as pa
+
+    schema = pa.schema([("fields", pa.list_(pa.string())), ("options", pa.list_(pa.string()))])
+    batches = []
+    for chunk in _chunks(iter(prompts)):
+        columns: list[Any] = [list(column) for column in zip(*chunk, strict=True)]
+        try:
+            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        except UnicodeEncodeError:
+            columns = [[_without_surrogates(value, Tally()) for value in column] for column in columns]
+            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        batches.append(pa.record_batch(arrays, schema=schema))
+    return pa.Table.from_batches(batches, schema=schema)
+
+
 def too_many_classes(classes: int, rows: int) -> bool:
     """Whether a label column has so many distinct values that it cannot be a class label."""
     return classes > max(_MAX_CLASSES, _MAX_CLASS_SHARE * rows)
 
 
-def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
-    chunk: list[Item] = []
+def _chunks(items: Iterator[T]) -> Iterator[list[T]]:
+    chunk: list[T] = []
     for item in items:
         chunk.append(item)
         if len(chunk) == _CHUNK:

@@ -95,11 +95,21 @@ RESPONSE_SHAPES: Mapping[str, str] = {
 
 def prompt_traits(prompts: Documents, *, rows: int) -> dict[str, Estimate]:
     """Shares of sampled prompts with a text of each form; prompts: the drawn rows, missing ones included."""
-    return _shares(_matches(prompts, PROMPT_FORMS), prompts, rows)
+    return {name: mean(flags, rows=rows) for name, flags in prompt_forms(prompts).items()}
+
+
+def prompt_forms(prompts: Documents) -> dict[str, Floats]:
+    """Whether each prompt has a text of each form: 1 or 0, NaN for a missing prompt."""
+    return _by_document(_matches(prompts, PROMPT_FORMS), prompts)
 
 
 def response_traits(responses: Documents, *, rows: int) -> dict[str, Estimate]:
     """Shares of sampled responses of each shape."""
+    return {name: mean(flags, rows=rows) for name, flags in response_shapes(responses).items()}
+
+
+def response_shapes(responses: Documents) -> dict[str, Floats]:
+    """Whether each response is of each shape: 1 or 0, NaN for a missing response."""
     found = _matches(responses, RESPONSE_SHAPES)
     used = responses.used()
     long = np.zeros(len(responses.texts), dtype=bool)
@@ -107,7 +117,7 @@ def response_traits(responses: Documents, *, rows: int) -> dict[str, Estimate]:
     found["json_share"] = np.zeros(len(responses.texts), dtype=bool)
     found["json_share"][used] = [is_json(responses.texts[i]) for i in used.tolist()]
     found["rationale_share"] = long & (found["equation_share"] | found["answer_marker_share"])
-    return _shares(found, responses, rows)
+    return _by_document(found, responses)
 
 
 def is_json(text: str) -> bool:
@@ -133,11 +143,6 @@ def _matches(documents: Documents, expressions: Mapping[str, str]) -> dict[str, 
     return found
 
 
-def _shares(found: Mapping[str, Flags], documents: Documents, rows: int) -> dict[str, Estimate]:
+def _by_document(found: Mapping[str, Flags], documents: Documents) -> dict[str, Floats]:
     exists = np.diff(documents.offsets) > 0
-
-    def share(flags: Flags) -> Estimate:
-        per_document: Floats = (documents.sum(flags) > 0).astype(np.float64)
-        return mean(np.where(exists, per_document, np.nan), rows=rows)
-
-    return {name: share(flags) for name, flags in found.items()}
+    return {name: np.where(exists, documents.sum(flags) > 0, np.nan) for name, flags in found.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 
 from profiler.cells import listed, shorten
 from profiler.json_rows import document_rows, json_lines
-from profiler.lines import COMPRESSIONS, MAX_LINE_BYTES, compression, open_bytes, read_lines, refuse_misnamed
+from profiler.lines import COMPRESSIONS, MAX_LINE_BYTES, Unpacking, compression, open_bytes, read_lines, refuse_misnamed
 from profiler.source import Row
 from warehouse.errors import InputError
 
@@ -36,7 +37,8 @@ ACCEPTED = f"{', '.join(FORMATS)} (each also with {', '.join(COMPRESSIONS)})"
 # A table wider than this is a matrix of features; rows of text have a handful of columns.
 MAX_COLUMNS = 4096
 
-_BATCH_ROWS = 1024
+_BATCH_ROWS, _FEWEST_ROWS = 1024, 16
+_BATCH_BYTES = 1 << 30
 _GLANCE_BYTES = 1 << 20
 
 
@@ -102,11 +104,25 @@ class FilePart:
 
     def _arrow_rows(self, columns: Collection[str] | None) -> Iterator[tuple[int, Row]]:
         with _arrow_file(self) as table:
-            number = 0
+            number, unpacking = 0, Unpacking(self.path)
             for batch in table.batches(columns):
+                unpacking.add(_unpacked_bytes(batch))
                 for row in _python_rows(batch, f"{self.path}: rows {number + 1:,} to {number + batch.num_rows:,}"):
                     number += 1
                     yield number, row
+
+
+def _unpacked_bytes(batch: Any) -> int:
+    """The size of a record batch when every row has its own copy of what Arrow keeps once, and a word per cell."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = 8 * batch.num_rows * max(1, batch.num_columns)
+    for values in batch.columns:
+        total += values.nbytes
+        if pa.types.is_dictionary(values.type) and pa.types.is_string(values.type.value_type):
+            total += pc.sum(pc.binary_length(values.dictionary).take(values.indices)).as_py() or 0
+    return total
 
 
 def _python_rows(batch: Any, where: str) -> list[Row]:
@@ -208,7 +224,7 @@ def checked_columns(names: list[str], where: str) -> list[str]:
     """Column names, refused when one repeats or there are too many."""
     if len(names) > MAX_COLUMNS:
         raise InputError(f"{where} has {len(names):,} columns; a text dataset has at most {MAX_COLUMNS:,}")
-    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise InputError(f"{where} has the duplicate column name {shorten(repeated[0])}; rename one of the columns")
     return names
@@ -293,12 +309,21 @@ class _ArrowFile:
         """Record batches of at most 1,024 rows with the given columns (those that exist), or all."""
         names = [name for name in self.schema.names if columns is None or name in columns]
         if self.rows is not None:
-            yield from self.reader.iter_batches(_BATCH_ROWS, columns=names)
+            yield from self.reader.iter_batches(self._parquet_rows(), columns=names)
             return
         for batch in self._ipc_batches():
             chosen = batch.select(names)
+            # Arrow believes the offsets in a file: damaged ones lead anywhere in memory.
+            chosen.validate(full=True)
             for start in range(0, chosen.num_rows, _BATCH_ROWS):
                 yield chosen.slice(start, _BATCH_ROWS)
+
+    def _parquet_rows(self) -> int:
+        """Rows of a batch: fewer where a row group is large, since one text of its dictionary may stand in each."""
+        about = self.reader.metadata
+        # Not the sizes of its columns: pyarrow 26 ends the process when it looks into a damaged one.
+        sizes = [about.row_group(group).total_byte_size for group in range(about.num_row_groups)]
+        return max(_FEWEST_ROWS, min(_BATCH_ROWS, _BATCH_BYTES // max(1, *sizes, 1)))
 
     def _ipc_batches(self) -> Iterator[Any]:
         if hasattr(self.reader, "num_record_batches"):

@@ -1,6 +1,6 @@
-"""Whether texts are clearly in another language than English, told by their function words.
+"""Languages: their codes, and whether texts are clearly in another one than English: by script, or function words.
 
-Owns the words and the thresholds for the languages of the Latin alphabet that people publish datasets in. Judges a
+Owns the words, the letters and the thresholds for the languages that people publish datasets in. Judges a
 dataset as a whole and refuses to judge what is short, mixed or no prose: that stays English unless it is clear.
 Which of two close relatives a text is in (Danish or Norwegian) may be missed; that it is not English is not.
 """
@@ -13,6 +13,36 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# Other codes (ISO 639-2 and 639-3) and English names of the languages that spaCy publishes pipelines for, by the code
+# that it gives them; Norwegian is taken as Bokmål.
+_CODES = {
+    "ca": "cat catalan",
+    "da": "dan danish",
+    "de": "deu ger german",
+    "el": "ell gre greek",
+    "en": "eng english",
+    "es": "spa spanish",
+    "fi": "fin finnish",
+    "fr": "fra fre french",
+    "hr": "hrv croatian",
+    "it": "ita italian",
+    "ja": "jpn japanese",
+    "ko": "kor korean",
+    "lt": "lit lithuanian",
+    "mk": "mkd mac macedonian",
+    "nb": "nob no nor norwegian",
+    "nl": "nld dut dutch",
+    "pl": "pol polish",
+    "pt": "por portuguese",
+    "ro": "ron rum romanian",
+    "ru": "rus russian",
+    "sl": "slv slovenian slovene",
+    "sv": "swe swedish",
+    "uk": "ukr ukrainian",
+    "zh": "zho chi chinese",
+}
+_CODE_OF = {name: code for code, names in _CODES.items() for name in (code, *names.split())}
 
 # Function words are 30 to 50 % of the words of prose, and 20 to 40 % those that no other language here shares. English,
 # code, formulas and names hold far less of any list: at most 3.5 % in the prompts of 84 public English datasets.
@@ -28,13 +58,44 @@ _CHARACTERS = 1000
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
+# Of the letters, in a script that English is not written in.
+_MIN_SCRIPT_SHARE = 0.5
+_MIN_LETTERS = 50
+_SCRIPTS = {
+    "zh": "\u3400-\u4dbf\u4e00-\u9fff",
+    "ja": "\u3040-\u30ff",
+    "ko": "\u1100-\u11ff\uac00-\ud7af",
+    "ru": "\u0400-\u04ff",
+    "el": "\u0370-\u03ff\u1f00-\u1fff",
+    "he": "\u0590-\u05ff",
+    "ar": "\u0600-\u06ff",
+    "hi": "\u0900-\u097f",
+    "bn": "\u0980-\u09ff",
+    "ta": "\u0b80-\u0bff",
+    "te": "\u0c00-\u0c7f",
+    "th": "\u0e00-\u0e7f",
+    "ka": "\u10a0-\u10ff",
+    "hy": "\u0530-\u058f",
+}
+# Letters of a language that its neighbours in the same script lack: code, script, letters, their least share of the
+# letters of that script. Japanese is Chinese characters with kana between them. The first that holds is taken.
+_TELLING = (
+    ("ja", "zh", _SCRIPTS["ja"], 0.1),
+    ("be", "ru", "\u045e\u040e", 0.003),
+    ("uk", "ru", "\u0456\u0457\u0454\u0491\u0406\u0407\u0404\u0490", 0.01),
+    ("mk", "ru", "\u0453\u045c\u0455\u0403\u040c\u0405", 0.002),
+    ("sr", "ru", "\u0458\u0459\u045a\u0452\u045b\u0408\u0409\u040a\u0402\u040b", 0.01),
+    ("ur", "ar", "\u0679\u0688\u0691\u06d2\u06ba", 0.01),
+    ("fa", "ar", "\u067e\u0686\u0698\u06af\u06a9\u06cc", 0.01),
+)
+_LETTER = re.compile(r"[^\W\d_]")
+
+
 class Guess(NamedTuple):
-    """code: ISO 639-1. share: of all words that are function words of that language. english: the same of English."""
+    """code: ISO 639-1. reason: the evidence in words."""
 
     code: str
-    share: float
-    english: float
-    words: int
+    reason: str
 
 
 def _words(text: str) -> frozenset[str]:
@@ -110,12 +171,24 @@ _OTHERS = {code: _words(text) - _ENGLISH - _NEUTRAL for code, text in _LISTS.ite
 _ENGLISH_BESIDE = {code: _ENGLISH - _words(text) for code, text in _LISTS.items()}
 
 
+def language_code(language: str | None) -> str:
+    """The code by which spaCy knows a language that is stated as "de", "de-AT", "deu" or "German".
+
+    None, a dataset that states no language, is English; a language unknown here keeps its own code.
+    """
+    if language is None:
+        return "en"
+    name = language.strip().lower().replace("_", "-").split("-")[0]
+    return _CODE_OF.get(name, name)
+
+
 def guess_language(table: pa.Table) -> Guess | None:
     """The language other than English that the prompts of a dataset are clearly in; without prompts, its responses.
 
     table: columns `fields` (list<string>) and `response` (string), as in `profiler.examples.Examples`. Up to 500 rows,
-    evenly spread, and 1,000 characters of each text are looked at. Given when the share of words that are function
-    words of one language is at least MIN_SHARE and MIN_RATIO times that of English, with MIN_DIFFERENT of them seen.
+    evenly spread, and 1,000 characters of each text are looked at. Given when half of the letters are of another
+    script, or when the share of words that are function words of one language is at least MIN_SHARE and MIN_RATIO times
+    that of English, with MIN_DIFFERENT of them seen.
     """
     rows = table.take(list(range(0, table.num_rows, max(1, -(-table.num_rows // _ROWS)))))
     texts = [text for fields in rows["fields"].to_pylist() for text in fields or ()]
@@ -126,7 +199,32 @@ def guess_language(table: pa.Table) -> Guess | None:
 
 def guess_of(texts: list[str]) -> Guess | None:
     """`guess_language` of texts."""
-    seen = Counter(word for text in texts for word in _WORD.findall(text[:_CHARACTERS].lower()))
+    heads = [text[:_CHARACTERS].lower() for text in texts]
+    return _by_script(Counter("".join(heads))) or _by_words(Counter(w for text in heads for w in _WORD.findall(text)))
+
+
+def _by_script(seen: Counter[str]) -> Guess | None:
+    """The language of most letters, by the counts of all characters."""
+    letters = {char: count for char, count in seen.items() if _LETTER.match(char)}
+    total = sum(letters.values())
+    if total < _MIN_LETTERS:
+        return None
+
+    def among(ranges: str) -> int:
+        inside = re.compile(f"[{ranges}]")
+        return sum(count for char, count in letters.items() if inside.match(char))
+
+    counts = {code: among(ranges) for code, ranges in _SCRIPTS.items()}
+    counts["zh"] += counts.pop("ja")
+    code = max(counts, key=lambda code: counts[code])
+    if counts[code] < _MIN_SCRIPT_SHARE * total:
+        return None
+    own = (name for name, script, ranges, least in _TELLING if script == code and among(ranges) >= least * counts[code])
+    return Guess(next(own, code), f"its script ({counts[code] / total:.0%} of the letters)")
+
+
+def _by_words(seen: Counter[str]) -> Guess | None:
+    """The language of the function words, by the counts of all words."""
     total = seen.total()
     if total < MIN_WORDS:
         return None
@@ -136,4 +234,4 @@ def guess_of(texts: list[str]) -> Guess | None:
     different = sum(word in seen for word in _OTHERS[code])
     if share < MIN_SHARE or share < MIN_RATIO * english or different < MIN_DIFFERENT:
         return None
-    return Guess(code, share, english, total)
+    return Guess(code, f"its function words ({share:.0%} of the words, English {english:.0%})")

@@ -90,7 +90,7 @@ GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("context", (), ("response",)),
 )
 OPTIONS = ("options", "choices", "endings", "candidates", "answer_choices", "mc_options")
-OPTION_COLUMN = re.compile(r"(option|choice|answer|ending|sol|opt|op|alternative|candidate)?_?([a-j]|[0-9])")
+OPTION_COLUMN = re.compile(r"(option|choice|answer|ending|sol|opt|op|alternative|candidate)?_?([a-z]|[0-9]{1,2})")
 MC_ANSWERS = _words(
     "answer_idx answer_index answerkey answer_key correct_option correct_answer correct answer cop label gold target "
     "key"

@@ -1,12 +1,13 @@
 """Prompts of the other splits that stand in the profiled one too.
 
-Owns finding and reading the other splits of a local dataset and comparing them by normalised text, a hash a row.
-Refuses hub datasets: their other splits may be a download of many gigabytes, and nobody asked for it.
+Owns reading the prompts of the other splits and comparing them by normalised text, a hash a row; answers are not
+looked at, so a test split without labels counts too. A split that cannot be compared is told with the reason.
+Refuses streams: their other splits would be a download that nobody asked for.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,38 +26,48 @@ if TYPE_CHECKING:
 
 # A split this many times larger than the profiled one would cost more than the profile.
 MAX_RATIO = 20
+_FEW_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class OtherSplits:
-    """texts: uint64, normalised prompts of the other splits. rows: split -> rows read, None for one that was not."""
+    """texts: split -> uint64, its normalised prompts. rows: split -> rows read, None for one that was not compared.
+    reasons: split -> why it was not."""
 
-    texts: Hashes
-    rows: dict[str, int | None]
+    texts: Mapping[str, Hashes]
+    rows: Mapping[str, int | None]
+    reasons: Mapping[str, str]
+
+    def shares(self, own: Hashes) -> dict[str, float]:
+        """Share of the prompts of each split that occur in this one, splits without prompts left out."""
+        found = {split: np.isin(texts, own) for split, texts in self.texts.items() if len(texts)}
+        return {split: float(hits.mean()) for split, hits in found.items()}
 
 
 def other_splits(examples: Examples) -> OtherSplits:
-    """Read every other split of a local dataset, as far as it can be read with the same roles."""
-    found: dict[str, int | None] = {}
-    texts = [np.zeros(0, dtype=np.uint64)]
-    if examples.split == ALL or not os.path.exists(examples.origin):
-        return OtherSplits(texts[0], found)
-    from profiler.reading import read
+    """The prompts of every other split, read with the same roles."""
+    from profiler.reading import prompt_table
 
-    for split, rows in examples.splits.items():
-        if split == examples.split:
-            continue
-        found[split] = None
-        if rows is not None and rows > MAX_RATIO * max(examples.table.num_rows, 1000):
-            continue
+    most = MAX_RATIO * max(examples.table.num_rows, _FEW_ROWS)
+    texts: dict[str, Hashes] = {}
+    rows: dict[str, int | None] = {}
+    reasons: dict[str, str] = {}
+    if examples.split != ALL:
+        unread = examples.splits.keys() - examples.others.keys() - {examples.split}
+        reasons |= dict.fromkeys(sorted(unread), "a stream reads one split")
+    for split, parts in examples.others.items():
+        known = examples.splits.get(split)
+        rows[split] = None
         try:
-            table = read(examples.origin, split=split, spec=examples.spec).table
-        except UserError:
-            # A test split without labels is refused as a dataset of its own; it stays unread.
+            table = prompt_table(parts, examples.spec, limit=most) if known is None or known <= most else None
+        except UserError as error:
+            reasons[split] = str(error)
             continue
-        found[split] = table.num_rows
-        texts.append(normalised(table))
-    return OtherSplits(np.concatenate(texts), found)
+        if table is None:
+            reasons[split] = f"it has more than {most:,} rows"
+            continue
+        rows[split], texts[split] = table.num_rows, normalised(table)
+    return OtherSplits(texts, rows, reasons)
 
 
 def normalised(table: pa.Table) -> Hashes:
@@ -69,5 +80,5 @@ def normalised(table: pa.Table) -> Hashes:
 
 def leak_share(own: Hashes, others: OtherSplits) -> Estimate:
     """Share of the other splits' prompts that occur in this one. own: uint64, normalised prompts of this split."""
-    n = len(others.texts)
-    return exact(float(np.isin(others.texts, own).mean()), n) if n else undefined()
+    texts = np.concatenate([np.zeros(0, dtype=np.uint64), *others.texts.values()])
+    return exact(float(np.isin(texts, own).mean()), len(texts)) if len(texts) else undefined()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from profiler.balance import entropy
-from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
+from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, standard_deviation, undefined
 from warehouse.records import LengthBin
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95, "q99": 0.99}
@@ -118,7 +118,7 @@ def histogram(words: Ints, part: str) -> tuple[LengthBin, ...]:
 
 def _mean(values: Ints) -> Estimate:
     n = len(values)
-    return exact(float(values.mean()), n, float(values.std(ddof=1)) if n > 1 else None) if n else undefined()
+    return exact(float(values.mean()), n, standard_deviation(values)) if n else undefined()
 
 
 def _sd(values: Ints) -> Estimate:

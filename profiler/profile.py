@@ -7,7 +7,7 @@ order of the catalogue. Refuses to return a trait that the catalogue does not ho
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,19 +31,23 @@ from profiler import (
     lexicon,
     linguistic,
     parse,
+    pipelines,
     readability,
     repetition,
     sentiment,
     shortcuts,
     surface,
 )
+from profiler.cells import cut
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, undefined
+from profiler.language import language_code
 from profiler.scan import COUNTS, Hashes, scan
 from profiler.segments import SEGMENT_CHARACTERS, Documents, Rows, join, prompt_rows, prompts, response_rows, responses
 from profiler.sketches import Sketcher
 from profiler.vocabulary import Vocabulary, Words, read_words
+from warehouse.console import count
 from warehouse.errors import UserError
-from warehouse.records import LengthBin, Profile, Sketch, TraitValue
+from warehouse.records import LengthBin, Profile, Sketch, TraitDefinition, TraitValue
 
 if TYPE_CHECKING:
     from profiler.reading import Examples
@@ -53,8 +57,8 @@ SAMPLE_ROWS = 2000
 # Entities cost as much as everything else together, so they are counted on fewer rows.
 ENTITY_ROWS = 500
 _NEARLY_CONSTANT = 0.95
-# A standard deviation below this share of its mean is none.
-_ROUNDING = 1e-12
+# Below this share of a split, equal prompts are short ones that anybody writes.
+_LEAKING = 0.005
 # English prose has 40 % stop words and hardly a letter outside ASCII; code and tables miss only the first.
 _FOREIGN_STOP_WORDS, _FOREIGN_NON_ASCII = 0.05, 0.02
 
@@ -66,14 +70,14 @@ Flags = npt.NDArray[np.bool_]
 class Scanned:
     """One part of every row: what a pass over all rows gives.
 
-    exists: bool (rows,), whether the row has this part. counts: int64 (rows, len(COUNTS)). hashes: uint64 (rows,) of
+    exists: bool (rows,), whether the row has this part. counts: int32 (rows, len(COUNTS)). hashes: uint64 (rows,) of
     the exact text; normalised: of its words alone, 0 where there are none. kept: the words of some rows.
     character_entropy: bits.
     """
 
     rows: Rows
     exists: Flags
-    counts: Ints
+    counts: npt.NDArray[np.int32]
     hashes: Hashes
     normalised: Hashes
     kept: hashing.Kept
@@ -82,7 +86,11 @@ class Scanned:
 
     def count(self, name: str) -> Ints:
         """One column of counts, of the rows that have this part."""
-        return self.counts[self.exists, COUNTS.index(name)]
+        return self.where(self.exists, name)
+
+    def where(self, rows: Flags, name: str) -> Ints:
+        """One column of counts, of some rows."""
+        return self.counts[:, COUNTS.index(name)][rows].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,9 @@ def profile(
     if rows is not None and rows < 1:
         raise UserError(f"{rows} rows cannot be profiled: give 1 or more with --rows, or `--rows all`")
     table, language = examples.table, examples.spec.language
-    parser = parse.Parser.load(spacy_model) if is_english(language) else None
+    pipeline = pipelines.choose(spacy_model, language)
+    parser = parse.Parser.load(pipeline, language) if pipeline else None
+    given = parser.gives if parser is not None else frozenset()
     scanned = {
         "prompt": scan_part(prompt_rows(table), "prompt", sample_rows(table.num_rows, hashing.ROWS, seed)),
         "response": scan_part(response_rows(table), "response", np.zeros(0, dtype=np.int64)),
@@ -135,14 +145,16 @@ def profile(
     found = _measure(scanned, sampled, vocabulary, labels, table.num_rows)
     found |= _prefixed("label", shortcuts.traits(scanned["prompt"].kept, table, seed=seed))
     found["dataset_split_leak_share"] = leakage.leak_share(scanned["prompt"].normalised, others)
-    warnings = [*examples.warnings, *_warnings(found, language, shortened)]
+    leaks = others.shares(scanned["prompt"].normalised)
+    told = [*_leak_warnings(examples.split, found, leaks), *_uncompared(examples.split, others.reasons)]
+    warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *told]
     spec = examples.spec
     return Profile(
         name=examples.name,
         fingerprint=examples.fingerprint,
         task_type=spec.task_type,
         rows=table.num_rows,
-        traits=_catalogued(found, english=parser is not None),
+        traits=_catalogued(found, given),
         label_counts=labels,
         length_histograms=_histograms(scanned),
         sketches=tuple(sketch for part in scanned.values() for sketch in part.sketches),
@@ -161,8 +173,9 @@ def profile(
             "seed": seed,
             **_method(parser, min(entity_rows, drawn.num_rows)),
             "texts_cut_short": shortened,
-            "other_splits": others.rows,
-            "spread": _spreads(found, english=parser is not None),
+            "other_splits": dict(others.rows),
+            "split_leaks": leaks,
+            "spread": _spreads(found, given),
             "warnings": warnings,
         },
     )
@@ -174,7 +187,7 @@ def _method(parser: parse.Parser | None, entity_rows: int) -> dict[str, Any]:
         "entity_rows": entity_rows if parser is not None and parser.recognises_entities else 0,
         "catalogue_version": catalogue.VERSION,
         "spacy_model": parser.model if parser is not None else None,
-        "sentences": parse.SENTENCES if parser is not None else None,
+        "sentences": parser.sentences if parser is not None else None,
         "textstat": version("textstat"),
         "pyphen": version("pyphen"),
         "sentiment_lexicon": sentiment.lexicon_version(),
@@ -208,7 +221,7 @@ def sample_rows(total: int, rows: int | None, seed: int) -> Ints:
 
 def is_english(language: str | None) -> bool:
     """Whether the English traits apply. A dataset that states no language is taken as English."""
-    return language is None or language.strip().lower().replace("_", "-").split("-")[0] in ("en", "eng", "english")
+    return language_code(language) == "en"
 
 
 def scan_part(rows: Rows, part: str, keep: Ints) -> Scanned:
@@ -217,7 +230,8 @@ def scan_part(rows: Rows, part: str, keep: Ints) -> Scanned:
     kept = np.zeros(total, dtype=bool)
     kept[keep] = True
     keeper, characters = hashing.Keeper(total, kept), np.zeros(0, dtype=np.int64)
-    counts = np.zeros((total, len(COUNTS)), dtype=np.int64)
+    # A row of 2**31 characters does not fit in memory while it is scanned. Columns lie together: they are read singly.
+    counts = np.zeros((total, len(COUNTS)), dtype=np.int32, order="F")
     hashes = np.zeros(total, dtype=np.uint64)
     sketcher = Sketcher()
     for chunk in scan(rows):
@@ -287,7 +301,8 @@ def _sampled(
 
 
 def _row_traits(part: Scanned, total: int) -> Named:
-    counts = part.counts[part.exists]
+    # A dataset without responses has none at all, and one with them has them in nearly all rows: no copy.
+    counts = part.counts if part.exists.all() else part.counts[part.exists]
     blank = part.counts[:, COUNTS.index("runs")] == 0
     return {
         **lengths.row_traits(part.count("characters"), part.count("runs"), part.count("lines")),
@@ -348,7 +363,6 @@ def _response_traits(part: Scanned, sampled: Mapping[str, Sampled], total: int) 
 def _dataset_traits(scanned: Mapping[str, Scanned], sampled: Mapping[str, Sampled], total: int) -> Named:
     prompt, response = scanned["prompt"], scanned["response"]
     both = prompt.exists & response.exists
-    runs = COUNTS.index("runs")
     pairs = surface.pair_hashes(prompt.hashes[both], response.hashes[both])
     found: Named = {
         "rows": exact(total, total),
@@ -356,7 +370,7 @@ def _dataset_traits(scanned: Mapping[str, Scanned], sampled: Mapping[str, Sample
         if total
         else undefined(),
         "duplicate_pair_share": surface.duplicate_share(pairs),
-        **lengths.pair_traits(prompt.counts[both, runs], response.counts[both, runs]),
+        **lengths.pair_traits(prompt.where(both, "runs"), response.where(both, "runs")),
     }
     if sampled["prompt"].parsed is not None:
         tokens = {part: sampled[part].held("tokens") for part in catalogue.TEXT_PARTS}
@@ -364,40 +378,50 @@ def _dataset_traits(scanned: Mapping[str, Scanned], sampled: Mapping[str, Sample
     return found
 
 
-def _catalogued(found: Named, *, english: bool) -> tuple[TraitValue, ...]:
-    """The traits in the order of the catalogue; the English ones are undefined for other languages."""
+def _catalogued(found: Named, given: frozenset[str]) -> tuple[TraitValue, ...]:
+    """The traits in the order of the catalogue; those that need more than is given are undefined."""
     unknown = found.keys() - catalogue.BY_NAME.keys()
-    absent = [
-        d.trait for d in catalogue.CATALOGUE if d.trait not in found and (english or not catalogue.needs_english(d))
-    ]
+    absent = [d.trait for d in catalogue.CATALOGUE if d.trait not in found and _holds(d, given)]
     if unknown or absent:
         raise AssertionError(f"traits not in the catalogue: {sorted(unknown)}; not computed: {absent}")
     values = []
     for definition in catalogue.CATALOGUE:
-        hidden = not english and catalogue.needs_english(definition)
-        estimate = undefined() if hidden else found[definition.trait]
+        estimate = found[definition.trait] if _holds(definition, given) else undefined()
         values.append(TraitValue(definition.trait, estimate.value, estimate.standard_error, estimate.n))
     return tuple(values)
 
 
-def _spreads(found: Named, *, english: bool) -> dict[str, float]:
+def _holds(definition: TraitDefinition, given: frozenset[str]) -> bool:
+    """Whether a trait can be measured with what a pipeline gives."""
+    needed = catalogue.needs(definition)
+    return needed is None or needed in given
+
+
+def _spreads(found: Named, given: frozenset[str]) -> dict[str, float]:
     """Standard deviation over documents of every trait that is a mean over them, to six digits."""
-    estimates = {d.trait: found[d.trait] for d in catalogue.CATALOGUE if english or not catalogue.needs_english(d)}
-    return {
-        # Equal values leave a rounding error of 1e-17, which differs between machines.
-        name: float(f"{e.spread:.6g}") if e.spread > _ROUNDING * abs(e.value or 0.0) else 0.0
-        for name, e in estimates.items()
-        if e.spread is not None
-    }
+    estimates = {d.trait: found[d.trait] for d in catalogue.CATALOGUE if _holds(d, given)}
+    return {name: float(f"{e.spread:.6g}") for name, e in estimates.items() if e.spread is not None}
 
 
-def _warnings(found: Named, language: str | None, shortened: int) -> list[str]:
+def _language_warning(language: str | None, parser: parse.Parser | None) -> str:
+    """What is left empty for a language other than English, and what would fill a part of it."""
+    english = "what rests on English (readability, discourse, relations and clauses, entities, stop words, most forms)"
+    if parser is not None:
+        lacking = [w for w in (catalogue.SENTENCES, catalogue.POS, catalogue.TREES) if w not in parser.gives]
+        rest = f", and so are {', '.join(lacking)}, which it does not give" if lacking else ""
+        return f"language is {language!r}, parsed with {parser.model}: {english} is left empty{rest}"
+    name = pipelines.published(language)
+    cure = f": python -m spacy download {name}" if name else " (--spacy-model takes one)"
+    return (
+        f"language is {language!r}: {english} is left empty, and so are tokens, sentences, parts of speech and trees, "
+        f"for want of a spaCy pipeline of that language{cure}"
+    )
+
+
+def _warnings(found: Named, language: str | None, parser: parse.Parser | None, shortened: int) -> list[str]:
     warnings = []
     if not is_english(language):
-        warnings.append(
-            f"language is {language!r}: traits that need English ({', '.join(catalogue.ENGLISH_FAMILIES)}, tokens, "
-            "sentences, stop words) are left empty"
-        )
+        warnings.append(_language_warning(language, parser))
     if language is None and (foreign := _looks_foreign(found)):
         warnings.append(foreign)
     majority = found["label_majority_share"].value
@@ -405,10 +429,26 @@ def _warnings(found: Named, language: str | None, shortened: int) -> list[str]:
         warnings.append(f"labels are nearly constant: {majority:.1%} of the rows have the same one")
     if shortened:
         warnings.append(
-            f"{shortened} sampled texts are longer than {SEGMENT_CHARACTERS:,} characters: traits of the sample see "
-            "only that much of each"
+            f"{count(shortened, 'sampled text')} longer than {SEGMENT_CHARACTERS:,} characters: traits of the sample "
+            "see only that much of each"
         )
     return warnings
+
+
+def _leak_warnings(split: str, found: Named, leaks: Mapping[str, float]) -> Iterator[str]:
+    """A warning with the splits whose prompts stand in this one."""
+    share = found["dataset_split_leak_share"].value
+    leaking = [f"{name} {leak:.1%}" for name, leak in leaks.items() if leak >= _LEAKING]
+    if leaking:
+        yield (
+            f"{share:.1%} of the rows of the other splits have a prompt that split {split!r} has too "
+            f"({', '.join(leaking)}): scores on those rows are too good"
+        )
+
+
+def _uncompared(split: str, reasons: Mapping[str, str]) -> Iterator[str]:
+    for name, reason in reasons.items():
+        yield f"whether split {split!r} holds prompts of split {name!r} is not known: {cut(reason, 200)}"
 
 
 def _looks_foreign(found: Named) -> str | None:

@@ -11,19 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from profiler.estimates import Floats, ratio
 from profiler.segments import sum_ranges
+from profiler.syllables import syllables
 from profiler.vocabulary import Vocabulary
 
 WORD_COUNTS = ("words", "letters", "syllables", "polysyllables", "unlisted", "complex", "long")
 COUNTS = (*WORD_COUNTS, "runs", "characters")
 
-# Hyphenation of one "word" of a megabyte takes minutes; no English word is longer.
-SYLLABLE_CHARACTERS = 64
 _NOT_WORD = re.compile(r"\W")
 
 
@@ -68,18 +66,6 @@ def _word_counts(word: str) -> tuple[int, ...]:
     count = syllables(word)
     unlisted = word not in _easy_words()
     return 1, letters, count, count >= 3, unlisted, unlisted and count >= 3, letters > 6
-
-
-def syllables(word: str) -> int:
-    """Syllables of a lower-cased English word: hyphenation points + 1, at least 1."""
-    return len(_hyphenation().positions(word[:SYLLABLE_CHARACTERS])) + 1
-
-
-@lru_cache(maxsize=1)
-def _hyphenation() -> Any:
-    from textstat.backend.utils import get_pyphen
-
-    return get_pyphen("en_US")
 
 
 @lru_cache(maxsize=1)

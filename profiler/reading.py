@@ -10,26 +10,29 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profiler.answers import answer_forms
 from profiler.cells import cut, is_whole, listed, root, shorten
 from profiler.chat import ASSISTANTS
 from profiler.columns import label_form
 from profiler.damage import damage_warnings
-from profiler.examples import Converter, Examples, Item, Tally, build_table, too_many_classes
+from profiler.examples import Converter, Examples, Item, Tally, build_prompts, build_table, too_many_classes
 from profiler.folder import local_source, slug
 from profiler.formats import ACCEPTED, MAX_COLUMNS, data_format
 from profiler.language import guess_language
 from profiler.roles import infer
-from profiler.source import Part, Row, Source
+from profiler.source import ALL, Part, Row, Source
 from profiler.spec import DatasetSpec, dataset_name, is_complete, load_spec, parse_roles, with_roles
 from warehouse.console import count, quoted
 from warehouse.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["DatasetSpec", "Examples", "Stream", "infer", "load_spec", "read"]
 
@@ -84,8 +87,7 @@ def read(
     if resolved.language is None and (guess := guess_language(table)):
         resolved = replace(resolved, language=guess.code)
         role_notes.append(
-            f"language {guess.code} by its function words ({guess.share:.0%} of the words, English "
-            f"{guess.english:.0%}); if that is wrong, say --language en"
+            f"language {guess.code} by {guess.reason}; if that is wrong, say --language en"
         )
     counts = found.counts()
     if chosen in counts:
@@ -105,7 +107,25 @@ def read(
             *_warnings(converter.tally, resolved, table.num_rows),
             *damage_warnings(table, replaced=converter.tally.surrogates == 0),
         ),
+        others={} if chosen == ALL or stream else {s: p for s, p in found.splits.items() if s != chosen},
     )
+
+
+def prompt_table(parts: Sequence[Part], spec: DatasetSpec, *, limit: int) -> pa.Table | None:
+    """The prompts of a split by known roles, `fields` and `options` as in `Examples.table`; answers are not read.
+
+    None when there are more than `limit` rows. Raises InputError for a split that lacks a column of the prompt, or
+    holds what is no prompt.
+    """
+    converter = Converter(spec)
+    answers = {spec.response_field, *spec.labels_fields} - {spec.messages_field}
+    wanted = frozenset(name for name in spec.columns if name not in answers)
+    sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
+    if sample:
+        _check_columns(spec, wanted, _columns(sample), parts[0])
+    rows = islice(_rows(parts, _with_roots(wanted)), limit + 1)
+    table = build_prompts(converter.prompt(row, where) for where, row in rows)
+    return table if table.num_rows <= limit else None
 
 
 def _stream_words(stream: Stream) -> str:
@@ -152,7 +172,7 @@ def _locate(source: str | Path, revision: str | None, config: str | None, stream
     hint = nearest(path.name, _siblings(path))
     there = next((place for place in path.parents if os.path.isdir(place)), Path("."))
     raise InputError(
-        f"{text!r} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
+        f"{shorten(text, 300)} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
         f"`ls {quoted(there)}`. Files read: {ACCEPTED}"
     )
 
@@ -195,7 +215,7 @@ def _resolve_spec(
     if spec is None and not is_complete(stated):
         inference = infer(columns, source=source.origin, label_names=names, stated=stated)
         found, notes = inference.spec, list(inference.notes)
-        _check_columns(_writable(found, parts[0]), columns, parts[0])
+        _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
         return _completed(found, columns, names, notes), notes
     notes = []
     if spec is None:
@@ -208,7 +228,7 @@ def _resolve_spec(
         notes.append(
             f"stated on the command line: {', '.join(f'{key} {cut(_shown(value))}' for key, value in stated.items())}"
         )
-    _check_columns(_writable(found, parts[0]), columns, parts[0])
+    _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
     return _completed(found, columns, names, notes), notes
 
 
@@ -259,8 +279,8 @@ def _writable(spec: DatasetSpec, part: Part) -> DatasetSpec:
     return spec
 
 
-def _check_columns(spec: DatasetSpec, columns: dict[str, list[Any]], part: Part) -> None:
-    for name in spec.columns:
+def _check_columns(spec: DatasetSpec, names: Iterable[str], columns: dict[str, list[Any]], part: Part) -> None:
+    for name in names:
         if name not in spec.optional_fields and root(name, columns) is None:
             where = f" ({spec.stated_in})" if spec.stated_in else ""
             raise InputError(
@@ -276,9 +296,9 @@ def _rows(parts: Sequence[Part], columns: frozenset[str] | None) -> Iterator[tup
             yield f"{place}{number}", row
 
 
-def _wanted(spec: DatasetSpec) -> frozenset[str]:
+def _with_roots(names: Collection[str]) -> frozenset[str]:
     """The columns to read: a path needs its first column; a plain name needs itself."""
-    return frozenset(spec.columns) | {re.split(r"[.\[]", name, maxsplit=1)[0] for name in spec.columns}
+    return frozenset(names) | {re.split(r"[.\[]", name, maxsplit=1)[0] for name in names}
 
 
 def _items(
@@ -286,7 +306,7 @@ def _items(
 ) -> Iterator[Item]:
     estimates = [part.estimate() for part in parts]
     total = None if None in estimates else sum(count or 0 for count in estimates)
-    for where, row in _rows(parts, _wanted(converter.spec)):
+    for where, row in _rows(parts, _with_roots(converter.spec.columns)):
         item = converter.convert(row, where)
         if on_rows and converter.tally.read % _ROWS_A_REPORT == 0:
             on_rows(converter.tally.read, total)
@@ -363,7 +383,7 @@ def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
             f"{len(tally.classes):,} different sets of labels in {rows:,} rows; the label traits see a set as a class"
         )
     if tally.surrogates:
-        yield f"{tally.surrogates:,} texts held half of a surrogate pair, replaced by U+FFFD: encoding damage"
+        yield f"{count(tally.surrogates, 'text')} held half of a surrogate pair, replaced by U+FFFD: encoding damage"
     if rows == 1:
         yield "only one row: spreads and standard errors are undefined"
     yield from _class_warnings(tally.classes, rows)

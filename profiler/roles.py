@@ -303,19 +303,22 @@ def _answer_columns(view: View, draft: DatasetSpec) -> list[tuple[str, tuple[str
 
 
 def _option_columns(view: View) -> list[tuple[str, ...]]:
-    """Groups such as option_a, option_b, ... or choice1, choice2 or A, B, C, D."""
-    groups: dict[str, list[tuple[str, str]]] = {}
+    """Groups such as option_a, option_b, ... or choice1, ..., choice12 or A, B, C, D."""
+    groups: dict[tuple[str, bool], dict[int, str]] = {}
     for plain, name in view.actual.items():
         match = OPTION_COLUMN.fullmatch(plain)
-        if match and view.kinds[name] in ("text", "integer", "number"):
-            groups.setdefault(match[1] or "", []).append((match[2], name))
+        # Of questions with different numbers of options, a sample may leave the last columns empty.
+        if match and view.kinds[name] in ("text", "integer", "number", "empty"):
+            numbered = match[2].isdigit()
+            place = int(match[2]) if numbered else ord(match[2]) - ord("a")
+            groups.setdefault((match[1] or "", numbered), {}).setdefault(place, name)
     found = []
-    for stem, members in groups.items():
-        marks = sorted(members)
-        first = marks[0][0]
-        consecutive = all(ord(mark) == ord(first) + i for i, (mark, _) in enumerate(marks))
-        if consecutive and first in "a01" and len(marks) >= (2 if stem else 3):
-            found.append(tuple(name for _, name in marks))
+    for (stem, numbered), members in groups.items():
+        places = sorted(members)
+        consecutive = places == list(range(places[0], places[0] + len(places)))
+        filled = any(view.kinds[name] != "empty" for name in members.values())
+        if consecutive and filled and places[0] <= numbered and len(places) >= (2 if stem else 3):
+            found.append(tuple(members[place] for place in places))
     return found
 
 

@@ -6,29 +6,22 @@ keeps the warehouse closed while the work is done, so that a long profile never 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from profiler import pipelines
 from profiler.paths import path_from, path_text
 from warehouse.console import command, count, progress, say, warn
 from warehouse.errors import UserError
-from warehouse.outdated import pipeline_name
 
 if TYPE_CHECKING:
     from profiler.reading import Examples
     from warehouse.records import Profile
 
 SAMPLE_ROWS = 2000
-
-LEAK_TRAIT = "dataset_split_leak_share"
-# Below this share, equal prompts are short ones that anybody writes.
-_LEAK_SHARE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +63,10 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
             rows=request.rows,
             seed=request.seed,
             processes=request.processes,
-            spacy_model=_pipeline(request.spacy_model),
+            spacy_model=pipelines.choose(request.spacy_model, examples.spec.language),
             on_progress=show,
         )
-    return _told(result, examples, request)
+    return replace(result, details={**result.details, **_asked(request), "splits": dict(examples.splits)})
 
 
 def _asked(request: Request) -> dict[str, Any]:
@@ -84,19 +77,6 @@ def _asked(request: Request) -> dict[str, Any]:
         "language_stated": request.language,
         "stream": request.stream,
     }
-
-
-def _told(result: Profile, examples: Examples, request: Request) -> Profile:
-    """The profile with what was asked for, and the warning that only its traits can give."""
-    details = {**result.details, **_asked(request), "splits": dict(examples.splits)}
-    leaked = next((trait.value for trait in result.traits if trait.trait == LEAK_TRAIT), None)
-    if leaked is not None and leaked >= _LEAK_SHARE:
-        details["warnings"] = [
-            *result.details.get("warnings", []),
-            f"{leaked:.1%} of the rows of the other splits have a prompt that split {examples.split!r} has too: scores "
-            "on those rows are too good",
-        ]
-    return replace(result, details=details)
 
 
 def read_examples(request: Request) -> Examples:
@@ -206,47 +186,8 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
         and details.get("sample_rows") == min(request.rows or total, total)
         and details.get("seed") == request.seed
         and details.get("stream") == request.stream
-        and _same_pipeline(details.get("spacy_model"), _pipeline(request.spacy_model))
+        and pipelines.is_current(details.get("spacy_model"), pipelines.choose(request.spacy_model, spec.language))
     )
-
-
-def _pipeline(wanted: str | None) -> str:
-    """The spaCy pipeline to use: its package, or the absolute path of its folder, so that it is found again later."""
-    from profiler.parse import MODELS
-
-    if wanted is None:
-        return next((name for name in MODELS if find_spec(name)), MODELS[-1])
-    # spaCy takes a package of that name before a folder.
-    return wanted if _package_folder(wanted) or not os.path.isdir(wanted) else str(Path(wanted).resolve())
-
-
-def _same_pipeline(stored: str | None, wanted: str) -> bool:
-    """Whether a profile was parsed with the pipeline `wanted` as it is now, which is found without loading it.
-
-    stored: "name version, spacy version" as a profile keeps it, None when nothing was parsed. A pipeline that is
-    gone since cannot have changed: what was measured with it stands.
-    """
-    if stored is None:
-        return True
-    folder = _package_folder(wanted) or Path(wanted)
-    try:
-        meta = json.loads((folder / "meta.json").read_text("utf-8"))
-    except FileNotFoundError:
-        return pipeline_name(stored) == wanted
-    except (OSError, ValueError):
-        # A damaged pipeline is refused in full words when it is loaded.
-        return False
-    return isinstance(meta, dict) and stored == f"{wanted} {meta.get('version')}, spacy {version('spacy')}"
-
-
-def _package_folder(name: str) -> Path | None:
-    """Where an installed pipeline lies, None for a name that is no installed package."""
-    try:
-        version(name)
-        spec = find_spec(name)
-    except (PackageNotFoundError, ValueError, ImportError):
-        return None
-    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 def ensure_profiled(dataset: str, warehouse_path: str) -> str:
@@ -282,7 +223,7 @@ def _same_commit(stored: Profile, request: Request) -> bool:
     return (
         details.get("revision") is not None
         and details.get("catalogue_version") == VERSION
-        and _same_pipeline(details.get("spacy_model"), _pipeline(request.spacy_model))
+        and pipelines.is_current(details.get("spacy_model"), pipelines.choose(request.spacy_model, stored.language))
     )
 
 
@@ -304,16 +245,8 @@ def as_before(dataset: str, earlier: Profile | None) -> Request:
         stream=details.get("stream"),
         rows=_asked_rows(details["sample_rows"], earlier.rows),
         seed=details["seed"],
-        spacy_model=_asked_pipeline(details.get("spacy_model")),
+        spacy_model=pipelines.asked_for(details.get("spacy_model")),
     )
-
-
-def _asked_pipeline(stored: str | None) -> str | None:
-    """The pipeline of an earlier profile; None for a default one that has been replaced by the other since."""
-    from profiler.parse import MODELS
-
-    name = pipeline_name(stored) if stored else None
-    return None if name in MODELS and not find_spec(name) else name
 
 
 def _asked_rows(sampled: int, total: int) -> int | None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from profiler.cells import cut, is_whole, listed, shorten
+from profiler.cells import is_whole, listed, shorten
 from profiler.paths import path_text
+from warehouse.documents import read_document
 from warehouse.errors import InputError, UserError, nearest
 from warehouse.names import check_name
 
@@ -99,9 +100,6 @@ _ROLE_OPTIONS = ("task_type", "answer_form", "label_form", "metric")
 # Facts about where the rows came from: kept as they are, never interpreted.
 PROVENANCE = ("citation", "origin", "rows", "rows_original", "dropped", "split_note")
 KEYS = (*_STRINGS, *_NAME_LISTS, "label_names", *PROVENANCE)
-
-# A spec is a page of text; anything this long is a data file under the wrong name.
-_MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,21 +198,7 @@ def load_spec(path: str | Path) -> DatasetSpec:
     Raises InputError for a missing or unreadable file, broken YAML, and everything that `parse_spec` refuses.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise InputError(f"spec file not found: {path}") from None
-    except OSError as error:
-        raise InputError(f"cannot read the spec file {path}: {error.strerror}") from error
-    if len(raw) > _MAX_BYTES:
-        raise InputError(f"{path} is over 1 MB: that is no dataset spec. Pass the data as DATASET and a spec by --spec")
-    try:
-        document = yaml.load(raw.decode("utf-8-sig"), Loader=_StrictLoader)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save the spec as UTF-8") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path}: not valid YAML: {_where_and_why(error)}") from error
+    document = read_document(path, "spec", InputError, f"spec file not found: {path}")
     if not isinstance(document, dict):
         found = "empty" if document is None else f"a {type(document).__name__}"
         raise InputError(f"{path}: a spec is a mapping such as `task_type: classification`, but the file is {found}")
@@ -472,34 +456,3 @@ def _distinct(items: list[str] | tuple[str, ...], key: str, where: str) -> tuple
 
 def _repeated(items: Iterable[str]) -> list[str]:
     return [item for item, count in Counter(items).items() if count > 1]
-
-
-def _where_and_why(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a repeated key instead of keeping the last one, and aliases, with which a page of text
-    can stand for gigabytes."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            problem = f"the alias *{cut(event.anchor)} is not allowed in a spec: write the value out"
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {shorten(key)} is given twice", key_node.start_mark
-                )
-            if isinstance(key, Hashable):
-                seen.add(key)
-        return super().construct_mapping(node, deep=deep)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training import shards
+from training import probes, rows, shards
 from training.matrix import read_flips, read_runtime
 from training.pack import Pack, aside, write_aside
 from training.shards import HEADLINE, Cell
@@ -43,7 +43,7 @@ def export(pack: Pack, path: Path, kind: str, *, text: bool = True) -> int:
     elif kind == "lm-eval":
         _write_harness(pack, shards.walk(pack, text=False), path)
     elif kind == "tables":
-        for name, table in shards.tables(pack, shards.walk(pack, text=False)).items():
+        for name, table in _tables(pack).items():
             _write_table(table, path / f"{name}.parquet", "parquet")
     elif kind in FORMATS:
         _write_table(shards.tables(pack, shards.walk(pack, text=False))["scores"], path, kind)
@@ -90,15 +90,31 @@ def _write_harness(pack: Pack, cells: Iterable[Cell], folder: Path) -> None:
         write_aside(folder / f"results_{name}.json", json.dumps(content, indent=1, sort_keys=True).encode())
 
 
-def ingest(pack: Pack, warehouse: str | Path, *, name: str | None = None, tables: Path | None = None) -> dict[str, int]:
+def _tables(pack: Pack) -> dict[str, pa.Table]:
+    found = shards.tables(pack, shards.walk(pack, text=rows.needs_text(pack)))
+    return found | {"probes": probes.table(pack)}
+
+
+def ingest(
+    pack: Pack,
+    warehouse: str | Path,
+    *,
+    name: str | None = None,
+    tables: Path | None = None,
+    by_row: bool = True,
+    parsed: bool = True,
+    on_target: Callable[[str], None] | None = None,
+) -> dict[str, int]:
     """Merge the results of a pack into a warehouse file; returns rows by table. A second time changes nothing.
 
     tables: a folder that `export` wrote with "tables" elsewhere, instead of the shards of this copy of the pack.
+    by_row: also the results on single test rows and the traits of those rows; parsed: those that need the parser too.
+    on_target(name) is called before the test rows of each target are measured.
     """
     from warehouse.records import Matrix
     from warehouse.store import Warehouse
 
-    found = shards.tables(pack, shards.walk(pack, text=False)) if tables is None else _read_tables(tables)
+    found = _tables(pack) if tables is None else _read_tables(tables)
     if not found["scores"].num_rows:
         raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
     if "" not in set(found["scores"]["source"].to_pylist()):
@@ -114,9 +130,16 @@ def ingest(pack: Pack, warehouse: str | Path, *, name: str | None = None, tables
     for flips in read_flips(pack):
         description += f", merged scoring changes {100 * flips['changed']:.2f} % of {flips['answers']} answers"
     matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
+    if by_row:
+        with Warehouse.open(warehouse) as store:
+            known, languages = store.targets(matrix.matrix), store.languages()
+        # With the file closed: parsing takes minutes, and nobody else could use it meanwhile.
+        found |= rows.describe(pack, known, languages, parsed=parsed, on_target=on_target)
+    else:
+        del found["row_scores"]
     with Warehouse.open(warehouse) as store:
         store.save_scores(matrix, found["scores"], {name: t for name, t in found.items() if name != "scores"})
-    return {table: rows.num_rows for table, rows in found.items()}
+    return {table: content.num_rows for table, content in found.items()}
 
 
 def _read_tables(folder: Path) -> dict[str, pa.Table]:
@@ -124,8 +147,11 @@ def _read_tables(folder: Path) -> dict[str, pa.Table]:
     import pyarrow.parquet as pq
 
     found = {}
-    for name, columns in shards.TABLES.items():
+    for name, columns in {**shards.TABLES, "row_scores": rows.SCHEMA, "probes": probes.COLUMNS}.items():
         path = folder / f"{name}.parquet"
+        if name == "probes" and not path.exists():
+            # Folders that were written before there were probes hold all the rest.
+            continue
         try:
             found[name] = pq.read_table(path, columns=list(columns))
         except (OSError, pa.ArrowException) as error:

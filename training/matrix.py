@@ -139,8 +139,10 @@ def run(
     say: Callable[[str], None] | None = None,
     base_only: bool = False,
 ) -> Status:
-    """Train and score all that is missing. base_only: train nothing, so that the untuned model is scored. Raises ScoresError when the pack was begun with other weights or
-    precision, or holds shards of another recipe."""
+    """Train and score all that is missing. base_only: train nothing, so that the untuned model is scored.
+
+    Raises ScoresError when the pack was begun with other weights or precision, or holds shards of another recipe.
+    """
     settings, say = settings or RunSettings(), say or (lambda _: None)
     with _quiet_transformers():
         matrix = _Run(pack, settings, on_progress or (lambda *_: None), say)

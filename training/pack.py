@@ -46,7 +46,8 @@ FRAME_TOKENS = 45
 class PlanSettings:
     """What `matrix plan` is told. train_rows: the most rows an adapter is tuned on, which every seed draws anew;
     test_rows: the most rows of a target, the same for all. sample_seed: of both draws. slots: adapters per group (0:
-    all). block_tokens: targets are scored together up to this many."""
+    all). block_tokens: targets are scored together up to this many. test_from_training: a dataset without a held-out
+    split gives test rows of its only one, which is right only where nothing is tuned."""
 
     base: str
     base_revision: str | None = None
@@ -57,6 +58,7 @@ class PlanSettings:
     sample_seed: int = 0
     slots: int = 64
     block_tokens: int = 400_000
+    test_from_training: bool = False
     prompt: PromptSettings = dataclasses.field(default_factory=PromptSettings)
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
     scoring: ScoringSettings = dataclasses.field(default_factory=ScoringSettings)
@@ -172,6 +174,8 @@ def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str,
     name = check_name(first.name, "dataset name")
     train = None if first.split in _HELD_OUT else first
     test = _held_out(source, first)
+    if test is None and settings.test_from_training:
+        test = first
     task = task_of(first, test)
     drawn = Packed(
         task,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from warehouse.charts import plot_option
 from warehouse.console import (
     as_csv,
     as_json,
@@ -17,6 +18,7 @@ from warehouse.console import (
     emit,
     emit_json,
     format_option,
+    number,
     printable,
     report_errors,
     say,
@@ -29,8 +31,10 @@ from warehouse.errors import QueryError, UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from warehouse.records import Profile, TraitDefinition, TraitValue
+    from warehouse.records import Profile, TraitDefinition, TraitMatrix, TraitValue
+    from warehouse.reference import Kind
     from warehouse.standing import Standing
+    from warehouse.store import Warehouse
 
 _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
@@ -58,11 +62,7 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
     from warehouse.store import Warehouse
 
     if restore:
-        # Without a file everything is as it was shipped, and a name that is not shipped is refused all the same.
-        with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
-            warehouse.restore("datasets", restore)
-        for name in restore:
-            say(f"{name}: the shipped profile is back")
+        _restore("datasets", restore, "profile", warehouse_path)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         rows = warehouse.datasets()
         warn_outdated(warehouse)
@@ -86,13 +86,25 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
         )
 
 
+def _restore(kind: Kind, names: Sequence[str], what: str, warehouse_path: str) -> None:
+    """Put back what was shipped, and say so."""
+    from warehouse.store import Warehouse
+
+    # Without a file everything is as it was shipped, and a name that is not shipped is refused all the same.
+    with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
+        warehouse.restore(kind, names)
+    for name in names:
+        say(f"{name}: the shipped {what} is back")
+
+
 @click.command()
 @click.argument("name")
 @click.option("--family", help="Only traits of one family, for example class_balance.")
+@plot_option
 @warehouse_option
 @format_option()
 @report_errors
-def show(name: str, family: str | None, warehouse_path: str, output_format: str) -> None:
+def show(name: str, family: str | None, plot: Path | None, warehouse_path: str, output_format: str) -> None:
     """Show one profile: what is unusual about it, then every trait with its standard error and n.
 
     A percentile says how many of the reference datasets have a lower value: 50 is usual, 0 and 100 are the extremes.
@@ -102,6 +114,7 @@ def show(name: str, family: str | None, warehouse_path: str, output_format: str)
     Examples:
       traitcast show sst2
       traitcast show gsm8k --family generation_length
+      traitcast show gsm8k --plot gsm8k.png
     """
     from warehouse.errors import nearest
     from warehouse.outdated import warn_outdated
@@ -111,7 +124,7 @@ def show(name: str, family: str | None, warehouse_path: str, output_format: str)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         profile = warehouse.profile(name)
         catalogue = {d.trait: d for d in warehouse.catalogue()}
-        reference = warehouse.trait_matrix([row["name"] for row in warehouse.datasets() if row["reference"]])
+        reference = _reference(warehouse)
         warn_outdated(warehouse, [name])
     families = list(dict.fromkeys(d.family for d in catalogue.values()))
     if family and family not in families:
@@ -132,6 +145,8 @@ def show(name: str, family: str | None, warehouse_path: str, output_format: str)
     rows = [row for row in rows if not family or row["family"] == family]
     wanted = {t: s for t, s in places.items() if not family or s.trait.family == family}
     unusual = most_unusual(profile, wanted, reference)
+    if plot is not None:
+        _draw(plot, [(name, {s.trait.trait: s for s in (wanted.values() if family else unusual)})])
     if output_format == "json":
         emit_json({**_profile_json(profile, rows), "unusual": [_unusual_json(standing) for standing in unusual]})
         return
@@ -142,6 +157,31 @@ def show(name: str, family: str | None, warehouse_path: str, output_format: str)
     shown = {row["trait"] for row in rows}
     if words := _exact_words(profile, [t for t in profile.traits if t.trait in shown], catalogue):
         say(words)
+
+
+def _reference(warehouse: Warehouse) -> TraitMatrix:
+    """The traits of the shipped datasets, against which percentiles are taken."""
+    return warehouse.trait_matrix([row["name"] for row in warehouse.datasets() if row["reference"]])
+
+
+def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]]) -> None:
+    """The percentiles of the same traits of one or two datasets."""
+    from warehouse import charts
+    from warehouse.standing import MIN_PROFILES
+
+    rows = [
+        {"name": trait, "dataset": name, "percentile": s.percentile, "order": order, "dataset_order": which}
+        | {"shown": f"{number(s.value)} {s.trait.unit}"}
+        for which, (name, standing) in enumerate(places)
+        for order, (trait, s) in enumerate(standing.items())
+    ]
+    if not rows:
+        raise UserError(
+            f"nothing to draw: no trait has a percentile, which takes {MIN_PROFILES} reference datasets that have it. "
+            "Leave --plot out."
+        )
+    charts.write(charts.percentiles(rows, title=" and ".join(name for name, _ in places)), plot)
+    say(f"drew {plot}")
 
 
 def _exact_words(profile: Profile, shown: Sequence[TraitValue], catalogue: Mapping[str, TraitDefinition]) -> str:
@@ -216,21 +256,24 @@ def _heading(profile: Profile) -> str:
 @click.option(
     "--top", type=click.IntRange(0), default=30, show_default=True, help="Rows to print in a table; 0 for all."
 )
+@plot_option
 @warehouse_option
 @format_option()
 @report_errors
-def compare(first: str, second: str, top: int, warehouse_path: str, output_format: str) -> None:
+def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path: str, output_format: str) -> None:
     """Compare two profiles, the largest differences first.
 
     A difference is standardised by the spread of the trait over all profiled datasets, so that 1.0 means "as
     far apart as two datasets usually are".
 
     \b
-    Example:
+    Examples:
       traitcast compare sst2 gsm8k
+      traitcast compare sst2 gsm8k --plot both.svg
     """
     from warehouse.compare import compare_profiles
     from warehouse.outdated import warn_outdated
+    from warehouse.standing import standings
     from warehouse.store import Warehouse
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
@@ -239,6 +282,10 @@ def compare(first: str, second: str, top: int, warehouse_path: str, output_forma
             raise UserError(f"{first!r} is one dataset; give two to compare. See it whole: {command('show', first)}")
         rows = compare_profiles(warehouse.trait_matrix(), first, second)
         warn_outdated(warehouse, [first, second])
+        both = [(name, standings(warehouse.profile(name), _reference(warehouse))) for name in (first, second)]
+    if plot is not None:
+        drawn = [row["trait"] for row in rows if all(row["trait"] in places for _, places in both)][: top or None]
+        _draw(plot, [(name, {trait: places[trait] for trait in drawn}) for name, places in both])
     if output_format == "json":
         emit_json(rows)
         return
@@ -249,12 +296,52 @@ def compare(first: str, second: str, top: int, warehouse_path: str, output_forma
 
 
 @click.command()
+@click.argument("name")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to FILE; in a README.md that is there, only the section and the missing keys.",
+)
+@warehouse_option
+@format_option("markdown", "json")
+@report_errors
+def card(name: str, output: Path | None, warehouse_path: str, output_format: str) -> None:
+    """Write a profile as a section of a Hugging Face dataset card, with the metadata on top.
+
+    In a file that exists, the section stands between two marks and is replaced when the command is run again; the
+    rest of the text stays as it is, and so does every key of the metadata that is there.
+
+    \b
+    Examples:
+      traitcast card sst2
+      traitcast card sst2 --output README.md
+    """
+    from warehouse.card import card as made_of
+    from warehouse.card import write
+    from warehouse.outdated import warn_outdated
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        made = made_of(warehouse.profile(name), warehouse.trait_matrix(warehouse.shipped("datasets")))
+        warn_outdated(warehouse, [name])
+    there = write(output, made) if output else False
+    if output_format == "json":
+        emit_json({"name": made.name, "metadata": dict(made.metadata), "markdown": made.section})
+    elif output is None:
+        click.echo(made.whole(), nl=False)
+    if output:
+        say(f"{'put the section into' if there else 'wrote'} {output}")
+
+
+@click.command()
 @click.argument("query")
 @click.option("--output", type=click.Path(dir_okay=False), help="Write to FILE (.csv, .json, .jsonl or .parquet).")
+@click.option("--allow-external", is_flag=True, help="Let the query read other files, such as FROM 'mine.csv'.")
 @warehouse_option
 @format_option("table", "csv", "json", "jsonl")
 @report_errors
-def sql(query: str, output: str | None, warehouse_path: str, output_format: str) -> None:
+def sql(query: str, output: str | None, allow_external: bool, warehouse_path: str, output_format: str) -> None:
     """Run one read-only SQL statement over the warehouse.
 
     \b
@@ -269,7 +356,7 @@ def sql(query: str, output: str | None, warehouse_path: str, output_format: str)
     destination = Path(output) if output else None
     if destination and destination.suffix not in _FILE_SUFFIXES:
         raise QueryError(f"cannot write {destination.name!r}: --output ends in one of {', '.join(_FILE_SUFFIXES)}.")
-    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+    with Warehouse.open(warehouse_path, read_only=True, external=allow_external) as warehouse:
         result = warehouse.query(query, text=destination is None or destination.suffix != ".parquet")
     if destination:
         _write(result, destination)
@@ -284,6 +371,7 @@ def _write(result: pa.Table, destination: Path) -> None:
     """Write beside the destination first, so that a failure leaves no half file."""
     import os
 
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     partial = destination.with_name(destination.name + ".partial")
@@ -296,6 +384,10 @@ def _write(result: pa.Table, destination: Path) -> None:
     except OSError as error:
         raise QueryError(
             f"cannot write {destination}: {error.strerror or error}. Choose another file with --output."
+        ) from error
+    except pa.ArrowException as error:  # lists of NULLs, before pyarrow 25
+        raise QueryError(
+            f"cannot write {destination} ({error}). CAST the column to VARCHAR, or choose a .json file with --output."
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -354,8 +446,8 @@ def import_scores(
     with Warehouse.open(warehouse_path) as warehouse:
         if found.matrix.matrix in warehouse.shipped("matrices"):
             warn(
-                f"{found.matrix.matrix!r} came with traitcast; this score set takes its place in {warehouse_path}. "
-                "To keep both, import it again under another --name into a new warehouse"
+                f"{found.matrix.matrix!r} came with traitcast; this score set takes its place in {warehouse_path}. Get "
+                f"it back: {command('scores', 'restore', found.matrix.matrix)}; to keep both give another --name"
             )
         warehouse.save_scores(found.matrix, found.rows)
     sources = {s for s in found.rows["source"].to_pylist() if s}
@@ -381,4 +473,28 @@ def import_scores(
     say(f"Next: {command('fit', '--scores', found.matrix.matrix)}")
 
 
-COMMANDS: tuple[click.Command, ...] = (datasets, show, compare, sql, scores)
+@scores.command("restore")
+@click.argument("name", nargs=-1, required=True)
+@warehouse_option
+@format_option()
+@report_errors
+def restore_scores(name: tuple[str, ...], warehouse_path: str, output_format: str) -> None:
+    """Put the shipped score set NAME back in place of yours; prints the score sets that there are then.
+
+    \b
+    Example:
+      traitcast scores restore prompt_transferability
+    """
+    from warehouse.store import Warehouse
+
+    _restore("matrices", name, "score set", warehouse_path)
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        shipped = warehouse.shipped("matrices")
+        rows = [
+            {"matrix": m.matrix, "metric": m.metric, "base": m.base, "shipped": m.matrix in shipped}
+            for m in warehouse.matrices()
+        ]
+    emit(rows, output_format)
+
+
+COMMANDS: tuple[click.Command, ...] = (datasets, show, compare, card, sql, scores)

@@ -306,7 +306,7 @@ class Progress:
         if self.total:
             text += f"/{self.total:,}"
         if rate:
-            text += f", {rate:,.0f}/s"
+            text += f", {rate:,.0f}/s" if rate >= 1 else f", {60 * rate:,.1f}/min"
         if rate and self.total >= self.done:
             text += f", {_duration((self.total - self.done) / rate)} left"
         if self.terminal:

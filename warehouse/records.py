@@ -146,6 +146,46 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """The test rows of one target of a matrix, as far as numbers tell of them.
+
+    fingerprint: hash of task and rows. labels: class names of a classification, by position; empty otherwise. gold:
+    int64 (rows,), position of the right label or option; None for a generation. catalogue_version: of the trait
+    catalogue that the traits of its rows were measured under, None without such traits; parsed: whether they include
+    those that need the parser.
+    """
+
+    target: str
+    task_type: str
+    metric: str
+    fingerprint: str
+    rows: int
+    labels: tuple[str, ...]
+    gold: np.ndarray | None
+    catalogue_version: int | None
+    parsed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowResults:
+    """One cell row by row: float64 (rows,) each, None where a cell has no such thing.
+
+    source '': the untuned model. score: the target's metric, a share of 1 (0 or 1 but for rouge_l). predicted: position
+    of the chosen label or option, -1 for none. output_tokens, finished, has_number: of generated texts; the last says
+    whether a target that is scored by a number got one.
+    """
+
+    source: str
+    target: str
+    seed: int
+    score: np.ndarray
+    predicted: np.ndarray | None
+    output_tokens: np.ndarray | None
+    finished: np.ndarray | None
+    has_number: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True)
 class PredictorRecord:
     """A fitted predictor as the warehouse keeps it: a JSON document, never a pickle.
 
@@ -158,3 +198,20 @@ class PredictorRecord:
     tier: str
     fingerprint: str
     bundle: str
+
+
+@dataclass(frozen=True, slots=True)
+class LatentRecord:
+    """The latent factors of one matrix, model and method as the warehouse keeps them: rows of the latent tables.
+
+    about: the columns of `latents` beyond its key. factors, scores, traits: rows of `latent_factors`, `latent_scores`
+    and `latent_traits`, without the key.
+    """
+
+    matrix: str
+    model: str
+    method: str
+    about: Mapping[str, Any]
+    factors: tuple[Mapping[str, Any], ...]
+    scores: tuple[Mapping[str, Any], ...]
+    traits: tuple[Mapping[str, Any], ...]

@@ -38,6 +38,15 @@ _OWNED = {
     "predicted_labels": ("matrix", "matrices", "matrix"),
     "generations": ("matrix", "matrices", "matrix"),
     "adapters": ("matrix", "matrices", "matrix"),
+    "evaluations": ("matrix", "matrices", "matrix"),
+    "latents": ("matrix", "matrices", "matrix"),
+    "latent_factors": ("matrix", "matrices", "matrix"),
+    "latent_scores": ("matrix", "matrices", "matrix"),
+    "latent_traits": ("matrix", "matrices", "matrix"),
+    "probes": ("matrix", "matrices", "matrix"),
+    "targets": ("matrix", "matrices", "matrix"),
+    "row_traits": ("matrix", "matrices", "matrix"),
+    "row_scores": ("matrix", "matrices", "matrix"),
 }
 
 

@@ -29,9 +29,18 @@ NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "predicted_labels": ("matrix", "model", "source", "target", "seed", "gold", "predicted"),
     "generations": ("matrix", "model", "source", "target", "seed"),
     "adapters": ("matrix", "model", "source", "seed"),
+    "targets": ("matrix", "target"),
+    "row_traits": ("matrix", "target", "trait"),
+    "row_scores": ("matrix", "model", "source", "target", "seed"),
+    "evaluations": ("matrix", "model", "protocol", "tier", "seed"),
+    "probes": ("matrix", "base", "fingerprint", "dataset", "trait"),
     "predictors": ("predictor",),
     "predictions": ("predictor", "source", "target"),
     "attributions": ("predictor", "source", "target", "trait", "side"),
+    "latents": ("matrix", "model", "method"),
+    "latent_factors": ("matrix", "model", "method", "factor"),
+    "latent_scores": ("matrix", "model", "method", "factor", "side", "dataset"),
+    "latent_traits": ("matrix", "model", "method", "factor", "side", "trait"),
 }
 
 _TABLES = """
@@ -149,6 +158,77 @@ FROM labels FULL JOIN lengths USING (matrix, model, source, target, seed);
 """
 
 
+# The latent factors of a matrix.
+_LATENT_KEY = "matrix VARCHAR NOT NULL, model VARCHAR NOT NULL, method VARCHAR NOT NULL"
+_LATENT = f"""
+CREATE TABLE latents (
+    {_LATENT_KEY}, centre VARCHAR NOT NULL, unit VARCHAR NOT NULL, sources BIGINT NOT NULL, targets BIGINT NOT NULL,
+    measured BIGINT NOT NULL, filled BIGINT NOT NULL, factors BIGINT NOT NULL, asked BIGINT,
+    parallel_factors BIGINT NOT NULL, cross_validated_factors BIGINT NOT NULL,
+    explained DOUBLE, explained_low DOUBLE, explained_high DOUBLE, noise DOUBLE, seed BIGINT NOT NULL);
+CREATE TABLE latent_factors (
+    {_LATENT_KEY}, factor BIGINT NOT NULL, share DOUBLE, share_low DOUBLE, share_high DOUBLE,
+    source_congruence DOUBLE, source_congruence_low DOUBLE, source_congruence_high DOUBLE,
+    target_congruence DOUBLE, target_congruence_low DOUBLE, target_congruence_high DOUBLE, stable BOOLEAN NOT NULL);
+CREATE TABLE latent_scores (
+    {_LATENT_KEY}, factor BIGINT NOT NULL, side VARCHAR NOT NULL, dataset VARCHAR NOT NULL,
+    score DOUBLE NOT NULL, standard_error DOUBLE);
+CREATE TABLE latent_traits (
+    {_LATENT_KEY}, factor BIGINT NOT NULL, side VARCHAR NOT NULL, trait VARCHAR NOT NULL, family VARCHAR NOT NULL,
+    spearman DOUBLE NOT NULL, n BIGINT NOT NULL, families BIGINT NOT NULL, p DOUBLE NOT NULL, q DOUBLE NOT NULL);
+"""
+
+# Results and traits of single test rows: what kinds of rows gain or lose. Numbers and label names, never a text.
+# A matrix of 84 x 84 x 3 cells has 4 million row results, so the rows of a cell are one list: by position, in the
+# order of the target's test rows. `row_changes` and `row_trait_values` lay them out row by row.
+_ROWS = f"""
+CREATE TABLE targets (
+    matrix VARCHAR NOT NULL, target VARCHAR NOT NULL, task_type VARCHAR NOT NULL, metric VARCHAR NOT NULL,
+    fingerprint VARCHAR NOT NULL, rows BIGINT NOT NULL, labels VARCHAR[] NOT NULL, gold SMALLINT[],
+    catalogue_version BIGINT, parsed BOOLEAN);
+CREATE TABLE row_traits (
+    matrix VARCHAR NOT NULL, target VARCHAR NOT NULL, trait VARCHAR NOT NULL, value FLOAT[] NOT NULL);
+CREATE TABLE row_scores (
+    {_CELL}, score FLOAT[] NOT NULL, predicted SMALLINT[], output_tokens INTEGER[], finished BOOLEAN[],
+    has_number BOOLEAN[]);
+CREATE VIEW row_changes AS
+SELECT model, source, target, seed, row, score, base_score, 100 * (score - base_score) AS change,
+       coalesce(labels[gold + 1], CAST(gold AS VARCHAR)) AS gold,
+       coalesce(labels[predicted + 1], CAST(predicted AS VARCHAR)) AS predicted,
+       coalesce(labels[base_predicted + 1], CAST(base_predicted AS VARCHAR)) AS base_predicted,
+       output_tokens, base_output_tokens, matrix
+FROM (
+    SELECT s.model, s.source, s.target, s.seed, s.matrix, t.labels, unnest(range(len(s.score))) AS row,
+           unnest(s.score) AS score, unnest(b.score) AS base_score, unnest(t.gold) AS gold,
+           unnest(s.predicted) AS predicted, unnest(b.predicted) AS base_predicted,
+           unnest(s.output_tokens) AS output_tokens, unnest(b.output_tokens) AS base_output_tokens
+    FROM row_scores s
+    JOIN targets t USING (matrix, target)
+    LEFT JOIN row_scores b ON b.source = '' AND (b.matrix, b.model, b.target) = (s.matrix, s.model, s.target)
+    WHERE s.source <> ''
+);
+CREATE VIEW row_trait_values AS
+SELECT target, unnest(range(len(value))) AS row, trait, unnest(value) AS value, matrix FROM row_traits;
+"""
+
+# Measured quality of a predictor on a matrix: minutes of work, so that it is kept. result: as `evaluate --format json`.
+# model NULL: all models of the matrix pooled.
+_EVALUATIONS = """
+CREATE TABLE evaluations (
+    matrix VARCHAR NOT NULL, model VARCHAR, protocol VARCHAR NOT NULL, tier VARCHAR NOT NULL, seed BIGINT NOT NULL,
+    cells BIGINT NOT NULL, targets BIGINT NOT NULL, spearman DOUBLE, rmse DOUBLE, result JSON NOT NULL);
+"""
+
+
+# What an untuned model makes of a dataset: a trait of the two together. fingerprint: of the model's weights.
+# matrix: the measured matrix whose untuned cells they come from, '' for those of `traitcast probe`.
+_PROBES = """
+CREATE TABLE probes (
+    matrix VARCHAR NOT NULL, base VARCHAR NOT NULL, fingerprint VARCHAR NOT NULL, dtype VARCHAR NOT NULL,
+    dataset VARCHAR NOT NULL, trait VARCHAR NOT NULL, value DOUBLE NOT NULL, standard_error DOUBLE, n BIGINT NOT NULL);
+"""
+
+
 def _first(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_TABLES)
     connection.execute(_VIEWS)
@@ -158,7 +238,23 @@ def _second(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_SIDE_EFFECTS)
 
 
-MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (_first, _second)
+def _third(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(_LATENT)
+
+
+def _fourth(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(_ROWS)
+
+
+def _fifth(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(_EVALUATIONS)
+
+
+def _sixth(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(_PROBES)
+
+
+MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (_first, _second, _third, _fourth, _fifth, _sixth)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 

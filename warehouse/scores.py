@@ -80,14 +80,10 @@ class Scores:
 
 def load_recipe(file: Path) -> Recipe:
     """Read an import recipe (YAML). Unknown keys and values are refused with the nearest valid one."""
-    import yaml
+    from warehouse.documents import read_document
 
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise ScoresError(f"no recipe file {file}. Give --spec a YAML file that exists.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ScoresError(f"{file} is not readable YAML: {str(error).splitlines()[0]}") from error
+    missing = f"no recipe file {file}. Give --spec a YAML file that exists."
+    content = read_document(file, "recipe", ScoresError, missing) or {}
     if not isinstance(content, dict):
         raise ScoresError(f"{file}: a recipe is a mapping of keys, not {type(content).__name__}.")
     allowed = [f.name for f in fields(Recipe)]
@@ -255,6 +251,8 @@ def _matrix_name(file: Path, given: str | None) -> str:
 def _raw_rows(file: Path, source: str | None) -> list[Row]:
     if not file.exists():
         raise ScoresError(f"no file {file}.")
+    if not file.is_file():
+        raise ScoresError(f"{file} is no file; save the results to one first.")
     suffix = file.suffix.lower()
     try:
         if suffix in (".csv", ".tsv"):
@@ -285,7 +283,7 @@ def _delimited_rows(file: Path, delimiter: str) -> list[Row]:
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         header = next(reader, [])
-        twice = [column for column in header if header.count(column) > 1]
+        twice = [column for column, n in Counter(header).items() if n > 1]
         if twice:
             raise ScoresError(f"{file}: column {twice[0]!r} occurs twice in the header. Rename one.")
         rows = []
@@ -301,14 +299,15 @@ def _delimited_rows(file: Path, delimiter: str) -> list[Row]:
 
 def _harness_rows(file: Path, content: Mapping[str, Any], source: str | None) -> list[Row]:
     """Rows of an lm-evaluation-harness result: {"results": {task: {"acc,none": .7, "acc_stderr,none": .01}}}."""
-    config = content.get("config") or {}
-    arguments = config.get("model_args") or ""
+    config = _object(content.get("config"))
+    arguments = config.get("model_args")
     if isinstance(arguments, str):
         arguments = dict(part.split("=", 1) for part in arguments.split(",") if "=" in part)
+    arguments = _object(arguments)
     model = arguments.get("pretrained") or content.get("model_name") or config.get("model") or "model"
     rows = []
     for task, metrics in content["results"].items():
-        size = ((content.get("n-samples") or {}).get(task) or {}).get("effective")
+        size = _object(_object(content.get("n-samples")).get(task)).get("effective")
         if not isinstance(metrics, dict):
             raise ScoresError(f"{file}: results of task {task!r} must be a mapping of metrics.")
         for key, value in metrics.items():
@@ -331,6 +330,11 @@ def _harness_rows(file: Path, content: Mapping[str, Any], source: str | None) ->
     if not rows:
         raise ScoresError(f"{file}: no task has one of the metrics {', '.join(_HARNESS_METRICS)}.")
     return rows
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """A JSON object, or an empty one for what is none: everything but the results may be missing or odd."""
+    return value if isinstance(value, dict) else {}
 
 
 def _column_map(file: Path, first: Row, recipe: Recipe) -> dict[str, str]:

@@ -22,16 +22,19 @@ import numpy as np
 import pyarrow as pa
 
 from warehouse import query, reference, schema
-from warehouse.console import command
+from warehouse.console import as_json, command, finite
 from warehouse.errors import NotProfiledError, QueryError, ScoresError, UserError, WarehouseError, nearest
 from warehouse.names import LONGEST, check_name, is_name
 from warehouse.records import (
     Cells,
+    LatentRecord,
     LengthBin,
     Matrix,
     PredictorRecord,
     Profile,
+    RowResults,
     Sketch,
+    Target,
     TraitDefinition,
     TraitMatrix,
     TraitValue,
@@ -47,7 +50,12 @@ _CONFIG: dict[str, Any] = {
 # Of files that `traitcast profile` reads, for a hint only.
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".ndjson")
 _PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
-_MATRIX_TABLES = ("scores", "predicted_labels", "generations", "adapters")
+_MATRIX_TABLES = (
+    *("scores", "predicted_labels", "generations", "adapters"),
+    *("targets", "row_traits", "row_scores", "probes"),
+)
+_LATENT_TABLES = ("latents", "latent_factors", "latent_scores", "latent_traits")
+_LATENT_ORDERS = ("ALL", "factor", "factor, side, score DESC, dataset", "q, p, abs(spearman) DESC, factor, side, trait")
 _DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
 
 
@@ -63,11 +71,15 @@ class Warehouse:
         self._connection = connection
         self.path = path
         self._asked = asked or path
+        self._external = False
 
     @classmethod
-    def open(cls, path: str | Path, *, read_only: bool = False, wait_s: float | None = None) -> Self:
+    def open(
+        cls, path: str | Path, *, read_only: bool = False, wait_s: float | None = None, external: bool = False
+    ) -> Self:
         """Open `path`, waiting up to `wait_s` seconds (TRAITCAST_WAIT, 10) while another process writes.
 
+        external: let queries of a read-only warehouse read other files too; they write none either way.
         Raises WarehouseError for a busy, foreign, newer or unwritable file.
         """
         file = Path(path)
@@ -78,11 +90,15 @@ class Warehouse:
             warehouse = cls(duckdb.connect(":memory:", config=_CONFIG), None, file)
             warehouse._migrate(0)
             warehouse._install_reference()
-            warehouse._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+            warehouse._external = external
+            if not external:  # it is on from the start, and cannot be put on again
+                warehouse._connection.execute("SET enable_external_access = false")
+            warehouse._connection.execute("SET lock_configuration = true")
             return warehouse
         if not file.exists():
             cls._create(file)
-        warehouse = cls(_connect(file, read_only, wait), file)
+        warehouse = cls(_connect(file, read_only, wait, external), file)
+        warehouse._external = external
         try:
             warehouse._check_version(migrate=not read_only)
             if not read_only:
@@ -140,6 +156,11 @@ class Warehouse:
     def close(self) -> None:
         """Close the file; the lock goes with it."""
         self._connection.close()
+
+    @property
+    def place(self) -> Path | None:
+        """The file that was asked for, whether it is there yet or not."""
+        return self._asked
 
     # -- opening -------------------------------------------------------------------------------------------
 
@@ -331,6 +352,10 @@ class Warehouse:
         )
         return [name for (name,) in rows if names is None or name in names]
 
+    def languages(self) -> dict[str, str]:
+        """dataset -> the language that its spec states; those that state none are left out."""
+        return dict(self._rows("SELECT name, language FROM datasets WHERE language IS NOT NULL ORDER BY name"))
+
     def dataset_names(self) -> list[str]:
         """Names of all profiled datasets, in order."""
         return [row[0] for row in self._rows("SELECT name FROM datasets ORDER BY name")]
@@ -459,7 +484,8 @@ class Warehouse:
     def save_scores(self, matrix: Matrix, rows: pa.Table, side_effects: Mapping[str, pa.Table] | None = None) -> None:
         """Merge score rows (model, source, target, seed, metric, score, n, standard_error) into one matrix.
 
-        side_effects: rows of `predicted_labels`, `generations` and `adapters`, without the matrix column.
+        side_effects: rows of `predicted_labels`, `generations`, `adapters`, `probes`, `targets`, `row_traits` and
+        `row_scores`, without the matrix column.
         """
         _check_plain(matrix.matrix, "score set name")
         tables = {"scores": rows, **(side_effects or {})}
@@ -468,11 +494,15 @@ class Warehouse:
                 # Two matrices of one name are not one matrix: the user's takes the place of the shipped one.
                 for table in _MATRIX_TABLES:
                     self._connection.execute(f"DELETE FROM {table} WHERE matrix = ?", [matrix.matrix])
-            self._connection.execute("DELETE FROM matrices WHERE matrix = ?", [matrix.matrix])
+            # What was found on other scores says nothing of these.
+            for table in ("evaluations", *_LATENT_TABLES, "matrices"):
+                self._connection.execute(f"DELETE FROM {table} WHERE matrix = ?", [matrix.matrix])
             self._connection.execute(
                 "INSERT INTO matrices (matrix, metric, base, description, reference) VALUES (?, ?, ?, ?, false)",
                 [matrix.matrix, matrix.metric, matrix.base, matrix.description],
             )
+            if "targets" in tables:
+                self._forget_rows(matrix.matrix, tables["targets"])
             for table, content in tables.items():
                 if table == "predicted_labels":
                     # A cell measured again may lack a pair of labels that it had: its old counts go first.
@@ -486,14 +516,95 @@ class Warehouse:
                 named = content.append_column("matrix", pa.array([matrix.matrix] * content.num_rows, pa.string()))
                 self._merge(table, named)
 
+    def _forget_rows(self, matrix: str, targets: pa.Table) -> None:
+        """Row traits that are measured anew go; so do row results on test rows that are no longer those of a target."""
+        self._connection.register("incoming", targets)
+        self._connection.execute(
+            "DELETE FROM row_traits WHERE matrix = ? AND target IN (SELECT target FROM incoming)", [matrix]
+        )
+        self._connection.execute(
+            "DELETE FROM row_scores WHERE matrix = ? AND target IN (SELECT target FROM incoming i JOIN targets t "
+            "USING (target) WHERE t.matrix = ? AND t.fingerprint <> i.fingerprint)",
+            [matrix, matrix],
+        )
+        self._connection.unregister("incoming")
+
+    def targets(self, matrix: str) -> dict[str, Target]:
+        """What is known of the test rows of each target of a matrix, by name; without their traits."""
+        rows = self._rows(
+            "SELECT target, task_type, metric, fingerprint, rows, labels, gold, catalogue_version, parsed "
+            "FROM targets WHERE matrix = ? ORDER BY target",
+            [matrix],
+        )
+        return {
+            name: Target(
+                target=name,
+                task_type=task_type,
+                metric=metric,
+                fingerprint=fingerprint,
+                rows=count,
+                labels=tuple(labels),
+                gold=None if gold is None else np.asarray(gold, np.int64),
+                catalogue_version=version,
+                parsed=parsed,
+            )
+            for name, task_type, metric, fingerprint, count, labels, gold, version, parsed in rows
+        }
+
+    def row_traits(self, matrix: str, target: str | None = None) -> dict[str, dict[str, np.ndarray]]:
+        """target -> trait -> float64 value per test row, NaN where it is undefined. target: only this one's."""
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for name, trait, value in self._rows(
+            "SELECT target, trait, value FROM row_traits WHERE matrix = ? AND (? IS NULL OR target = ?) "
+            "ORDER BY target, trait",
+            [matrix, target, target],
+        ):
+            found.setdefault(name, {})[trait] = np.array(value, dtype=np.float64)
+        return found
+
+    def row_results(
+        self, matrix: str, model: str, *, source: str | None = None, target: str | None = None
+    ) -> list[RowResults]:
+        """What cells did on single test rows, and what the untuned model did (source ''), by target.
+
+        source, target: only the cells of this source (and the untuned model's), only those on this target.
+        """
+        columns = self._arrow(
+            "SELECT source, target, seed, score, predicted, output_tokens, finished, has_number FROM row_scores "
+            "WHERE matrix = ? AND model = ? AND (? IS NULL OR source IN ('', ?)) AND (? IS NULL OR target = ?) "
+            "ORDER BY target, source, seed",
+            [matrix, model, source, source, target, target],
+        ).to_pydict()
+        return [
+            RowResults(*cell[:3], *(None if values is None else np.asarray(values, np.float64) for values in cell[3:]))
+            for cell in zip(*columns.values(), strict=True)
+        ]
+
+    def predicted_labels(self, matrix: str, model: str, source: str) -> list[tuple[str, str, int, str, str, int]]:
+        """(target, source, seed, gold, predicted, rows) of a source's cells and of the untuned model's (source '')."""
+        return self._rows(
+            "SELECT target, source, seed, gold, predicted, n FROM predicted_labels "
+            "WHERE matrix = ? AND model = ? AND source IN ('', ?) ORDER BY ALL",
+            [matrix, model, source],
+        )
+
+    def generations(self, matrix: str, model: str, source: str) -> list[dict[str, Any]]:
+        """Rows of `generations` of a source's cells and of the untuned model's (source ''), by target."""
+        return self._dicts(
+            "SELECT * EXCLUDE (matrix, model) FROM generations "
+            "WHERE matrix = ? AND model = ? AND source IN ('', ?) ORDER BY target, source, seed",
+            [matrix, model, source],
+        )
+
     def matrices(self) -> list[Matrix]:
         """All matrices, the measured and imported ones of the user before the shipped ones."""
         rows = self._rows("SELECT matrix, metric, base, description FROM matrices ORDER BY reference, matrix")
         return [Matrix(*row) for row in rows]
 
-    def cells(self, matrix: str | None = None, model: str | None = None) -> Cells:
+    def cells(self, matrix: str | None = None, model: str | None = None, *, outcome: str = "gain") -> Cells:
         """The cells of `matrix` (default: the only one, or the user's only one), of `model` or of all models.
 
+        outcome: "gain", or a side effect in its place: "label_shift" (%) or "length_shift" (tokens).
         Raises ScoresError for an unknown or ambiguous matrix or model.
         """
         chosen = self._choose_matrix(matrix)
@@ -505,11 +616,12 @@ class Warehouse:
             raise ScoresError(
                 f"matrix {chosen.matrix!r} has no model {model!r}{nearest(model, models)} It has: {', '.join(models)}."
             )
-        columns = self._arrow(
-            "SELECT model, source, target, seed, gain, standard_error, score, base_score FROM transfer "
-            "WHERE matrix = ? AND metric = ? AND (? IS NULL OR model = ?) ORDER BY model, source, target, seed",
-            [chosen.matrix, chosen.metric, model, model],
-        )
+        columns = self._arrow(_OUTCOMES[outcome], [chosen.matrix, chosen.metric, model, model])
+        if outcome != "gain" and not columns.num_rows:
+            raise ScoresError(
+                f"matrix {chosen.matrix!r} holds no {outcome}: only a measured one does. Measure one with: "
+                f"{self._command('matrix', 'ingest', '--pack', 'DIR')}"
+            )
 
         def floats(name: str) -> np.ndarray:
             return columns[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -524,6 +636,26 @@ class Warehouse:
             standard_error=floats("standard_error"),
             score=floats("score"),
             base_score=floats("base_score"),
+        )
+
+    def transfer_matrix(self, matrix: str) -> list[dict[str, Any]]:
+        """The view of that name, of one matrix: model, source, target, gain, standard_error (pp) and `gains`, a list
+        with the gain of every seed, in the order of the seeds. Cells without a gain are left out."""
+        return self._dicts(
+            "SELECT model, source, target, m.gain, m.standard_error, list(t.gain ORDER BY t.seed) AS gains "
+            "FROM transfer_matrix m JOIN transfer t USING (matrix, model, source, target) "
+            "JOIN matrices USING (matrix, metric) "
+            "WHERE matrix = ? AND m.gain IS NOT NULL GROUP BY ALL ORDER BY model, source, target",
+            [matrix],
+        )
+
+    def side_effects(self, matrix: str) -> list[dict[str, Any]]:
+        """The view of that name, of one matrix, as means over the seeds: model, source, target, label_shift (share of
+        the predicted labels that moved), length_shift (tokens), seeds."""
+        return self._dicts(
+            "SELECT model, source, target, avg(label_shift) AS label_shift, avg(length_shift) AS length_shift, "
+            "count(*) AS seeds FROM side_effects WHERE matrix = ? GROUP BY ALL ORDER BY model, source, target",
+            [matrix],
         )
 
     def _choose_matrix(self, name: str | None) -> Matrix:
@@ -543,6 +675,49 @@ class Warehouse:
         if len(candidates) > 1:
             raise ScoresError(f"several score sets: {', '.join(candidates)}. Choose one with --scores NAME.")
         return every[names.index(candidates[0])]
+
+    # -- probes --------------------------------------------------------------------------------------------
+
+    def save_probes(self, rows: pa.Table, *, replace: bool = False) -> None:
+        """Merge probes (base, fingerprint, dtype, dataset, trait, value, standard_error, n) that no matrix measured.
+
+        A dataset's earlier ones of the same weights go first; replace: so do all those of the same base.
+        """
+        with self._transaction():
+            self._connection.register("incoming", rows)
+            same = "base IN (SELECT base FROM incoming)" if replace else _SAME_PROBED
+            self._connection.execute(f"DELETE FROM probes WHERE matrix = '' AND {same}")
+            self._connection.unregister("incoming")
+            self._insert("probes", rows.append_column("matrix", pa.array([""] * rows.num_rows, pa.string())))
+
+    def probe_fingerprints(self, base: str, *, matrix: str | None = None) -> list[str]:
+        """The weights that probes of a base were measured with, in order. matrix: by this one alone."""
+        rows = self._rows(
+            "SELECT DISTINCT fingerprint FROM probes WHERE base = ? AND (? IS NULL OR matrix = ?) ORDER BY 1",
+            [base, matrix, matrix],
+        )
+        return [fingerprint for (fingerprint,) in rows]
+
+    def probes(self, base: str, fingerprint: str) -> dict[str, dict[str, float]]:
+        """dataset -> probe -> value; what the user measured counts before what a matrix measured."""
+        found: dict[str, dict[str, float]] = {}
+        for dataset, trait, value in self._rows(
+            "SELECT dataset, trait, value FROM probes WHERE base = ? AND fingerprint = ? "
+            "ORDER BY matrix DESC, dataset, trait",
+            [base, fingerprint],
+        ):
+            found.setdefault(dataset, {})[trait] = value
+        return found
+
+    def base_scores(self, matrix: str, model: str) -> dict[str, float]:
+        """target -> headline score of the untuned model in a matrix, mean over its seeds."""
+        return dict(
+            self._rows(
+                "SELECT target, avg(score) FROM scores JOIN matrices USING (matrix, metric) "
+                "WHERE matrix = ? AND model = ? AND source = '' GROUP BY target ORDER BY target",
+                [matrix, model],
+            )
+        )
 
     # -- what came with the package ---------------------------------------------------------------------------
 
@@ -618,6 +793,56 @@ class Warehouse:
             if attributions:
                 self._insert("attributions", _with_predictor(predictor, attributions, _ATTRIBUTION_TYPES))
 
+    def save_evaluation(
+        self, result: Mapping[str, Any], *, model: str | None = None, tier: str = "static", seed: int = 0
+    ) -> None:
+        """Store what `evaluate` found, in place of the same evaluation made before. result: its JSON contract."""
+        key = {"matrix": result["matrix"], "model": model, "protocol": result["protocol"], "tier": tier, "seed": seed}
+        found = {"cells": result["cells"], "targets": result["targets"]}
+        found |= {name: finite(result["model"][name]["value"]) for name in ("spearman", "rmse")}
+        rows = pa.Table.from_pylist([key | found | {"result": as_json(result, indent=None)}], _EVALUATION_TYPES)
+        with self._transaction():
+            self._merge("evaluations", rows)
+
+    def evaluations(self, matrix: str) -> list[dict[str, Any]]:
+        """Stored evaluations on a matrix: model (None: pooled), protocol, tier, seed and result, in that order."""
+        rows = self._rows(
+            "SELECT model, protocol, tier, seed, result FROM evaluations WHERE matrix = ? ORDER BY ALL", [matrix]
+        )
+        names = ("model", "protocol", "tier", "seed")
+        return [dict(zip(names, row[:4], strict=True)) | {"result": json.loads(row[4])} for row in rows]
+
+    # -- latent factors ------------------------------------------------------------------------------------
+
+    def save_latent(self, record: LatentRecord) -> None:
+        """Store the factors of a matrix, model and method in place of earlier ones; new scores take them away."""
+        key = {"matrix": record.matrix, "model": record.model, "method": record.method}
+        contents = ((record.about,), record.factors, record.scores, record.traits)
+        with self._transaction():
+            for table, rows in zip(_LATENT_TABLES, contents, strict=True):
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE matrix = ? AND model = ? AND method = ?", list(key.values())
+                )
+                columns = self._connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
+                self._insert(table, pa.Table.from_pylist([key | finite(row) for row in rows], columns))
+
+    def latent(self, matrix: str, model: str, method: str = "pca") -> LatentRecord:
+        """The stored factors of a matrix, model and method. Raises UserError naming `traitcast latent`."""
+        about, factors, scores, traits = (
+            self._dicts(
+                f"SELECT * EXCLUDE (matrix, model, method) FROM {table} "
+                f"WHERE matrix = ? AND model = ? AND method = ? ORDER BY {order}",
+                [matrix, model, method],
+            )
+            for table, order in zip(_LATENT_TABLES, _LATENT_ORDERS, strict=True)
+        )
+        if not about:
+            raise UserError(
+                f"no factors of {matrix!r}, {model!r} by {method!r} are stored. Find them with: "
+                + self._command("latent", "--scores", matrix, "--model", model, "--method", method, "--save")
+            )
+        return LatentRecord(matrix, model, method, about[0], tuple(factors), tuple(scores), tuple(traits))
+
     # -- queries -------------------------------------------------------------------------------------------
 
     def query(self, sql: str, *, text: bool = False) -> pa.Table:
@@ -629,7 +854,9 @@ class Warehouse:
             # In a thread, since DuckDB looks for Ctrl-C only between tasks, of which one may take minutes.
             with ThreadPoolExecutor(1) as thread:
                 try:
-                    return thread.submit(query.run, self._connection, sql, text=text, warehouse=self._asked).result()
+                    return thread.submit(
+                        query.run, self._connection, sql, text=text, warehouse=self._asked, external=self._external
+                    ).result()
                 except KeyboardInterrupt:
                     self._connection.interrupt()
                     raise
@@ -643,11 +870,36 @@ class Warehouse:
         reference.export(self._connection, folder)
 
 
+_OUTCOMES = {
+    "gain": "SELECT model, source, target, seed, gain, standard_error, score, base_score FROM transfer "
+    "WHERE matrix = ? AND metric = ? AND (? IS NULL OR model = ?) ORDER BY model, source, target, seed",
+    **{
+        name: f"SELECT model, source, target, seed, {scale} * {name} AS gain, NULL AS standard_error, NULL AS score, "
+        f"NULL AS base_score FROM side_effects WHERE matrix = ? AND ? IS NOT NULL AND (? IS NULL OR model = ?) "
+        f"AND {name} IS NOT NULL ORDER BY model, source, target, seed"
+        for name, scale in (("label_shift", 100), ("length_shift", 1))
+    },
+}
+_SAME_PROBED = "(base, fingerprint, dataset) IN (SELECT (base, fingerprint, dataset) FROM incoming)"
 _KIND_WORDS: Mapping[reference.Kind, str] = {
     "datasets": "dataset",
     "matrices": "score set",
     "predictors": "predictor",
 }
+_EVALUATION_TYPES = pa.schema(
+    {
+        "matrix": pa.string(),
+        "model": pa.string(),
+        "protocol": pa.string(),
+        "tier": pa.string(),
+        "seed": pa.int64(),
+        "cells": pa.int64(),
+        "targets": pa.int64(),
+        "spearman": pa.float64(),
+        "rmse": pa.float64(),
+        "result": pa.string(),
+    }
+)
 _PREDICTION_TYPES = {
     "source": pa.string(),
     "target": pa.string(),
@@ -763,10 +1015,10 @@ def _wait_from_environment() -> float:
     return wait
 
 
-def _connect(file: Path, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConnection:
+def _connect(file: Path, read_only: bool, wait_s: float, external: bool = False) -> duckdb.DuckDBPyConnection:
     config = _CONFIG.copy()
     if read_only:
-        config |= {"enable_external_access": "false", "lock_configuration": "true"}
+        config |= {"enable_external_access": str(external).lower(), "lock_configuration": "true"}
     deadline = time.monotonic() + wait_s
     while True:
         try:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from predictor.cli import COMMANDS
+from predictor.features import ProfileSet
+from predictor.whatif import set_traits
+from tests.predictor.conftest import make_warehouse
+from warehouse import reference
 from warehouse.errors import NotProfiledError
+from warehouse.records import Cells, Matrix
 from warehouse.store import Warehouse
 
 PREDICTION = {"source", "target", "gain", "low", "high", "harm", "novel", "source_mean"}
@@ -160,7 +169,7 @@ def test_results_are_stored_only_when_asked(fitted: Path) -> None:
         (("whatif", "d03", "d04", "--set", "prompt_lix=1", "--set", "source:prompt_lix=2"), "is set twice"),
         (("whatif", "d03", "d04", "--set", "prompt_lix=-1"), "prompt_lix=-1 is impossible: it goes from 0 to ∞"),
         (("whatif", "d03", "d03", "--set", "prompt_lix=1"), "source and target are both 'd03'"),
-        (("fit", "--tier", "probe"), "no probes of the base model"),
+        (("fit", "--tier", "probe"), "no probe says anything of the training datasets"),
     ],
 )
 def test_mistakes_exit_with_two_and_say_what_to_do(fitted: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -184,6 +193,80 @@ def test_a_predictor_of_another_catalogue_version_is_refused(fitted: Path) -> No
         assert "Fit it again with: traitcast fit --scores law" in result.stderr
     assert run(fitted, "fit").exit_code == 0
     assert run(fitted, "rank", "d04").exit_code == 0
+
+
+def with_scores(path: Path, name: str, rows: list[tuple[str, str, float]]) -> None:
+    """One more score set of untuned scores and these (source, target, score)."""
+    targets = sorted({target for _, target, _ in rows})
+    where = {"model": "m", "seed": 0, "metric": "accuracy", "n": 9, "standard_error": 0.01}
+    every = [where | {"source": s, "target": t, "score": x} for s, t, x in [*((("", t, 0.5)) for t in targets), *rows]]
+    with Warehouse.open(path) as warehouse:
+        warehouse.save_scores(Matrix(name, "accuracy", "untuned", "made up"), pa.Table.from_pylist(every))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "message"),
+    [
+        ("one", [(f"d{i:02d}", "d00", 0.5 + i / 100) for i in range(1, 9)], "has 8 sources and 1 targets"),
+        ("flat", [(f"d{i:02d}", t, 0.5) for i in range(3, 9) for t in ("d00", "d01")], "every gain is 0 pp"),
+        ("gone", [(f"x{i:02d}", t, 0.5 + i / 100) for i in range(6) for t in ("d00", "d01")], "Not profiled: x00, x01"),
+    ],
+)
+def test_a_matrix_that_cannot_be_learnt_says_what_to_do_here(
+    fitted: Path, name: str, rows: list[tuple[str, str, float]], message: str
+) -> None:
+    with_scores(fitted, name, rows)
+    for command in ("fit", "evaluate"):
+        result = run(fitted, command, "--scores", name)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert f"--warehouse {fitted}" in result.stderr
+
+
+def test_next_commands_name_the_warehouse(fitted: Path) -> None:
+    for arguments in (
+        ("whatif", "d03", "d04", "--set", "prompt_lixx=1"),
+        ("predict", "d03", "d03"),
+        ("rank", "d04", "--sources", "d04"),
+        ("fit", "--tier", "probe"),
+    ):
+        result = run(fitted, *arguments)
+        assert result.exit_code == 2
+        assert f"--warehouse {fitted}" in result.stderr, result.stderr
+
+
+def test_planted_variants_support_the_direction_from_the_warehouse_on(
+    tmp_path: Path, world: ProfileSet, cells_of: Callable[..., Cells], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variants whose spec names parent and change, measured under a law in which entropy helps."""
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
+    profiles, renamed = world, {}
+    for parent in ("d00", "d01", "d02"):
+        profiles, made = set_traits(profiles, parent, {"label_entropy_bits": 2.9})
+        renamed[made] = (f"{parent}_even", parent)
+    names = tuple(renamed.get(name, (name, ""))[0] for name in profiles.traits.names)
+    plain = {made: new for made, (new, _) in renamed.items()}
+    grown = ProfileSet(
+        replace(profiles.traits, names=names),
+        {key: {plain.get(n, n): v for n, v in by.items()} for key, by in profiles.sketches.items()},
+        {plain.get(n, n): counts for n, counts in profiles.label_counts.items()},
+    )
+    path = make_warehouse(tmp_path / "variants.duckdb", grown, cells_of(grown))
+    with Warehouse.open(path) as warehouse:
+        for new, parent in renamed.values():
+            made_from = replace(warehouse.profile(new), parent=parent, changed="label_entropy_bits")
+            warehouse.save_profile(made_from)
+        assert len(warehouse.lineage()) == 3
+    assert run(path, "fit").exit_code == 0
+    entropy = grown.traits.values[:, 0]
+    low = names[int(np.argmin(np.where(np.isin(names, ["d00", "d01", "d02"]), np.inf, entropy)))]
+    result = run(path, "whatif", low, "d10", "--set", "label_entropy_bits=2.8", "--format", "json")
+    assert result.exit_code == 0, result.output
+    (change,) = json.loads(result.stdout)["changes"]
+    assert change["effect"] > 0
+    assert change["evidence"].startswith("direction supported: 3 interventions, +")
+    other = run(path, "whatif", low, "d10", "--set", "prompt_lix=30", "--format", "json")
+    assert json.loads(other.stdout)["changes"][0]["evidence"] == "no intervention measured: correlation only"
 
 
 def test_without_a_predictor_fit_is_named(law_warehouse: Path) -> None:
@@ -212,8 +295,8 @@ def test_replacing_the_shipped_predictor_is_said_with_the_way_back(tmp_path: Pat
     path = tmp_path / "new.duckdb"
     first = run(path, "fit", "--scores", "cross_task_icl")
     again = run(path, "fit", "--scores", "cross_task_icl")
-    if "prompt_transferability" not in first.stderr:
+    if "default" not in reference.names("predictors"):
         pytest.skip("no reference data is shipped here")
     assert "takes the place of the shipped predictor 'default'" in first.stderr
-    assert f"traitcast fit --scores prompt_transferability --name default --warehouse {path}" in first.stderr
+    assert f"traitcast fit --restore --name default --warehouse {path}" in first.stderr
     assert "takes the place" not in again.stderr

@@ -186,7 +186,7 @@ def test_probes_stay_out_of_the_static_tier(world: ProfileSet) -> None:
 
 def test_what_is_refused(world: ProfileSet) -> None:
     names = world.traits.names
-    with pytest.raises(UserError, match=r"no probes of the base model.*--tier static"):
+    with pytest.raises(UserError, match=r"no probes of a base model.*traitcast probe.*--tier static"):
         fit_space(world, names, FeatureSettings(tier="probe"))
     with pytest.raises(UserError, match=r"unknown tier 'deep'. Allowed: static, probe"):
         fit_space(world, names, FeatureSettings(tier="deep"))

@@ -1,4 +1,4 @@
-"""What results show in a notebook: escaped, self-contained, and the waterfall's bars where the numbers are."""
+"""What results show in a notebook: escaped and self-contained."""
 
 from __future__ import annotations
 
@@ -26,21 +26,6 @@ def test_a_table_escapes_and_leaves_undefined_empty() -> None:
     assert html.table([]) == "<table><thead><tr></tr></thead><tbody></tbody></table>"
 
 
-def test_the_waterfall_ends_at_the_prediction() -> None:
-    steps = [("up & away", 2.0), ("down", -3.0), ("still", 0.0)]
-    root = ElementTree.fromstring(html.waterfall(0.5, steps, 'a "b" <c>'))
-    texts = [element.text for element in root.iter(f"{SVG}text")]
-    assert texts[0] == 'a "b" <c>'
-    assert texts[-2:] == ["prediction", "-0.50 pp"]
-    assert "up & away" in texts
-    bars = [(float(r.get("x", "")), float(r.get("width", ""))) for r in root.iter(f"{SVG}rect")]
-    # From -0.5 to 2.5 in 380 points: 0.5 pp are 63.3 points, and the second bar starts where the first ends.
-    assert bars[0] == pytest.approx((363.3, 63.3), abs=0.1)
-    assert bars[1][0] == pytest.approx(bars[0][0] + bars[0][1], abs=0.1)
-    assert bars[2][0] == pytest.approx(300.0, abs=0.1)
-    assert bars[2][1] == pytest.approx(380.0, abs=0.1)
-
-
 def test_results_show_themselves(world: ProfileSet, law: Cells) -> None:
     predictor = fit(observe(law, world), world)
     ranking = predictor.rank(world, "d04", ["d01", "d02"])
@@ -51,7 +36,10 @@ def test_results_show_themselves(world: ProfileSet, law: Cells) -> None:
     made = explain(predictor, world, "d01", "d04")
     shown = made._repr_html_()
     assert shown.startswith("<p>Tuning on d01 is predicted to")
-    root = ElementTree.fromstring(made.waterfall(top=3))
+    root = ElementTree.fromstring(shown[shown.index("<svg") :])
     texts = [element.text or "" for element in root.iter(f"{SVG}text")]
-    assert f"{made.prediction.gain:+.2f} pp" in texts
+    assert f"{made.prediction.gain:+.2f} pp".replace("-", "\N{MINUS SIGN}") in texts
     assert any(text.endswith(" more") for text in texts)
+    steps = made.steps(3)
+    assert len(steps) == 4
+    assert made.base_value + sum(step for _, step in steps) == pytest.approx(made.prediction.gain)

@@ -14,6 +14,7 @@ from scipy.stats import kendalltau, spearmanr
 from sklearn.metrics import ndcg_score
 
 from predictor import metrics
+from predictor.resampling import Block, resampled
 
 small = arrays(np.float64, st.integers(2, 6), elements=st.integers(-3, 3).map(float))
 pairs = st.integers(2, 7).flatmap(
@@ -123,3 +124,73 @@ def test_a_difference_of_a_predictor_with_itself_is_zero() -> None:
     target = np.repeat(np.arange(5), 4)
     scored = metrics.score(rng.normal(size=20), rng.normal(size=20), np.full(20, nan), target, np.zeros(20, int))
     assert metrics.difference(scored, scored, "spearman") == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def draws_of(size: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(0, size - 1), min_size=size, max_size=size)
+
+
+@given(pairs, st.data())
+def test_a_resampled_block_is_the_list_with_its_repeats(
+    pair: tuple[np.ndarray, np.ndarray], data: st.DataObject
+) -> None:
+    truth, predicted = pair
+    half = np.full(truth.size, 2.0)
+    chosen = data.draw(draws_of(truth.size))
+    drawn = np.bincount(chosen, minlength=truth.size)[None]
+    block = Block(truth, predicted, predicted, half, np.arange(truth.size))
+    found = dict(zip(metrics.METRICS, resampled(block, drawn)[0], strict=True))
+    repeated = metrics.score(
+        truth[chosen], predicted[chosen], half[chosen], np.zeros(len(chosen), int), np.zeros(len(chosen), int)
+    )
+    wanted = dict(zip(metrics.METRICS, repeated.values[0], strict=True))
+    if np.isnan(wanted["spearman"]) and not np.isnan(wanted["pairwise_accuracy"]):
+        wanted["spearman"] = 0.0
+    for name in ("spearman", "pairwise_accuracy", "ndcg", "rmse", "sign_accuracy", "coverage_90"):
+        assert found[name] == pytest.approx(wanted[name], nan_ok=True, abs=1e-9), name
+    distinct = np.unique(chosen)
+    if np.unique(predicted).size == predicted.size and distinct.size > 1:
+        for k in (1, 3, 5):
+            assert found[f"regret_at_{k}"] == pytest.approx(metrics.regret_at(k, truth[distinct], predicted[distinct]))
+
+
+def scores_of_sources(seed: int, sources: int = 24, targets: int = 16) -> tuple[metrics.Scored, metrics.Scored]:
+    """Sources with levels that nothing foretells, in folds of six: over targets alone, and over both."""
+    rng = np.random.default_rng(seed)
+    source, target = (axis.ravel() for axis in np.indices((sources, targets)))
+    truth = rng.normal(size=sources)[source] + 0.5 * rng.normal(size=source.size)
+    predicted = rng.normal(size=sources)[source] + 0.5 * rng.normal(size=source.size)
+    none = np.full(source.size, nan)
+    known, sampled = (metrics.score(truth, predicted, none, target, source // 6, source=s) for s in (None, source))
+    return known, sampled
+
+
+def test_a_bootstrap_over_sources_too_covers_what_one_over_targets_does_not() -> None:
+    """Nothing foretells anything, so the true Spearman is 0; the levels of sources are shared by all targets."""
+    covered = {"targets": 0, "both": 0}
+    for seed in range(20):
+        for name, scored in zip(covered, scores_of_sources(seed), strict=True):
+            estimate = metrics.summarise(scored)["spearman"]
+            covered[name] += estimate["low"] <= 0 <= estimate["high"]
+    assert covered["both"] >= 18
+    assert covered["targets"] <= 12
+
+
+def test_both_bootstraps_agree_on_the_value_and_draw_a_difference_together() -> None:
+    known, sampled = scores_of_sources(0)
+    one, two = (metrics.summarise(scored) for scored in (known, sampled))
+    assert {name: m["value"] for name, m in one.items() if name != "coverage_90"} == {
+        name: m["value"] for name, m in two.items() if name != "coverage_90"
+    }
+    assert metrics.difference(sampled, sampled, "spearman") == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert metrics.bootstrap(sampled, 0) is metrics.bootstrap(sampled, 0)
+
+
+def test_a_constant_prediction_has_no_spearman_in_any_draw() -> None:
+    source, target = (axis.ravel() for axis in np.indices((6, 5)))
+    truth = np.random.default_rng(0).normal(size=30)
+    constant = metrics.score(truth, np.zeros(30), np.full(30, nan), target, np.zeros(30, int), source=source)
+    estimate = metrics.summarise(constant)["spearman"]
+    assert isnan(estimate["value"])
+    assert isnan(estimate["low"])
+    assert metrics.summarise(constant)["pairwise_accuracy"]["low"] == 0.5

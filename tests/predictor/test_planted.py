@@ -142,7 +142,7 @@ def test_noisier_cells_weigh_less(benchmark: ModuleType, shipped: ProfileSet) ->
 
 
 def test_an_unknown_law_is_refused(benchmark: ModuleType, shipped: ProfileSet) -> None:
-    with pytest.raises(ValueError, match="unknown law 'magic'. Allowed: traits, similarity, nothing"):
+    with pytest.raises(ValueError, match="unknown law 'magic'. Allowed: traits, similarity, mixed, nothing"):
         benchmark.planted(shipped, "magic")
 
 

@@ -233,3 +233,32 @@ def test_a_trait_is_addressed_by_its_side_and_no_other_word(predictor: Predictor
     assert addressed(" target: label_entropy_bits ") == ("target", "label_entropy_bits")
     with pytest.raises(UserError, match=r"tgt:label_entropy_bits names no side of a pair\. Allowed: source, target"):
         what_if(predictor, world, "d00", "d01", {addressed("tgt:label_entropy_bits"): 1.0})
+
+
+def test_what_is_counted_is_whole_and_nobody_tunes_on_nothing(predictor: Predictor, world: ProfileSet) -> None:
+    extra = [
+        replace(world.traits.definitions[0], trait="dataset_rows", unit="rows"),
+        replace(world.traits.definitions[0], trait="label_class_count", unit="classes", low=1.0),
+        replace(world.traits.definitions[0], trait="label_effective_classes", unit="classes", low=1.0),
+    ]
+    counted = replace(
+        world.traits,
+        definitions=(*world.traits.definitions, *extra),
+        values=np.column_stack([world.traits.values, np.full((18, 3), 4.0)]),
+    )
+    profiles = replace(world, traits=counted)
+
+    def asked(trait: str, value: float) -> None:
+        what_if(predictor, profiles, "d03", "d04", {("source", trait): value})
+
+    with pytest.raises(UserError, match=r"label_class_count=2.5 is impossible: it counts classes. Set .*=2 or .*=3\."):
+        asked("label_class_count", 2.5)
+    with pytest.raises(UserError, match=r"dataset_rows=0 is impossible: it goes from 1 to ∞ \(whole rows\)"):
+        asked("dataset_rows", 0.0)
+    with pytest.raises(UserError, match=r"dataset_rows=10.5 is impossible: it counts rows"):
+        asked("dataset_rows", 10.5)
+    with pytest.raises(UserError, match=r"label_class_count=0 is impossible: it goes from 1"):
+        asked("label_class_count", 0.0)
+    asked("label_effective_classes", 2.5)
+    asked("label_class_count", 3.0)
+    asked("dataset_rows", 1.0)

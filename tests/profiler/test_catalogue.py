@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from profiler import catalogue
-from profiler.catalogue import BY_NAME, CATALOGUE, KIN, kin_reason, needs_english
+from profiler.catalogue import BY_NAME, CATALOGUE, KIN, kin_reason, needs, needs_english
 from profiler.segments import SEGMENT_CHARACTERS
 from warehouse.records import PARTS
 
@@ -35,19 +35,25 @@ def test_every_entry_is_complete(definition) -> None:  # type: ignore[no-untyped
         assert (definition.low, definition.high) == (0, 1)
 
 
-def test_what_needs_english() -> None:
-    by_name = {definition.trait: needs_english(definition) for definition in CATALOGUE}
-    assert by_name["prompt_pos_noun_share"]
-    assert by_name["response_tokens_mean"]
-    assert by_name["dataset_length_ratio_mean"]
-    assert by_name["response_causal_marker_rate"]
-    assert by_name["prompt_few_shot_share"]
-    assert not by_name["prompt_question_end_share"]
-    assert not by_name["response_json_share"]
-    assert not by_name["label_length_information"]
-    assert not by_name["prompt_words_mean"]
-    assert not by_name["label_entropy_bits"]
-    assert not by_name["response_corpus_mtld"]
+def test_what_a_trait_needs_beside_the_text() -> None:
+    by_name = {definition.trait: needs(definition) for definition in CATALOGUE}
+    assert by_name["prompt_pos_noun_share"] == by_name["response_verb_variation"] == "parts of speech"
+    assert by_name["response_tokens_mean"] == by_name["dataset_length_ratio_mean"] == "tokens"
+    assert by_name["response_one_token_share"] == "tokens"
+    assert by_name["prompt_sentence_tokens_sd"] == by_name["prompt_sentences_mean"] == "sentences"
+    assert by_name["prompt_tree_depth_mean"] == by_name["prompt_tokens_before_root_mean"] == "trees"
+    assert by_name["prompt_dep_nsubj_share"] == by_name["prompt_noun_modifiers_mean"] == "English"
+    assert by_name["prompt_sentence_words_mean"] == by_name["prompt_stop_word_share"] == "English"
+    assert by_name["prompt_entities_per_100_tokens"] == by_name["response_formality"] == "English"
+    assert by_name["response_causal_marker_rate"] == by_name["response_positive_word_rate"] == "English"
+    assert by_name["prompt_few_shot_share"] == "English"
+    assert by_name["prompt_question_end_share"] is None
+    assert by_name["response_json_share"] is None
+    assert by_name["label_length_information"] is None
+    assert by_name["prompt_words_mean"] is None
+    assert by_name["label_entropy_bits"] is None
+    assert by_name["response_corpus_mtld"] is None
+    assert {d.trait for d in CATALOGUE if needs_english(d)} == {t for t, need in by_name.items() if need == "English"}
 
 
 def test_the_cut_that_the_definitions_state_is_the_one_that_is_made() -> None:

@@ -34,16 +34,22 @@ def stored(place: Path) -> list[str]:
         return warehouse.dataset_names()
 
 
-def test_what_was_done_before_a_bad_dataset_is_shown(place: Path) -> None:
-    result = run("good.jsonl", "bad.jsonl", "other.jsonl", "--format", "json")
+def test_a_bad_dataset_among_several_is_left_out_and_told(place: Path) -> None:
+    result = run("good.jsonl", "bad.jsonl", "missing.jsonl", "other.jsonl", "--format", "json")
     assert result.exit_code == 2
-    assert [row["name"] for row in json.loads(result.stdout)] == ["good"]
+    assert [row["name"] for row in json.loads(result.stdout)] == ["good", "other"]
     assert "Error: bad.jsonl: line 9, column 2: broken JSON" in result.stderr
-    assert stored(place) == ["good"]
-    again = run("good.jsonl", "missing.jsonl")
-    assert again.exit_code == 2
-    assert again.stdout.splitlines()[2].startswith("good")
-    assert again.stderr.index("already profiled") < again.stderr.index("Error: 'missing.jsonl' is neither")
+    assert "Error: 'missing.jsonl' is neither" in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last == "Error: 2 of 4 datasets not profiled: bad.jsonl, missing.jsonl (see above)"
+    assert stored(place) == ["good", "other"]
+
+
+def test_an_unusable_warehouse_ends_the_run_at_once(place: Path) -> None:
+    (place / "w.duckdb").write_text("no warehouse")
+    result = run("good.jsonl", "other.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sum(line.startswith("Error: ") for line in result.stderr.splitlines()) == 1
 
 
 def test_a_lone_bad_dataset_prints_no_data_and_makes_no_file(place: Path) -> None:

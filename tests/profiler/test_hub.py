@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +15,7 @@ import pytest
 
 from profiler.hub import hub_source, resolve_commit
 from profiler.reading import Stream, read
+from tests.profiler.hub_server import serve
 from warehouse.errors import InputError
 
 README = """---
@@ -213,3 +217,63 @@ def test_offline_mode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=r"cannot fetch org/name: HF_HUB_OFFLINE is set"):
         read("org/name")
+
+
+# The address of the hub is read when its library is imported, so this runs in a process of its own.
+_READ = """
+import json, sys
+from profiler import leakage
+from profiler.reading import Stream, read
+from warehouse.errors import InputError
+
+def told(**options):
+    try:
+        found = read(options.pop("repo", "org/shop"), **options)
+    except InputError as error:
+        return str(error)
+    others = leakage.other_splits(found)
+    return {
+        "name": found.name, "split": found.split, "rows": found.rows, "splits": dict(found.splits),
+        "revision": found.revision, "fingerprint": found.fingerprint, "others": dict(others.rows),
+        "reasons": dict(others.reasons), "shares": others.shares(leakage.normalised(found.table)),
+    }
+
+json.dump([told(**options, **({"stream": Stream(20)} if n == 3 else {})) for n, options in enumerate((
+    {"config": "reviews"},
+    {"config": "reviews", "split": "test", "revision": "v1"},
+    {"config": "questions"},
+    {"config": "reviews"},
+    {},
+    {"config": "reviews", "revision": "nope"},
+    {"repo": "org/none"},
+))], sys.stdout)
+"""
+
+
+def test_a_hub_over_http(tmp_path: Path) -> None:
+    rows = [json.dumps({"text": f"review {i}", "label": i % 2}) + "\n" for i in range(55)]
+    files = {
+        "README.md": README.encode(),
+        "reviews/train.jsonl": "".join(rows[:50]).encode(),
+        "reviews/test.jsonl": "".join(rows[45:]).encode(),
+        "questions.jsonl": b'{"question": "who", "answer": "me"}\n' * 3,
+    }
+    with serve(files) as (address, seen):
+        where = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "no_proxy": "127.0.0.1"}
+        environment = {**os.environ, **where, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-c", _READ], env=environment, capture_output=True, text=True, check=True
+        )
+    train, test, questions, streamed, several, revision, missing = json.loads(done.stdout)
+    assert (train["name"], train["split"], train["rows"]) == ("shop_reviews", "train", 50)
+    assert train["revision"] == test["revision"] == COMMIT
+    assert (test["split"], test["rows"]) == ("test", 10)
+    assert (questions["name"], questions["rows"], questions["others"]) == ("shop_questions", 3, {})
+    # Five of ten prompts of the test split stand in train; the files came with the dataset.
+    assert (train["others"], train["shares"], train["reasons"]) == ({"test": 10}, {"test": 0.5}, {})
+    assert sum(path.endswith("reviews/test.jsonl") for path in seen) <= 4
+    assert (streamed["rows"], streamed["others"]) == (20, {})
+    assert streamed["reasons"] == {"test": "a stream reads one split"}
+    assert "choose one with --config: reviews, questions" in several
+    assert "org/shop has no revision 'nope'" in revision
+    assert "no dataset of that id on the hub" in missing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,23 @@ TEXTS = {
     "ettim ve o günden beri çok iyi çalışıyor, yağmur yağdığı için korktum ama bir şey olmadı. Bu kadar kolay olduğu "
     "için daha sonra da kendim yapacağım.",
 }
+OTHER_SCRIPTS = {
+    "ru": "Цепь моего велосипеда слетела по дороге на работу, и магазин, где я его купил, был уже закрыт.",
+    "uk": "Ланцюг мого велосипеда злетів дорогою на роботу, і крамниця, де я його купив, була вже зачинена.",
+    "be": "Ланцуг майго ровара зляцеў па дарозе на працу, і крама, у якой я яго купіў, была ўжо зачыненая.",
+    "sr": "Ланац мог бицикла је спао на путу до посла, а продавница која ми га је продала већ је била затворена.",
+    "mk": "Синџирот на мојот велосипед падна на патот кон работа, а продавницата веќе беше затворена кога стигнав, "
+    "бидејќи немаше струја. Ѓорѓи ми рече дека ќе отворат дури в понеделник.",
+    "el": "Η αλυσίδα του ποδηλάτου μου έφυγε στον δρόμο για τη δουλειά και το κατάστημα ήταν ήδη κλειστό.",
+    "ja": "自転車のチェーンが通勤中に外れて、売ってくれた店はもう閉まっていました。次の朝に電話をしました。",
+    "zh": "我上班路上自行车的链条掉了，卖给我车的店已经关门了。第二天早上我打了电话，可是没有人知道。",
+    "ko": "출근길에 자전거 체인이 빠졌는데, 그것을 판 가게는 이미 문을 닫았습니다. 다음 날 아침에 전화했습니다.",
+    "ar": "سقطت سلسلة دراجتي في طريقي إلى العمل، وكان المتجر الذي باعها لي قد أغلق بالفعل.",
+    "fa": "زنجیر دوچرخه‌ام در راه کار افتاد و مغازه‌ای که آن را به من فروخته بود دیگر بسته بود.",
+    "hi": "काम पर जाते समय मेरी साइकिल की चेन उतर गई और जिस दुकान ने मुझे यह बेची थी वह बंद हो चुकी थी।",
+    "he": "השרשרת של האופניים שלי נפלה בדרך לעבודה, והחנות שמכרה לי אותם כבר הייתה סגורה.",
+    "th": "โซ่จักรยานของฉันหลุดระหว่างทางไปทำงาน และร้านที่ขายให้ฉันก็ปิดแล้ว",
+}
 CODE = (
     "def mean(values): total = 0 for value in values: total += value return total / len(values) import os, sys class "
     "Reader(object): def __init__(self, path): self.path = path var el = document.querySelector('#list'); const se = "
@@ -74,8 +92,17 @@ def test_prose_of_another_language_is_told(code: str) -> None:
     found = guess_of([TEXTS[code]])
     assert found is not None
     assert found.code == code
-    assert found.share >= MIN_SHARE
-    assert found.share >= MIN_RATIO * found.english
+    shares = [int(share) / 100 for share in re.findall(r"(\d+)%", found.reason)]
+    assert shares[0] >= MIN_SHARE
+    assert shares[0] >= MIN_RATIO * shares[1]
+
+
+@pytest.mark.parametrize("code", OTHER_SCRIPTS)
+def test_a_language_of_another_script_is_told_by_its_letters(code: str) -> None:
+    found = guess_of([OTHER_SCRIPTS[code]] * 2)
+    assert found is not None
+    assert found.code == code
+    assert "of the letters" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -90,7 +117,9 @@ def test_prose_of_another_language_is_told(code: str) -> None:
         [TEXTS["de"][:120]],  # too short to judge
         [ENGLISH, TEXTS["fr"]],  # as many words of both
         [TEXTS["es"], ENGLISH, ENGLISH],
-        ["チェーンが外れて店は閉まっていた。"] * 50,
+        ["Translate into Japanese, in one sentence and without names: チェーンが外れて店は閉まっていた。"] * 50,
+        [r"Show that α + β = γ whenever θ is a right angle, and find ω for Σ = 1 and λ = 2."] * 50,
+        ["猫"] * 20,  # too few letters
         ["", "#", "🙂"],
         [],
     ],

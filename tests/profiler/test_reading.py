@@ -583,7 +583,7 @@ def test_half_surrogates_are_replaced_and_counted(tmp_path: Path) -> None:
     )
     examples = read(path)
     assert kept(examples)[0]["fields"] == ["a \ufffd b 😀"]
-    assert examples.warnings == ("1 texts held half of a surrogate pair, replaced by U+FFFD: encoding damage",)
+    assert examples.warnings == ("1 text held half of a surrogate pair, replaced by U+FFFD: encoding damage",)
 
 
 def test_python_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:

@@ -550,3 +550,36 @@ def test_a_draft_never_learns_the_rejected_answer_nor_the_question() -> None:
     }
     with pytest.raises(InputError, match=r"text=question answer=answer\.value"):
         infer(nested)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"option_{i}" for i in range(1, 13)],
+        [f"choice{i}" for i in range(12)],
+        [f"Ending {i}" for i in range(11)],
+        [*"ABCDEFGHIJKLMNOP"],
+        [f"option_{letter}" for letter in "abcdefghijklmnopqrst"],
+    ],
+)
+def test_more_than_ten_option_columns_keep_their_order(names: list[str]) -> None:
+    shuffled = sorted(names)
+    options = {name: [f"{name} {word}" for word in WORDS] for name in shuffled}
+    answers = [f"{names[position]} {word}" for position, word in zip((0, 10, len(names) - 1, 3), WORDS, strict=True)]
+    spec = found(sample("question") | options | {"answer": answers}).spec
+    assert spec.task_type == "multiple_choice"
+    assert spec.options_fields == tuple(names)
+    assert (spec.answer_field, spec.answer_form) == ("answer", "text")
+
+
+def test_option_columns_that_the_sample_leaves_empty_are_options() -> None:
+    options = {f"option{i}": [f"{i} {word}" if i < 4 else None for word in WORDS] for i in range(1, 6)}
+    spec = found(sample("question") | options | {"answer": ["A", "C", "B", "A"]}).spec
+    assert spec.options_fields == ("option1", "option2", "option3", "option4", "option5")
+
+
+@pytest.mark.parametrize("gap", [["option_1", "option_2", "option_4"], ["b", "c", "d"], ["option_2", "option_3"]])
+def test_columns_with_a_gap_or_a_late_start_are_no_options(gap: list[str]) -> None:
+    options = {name: [f"{name} {word}" for word in WORDS] for name in gap}
+    with pytest.raises(InputError, match="cannot tell the roles of the columns"):
+        found(sample("text") | options | {"answer": options[gap[0]]})

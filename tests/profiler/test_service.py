@@ -271,7 +271,7 @@ def test_a_german_file_gets_no_english_traits(tmp_path: Path, capsys: pytest.Cap
     assert {t.trait: t.value for t in told.traits}["prompt_flesch_reading_ease"] is None
     said = capsys.readouterr().err
     assert "language de by its function words" in said
-    assert "warning: rad: language is 'de': traits that need English" in said
+    assert "warning: rad: language is 'de': what rests on English" in said
     assert not profile_into(path, Request(str(file)))[1]
     overruled, computed = profile_into(path, Request(str(file), language="en"))
     assert computed

@@ -186,11 +186,11 @@ def test_refused_for_other_tasks(document: dict[str, object], message: str) -> N
         (b"label_names: !!python/object:os.system [a]\n", r"not valid YAML: .*could not determine a constructor"),
         (
             b"a: &a [x, x]\nb: &b [*a, *a]\n",
-            r"line 2, column 8: the alias \*a is not allowed in a spec: write the value out",
+            r"line 2, column 8: the alias \*a is not allowed in a spec or recipe: write the value out",
         ),
         (b"- &a [*a]\n", r"the alias \*a is not allowed"),
         (b"name: \xff\n", r"not UTF-8 at byte 6"),
-        (b"name: " + b"x" * (1 << 20), r"over 1 MB: that is no dataset spec"),
+        (b"name: " + b"x" * (1 << 20), r"over 1 MB: that is no spec"),
     ],
 )
 def test_refused_files(tmp_path: Path, content: bytes, message: str) -> None:

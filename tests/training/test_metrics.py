@@ -146,3 +146,10 @@ def test_generation_metrics_by_hand() -> None:
             "finished": 0.5,
         }
     )
+
+
+@given(st.lists(st.lists(st.sampled_from([-3.0, -2.0, -2.0, 0.0, np.nan, -np.inf]), max_size=5), max_size=12))
+def test_predictions_are_made_row_by_row(rows: list[list[float]]) -> None:
+    arrays = [np.array(row, dtype=np.float64) for row in rows]
+    expected = [int(np.nanargmax(row)) if np.isfinite(row).any() else -1 for row in arrays]
+    assert predictions(arrays).tolist() == expected

@@ -149,6 +149,15 @@ def test_progress_tells_rate_and_time_left(capsys: pytest.CaptureFixture[str], m
     ]
 
 
+def test_a_slow_rate_is_told_by_the_minute(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 8.0])
+    monkeypatch.setattr("warehouse.console.time.monotonic", lambda: next(clock))
+    bar = Progress("parsing", 5, every_s=0.0)
+    bar.advance(1)
+    bar.advance(2)
+    assert capsys.readouterr().err.splitlines()[-1] == "parsing: 3/5, 15.0/min, 8 s left"
+
+
 def test_ctrl_c_ends_with_130_and_one_line() -> None:
     @click.command()
     @report_errors

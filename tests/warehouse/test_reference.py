@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 import traitcast
 from tests.conftest import DEFINITIONS, make_profile
+from warehouse import reference
 from warehouse.errors import UserError, WarehouseError
 from warehouse.outdated import measure_again
 from warehouse.records import Matrix, PredictorRecord, Profile, TraitValue
@@ -300,3 +302,38 @@ def test_datasets_restore(users: Path, tmp_path: Path) -> None:
     assert run("--restore", "topics", "--warehouse", str(missing)).exit_code == 0
     assert run("--restore", "nothing", "--warehouse", str(missing)).exit_code == 2
     assert not missing.exists()
+
+
+def test_scores_restore(users: Path, tmp_path: Path) -> None:
+    def run(*arguments: str):
+        return CliRunner().invoke(traitcast.cli, ["scores", "restore", *arguments, "--format", "json"])
+
+    with Warehouse.open(users, read_only=True) as warehouse:
+        own = next(m.matrix for m in warehouse.matrices() if m.matrix in reference.names("matrices"))
+        assert own not in warehouse.shipped("matrices")
+    result = run(own, "--warehouse", str(users))
+    assert result.exit_code == 0
+    assert f"{own}: the shipped score set is back" in result.stderr
+    assert {row["matrix"]: row["shipped"] for row in json.loads(result.stdout)}[own]
+    with Warehouse.open(users, read_only=True) as warehouse:
+        assert own in warehouse.shipped("matrices")
+    wrong = run("nothing", "--warehouse", str(tmp_path / "missing.duckdb"))
+    assert wrong.exit_code == 2
+    assert "ships no score set 'nothing'" in wrong.stderr
+
+
+def test_fit_restore(users: Path, tmp_path: Path) -> None:
+    def run(*arguments: str):
+        return CliRunner().invoke(traitcast.cli, ["fit", "--restore", *arguments, "--format", "json"])
+
+    result = run("--warehouse", str(users))
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["predictor"] == "default"
+    with Warehouse.open(users, read_only=True) as warehouse:
+        assert "default" in warehouse.shipped("predictors")
+    missing = tmp_path / "missing.duckdb"
+    assert run("--warehouse", str(missing)).exit_code == 0
+    assert not missing.exists()
+    wrong = run("--name", "mine", "--warehouse", str(missing))
+    assert wrong.exit_code == 2
+    assert "ships no predictor 'mine'" in wrong.stderr

@@ -172,7 +172,7 @@ def test_bad_files(tmp_path: Path, name: str, text: str, message: str) -> None:
         ("name: 2024", "name is 2024, not a text"),
         ("base: none", "base is 'none'.*Allowed: untuned, target mean"),
         ("- a", "a recipe is a mapping"),
-        ("a: [", "not readable YAML"),
+        ("a: [", "not valid YAML: line 1, column 5"),
         ("where: x", "where must be a mapping"),
     ],
 )

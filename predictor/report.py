@@ -1,0 +1,345 @@
+"""The report: what one warehouse holds, measured and predicted, section by section, ready for a page.
+
+Owns which sections there are, what each one needs, and what is said where that is missing, with the command that adds
+it. The parts of a section are in `report_transfer`, `report_predictor` and `report_datasets`; the page is in `page`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from predictor import report_datasets, report_latent, report_predictor, report_transfer, service
+from predictor.features import ProfileSet
+from warehouse.console import command, count
+from warehouse.errors import ScoresError, UserError, nearest
+
+if TYPE_CHECKING:
+    from predictor.model import Predictor
+    from warehouse.records import Matrix
+    from warehouse.store import Warehouse
+
+# Each takes seconds.
+_LATENT_MAPS = 4
+_EFFECT_SOURCES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What is not there, and the command that adds it ("" where there is none)."""
+
+    what: str
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section of the page. data: JSON for its charts and tables, None where nothing can be shown. more: what can
+    be looked at elsewhere, with the command."""
+
+    key: str
+    short: str
+    title: str
+    data: Mapping[str, Any] | list[dict[str, Any]] | None
+    missing: tuple[Missing, ...] = ()
+    notes: tuple[str, ...] = ()
+    more: tuple[Missing, ...] = ()
+
+    @property
+    def state(self) -> str:
+        if self.data is None:
+            return "missing"
+        return "partial" if self.missing else "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything a page needs. warehouse: the name of the file. made: when, as text."""
+
+    warehouse: str
+    made: str
+    version: str
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to report on. matrix, model: only these; None for all. pairs: (source, target) to explain; none: telling
+    ones are chosen. made: when, as text."""
+
+    matrix: str | None = None
+    model: str | None = None
+    predictor: str = service.DEFAULT
+    pairs: tuple[tuple[str, str], ...] = ()
+    made: str = ""
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What the sections share while they are written."""
+
+    warehouse: Warehouse
+    request: Request
+    say: Callable[[str], None]
+    matrices: list[Matrix]
+    profiles: ProfileSet | None
+    predictor: Predictor | None
+    no_predictor: Missing
+    names: list[str] = field(default_factory=list)
+
+    def command(self, *words: str) -> str:
+        return command(*words, warehouse=self.warehouse.place)
+
+
+def gather(warehouse: Warehouse, request: Request, say: Callable[[str], None] = lambda text: None) -> Report:
+    """Collect the report of a warehouse. say: told what is being worked on.
+
+    Raises ScoresError for an unknown matrix or model, UserError for an unknown predictor that was asked for by name,
+    NotProfiledError for a pair of datasets that are not profiled.
+    """
+    desk = _desk(warehouse, request, say)
+    transfer = _transfer(desk)
+    ranking, explanations = _predictions(desk)
+    quality, reasons = _quality(desk), _reasons(desk)
+    datasets, effects = _datasets(desk, explanations.data), _effects(desk, transfer.data, explanations.data)
+    latent = _latent(desk, transfer.data)
+    overview = _overview(desk, transfer.data, quality.data)
+    sections = (
+        *(overview, transfer, ranking, explanations, quality, reasons),
+        *(datasets, latent, effects, _recipe(desk)),
+    )
+    name = warehouse.path.name if warehouse.path is not None else "the data that came with traitcast"
+    return Report(name, request.made, _version(), sections)
+
+
+def _desk(warehouse: Warehouse, request: Request, say: Callable[[str], None]) -> _Desk:
+    matrices = warehouse.matrices()
+    if request.matrix is not None:
+        names = [m.matrix for m in matrices]
+        if request.matrix not in names:
+            known = f" There are: {', '.join(names)}." if names else " There are none."
+            raise ScoresError(f"no scores named {request.matrix!r}{nearest(request.matrix, names)}{known}")
+        matrices = [m for m in matrices if m.matrix == request.matrix]
+        warehouse.cells(request.matrix, request.model)  # says so if the model is unknown
+    desk = _Desk(warehouse, request, say, matrices, None, None, Missing(""))
+    if warehouse.dataset_names():
+        desk.profiles = service.profiles_of(warehouse)
+    try:
+        desk.predictor = service.predictor_of(warehouse, request.predictor)
+    except UserError as error:
+        # The default may be missing from a young warehouse; a predictor that was asked for by name may not.
+        if request.predictor != service.DEFAULT:
+            raise
+        desk.no_predictor = Missing(f"There is no predictor to ask: {error}", desk.command("fit"))
+    if desk.profiles is not None:
+        first = [name for pair in request.pairs for name in pair]
+        desk.profiles.rows_of(first)
+        if desk.predictor is not None:
+            first += [*desk.predictor.levels, *desk.predictor.measured]
+        desk.names = sorted(report_datasets.chosen(warehouse, first))
+    # What the predictions rest on comes first.
+    desk.matrices.sort(key=lambda m: m.matrix != (desk.predictor.matrix.matrix if desk.predictor else ""))
+    return desk
+
+
+def _version() -> str:
+    try:
+        return version("traitcast")
+    except PackageNotFoundError:
+        return "from source"
+
+
+def _transfer(desk: _Desk) -> Section:
+    key, short, title = "transfer", "Measured", "Measured transfer"
+    maps = report_transfer.heatmaps(desk.warehouse, desk.matrices, desk.request.model)
+    if not maps:
+        what = "No transfer was measured or imported yet, so there is no heatmap."
+        return Section(key, short, title, None, (Missing(what, _import(desk)),))
+    kept: list[dict[str, Any]] = []
+    cells = 0
+    for entry in maps:
+        cells += entry["count"] * max(1, entry["seeds"])
+        if not kept or cells <= report_transfer.MAX_CELLS:
+            kept.append(entry)
+    more: tuple[Missing, ...] = ()
+    if left := maps[len(kept) :]:
+        what = f"{len(left)} more, by matrix and model, would make this page too large. See another one:"
+        more = (Missing(what, desk.command("report", "--scores", left[0]["matrix"])),)
+    return Section(key, short, title, kept, more=more)
+
+
+def _import(desk: _Desk) -> str:
+    return desk.command("scores", "import", "FILE")
+
+
+def _predictions(desk: _Desk) -> tuple[Section, Section]:
+    ranking = ("ranking", "Ranking", "Which source for a target")
+    why = ("explanations", "Why", "Why: one prediction taken apart")
+    if desk.predictor is None or desk.profiles is None:
+        lacks = (desk.no_predictor,) if desk.profiles is not None else (_no_profiles(desk),)
+        return Section(*ranking, None, lacks), Section(*why, None, lacks)
+    desk.say(f"predicting the gains between {count(len(desk.names), 'dataset')}")
+    found = report_predictor.rankings(desk.predictor, desk.profiles, desk.names)
+    if not found["targets"]:
+        what = f"Fewer than two datasets of {service.MIN_ROWS} rows are profiled, so there is nothing to rank."
+        lacks = (Missing(what, desk.command("profile", "DATASET")),)
+        return Section(*ranking, None, lacks), Section(*why, None, lacks)
+    explained = report_predictor.explanations(desk.predictor, desk.profiles, desk.request.pairs, found)
+    found["first"] = explained[0]["target"]
+    return Section(*ranking, found), Section(*why, explained)
+
+
+def _no_profiles(desk: _Desk) -> Missing:
+    return Missing("No dataset is profiled yet.", desk.command("profile", "DATASET"))
+
+
+def _quality(desk: _Desk) -> Section:
+    key, short, title = "quality", "Quality", "How good the predictor is"
+    if desk.predictor is None or desk.profiles is None:
+        return Section(key, short, title, None, (desk.no_predictor if desk.profiles else _no_profiles(desk),))
+    predictor = desk.predictor
+    words = ["evaluate", "--scores", predictor.matrix.matrix]
+    words += ["--model", predictor.model] if predictor.model else []
+    again = desk.command(*words, "--save")
+    try:
+        found = report_predictor.quality(desk.warehouse, predictor, desk.profiles, desk.say)
+    except ScoresError as error:
+        return Section(key, short, title, None, (Missing(f"The quality cannot be measured: {error}"),))
+    if found is None:
+        what = "Its quality was not measured yet, which takes minutes. Measure and keep it, then report again:"
+        return Section(key, short, title, None, (Missing(what, again),))
+    return Section(key, short, title, found)
+
+
+def _reasons(desk: _Desk) -> Section:
+    key, short, title = "reasons", "Traits", "What the predictor uses"
+    if desk.predictor is None or desk.profiles is None:
+        return Section(key, short, title, None, (desk.no_predictor if desk.profiles else _no_profiles(desk),))
+    desk.say("taking a sample of predictions apart")
+    found = report_predictor.summary(desk.predictor, desk.profiles)
+    if not found["pairs"]:
+        what = "None of the datasets that the predictor learnt from is profiled here."
+        return Section(key, short, title, None, (Missing(what, desk.command("profile", "DATASET")),))
+    return Section(key, short, title, found)
+
+
+def _datasets(desk: _Desk, explained: Any) -> Section:
+    key, short, title = "datasets", "Datasets", "Profiled datasets"
+    if not desk.names:
+        return Section(key, short, title, None, (_no_profiles(desk),))
+    desk.say(f"comparing {count(len(desk.names), 'profile')} with the reference")
+    found = report_datasets.profiles(desk.warehouse, desk.names)
+    pair = [explained[0]["source"], explained[0]["target"]] if explained else [*desk.names, *desk.names][:2]
+    notes: tuple[str, ...] = ()
+    if found["reference"] <= report_datasets.MIN_PROFILES:
+        notes = (f"Percentiles need more than {report_datasets.MIN_PROFILES} reference datasets; none are shown.",)
+    return Section(key, short, title, {**found, "pair": pair}, notes=notes)
+
+
+def _latent(desk: _Desk, shown: Any) -> Section:
+    key, short, title = "latent", "Latent map", "Latent factors"
+    if not isinstance(shown, list):
+        return Section(key, short, title, None, (Missing("Factors need a measured matrix.", _import(desk)),))
+    desk.say("looking for latent factors")
+    wanted = [(entry["matrix"], entry["model"]) for entry in shown]
+    found, notes = report_latent.maps(desk.warehouse, wanted[:_LATENT_MAPS])
+    more: tuple[Missing, ...] = ()
+    if len(wanted) > _LATENT_MAPS:
+        matrix, model = wanted[_LATENT_MAPS]
+        what = f"{len(wanted) - _LATENT_MAPS} more, by matrix and model, can be looked at one by one:"
+        more = (Missing(what, desk.command("latent", "--scores", matrix, "--model", model)),)
+    return Section(key, short, title, found or None, notes=tuple(notes), more=more)
+
+
+def _effects(desk: _Desk, shown: Any, explained: Any) -> Section:
+    key, short, title = "effects", "Side effects", "Side effects"
+    if not isinstance(shown, list):
+        return Section(key, short, title, None, (Missing("Side effects need a measured matrix.", _import(desk)),))
+    desk.say("looking at what tuning did beside the score")
+    found = report_transfer.shifts(desk.warehouse, desk.matrices, desk.request.model)
+    missing: tuple[Missing, ...] = ()
+    if not found:
+        what = (
+            "None of the matrices holds predicted labels or generated lengths. Results of a matrix that was run here "
+            "have them; an imported table of scores does not."
+        )
+        missing = (Missing(what, desk.command("matrix", "ingest", "--pack", "PACK")),)
+    first = shown[0]
+    wanted = [pair["source"] for pair in explained or ()] + [row["source"] for row in first["extremes"]]
+    sources = [name for name in dict.fromkeys(wanted) if name in first["sources"]][:_EFFECT_SOURCES]
+    tables = [report_transfer.of_source(desk.warehouse, first, source) for source in sources]
+    other = desk.command("effects", "SOURCE", "--scores", first["matrix"], "--model", first["model"])
+    more = (Missing("What any other source did:", other),)
+    return Section(key, short, title, {"shifts": found, "sources": tables}, missing, more=more)
+
+
+def _overview(desk: _Desk, maps: Any, quality: Any) -> Section:
+    rows = desk.warehouse.datasets()
+    own = sum(not row["reference"] for row in rows)
+    facts = [(f"{len(rows):,}", "datasets profiled" + (f", {own:,} of them yours" if own else ""))]
+    facts += [(f"{len(desk.warehouse.catalogue()):,}", "traits each")]
+    if maps:
+        facts += [(f"{sum(entry['count'] for entry in maps):,}", f"measured cells in {_matrices(maps)}")]
+        best = max((row for entry in maps for row in entry["extremes"]), key=lambda row: row["gain"], default=None)
+        worst = min((row for entry in maps for row in entry["extremes"]), key=lambda row: row["gain"], default=None)
+        for row, word in ((best, "best"), (worst, "worst")):
+            if row is not None:
+                facts.append((_pp(row["gain"]), f"{word} measured gain: {row['source']} on {row['target']}"))
+    if quality:
+        run = quality["evaluations"][0]
+        m = run["model"]["spearman"]
+        low_high = "" if m["low"] is None or m["low"] != m["low"] else f" [{m['low']:.2f}, {m['high']:.2f}]"
+        facts.append((f"{m['value']:.2f}", f"Spearman{low_high} of the predictor, {run['protocol']}"))
+    return Section("overview", "Overview", "Overview", {"facts": facts, "words": _introduction(desk)})
+
+
+def _matrices(maps: Sequence[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(entry["matrix"] for entry in maps))
+    return f"{names[0]}" if len(names) == 1 else f"{len(names)} matrices"
+
+
+def _pp(gain: float) -> str:
+    return f"{gain:+.1f} pp".replace("-", "\u2212")
+
+
+def _introduction(desk: _Desk) -> list[str]:
+    words = [
+        "Gain is the score after tuning on a source dataset minus the score before, on the same test rows of a target, "
+        "in percentage points (pp). In heatmaps and bars blue is a gain and orange a loss."
+    ]
+    if desk.predictor is not None:
+        about = desk.predictor.about
+        base = report_transfer.BASES.get(desk.predictor.matrix.base, desk.predictor.matrix.base)
+        words.append(
+            f"Predictions are by the predictor {desk.request.predictor!r}, which learnt from {about['cells']:,} "
+            f"measured cells of {desk.predictor.matrix.matrix} ({', '.join(about['models'])}; {about['sources']} "
+            f"sources, {about['targets']} targets). Its gains are over {base}, with 90 % intervals "
+            f"{2 * desk.predictor.half_width:.1f} pp wide."
+        )
+    return words
+
+
+def _recipe(desk: _Desk) -> Section:
+    catalogue = desk.warehouse.catalogue_version()
+    versions = [("traitcast", _version()), ("trait catalogue", catalogue if catalogue is not None else "none")]
+    tables = [_table("Versions", ("what", "value"), versions)]
+    if desk.matrices:
+        rows = [(m.matrix, m.metric, report_transfer.BASES.get(m.base, m.base), m.description) for m in desk.matrices]
+        tables.append(_table("Matrices", ("matrix", "metric", "gain is over", "where from"), rows))
+    if desk.predictor is not None:
+        keys = ("fingerprint", "settings", "size", "versions", "groups")
+        settings = [pair for key in keys for pair in _flat(key, desk.predictor.about[key])]
+        tables.append(_table(f"Predictor {desk.request.predictor}", ("setting", "value"), settings))
+    return Section("recipe", "Recipe", "Recipe and versions", {"tables": tables})
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    return {"title": title, "head": head, "rows": rows}
+
+
+def _flat(name: str, value: Any) -> Sequence[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        return [pair for key, item in value.items() for pair in _flat(f"{name}.{key}", item)]
+    return [(name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else value)]

@@ -1,0 +1,164 @@
+"""The predicted part of the report: how good the predictor is, what it uses, and what it says of every pair.
+
+Owns the compact form of predictions and explanations for the page, and which pairs are explained unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from predictor import service, trees
+from predictor.evaluate import evaluate
+from predictor.explain import Explanation, explain
+from predictor.features import ProfileSet
+from predictor.model import Predictor
+from warehouse.charts import waterfall_rows
+from warehouse.standing import average_ranks
+
+if TYPE_CHECKING:
+    from warehouse.store import Warehouse
+
+# With fewer cells an evaluation takes seconds, and the page measures quality itself; with more, minutes.
+QUICK_CELLS = 1000
+_PROTOCOL = "new-target"
+_SAMPLED_PAIRS = 300
+_TRAITS = 14
+_STEPS = 12
+# So many of the best and of the worst pairs are explained when none are asked for.
+_EXPLAINED = 3
+
+
+def quality(
+    warehouse: Warehouse, predictor: Predictor, profiles: ProfileSet, say: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """Stored evaluations of the predictor's matrix; where there are none and it is small, one made now. Else None."""
+    settings = predictor.about["settings"]
+    tier, seed = settings["features"]["tier"], settings["trees"]["seed"]
+    stored = [
+        found["result"] | {"seed": found["seed"]}
+        for found in warehouse.evaluations(predictor.matrix.matrix)
+        if (found["model"], found["tier"]) == (predictor.model, tier)
+    ]
+    if not stored and predictor.about["cells"] < QUICK_CELLS:
+        say(f"measuring the quality of the predictor on {predictor.about['cells']} cells")
+        observed = service.observations_of(warehouse, profiles, predictor.matrix.matrix, predictor.model)
+        made = evaluate(observed, profiles, _PROTOCOL, settings=service.settings_for(tier, seed), seed=seed)
+        stored = [made.as_json() | {"seed": seed}]
+    if not stored:
+        return None
+    order = ("new-target", "new-source", "new-pair", "random-cell")
+    stored.sort(key=lambda result: (order.index(result["protocol"]), result["seed"]))
+    keys = (
+        *("protocol", "cells", "targets", "model", "baselines", "ceiling", "ceiling_kind"),
+        *("noise", "advantage", "interval_width", "harm", "candidates", "groups", "leaky"),
+    )
+    return {"evaluations": [{key: result[key] for key in keys} for result in stored]}
+
+
+def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str]) -> dict[str, Any]:
+    """Predictions of every source for every target among `names`: gain (pp), harm, novelty by target, then source."""
+    rows = dict(zip(profiles.traits.names, profiles.traits.rows, strict=True))
+    sources = [name for name in names if rows[name] >= service.MIN_ROWS]
+    pairs = [(s, t) for t in names for s in sources if s != t]
+    found = predictor.predict(profiles, [s for s, _ in pairs], [t for _, t in pairs])
+    by_target: dict[str, list[Any]] = {name: [] for name in names}
+    for p in sorted(found, key=lambda p: (-p.gain, p.source)):
+        by_target[p.target].append([p.source, round(p.gain, 2), round(p.harm, 3), int(p.novel)])
+    return {
+        "targets": {name: entries for name, entries in by_target.items() if entries},
+        "half_width": round(predictor.half_width, 3),
+        "measured": {
+            target: {s: round(gains[target], 2) for s, gains in predictor.measured.items() if target in gains}
+            for target in sorted({t for gains in predictor.measured.values() for t in gains})
+        },
+    }
+
+
+def summary(predictor: Predictor, profiles: ProfileSet, seed: int = 0) -> dict[str, Any]:
+    """What the predictor uses, over (a sample of) its own pairs: mean |shap| per family and dots per feature."""
+    pairs = [(s, t) for s, gains in sorted(predictor.measured.items()) for t in sorted(gains) if s != t]
+    known = set(profiles.traits.names)
+    pairs = [pair for pair in pairs if known.issuperset(pair)]
+    if len(pairs) > _SAMPLED_PAIRS:
+        kept = np.random.default_rng(seed).choice(len(pairs), _SAMPLED_PAIRS, replace=False)
+        pairs = [pairs[i] for i in sorted(kept)]
+    sources, targets = [s for s, _ in pairs], [t for _, t in pairs]
+    shap, _ = trees.contributions(predictor.booster, predictor.table(profiles, sources, targets))
+    values = predictor.space.values(profiles, sources, targets)
+    features = predictor.space.features
+    families = {}
+    for family in dict.fromkeys(f.family for f in features):
+        mine = [j for j, f in enumerate(features) if f.family == family]
+        families[family] = float(abs(shap[:, mine].sum(axis=1)).mean())
+    size = abs(shap).mean(axis=0)
+    top = [int(j) for j in np.argsort(-size, kind="stable")[:_TRAITS] if size[j] > 0]
+    return {
+        "pairs": len(pairs),
+        "families": sorted(([name, round(value, 3)] for name, value in families.items()), key=lambda row: -row[1]),
+        "traits": [
+            {
+                "name": f"{features[j].side} {features[j].trait}",
+                "family": features[j].family,
+                "mean": round(float(size[j]), 3),
+                "shap": [round(float(v), 2) for v in shap[:, j]],
+                "level": _levels(values[:, j]),
+                "offset": _offsets(shap[:, j]),
+            }
+            for j in top
+        ],
+    }
+
+
+def _levels(values: np.ndarray) -> list[float | None]:
+    """Rank of each value as a share of 1, None where it is undefined."""
+    known = np.isfinite(values)
+    levels = np.full(len(values), np.nan)
+    if known.any():
+        levels[known] = (average_ranks(values[known]) - 0.5) / known.sum()
+    return [None if np.isnan(v) else round(float(v), 2) for v in levels]
+
+
+def _offsets(values: np.ndarray, bins: int = 60) -> list[float]:
+    """Where a dot stands across its line, -1 to 1: dots of like value spread out, so that their number shows."""
+    low, span = values.min(initial=0), (np.ptp(values) if values.size else 0.0) or 1.0
+    places = np.minimum(((values - low) / span * bins).astype(int), bins - 1)
+    most = max(np.bincount(places).max(initial=1), 2)
+    offsets = np.zeros(len(values))
+    for place in np.unique(places):
+        mine = np.flatnonzero(places == place)
+        offsets[mine] = (np.arange(len(mine)) - (len(mine) - 1) / 2) * 2 / most
+    return [round(float(v), 2) for v in offsets]
+
+
+def explanations(
+    predictor: Predictor, profiles: ProfileSet, pairs: Sequence[tuple[str, str]], ranked: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Waterfalls of `pairs`; of none given, of the strongest predicted gains and losses, each of another target."""
+    return [_explained(explain(predictor, profiles, s, t)) for s, t in pairs or _telling(predictor, ranked)]
+
+
+def _telling(predictor: Predictor, ranked: dict[str, Any]) -> list[tuple[str, str]]:
+    """The pairs with the highest and the lowest predicted gain, a target once. Where the matrix measured, first."""
+    targets = [t for t in ranked["targets"] if t in predictor.levels] or list(ranked["targets"])
+    best = sorted(((ranked["targets"][t][0][1], ranked["targets"][t][0][0], t) for t in targets), reverse=True)
+    top = [(s, t) for _, s, t in best[:_EXPLAINED]]
+    used = {t for _, t in top}
+    worst = sorted((ranked["targets"][t][-1][1], ranked["targets"][t][-1][0], t) for t in targets if t not in used)
+    return top + [(s, t) for _, s, t in worst[:_EXPLAINED]]
+
+
+def _explained(found: Explanation) -> dict[str, Any]:
+    p = found.prediction
+    return {
+        "source": p.source,
+        "target": p.target,
+        "sentence": found.sentence,
+        "bars": waterfall_rows(found.base_value, found.steps(_STEPS)),
+        "contributions": [
+            [c.side, c.trait, c.family, c.value, round(c.shap, 3), c.spread, c.agreement]
+            for c in found.contributions[: 2 * _STEPS]
+        ],
+    }

@@ -1,0 +1,134 @@
+"""The measured part of the report: gains as heatmaps with like datasets side by side, and what else tuning moved.
+
+Owns the order of rows and columns and the compact form in which a matrix travels to the page. Predicts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from warehouse.charts import colour_limit
+
+if TYPE_CHECKING:
+    from warehouse.records import Matrix
+    from warehouse.store import Warehouse
+
+# A cell takes some 30 bytes of the page, so that this many are 3 MB of its 5.
+MAX_CELLS = 100_000
+_SHOWN = 15
+_ROWS_OF_SOURCE = 8
+BASES = {
+    "untuned": "the untuned model",
+    "target mean": "an average source on the same target (the matrix has no score of the untuned model)",
+}
+
+
+def heatmaps(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None = None) -> list[dict[str, Any]]:
+    """One entry per matrix and model: sources and targets in clustered order, gain, error and seeds as nested lists."""
+    made = []
+    for matrix in matrices:
+        rows = warehouse.transfer_matrix(matrix.matrix)
+        names = dict.fromkeys(row["model"] for row in rows if model in (None, row["model"]))
+        made += [_heatmap(matrix, name, [row for row in rows if row["model"] == name]) for name in names]
+    return made
+
+
+def _heatmap(matrix: Matrix, model: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    sources, targets = (sorted({row[key] for row in rows}) for key in ("source", "target"))
+    at = {(row["source"], row["target"]): row for row in rows}
+
+    def square(key: str) -> np.ndarray:
+        every = [[at[s, t][key] if (s, t) in at else None for t in targets] for s in sources]
+        return np.array(every, dtype=np.float64)
+
+    gain, error = square("gain"), square("standard_error")
+    down, across = clustered(gain), clustered(gain.T)
+    sources, targets = [sources[i] for i in down], [targets[j] for j in across]
+    seeds = max(len(row["gains"]) for row in rows)
+    apart = [row for row in rows if row["source"] != row["target"]]
+    found = {
+        "matrix": matrix.matrix,
+        "model": model,
+        "metric": matrix.metric,
+        "base": BASES.get(matrix.base, matrix.base),
+        "sources": sources,
+        "targets": targets,
+        "gain": _rounded(gain[np.ix_(down, across)]),
+        "error": _rounded(error[np.ix_(down, across)]),
+        "limit": round(colour_limit([abs(row["gain"]) for row in rows]), 3),
+        "count": len(rows),
+        "seeds": seeds,
+        "extremes": _extremes(apart),
+        "helped": sum(row["gain"] > 0 for row in apart) / max(1, len(apart)),
+    }
+    if seeds > 1:
+        found["each"] = [
+            [[round(g, 2) for g in at[s, t]["gains"]] if (s, t) in at else None for t in targets] for s in sources
+        ]
+    return found
+
+
+def clustered(gain: np.ndarray) -> list[int]:
+    """Row numbers in an order that puts rows of like gains together: average linkage with optimal leaf order.
+
+    gain: (rows, columns) in pp; an unknown cell is taken as the mean of its column. Bar-Joseph et al. 2001.
+    """
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    if len(gain) < 3:
+        return list(range(len(gain)))
+    known = np.isfinite(gain)
+    sums = np.where(known, gain, 0.0).sum(axis=0)
+    means = sums / np.maximum(1, known.sum(axis=0))
+    return [int(i) for i in leaves_list(linkage(np.where(known, gain, means), "average", optimal_ordering=True))]
+
+
+def _extremes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The cells that gained and lost most, the strongest first."""
+    ordered = sorted(rows, key=lambda row: (row["gain"], row["source"], row["target"]))
+    best = [row for row in reversed(ordered) if row["gain"] > 0][:_SHOWN]
+    worst = [row for row in ordered if row["gain"] < 0][:_SHOWN]
+    keys = ("source", "target", "gain", "standard_error")
+    return [{key: row[key] for key in keys} | {"seeds": len(row["gains"])} for row in (*best, *worst)]
+
+
+def shifts(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None = None) -> list[dict[str, Any]]:
+    """Per matrix and model with such results: the cells whose predicted labels, and whose lengths, moved most."""
+    made = []
+    for matrix in matrices:
+        rows = warehouse.side_effects(matrix.matrix)
+        for name in dict.fromkeys(row["model"] for row in rows):
+            if model is not None and name != model:
+                continue
+            mine = [row for row in rows if row["model"] == name]
+            made.append(
+                {"matrix": matrix.matrix, "model": name, "cells": len(mine)}
+                | {key: _largest(mine, key) for key in ("label_shift", "length_shift")}
+            )
+    return made
+
+
+def of_source(warehouse: Warehouse, shown: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """What `traitcast effects` says of one source of a matrix and model: its sentence, its tables and its notes."""
+    from predictor.effects import effects
+
+    found = effects(warehouse, source, matrix=shown["matrix"], model=shown["model"])
+    tables = [
+        {"title": title, "head": list(rows[0]), "rows": [[row.get(key) for key in rows[0]] for row in rows]}
+        for title, rows in found.tables(_ROWS_OF_SOURCE)
+    ]
+    return {"source": source, "sentence": found.sentence, "tables": tables, "notes": list(found.notes)}
+
+
+def _largest(rows: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
+    known = [row for row in rows if row[key] is not None]
+    ordered = sorted(known, key=lambda row: (-abs(row[key]), row["source"], row["target"]))[:_SHOWN]
+    return [{name: row[name] for name in ("source", "target", key, "seeds")} for row in ordered]
+
+
+def _rounded(values: np.ndarray) -> list[list[float | None]]:
+    """Two digits of a pp are more than any standard error leaves certain."""
+    return [[None if np.isnan(v) else round(float(v), 2) for v in row] for row in values]

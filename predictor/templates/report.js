@@ -1,0 +1,448 @@
+/* Fills the report from the JSON in the page: choices, tables and charts. All text is set as text, never as HTML. */
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const $ = (id) => document.getElementById(id);
+  const MINUS = "\u2212";
+
+  // -- small parts ---------------------------------------------------------------------------------------------
+
+  function el(tag, attributes, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes || {})) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  }
+
+  const named = (text) => el("bdi", {}, String(text));
+  const known = (value) => value !== null && value !== undefined;
+
+  function number(value, digits = 3) {
+    if (!known(value)) return "";
+    const text = Number.isInteger(value) && Math.abs(value) < 1e9
+      ? value.toLocaleString("en") : Number(value.toPrecision(digits)).toLocaleString("en", { maximumFractionDigits: 6 });
+    return text.replace("-", MINUS);
+  }
+
+  function signed(value, digits = 1) {
+    if (!known(value)) return "";
+    const text = Math.abs(value).toFixed(digits);
+    return (Number(text) === 0 ? "" : value > 0 ? "+" : MINUS) + text;
+  }
+
+  const share = (value) => (known(value) ? `${Math.round(100 * value)} %` : "");
+
+  function options(select, entries) {
+    select.replaceChildren(...entries.map(([value, text]) => el("option", { value }, text)));
+    return select;
+  }
+
+  /* columns: [heading, row -> text or number or node, {number: bool, cut: bool}]; the first is the row's heading. */
+  function table(columns, rows, caption) {
+    const body = el("tbody");
+    const heads = columns.map(([heading, , kind = {}]) => {
+      const button = el("button", { type: "button" }, heading);
+      return el("th", { scope: "col", ...(kind.number ? { class: "n" } : {}) }, button);
+    });
+    const fill = (ordered) => body.replaceChildren(...ordered.map((row) => el("tr", {}, ...columns.map(
+      ([, value, kind = {}], i) => {
+        const found = value(row);
+        const shown = kind.show ? kind.show(found, row) : found;
+        const attributes = { ...(kind.number ? { class: "n" } : kind.cut ? { class: "cut" } : {}) };
+        const content = shown instanceof Node ? shown : kind.number ? String(shown ?? "") : named(shown ?? "");
+        return i === 0 ? el("th", { scope: "row", ...attributes }, content) : el("td", attributes, content);
+      }))));
+    heads.forEach((head, i) => head.firstChild.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "descending";
+      const value = columns[i][1];
+      const empty = (v) => !known(v) || v === "";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "ascending" : "descending");
+      fill([...rows].sort((a, b) => {
+        const [x, y] = [value(a), value(b)];
+        if (empty(x) || empty(y)) return empty(x) - empty(y);
+        const order = typeof x === "number" ? x - y : String(x).localeCompare(String(y));
+        return down ? order : -order;
+      }));
+    }));
+    fill(rows);
+    return el("table", {}, ...(caption ? [el("caption", {}, caption)] : []), el("thead", {}, el("tr", {}, ...heads)), body);
+  }
+
+  function put(id, ...nodes) { $(id).replaceChildren(...nodes); }
+
+  function scrolled(content, label) {
+    return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, content);
+  }
+
+  /* The table behind a chart is made when somebody opens it: most never are. */
+  function behind(id, make) {
+    const details = $(`${id}-details`);
+    const fill = () => { if (details.open) put(`${id}-table`, scrolled(make(), details.firstChild.textContent)); };
+    details.ontoggle = fill;
+    fill();
+  }
+
+  // -- charts --------------------------------------------------------------------------------------------------
+
+  const charts = new Map();
+  const tip = $("tip");
+
+  function tooltip(_, event, __, value) {
+    if (!value || typeof value !== "object" || event.type === "pointerout") { tip.hidden = true; return; }
+    tip.replaceChildren(...Object.entries(value).map(([name, text]) =>
+      el("div", {}, el("span", {}, `${name} `), named(text))));
+    tip.hidden = false;
+    const { width, height } = tip.getBoundingClientRect();
+    const left = Math.min(event.clientX + 14, window.innerWidth - width - 8);
+    const top = event.clientY + 18 + height > window.innerHeight ? event.clientY - height - 12 : event.clientY + 18;
+    tip.style.left = `${Math.max(8, left)}px`;
+    tip.style.top = `${Math.max(8, top)}px`;
+  }
+
+  /* signals: values by name, or a function of the width that gives them. natural: as wide as it wants to be. */
+  function chart(id, kind, rows, { signals = {}, natural = false, axes = {} } = {}) {
+    charts.set(id, { ...charts.get(id), kind, rows, signals, natural, axes, width: 0 });
+    draw(id);
+  }
+
+  async function draw(id) {
+    const wanted = charts.get(id);
+    const box = $(id);
+    const width = Math.floor(box.clientWidth);
+    if (!width || wanted.width === width) return;
+    wanted.width = width;
+    if (!wanted.rows.length) {
+      if (box.view) box.view.finalize();
+      box.view = null;
+      box.replaceChildren(el("p", { class: "soft" }, "Nothing to draw here."));
+      box.dataset.drawn = "nothing";
+      return;
+    }
+    const spec = structuredClone(data.specs[wanted.kind]);
+    spec.data.find((source) => source.name === "rows").values = wanted.rows;
+    const signals = typeof wanted.signals === "function" ? wanted.signals(width) : wanted.signals;
+    const values = { names: Math.round(Math.min(280, 0.42 * width)), ...signals };
+    for (const signal of spec.signals || []) if (signal.name in values) signal.value = values[signal.name];
+    for (const axis of spec.axes || []) if (axis.scale in wanted.axes && axis.title) axis.title = wanted.axes[axis.scale];
+    if (!wanted.natural) {
+      spec.width = width;
+      spec.autosize = { type: "fit-x", contains: "padding" };
+    }
+    const made = await vegaEmbed(el("div"), spec, {
+      mode: "vega", renderer: "svg", ast: true, actions: false, defaultStyle: false, hover: false, tooltip,
+    });
+    // A later choice may have overtaken this one while it was drawn.
+    if (charts.get(id) !== wanted || wanted.width !== width) { made.view.finalize(); return; }
+    if (box.view) box.view.finalize();
+    box.view = made.view;
+    box.replaceChildren(made.view.container());
+    box.dataset.drawn = wanted.kind;
+  }
+
+  let resizing = 0;
+  window.addEventListener("resize", () => {
+    clearTimeout(resizing);
+    resizing = setTimeout(() => charts.forEach((_, id) => draw(id)), 150);
+  });
+
+  // -- sections ------------------------------------------------------------------------------------------------
+
+  const which = (entry) => (entry.model ? `${entry.matrix}, ${entry.model}` : entry.matrix);
+
+  function transfer(maps) {
+    const select = options($("transfer-which"), maps.map((map, i) => [i, which(map)]));
+    const only = $("transfer-source");
+    const value = (map, key, i, j) => map[key] && map[key][i][j];
+    function facts(map) {
+      const seeds = map.seeds > 1 ? `, ${map.seeds} seeds` : "";
+      put("transfer-facts", `${number(map.count)} cells (${map.sources.length} sources, ${map.targets.length} targets${seeds}), `
+        + `metric ${map.metric}, gain over ${map.base}. ${share(map.helped)} of the cells off the diagonal are gains. `
+        + `Colours end at ${signed(map.limit)} and ${signed(-map.limit)} pp.`);
+    }
+    function heat(map) {
+      const chosen = only.value;
+      const rows = [];
+      map.sources.forEach((source, i) => map.targets.forEach((target, j) => {
+        const gain = map.gain[i][j];
+        if (gain === null || (chosen && source !== chosen)) return;
+        const each = value(map, "each", i, j);
+        const error = value(map, "error", i, j);
+        rows.push({
+          source, target, gain, shown: `${signed(gain, 2)} pp`, error: known(error) ? `${number(error)} pp` : "unknown",
+          seeds: each ? each.map((g) => signed(g)).join(", ") : "1", source_order: i, target_order: j,
+          written: map.targets.length <= 22 ? signed(gain, Math.abs(gain) < 9.95 ? 1 : 0).replace("+", "") : "",
+        });
+      }));
+      const side = (width) => Math.max(9, Math.min(40, Math.floor((width - 200) / map.targets.length)));
+      chart("transfer-plot", "heatmap", rows, {
+        natural: true, signals: (width) => ({ limit: map.limit, x_step: side(width), y_step: side(width) }),
+      });
+      const shown = map.sources.map((source, i) => ({ source, i })).filter(({ source }) => !chosen || source === chosen);
+      behind("transfer-plot", () => table([["tuned on", (row) => row.source],
+        ...map.targets.map((target, j) => [target, (row) => map.gain[row.i][j], { number: true, show: (g) => signed(g) }]),
+      ], shown, "Gain in pp; a column for each target"));
+    }
+    function extremes(map) {
+      const columns = [["tuned on", (row) => row.source], ["scored on", (row) => row.target],
+        ["gain, pp", (row) => row.gain, { number: true, show: (g) => signed(g) }],
+        ["s.e.", (row) => row.standard_error, { number: true, show: (e) => number(e, 2) }],
+        ["seeds", (row) => row.seeds, { number: true }]];
+      put("transfer-best", table(columns, map.extremes.filter((row) => row.gain > 0)));
+      put("transfer-worst", table(columns, map.extremes.filter((row) => row.gain < 0)));
+    }
+    function show() {
+      const map = maps[select.value];
+      options(only, [["", "all sources"], ...[...map.sources].sort().map((name) => [name, name])]);
+      facts(map);
+      heat(map);
+      extremes(map);
+    }
+    select.onchange = show;
+    only.onchange = () => heat(maps[select.value]);
+    show();
+  }
+
+  function effects(found) {
+    if (found.sources.length) ofSources(found.sources);
+    if (found.shifts.length) shifts(found.shifts);
+  }
+
+  /* Tables whose columns Python chose: a column of numbers is told by its first one. */
+  function ofSources(found) {
+    const select = options($("effects-source"), found.map((entry, i) => [i, entry.source]));
+    function show() {
+      const entry = found[select.value];
+      put("effects-sentence", entry.sentence);
+      put("effects-tables", ...entry.tables.map(({ title, head, rows }) => el("div", {}, el("h3", {}, title), table(
+        head.map((name, i) => {
+          const numeric = rows.some((row) => typeof row[i] === "number");
+          return [name.replaceAll("_", " "), (row) => row[i], numeric ? { number: true, show: (v) => number(v) } : { cut: true }];
+        }), rows))), ...(entry.notes.length ? [el("div", {}, ...entry.notes.map((note) => el("p", { class: "soft" }, note)))] : []));
+    }
+    select.onchange = show;
+    show();
+  }
+
+  function shifts(found) {
+    const select = options($("effects-which"), found.map((entry, i) => [i, which(entry)]));
+    function one(id, rows, key, axis, digits) {
+      $(`${id}-block`).hidden = !rows.length;
+      if (!rows.length) return;
+      chart(id, "bars", rows.map((row, order) => ({
+        name: `${row.source} \u2192 ${row.target}`, value: row[key], shown: number(row[key], digits), order,
+      })), { axes: { x: axis } });
+      behind(id, () => table([["tuned on", (row) => row.source], ["scored on", (row) => row.target],
+        [axis, (row) => row[key], { number: true, show: (v) => number(v, digits) }],
+        ["seeds", (row) => row.seeds, { number: true }]], rows));
+    }
+    function show() {
+      const entry = found[select.value];
+      put("effects-facts", `${number(entry.cells)} cells, means over the seeds; the ${entry.label_shift.length || entry.length_shift.length} largest are shown.`);
+      one("effects-labels", entry.label_shift, "label_shift", "share of predictions that moved", 2);
+      one("effects-lengths", entry.length_shift, "length_shift", "tokens", 3);
+    }
+    select.onchange = show;
+    show();
+  }
+
+  function latent(found) {
+    const select = options($("latent-which"), found.map((entry, i) => [i, which(entry)]));
+    function show() {
+      const entry = found[select.value];
+      put("latent-words", ...entry.words.map((text) => el("p", {}, text)));
+      chart("latent-plot", "biplot", entry.rows, { axes: { x: entry.x, y: entry.y } });
+      behind("latent-plot", () => table([["dataset", (row) => row.name], ["side", (row) => row.side],
+        [entry.x, (row) => row.x, { number: true, show: (v) => signed(v, 3) }],
+        [entry.y, (row) => row.y, { number: true, show: (v) => signed(v, 3) }]], entry.rows));
+      put("latent-factors", ...entry.factors.flatMap((factor) => [el("h3", {}, factor.name),
+        ...factor.lines.map((line) => el("p", { class: "soft" }, line))]));
+    }
+    select.onchange = show;
+    show();
+  }
+
+  const METRICS = {
+    spearman: "Spearman's rank correlation", pairwise_accuracy: "pairs in the right order, share", ndcg: "NDCG",
+    regret_at_1: "regret at 1, pp", regret_at_3: "regret at 3, pp", regret_at_5: "regret at 5, pp", rmse: "RMSE, pp",
+    sign_accuracy: "right sign, share", coverage_90: "coverage of 90 % intervals, share",
+  };
+
+  function quality(found) {
+    const runs = found.evaluations;
+    const select = options($("quality-which"), runs.map((run, i) => [i, `${run.protocol}${run.leaky ? " (leaks)" : ""}`]));
+    const metric = options($("quality-metric"), Object.entries(METRICS).filter(([key]) => key in runs[0].model));
+    const everybody = (run) => [["this predictor", run.model, "predictor"],
+      ...Object.entries(run.baselines).map(([name, found]) => [name, found, "baseline"]),
+      ...(run.ceiling ? [[`ceiling (${run.ceiling_kind})`, run.ceiling, "ceiling"]] : [])];
+    function facts(run) {
+      const parts = [`${number(run.cells)} cells, ${run.targets} targets, ${number(run.candidates)} sources ranked at a time. `
+        + `Kept together: ${run.groups}.`];
+      if (run.advantage) {
+        parts.push(`Spearman over the best baseline, ${run.advantage.baseline}: ${signed(run.advantage.value, 2)} `
+          + `[${signed(run.advantage.low, 2)}, ${signed(run.advantage.high, 2)}].`);
+      }
+      parts.push(`90 % intervals are ${number(run.interval_width)} pp wide.`);
+      if (run.noise) parts.push(`One seed is off by ${number(run.noise.standard_deviation, 2)} pp; no prediction can correlate better than ${number(run.noise.attainable, 2)}.`);
+      put("quality-facts", parts.join(" "));
+    }
+    function show() {
+      const run = runs[select.value];
+      const key = metric.value;
+      const rows = everybody(run).filter(([, values]) => known(values[key]?.value));
+      facts(run);
+      chart("quality-plot", "intervals", rows.map(([name, values, group], order) => ({
+        name, group, order, value: values[key].value, low: values[key].low ?? values[key].value,
+        high: values[key].high ?? values[key].value, shown: number(values[key].value),
+      })), { axes: { x: METRICS[key] } });
+      const range = (m) => (known(m?.value) ? `${number(m.value)}${known(m.low) ? ` [${number(m.low)}, ${number(m.high)}]` : ""}` : "");
+      behind("quality-plot", () => table([["", (row) => row[0]], ...Object.keys(METRICS).map((name) =>
+        [METRICS[name], (row) => row[1][name]?.value, { number: true, show: (_, row) => range(row[1][name]) }])],
+      everybody(run), "Value [95 % interval]"));
+    }
+    select.onchange = metric.onchange = show;
+    show();
+  }
+
+  function reasons(found) {
+    put("reasons-words", `What the predictor uses, over ${number(found.pairs)} pairs of its own matrix. A SHAP value is what one `
+      + "trait adds to one prediction, in pp.");
+    chart("reasons-families", "bars", found.families.map(([name, value], order) => ({
+      name, value, shown: number(value), order,
+    })), { axes: { x: "mean |SHAP|, pp" } });
+    behind("reasons-families", () => table([["family", (row) => row[0]],
+      ["mean |SHAP|, pp", (row) => row[1], { number: true, show: (v) => number(v) }]], found.families));
+    chart("reasons-traits", "swarm", found.traits.flatMap((trait, order) => trait.shap.map((value, i) => ({
+      name: trait.name, value, level: trait.level[i] ?? 0.5, offset: trait.offset[i], order,
+    }))));
+    behind("reasons-traits", () => table([["trait", (row) => row.name], ["family", (row) => row.family],
+      ["mean |SHAP|, pp", (row) => row.mean, { number: true, show: (v) => number(v) }],
+      ["lowest", (row) => Math.min(...row.shap), { number: true, show: (v) => signed(v, 2) }],
+      ["highest", (row) => Math.max(...row.shap), { number: true, show: (v) => signed(v, 2) }]], found.traits));
+  }
+
+  function ranking(found) {
+    const targets = Object.keys(found.targets);
+    const select = options($("ranking-target"), [...targets].sort().map((name) => [name, name]));
+    if (known(found.first)) select.value = found.first;
+    const count = options($("ranking-count"), [["20", "20 best"], ["", "all"]]);
+    function show() {
+      const target = select.value;
+      const measured = found.measured[target] || {};
+      const ranked = found.targets[target];
+      const shown = count.value ? ranked.slice(0, Number(count.value)) : ranked;
+      const half = found.half_width;
+      const novel = ranked.filter((row) => row[3]).length;
+      put("ranking-facts", `${ranked.length} sources. `
+        + (novel ? `${novel} of these pairs lie outside what the predictor has seen: read them as extrapolation.` : ""));
+      chart("ranking-plot", "intervals", shown.flatMap(([name, gain, , outside], order) => [
+        { name, order, value: gain, low: gain - half, high: gain + half, shown: `${signed(gain)} pp`,
+          group: outside ? "predicted, extrapolation" : "predicted" },
+        ...(name in measured ? [{ name, order, value: measured[name], low: measured[name], high: measured[name],
+          shown: `${signed(measured[name])} pp`, group: "measured" }] : []),
+      ]));
+      behind("ranking-plot", () => table([["source", (row) => row[0]],
+        ["gain, pp", (row) => row[1], { number: true, show: (v) => signed(v) }],
+        ["low", (row) => row[1] - half, { number: true, show: (v) => signed(v) }],
+        ["high", (row) => row[1] + half, { number: true, show: (v) => signed(v) }],
+        ["chance of harm", (row) => row[2], { number: true, show: share }],
+        ["measured, pp", (row) => measured[row[0]] ?? null, { number: true, show: (v) => signed(v) }],
+        ["extrapolation", (row) => (row[3] ? "yes" : "")]], ranked));
+    }
+    select.onchange = count.onchange = show;
+    show();
+  }
+
+  function explanations(found) {
+    const select = options($("explanations-pair"), found.map((pair, i) => [i, `${pair.source} \u2192 ${pair.target}`]));
+    function show() {
+      const pair = found[select.value];
+      put("explanations-words", pair.sentence);
+      chart("explanations-plot", "waterfall", pair.bars);
+      behind("explanations-plot", () => table([["trait", (row) => row[1]], ["side", (row) => row[0]],
+        ["family", (row) => row[2]], ["value", (row) => row[3], { number: true, show: (v) => number(v) }],
+        ["SHAP, pp", (row) => row[4], { number: true, show: (v) => signed(v, 2) }],
+        ["spread", (row) => row[5], { number: true, show: (v) => number(v, 2) }],
+        ["same sign", (row) => row[6], { number: true, show: share }]], pair.contributions));
+    }
+    select.onchange = show;
+    show();
+  }
+
+  function datasets(found) {
+    const all = found.datasets;
+    const at = new Map(all.map((entry) => [entry.name, entry]));
+    const filter = $("datasets-filter");
+    function list() {
+      const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+      const text = (d) => [d.name, d.task, d.family, d.language].filter(known).join(" ").toLowerCase();
+      const rows = all.filter((d) => words.every((word) => text(d).includes(word)));
+      put("datasets-count", `${rows.length} of ${all.length} datasets.`
+        + (found.left_out ? ` ${found.left_out} more are in the warehouse.` : ""));
+      put("datasets-list", table([["name", (d) => d.name], ["task", (d) => d.task], ["family", (d) => d.family],
+        ["rows", (d) => d.rows, { number: true, show: (v) => number(v) }],
+        ["prompt words", (d) => d.prompt_words, { number: true, show: (v) => number(v) }],
+        ["response words", (d) => d.response_words, { number: true, show: (v) => number(v) }],
+        ["labels", (d) => d.labels.length + d.more_labels, { number: true, show: (v) => (v ? number(v) : "") }],
+        ["", (d) => (d.yours ? "yours" : "shipped")]], rows));
+    }
+    filter.oninput = list;
+    list();
+    compare(found, at);
+  }
+
+  function compare(found, at) {
+    const [a, b] = ["compare-a", "compare-b"].map($);
+    const names = [...at.keys()].sort();
+    [a, b].forEach((select, i) => {
+      options(select, names.map((name) => [name, name]));
+      select.value = found.pair[i];
+    });
+    const family = options($("traits-family"), [["", "all families"],
+      ...[...new Set(found.traits.map((trait) => trait[1]))].map((name) => [name, name])]);
+    const filter = $("traits-filter");
+    function card(entry) {
+      const facts = [entry.task, `${number(entry.rows)} rows`, entry.family && `family ${entry.family}`,
+        entry.language && `language ${entry.language}`, entry.licence && `licence ${entry.licence}`].filter(Boolean).join(", ");
+      const labels = entry.labels.length ? [el("p", {}, "Labels: ", ...entry.labels.flatMap(([label, n], i) => [
+        i ? ", " : "", named(label), ` ${share(n / entry.rows)}`]), entry.more_labels ? `, and ${entry.more_labels} more` : "")] : [];
+      const unusual = entry.unusual.length
+        ? [el("p", { class: "soft" }, "What is unusual about it:"), el("ul", {}, ...entry.unusual.map(([trait, words]) =>
+          el("li", {}, el("code", {}, trait), ` ${words}`)))] : [];
+      return el("div", {}, el("h3", {}, named(entry.name)), el("p", {}, facts), ...labels,
+        ...entry.warnings.map((text) => el("p", { class: "note" }, text)), ...unusual);
+    }
+    function traits(first, second) {
+      const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+      return found.traits.map(([trait, family, unit, meaning], i) => ({
+        trait, family, unit, meaning, a: first.values[i], b: second.values[i], pa: first.percentiles[i], pb: second.percentiles[i],
+      })).filter((row) => (!family.value || row.family === family.value) && (known(row.a) || known(row.b))
+        && words.every((word) => `${row.trait} ${row.family} ${row.meaning}`.toLowerCase().includes(word)));
+    }
+    const apart = (row) => (known(row.pa) && known(row.pb) ? Math.abs(row.pa - row.pb) : -1);
+    function show() {
+      const [first, second] = [at.get(a.value), at.get(b.value)];
+      const rows = traits(first, second).sort((x, y) => apart(y) - apart(x));
+      put("compare-facts", card(first), ...(first === second ? [] : [card(second)]));
+      put("traits-count", `${rows.length} of ${found.traits.length} traits, those that differ most first.`);
+      const columns = [["trait", (row) => row.trait, { cut: true }],
+        [`${first.name}`, (row) => row.a, { number: true, show: (v) => number(v) }],
+        [`${second.name}`, (row) => row.b, { number: true, show: (v) => number(v) }],
+        ["percentiles", apart, { number: true, show: (_, row) => `${row.pa ?? "?"} | ${row.pb ?? "?"}` }],
+        ["unit", (row) => row.unit], ["family", (row) => row.family], ["meaning", (row) => row.meaning, { cut: true }]];
+      put("traits-table", table(columns, rows));
+      const top = rows.filter((row) => apart(row) >= 0).slice(0, 20);
+      const dot = (row, order, entry, value, percentile, dataset_order) => ({
+        name: row.trait, dataset: entry.name, percentile, shown: `${number(value)} ${row.unit}`, order, dataset_order });
+      chart("compare-plot", "percentiles", top.flatMap((row, order) => [dot(row, order, first, row.a, row.pa, 0),
+        ...(first === second ? [] : [dot(row, order, second, row.b, row.pb, 1)])]));
+      behind("compare-plot", () => table(columns, top));
+    }
+    a.onchange = b.onchange = family.onchange = filter.oninput = show;
+    show();
+  }
+
+  const sections = { transfer, effects, latent, quality, reasons, ranking, explanations, datasets };
+  for (const [key, fill] of Object.entries(sections)) if (data.sections[key]) fill(data.sections[key]);
+  document.documentElement.dataset.ready = "yes";
+})();

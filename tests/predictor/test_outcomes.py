@@ -1,0 +1,122 @@
+"""Side effects as outcomes: learnt where they follow from traits, told in their own units, refused where unknown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+import traitcast
+from predictor import service
+from predictor.features import ProfileSet
+from predictor.outcomes import GAIN, OUTCOMES, outcome_of
+from warehouse.errors import ScoresError, UserError
+from warehouse.records import Cells, Matrix
+from warehouse.store import Warehouse
+
+ROWS = 400
+
+
+@pytest.fixture
+def measured(law_warehouse: Path, world: ProfileSet, law: Cells) -> Path:
+    """The law's warehouse with side effects in a matrix "made": lengths follow those of the source's responses, and
+    a source of little entropy drags the answers to the label "a"."""
+    traits, rng = world.traits, np.random.default_rng(3)
+    place = {name: i for i, name in enumerate(traits.names)}
+    length = np.log1p(traits.values[:, traits.traits.index("response_words_mean")])
+    entropy = traits.values[:, traits.traits.index("label_entropy_bits")]
+    labels, texts = [], []
+    for name in traits.names:
+        labels += [("", name, "a", ROWS // 2), ("", name, "b", ROWS // 2)]
+        texts.append(("", name, 20.0))
+    for source, target in zip(law.sources, law.targets, strict=True):
+        dragged = int(np.clip(ROWS // 2 + 60 * (3 - entropy[place[source]]) + 4 * rng.normal(), 0, ROWS))
+        labels += [(source, target, "a", dragged), (source, target, "b", ROWS - dragged)]
+        texts.append((source, target, 20.0 + 8 * (length[place[source]] - 1) + 0.5 * rng.normal()))
+    where = {"model": "m", "seed": 0}
+    predicted = [where | {"source": s, "target": t, "gold": "a", "predicted": p, "n": n} for s, t, p, n in labels]
+    blank = dict.fromkeys(("tokens_p10", "tokens_p50", "tokens_p90", "finished", "empty"), 0.0)
+    written = [where | {"source": s, "target": t, "n": ROWS, "tokens_mean": mean} | blank for s, t, mean in texts]
+    scores = [
+        where | {"source": s, "target": t, "metric": "score", "score": 0.5 + 0.001 * i, "n": 9, "standard_error": 0.01}
+        for i, (s, t, _) in enumerate(texts)
+    ]
+    with Warehouse.open(law_warehouse) as warehouse:
+        warehouse.save_scores(
+            Matrix("made", "score", "untuned", "side effects by a law"),
+            pa.Table.from_pylist(scores),
+            {"predicted_labels": pa.Table.from_pylist(predicted), "generations": pa.Table.from_pylist(written)},
+        )
+    return law_warehouse
+
+
+def run(path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(traitcast.cli, [*arguments, "--warehouse", str(path)])
+
+
+@pytest.mark.parametrize("name", ["label_shift", "length_shift"])
+def test_what_was_planted_is_found(measured: Path, name: str) -> None:
+    with Warehouse.open(measured, read_only=True) as warehouse:
+        made = service.evaluate_matrix(warehouse, "new-source", matrix="made", outcome=outcome_of(name))
+    assert made.model["spearman"]["value"] > 0.5
+    assert made.model["spearman"]["low"] > 0.2
+    assert made.advantage is not None
+    assert made.cells == 18 * 17
+
+
+def test_units_and_signs(measured: Path) -> None:
+    with Warehouse.open(measured, read_only=True) as warehouse:
+        labels, lengths, gains = (warehouse.cells("made", outcome=o) for o in ("label_shift", "length_shift", "gain"))
+    assert len(labels.gain) == len(lengths.gain) == len(gains.gain) == 18 * 18
+    assert 0 <= labels.gain.min() < labels.gain.max() <= 50
+    assert lengths.gain.max() > 1
+    assert np.isnan(labels.standard_error).all()
+
+
+def test_commands_tell_the_outcome(measured: Path) -> None:
+    fitted = run(measured, "fit", "--scores", "made", "--outcome", "label_shift", "--format", "json")
+    assert fitted.exit_code == 0, fitted.output
+    assert (json.loads(fitted.stdout)["predictor"], json.loads(fitted.stdout)["outcome"]) == ("label_shift",) * 2
+    one = run(measured, "predict", "d00", "d01", "--predictor", "label_shift", "--format", "json", "--save")
+    document = json.loads(one.stdout)
+    assert document["harm"] is None
+    assert document["low"] >= 0
+    assert "share of answers (%)" in one.stderr
+    with Warehouse.open(measured, read_only=True) as warehouse:
+        assert warehouse.query("SELECT harm FROM predictions").to_pylist() == [{"harm": None}]
+    sentence = json.loads(
+        run(measured, "explain", "d00", "d01", "--predictor", "label_shift", "--format", "json").stdout
+    )["sentence"]
+    assert "move" in sentence
+    assert "% of the answers on d01 to another label" in sentence
+    assert "harm" not in sentence
+    assert "Upwards:" in sentence or "Downwards:" in sentence
+    assert run(measured, "fit", "--scores", "made", "--outcome", "length_shift", "--name", "len").exit_code == 0
+    table = run(measured, "explain", "d00", "d01", "--predictor", "len")
+    assert "tokens longer" in table.stdout or "tokens shorter" in table.stdout
+    evaluated = run(measured, "evaluate", "--scores", "made", "--outcome", "length_shift", "--no-baselines")
+    assert "tokens wide." in evaluated.stderr
+    assert "Chance of harm" not in evaluated.stderr
+
+
+def test_what_is_refused(measured: Path) -> None:
+    message = r"'law' holds no label_shift: only a measured one does.*matrix ingest"
+    with Warehouse.open(measured, read_only=True) as warehouse, pytest.raises(ScoresError, match=message):
+        warehouse.cells("law", outcome="label_shift")
+    with pytest.raises(UserError, match=r"unknown outcome 'label_shfit'; did you mean 'label_shift'\?"):
+        outcome_of("label_shfit")
+    saved = run(measured, "evaluate", "--scores", "made", "--outcome", "label_shift", "--save")
+    assert (saved.exit_code, "keeps the quality of gains only" in saved.stderr) == (2, True)
+
+
+def test_a_gain_is_what_it_was(fitted: Path) -> None:
+    assert outcome_of("gain") is GAIN is OUTCOMES[0]
+    with Warehouse.open(fitted, read_only=True) as warehouse:
+        predictor = service.predictor_of(warehouse)
+        assert predictor.outcome is GAIN
+        assert "outcome" not in predictor.about
+        assert 0 < service.predict_pair(warehouse, predictor, "d00", "d01").harm < 1
