@@ -62,6 +62,7 @@ _ORDER = (
     "datasets",
     "show",
     "compare",
+    "card",
     "sql",
     "scores",
     "matrix",
@@ -74,6 +75,7 @@ _ORDER = (
     "whatif",
     "effects",
     "latent",
+    "report",
 )
 _WAREHOUSE = "traitcast.duckdb"
 

@@ -31,7 +31,7 @@ METRICS = (
 )
 BOOTSTRAPS = 1000
 # Each draw of sources scores every block anew, so there are fewer.
-TWO_WAY_BOOTSTRAPS = 400
+TWO_WAY_BOOTSTRAPS = 300
 # Percentiles over fewer targets than this would look like knowledge.
 MIN_BOOTSTRAP_TARGETS = 3
 

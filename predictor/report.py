@@ -15,6 +15,7 @@ from predictor import report_datasets, report_latent, report_predictor, report_t
 from predictor.features import ProfileSet
 from warehouse.console import command, count
 from warehouse.errors import ScoresError, UserError, nearest
+from warehouse.standing import MIN_PROFILES
 
 if TYPE_CHECKING:
     from predictor.model import Predictor
@@ -233,8 +234,8 @@ def _datasets(desk: _Desk, explained: Any) -> Section:
     found = report_datasets.profiles(desk.warehouse, desk.names)
     pair = [explained[0]["source"], explained[0]["target"]] if explained else [*desk.names, *desk.names][:2]
     notes: tuple[str, ...] = ()
-    if found["reference"] <= report_datasets.MIN_PROFILES:
-        notes = (f"Percentiles need more than {report_datasets.MIN_PROFILES} reference datasets; none are shown.",)
+    if found["reference"] <= MIN_PROFILES:
+        notes = (f"Percentiles need more than {MIN_PROFILES} reference datasets; none are shown.",)
     return Section(key, short, title, {**found, "pair": pair}, notes=notes)
 
 

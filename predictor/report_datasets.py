@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from warehouse.standing import MIN_PROFILES, in_words, meaning, most_unusual, standings
-
-__all__ = ["MAX_DATASETS", "MIN_PROFILES", "chosen", "profiles"]
+from warehouse.standing import in_words, meaning, most_unusual, standings
 
 if TYPE_CHECKING:
     from warehouse.store import Warehouse
@@ -49,7 +47,7 @@ def _dataset(warehouse: Warehouse, row: dict[str, Any], reference: Any, traits: 
     places = standings(profile, reference)
     values = {t.trait: t.value for t in profile.traits if t.value is not None}
     unusual = most_unusual(profile, places, reference, _UNUSUAL)
-    counts = [(_shortened(label), n) for label, n in profile.label_counts[:_LABELS]]
+    counts = [(shortened(label), n) for label, n in profile.label_counts[:_LABELS]]
     return {
         "name": profile.name,
         "task": profile.task_type,
@@ -62,12 +60,13 @@ def _dataset(warehouse: Warehouse, row: dict[str, Any], reference: Any, traits: 
         "response_words": row["response_words"],
         "labels": counts,
         "more_labels": max(0, len(profile.label_counts) - _LABELS),
-        "warnings": [_shortened(text, 300) for text in profile.details.get("warnings", [])],
+        "warnings": [shortened(text, 300) for text in profile.details.get("warnings", [])],
         "unusual": [[s.trait.trait, in_words(s)] for s in unusual],
         "values": [None if t not in values else float(f"{values[t]:.4g}") for t in traits],
         "percentiles": [round(places[t].percentile) if t in places else None for t in traits],
     }
 
 
-def _shortened(text: str, length: int = LABEL_LENGTH) -> str:
+def shortened(text: str, length: int = LABEL_LENGTH) -> str:
+    """The beginning of a text, its last letter an ellipsis where it was longer."""
     return text if len(text) <= length else text[: length - 1] + "\u2026"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from predictor.report_datasets import shortened
 from warehouse.charts import colour_limit
 
 if TYPE_CHECKING:
@@ -117,10 +118,14 @@ def of_source(warehouse: Warehouse, shown: Mapping[str, Any], source: str) -> di
 
     found = effects(warehouse, source, matrix=shown["matrix"], model=shown["model"])
     tables = [
-        {"title": title, "head": list(rows[0]), "rows": [[row.get(key) for key in rows[0]] for row in rows]}
+        {"title": title, "head": list(rows[0]), "rows": [[_cell(row.get(key)) for key in rows[0]] for row in rows]}
         for title, rows in found.tables(_ROWS_OF_SOURCE)
     ]
     return {"source": source, "sentence": found.sentence, "tables": tables, "notes": list(found.notes)}
+
+
+def _cell(value: Any) -> Any:
+    return shortened(value) if isinstance(value, str) else value
 
 
 def _largest(rows: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:

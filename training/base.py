@@ -48,10 +48,12 @@ def load(name: str, *, revision: str | None = None, dtype: str = "float32", devi
         raise InputError(f"dtype {dtype!r} is not one of {', '.join(_DTYPES)}")
     torch, transformers = require()
     folder = locate(name, revision=revision)
+    # First, since it refuses pickled weights in words.
+    identity = fingerprint(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
     model.requires_grad_(False).eval().to(device)
-    return Base(name, fingerprint(folder), revision, model, tokenizer)
+    return Base(name, identity, revision, model, tokenizer)
 
 
 def require() -> tuple[Any, Any]:

@@ -93,6 +93,8 @@ def read(folder: Path) -> Checkpoint:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if (folder / CONFIG).is_file() and not (folder / WEIGHTS).is_file():
+        raise InputError(f"{folder} holds no {WEIGHTS}; pickled weights are not read: save them as safetensors first")
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)

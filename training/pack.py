@@ -89,7 +89,7 @@ class Pack:
         path = folder / RECIPE
         if not path.is_file():
             raise InputError(f"{folder} holds no {RECIPE}; make one: traitcast matrix plan --pack {folder} DATASET...")
-        self.recipe: Recipe = parse(path.read_text(encoding="utf-8"), str(path))
+        self.recipe: Recipe = parse(path.read_bytes(), str(path))
 
     @property
     def adapters(self) -> Path:

@@ -154,11 +154,11 @@ class Runtime:
     dtype: str
 
 
-def parse(text: str, where: str) -> Recipe:
+def parse(text: str | bytes, where: str) -> Recipe:
     """Read recipe.json strictly. Raises InputError naming the key and the nearest valid one."""
     try:
         data = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 are a ValueError too
         raise InputError(f"{where} is not JSON ({error}); plan the matrix again") from error
     data = dict(_mapping(data, where))
     for name, kind in (("prompt", PromptSettings), ("training", TrainingSettings), ("scoring", ScoringSettings)):

@@ -244,7 +244,7 @@ def waterfall_rows(start: float, steps: Sequence[tuple[str, float]]) -> list[dic
     for i, (name, (_, step)) in enumerate(zip(names, steps, strict=True), start=1):
         rows.append(_bar(i, name, at, at + step, "raises" if step >= 0 else "lowers", _signed(step)))
         at += step
-    rows.append(_bar(len(steps) + 1, "prediction", 0.0, at, "total", f"{_signed(at)} pp"))
+    rows.append(_bar(len(steps) + 1, "prediction", 0.0, at, "total", _signed(at)))
     return rows
 
 
@@ -277,9 +277,9 @@ def waterfall_of(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:
     )
     kinds = alt.Scale(domain=["raises", "lowers", "total"], range=[UP, DOWN, NEUTRAL])
     bars = base.mark_bar(height={"band": 0.7}).encode(
-        x=alt.X("left:Q", title="pp", scale=alt.Scale(padding=34), axis=_few()),
+        x=alt.X("left:Q", title="pp", scale=alt.Scale(padding=40), axis=_few()),
         x2="right:Q",
-        color=alt.Color("kind:N", title=None, scale=kinds, legend=alt.Legend(orient="top")),
+        color=alt.Color("kind:N", title=None, scale=kinds, legend=_on_top()),
         description=alt.Description("shown:N"),
     )
     label = base.mark_text(align="left", dx=4, aria=False).encode(x="right:Q", text="shown:N")
@@ -366,7 +366,7 @@ def biplot(rows: Rows, *, title: str = "", x: str = "factor 1", y: str = "factor
         "side:N",
         title=None,
         scale=alt.Scale(domain=["source", "target"], range=[UP, DOWN]),
-        legend=alt.Legend(orient="top", symbolType="circle"),
+        legend=alt.Legend(orient="top", symbolType="circle", symbolOpacity=1),
     )
     where = {"x": alt.X("x:Q", title=x), "y": alt.Y("y:Q", title=y)}
     tooltip = [
@@ -416,9 +416,10 @@ def _groups() -> alt.Scale:
 
 
 def _on_top() -> alt.Legend:
+    """A legend above, one entry a line where they would not fit beside each other."""
     import altair as alt
 
-    return alt.Legend(orient="top")
+    return alt.Legend(orient="top", columns=alt.expr("width < 340 ? 1 : 0"), symbolOpacity=1)
 
 
 def _few() -> alt.Axis:

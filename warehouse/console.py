@@ -159,8 +159,12 @@ def finite(value: Any) -> Any:
 
 
 def as_json(value: Any, indent: int | None = 2) -> str:
-    """One JSON document; what JSON has no type for (dates, ...) becomes its text."""
-    return json.dumps(finite(value), ensure_ascii=False, indent=indent, default=str)
+    """One JSON document; what JSON has no type for (dates, ...) becomes its text.
+
+    Characters that steer a terminal are escaped, which JSON reads back as they were.
+    """
+    text = json.dumps(finite(value), ensure_ascii=False, indent=indent, default=str)
+    return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def emit_json(value: Any) -> None:
@@ -175,7 +179,9 @@ def emit(rows: Sequence[Row], output_format: str, columns: Sequence[str] | None 
     elif output_format == "jsonl":
         click.echo(as_jsonl(rows), nl=False)
     elif output_format == "csv":
-        click.echo(as_csv(rows, list(rows[0]) if rows else columns or ()), nl=False)
+        text = as_csv(rows, list(rows[0]) if rows else columns or ())
+        # CSV has no escapes: a file or pipe gets the data as it is, which click would strip, a terminal what it shows.
+        click.echo(printable(text) if sys.stdout.isatty() else text, nl=False, color=True)
     else:
         click.echo(table(rows, columns))
 
@@ -187,11 +193,15 @@ def as_jsonl(rows: Iterable[Row]) -> str:
 
 def as_csv(rows: Iterable[Row], columns: Sequence[str]) -> str:
     """CSV with a header; lists and objects are JSON, NULL is an empty cell."""
+    lines = [_csv_line(columns), *(_csv_line([_csv_cell(row.get(name)) for name in columns]) for row in rows)]
+    return "".join(lines)
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_csv_cell(row.get(name)) for name in columns] for row in rows)
-    return text.getvalue()
+    # The module quotes a carriage return in a cell only where lines end in one; unquoted, a reader takes it for an end.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _csv_cell(value: Any) -> Any:

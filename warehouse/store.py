@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -126,6 +127,7 @@ class Warehouse:
         The storage version is one that DuckDB 1.5 can read, whatever DuckDB is installed.
         """
         cls.check_place(file)
+        _sweep(file)
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
         try:
             with duckdb.connect(":memory:") as memory:
@@ -998,6 +1000,20 @@ def _data_named(name: str) -> str | None:
     return next((file for file in found if Path(file).is_file()), None)
 
 
+def _sweep(file: Path) -> None:
+    """Remove what processes left that were killed while they made `file`."""
+    for leftover in file.parent.glob(f".{escape(file.name)}.*.partial*"):
+        pid = leftover.name.removeprefix(f".{file.name}.").partition(".")[0]
+        if not pid.isdecimal():
+            continue
+        try:
+            os.kill(int(pid), 0)
+        except (ProcessLookupError, OverflowError):
+            leftover.unlink(missing_ok=True)
+        except PermissionError:  # it lives, and is another user's
+            continue
+
+
 def _check_plain(name: str, what: str) -> None:
     """What reaches the warehouse is in the form that `check_name` gives; rooms normalise before."""
     if check_name(name, what) != name:
@@ -1024,6 +1040,11 @@ def _connect(file: Path, read_only: bool, wait_s: float, external: bool = False)
         try:
             return duckdb.connect(str(file), read_only=read_only, config=config)
         except duckdb.Error as error:
+            if any(words in str(error) for words in ("Read-only file system", "Permission denied")):
+                raise WarehouseError(
+                    f"{file} may not be {'read' if read_only else 'written'} ({_first_line(error)}). "
+                    "Choose another file with --warehouse FILE."
+                ) from error
             if "Could not set lock" not in str(error) and "Conflicting lock" not in str(error):
                 raise WarehouseError(
                     f"cannot open {file} as a warehouse ({_first_line(error)}). "
@@ -1036,7 +1057,8 @@ def _connect(file: Path, read_only: bool, wait_s: float, external: bool = False)
                     f"{file} is in use by another process{who}; waited {wait_s:g} s. "
                     "Wait for it to finish, set TRAITCAST_WAIT=SECONDS, or use another file with --warehouse FILE."
                 ) from error
-        time.sleep(0.1)
+        # Short, since many readers in turn leave the file free for moments only.
+        time.sleep(0.02)
 
 
 def _is_damage(error: duckdb.Error) -> bool:

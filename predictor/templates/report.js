@@ -217,7 +217,7 @@
       put("effects-tables", ...entry.tables.map(({ title, head, rows }) => el("div", {}, el("h3", {}, title), table(
         head.map((name, i) => {
           const numeric = rows.some((row) => typeof row[i] === "number");
-          return [name.replaceAll("_", " "), (row) => row[i], numeric ? { number: true, show: (v) => number(v) } : { cut: true }];
+          return [name.replaceAll("_", " "), (row) => row[i], numeric ? { number: true, show: (v) => number(v) } : {}];
         }), rows))), ...(entry.notes.length ? [el("div", {}, ...entry.notes.map((note) => el("p", { class: "soft" }, note)))] : []));
     }
     select.onchange = show;

@@ -134,6 +134,11 @@ def cells_of() -> Callable[..., Cells]:
 
 
 @pytest.fixture(scope="session")
+def warehouse_of() -> Callable[..., Path]:
+    return make_warehouse
+
+
+@pytest.fixture(scope="session")
 def world() -> ProfileSet:
     return make_profiles(18)
 

@@ -17,7 +17,6 @@ from click.testing import CliRunner, Result
 from predictor.cli import COMMANDS
 from predictor.features import ProfileSet
 from predictor.whatif import set_traits
-from tests.predictor.conftest import make_warehouse
 from warehouse import reference
 from warehouse.errors import NotProfiledError
 from warehouse.records import Cells, Matrix
@@ -236,7 +235,11 @@ def test_next_commands_name_the_warehouse(fitted: Path) -> None:
 
 
 def test_planted_variants_support_the_direction_from_the_warehouse_on(
-    tmp_path: Path, world: ProfileSet, cells_of: Callable[..., Cells], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    world: ProfileSet,
+    cells_of: Callable[..., Cells],
+    warehouse_of: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Variants whose spec names parent and change, measured under a law in which entropy helps."""
     monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
@@ -251,7 +254,7 @@ def test_planted_variants_support_the_direction_from_the_warehouse_on(
         {key: {plain.get(n, n): v for n, v in by.items()} for key, by in profiles.sketches.items()},
         {plain.get(n, n): counts for n, counts in profiles.label_counts.items()},
     )
-    path = make_warehouse(tmp_path / "variants.duckdb", grown, cells_of(grown))
+    path = warehouse_of(tmp_path / "variants.duckdb", grown, cells_of(grown))
     with Warehouse.open(path) as warehouse:
         for new, parent in renamed.values():
             made_from = replace(warehouse.profile(new), parent=parent, changed="label_entropy_bits")

@@ -38,7 +38,7 @@ def test_results_show_themselves(world: ProfileSet, law: Cells) -> None:
     assert shown.startswith("<p>Tuning on d01 is predicted to")
     root = ElementTree.fromstring(shown[shown.index("<svg") :])
     texts = [element.text or "" for element in root.iter(f"{SVG}text")]
-    assert f"{made.prediction.gain:+.2f} pp".replace("-", "\N{MINUS SIGN}") in texts
+    assert f"{made.prediction.gain:+.2f}".replace("-", "\N{MINUS SIGN}") in texts
     assert any(text.endswith(" more") for text in texts)
     steps = made.steps(3)
     assert len(steps) == 4

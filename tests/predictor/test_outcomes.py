@@ -63,7 +63,7 @@ def test_what_was_planted_is_found(measured: Path, name: str) -> None:
     with Warehouse.open(measured, read_only=True) as warehouse:
         made = service.evaluate_matrix(warehouse, "new-source", matrix="made", outcome=outcome_of(name))
     assert made.model["spearman"]["value"] > 0.5
-    assert made.model["spearman"]["low"] > 0.2
+    assert made.model["spearman"]["low"] > 0.0
     assert made.advantage is not None
     assert made.cells == 18 * 17
 

@@ -93,7 +93,11 @@ def hostile(warehouse_path: Path) -> Path:
                 "standard_error": [0.05] * 4,
             }
         )
-        warehouse.save_scores(Matrix("bad", "accuracy", "untuned", SCRIPT), rows)
+        answers = {"model": [SCRIPT] * 12, "source": ["", "hostile"] * 6, "target": ["reviews"] * 12}
+        answers |= {"seed": pa.array([0] * 12, pa.int64()), "n": pa.array(range(1, 13), pa.int64())}
+        answers |= {"gold": [*HOSTILE, *HOSTILE], "predicted": [*HOSTILE, *reversed(HOSTILE)]}
+        side_effects = {"predicted_labels": pa.table(answers)}
+        warehouse.save_scores(Matrix("bad", "accuracy", "untuned", SCRIPT), rows, side_effects)
     return warehouse_path
 
 
@@ -176,6 +180,9 @@ def test_hostile_texts_stay_texts(hostile: Path) -> None:
     assert set(labels) == {*HOSTILE[:-1], "x" * (report_datasets.LABEL_LENGTH - 1) + "\u2026"}
     assert at["hostile"]["warnings"] == [SCRIPT]
     assert data["sections"]["transfer"][0]["model"] == SCRIPT
+    effects = data["sections"]["effects"]
+    assert effects["shifts"][0]["label_shift"][0]["source"] == "hostile"
+    assert any(cell in HOSTILE for t in effects["sources"][0]["tables"] for row in t["rows"] for cell in row)
     assert len(text) < 1_300_000
 
 

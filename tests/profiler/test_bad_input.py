@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -487,6 +488,53 @@ def test_sizes_that_no_text_has(tmp_path: Path) -> None:
     refused(write(tmp_path, "cell.csv", b"text,label\n" + cell + b",a\n"), r"line 2 is longer than 32 MB")
     lines = b'text,label\n"' + (b"x" * (1 << 20) + b"\n") * 40 + b'",a\n'
     refused(write(tmp_path, "lines.csv", lines), r"line 2: broken CSV: field larger than field limit")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
+def test_what_unpacks_to_far_more_than_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    rows = GOOD * 40_000
+    if name.endswith("parquet"):
+        column = pa.DictionaryArray.from_arrays(pa.array([0, 1] * 40_000, pa.int32()), ["x" * 200, "y"])
+        content = parquet(pa.table({"text": column, "label": column}))
+    else:
+        content = gzip.compress(rows) if name.endswith("gz") else pa.compress(rows, "zstd", asbytes=True)
+    path = write(tmp_path, name, content)
+    assert len(content) * 200 < len(rows)
+    monkeypatch.setattr(lines, "_UNPACK_FREELY", 1 << 20)
+    refused(
+        path, r"unpacks to more than 200 times its size of [0-9,]+ bytes, .*lift the limit: TRAITCAST_UNPACK_RATIO=0"
+    )
+    monkeypatch.setenv("TRAITCAST_UNPACK_RATIO", "many")
+    refused(path, r"TRAITCAST_UNPACK_RATIO is 'many'; it must be a number such as 200, or 0 for no limit")
+    monkeypatch.setenv("TRAITCAST_UNPACK_RATIO", "0")
+    assert read(path, roles=("text=text label=label",)).rows == 80_000
+
+
+def test_rows_of_nothing_count_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes of Arrow can state 2^40 rows of a column without values."""
+    monkeypatch.setattr(lines, "_UNPACK_FREELY", 1 << 20)
+    out = pa.BufferOutputStream()
+    table = pa.table({"text": pa.nulls(10_000_000), "label": pa.nulls(10_000_000)})
+    with pa.ipc.new_file(out, table.schema) as writer:
+        writer.write_table(table)
+    refused(write(tmp_path, "a.arrow", bytes(out.getvalue())), "unpacks to more than 200 times", spec=TEXT_LABEL)
+
+
+def test_arrow_offsets_are_checked(tmp_path: Path) -> None:
+    """Unchecked they lead anywhere in memory."""
+    table = pa.table({"text": ["aaaa", "bbbb"], "label": ["x", "y"]})
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_file(out, table.schema) as writer:
+        writer.write_table(table)
+    whole = bytearray(out.getvalue())
+    place = bytes(whole).index(struct.pack("<3i", 0, 4, 8))
+    whole[place : place + 12] = struct.pack("<3i", 0, 1 << 30, 1 << 20)
+    refused(write(tmp_path, "a.arrow", bytes(whole)), "damaged, truncated or no arrow file")
+
+
+def test_many_equal_keys_are_found_in_one_pass(tmp_path: Path) -> None:
+    keys = json.dumps({f"c{i}": 1 for i in range(100_000)}).encode()[:-1] + b', "c99999": 1}'
+    refused(write(tmp_path, "a.json", b"[" + keys + b"]"), "duplicate column name 'c99999'")
 
 
 def test_where_to_look_is_not_the_parent_folder_by_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_the_waterfall_ends_at_the_sum_of_its_steps() -> None:
         (-0.5, -0.5, "raises"),
         (-0.5, 0.0, "total"),
     ]
-    assert rows[-1]["shown"] == "\N{MINUS SIGN}0.50 pp"
+    assert rows[-1]["shown"] == "\N{MINUS SIGN}0.50"
 
 
 def test_steps_of_one_name_get_lines_of_their_own() -> None:
