@@ -40,7 +40,7 @@ LEXICAL_COUNTS = ("alphabetic_tokens", "stop_tokens")
 COUNTS = (*linguistic.COUNTS, *LEXICAL_COUNTS)
 
 # About 7,000 tokens. Fewer cost more calls for each move of the parser, which long documents feel most; twice as many
-# leave the caches with the parser's table, 4 KB a token.
+# gain nothing, and the parser's table takes 4 KB a token.
 BATCH_CHARACTERS = 32_000
 # spaCy keeps the tokens of the first 10,000 different words; 2,000 documents have more. An entry takes 100 bytes.
 TOKENIZER_WORDS = 200_000
