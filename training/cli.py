@@ -175,7 +175,9 @@ def _part_option(context: click.Context, parameter: click.Parameter, value: str)
     if not (part.isascii() and part.isdecimal() and parts.isascii() and parts.isdecimal()):
         raise click.BadParameter(f"{value!r} is not I/N, for example 2/8.", context, parameter)
     if not 1 <= int(part) <= int(parts):
-        raise click.BadParameter(f"{value!r}: the parts of {parts} are 1/{parts} to {parts}/{parts}.", context, parameter)
+        raise click.BadParameter(
+            f"{value!r}: the parts of {parts} are 1/{parts} to {parts}/{parts}.", context, parameter
+        )
     return int(part), int(parts)
 
 
