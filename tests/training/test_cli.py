@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from training.cli import COMMANDS
 
-(MATRIX,) = COMMANDS
+MATRIX = next(command for command in COMMANDS if command.name == "matrix")
 
 
 def call(*arguments: object) -> Result:
