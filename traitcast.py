@@ -132,6 +132,10 @@ def rank(
     from warehouse.outdated import warn_outdated
     from warehouse.store import Warehouse
 
+    if isinstance(sources, str):
+        from warehouse.errors import UserError
+
+        raise UserError(f"sources {sources!r} is one name, not a list. Write [{sources!r}].")
     door = FrontDoor()
     target = door.ensure_profiled(target, str(warehouse))
     chosen = None if sources is None else [door.ensure_profiled(source, str(warehouse)) for source in sources]

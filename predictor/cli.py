@@ -125,6 +125,8 @@ def fit(
 
     name = name or (DEFAULT if outcome == GAIN.name else outcome)
     if restore:
+        if matrix is not None or model is not None:
+            raise UserError("--restore fits nothing: leave out --scores and --model, or leave out --restore.")
         _restore(name, warehouse_path, output_format)
         return
     with Warehouse.open(warehouse_path) as warehouse:
@@ -168,9 +170,9 @@ def _restore(name: str, warehouse_path: str, output_format: str) -> None:
 
     # Without a file the predictor is the shipped one, and a name that is not shipped is refused all the same.
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
-        warehouse.restore("predictors", [name])
+        replaced = warehouse.restore("predictors", [name])
         found = warehouse.predictor(name)
-    say(f"{name}: the shipped predictor is back")
+    say(f"{name}: the shipped predictor is back" if replaced else f"{name}: it is the shipped predictor already")
     row = {"predictor": name, "matrix": found.matrix, "tier": found.tier, "fingerprint": found.fingerprint}
     emit_json(row) if output_format == "json" else emit([row], output_format)
 
@@ -713,6 +715,10 @@ def latent(
     from predictor.latent import latent_of
     from warehouse.store import Warehouse
 
+    if plot is not None and factors == "1":
+        raise UserError(
+            "--plot draws two factors, and --factors 1 finds one. Ask for --factors 2, or leave out --plot."
+        )
     with Warehouse.open(warehouse_path, read_only=True) as warehouse, progress("resamples", 0) as bar:
 
         def advance(done: int, total: int) -> None:
@@ -730,12 +736,6 @@ def latent(
             seed=seed,
             on_progress=advance,
         )
-    if plot is not None:
-        from predictor.report_latent import biplot
-        from warehouse import charts
-
-        charts.write(biplot(found), plot)
-        say(f"drew {plot}")
     if save:
         existed = Path(warehouse_path).exists()
         with Warehouse.open(warehouse_path) as warehouse:
@@ -746,6 +746,12 @@ def latent(
         emit_json(found.as_row())
     else:
         _print_latent(found, top)
+    if plot is not None:  # last: where too few factors hold up there is no map, and the rest is told all the same
+        from predictor.report_latent import biplot
+        from warehouse import charts
+
+        charts.write(biplot(found), plot)
+        say(f"drew {plot}")
 
 
 def _print_latent(found: Latent, top: int) -> None:

@@ -85,6 +85,7 @@ def latent_of(
         parallel=parallel,
         cross_validation=validated,
         asked=asked,
+        most=most * per_direction(form),
         associations=associate(sides, traits),
         profiled=(len(profiled & set(table.sources)), len(profiled & set(table.targets))),
         seed=seed,

@@ -81,7 +81,7 @@ class Latent:
     factors, whichever way its axes turn (mean squared cosine). noise: share of the centred gains that is noise of the
     seeds, None with one seed. measured, filled: cells, the diagonal in neither; diagonal: how many were set apart.
     associations: every trait that was asked, smallest q first. profiled: (sources, targets) with a profile.
-    asked: the number of factors asked for, None for "auto".
+    asked: the number of factors asked for, None for "auto". most: the largest number that so few datasets allow.
     """
 
     matrix: str
@@ -107,6 +107,7 @@ class Latent:
     parallel: Parallel
     cross_validation: CrossValidation
     asked: int | None
+    most: int
     associations: tuple[Association, ...]
     profiled: tuple[int, int]
     seed: int
@@ -229,8 +230,10 @@ class Latent:
         if self.factors and not self.found:
             said.append(self._no_trait())
         if not self.factors:
-            again = command("latent", "--scores", self.matrix, "--model", self.model, "--factors", "2")
-            said.append(f"no factor is more than chance and foresees cells too. See two all the same: {again}")
+            number = min(2, self.most)
+            again = command("latent", "--scores", self.matrix, "--model", self.model, "--factors", str(number))
+            these = "two" if number == 2 else "one"
+            said.append(f"no factor is more than chance and foresees cells too. See {these} all the same: {again}")
         return tuple(said)
 
     def _no_trait(self) -> str:

@@ -30,6 +30,9 @@ def maps(warehouse: Warehouse, wanted: list[tuple[str, str]]) -> tuple[list[dict
         try:
             found = latent_of(warehouse, matrix=matrix, model=model)
             note = ""
+            if found.most < 2:
+                notes.append(f"No map of {model} on {matrix}: so few datasets allow one factor at most.")
+                continue
             if len(found.factors) < 2:
                 note = f" {count(len(found.factors), 'factor')} held up; the map shows two all the same."
                 words = found.sentence
@@ -93,9 +96,7 @@ def biplot_rows(found: Latent) -> list[dict[str, Any]]:
 def biplot(found: Latent) -> alt.TopLevelMixin:
     """The map as a chart. Raises UserError for fewer than two factors."""
     if len(found.factors) < 2:
-        raise UserError(
-            f"a map needs two factors, and {count(len(found.factors), 'factor')} held up. Draw two all the same: "
-            "add --factors 2"
-        )
+        cure = "Draw two all the same: add --factors 2" if found.most > 1 else "So few datasets allow one at most."
+        raise UserError(f"a map needs two factors, and this one has {count(len(found.factors), 'factor')}. {cure}")
     x, y = axes(found)
     return charts.biplot(biplot_rows(found), title=f"{found.model} on {found.matrix}", x=x, y=y)

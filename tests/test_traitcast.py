@@ -105,6 +105,13 @@ def test_the_shipped_profiles_were_measured_by_this_catalogue(tmp_path: Path) ->
         assert warehouse.catalogue() == CATALOGUE, "the shipped catalogue is not that of the code; run: make reference"
 
 
+def test_one_name_is_no_list_of_sources(tmp_path: Path) -> None:
+    import traitcast
+
+    with pytest.raises(traitcast.UserError, match=r"sources 'sst2' is one name, not a list\. Write \['sst2'\]\."):
+        traitcast.rank("mnli", "sst2", warehouse=tmp_path / "none.duckdb")
+
+
 def test_rank_warns_of_candidates_of_an_older_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import traitcast
     from warehouse.store import Warehouse

@@ -92,9 +92,9 @@ def _restore(kind: Kind, names: Sequence[str], what: str, warehouse_path: str) -
 
     # Without a file everything is as it was shipped, and a name that is not shipped is refused all the same.
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
-        warehouse.restore(kind, names)
+        replaced = warehouse.restore(kind, names)
     for name in names:
-        say(f"{name}: the shipped {what} is back")
+        say(f"{name}: the shipped {what} is back" if name in replaced else f"{name}: it is the shipped {what} already")
 
 
 @click.command()

@@ -728,8 +728,10 @@ class Warehouse:
         key = schema.NATURAL_KEYS[kind][0]
         return [name for (name,) in self._rows(f"SELECT {key} FROM {kind} WHERE reference ORDER BY 1")]
 
-    def restore(self, kind: reference.Kind, names: Sequence[str]) -> None:
+    def restore(self, kind: reference.Kind, names: Sequence[str]) -> list[str]:
         """Put what the package ships under these names back in place of the user's own: all of them or none.
+
+        Returns the names that were not as shipped; the others are left alone, with all that was derived from them.
 
         kind: datasets, matrices or predictors. Of a predictor, stored predictions go with the one that is replaced.
         Raises UserError when the package ships none of such a name.
@@ -738,9 +740,11 @@ class Warehouse:
         for name in names:
             if name not in shipped:
                 raise UserError(f"traitcast ships no {_KIND_WORDS[kind]} {name!r}{nearest(name, shipped)}")
+        replaced = [name for name in names if name not in self.shipped(kind)]
         with self._transaction():
-            for name in names:
+            for name in replaced:
                 reference.restore(self._connection, kind, name)
+        return replaced
 
     # -- predictors ----------------------------------------------------------------------------------------
 
@@ -863,7 +867,9 @@ class Warehouse:
                     self._connection.interrupt()
                     raise
         except duckdb.Error as error:
-            if _is_damage(error):
+            # With other files in play, what cannot be read is hardly the warehouse, unless its content says so.
+            outside = self._external and isinstance(error, duckdb.IOException) and "Corrupt" not in str(error)
+            if _is_damage(error) and not outside:
                 raise self._damaged(error) from error
             raise QueryError(str(error).strip()) from error
 

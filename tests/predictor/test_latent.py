@@ -15,6 +15,7 @@ from predictor.cli import COMMANDS
 from predictor.features import ProfileSet
 from predictor.gains import gain_table
 from predictor.latent import Latent, latent_of
+from predictor.report_latent import biplot
 from warehouse.errors import ScoresError, UserError
 from warehouse.records import Cells, LatentRecord, Matrix, TraitMatrix
 from warehouse.store import Warehouse
@@ -115,6 +116,15 @@ def test_noise_gives_no_factors_and_says_so(world: ProfileSet) -> None:
     assert any(line.startswith("not stable: factor 1, factor 2") for line in asked.remarks)
     assert not asked.found
     assert "no trait survives the correction for 32 questions. The closest: " in asked.remarks[-1]
+
+
+def test_four_datasets_are_never_sent_to_two_factors(world: ProfileSet) -> None:
+    gain = np.random.default_rng(1).normal(size=(4, 4))
+    latent = latent_of(Desk(cells_from(gain, world.traits.names[:4]), world.traits))  # type: ignore[arg-type]
+    assert (latent.most, latent.factors) == (1, ())
+    assert latent.remarks[-1].endswith("See one all the same: traitcast latent --scores made --model m --factors 1")
+    with pytest.raises(UserError, match=r"a map needs two factors, and this one has 0 factors\. So few datasets allow"):
+        biplot(latent)
 
 
 def test_the_noise_of_seeds_is_a_ceiling(world: ProfileSet) -> None:
@@ -239,6 +249,16 @@ def test_new_scores_take_stored_factors_away(law_warehouse: Path) -> None:
         warehouse.save_scores(Matrix("law", "accuracy", "untuned", "again"), rows.slice(0, 1))
         with pytest.raises(UserError, match="no factors of"):
             warehouse.latent("law", "m")
+
+
+def test_what_was_found_is_told_before_a_map_is_refused(law_warehouse: Path, tmp_path: Path) -> None:
+    refused = run(law_warehouse, "--factors", "1", "--plot", str(tmp_path / "map.svg"))
+    assert refused.exit_code == 2
+    assert "--factors 1 finds one. Ask for --factors 2, or leave out --plot." in refused.stderr
+    drawn = run(law_warehouse, "--factors", "2", "--plot", str(tmp_path / "map.svg"))
+    assert drawn.exit_code == 0
+    assert drawn.stdout.startswith("2 factors in the 18 x 18 gains")
+    assert (tmp_path / "map.svg").read_text().startswith("<svg")
 
 
 def test_the_command_reads_well(law_warehouse: Path) -> None:

@@ -248,6 +248,15 @@ def test_allow_external_on_the_command_line(tmp_path: Path) -> None:
     assert json.loads(sql(tmp_path, query, "--allow-external", "--format", "json").stdout) == [{"a": 1}]
 
 
+def test_another_file_that_is_missing_is_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "no.parquet").write_bytes(b"PAR1 and nothing else")
+    for path, message in (("nope.csv", "No files found"), ("no.parquet", "no.parquet")):
+        refused = sql(tmp_path, f"SELECT * FROM '{tmp_path / path}'", "--allow-external")
+        assert refused.exit_code == 2
+        assert message in refused.stderr
+        assert "damaged" not in refused.stderr
+
+
 def test_query_messages(warehouse_path: Path) -> None:
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         with pytest.raises(QueryError, match="one statement, not 2"):

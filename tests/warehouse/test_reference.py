@@ -255,10 +255,20 @@ def test_what_was_shipped_can_be_had_back(packages: dict[int, Path], tmp_path: P
         assert (warehouse.shipped("predictors"), warehouse.shipped("matrices")) == ([], ["only2"])
         assert shipped_rows(warehouse) != before
         for kind, name in (("datasets", "topics"), ("matrices", "published"), ("predictors", "default")):
-            warehouse.restore(kind, [name])
+            assert warehouse.restore(kind, [name]) == [name]
         assert shipped_rows(warehouse) == before
         assert warehouse.query("SELECT * FROM predictions").num_rows == 0
         assert warehouse.query("SELECT * FROM attributions").num_rows == 0
+
+
+def test_what_is_as_shipped_keeps_what_was_derived_from_it(
+    packages: dict[int, Path], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(packages[2]))
+    with Warehouse.open(tmp_path / "users.duckdb") as warehouse:
+        warehouse.save_predictions("default", [PREDICTION], [REASON])
+        assert warehouse.restore("predictors", ["default"]) == []
+        assert warehouse.query("SELECT * FROM predictions").num_rows == 1
 
 
 @pytest.mark.parametrize(
