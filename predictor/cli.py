@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from warehouse.charts import plot_option
 from warehouse.console import (
@@ -24,6 +25,7 @@ from warehouse.console import (
     say,
     table,
     warehouse_option,
+    warn,
 )
 from warehouse.errors import UserError
 
@@ -355,7 +357,7 @@ def predict(
     if save:
         _save(warehouse_path, [found], None, predictor)
     if plot is not None:
-        _draw_intervals(plot, [(f"{source} on {target}", found)], f"{source} on {target}")
+        _draw_intervals(plot, fitted, [(f"{source} on {target}", found)], f"{source} on {target}")
     if output_format == "json":
         emit_json(found.as_row())
     else:
@@ -412,17 +414,20 @@ def rank(
         warn_outdated(warehouse, others)
         fitted = service.predictor_of(warehouse, predictor)
         found = service.rank_sources(warehouse, fitted, target, chosen)
+        same = set(service.same_rows(warehouse, target))
     _introduce(fitted, predictor)
     shown = found if top is None else found[:top]
     if save:
         _save(warehouse_path, shown, None, predictor)
     if plot is not None:
-        _draw_intervals(plot, [(prediction.source, prediction) for prediction in shown], f"sources for {target}")
+        _draw_intervals(plot, fitted, [(one.source, one) for one in shown], f"sources for {target}")
     if output_format == "json":
         emit_json([prediction.as_row() for prediction in shown])
         return
     emit([prediction.as_row() for prediction in shown], output_format, _PREDICTION_COLUMNS)
     _warn_novel(shown)
+    if twins := [prediction.source for prediction in shown if prediction.source in same]:
+        say(f"the same rows as {target!r} under another name, so no find: {', '.join(twins)}")
     ranked = {prediction.source for prediction in found}
     if small := [name for name in others if name not in ranked]:
         say(f"not ranked, below {service.MIN_ROWS} rows: {', '.join(small)} (name them with --sources to see them)")
@@ -481,16 +486,24 @@ def explain(
         _print_explanation(found, top)
 
 
-def _draw_intervals(plot: Path, named: Sequence[tuple[str, Prediction]], title: str) -> None:
+def _draw_intervals(plot: Path, fitted: Predictor, named: Sequence[tuple[str, Prediction]], title: str) -> None:
     """Predictions with their 90 % intervals, in the order given."""
     from warehouse import charts
 
+    of = fitted.outcome
     rows = [
-        {"name": name, "value": p.gain, "low": p.low, "high": p.high, "order": order, "shown": f"{p.gain:+.1f} pp"}
+        {
+            "name": name,
+            "value": p.gain,
+            "low": p.low,
+            "high": p.high,
+            "order": order,
+            "shown": f"{p.gain:+.1f} {of.unit}",
+        }
         | {"group": "extrapolation" if p.novel else "predicted"}
         for order, (name, p) in enumerate(named)
     ]
-    charts.write(charts.intervals(rows, title=title, axis="predicted gain, pp"), plot)
+    charts.write(charts.intervals(rows, title=title, axis=f"predicted {fitted.words} (line: 90 % interval)"), plot)
     say(f"drew {plot}")
 
 
@@ -647,10 +660,17 @@ def effects(
         emit_json(found.as_row())
         return
     click.echo(printable(found.sentence))
-    for title, rows in found.tables(top):
+    shown = found.tables(top)
+    for title, rows in shown:
         click.echo(f"\n{printable(title)}")
         click.echo(table(rows))
-    say("standard_error: over rows and seeds, those of one row taken together; q: over all that a table looked at.")
+    columns = {name for _, rows in shown for name in rows[0]}
+    about = {
+        "standard_error": "over rows and seeds, those of one row taken together",
+        "q": "over all that a table looked at",
+    }
+    if words := [f"{name}: {text}" for name, text in about.items() if name in columns]:
+        say("; ".join(words) + ".")
 
 
 @click.command()
@@ -814,17 +834,34 @@ def report(
     chosen = tuple(
         (_profiled(ctx, s, warehouse_path), _profiled(ctx, t, warehouse_path)) for s, t in _pairs(pairs or "")
     )
-    request = Request(matrix, model, predictor, chosen, _now())
+    request = Request(matrix, model, predictor, chosen, _now(), _absent(ctx, warehouse_path))
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         found = gather(warehouse, request, say)
     page = render(found).encode()
     _write_page(output, page)
+    if output_format != "json":
+        for section in found.sections:
+            for lack in section.missing:
+                say(f"{section.key}: {lack.what} {lack.command}".rstrip())
     rows = [{"section": s.key, "state": s.state, "lacks": [m.what for m in s.missing]} for s in found.sections]
     if output_format == "json":
         emit_json({"file": str(output), "bytes": len(page), "sections": rows})
     else:
-        emit([row | {"lacks": " ".join(row["lacks"])} for row in rows], output_format)
+        # What is lacking would be cut in a column, so it is narrated above.
+        emit(rows, output_format, ("section", "state"))
     say(f"wrote {output} ({len(page) / 1e6:.1f} MB): open it in a browser")
+
+
+def _absent(ctx: click.Context, warehouse_path: str) -> str:
+    """The name of a warehouse that the user named and that is not there, "" otherwise. Warns of it.
+
+    Without --warehouse nobody expects a file: the shipped data are what a first report is made of.
+    """
+    named = ctx.get_parameter_source("warehouse_path") is not ParameterSource.DEFAULT
+    if not named or Path(warehouse_path).exists():
+        return ""
+    warn(f"there is no warehouse {warehouse_path}: the report shows the data that came with traitcast.")
+    return Path(warehouse_path).name
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -853,18 +890,30 @@ def _check_writable(output: Path) -> None:
         raise UserError(f"folder {output.parent} does not exist. Make it, or choose another file with --output FILE.")
     if output.exists() and output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{output} is there already and no HTML file. Choose another file with --output FILE.")
+    partial = _partial(output)
+    try:
+        partial.touch()
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    partial.unlink()
+
+
+def _partial(output: Path) -> Path:
+    """Beside the destination, so that a failure leaves no half page."""
+    return output.with_name(f".{output.name}.partial")
+
+
+def _unwritable(output: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {output}: {error.strerror or error}. Choose another file with --output FILE.")
 
 
 def _write_page(output: Path, page: bytes) -> None:
-    """Write beside the destination first, so that a failure leaves no half page."""
-    partial = output.with_name(f".{output.name}.partial")
+    partial = _partial(output)
     try:
         partial.write_bytes(page)
         os.replace(partial, output)
     except OSError as error:
-        raise UserError(
-            f"cannot write {output}: {error.strerror or error}. Choose another file with --output FILE."
-        ) from error
+        raise _unwritable(output, error) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ from predictor import trees
 from predictor.features import ProfileSet
 from predictor.model import Prediction, Predictor
 from predictor.observations import TARGET_MEAN
-from predictor.outcomes import GAIN, Outcome
+from predictor.outcomes import GAIN, Outcome, axis_words
 from warehouse import charts
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ class Explanation:
     def waterfall(self, top: int = 12) -> alt.TopLevelMixin:
         """A chart of these steps; `warehouse.charts` writes it."""
         title = f"{self.prediction.source} on {self.prediction.target}"
-        return charts.waterfall(self.base_value, self.steps(top), title=title)
+        axis = axis_words(self.outcome, self.base)
+        return charts.waterfall(self.base_value, self.steps(top), title=title, axis=f"predicted {axis}")
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.sentence)}</p>{charts.svg(self.waterfall())}"

@@ -21,7 +21,7 @@ from predictor.features import Feature, FeatureSettings, PairSpace, ProfileSet, 
 from predictor.intervals import Residuals
 from predictor.novelty import Seen
 from predictor.observations import MAX_FOLDS, Grouping, Observations, Split, group_datasets, splits
-from predictor.outcomes import GAIN, Outcome, outcome_of
+from predictor.outcomes import GAIN, Outcome, axis_words, outcome_of
 from predictor.trees import Size, TreeSettings
 from warehouse.console import command
 from warehouse.errors import UserError
@@ -143,6 +143,11 @@ class Predictor:
     def outcome(self) -> Outcome:
         """What it predicts."""
         return outcome_of(self.about.get("outcome", GAIN.name))
+
+    @property
+    def words(self) -> str:
+        """What its numbers are, short enough for an axis."""
+        return axis_words(self.outcome, self.matrix.base)
 
     def table(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
         """Pair features of (sources[i], targets[i]), (pairs, features)."""

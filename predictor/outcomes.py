@@ -37,6 +37,7 @@ OUTCOMES: tuple[Outcome, ...] = (
     ),
     Outcome("length_shift", "tokens", "mean tokens written more (or, below zero, less) than by the untuned model"),
 )
+OVER = {"untuned": "the untuned model", "target mean": "an average source on the same target"}
 NAMES = tuple(outcome.name for outcome in OUTCOMES)
 
 
@@ -45,3 +46,10 @@ def outcome_of(name: str) -> Outcome:
     if name not in NAMES:
         raise UserError(f"unknown outcome {name!r}{nearest(name, NAMES)} Allowed: {', '.join(NAMES)}.")
     return OUTCOMES[NAMES.index(name)]
+
+
+def axis_words(outcome: Outcome, base: str) -> str:
+    """What the numbers are, short enough for an axis. base: what gains are over (`Matrix.base`)."""
+    if outcome == GAIN:
+        return f"gain over {OVER.get(base, base)}, pp"
+    return f"{outcome.name.replace('_', ' ')}, {outcome.unit}"

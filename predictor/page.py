@@ -1,7 +1,9 @@
 """The page: one HTML file with the report, its charts' library, its data, and no way to load or send anything.
 
 Owns how data gets into HTML safely: text through the autoescaping template, JSON without any character that HTML
-reads, and a Content-Security-Policy that runs only the two scripts and the style sheet whose hashes it carries.
+reads, characters that turn the direction of a text as visible escapes (isolation keeps them from what stands around a
+name, but lets them turn the name itself), and a Content-Security-Policy that runs only the two scripts and the style
+sheet whose hashes it carries.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from warehouse import charts
-from warehouse.console import as_json
+from warehouse.console import as_json, printable, visible
 
 if TYPE_CHECKING:
     from predictor.report import Report
@@ -34,6 +36,8 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        # Markup is ours; what is a plain str may come from data.
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     style, script, runtime = _template("report.css"), in_script(_template("report.js")), in_script(charts.runtime())
     sections = {s.key: s.data for s in report.sections if s.data is not None and s.key not in ("overview", "recipe")}
@@ -43,7 +47,7 @@ def render(report: Report) -> str:
         style=Markup(style),
         script=Markup(script),
         runtime=Markup(runtime),
-        data=Markup(embedded({"specs": specifications(), "sections": sections})),
+        data=Markup(embedded({"specs": specifications(), "sections": visible(sections)})),
     )
     return page.lstrip()
 

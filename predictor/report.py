@@ -6,13 +6,16 @@ it. The parts of a section are in `report_transfer`, `report_predictor` and `rep
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from predictor import report_datasets, report_latent, report_predictor, report_transfer, service
 from predictor.features import ProfileSet
+from predictor.outcomes import OVER
 from warehouse.console import command, count
 from warehouse.errors import ScoresError, UserError, nearest
 from warehouse.standing import MIN_PROFILES
@@ -68,23 +71,25 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to report on. matrix, model: only these; None for all. pairs: (source, target) to explain; none: telling
-    ones are chosen. made: when, as text."""
+    ones are chosen. made: when, as text. absent: name of a warehouse that was asked for and is not there."""
 
     matrix: str | None = None
     model: str | None = None
     predictor: str = service.DEFAULT
     pairs: tuple[tuple[str, str], ...] = ()
     made: str = ""
+    absent: str = ""
 
 
 @dataclass(slots=True)
 class _Desk:
-    """What the sections share while they are written."""
+    """What the sections share while they are written. matrices: those that are shown, the user's own first."""
 
     warehouse: Warehouse
     request: Request
     say: Callable[[str], None]
     matrices: list[Matrix]
+    own: list[str]
     profiles: ProfileSet | None
     predictor: Predictor | None
     no_predictor: Missing
@@ -92,6 +97,16 @@ class _Desk:
 
     def command(self, *words: str) -> str:
         return command(*words, warehouse=self.warehouse.place)
+
+    @property
+    def other(self) -> tuple[Missing, ...]:
+        """Where one matrix was asked for and the predictor learnt from another: that, and the cure."""
+        asked, predictor = self.request.matrix, self.predictor
+        if predictor is None or asked in (None, predictor.matrix.matrix):
+            return ()
+        words = ("fit", "--scores", str(asked), *(("--model", self.request.model) if self.request.model else ()))
+        what = f"This predictor learnt from {predictor.matrix.matrix}, not from {asked}. To predict by {asked}:"
+        return (Missing(what, self.command(*words)),)
 
 
 def gather(warehouse: Warehouse, request: Request, say: Callable[[str], None] = lambda text: None) -> Report:
@@ -124,7 +139,7 @@ def _desk(warehouse: Warehouse, request: Request, say: Callable[[str], None]) ->
             raise ScoresError(f"no scores named {request.matrix!r}{nearest(request.matrix, names)}{known}")
         matrices = [m for m in matrices if m.matrix == request.matrix]
         warehouse.cells(request.matrix, request.model)  # says so if the model is unknown
-    desk = _Desk(warehouse, request, say, matrices, None, None, Missing(""))
+    desk = _Desk(warehouse, request, say, matrices, report_datasets.own_names(warehouse), None, None, Missing(""))
     if warehouse.dataset_names():
         desk.profiles = service.profiles_of(warehouse)
     try:
@@ -135,13 +150,14 @@ def _desk(warehouse: Warehouse, request: Request, say: Callable[[str], None]) ->
             raise
         desk.no_predictor = Missing(f"There is no predictor to ask: {error}", desk.command("fit"))
     if desk.profiles is not None:
-        first = [name for pair in request.pairs for name in pair]
-        desk.profiles.rows_of(first)
-        if desk.predictor is not None:
-            first += [*desk.predictor.levels, *desk.predictor.measured]
-        desk.names = sorted(report_datasets.chosen(warehouse, first))
-    # What the predictions rest on comes first.
-    desk.matrices.sort(key=lambda m: m.matrix != (desk.predictor.matrix.matrix if desk.predictor else ""))
+        asked = [name for pair in request.pairs for name in pair]
+        desk.profiles.rows_of(asked)
+        learnt = [*desk.predictor.levels, *desk.predictor.measured] if desk.predictor is not None else []
+        desk.names = sorted(report_datasets.chosen(warehouse, asked, learnt))
+    # The user's own come first, and of each kind what the predictions rest on.
+    shipped = set(warehouse.shipped("matrices"))
+    learnt_from = desk.predictor.matrix.matrix if desk.predictor else ""
+    desk.matrices.sort(key=lambda m: (m.matrix in shipped, m.matrix != learnt_from))
     return desk
 
 
@@ -149,7 +165,9 @@ def _version() -> str:
     try:
         return version("traitcast")
     except PackageNotFoundError:
-        return "from source"
+        # A checkout that was never installed.
+        project = Path(__file__).parents[1] / "pyproject.toml"
+        return tomllib.loads(project.read_text())["project"]["version"] if project.exists() else "unknown"
 
 
 def _transfer(desk: _Desk) -> Section:
@@ -168,6 +186,7 @@ def _transfer(desk: _Desk) -> Section:
     if left := maps[len(kept) :]:
         what = f"{len(left)} more, by matrix and model, would make this page too large. See another one:"
         more = (Missing(what, desk.command("report", "--scores", left[0]["matrix"])),)
+    kept = [entry | {"own": [name for name in desk.own if name in entry["sources"]]} for entry in kept]
     return Section(key, short, title, kept, more=more)
 
 
@@ -182,14 +201,38 @@ def _predictions(desk: _Desk) -> tuple[Section, Section]:
         lacks = (desk.no_predictor,) if desk.profiles is not None else (_no_profiles(desk),)
         return Section(*ranking, None, lacks), Section(*why, None, lacks)
     desk.say(f"predicting the gains between {count(len(desk.names), 'dataset')}")
-    found = report_predictor.rankings(desk.predictor, desk.profiles, desk.names)
+    found = report_predictor.rankings(desk.predictor, desk.profiles, desk.names, _beside(desk, desk.predictor))
     if not found["targets"]:
         what = f"Fewer than two datasets of {service.MIN_ROWS} rows are profiled, so there is nothing to rank."
         lacks = (Missing(what, desk.command("profile", "DATASET")),)
         return Section(*ranking, None, lacks), Section(*why, None, lacks)
-    explained = report_predictor.explanations(desk.predictor, desk.profiles, desk.request.pairs, found)
-    found["first"] = explained[0]["target"]
-    return Section(*ranking, found), Section(*why, explained)
+    explained = report_predictor.explanations(desk.predictor, desk.profiles, desk.request.pairs, found, desk.own)
+    same = {name: others for name, others in report_datasets.same_rows(desk.warehouse).items() if name in desk.names}
+    own = [name for name in desk.own if name in found["targets"]]
+    found |= {"first": explained[0]["target"], "own": own, "same": same}
+    return Section(*ranking, found, more=desk.other), Section(*why, explained, more=desk.other)
+
+
+def _beside(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
+    """The measured gains that stand beside the predicted ones: of what was asked for, else what was learnt from."""
+    request, learnt = desk.request, predictor.matrix
+    if request.matrix is None or (request.matrix == learnt.matrix and request.model is None):
+        gains: dict[str, dict[str, float]] = {}
+        for source, by in predictor.measured.items():
+            for target, gain in by.items():
+                gains.setdefault(target, {})[source] = gain
+        name, base = _named(learnt.matrix, predictor.about["models"]), learnt.base
+        return report_predictor.Measured(name, OVER.get(base, base), gains)
+    matrix = desk.matrices[0]
+    found = report_transfer.measured(desk.warehouse, matrix.matrix, request.model)
+    models = [request.model] if request.model else desk.warehouse.cells(matrix.matrix).models
+    base = OVER.get(matrix.base, matrix.base)
+    return report_predictor.Measured(_named(matrix.matrix, list(dict.fromkeys(models))), base, found)
+
+
+def _named(matrix: str, models: Sequence[str]) -> str:
+    """A matrix with the models that its numbers are of."""
+    return f"{matrix} ({'mean of ' if len(models) > 1 else ''}{', '.join(models)})"
 
 
 def _no_profiles(desk: _Desk) -> Missing:
@@ -211,7 +254,7 @@ def _quality(desk: _Desk) -> Section:
     if found is None:
         what = "Its quality was not measured yet, which takes minutes. Measure and keep it, then report again:"
         return Section(key, short, title, None, (Missing(what, again),))
-    return Section(key, short, title, found)
+    return Section(key, short, title, found, more=desk.other)
 
 
 def _reasons(desk: _Desk) -> Section:
@@ -232,7 +275,9 @@ def _datasets(desk: _Desk, explained: Any) -> Section:
         return Section(key, short, title, None, (_no_profiles(desk),))
     desk.say(f"comparing {count(len(desk.names), 'profile')} with the reference")
     found = report_datasets.profiles(desk.warehouse, desk.names)
-    pair = [explained[0]["source"], explained[0]["target"]] if explained else [*desk.names, *desk.names][:2]
+    found["datasets"].sort(key=lambda entry: (not entry["yours"], entry["name"]))
+    first = [name for name in desk.own if name in desk.names] + desk.names
+    pair = [explained[0]["source"], explained[0]["target"]] if explained else (first * 2)[:2]
     notes: tuple[str, ...] = ()
     if found["reference"] <= MIN_PROFILES:
         notes = (f"Percentiles need more than {MIN_PROFILES} reference datasets; none are shown.",)
@@ -245,11 +290,11 @@ def _latent(desk: _Desk, shown: Any) -> Section:
         return Section(key, short, title, None, (Missing("Factors need a measured matrix.", _import(desk)),))
     desk.say("looking for latent factors")
     wanted = [(entry["matrix"], entry["model"]) for entry in shown]
-    found, notes = report_latent.maps(desk.warehouse, wanted[:_LATENT_MAPS])
+    found, notes, left = report_latent.maps(desk.warehouse, wanted, _LATENT_MAPS)
     more: tuple[Missing, ...] = ()
-    if len(wanted) > _LATENT_MAPS:
-        matrix, model = wanted[_LATENT_MAPS]
-        what = f"{len(wanted) - _LATENT_MAPS} more, by matrix and model, can be looked at one by one:"
+    if left:
+        matrix, model = left[0]
+        what = f"{len(left)} more, by matrix and model, can be looked at one by one:"
         more = (Missing(what, desk.command("latent", "--scores", matrix, "--model", model)),)
     return Section(key, short, title, found or None, notes=tuple(notes), more=more)
 
@@ -269,7 +314,8 @@ def _effects(desk: _Desk, shown: Any, explained: Any) -> Section:
         missing = (Missing(what, desk.command("matrix", "ingest", "--pack", "PACK")),)
     first = shown[0]
     wanted = [pair["source"] for pair in explained or ()] + [row["source"] for row in first["extremes"]]
-    sources = [name for name in dict.fromkeys(wanted) if name in first["sources"]][:_EFFECT_SOURCES]
+    wanted = [name for name in dict.fromkeys([*desk.own, *wanted]) if name in first["sources"]]
+    sources = wanted[:_EFFECT_SOURCES]
     tables = [report_transfer.of_source(desk.warehouse, first, source) for source in sources]
     other = desk.command("effects", "SOURCE", "--scores", first["matrix"], "--model", first["model"])
     more = (Missing("What any other source did:", other),)
@@ -283,17 +329,39 @@ def _overview(desk: _Desk, maps: Any, quality: Any) -> Section:
     facts += [(f"{len(desk.warehouse.catalogue()):,}", "traits each")]
     if maps:
         facts += [(f"{sum(entry['count'] for entry in maps):,}", f"measured cells in {_matrices(maps)}")]
-        best = max((row for entry in maps for row in entry["extremes"]), key=lambda row: row["gain"], default=None)
-        worst = min((row for entry in maps for row in entry["extremes"]), key=lambda row: row["gain"], default=None)
-        for row, word in ((best, "best"), (worst, "worst")):
-            if row is not None:
-                facts.append((_pp(row["gain"]), f"{word} measured gain: {row['source']} on {row['target']}"))
+        facts += _extremes(maps[0])
     if quality:
         run = quality["evaluations"][0]
         m = run["model"]["spearman"]
         low_high = "" if m["low"] is None or m["low"] != m["low"] else f" [{m['low']:.2f}, {m['high']:.2f}]"
-        facts.append((f"{m['value']:.2f}", f"Spearman{low_high} of the predictor, {run['protocol']}"))
-    return Section("overview", "Overview", "Overview", {"facts": facts, "words": _introduction(desk)})
+        what = f"Spearman{low_high} of the predictor on {quality['matrix']}, {run['protocol']}"
+        facts.append((f"{m['value']:.2f}", what))
+    notes: tuple[str, ...] = ()
+    if desk.request.absent:
+        notes = (f"There is no warehouse {desk.request.absent!r}: this page shows the data that came with traitcast.",)
+    words = _introduction(desk, maps or ())
+    return Section("overview", "Overview", "Overview", {"facts": facts, "words": words}, notes=notes, more=desk.other)
+
+
+def _extremes(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The best and the worst gain of the heatmap that is shown first, with their standard errors."""
+    rows = shown["extremes"]
+    best = max((row for row in rows if row["gain"] > 0), key=_gain, default=None)
+    worst = min((row for row in rows if row["gain"] < 0), key=_gain, default=None)
+    found = []
+    for word, row in (("best", best), ("worst", worst)):
+        if row is not None:
+            error = row["standard_error"]
+            known = error is not None and error == error
+            size = f"{_pp(row['gain'])} \u00b1 {error:.1f}" if known else _pp(row["gain"])
+            pair = f"{row['source']} on {row['target']} ({shown['model']} in {shown['matrix']})"
+            unsure = "" if known else "; standard error unknown"
+            found.append((size, f"{word} measured gain: {pair}{unsure}"))
+    return found
+
+
+def _gain(row: Mapping[str, Any]) -> float:
+    return float(row["gain"])
 
 
 def _matrices(maps: Sequence[Mapping[str, Any]]) -> str:
@@ -305,10 +373,16 @@ def _pp(gain: float) -> str:
     return f"{gain:+.1f} pp".replace("-", "\u2212")
 
 
-def _introduction(desk: _Desk) -> list[str]:
+def _introduction(desk: _Desk, maps: Sequence[Mapping[str, Any]]) -> list[str]:
+    named: dict[str, list[str]] = {}
+    for entry in maps:
+        names = named.setdefault(entry["base"], [])
+        names += [entry["matrix"]] if entry["matrix"] not in names else []
+    over = "; ".join(f"in {', '.join(names)}, that of {base}" for base, names in named.items())
     words = [
-        "Gain is the score after tuning on a source dataset minus the score before, on the same test rows of a target, "
-        "in percentage points (pp). In heatmaps and bars blue is a gain and orange a loss."
+        "Gain is the score after tuning on a source dataset minus the score that it is held against, on the same test "
+        f"rows of a target, in percentage points (pp){': ' + over if over else ''}. \u00b1 is one standard error. "
+        "In heatmaps and bars blue is a gain and orange a loss."
     ]
     if desk.predictor is not None:
         about = desk.predictor.about
@@ -317,7 +391,7 @@ def _introduction(desk: _Desk) -> list[str]:
             f"Predictions are by the predictor {desk.request.predictor!r}, which learnt from {about['cells']:,} "
             f"measured cells of {desk.predictor.matrix.matrix} ({', '.join(about['models'])}; {about['sources']} "
             f"sources, {about['targets']} targets). Its gains are over {base}, with 90 % intervals "
-            f"{2 * desk.predictor.half_width:.1f} pp wide."
+            f"{2 * desk.predictor.half_width:.1f} pp wide, which are made for pairs of unseen datasets."
         )
     return words
 
@@ -326,8 +400,13 @@ def _recipe(desk: _Desk) -> Section:
     catalogue = desk.warehouse.catalogue_version()
     versions = [("traitcast", _version()), ("trait catalogue", catalogue if catalogue is not None else "none")]
     tables = [_table("Versions", ("what", "value"), versions)]
-    if desk.matrices:
-        rows = [(m.matrix, m.metric, report_transfer.BASES.get(m.base, m.base), m.description) for m in desk.matrices]
+    learnt = desk.predictor.matrix if desk.predictor is not None else None
+    matrices = [
+        *desk.matrices,
+        *([learnt] if learnt and learnt.matrix not in {m.matrix for m in desk.matrices} else []),
+    ]
+    if matrices:
+        rows = [(m.matrix, m.metric, report_transfer.BASES.get(m.base, m.base), m.description) for m in matrices]
         tables.append(_table("Matrices", ("matrix", "metric", "gain is over", "where from"), rows))
     if desk.predictor is not None:
         keys = ("fingerprint", "settings", "size", "versions", "groups")

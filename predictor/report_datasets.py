@@ -18,15 +18,28 @@ _UNUSUAL = 5
 LABEL_LENGTH = 60
 
 
-def chosen(warehouse: Warehouse, first: Sequence[str]) -> list[str]:
+def own_names(warehouse: Warehouse) -> list[str]:
+    """The datasets that the user profiled, in order."""
+    return [row["name"] for row in warehouse.datasets() if not row["reference"]]
+
+
+def chosen(warehouse: Warehouse, asked: Sequence[str], learnt: Sequence[str]) -> list[str]:
     """Names of the datasets that the page shows: all, or the MAX_DATASETS that matter most where there are more.
 
-    The user's own come before the shipped ones, and before both those in `first`.
+    First those asked for, then the user's own, then those that the predictor learnt from, then the others.
     """
-    rows = warehouse.datasets()
-    known = {row["name"] for row in rows}
-    wanted = [*(name for name in first if name in known), *(row["name"] for row in rows if not row["reference"])]
-    return list(dict.fromkeys([*wanted, *(row["name"] for row in rows)]))[:MAX_DATASETS]
+    known = warehouse.dataset_names()
+    wanted = [*asked, *own_names(warehouse), *learnt, *known]
+    return [name for name in dict.fromkeys(wanted) if name in set(known)][:MAX_DATASETS]
+
+
+def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:
+    """Dataset -> the others that hold the same rows under another name; only those that have any."""
+    by: dict[str, list[str]] = {}
+    for row in warehouse.datasets():
+        by.setdefault(row["fingerprint"], []).append(row["name"])
+    groups = [names for names in by.values() if len(names) > 1]
+    return {name: [other for other in names if other != name] for names in groups for name in names}
 
 
 def profiles(warehouse: Warehouse, names: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 
 _ENDS = 4
 _TRAITS = 5
-# More names than this on one side would lie on each other, so only those far out are written.
-_LABELLED = 14
 
 
-def maps(warehouse: Warehouse, wanted: list[tuple[str, str]]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Entries for (matrix, model) pairs, and why others have none."""
-    made, notes = [], []
-    for matrix, model in wanted:
+def maps(
+    warehouse: Warehouse, wanted: Sequence[tuple[str, str]], most: int
+) -> tuple[list[dict[str, Any]], list[str], list[tuple[str, str]]]:
+    """Entries for the first (matrix, model) pairs that have factors, `most` of them; why others have none; the rest."""
+    made: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for i, (matrix, model) in enumerate(wanted):
+        if len(made) == most:
+            return made, notes, list(wanted[i:])
         try:
             found = latent_of(warehouse, matrix=matrix, model=model)
             note = ""
@@ -43,7 +47,7 @@ def maps(warehouse: Warehouse, wanted: list[tuple[str, str]]) -> tuple[list[dict
             notes.append(f"No latent factors of {model} on {matrix}: {error}")
             continue
         made.append(_entry(found, words + note))
-    return made, notes
+    return made, notes, []
 
 
 def _entry(found: Latent, words: str) -> dict[str, Any]:
@@ -54,6 +58,7 @@ def _entry(found: Latent, words: str) -> dict[str, Any]:
         "words": [words, *(remark[:1].upper() + remark[1:] for remark in found.remarks)],
         "x": x,
         "y": y,
+        "drawn": drawn(found),
         "rows": biplot_rows(found),
         "factors": [{"name": f.name.capitalize(), "lines": _lines(found, f.number)} for f in found.factors],
     }
@@ -79,18 +84,32 @@ def axes(found: Latent) -> tuple[str, str]:
     return first, second
 
 
+def _scale(found: Latent) -> float:
+    """What loadings are drawn at, so that the targets reach as far out as the sources do."""
+    reach = [float(np.sqrt((side[:, :2] ** 2).sum(axis=1)).max(initial=0.0)) for side in (found.scores, found.loadings)]
+    return reach[0] / reach[1] if reach[1] > 0 else 1.0
+
+
+def drawn(found: Latent) -> list[str]:
+    """What the places of sources and of targets stand for, a sentence each."""
+    return [
+        "Sources are drawn at their scores, in standard deviations.",
+        f"Targets are drawn at {_scale(found):.3g} times their loadings ({found.unit} per standard deviation).",
+    ]
+
+
 def biplot_rows(found: Latent) -> list[dict[str, Any]]:
     """Rows for `charts.biplot`: source scores, and target loadings scaled to reach as far out as the sources do."""
-    scores, loadings = found.scores[:, :2], found.loadings[:, :2]
-    reach = [float(np.sqrt((side**2).sum(axis=1)).max(initial=0.0)) for side in (scores, loadings)]
-    scale = reach[0] / reach[1] if reach[1] > 0 else 1.0
+    scale = _scale(found)
     rows = []
-    for side, names, places in (("source", found.sources, scores), ("target", found.targets, loadings * scale)):
-        far = np.argsort(-(places**2).sum(axis=1), kind="stable")[:_LABELLED]
-        for i, name in enumerate(names):
-            x, y = (round(float(v), 3) for v in places[i])
-            rows.append({"name": name, "side": side, "x": x, "y": y, "label": name if i in far else ""})
-    return rows
+    for side, names, values, by in (
+        ("source", found.sources, found.scores, 1.0),
+        ("target", found.targets, found.loadings, scale),
+    ):
+        for name, (across, up) in zip(names, values[:, :2].tolist(), strict=True):
+            at = {"x": across * by, "y": up * by, "across": across, "up": up}
+            rows.append({"name": name, "side": side} | {key: round(value, 3) for key, value in at.items()})
+    return charts.with_places(rows)
 
 
 def biplot(found: Latent) -> alt.TopLevelMixin:
@@ -99,4 +118,5 @@ def biplot(found: Latent) -> alt.TopLevelMixin:
         cure = "Draw two all the same: add --factors 2" if found.most > 1 else "So few datasets allow one at most."
         raise UserError(f"a map needs two factors, and this one has {count(len(found.factors), 'factor')}. {cure}")
     x, y = axes(found)
-    return charts.biplot(biplot_rows(found), title=f"{found.model} on {found.matrix}", x=x, y=y)
+    rows = biplot_rows(found)
+    return charts.biplot(rows, title=f"{found.model} on {found.matrix}", x=x, y=y, words=drawn(found))

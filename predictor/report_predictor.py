@@ -5,7 +5,8 @@ Owns the compact form of predictions and explanations for the page, and which pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from predictor.evaluate import evaluate
 from predictor.explain import Explanation, explain
 from predictor.features import ProfileSet
 from predictor.model import Predictor
+from predictor.outcomes import axis_words
 from warehouse.charts import waterfall_rows
 from warehouse.standing import average_ranks
 
@@ -51,15 +53,34 @@ def quality(
         return None
     order = ("new-target", "new-source", "new-pair", "random-cell")
     stored.sort(key=lambda result: (order.index(result["protocol"]), result["seed"]))
+    models = ", ".join(predictor.about["models"])
     keys = (
         *("protocol", "cells", "targets", "model", "baselines", "ceiling", "ceiling_kind"),
         *("noise", "advantage", "interval_width", "harm", "candidates", "groups", "leaky"),
     )
-    return {"evaluations": [{key: result[key] for key in keys} for result in stored]}
+    return {
+        "matrix": predictor.matrix.matrix,
+        "models": models,
+        "fitted_width": round(2 * predictor.half_width, 3),
+        "evaluations": [{key: result[key] for key in keys} for result in stored],
+    }
 
 
-def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str]) -> dict[str, Any]:
-    """Predictions of every source for every target among `names`: gain (pp), harm, novelty by target, then source."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Gains to show beside predictions. name: of which matrix and models. base: what they are over, in words. gains:
+    target -> source -> pp."""
+
+    name: str
+    base: str
+    gains: Mapping[str, Mapping[str, float]]
+
+
+def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str], beside: Measured) -> dict[str, Any]:
+    """Predictions of every source for every target among `names`: gain (pp), harm, novelty by target, then source.
+
+    same: target -> sources that hold the same rows under another name.
+    """
     rows = dict(zip(profiles.traits.names, profiles.traits.rows, strict=True))
     sources = [name for name in names if rows[name] >= service.MIN_ROWS]
     pairs = [(s, t) for t in names for s in sources if s != t]
@@ -70,9 +91,12 @@ def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str]) -
     return {
         "targets": {name: entries for name, entries in by_target.items() if entries},
         "half_width": round(predictor.half_width, 3),
+        "learnt": predictor.matrix.matrix,
+        "axis": f"{predictor.words} (line: 90 % interval)",
+        "measured_in": beside.name,
+        "measured_base": beside.base,
         "measured": {
-            target: {s: round(gains[target], 2) for s, gains in predictor.measured.items() if target in gains}
-            for target in sorted({t for gains in predictor.measured.values() for t in gains})
+            target: {s: round(gain, 2) for s, gain in sorted(by.items())} for target, by in sorted(beside.gains.items())
         },
     }
 
@@ -134,17 +158,26 @@ def _offsets(values: np.ndarray, bins: int = 60) -> list[float]:
 
 
 def explanations(
-    predictor: Predictor, profiles: ProfileSet, pairs: Sequence[tuple[str, str]], ranked: dict[str, Any]
+    predictor: Predictor,
+    profiles: ProfileSet,
+    pairs: Sequence[tuple[str, str]],
+    ranked: dict[str, Any],
+    own: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Waterfalls of `pairs`; of none given, of the strongest predicted gains and losses, each of another target."""
-    return [_explained(explain(predictor, profiles, s, t)) for s, t in pairs or _telling(predictor, ranked)]
+    """Waterfalls of `pairs`; of none given, of the strongest predicted gains and losses, each of another target, those
+    in `own` first."""
+    return [_explained(explain(predictor, profiles, s, t)) for s, t in pairs or _telling(predictor, ranked, own)]
 
 
-def _telling(predictor: Predictor, ranked: dict[str, Any]) -> list[tuple[str, str]]:
-    """The pairs with the highest and the lowest predicted gain, a target once. Where the matrix measured, first."""
-    targets = [t for t in ranked["targets"] if t in predictor.levels] or list(ranked["targets"])
-    best = sorted(((ranked["targets"][t][0][1], ranked["targets"][t][0][0], t) for t in targets), reverse=True)
-    top = [(s, t) for _, s, t in best[:_EXPLAINED]]
+def _telling(predictor: Predictor, ranked: dict[str, Any], own: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs with the highest and the lowest predicted gain, a target once: of the user's own targets first, then of
+    those that the matrix measured."""
+    mine = set(own)
+    targets = [t for t in ranked["targets"] if t in predictor.levels or t in mine] or list(ranked["targets"])
+    best = sorted(
+        ((t in mine, ranked["targets"][t][0][1], ranked["targets"][t][0][0], t) for t in targets), reverse=True
+    )
+    top = [(s, t) for _, _, s, t in best[:_EXPLAINED]]
     used = {t for _, t in top}
     worst = sorted((ranked["targets"][t][-1][1], ranked["targets"][t][-1][0], t) for t in targets if t not in used)
     return top + [(s, t) for _, s, t in worst[:_EXPLAINED]]
@@ -156,6 +189,7 @@ def _explained(found: Explanation) -> dict[str, Any]:
         "source": p.source,
         "target": p.target,
         "sentence": found.sentence,
+        "axis": f"predicted {axis_words(found.outcome, found.base)}",
         "bars": waterfall_rows(found.base_value, found.steps(_STEPS)),
         "contributions": [
             [c.side, c.trait, c.family, c.value, round(c.shap, 3), c.spread, c.agreement]

@@ -27,6 +27,15 @@ BASES = {
 }
 
 
+def measured(warehouse: Warehouse, matrix: str, model: str | None = None) -> dict[str, dict[str, float]]:
+    """Target -> source -> measured gain, pp, of one matrix: of a model, or the mean over its models."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in warehouse.transfer_matrix(matrix):
+        if model in (None, row["model"]) and row["source"] != row["target"]:
+            found.setdefault(row["target"], {}).setdefault(row["source"], []).append(row["gain"])
+    return {target: {s: float(np.mean(gains)) for s, gains in by.items()} for target, by in found.items()}
+
+
 def heatmaps(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None = None) -> list[dict[str, Any]]:
     """One entry per matrix and model: sources and targets in clustered order, gain, error and seeds as nested lists."""
     made = []
@@ -55,6 +64,7 @@ def _heatmap(matrix: Matrix, model: str, rows: Sequence[Mapping[str, Any]]) -> d
         "model": model,
         "metric": matrix.metric,
         "base": BASES.get(matrix.base, matrix.base),
+        "about": matrix.description,
         "sources": sources,
         "targets": targets,
         "gain": _rounded(gain[np.ix_(down, across)]),

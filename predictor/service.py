@@ -188,6 +188,12 @@ def rank_sources(
     return predictor.rank(profiles, target, candidates)
 
 
+def same_rows(warehouse: Warehouse, name: str) -> list[str]:
+    """Other datasets of the warehouse that hold the same rows as `name`, by fingerprint."""
+    prints = {row["name"]: row["fingerprint"] for row in warehouse.datasets()}
+    return [other for other, found in prints.items() if other != name and found == prints[name]]
+
+
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:
     """The prediction for one pair, taken apart."""
     _check_different(source, target)

@@ -8,13 +8,14 @@ warehouse, fetches nothing, and imports Altair and vl-convert only when a chart 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from warehouse.console import visible, width
 from warehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,10 +31,27 @@ _LOW, _HIGH = "#a78a2f", "#8a58c4"
 _FAINT, _GRID = "rgba(127,135,144,0.10)", "rgba(127,135,144,0.28)"
 _INK, _PAPER = "#1b1f24", "#ffffff"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', sans-serif"
+# A file is laid out here and read elsewhere: these share one set of widths, and one of them is nearly everywhere.
+_FILE_FONT = "Arial, 'Liberation Sans', Arimo, Helvetica, sans-serif"
+# Where none of them is, letters come out up to a fifth wider. 11 pixels of Arial take some 6 a letter.
+_LETTER, _WIDER = 6.0, 0.2
 _SUFFIXES = (".png", ".svg")
 _STEP = 20
 # One table of rows in every chart; a page puts its own rows into the data set of this name.
 DATA = "rows"
+_NAMES, _TITLE = 280, 620
+# What a dot of `intervals` stands for, and how it looks wherever it does: blue is the predictor, green a measurement.
+GROUPS = {
+    "predicted": (UP, "circle"),
+    "extrapolation": (NEUTRAL, "square"),
+    "measured": (ALSO, "diamond"),
+    "predictor": (UP, "circle"),
+    "baseline": (NEUTRAL, "square"),
+    "ceiling": (ALSO, "diamond"),
+}
+# A map places its names for plots of so many pixels across; a plot in between takes the next narrower.
+_MAP_WIDTHS = (240, 320, 460, 700, 980)
+_MAP_HEIGHT, _MAP_EDGE, _MAP_NAME = 460, 18, 130
 
 
 class _Picture(click.Path):
@@ -105,13 +123,14 @@ def runtime() -> str:
 
 
 def _themed(chart: alt.TopLevelMixin, ink: str = _INK, paper: str | None = _PAPER) -> dict[str, Any]:
-    spec = chart.to_dict()
-    text = {"labelColor": ink, "titleColor": ink, "labelFont": _FONT, "titleFont": _FONT}
+    spec = visible(chart.to_dict())
+    font = _FILE_FONT if paper else _FONT
+    text = {"labelColor": ink, "titleColor": ink, "labelFont": font, "titleFont": font}
     spec["config"] = {
         "background": paper,
-        "font": _FONT,
+        "font": font,
         "view": {"stroke": None},
-        "text": {"color": ink, "font": _FONT, "fontSize": 11},
+        "text": {"color": ink, "font": font, "fontSize": 11},
         "axis": {
             **text,
             "labelFontSize": 11,
@@ -123,11 +142,38 @@ def _themed(chart: alt.TopLevelMixin, ink: str = _INK, paper: str | None = _PAPE
             "titlePadding": 8,
         },
         "legend": {**text, "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "symbolSize": 70},
-        "title": {"color": ink, "font": _FONT, "fontSize": 13, "anchor": "start", "subtitleColor": ink, "offset": 10},
+        "title": {
+            "color": ink,
+            "font": font,
+            "fontSize": 13,
+            "anchor": "start",
+            "limit": _TITLE,
+            "subtitleColor": ink,
+            "subtitleFont": font,
+            "offset": 10,
+        },
     }
-    spec.setdefault("padding", 12 if paper else 2)
+    spec.setdefault("padding", {"left": _room(spec), "right": 20, "top": 12, "bottom": 12} if paper else 2)
     spec["autosize"] = {"type": "pad"} if paper else spec.get("autosize", {"type": "pad"})
     return dict(spec)
+
+
+def _room(spec: Any) -> int:
+    """Pixels to leave on the left, so that names fit in a wider font than the one they were measured in."""
+    longest = max((_LETTER * width(str(row["name"])) for row in _drawn(spec) if "name" in row), default=0.0)
+    return 12 + round(_WIDER * min(longest, _NAMES))
+
+
+def _drawn(spec: Any) -> Iterator[Mapping[str, Any]]:
+    """Every row in a specification, wherever it stands."""
+    if isinstance(spec, Mapping):
+        if spec.get("name") == DATA:
+            yield from spec.get("values", ())
+        for part in spec.values():
+            yield from _drawn(part)
+    elif isinstance(spec, list):
+        for part in spec:
+            yield from _drawn(part)
 
 
 # -- charts ---------------------------------------------------------------------------------------------------
@@ -207,7 +253,8 @@ def colour_limit(sizes: Sequence[float]) -> float:
 def intervals(rows: Rows, *, title: str = "", axis: str = "gain, pp", zero: bool = True) -> alt.TopLevelMixin:
     """Values with their intervals, a line each, from the top in the order given.
 
-    rows: name, value, low, high, group (its colour and shape), shown (text), order.
+    rows: name, value, low, high, group (one of GROUPS: its colour and shape), shown (text), order. A page may set the
+    signal `groups`, the groups that the legend names.
     """
     import altair as alt
 
@@ -215,7 +262,13 @@ def intervals(rows: Rows, *, title: str = "", axis: str = "gain, pp", zero: bool
         y=alt.Y("name:N", title=None, sort=_by("order"), axis=_names()),
         tooltip=[alt.Tooltip("name:N", title="of"), alt.Tooltip("shown:N", title="value"), alt.Tooltip("group:N")],
     )
-    colour = alt.Color("group:N", title=None, sort=None, scale=_groups(), legend=_on_top())
+    colour = alt.Color(
+        "group:N",
+        title=None,
+        sort=None,
+        scale=alt.Scale(domain=list(GROUPS), range=[colour for colour, _ in GROUPS.values()]),
+        legend=_on_top(values=alt.expr("groups")),
+    )
     span = base.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
         x=alt.X("low:Q", title=axis, scale=alt.Scale(zero=zero, nice=True), axis=_few()), x2="high:Q", color=colour
     )
@@ -223,17 +276,25 @@ def intervals(rows: Rows, *, title: str = "", axis: str = "gain, pp", zero: bool
         x=alt.X("value:Q", title=axis),
         color=colour,
         shape=alt.Shape(
-            "group:N", sort=None, scale=alt.Scale(range=["circle", "diamond", "square", "triangle"]), legend=None
+            "group:N",
+            title=None,
+            sort=None,
+            scale=alt.Scale(domain=list(GROUPS), range=[shape for _, shape in GROUPS.values()]),
+            legend=_on_top(values=alt.expr("groups")),
         ),
         description=alt.Description("shown:N"),
     )
     layers = [span, dot] if not zero else [_rule_at(0), span, dot]
-    return _sized(alt.layer(*layers), title, "Values with their intervals, one line each.")
+    used = {row["group"] for row in rows}
+    named = alt.param(name="groups", value=[group for group in GROUPS if group in used])
+    return _sized(alt.layer(*layers).add_params(named), title, "Values with their intervals, one line each.")
 
 
-def waterfall(start: float, steps: Sequence[tuple[str, float]], *, title: str = "") -> alt.TopLevelMixin:
+def waterfall(
+    start: float, steps: Sequence[tuple[str, float]], *, title: str = "", axis: str = "pp"
+) -> alt.TopLevelMixin:
     """From `start` (pp) to start + the sum of all steps, one bar each, in the order given."""
-    return waterfall_of(waterfall_rows(start, steps), title=title)
+    return waterfall_of(waterfall_rows(start, steps), title=title, axis=axis)
 
 
 def waterfall_rows(start: float, steps: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
@@ -267,7 +328,7 @@ def _bar(order: int, name: str, start: float, end: float, kind: str, shown: str)
     return {"name": name, "left": left, "right": right, "kind": kind, "shown": shown, "order": order}
 
 
-def waterfall_of(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:
+def waterfall_of(rows: Rows, *, title: str = "", axis: str = "pp") -> alt.TopLevelMixin:
     """A waterfall from its bars, see `waterfall_rows`."""
     import altair as alt
 
@@ -277,12 +338,18 @@ def waterfall_of(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:
     )
     kinds = alt.Scale(domain=["raises", "lowers", "total"], range=[UP, DOWN, NEUTRAL])
     bars = base.mark_bar(height={"band": 0.7}).encode(
-        x=alt.X("left:Q", title="pp", scale=alt.Scale(padding=40), axis=_few()),
+        x=alt.X("left:Q", title=axis, scale=alt.Scale(padding=48), axis=_few()),
         x2="right:Q",
         color=alt.Color("kind:N", title=None, scale=kinds, legend=_on_top()),
         description=alt.Description("shown:N"),
     )
-    label = base.mark_text(align="left", dx=4, aria=False).encode(x="right:Q", text="shown:N")
+    # On the outer side of its bar, where the line at 0 cannot run through it.
+    below = "datum.right < 0 || (datum.right === 0 && datum.left < 0)"
+    label = (
+        base.transform_calculate(outer=f"{below} ? datum.left : datum.right")
+        .mark_text(align=alt.expr(f"{below} ? 'right' : 'left'"), dx=alt.expr(f"{below} ? -4 : 4"), aria=False)
+        .encode(x="outer:Q", text="shown:N")
+    )
     return _sized(alt.layer(_rule_at(0), bars, label), title, "Steps from the base value to the prediction, in pp.")
 
 
@@ -302,9 +369,15 @@ def percentiles(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:
     )
     dot = base.mark_point(filled=True, size=80, opacity=1).encode(
         x=alt.X("percentile:Q", scale=scale, title="percentile among the reference datasets"),
-        color=alt.Color("dataset:N", title=None, sort=_by("dataset_order"), scale=_groups(), legend=_on_top()),
+        color=alt.Color(
+            "dataset:N", title=None, sort=_by("dataset_order"), scale=alt.Scale(range=[UP, DOWN]), legend=_on_top()
+        ),
         shape=alt.Shape(
-            "dataset:N", sort=_by("dataset_order"), scale=alt.Scale(range=["circle", "diamond"]), legend=None
+            "dataset:N",
+            title=None,
+            sort=_by("dataset_order"),
+            scale=alt.Scale(range=["circle", "diamond"]),
+            legend=_on_top(),
         ),
         tooltip=[
             alt.Tooltip("name:N", title="trait"),
@@ -355,25 +428,26 @@ def swarm(rows: Rows, *, title: str = "", axis: str = "shap, pp") -> alt.TopLeve
     return _sized(alt.layer(_rule_at(0), dots), title, "What each trait adds over many pairs, a dot for a pair.")
 
 
-def biplot(rows: Rows, *, title: str = "", x: str = "factor 1", y: str = "factor 2") -> alt.TopLevelMixin:
+def biplot(
+    rows: Rows, *, title: str = "", x: str = "factor 1", y: str = "factor 2", words: Sequence[str] = ()
+) -> alt.TopLevelMixin:
     """Two factors: sources as points, targets as lines from the origin.
 
-    rows: name, side ("source" or "target"), x, y, label (the name where it is written beside the point, else "").
+    rows: name, side ("source" or "target"), x, y (where it is drawn), across, up (its values, for the tooltip), places
+    (see `with_places`). words: lines under the title.
     """
     import altair as alt
 
-    colour = alt.Color(
-        "side:N",
-        title=None,
-        scale=alt.Scale(domain=["source", "target"], range=[UP, DOWN]),
-        legend=alt.Legend(orient="top", symbolType="circle", symbolOpacity=1),
-    )
-    where = {"x": alt.X("x:Q", title=x), "y": alt.Y("y:Q", title=y)}
+    sides = ["source", "target"]
+    colour = alt.Color("side:N", title=None, scale=alt.Scale(domain=sides, range=[UP, DOWN]), legend=_on_top())
+    # As `with_places` lays names out.
+    exact = alt.Scale(nice=False, zero=False, padding=_MAP_EDGE)
+    where = {"x": alt.X("x:Q", title=x, scale=exact), "y": alt.Y("y:Q", title=y, scale=exact)}
     tooltip = [
         alt.Tooltip("name:N"),
         alt.Tooltip("side:N"),
-        alt.Tooltip("x:Q", title="across", format="+.3f"),
-        alt.Tooltip("y:Q", title="up", format="+.3f"),
+        alt.Tooltip("across:Q", format="+.3f"),
+        alt.Tooltip("up:Q", format="+.3f"),
     ]
     base = alt.Chart(_data(rows)).encode(color=colour)
     rules = (
@@ -385,16 +459,66 @@ def biplot(rows: Rows, *, title: str = "", x: str = "factor 1", y: str = "factor
         **where,
         tooltip=tooltip,
         shape=alt.Shape(
-            "side:N", title=None, scale=alt.Scale(domain=["source", "target"], range=["circle", "diamond"]), legend=None
+            "side:N", title=None, scale=alt.Scale(domain=sides, range=["circle", "diamond"]), legend=_on_top()
         ),
     )
+    narrower = " + ".join(f"(width >= {wide})" for wide in _MAP_WIDTHS[1:])
     text = (
         alt.Chart(_data(rows))
-        .mark_text(align="left", dx=6, dy=-4, fontSize=10, aria=False, limit=130)
-        .encode(**where, text="label:N")
+        .transform_calculate(side_of="datum.places[map_width]")
+        .transform_filter("datum.side_of !== '-'")
+        .mark_text(
+            align=alt.expr("datum.side_of === 'l' ? 'right' : 'left'"),
+            dx=alt.expr("datum.side_of === 'l' ? -7 : 7"),
+            fontSize=10,
+            aria=False,
+            limit=_MAP_NAME,
+        )
+        .encode(**where, text="name:N")
     )
-    layered = alt.layer(_rule_at(0), _level_at(0), rules, dots, text)
-    return _sized(layered, title, "Sources and targets on two latent factors.", height=460)
+    layered = alt.layer(_rule_at(0), _level_at(0), rules, dots, text).add_params(
+        alt.param(name="map_width", expr=narrower)
+    )
+    sized = _sized(layered, title, "Sources and targets on two latent factors.", height=_MAP_HEIGHT)
+    return sized.properties(title=alt.Title(title, subtitle=list(words))) if words else sized
+
+
+def with_places(rows: Rows) -> list[dict[str, Any]]:
+    """Rows of a map with `places`: for every width of _MAP_WIDTHS a letter that says where its name is written.
+
+    r: right of the point, l: left, -: nowhere, since it would lie on a point, on another name or over the edge. Names
+    far from the middle are placed first: the ends are what a factor is read by.
+    """
+    placed = [_placed(rows, wide) for wide in _MAP_WIDTHS]
+    return [dict(row) | {"places": "".join(by[i] for by in placed)} for i, row in enumerate(rows)]
+
+
+def _placed(rows: Rows, wide: int) -> list[str]:
+    """The letters of all rows for one width of the plot."""
+    spots = list(
+        zip(_pixels([row["x"] for row in rows], wide), _pixels([row["y"] for row in rows], _MAP_HEIGHT), strict=True)
+    )
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
+    letters = ["-"] * len(rows)
+    for i in sorted(range(len(rows)), key=lambda i: (-(rows[i]["x"] ** 2 + rows[i]["y"] ** 2), i)):
+        (x, y), long = spots[i], min(_LETTER * width(str(rows[i]["name"])), _MAP_NAME)
+        sides = [("r", (x + 6, y - 6, x + 8 + long, y + 6)), ("l", (x - 8 - long, y - 6, x - 6, y + 6))]
+        for letter, box in sides if x >= wide / 2 else sides[::-1]:
+            if box[0] >= 0 and box[2] <= wide and not any(_overlap(box, other) for other in taken):
+                letters[i] = letter
+                taken.append(box)
+                break
+    return letters
+
+
+def _pixels(values: Sequence[float], size: int) -> list[float]:
+    """Where a scale with 0 in its domain and _MAP_EDGE pixels around draws these values."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    return [_MAP_EDGE + (v - low) / ((high - low) or 1.0) * (size - 2 * _MAP_EDGE) for v in values]
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _data(rows: Rows) -> alt.InlineData:
@@ -409,17 +533,11 @@ def _by(field: str) -> alt.EncodingSortField:
     return alt.EncodingSortField(field, op="min")
 
 
-def _groups() -> alt.Scale:
-    import altair as alt
-
-    return alt.Scale(range=[UP, DOWN, NEUTRAL, ALSO])
-
-
-def _on_top() -> alt.Legend:
+def _on_top(**more: Any) -> alt.Legend:
     """A legend above, one entry a line where they would not fit beside each other."""
     import altair as alt
 
-    return alt.Legend(orient="top", columns=alt.expr("width < 340 ? 1 : 0"), symbolOpacity=1)
+    return alt.Legend(orient="top", columns=alt.expr("width < 340 ? 1 : 0"), symbolOpacity=1, **more)
 
 
 def _few() -> alt.Axis:
@@ -463,4 +581,4 @@ def _sized(
 
     tall = height if height is not None else alt.Step(_STEP)
     sized = layered.properties(title=title, description=description, width=460, height=tall)
-    return sized.add_params(alt.param(name="names", value=280)) if height is None else sized
+    return sized.add_params(alt.param(name="names", value=_NAMES)) if height is None else sized

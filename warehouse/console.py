@@ -129,6 +129,17 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
+def visible(value: Any) -> Any:
+    """Texts as `printable` makes them, in rows and lists too, keys included: for a picture or a page."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {visible(key): visible(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [visible(item) for item in value]
+    return value
+
+
 def quiet() -> bool:
     """Whether narration and progress are switched off (TRAITCAST_QUIET=1). Warnings and errors are not."""
     return os.environ.get(_QUIET_VARIABLE, "0") not in ("", "0")

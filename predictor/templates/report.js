@@ -37,18 +37,45 @@
     return select;
   }
 
-  /* columns: [heading, row -> text or number or node, {number: bool, cut: bool}]; the first is the row's heading. */
-  function table(columns, rows, caption) {
+  /* Names of datasets, the reader's own before the shipped ones. first: entries above both. */
+  function names(select, all, own, first = []) {
+    const mine = new Set(own);
+    const some = (wanted) => [...all].filter((name) => mine.has(name) === wanted).sort().map((name) => el("option", { value: name }, name));
+    const [yours, shipped] = [some(true), some(false)];
+    const groups = yours.length && shipped.length
+      ? [el("optgroup", { label: "yours" }, ...yours), el("optgroup", { label: "shipped" }, ...shipped)] : [...yours, ...shipped];
+    select.replaceChildren(...first.map(([value, text]) => el("option", { value }, text)), ...groups);
+    return select;
+  }
+
+  /* On paper there are no menus: what was chosen in each row of them stands there as text. */
+  function tellChoices() {
+    for (const controls of document.querySelectorAll(".controls")) {
+      if (!controls.nextElementSibling?.classList.contains("chosen")) controls.after(el("p", { class: "chosen", "aria-hidden": "true" }));
+      const told = [...controls.querySelectorAll("label")].map((label) => {
+        const field = label.querySelector("select, input");
+        const value = field.tagName === "SELECT" ? field.selectedOptions[0]?.textContent : field.value.trim();
+        return value ? `${label.firstChild.textContent}: ${value}` : "";
+      });
+      controls.nextElementSibling.replaceChildren(told.filter(Boolean).join("; "));
+    }
+  }
+
+  const kindly = (kind) => ["number", "cut", "name"].filter((key) => kind[key]).map((key) => (key === "number" ? "n" : key)).join(" ");
+  const classes = (kind) => (kindly(kind) ? { class: kindly(kind) } : {});
+
+  /* columns: [heading, row -> text or number or node, {number: bool, cut: bool, name: bool}]; the first is the row's
+     heading, which is a name unless it is said to be cut. */
+  function table(given, rows, caption) {
     const body = el("tbody");
-    const heads = columns.map(([heading, , kind = {}]) => {
-      const button = el("button", { type: "button" }, heading);
-      return el("th", { scope: "col", ...(kind.number ? { class: "n" } : {}) }, button);
-    });
+    const columns = given.map(([heading, value, kind = {}], i) => [heading, value, i || kind.cut ? kind : { ...kind, name: true }]);
+    const heads = columns.map(([heading, , kind]) =>
+      el("th", { scope: "col", ...classes(kind) }, el("button", { type: "button" }, heading)));
     const fill = (ordered) => body.replaceChildren(...ordered.map((row) => el("tr", {}, ...columns.map(
-      ([, value, kind = {}], i) => {
+      ([, value, kind], i) => {
         const found = value(row);
         const shown = kind.show ? kind.show(found, row) : found;
-        const attributes = { ...(kind.number ? { class: "n" } : kind.cut ? { class: "cut" } : {}) };
+        const attributes = classes(kind);
         const content = shown instanceof Node ? shown : kind.number ? String(shown ?? "") : named(shown ?? "");
         return i === 0 ? el("th", { scope: "row", ...attributes }, content) : el("td", attributes, content);
       }))));
@@ -100,6 +127,17 @@
     tip.style.top = `${Math.max(8, top)}px`;
   }
 
+  /* A text in lines of so many letters, for the title of an axis, which does not wrap by itself. */
+  function lines(text, letters) {
+    const made = [""];
+    for (const word of text.split(" ")) {
+      const last = made[made.length - 1];
+      if (last && last.length + word.length >= letters) made.push(word);
+      else made[made.length - 1] = last ? `${last} ${word}` : word;
+    }
+    return made;
+  }
+
   /* signals: values by name, or a function of the width that gives them. natural: as wide as it wants to be. */
   function chart(id, kind, rows, { signals = {}, natural = false, axes = {} } = {}) {
     charts.set(id, { ...charts.get(id), kind, rows, signals, natural, axes, width: 0 });
@@ -124,7 +162,9 @@
     const signals = typeof wanted.signals === "function" ? wanted.signals(width) : wanted.signals;
     const values = { names: Math.round(Math.min(280, 0.42 * width)), ...signals };
     for (const signal of spec.signals || []) if (signal.name in values) signal.value = values[signal.name];
-    for (const axis of spec.axes || []) if (axis.scale in wanted.axes && axis.title) axis.title = wanted.axes[axis.scale];
+    for (const axis of spec.axes || []) {
+      if (axis.scale in wanted.axes && axis.title) axis.title = axis.scale === "x" ? lines(wanted.axes.x, width / 9) : wanted.axes[axis.scale];
+    }
     if (!wanted.natural) {
       spec.width = width;
       spec.autosize = { type: "fit-x", contains: "padding" };
@@ -158,7 +198,7 @@
       const seeds = map.seeds > 1 ? `, ${map.seeds} seeds` : "";
       put("transfer-facts", `${number(map.count)} cells (${map.sources.length} sources, ${map.targets.length} targets${seeds}), `
         + `metric ${map.metric}, gain over ${map.base}. ${share(map.helped)} of the cells off the diagonal are gains. `
-        + `Colours end at ${signed(map.limit)} and ${signed(-map.limit)} pp.`);
+        + `Colours end at ${signed(map.limit)} and ${signed(-map.limit)} pp.${map.about ? ` ${map.about}` : ""}`);
     }
     function heat(map) {
       const chosen = only.value;
@@ -180,20 +220,22 @@
       });
       const shown = map.sources.map((source, i) => ({ source, i })).filter(({ source }) => !chosen || source === chosen);
       behind("transfer-plot", () => table([["tuned on", (row) => row.source],
-        ...map.targets.map((target, j) => [target, (row) => map.gain[row.i][j], { number: true, show: (g) => signed(g) }]),
-      ], shown, "Gain in pp; a column for each target"));
+        ...map.targets.map((target, j) => [target, (row) => map.gain[row.i][j], { number: true, name: true,
+          show: (g, row) => `${signed(g)}${known(value(map, "error", row.i, j)) ? ` \u00b1 ${number(map.error[row.i][j], 2)}` : ""}` }]),
+      ], shown, "Gain in pp, and its standard error where it is known; a column for each target"));
     }
     function extremes(map) {
-      const columns = [["tuned on", (row) => row.source], ["scored on", (row) => row.target],
+      const rows = map.extremes;
+      const columns = [["tuned on", (row) => row.source], ["scored on", (row) => row.target, { name: true }],
         ["gain, pp", (row) => row.gain, { number: true, show: (g) => signed(g) }],
-        ["s.e.", (row) => row.standard_error, { number: true, show: (e) => number(e, 2) }],
-        ["seeds", (row) => row.seeds, { number: true }]];
-      put("transfer-best", table(columns, map.extremes.filter((row) => row.gain > 0)));
-      put("transfer-worst", table(columns, map.extremes.filter((row) => row.gain < 0)));
+        ...(rows.some((row) => known(row.standard_error)) ? [["s.e.", (row) => row.standard_error, { number: true, show: (e) => number(e, 2) }]] : []),
+        ...(map.seeds > 1 ? [["seeds", (row) => row.seeds, { number: true }]] : [])];
+      put("transfer-best", table(columns, rows.filter((row) => row.gain > 0)));
+      put("transfer-worst", table(columns, rows.filter((row) => row.gain < 0)));
     }
     function show() {
       const map = maps[select.value];
-      options(only, [["", "all sources"], ...[...map.sources].sort().map((name) => [name, name])]);
+      names(only, map.sources, map.own, [["", "all sources"]]);
       facts(map);
       heat(map);
       extremes(map);
@@ -217,7 +259,7 @@
       put("effects-tables", ...entry.tables.map(({ title, head, rows }) => el("div", {}, el("h3", {}, title), table(
         head.map((name, i) => {
           const numeric = rows.some((row) => typeof row[i] === "number");
-          return [name.replaceAll("_", " "), (row) => row[i], numeric ? { number: true, show: (v) => number(v) } : {}];
+          return [name.replaceAll("_", " "), (row) => row[i], numeric ? { number: true, show: (v) => number(v) } : { name: true }];
         }), rows))), ...(entry.notes.length ? [el("div", {}, ...entry.notes.map((note) => el("p", { class: "soft" }, note)))] : []));
     }
     select.onchange = show;
@@ -232,7 +274,7 @@
       chart(id, "bars", rows.map((row, order) => ({
         name: `${row.source} \u2192 ${row.target}`, value: row[key], shown: number(row[key], digits), order,
       })), { axes: { x: axis } });
-      behind(id, () => table([["tuned on", (row) => row.source], ["scored on", (row) => row.target],
+      behind(id, () => table([["tuned on", (row) => row.source], ["scored on", (row) => row.target, { name: true }],
         [axis, (row) => row[key], { number: true, show: (v) => number(v, digits) }],
         ["seeds", (row) => row.seeds, { number: true }]], rows));
     }
@@ -251,10 +293,12 @@
     function show() {
       const entry = found[select.value];
       put("latent-words", ...entry.words.map((text) => el("p", {}, text)));
+      put("latent-drawn", entry.drawn.join(" "));
       chart("latent-plot", "biplot", entry.rows, { axes: { x: entry.x, y: entry.y } });
       behind("latent-plot", () => table([["dataset", (row) => row.name], ["side", (row) => row.side],
-        [entry.x, (row) => row.x, { number: true, show: (v) => signed(v, 3) }],
-        [entry.y, (row) => row.y, { number: true, show: (v) => signed(v, 3) }]], entry.rows));
+        [entry.x, (row) => row.across, { number: true, show: (v) => signed(v, 3) }],
+        [entry.y, (row) => row.up, { number: true, show: (v) => signed(v, 3) }]], entry.rows,
+      "Scores of sources, loadings of targets, before they are drawn to one size"));
       put("latent-factors", ...entry.factors.flatMap((factor) => [el("h3", {}, factor.name),
         ...factor.lines.map((line) => el("p", { class: "soft" }, line))]));
     }
@@ -268,6 +312,10 @@
     sign_accuracy: "right sign, share", coverage_90: "coverage of 90 % intervals, share",
   };
 
+  /* What a legend names: of the groups, in their fixed order, those that are drawn. */
+  const GROUPS = data.specs.intervals.scales.find((scale) => scale.name === "color").domain;
+  const used = (some) => GROUPS.filter((group) => some.includes(group));
+
   function quality(found) {
     const runs = found.evaluations;
     const select = options($("quality-which"), runs.map((run, i) => [i, `${run.protocol}${run.leaky ? " (leaks)" : ""}`]));
@@ -276,13 +324,14 @@
       ...Object.entries(run.baselines).map(([name, found]) => [name, found, "baseline"]),
       ...(run.ceiling ? [[`ceiling (${run.ceiling_kind})`, run.ceiling, "ceiling"]] : [])];
     function facts(run) {
-      const parts = [`${number(run.cells)} cells, ${run.targets} targets, ${number(run.candidates)} sources ranked at a time. `
+      const parts = [`On ${found.matrix} (${found.models}): ${number(run.cells)} cells, ${run.targets} targets, ${number(run.candidates)} sources ranked at a time. `
         + `Kept together: ${run.groups}.`];
       if (run.advantage) {
         parts.push(`Spearman over the best baseline, ${run.advantage.baseline}: ${signed(run.advantage.value, 2)} `
           + `[${signed(run.advantage.low, 2)}, ${signed(run.advantage.high, 2)}].`);
       }
-      parts.push(`90 % intervals are ${number(run.interval_width)} pp wide.`);
+      parts.push(`90 % intervals were ${number(run.interval_width)} pp wide in this cross-validation; those of the fitted predictor, `
+        + `for pairs of which it has seen neither dataset, are ${number(found.fitted_width)} pp.`);
       if (run.noise) parts.push(`One seed is off by ${number(run.noise.standard_deviation, 2)} pp; no prediction can correlate better than ${number(run.noise.attainable, 2)}.`);
       put("quality-facts", parts.join(" "));
     }
@@ -294,9 +343,9 @@
       chart("quality-plot", "intervals", rows.map(([name, values, group], order) => ({
         name, group, order, value: values[key].value, low: values[key].low ?? values[key].value,
         high: values[key].high ?? values[key].value, shown: number(values[key].value),
-      })), { axes: { x: METRICS[key] } });
+      })), { axes: { x: METRICS[key] }, signals: { groups: used(rows.map((row) => row[2])) } });
       const range = (m) => (known(m?.value) ? `${number(m.value)}${known(m.low) ? ` [${number(m.low)}, ${number(m.high)}]` : ""}` : "");
-      behind("quality-plot", () => table([["", (row) => row[0]], ...Object.keys(METRICS).map((name) =>
+      behind("quality-plot", () => table([["predicted by", (row) => row[0]], ...Object.keys(METRICS).map((name) =>
         [METRICS[name], (row) => row[1][name]?.value, { number: true, show: (_, row) => range(row[1][name]) }])],
       everybody(run), "Value [95 % interval]"));
     }
@@ -323,7 +372,7 @@
 
   function ranking(found) {
     const targets = Object.keys(found.targets);
-    const select = options($("ranking-target"), [...targets].sort().map((name) => [name, name]));
+    const select = names($("ranking-target"), targets, found.own);
     if (known(found.first)) select.value = found.first;
     const count = options($("ranking-count"), [["20", "20 best"], ["", "all"]]);
     function show() {
@@ -333,21 +382,28 @@
       const shown = count.value ? ranked.slice(0, Number(count.value)) : ranked;
       const half = found.half_width;
       const novel = ranked.filter((row) => row[3]).length;
-      put("ranking-facts", `${ranked.length} sources. `
-        + (novel ? `${novel} of these pairs lie outside what the predictor has seen: read them as extrapolation.` : ""));
-      chart("ranking-plot", "intervals", shown.flatMap(([name, gain, , outside], order) => [
+      const same = (found.same[target] || []).filter((name) => ranked.some((row) => row[0] === name));
+      const rows = shown.flatMap(([name, gain, , outside], order) => [
         { name, order, value: gain, low: gain - half, high: gain + half, shown: `${signed(gain)} pp`,
-          group: outside ? "predicted, extrapolation" : "predicted" },
+          group: outside ? "extrapolation" : "predicted" },
         ...(name in measured ? [{ name, order, value: measured[name], low: measured[name], high: measured[name],
           shown: `${signed(measured[name])} pp`, group: "measured" }] : []),
-      ]));
+      ]);
+      const diamonds = ranked.filter(([name]) => name in measured).length;
+      put("ranking-facts", `${ranked.length} sources, predicted from what was learnt on ${found.learnt}. `
+        + (diamonds ? `Diamonds: ${diamonds} gains measured in ${found.measured_in}, over ${found.measured_base}. `
+          : `None was measured on this target in ${found.measured_in}. `)
+        + (novel ? `${novel} of these pairs lie outside what the predictor has seen: read them as extrapolation. ` : "")
+        + (same.length ? `The same rows as the target under another name, so no find: ${same.join(", ")}.` : ""));
+      chart("ranking-plot", "intervals", rows, {
+        axes: { x: found.axis }, signals: { groups: used(rows.map((row) => row.group)) } });
       behind("ranking-plot", () => table([["source", (row) => row[0]],
         ["gain, pp", (row) => row[1], { number: true, show: (v) => signed(v) }],
         ["low", (row) => row[1] - half, { number: true, show: (v) => signed(v) }],
         ["high", (row) => row[1] + half, { number: true, show: (v) => signed(v) }],
         ["chance of harm", (row) => row[2], { number: true, show: share }],
         ["measured, pp", (row) => measured[row[0]] ?? null, { number: true, show: (v) => signed(v) }],
-        ["extrapolation", (row) => (row[3] ? "yes" : "")]], ranked));
+        ["extrapolation", (row) => (row[3] ? "yes" : "")]], ranked, `Gain: ${found.axis}. Measured in ${found.measured_in}, over ${found.measured_base}`));
     }
     select.onchange = count.onchange = show;
     show();
@@ -358,8 +414,8 @@
     function show() {
       const pair = found[select.value];
       put("explanations-words", pair.sentence);
-      chart("explanations-plot", "waterfall", pair.bars);
-      behind("explanations-plot", () => table([["trait", (row) => row[1]], ["side", (row) => row[0]],
+      chart("explanations-plot", "waterfall", pair.bars, { axes: { x: pair.axis } });
+      behind("explanations-plot", () => table([["trait", (row) => row[1], { cut: true }], ["side", (row) => row[0]],
         ["family", (row) => row[2]], ["value", (row) => row[3], { number: true, show: (v) => number(v) }],
         ["SHAP, pp", (row) => row[4], { number: true, show: (v) => signed(v, 2) }],
         ["spread", (row) => row[5], { number: true, show: (v) => number(v, 2) }],
@@ -384,7 +440,7 @@
         ["prompt words", (d) => d.prompt_words, { number: true, show: (v) => number(v) }],
         ["response words", (d) => d.response_words, { number: true, show: (v) => number(v) }],
         ["labels", (d) => d.labels.length + d.more_labels, { number: true, show: (v) => (v ? number(v) : "") }],
-        ["", (d) => (d.yours ? "yours" : "shipped")]], rows));
+        ["origin", (d) => (d.yours ? "yours" : "shipped")]], rows));
     }
     filter.oninput = list;
     list();
@@ -393,9 +449,9 @@
 
   function compare(found, at) {
     const [a, b] = ["compare-a", "compare-b"].map($);
-    const names = [...at.keys()].sort();
+    const own = found.datasets.filter((entry) => entry.yours).map((entry) => entry.name);
     [a, b].forEach((select, i) => {
-      options(select, names.map((name) => [name, name]));
+      names(select, at.keys(), own);
       select.value = found.pair[i];
     });
     const family = options($("traits-family"), [["", "all families"],
@@ -426,8 +482,8 @@
       put("compare-facts", card(first), ...(first === second ? [] : [card(second)]));
       put("traits-count", `${rows.length} of ${found.traits.length} traits, those that differ most first.`);
       const columns = [["trait", (row) => row.trait, { cut: true }],
-        [`${first.name}`, (row) => row.a, { number: true, show: (v) => number(v) }],
-        [`${second.name}`, (row) => row.b, { number: true, show: (v) => number(v) }],
+        [`${first.name}`, (row) => row.a, { number: true, name: true, show: (v) => number(v) }],
+        [`${second.name}`, (row) => row.b, { number: true, name: true, show: (v) => number(v) }],
         ["percentiles", apart, { number: true, show: (_, row) => `${row.pa ?? "?"} | ${row.pb ?? "?"}` }],
         ["unit", (row) => row.unit], ["family", (row) => row.family], ["meaning", (row) => row.meaning, { cut: true }]];
       put("traits-table", table(columns, rows));
@@ -444,5 +500,7 @@
 
   const sections = { transfer, effects, latent, quality, reasons, ranking, explanations, datasets };
   for (const [key, fill] of Object.entries(sections)) if (data.sections[key]) fill(data.sections[key]);
+  tellChoices();
+  for (const kind of ["change", "input"]) document.addEventListener(kind, tellChoices);
   document.documentElement.dataset.ready = "yes";
 })();
