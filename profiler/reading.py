@@ -86,9 +86,7 @@ def read(
     _check_content(converter.tally, resolved, found.origin, table.num_rows)
     if resolved.language is None and (guess := guess_language(table)):
         resolved = replace(resolved, language=guess.code)
-        role_notes.append(
-            f"language {guess.code} by {guess.reason}; if that is wrong, say --language en"
-        )
+        role_notes.append(f"language {guess.code} by {guess.reason}; if that is wrong, say --language en")
     counts = found.counts()
     if chosen in counts:
         counts[chosen] = converter.tally.read

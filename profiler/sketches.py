@@ -60,6 +60,15 @@ class Sketcher:
         self._trigrams += trigram_buckets(chunk)
         self._texts = np.unique(np.concatenate([self._texts, text_hashes(chunk)]))[:TEXTS]
 
+    def merge(self, other: Sketcher) -> None:
+        """Take what another one took."""
+        other._take_minima()
+        np.minimum(self._minima, other._minima, out=self._minima)
+        self._documents += other._documents
+        self._trigrams += other._trigrams
+        self._texts = np.unique(np.concatenate([self._texts, other._texts]))[:TEXTS]
+        self._rows += other._rows
+
     def _take_minima(self) -> None:
         words = np.unique(np.concatenate(self._pending)) if self._pending else np.zeros(0, dtype=np.uint64)
         self._pending, self._waiting = [], 0

@@ -47,9 +47,7 @@ def test_splits_that_cannot_be_compared_are_named_with_the_reason(tmp_path: Path
     assert any("split 'validation' is not known: it has more than 20,000 rows" in w for w in told)
 
 
-def test_a_split_is_given_up_when_it_turns_out_to_be_too_large(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_split_is_given_up_when_it_turns_out_to_be_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leakage, "_FEW_ROWS", 1)
     _write(tmp_path, train=["A cat.", "A dog!"], test=["a cat"] * 41, validation=["a cat"] * 40)
     found = leakage.other_splits(read(tmp_path))
