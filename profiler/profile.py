@@ -42,6 +42,7 @@ from profiler.cells import cut
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, undefined
 from profiler.language import language_code
 from profiler.segments import SEGMENT_CHARACTERS, Documents, join, prompts, responses
+from profiler.spool import rows_at
 from profiler.totals import PartTotals, Totals, count_rows
 from profiler.vocabulary import Vocabulary, Words, read_words
 from warehouse.console import count
@@ -49,6 +50,7 @@ from warehouse.errors import UserError
 from warehouse.records import LengthBin, Profile, TraitDefinition, TraitValue
 
 if TYPE_CHECKING:
+    from profiler.cluster import RayEngine
     from profiler.reading import Examples
 
 # 2,000 random rows put every trait within .05 standard deviations at 95 %; 1,000 just miss it (six real sets).
@@ -92,12 +94,14 @@ def profile(
     processes: int | None = None,
     spacy_model: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    engine: RayEngine | None = None,
 ) -> Profile:
     """All traits of one dataset.
 
     rows: how many random rows are parsed (None: all). entity_rows: how many of those the entity recogniser sees.
     processes: None uses the free cores. on_progress(done, total) counts distinct texts, long ones in pieces.
-    The same examples, seed and versions give the same values on any number of processes.
+    engine: a cluster that counts and parses instead of this machine.
+    The same examples, seed and versions give the same values on any number of processes, and on a cluster.
     Raises UserError when the spaCy model cannot be loaded or rows is below 1.
     """
     if rows is not None and rows < 1:
@@ -106,10 +110,13 @@ def profile(
     pipeline = pipelines.choose(spacy_model, language)
     parser = parse.Parser.load(pipeline, language) if pipeline else None
     given = parser.gives if parser is not None else frozenset()
-    totals = count_rows(table, np.sort(sample_rows(table.num_rows, hashing.ROWS, seed)))
+    totals = (engine.count_rows if engine else count_rows)(
+        table, np.sort(sample_rows(table.num_rows, hashing.ROWS, seed))
+    )
     others = leakage.other_splits(examples)
-    drawn = table.take(pa.array(sample_rows(table.num_rows, rows, seed)))
-    sampled, vocabulary, shortened = sample_parts(drawn, parser, entity_rows, processes, on_progress)
+    drawn = rows_at(table, sample_rows(table.num_rows, rows, seed))
+    run = engine.count_batches if engine else None
+    sampled, vocabulary, shortened = sample_parts(drawn, parser, entity_rows, processes, on_progress, run)
     labels = balance.ordered(totals.labels)
     found = _measure(totals, sampled, vocabulary, labels)
     found |= _prefixed("label", shortcuts.traits(totals.kept, table, seed=seed))
@@ -196,6 +203,7 @@ def sample_parts(
     entity_rows: int,
     processes: int | None,
     on_progress: Callable[[int, int], None] | None,
+    run: parse.Runner | None = None,
 ) -> tuple[dict[str, Sampled], Vocabulary, int]:
     """Count the distinct segments of both parts together once, and sum them to documents; how many were cut short."""
     joint, shortened = join({"prompt": prompts(drawn), "response": responses(drawn)})
@@ -205,7 +213,7 @@ def sample_parts(
         entities = np.zeros(len(texts), dtype=bool)
         for documents in joint.values():
             entities[documents.index[: documents.offsets[min(entity_rows, len(documents))]]] = True
-        parsed = parser.count(texts, entities=entities, processes=processes, on_progress=on_progress)
+        parsed = parser.count(texts, entities=entities, processes=processes, on_progress=on_progress, run=run)
     vocabulary = read_words(texts)
     readable = readability.count_segments(texts, vocabulary)
     listed = lexicon.count_segments(vocabulary)

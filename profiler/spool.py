@@ -14,6 +14,8 @@ from typing import IO, TYPE_CHECKING, Any
 from warehouse.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 # Of this much a profile takes no notice; a file costs a second per gigabyte.
@@ -77,3 +79,23 @@ class Spool:
         except OSError as error:
             raise self._full(error) from error
         return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
+
+
+def rows_at(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+    """Some rows of a table, in the order of their numbers.
+
+    As `Table.take`, which first copies whole columns into one piece: 700 MB for ten million short rows.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    order = np.argsort(numbers, kind="stable")
+    ascending, first, pieces = numbers[order], 0, []
+    for batch in table.to_batches():
+        low, high = np.searchsorted(ascending, [first, first + batch.num_rows])
+        if high > low:
+            pieces.append(batch.take(pa.array(ascending[low:high] - first)))
+        first += batch.num_rows
+    back = np.empty(len(order), dtype=np.int64)
+    back[order] = np.arange(len(order))
+    return pa.Table.from_batches(pieces, schema=table.schema).take(pa.array(back))

@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import secrets
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,11 +26,9 @@ from training import matrix, shards
 from training.matrix import LOG, Progress, RunSettings, Status
 from training.pack import RECIPE, Pack, write_aside
 from training.recipe import BASE_SEED
-from warehouse.errors import InputError, MissingExtraError, TraitcastError
+from warehouse.cluster import RETRIES, connected, result
+from warehouse.errors import InputError
 
-# Nodes of a cheap queue are taken away often; a task that kills its node every time must end all the same.
-_RETRIES = 5
-_CONNECT_SECONDS = 10.0
 _KNOWN = "known.parquet"
 _TOKEN = ".shared-"
 
@@ -74,61 +71,6 @@ class _Done:
     log: tuple[dict[str, Any], ...]
 
 
-def require() -> Any:
-    """Ray, or the pip command that brings it."""
-    # Whoever runs a matrix has not agreed to report that to the makers of Ray.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Its future behaviour, and what is meant: a task without a GPU sees none. Unset it warns in every run.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("ray is not installed; run: pip install 'traitcast[ray]'") from error
-    return ray
-
-
-@contextmanager
-def connected(address: str | None, say: Callable[[str], None]) -> Iterator[Any]:
-    """Ray, connected: to `address`, RAY_ADDRESS, or a cluster of this machine alone that ends with the block.
-
-    A connection that is there already is used and left. Raises InputError when no cluster answers.
-    """
-    ray = require()
-    if ray.is_initialized():
-        yield ray
-        return
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    _refuse_silence(address)
-    alone: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    say("starting Ray on this machine" if alone else f"connecting to the Ray cluster at {address}")
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **alone)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise _no_cluster(address, error) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _refuse_silence(address: str) -> None:
-    """Raise InputError where nobody listens: Ray itself tries on for ten minutes."""
-    host, _, port = address.rpartition("/")[2].rpartition(":")
-    if not host or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise _no_cluster(address, error) from error
-
-
-def _no_cluster(address: str, error: Exception) -> InputError:
-    return InputError(
-        f"no Ray cluster at {address!r} ({error}); give HOST:PORT of a running one, or auto for the one that "
-        "`ray start --head` started on this machine, or leave --address out"
-    )
-
-
 def run(
     pack: Pack,
     settings: RunSettings | None = None,
@@ -156,7 +98,8 @@ def run(
         on_progress("groups", 0, len(tasks), 0)
         for done in range(1, len(tasks) + 1):
             (ready,), _ = ray.wait(list(tasks), num_returns=1)
-            _take(pack, _result(ray, ready, tasks.pop(ready)), say)
+            group = tasks.pop(ready)
+            _take(pack, group, result(ray, ready, f"group {group}"), say)
             on_progress("groups", done, len(waiting), 0)
     return matrix.status(pack)
 
@@ -175,7 +118,7 @@ def _submit(
     if gpus is None:
         gpus = 1.0 if settings.device != "cpu" and ray.cluster_resources().get("GPU") else 0.0
     _tell_room(ray, {"GPU": gpus, "CPU": cluster.cpus}, len(waiting), say)
-    remote = ray.remote(num_cpus=cluster.cpus, num_gpus=gpus, max_retries=_RETRIES)(_work)
+    remote = ray.remote(num_cpus=cluster.cpus, num_gpus=gpus, max_retries=RETRIES)(_work)
     # As references, which cost a node that shares the folder nothing.
     common = ray.put(_common_files(pack))
     until = time.time() + 60 * settings.minutes if settings.minutes is not None else None
@@ -281,25 +224,8 @@ def _new_files(pack: Pack) -> dict[str, bytes]:
     return {str(path.relative_to(pack.folder)): path.read_bytes() for path in paths}
 
 
-def _result(ray: Any, task: Any, group: int) -> tuple[int, _Done]:
-    """The result of a finished task. Raises what it raised, without the traceback of the other machine."""
-    errors = ray.exceptions
-    try:
-        return group, ray.get(task)
-    except errors.RayTaskError as error:
-        if isinstance(error.cause, TraitcastError):
-            raise error.cause from None
-        raise TraitcastError(f"group {group} failed on its node: {error.cause!r}") from error
-    except errors.RayError as error:
-        raise TraitcastError(
-            f"group {group} was lost with its node or worker {_RETRIES + 1} times ({type(error).__name__}); what is "
-            "finished is kept: run the same again, with more --cpus a task if memory was short"
-        ) from error
-
-
-def _take(pack: Pack, result: tuple[int, _Done], say: Callable[[str], None]) -> None:
+def _take(pack: Pack, group: int, done: _Done, say: Callable[[str], None]) -> None:
     """Put what came back into the pack. Records first: cells without them would count as done and lack them."""
-    group, done = result
     for line in done.said:
         say(f"group {group} on {done.node}: {line}")
     for entry in done.log:

@@ -7,13 +7,16 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from profiler import spool
 from profiler.profile import profile
 from profiler.reading import read
-from profiler.spool import Spool
+from profiler.spool import Spool, rows_at
 from warehouse.errors import InputError
 
 
@@ -71,3 +74,17 @@ def test_a_full_disk_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
         batch = pa.record_batch([pa.array(["x"])], names=["a"])
         with Spool(batch.schema) as made, pytest.raises(InputError, match="No space left on device"):
             made.add(batch)
+
+
+@given(
+    st.lists(st.lists(st.none() | st.lists(st.text(max_size=3), max_size=2), max_size=4), min_size=1, max_size=5),
+    st.data(),
+)
+def test_some_rows_are_those_that_take_gives(batches: list[list[list[str] | None]], data: st.DataObject) -> None:
+    schema = pa.schema([("fields", pa.list_(pa.string()))])
+    table = pa.Table.from_batches(
+        [pa.record_batch([pa.array(b, schema.field(0).type)], schema=schema) for b in batches]
+    )
+    numbers = data.draw(st.lists(st.integers(0, table.num_rows - 1), max_size=9)) if table.num_rows else []
+    expected = table.take(pa.array(numbers, pa.int64()))
+    assert rows_at(table, np.array(numbers, dtype=np.int64)).equals(expected)

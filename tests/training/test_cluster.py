@@ -40,7 +40,7 @@ def test_a_node_killed_in_the_middle_changes_nothing(plan_small: Callable[..., P
         [sys.executable, HERE / "ray_cluster.py", pack.folder], capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     shared, apart = found["shared"], found["apart"]
     assert shared["same"]
     assert apart["same"]
