@@ -19,7 +19,7 @@ $(VENV)/.core: pyproject.toml
 
 $(VENV)/.test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[test,train]'
+	$(BIN)/python -m pip install --quiet -e '.[test,train,ray]'
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core   ## install the core and run the example from file to ranking

@@ -87,8 +87,7 @@ def load(matrix: Path, folder: Path, base_file: Path | None, part_bytes: int) ->
     shutil.copy(matrix / RECIPE, target)
     shutil.copytree(matrix / "data", target / "data")
     _copy_if_there(matrix, target, "runtime.json", "runs.jsonl")
-    known = [cell for path, keep in shards.checked(pack) for cell in _thin(path, keep)]
-    if known:
+    if known := shards.thin(pack):
         shards.write_file(target / "shards" / THIN, known)
     parts = 0
     if base_file is not None:
@@ -266,14 +265,6 @@ def _content_bytes(path: Path, *, text: bool) -> int:
         group.column(i) for group in map(found.row_group, range(found.num_row_groups)) for i in range(found.num_columns)
     ]
     return sum(c.total_compressed_size for c in columns if text or not c.path_in_schema.startswith("outputs"))
-
-
-def _thin(path: Path, keep: set[str]) -> list[Any]:
-    """The cells of a shard without what was measured: enough to know that they are done."""
-    from training.shards import Cell, cell_table
-
-    names = ("key", "base", "base_fingerprint", "dtype", "source", "seed", "target", "adapter", "device")
-    return [Cell(**row) for row in cell_table(path, keep, text=False).select(list(names)).to_pylist()]
 
 
 def _copy_if_there(source: Path, target: Path, *names: str) -> None:

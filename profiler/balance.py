@@ -6,6 +6,8 @@ classes: a dataset without labels has no label traits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,11 +35,15 @@ RESPONSE_TRAITS = (
 )
 
 
-def value_counts(column: pa.ChunkedArray) -> tuple[tuple[str, int], ...]:
-    """(value, rows) of the non-null values of a string column, most frequent first, ties by value."""
+def value_counts(column: pa.ChunkedArray) -> dict[str, int]:
+    """Rows of each of the non-null values of a string column."""
     counted = pc.value_counts(column.drop_null())
-    values, counts = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
-    return tuple(sorted(zip(values, counts, strict=True), key=lambda item: (-item[1], item[0])))
+    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+
+
+def ordered(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """(value, rows), most frequent first, ties by value."""
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def label_traits(counts: Ints) -> dict[str, Estimate]:

@@ -79,6 +79,14 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random sample.")
 @click.option("--processes", type=click.IntRange(1), help="Worker processes  [default: one per core]")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Count and parse on this machine, or on a Ray cluster; the numbers are the same.",
+)
+@click.option("--address", help="Ray cluster  [default: RAY_ADDRESS, else this machine alone]")
 @click.option("--spacy-model", help="spaCy pipeline  [default: the small one installed for the language]")
 @click.option("--force", is_flag=True, help="Profile again although nothing has changed.")
 @warehouse_option
@@ -100,6 +108,7 @@ def profile(
       traitcast profile examples/support_tickets
       traitcast profile reviews.csv --name reviews --rows all
       traitcast profile reviews.csv --roles "text=title,body label=stars"
+      traitcast profile corpus.parquet --rows all --engine ray --address auto
       traitcast profile stanfordnlp/sst2 --split train --revision main
       traitcast profile HuggingFaceFW/fineweb --stream 20000 --roles answer=text
     """

@@ -44,7 +44,9 @@ def damage_warnings(table: pa.Table, *, replaced: bool = True) -> Iterator[str]:
     import pyarrow.compute as pc
 
     # Class names and options repeat, and their lengths are no limit.
-    written = table["response"].filter(pc.is_null(table["label"]))
+    whole = table["label"].null_count == table.num_rows
+    # A filter copies.
+    written = table["response"] if whole else table["response"].filter(pc.is_null(table["label"]))
     for part, texts in {"prompt": pc.list_flatten(table["fields"]), "response": written}.items():
         if replaced:
             yield from _replaced(texts, part)

@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 # Equal values leave a standard deviation of 1e-17 by rounding, which differs between machines: below this share of the
 # greatest value it is none.
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def standard_deviation(values: npt.NDArray[np.generic]) -> float | None:
     if len(numbers) < 2:
         return None
     found = float(numbers.std(ddof=1))
-    return found if found > _ROUNDING * float(np.abs(numbers).max()) else 0.0
+    return found if found > ROUNDING * float(np.abs(numbers).max()) else 0.0
 
 
 def ratio(numerator: npt.NDArray[np.generic], denominator: npt.NDArray[np.generic]) -> Floats:

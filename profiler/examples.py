@@ -22,6 +22,7 @@ from profiler.cells import SPEC_HINT, is_position, kind, missing, pick, shorten,
 from profiler.chat import layout as chat_layout
 from profiler.chat import turns
 from profiler.spec import DatasetSpec
+from profiler.spool import Spool
 from warehouse.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ class Converter:
 
 
 def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple[pa.Table, str]:
-    """(table, fingerprint) of a stream of items; memory is that of the Arrow columns plus one chunk."""
+    """(table, fingerprint) of a stream of items; memory is that of one chunk, and of a spool."""
     import pyarrow as pa
 
     schema = pa.schema(
@@ -329,19 +330,19 @@ def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple
     encode = json.JSONEncoder(separators=(",", ":")).encode
     digest = blake2b(digest_size=16)
     digest.update(encode(spec.roles()).encode())
-    batches = []
-    for chunk in _chunks(items):
-        columns = [list(column) for column in zip(*chunk, strict=True)]
-        try:
-            batch = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-        except UnicodeEncodeError:
-            columns = [[_without_surrogates(value, tally) for value in column] for column in columns]
-            batch = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-        batches.append(batch)
-        # Cutting the outer brackets makes the stream independent of the chunk size.
-        digest.update(encode(list(zip(*columns, strict=True)))[1:-1].encode())
-        digest.update(b",")
-    return pa.Table.from_batches(batches, schema=schema), f"{FINGERPRINT_VERSION}:{digest.hexdigest()}"
+    with Spool(schema) as spool:
+        for chunk in _chunks(items):
+            columns = [list(column) for column in zip(*chunk, strict=True)]
+            try:
+                arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+            except UnicodeEncodeError:
+                columns = [[_without_surrogates(value, tally) for value in column] for column in columns]
+                arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+            spool.add(pa.record_batch(arrays, schema=schema))
+            # Cutting the outer brackets makes the stream independent of the chunk size.
+            digest.update(encode(list(zip(*columns, strict=True)))[1:-1].encode())
+            digest.update(b",")
+        return spool.table(), f"{FINGERPRINT_VERSION}:{digest.hexdigest()}"
 
 
 def build_prompts(prompts: Iterable[tuple[list[str], list[str] | None]]) -> pa.Table:

@@ -7,10 +7,10 @@ near-duplicates and shortcuts are found without text. Refuses to keep more: memo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from profiler.estimates import Ints
 from profiler.scan import Chunk, Hashes, hash_runs
@@ -31,24 +31,41 @@ class Kept:
 
 
 class Keeper:
-    """Collects document hashes of all rows, and the words of the rows to keep, chunk by chunk."""
+    """Collects the words of the rows to keep, chunk by chunk. keep: their numbers, ascending."""
 
-    def __init__(self, total: int, keep: npt.NDArray[np.bool_]) -> None:
-        self.texts: Hashes = np.zeros(total, dtype=np.uint64)
+    def __init__(self, keep: Ints) -> None:
         self._keep = keep
-        self._place = np.cumsum(keep) - 1
         self._found: list[tuple[Hashes, Ints, Ints]] = []
 
     def add(self, chunk: Chunk) -> None:
         """Take one chunk of scanned rows."""
         row = chunk.word_row + chunk.first_row
-        opens = np.flatnonzero(np.diff(chunk.word_row, prepend=-1) > 0)
-        self.texts[row[opens]] = hash_runs(chunk.words, opens)
-        kept = self._keep[row]
-        self._found.append((chunk.words[kept], self._place[row[kept]], chunk.word_segment[kept]))
+        place = np.searchsorted(self._keep, row)
+        kept = np.zeros(len(row), dtype=bool)
+        inside = place < len(self._keep)
+        kept[inside] = self._keep[place[inside]] == row[inside]
+        self._found.append((chunk.words[kept], place[kept], chunk.word_segment[kept]))
 
     def kept(self) -> Kept:
         """The words of the rows to keep."""
         empty = (np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
         words, row, segment = (np.concatenate(parts) for parts in zip(empty, *self._found, strict=True))
-        return Kept(words, row, segment, np.flatnonzero(self._keep))
+        return Kept(words, row, segment, self._keep)
+
+
+def follow(blocks: Sequence[Kept], sizes: Sequence[int]) -> Kept:
+    """What was kept of consecutive blocks of rows, as of one. sizes: rows of each block."""
+    places = np.cumsum([0, *(len(block.rows) for block in blocks)])
+    starts = np.cumsum([0, *sizes])
+    empty = np.zeros(0, dtype=np.int64)
+    return Kept(
+        np.concatenate([np.zeros(0, dtype=np.uint64), *(block.words for block in blocks)]),
+        np.concatenate([empty, *(b.row + place for b, place in zip(blocks, places[:-1], strict=True))]),
+        np.concatenate([empty, *(block.segment for block in blocks)]),
+        np.concatenate([empty, *(b.rows + start for b, start in zip(blocks, starts[:-1], strict=True))]),
+    )
+
+
+def document_hashes(chunk: Chunk) -> Hashes:
+    """One hash per document with a word, of its words alone."""
+    return hash_runs(chunk.words, np.flatnonzero(np.diff(chunk.word_row, prepend=-1) > 0))

@@ -190,7 +190,11 @@ def guess_language(table: pa.Table) -> Guess | None:
     script, or when the share of words that are function words of one language is at least MIN_SHARE and MIN_RATIO times
     that of English, with MIN_DIFFERENT of them seen.
     """
-    rows = table.take(list(range(0, table.num_rows, max(1, -(-table.num_rows // _ROWS)))))
+    import numpy as np
+
+    from profiler.spool import rows_at
+
+    rows = rows_at(table, np.arange(0, table.num_rows, max(1, -(-table.num_rows // _ROWS))))
     texts = [text for fields in rows["fields"].to_pylist() for text in fields or ()]
     if not any(text.strip() for text in texts):
         texts = [text for text in rows["response"].to_pylist() if text]

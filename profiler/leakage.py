@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from profiler.estimates import Estimate, exact, undefined
-from profiler.hashing import Keeper
+from profiler.hashing import document_hashes
 from profiler.scan import Hashes, scan
 from profiler.segments import prompt_rows
 from profiler.source import ALL
@@ -72,10 +72,8 @@ def other_splits(examples: Examples) -> OtherSplits:
 
 def normalised(table: pa.Table) -> Hashes:
     """Hashes of the normalised prompts of a table, without those that have no word."""
-    keeper = Keeper(table.num_rows, np.zeros(table.num_rows, dtype=bool))
-    for chunk in scan(prompt_rows(table)):
-        keeper.add(chunk)
-    return keeper.texts[keeper.texts != 0]
+    none = np.zeros(0, dtype=np.uint64)
+    return np.concatenate([none, *(document_hashes(chunk) for chunk in scan(prompt_rows(table)))])
 
 
 def leak_share(own: Hashes, others: OtherSplits) -> Estimate:

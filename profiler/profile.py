@@ -41,15 +41,16 @@ from profiler import (
 from profiler.cells import cut
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, undefined
 from profiler.language import language_code
-from profiler.scan import COUNTS, Hashes, scan
-from profiler.segments import SEGMENT_CHARACTERS, Documents, Rows, join, prompt_rows, prompts, response_rows, responses
-from profiler.sketches import Sketcher
+from profiler.segments import SEGMENT_CHARACTERS, Documents, join, prompts, responses
+from profiler.spool import rows_at
+from profiler.totals import PartTotals, Totals, count_rows
 from profiler.vocabulary import Vocabulary, Words, read_words
 from warehouse.console import count
 from warehouse.errors import UserError
-from warehouse.records import LengthBin, Profile, Sketch, TraitDefinition, TraitValue
+from warehouse.records import LengthBin, Profile, TraitDefinition, TraitValue
 
 if TYPE_CHECKING:
+    from profiler.cluster import RayEngine
     from profiler.reading import Examples
 
 # 2,000 random rows put every trait within .05 standard deviations at 95 %; 1,000 just miss it (six real sets).
@@ -64,33 +65,6 @@ _FOREIGN_STOP_WORDS, _FOREIGN_NON_ASCII = 0.05, 0.02
 
 Named = dict[str, Estimate]
 Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """One part of every row: what a pass over all rows gives.
-
-    exists: bool (rows,), whether the row has this part. counts: int32 (rows, len(COUNTS)). hashes: uint64 (rows,) of
-    the exact text; normalised: of its words alone, 0 where there are none. kept: the words of some rows.
-    character_entropy: bits.
-    """
-
-    rows: Rows
-    exists: Flags
-    counts: npt.NDArray[np.int32]
-    hashes: Hashes
-    normalised: Hashes
-    kept: hashing.Kept
-    character_entropy: float
-    sketches: tuple[Sketch, ...]
-
-    def count(self, name: str) -> Ints:
-        """One column of counts, of the rows that have this part."""
-        return self.where(self.exists, name)
-
-    def where(self, rows: Flags, name: str) -> Ints:
-        """One column of counts, of some rows."""
-        return self.counts[:, COUNTS.index(name)][rows].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +94,14 @@ def profile(
     processes: int | None = None,
     spacy_model: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    engine: RayEngine | None = None,
 ) -> Profile:
     """All traits of one dataset.
 
     rows: how many random rows are parsed (None: all). entity_rows: how many of those the entity recogniser sees.
     processes: None uses the free cores. on_progress(done, total) counts distinct texts, long ones in pieces.
-    The same examples, seed and versions give the same values on any number of processes.
+    engine: a cluster that counts and parses instead of this machine.
+    The same examples, seed and versions give the same values on any number of processes, and on a cluster.
     Raises UserError when the spaCy model cannot be loaded or rows is below 1.
     """
     if rows is not None and rows < 1:
@@ -134,18 +110,18 @@ def profile(
     pipeline = pipelines.choose(spacy_model, language)
     parser = parse.Parser.load(pipeline, language) if pipeline else None
     given = parser.gives if parser is not None else frozenset()
-    scanned = {
-        "prompt": scan_part(prompt_rows(table), "prompt", sample_rows(table.num_rows, hashing.ROWS, seed)),
-        "response": scan_part(response_rows(table), "response", np.zeros(0, dtype=np.int64)),
-    }
+    totals = (engine.count_rows if engine else count_rows)(
+        table, np.sort(sample_rows(table.num_rows, hashing.ROWS, seed))
+    )
     others = leakage.other_splits(examples)
-    drawn = table.take(pa.array(sample_rows(table.num_rows, rows, seed)))
-    sampled, vocabulary, shortened = sample_parts(drawn, parser, entity_rows, processes, on_progress)
-    labels = balance.value_counts(table.column("label"))
-    found = _measure(scanned, sampled, vocabulary, labels, table.num_rows)
-    found |= _prefixed("label", shortcuts.traits(scanned["prompt"].kept, table, seed=seed))
-    found["dataset_split_leak_share"] = leakage.leak_share(scanned["prompt"].normalised, others)
-    leaks = others.shares(scanned["prompt"].normalised)
+    drawn = rows_at(table, sample_rows(table.num_rows, rows, seed))
+    run = engine.count_batches if engine else None
+    sampled, vocabulary, shortened = sample_parts(drawn, parser, entity_rows, processes, on_progress, run)
+    labels = balance.ordered(totals.labels)
+    found = _measure(totals, sampled, vocabulary, labels)
+    found |= _prefixed("label", shortcuts.traits(totals.kept, table, seed=seed))
+    found["dataset_split_leak_share"] = leakage.leak_share(totals.normalised.hashes, others)
+    leaks = others.shares(totals.normalised.hashes)
     told = [*_leak_warnings(examples.split, found, leaks), *_uncompared(examples.split, others.reasons)]
     warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *told]
     spec = examples.spec
@@ -156,8 +132,8 @@ def profile(
         rows=table.num_rows,
         traits=_catalogued(found, given),
         label_counts=labels,
-        length_histograms=_histograms(scanned),
-        sketches=tuple(sketch for part in scanned.values() for sketch in part.sketches),
+        length_histograms=_histograms(totals),
+        sketches=tuple(s for name, part in totals.parts.items() for s in part.sketcher.sketches(name)),
         family=spec.family,
         language=language,
         licence=spec.licence,
@@ -196,21 +172,18 @@ def _method(parser: parse.Parser | None, entity_rows: int) -> dict[str, Any]:
 
 
 def _measure(
-    scanned: Mapping[str, Scanned],
-    sampled: Mapping[str, Sampled],
-    vocabulary: Vocabulary,
-    labels: tuple[tuple[str, int], ...],
-    total: int,
+    totals: Totals, sampled: Mapping[str, Sampled], vocabulary: Vocabulary, labels: tuple[tuple[str, int], ...]
 ) -> Named:
     """Every trait that can be had, by full name."""
+    total = totals.rows
     found = _prefixed("label", balance.label_traits(np.array([n for _, n in labels], dtype=np.int64)))
-    found |= _prefixed("response", balance.response_traits(_hash_counts(scanned["response"])))
+    found |= _prefixed("response", balance.response_traits(totals.response.texts.counts))
     for part in catalogue.TEXT_PARTS:
-        found |= _prefixed(part, _row_traits(scanned[part], total))
+        found |= _prefixed(part, _row_traits(totals.parts[part], total))
         found |= _prefixed(part, _sample_traits(sampled[part], vocabulary, total))
-    found |= _prefixed("prompt", _prompt_traits(scanned["prompt"], sampled["prompt"], total))
-    found |= _prefixed("response", _response_traits(scanned["response"], sampled, total))
-    return found | _prefixed("dataset", _dataset_traits(scanned, sampled, total))
+    found |= _prefixed("prompt", _prompt_traits(totals, sampled["prompt"], total))
+    found |= _prefixed("response", _response_traits(sampled, total))
+    return found | _prefixed("dataset", _dataset_traits(totals, sampled))
 
 
 def sample_rows(total: int, rows: int | None, seed: int) -> Ints:
@@ -224,43 +197,13 @@ def is_english(language: str | None) -> bool:
     return language_code(language) == "en"
 
 
-def scan_part(rows: Rows, part: str, keep: Ints) -> Scanned:
-    """One pass over a part of every row. keep: numbers of the rows whose words are kept."""
-    total = len(rows.offsets) - 1
-    kept = np.zeros(total, dtype=bool)
-    kept[keep] = True
-    keeper, characters = hashing.Keeper(total, kept), np.zeros(0, dtype=np.int64)
-    # A row of 2**31 characters does not fit in memory while it is scanned. Columns lie together: they are read singly.
-    counts = np.zeros((total, len(COUNTS)), dtype=np.int32, order="F")
-    hashes = np.zeros(total, dtype=np.uint64)
-    sketcher = Sketcher()
-    for chunk in scan(rows):
-        inside = slice(chunk.first_row, chunk.first_row + len(chunk.counts))
-        counts[inside], hashes[inside] = chunk.counts, chunk.row_hash
-        sketcher.add(chunk)
-        keeper.add(chunk)
-        seen = np.bincount(chunk.points, minlength=len(characters))
-        seen[: len(characters)] += characters
-        characters = seen
-    sketches = sketcher.sketches(part)
-    return Scanned(
-        rows=rows,
-        exists=np.diff(rows.offsets) > 0,
-        counts=counts,
-        hashes=hashes,
-        normalised=keeper.texts,
-        kept=keeper.kept(),
-        character_entropy=balance.entropy(characters) if characters.any() else float("nan"),
-        sketches=sketches,
-    )
-
-
 def sample_parts(
     drawn: pa.Table,
     parser: parse.Parser | None,
     entity_rows: int,
     processes: int | None,
     on_progress: Callable[[int, int], None] | None,
+    run: parse.Runner | None = None,
 ) -> tuple[dict[str, Sampled], Vocabulary, int]:
     """Count the distinct segments of both parts together once, and sum them to documents; how many were cut short."""
     joint, shortened = join({"prompt": prompts(drawn), "response": responses(drawn)})
@@ -270,7 +213,7 @@ def sample_parts(
         entities = np.zeros(len(texts), dtype=bool)
         for documents in joint.values():
             entities[documents.index[: documents.offsets[min(entity_rows, len(documents))]]] = True
-        parsed = parser.count(texts, entities=entities, processes=processes, on_progress=on_progress)
+        parsed = parser.count(texts, entities=entities, processes=processes, on_progress=on_progress, run=run)
     vocabulary = read_words(texts)
     readable = readability.count_segments(texts, vocabulary)
     listed = lexicon.count_segments(vocabulary)
@@ -300,17 +243,13 @@ def _sampled(
     )
 
 
-def _row_traits(part: Scanned, total: int) -> Named:
-    # A dataset without responses has none at all, and one with them has them in nearly all rows: no copy.
-    counts = part.counts if part.exists.all() else part.counts[part.exists]
-    blank = part.counts[:, COUNTS.index("runs")] == 0
+def _row_traits(part: PartTotals, total: int) -> Named:
     return {
-        **lengths.row_traits(part.count("characters"), part.count("runs"), part.count("lines")),
-        "empty_share": exact(float(blank.mean()), total) if total else undefined(),
-        **surface.character_traits(counts),
-        "character_entropy_bits": exact(part.character_entropy, int(part.exists.sum())),
-        "url_share": surface.match_share(part.rows, surface.URL),
-        "code_share": surface.match_share(part.rows, surface.CODE),
+        **lengths.row_traits(part.characters, part.runs, part.lines, part.line_characters),
+        "empty_share": exact(part.blank / total, total) if total else undefined(),
+        **{name: shares.estimate() for name, shares in part.shares.items()},
+        "character_entropy_bits": exact(part.character_entropy, part.documents),
+        **{name: part.share_of(n) for name, n in part.matches.items()},
     }
 
 
@@ -338,20 +277,16 @@ def _sample_traits(part: Sampled, vocabulary: Vocabulary, total: int) -> Named:
     )
 
 
-def _prompt_traits(part: Scanned, sampled: Sampled, total: int) -> Named:
+def _prompt_traits(totals: Totals, sampled: Sampled, total: int) -> Named:
     return {
         **form.prompt_traits(sampled.documents, rows=total),
-        "duplicate_share": surface.duplicate_share(part.hashes[part.exists]),
-        "near_duplicate_share": duplicates.near_duplicate_share(part.kept),
-        "mention_share": surface.match_share(part.rows, surface.MENTION),
-        "hashtag_share": surface.match_share(part.rows, surface.HASHTAG),
+        "duplicate_share": surface.duplicate_share(totals.prompt.texts),
+        "near_duplicate_share": duplicates.near_duplicate_share(totals.kept),
     }
 
 
-def _response_traits(part: Scanned, sampled: Mapping[str, Sampled], total: int) -> Named:
+def _response_traits(sampled: Mapping[str, Sampled], total: int) -> Named:
     found = {
-        "number_share": surface.match_share(part.rows, surface.NUMBER),
-        "list_share": surface.match_share(part.rows, surface.LIST),
         **copying.traits(sampled["prompt"].words, sampled["response"].words, rows=total),
         **form.response_traits(sampled["response"].documents, rows=total),
     }
@@ -360,17 +295,13 @@ def _response_traits(part: Scanned, sampled: Mapping[str, Sampled], total: int) 
     return found
 
 
-def _dataset_traits(scanned: Mapping[str, Scanned], sampled: Mapping[str, Sampled], total: int) -> Named:
-    prompt, response = scanned["prompt"], scanned["response"]
-    both = prompt.exists & response.exists
-    pairs = surface.pair_hashes(prompt.hashes[both], response.hashes[both])
+def _dataset_traits(totals: Totals, sampled: Mapping[str, Sampled]) -> Named:
+    total = totals.rows
     found: Named = {
         "rows": exact(total, total),
-        "prompt_fields_mean": exact(float(prompt.counts[:, COUNTS.index("filled")].mean()), total)
-        if total
-        else undefined(),
-        "duplicate_pair_share": surface.duplicate_share(pairs),
-        **lengths.pair_traits(prompt.where(both, "runs"), response.where(both, "runs")),
+        "prompt_fields_mean": exact(totals.prompt.filled / total, total) if total else undefined(),
+        "duplicate_pair_share": surface.duplicate_share(totals.pairs),
+        **lengths.pair_traits(totals.logs),
     }
     if sampled["prompt"].parsed is not None:
         tokens = {part: sampled[part].held("tokens") for part in catalogue.TEXT_PARTS}
@@ -462,13 +393,8 @@ def _looks_foreign(found: Named) -> str | None:
     )
 
 
-def _histograms(scanned: Mapping[str, Scanned]) -> tuple[LengthBin, ...]:
-    return tuple(b for part, s in scanned.items() for b in lengths.histogram(s.count("runs"), part))
-
-
-def _hash_counts(part: Scanned) -> Ints:
-    """Rows of each distinct text of a part."""
-    return np.unique(part.hashes[part.exists], return_counts=True)[1].astype(np.int64)
+def _histograms(totals: Totals) -> tuple[LengthBin, ...]:
+    return tuple(b for name, part in totals.parts.items() for b in lengths.histogram(part.runs, name))
 
 
 def _prefixed(part: str, found: Named) -> Named:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profiler import pipelines
 from profiler.paths import path_from, path_text
+from warehouse import cluster
 from warehouse.console import command, count, progress, say, warn
 from warehouse.errors import UserError
 
 if TYPE_CHECKING:
+    from profiler.cluster import RayEngine
     from profiler.reading import Examples
     from warehouse.records import Profile
 
@@ -29,7 +32,8 @@ class Request:
     """What the user asked for: which dataset, read how, sampled how.
 
     roles: some column roles in short ("text=title,body"). stream: rows to draw from a hub dataset instead of
-    downloading it. rows: rows in the sample for traits that need a parse; None for all of them.
+    downloading it. rows: rows in the sample for traits that need a parse; None for all of them. engine: "local", or
+    "ray" to count and parse on the cluster at `address` (None: RAY_ADDRESS, else this machine alone).
     """
 
     dataset: str
@@ -45,6 +49,8 @@ class Request:
     seed: int = 0
     processes: int | None = None
     spacy_model: str | None = None
+    engine: str = "local"
+    address: str | None = None
 
 
 def profile_dataset(request: Request, examples: Examples | None = None) -> Profile:
@@ -52,7 +58,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
     from profiler.profile import profile
 
     examples = examples or read_examples(request)
-    with progress(f"{examples.name}, distinct texts parsed", 0) as bar:
+    with _engine(request) as engine, progress(f"{examples.name}, distinct texts parsed", 0) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -65,8 +71,29 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
             processes=request.processes,
             spacy_model=pipelines.choose(request.spacy_model, examples.spec.language),
             on_progress=show,
+            engine=engine,
         )
     return replace(result, details={**result.details, **_asked(request), "splits": dict(examples.splits)})
+
+
+def _engine(request: Request) -> AbstractContextManager[RayEngine | None]:
+    """What counts and parses; None for this process and its workers."""
+    _check_engine(request)
+    if request.engine == "local":
+        return nullcontext()
+    from profiler.cluster import engine
+
+    return engine(request.address, say)
+
+
+def _check_engine(request: Request) -> None:
+    """Raise UserError for an engine that cannot be had, as far as that can be told at once."""
+    if request.engine not in ("local", "ray"):
+        raise UserError(f"engine {request.engine!r} is not one of local, ray")
+    if request.engine == "ray":
+        cluster.check(request.address)
+    elif request.address is not None:
+        raise UserError(f"--address {request.address} is of a cluster: add --engine ray, or leave it out")
 
 
 def _asked(request: Request) -> dict[str, Any]:
@@ -135,7 +162,8 @@ def profile_into(warehouse_path: str, request: Request, *, force: bool = False) 
     from profiler.catalogue import CATALOGUE, VERSION
     from warehouse.store import Warehouse
 
-    # Fail on an unusable warehouse before minutes of work, not after; bad input creates no file.
+    # Fail on an unusable engine or warehouse before minutes of work, not after; bad input creates no file.
+    _check_engine(request)
     Warehouse.check_place(warehouse_path)
     if Path(warehouse_path).exists():
         with Warehouse.open(warehouse_path):

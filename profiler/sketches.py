@@ -60,13 +60,26 @@ class Sketcher:
         self._trigrams += trigram_buckets(chunk)
         self._texts = np.unique(np.concatenate([self._texts, text_hashes(chunk)]))[:TEXTS]
 
+    def merge(self, other: Sketcher) -> None:
+        """Take what another one took."""
+        self._pending += other._pending
+        self._waiting += other._waiting
+        if self._waiting > _PENDING:
+            self._take_minima()
+        # Arrays of another process may not be written to.
+        self._minima = np.minimum(self._minima, other._minima)
+        self._documents = self._documents + other._documents
+        self._trigrams = self._trigrams + other._trigrams
+        self._texts = np.unique(np.concatenate([self._texts, other._texts]))[:TEXTS]
+        self._rows += other._rows
+
     def _take_minima(self) -> None:
         words = np.unique(np.concatenate(self._pending)) if self._pending else np.zeros(0, dtype=np.uint64)
         self._pending, self._waiting = [], 0
         for first in range(0, len(words), 4096):
             block = words[first : first + 4096]
             hashed = mix(block[None, :] ^ _SEEDS[:, None])
-            np.minimum(self._minima, hashed.min(axis=1), out=self._minima)
+            self._minima = np.minimum(self._minima, hashed.min(axis=1))
 
     def sketches(self, part: str) -> tuple[Sketch, ...]:
         """The sketches of what was added; none for a kind that saw nothing."""

@@ -14,11 +14,12 @@ from profiler.diversity import distinct
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
 from profiler.scan import COUNTS, MULTIPLIER, Hashes
 from profiler.segments import Rows
+from profiler.tally import Tally
 from profiler.vocabulary import Words
 
 CHARACTER_SHARES = ("non_ascii", "digit", "punctuation", "whitespace", "symbol")
 # Trait -> the characters counted, and those they are a share of.
-_SHARES = {f"{name}_share": (name, "characters") for name in CHARACTER_SHARES} | {
+SHARES = {f"{name}_share": (name, "characters") for name in CHARACTER_SHARES} | {
     "upper_case_share": ("upper", "alphabetic"),
     "latin_letter_share": ("latin", "alphabetic"),
 }
@@ -51,35 +52,25 @@ CODE = "(?m)" + "|".join(
 )
 
 
-def character_traits(counts: npt.NDArray[np.integer]) -> dict[str, Estimate]:
-    """Character-class shares of one part. counts: (documents, len(COUNTS)) of the documents that exist."""
-    # One share of all documents at a time: of a million documents each takes 8 MB.
-    return {name: mean(_share(counts, *columns), rows=len(counts)) for name, columns in _SHARES.items()}
-
-
 def character_shares(counts: npt.NDArray[np.integer]) -> dict[str, Floats]:
-    """The same per document, NaN where a document has no such characters."""
-    return {name: _share(counts, *columns) for name, columns in _SHARES.items()}
+    """Character-class shares per document, NaN where it has no such characters. counts: (documents, len(COUNTS))."""
+    return {name: _share(counts, *columns) for name, columns in SHARES.items()}
 
 
 def _share(counts: npt.NDArray[np.integer], part: str, whole: str) -> Floats:
     return ratio(counts[:, COUNTS.index(part)], counts[:, COUNTS.index(whole)])
 
 
-def duplicate_share(hashes: Hashes) -> Estimate:
-    """1 - distinct / rows."""
-    n = len(hashes)
-    return exact(1 - len(np.unique(hashes)) / n, n) if n else undefined()
+def duplicate_share(texts: Tally) -> Estimate:
+    """1 - distinct / rows, from hashes."""
+    n = texts.n
+    return exact(1 - texts.distinct / n, n) if n else undefined()
 
 
-def match_share(rows: Rows, expression: str) -> Estimate:
-    """Share of documents with a segment in which the expression is found."""
-    exists = np.diff(rows.offsets) > 0
-    if not exists.any():
-        return undefined()
+def matches(rows: Rows, expression: str) -> int:
+    """How many documents have a segment in which the expression is found."""
     found = pc.match_substring_regex(rows.strings, expression).to_numpy(zero_copy_only=False)
-    per_row = np.diff(np.concatenate([[0], np.cumsum(found)])[rows.offsets]) > 0
-    return exact(float(per_row[exists].mean()), int(exists.sum()))
+    return int((np.diff(np.concatenate([[0], np.cumsum(found)])[rows.offsets]) > 0).sum())
 
 
 def token_traits(alphabetic: Floats, stop: Floats, tokens: Floats, *, rows: int) -> dict[str, Estimate]:

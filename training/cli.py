@@ -199,31 +199,57 @@ def _part_option(context: click.Context, parameter: click.Parameter, value: str)
     callback=_part_option,
     help="Do the I-th of N parts only.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="This machine, or a Ray cluster: a task for every group of adapters.",
+)
+@click.option("--address", default=None, help="Ray cluster (default: RAY_ADDRESS, else this machine alone).")
+@click.option("--gpus", type=click.FloatRange(0), default=None, help="GPUs of a task (default: 1 if there are any).")
+@click.option("--cpus", type=click.FloatRange(0), default=None, help="CPUs of a task (default: 1).")
 @format_option()
 @report_errors
-def run(pack_folder: Path, output_format: str, **options: Any) -> None:
+def run(
+    pack_folder: Path,
+    output_format: str,
+    engine: str,
+    address: str | None,
+    gpus: float | None,
+    cpus: float | None,
+    **options: Any,
+) -> None:
     """Train and score whatever is missing; stop it at any time and run it again.
 
     Parts need nothing of one another: run them at the same time, on one shared folder or on copies of it, which
-    `matrix ingest --from` merges.
+    `matrix ingest --from` merges. With --engine ray the parts find their machines by themselves, nodes that see the
+    folder work in it, and what others measure comes back.
 
     \b
     Examples:
       traitcast matrix run --pack m --minutes 9
       traitcast matrix run --pack m --part 2/8
+      traitcast matrix run --pack m --engine ray --address auto
     """
-    from training.matrix import RunSettings
-    from training.matrix import run as go
+    from training import cluster, matrix
     from training.pack import Pack
 
+    pack, settings = Pack(pack_folder), matrix.RunSettings(**options)
     with _Meter() as meter:
-        found = go(Pack(pack_folder), RunSettings(**options), on_progress=meter, say=meter.say)
+        if engine == "ray":
+            where = cluster.ClusterSettings(address, gpus, 1.0 if cpus is None else cpus)
+            found = cluster.run(pack, settings, where, on_progress=meter, say=meter.say)
+        elif (address, gpus, cpus) != (None, None, None):
+            raise InputError("--address, --gpus and --cpus are of a cluster: add --engine ray, or leave them out")
+        else:
+            found = matrix.run(pack, settings, on_progress=meter, say=meter.say)
     _show(found, output_format)
     if found.scored == found.cells:
         say(f"next: traitcast matrix ingest --pack {pack_folder}")
 
 
-_STAGES = {"train": "training steps", "score": "scored shards"}
+_STAGES = {"train": "training steps", "score": "scored shards", "groups": "groups of adapters"}
 
 
 class _Meter:
@@ -247,7 +273,7 @@ class _Meter:
         if self.bar is not None:
             self.tokens += tokens
             # A step or shard may take a minute; tokens show that something moves, and how fast.
-            self.bar.label = f"{_STAGES[stage]} ({self._rate():,.0f} tokens/s)"
+            self.bar.label = f"{_STAGES[stage]}{self._pace(' ({})')}"
             self.bar.advance(done - self.bar.done)
 
     def say(self, text: str) -> None:
@@ -259,14 +285,15 @@ class _Meter:
     def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
-            say(f"{_STAGES[self.stage]}: {self.bar.done:,} in {self._seconds():,.0f} s, {self._rate():,.0f} tokens/s")
+            say(f"{_STAGES[self.stage]}: {self.bar.done:,} in {self._seconds():,.0f} s{self._pace(', {}')}")
             self.bar = None
 
     def _seconds(self) -> float:
         return max(time.monotonic() - self.began, 1e-9)
 
-    def _rate(self) -> float:
-        return self.tokens / self._seconds()
+    def _pace(self, form: str) -> str:
+        """Tokens per second; nothing where they are counted elsewhere."""
+        return form.format(f"{self.tokens / self._seconds():,.0f} tokens/s") if self.tokens else ""
 
 
 @matrix.command()

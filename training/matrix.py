@@ -11,7 +11,7 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from math import ceil
@@ -76,7 +76,8 @@ class Status:
 
 
 Progress = Callable[[str, int, int, int], None]
-"""Called as (stage, done, total, tokens): stage "train" counts steps, "score" counts shards, both from 0 on."""
+"""Called as (stage, done, total, tokens): stage "train" counts steps, "score" shards, "groups" (of a cluster) groups of
+adapters, all from 0 on."""
 
 
 @dataclass(slots=True)
@@ -131,6 +132,39 @@ def read_log(pack: Pack) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)]
 
 
+def note(pack: Pack, **entry: Any) -> None:
+    """Add a line to the log of runs. Raises InputError where it cannot be written."""
+    path = pack.folder / LOG
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry, sort_keys=True) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error}); free space, then run the same again") from error
+
+
+def unfinished(pack: Pack) -> tuple[int, ...]:
+    """Which groups of adapters, counted from 1, have cells that are missing; the base's belong to the first."""
+    recipe, runtime = pack.recipe, read_runtime(pack)
+    if runtime is None:
+        return tuple(range(1, len(recipe.groups) + 1))
+    found = shards.keys(pack)
+    missing = {job[:2] for key, job in shards.expected(pack, runtime).items() if key not in found}
+    jobs = [[*group, *([(None, BASE_SEED)] if at == 0 else [])] for at, group in enumerate(recipe.groups)]
+    return tuple(at for at, group in enumerate(jobs, 1) if missing.intersection(group))
+
+
+def forget_failures(pack: Pack, keys: Iterable[str] | None = None) -> None:
+    """Make adapters that were not finite count as missing, with their cells. keys: among these (None: all)."""
+    if keys is None:
+        runtime = read_runtime(pack)
+        keys = [adapter_key(pack.recipe, runtime, *job) for g in pack.recipe.groups for job in g] if runtime else []
+    failures = {key: path for key in keys if (path := _failure(pack, key)).is_file()}
+    # Their cells first: a run that is killed here still knows of the failures.
+    shards.drop(pack, set(failures))
+    for path in failures.values():
+        path.unlink()
+
+
 def run(
     pack: Pack,
     settings: RunSettings | None = None,
@@ -171,7 +205,7 @@ class _Run:
         self.flips_known = bool(read_flips(pack))
         self.last: tuple[tuple[str, int], Weights] | None = None
         if settings.retry_failed:
-            self._drop_failures()
+            forget_failures(pack, map(self._key, self._jobs()))
         elif count := sum(_failure(pack, key).is_file() for key in map(self._key, self._jobs())):
             say(f"{count} adapters failed before and are kept so; --retry-failed trains them again")
 
@@ -300,13 +334,6 @@ class _Run:
             targets=self.recipe.training.targets,
             extra=record,
         )
-
-    def _drop_failures(self) -> None:
-        failures = {key: path for key in map(self._key, self._jobs()) if (path := _failure(self.pack, key)).is_file()}
-        # Their cells first: a run that is killed here still knows of the failures.
-        shards.drop(self.pack, set(failures))
-        for path in failures.values():
-            path.unlink()
 
     # Scoring.
 
@@ -512,12 +539,7 @@ class _Run:
 
     def _log(self, **entry: Any) -> None:
         entry |= {"device": device.name(self.device), "dtype": self.runtime.dtype, "time": int(time.time())}
-        path = self.pack.folder / LOG
-        try:
-            with path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(entry, sort_keys=True) + "\n")
-        except OSError as error:
-            raise InputError(f"cannot write {path} ({error}); free space, then run the same again") from error
+        note(self.pack, **entry)
 
 
 def _cuts(rows: Sequence[Encoded]) -> dict[str, int]:

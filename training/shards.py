@@ -200,6 +200,16 @@ def cell_table(path: Path, keep: Set[str] | None = None, *, text: bool = True) -
     return pa.table(columns, schema=schema())
 
 
+def thin(pack: Pack) -> list[Cell]:
+    """All cells of a pack without what was measured: enough to know elsewhere that they are done."""
+    names = ["key", "base", "base_fingerprint", "dtype", "source", "seed", "target", "adapter", "device"]
+    return [
+        Cell(**row)
+        for path, keep in checked(pack)
+        for row in cell_table(path, keep, text=False).select(names).to_pylist()
+    ]
+
+
 def _among(column: pa.ChunkedArray, values: Set[str], *, wanted: bool) -> pa.Array:
     import pyarrow as pa
 

@@ -71,5 +71,5 @@ def test_every_trait_is_in_its_range(counts: np.ndarray) -> None:
 
 def test_value_counts_order_and_nulls() -> None:
     column = pa.chunked_array([["b", None, "a"], ["c", "c"]])
-    assert balance.value_counts(column) == (("c", 2), ("a", 1), ("b", 1))
-    assert balance.value_counts(pa.chunked_array([pa.array([None], pa.string())])) == ()
+    assert balance.ordered(balance.value_counts(column)) == (("c", 2), ("a", 1), ("b", 1))
+    assert balance.value_counts(pa.chunked_array([pa.array([None], pa.string())])) == {}

@@ -15,7 +15,7 @@ from profiler.segments import Rows
 
 
 def _keep(texts: list[str], keep: list[bool] | None = None) -> Kept:
-    keeper = Keeper(len(texts), np.array(keep or [True] * len(texts), dtype=bool))
+    keeper = Keeper(np.flatnonzero(keep or [True] * len(texts)))
     for chunk in scan(Rows(pa.array(texts, pa.string()), np.arange(len(texts) + 1))):
         keeper.add(chunk)
     return keeper.kept()

@@ -10,11 +10,26 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from profiler import lengths
+from profiler.estimates import Estimate, ratio
+from profiler.sums import Moments, Pairs
+from profiler.tally import Distribution, Tally
+
+
+def _row_traits(characters: np.ndarray, words: np.ndarray, lines: np.ndarray) -> dict[str, Estimate]:
+    per_line = Moments()
+    per_line.add(ratio(characters, lines))
+    return lengths.row_traits(Tally.of(characters), Tally.of(words), Tally.of(lines), per_line)
+
+
+def _pair_traits(prompt: np.ndarray, response: np.ndarray) -> dict[str, Estimate]:
+    logs = Pairs()
+    logs.add(np.log1p(prompt), np.log1p(response))
+    return lengths.pair_traits(logs)
 
 
 def test_row_traits_by_hand() -> None:
     words = np.array([1, 2, 3, 10])
-    found = lengths.row_traits(words * 5, words, np.array([1, 1, 1, 3]))
+    found = _row_traits(words * 5, words, np.array([1, 1, 1, 3]))
     assert found["words_mean"].value == 4
     assert found["words_sd"].value == pytest.approx(math.sqrt(12.5))
     assert found["words_cv"].value == pytest.approx(math.sqrt(12.5) / 4)
@@ -30,17 +45,17 @@ def test_row_traits_by_hand() -> None:
 
 def test_constant_lengths_have_no_skewness_and_no_correlation() -> None:
     constant = np.array([3, 3, 3])
-    assert lengths.row_traits(constant, constant, constant)["words_skewness"].value is None
-    assert lengths.row_traits(constant, constant, constant)["words_bimodality"].value is None
-    assert lengths.row_traits(constant, constant, constant)["words_histogram_entropy"].value == 0
-    assert lengths.pair_traits(constant, np.array([1, 2, 3]))["length_correlation"].value is None
+    assert _row_traits(constant, constant, constant)["words_skewness"].value is None
+    assert _row_traits(constant, constant, constant)["words_bimodality"].value is None
+    assert _row_traits(constant, constant, constant)["words_histogram_entropy"].value == 0
+    assert _pair_traits(constant, np.array([1, 2, 3]))["length_correlation"].value is None
 
 
 def test_no_documents() -> None:
     none = np.zeros(0, dtype=np.int64)
-    assert {e.value for e in lengths.row_traits(none, none, none).values()} == {None}
+    assert {e.value for e in _row_traits(none, none, none).values()} == {None}
     assert {e.value for e in lengths.sample_traits(none * 1.0, none * 1.0, rows=0).values()} == {None}
-    assert lengths.histogram(none, "prompt") == ()
+    assert lengths.histogram(Tally(), "prompt") == ()
 
 
 def test_sample_traits_by_hand() -> None:
@@ -82,7 +97,7 @@ def test_ratio_traits_by_hand() -> None:
 
 @given(st.lists(st.integers(0, 1000), min_size=3, max_size=60))
 def test_skewness_against_scipy(values: list[int]) -> None:
-    found = lengths.skewness(np.array(values, dtype=np.float64))
+    found = Distribution(Tally.of(np.array(values))).skewness
     if len(set(values)) == 1:
         assert math.isnan(found)
     else:
@@ -92,7 +107,7 @@ def test_skewness_against_scipy(values: list[int]) -> None:
 @given(st.lists(st.integers(0, 1000), min_size=3, max_size=60).filter(lambda values: len(set(values)) > 1))
 def test_the_shape_of_lengths_against_scipy(words: list[int]) -> None:
     values = np.array(words)
-    found = lengths.row_traits(values, values, values)
+    found = _row_traits(values, values, values)
     kurtosis = stats.kurtosis(words)
     assert found["words_kurtosis"].value == pytest.approx(kurtosis, rel=1e-9, abs=1e-9)
     assert found["words_bimodality"].value == pytest.approx((stats.skew(words) ** 2 + 1) / (kurtosis + 3))
@@ -100,7 +115,7 @@ def test_the_shape_of_lengths_against_scipy(words: list[int]) -> None:
 
 def test_two_lengths_are_as_bimodal_as_can_be() -> None:
     values = np.array([1] * 30 + [9] * 10)
-    assert lengths.row_traits(values, values, values)["words_bimodality"].value == pytest.approx(1)
+    assert _row_traits(values, values, values)["words_bimodality"].value == pytest.approx(1)
 
 
 def test_the_line_through_lengths_against_scipy() -> None:
@@ -108,7 +123,7 @@ def test_the_line_through_lengths_against_scipy() -> None:
     prompt = rng.integers(0, 50, 200)
     response = prompt // 2 + rng.integers(0, 9, 200)
     line = stats.linregress(np.log1p(prompt), np.log1p(response))
-    found = lengths.pair_traits(prompt, response)
+    found = _pair_traits(prompt, response)
     assert found["length_slope"].value == pytest.approx(line.slope)
     left = np.log1p(response) - line.intercept - line.slope * np.log1p(prompt)
     assert found["length_residual_sd"].value == pytest.approx(left.std())
@@ -118,17 +133,17 @@ def test_correlation_against_scipy() -> None:
     rng = np.random.default_rng(1)
     prompt, response = rng.integers(0, 50, 200), rng.integers(0, 50, 200)
     expected = stats.pearsonr(np.log1p(prompt), np.log1p(response)).statistic
-    assert lengths.pair_traits(prompt, response)["length_correlation"].value == pytest.approx(expected)
+    assert _pair_traits(prompt, response)["length_correlation"].value == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(0, 100_000), min_size=1, max_size=60))
 def test_histogram_holds_every_document_once(words: list[int]) -> None:
-    bins = lengths.histogram(np.array(words), "response")
+    bins = lengths.histogram(Tally.of(np.array(words)), "response")
     assert sum(b.n for b in bins) == len(words)
     assert all(b.n == sum(b.low <= w < b.high for w in words) for b in bins)
     assert all(a.high <= b.low for a, b in pairwise(bins))
 
 
 def test_histogram_edges_double_in_two_steps() -> None:
-    bins = lengths.histogram(np.arange(33), "prompt")
+    bins = lengths.histogram(Tally.of(np.arange(33)), "prompt")
     assert [b.low for b in bins] == [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32]

@@ -11,8 +11,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from profiler import shortcuts
 from profiler.estimates import Estimate
-from profiler.profile import scan_part
-from profiler.segments import prompt_rows
+from profiler.totals import count_rows
 
 MakeExamples = Callable[..., Any]
 N = 400
@@ -22,8 +21,7 @@ N = 400
 def measure(make_examples: MakeExamples) -> Callable[..., dict[str, Estimate]]:
     def run(*args: Any, **named: Any) -> dict[str, Estimate]:
         table = make_examples(*args, **named).table
-        kept = scan_part(prompt_rows(table), "prompt", np.arange(table.num_rows)).kept
-        return shortcuts.traits(kept, table, seed=0)
+        return shortcuts.traits(count_rows(table, np.arange(table.num_rows)).kept, table, seed=0)
 
     return run
 

@@ -7,6 +7,7 @@ import pytest
 from profiler import surface
 from profiler.scan import scan
 from profiler.segments import Rows, documents
+from profiler.tally import Tally
 from profiler.vocabulary import read_words
 
 
@@ -60,40 +61,41 @@ def _rows(rows: list[list[str]]) -> Rows:
 )
 def test_expressions_by_hand(expression: str, found: list[str], not_found: list[str]) -> None:
     for text in found:
-        assert surface.match_share(_rows([[text]]), expression).value == 1, text
+        assert surface.matches(_rows([[text]]), expression) == 1, text
     for text in not_found:
-        assert surface.match_share(_rows([[text]]), expression).value == 0, text
+        assert surface.matches(_rows([[text]]), expression) == 0, text
 
 
-def test_match_share_is_over_documents_that_exist() -> None:
-    rows = _rows([["x", "www.a.b", "www.c.d"], [], ["y"]])
-    estimate = surface.match_share(rows, surface.URL)
-    assert (estimate.value, estimate.n) == (0.5, 2)
-    assert surface.match_share(_rows([[]]), surface.URL).value is None
-    assert surface.match_share(_rows([]), surface.URL).value is None
+def test_matches_are_documents() -> None:
+    assert surface.matches(_rows([["x", "www.a.b", "www.c.d"], [], ["y"]]), surface.URL) == 1
+    assert surface.matches(_rows([[]]), surface.URL) == 0
+    assert surface.matches(_rows([]), surface.URL) == 0
 
 
 def test_character_shares_by_hand() -> None:
     (chunk,) = scan(_rows([["Ab1!", " é"], ["...."], [""]]))
-    found = surface.character_traits(chunk.counts)
-    assert found["digit_share"].value == pytest.approx((1 / 6 + 0) / 2)
-    assert found["punctuation_share"].value == pytest.approx((1 / 6 + 1) / 2)
-    assert found["non_ascii_share"].value == pytest.approx((1 / 6 + 0) / 2)
-    assert found["whitespace_share"].value == pytest.approx((1 / 6 + 0) / 2)
-    assert found["upper_case_share"].value == pytest.approx(1 / 3)
-    assert found["upper_case_share"].n == 1
-    assert (found["latin_letter_share"].value, found["symbol_share"].value) == (1, 0)
-    assert found["digit_share"].standard_error is None
+    nan = float("nan")
+    expected = {
+        "digit_share": (1 / 6, 0, nan),
+        "punctuation_share": (1 / 6, 1, nan),
+        "non_ascii_share": (1 / 6, 0, nan),
+        "whitespace_share": (1 / 6, 0, nan),
+        "upper_case_share": (1 / 3, nan, nan),
+        "latin_letter_share": (1, nan, nan),
+        "symbol_share": (0, 0, nan),
+    }
+    found = {name: values.tolist() for name, values in surface.character_shares(chunk.counts).items()}
+    assert found == {name: pytest.approx(values, nan_ok=True) for name, values in expected.items()}
 
 
 def test_duplicates() -> None:
     hashes = np.array([1, 2, 1, 1], dtype=np.uint64)
-    assert surface.duplicate_share(hashes).value == 0.5
-    assert surface.duplicate_share(hashes[:0]).value is None
+    assert surface.duplicate_share(Tally.of(hashes)).value == 0.5
+    assert surface.duplicate_share(Tally()).value is None
     pairs = surface.pair_hashes(hashes, np.array([5, 5, 5, 6], dtype=np.uint64))
-    assert surface.duplicate_share(pairs).value == 0.25
+    assert surface.duplicate_share(Tally.of(pairs)).value == 0.25
     swapped = surface.pair_hashes(np.array([1, 2], dtype=np.uint64), np.array([2, 1], dtype=np.uint64))
-    assert surface.duplicate_share(swapped).value == 0
+    assert surface.duplicate_share(Tally.of(swapped)).value == 0
 
 
 def test_repetition_by_hand() -> None:

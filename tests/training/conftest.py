@@ -146,18 +146,18 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def plan_small(datasets: dict[str, str], base_folder: Path) -> Callable[..., Any]:
-    """plan_small(folder, **training settings): three datasets, two seeds, 21 cells over the tiny base."""
+    """plan_small(folder, slots, **training settings): three datasets, two seeds, 21 cells over the tiny base."""
     from training.pack import PlanSettings, plan
     from training.prompts import PromptSettings
     from training.recipe import ScoringSettings, TrainingSettings
 
-    def make(folder: Path, **training: Any) -> Any:
+    def make(folder: Path, *, slots: int = 4, **training: Any) -> Any:
         settings = PlanSettings(
             base=str(base_folder),
             seeds=(0, 1),
             train_rows=12,
             test_rows=6,
-            slots=4,
+            slots=slots,
             block_tokens=600,
             prompt=PromptSettings(max_prompt_tokens=100, max_answer_tokens=40),
             training=TrainingSettings(**{"rank": 2, "alpha": 4.0, "epochs": 1, "batch_rows": 4, **training}),

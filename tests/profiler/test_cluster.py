@@ -1,0 +1,69 @@
+"""A profile on a Ray cluster: the same bytes as a local one, whatever happens to the nodes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from profiler import cluster
+from profiler.cli import COMMANDS
+from profiler.parse import Parser, make_batches
+from profiler.service import Request, profile_dataset
+from profiler.totals import count_rows
+from warehouse.errors import TraitcastError, UserError
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.slow
+def test_a_node_killed_in_the_middle_changes_nothing() -> None:
+    pytest.importorskip("ray", reason="needs the ray extra")
+    done = subprocess.run([sys.executable, HERE / "ray_cluster.py"], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    assert found["same"]
+    assert found["killed_at"] < found["texts"] / 2
+
+
+def test_a_block_travels_without_the_rest_of_its_table(make_examples: Callable[..., Any]) -> None:
+    table = make_examples([[f"row {i} " * 50] for i in range(200)], ["yes"] * 200).table
+    packed = cluster._packed(table.slice(50, 2))
+    assert len(packed) < table.nbytes / 20
+    assert pa.ipc.open_stream(packed).read_all().equals(table.slice(50, 2))
+    keep = np.array([0, 1])
+    keep.flags.writeable = False
+    assert cluster._totals(packed, keep).kept.words.tolist() == count_rows(table.slice(50, 2), keep).kept.words.tolist()
+
+
+def test_a_task_parses_as_the_parser_does(parser: Parser) -> None:
+    batches = make_batches(["Dogs chase cats.", "He is not here."], np.array([True, False]))
+    found = cluster._parsed(parser.name, parser.language, parser.model, batches)
+    for (counts, entities), batch in zip(found, batches, strict=True):
+        expected, expected_entities = parser.count_batch(batch)
+        np.testing.assert_array_equal(counts, expected)
+        assert (entities is None) == (expected_entities is None)
+    with pytest.raises(TraitcastError, match=r"a node has en_core.*, and this machine other 1.0: install the same"):
+        cluster._parsed(parser.name, parser.language, "other 1.0", batches)
+
+
+def test_mistakes(tmp_path: Path, make_examples: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = make_examples([["a"]], ["b"])
+    with pytest.raises(UserError, match="--address host:1 is of a cluster: add --engine ray"):
+        profile_dataset(Request("x", address="host:1"), examples)
+    with pytest.raises(UserError, match="engine 'spark' is not one of local, ray"):
+        profile_dataset(Request("x", engine="spark"), examples)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "a.jsonl").write_text('{"text": "a good film", "label": "yes"}\n{"text": "bad", "label": "no"}\n')
+    arguments = [str(tmp_path / "a.jsonl"), "--engine", "ray", "--warehouse", str(tmp_path / "w.duckdb")]
+    done = CliRunner().invoke(COMMANDS[0], arguments)
+    assert done.exit_code == 2
+    assert "ray is not installed; run: pip install 'traitcast[ray]'" in done.stderr

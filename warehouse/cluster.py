@@ -1,0 +1,120 @@
+"""A Ray cluster: the connection to one, and results of tasks in order.
+
+Owns finding Ray and a cluster that answers, how much work waits there at a time, and what a lost task is called.
+Refuses to know what the tasks do, and to start or stop anything of a cluster that was there before.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TypeVar
+
+from warehouse.errors import InputError, MissingExtraError, TraitcastError
+
+Order = TypeVar("Order")
+
+# Nodes of a cheap queue are taken away often; a task that kills its node every time must end all the same.
+RETRIES = 5
+_CONNECT_SECONDS = 10.0
+
+
+def require() -> Any:
+    """Ray, or the pip command that brings it."""
+    # Whoever measures a dataset has not agreed to report that to the makers of Ray.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Its future behaviour, and what is meant: a task without a GPU sees none. Unset it warns in every run.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("ray is not installed; run: pip install 'traitcast[ray]'") from error
+    return ray
+
+
+@contextmanager
+def connected(address: str | None, say: Callable[[str], None]) -> Iterator[Any]:
+    """Ray, connected: to `address`, RAY_ADDRESS, or a cluster of this machine alone that ends with the block.
+
+    A connection that is there already is used and left. Raises InputError when no cluster answers.
+    """
+    ray = require()
+    # Ray tells of dead nodes on stdout, where the data goes.
+    with redirect_stdout(sys.stderr):
+        yield from _connected(ray, address, say)
+
+
+def _connected(ray: Any, address: str | None, say: Callable[[str], None]) -> Iterator[Any]:
+    if ray.is_initialized():
+        yield ray
+        return
+    address = _resolved(address)
+    check(address)
+    alone: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    say("starting Ray on this machine" if alone else f"connecting to the Ray cluster at {address}")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **alone)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise _no_cluster(address, error) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _resolved(address: str | None) -> str:
+    return address or os.environ.get("RAY_ADDRESS") or "local"
+
+
+def check(address: str | None) -> None:
+    """Raise MissingExtraError without Ray, InputError where nobody listens: Ray itself tries on for ten minutes."""
+    require()
+    address = _resolved(address)
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> InputError:
+    return InputError(
+        f"no Ray cluster at {address!r} ({error}); give HOST:PORT of a running one, or auto for the one that "
+        "`ray start --head` started on this machine, or leave --address out"
+    )
+
+
+def result(ray: Any, task: Any, what: str) -> Any:
+    """The result of a task. Raises what it raised, without the traceback of the other machine."""
+    errors = ray.exceptions
+    try:
+        return ray.get(task)
+    except errors.RayTaskError as error:
+        if isinstance(error.cause, TraitcastError):
+            raise error.cause from None
+        raise TraitcastError(f"{what} failed on its node: {error.cause!r}") from error
+    except errors.RayError as error:
+        raise TraitcastError(
+            f"{what} was lost with its node or worker {RETRIES + 1} times ({type(error).__name__}); what is finished "
+            "is kept: run the same again, with more memory or fewer tasks a node if memory was short"
+        ) from error
+
+
+def in_order(
+    ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order], what: str, *, waiting: int
+) -> Iterator[Any]:
+    """The results of tasks in the order of their orders, of which `waiting` are handed over ahead: so much of them
+    lies on the cluster. submit: gives the task of an order."""
+    tasks: deque[Any] = deque()
+    for order in orders:
+        tasks.append(submit(order))
+        if len(tasks) >= waiting:
+            yield result(ray, tasks.popleft(), what)
+    while tasks:
+        yield result(ray, tasks.popleft(), what)
