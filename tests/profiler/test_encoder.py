@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiler import encoder
+from profiler import encoder, parse
 from profiler.encoder import Encoder, compile_encoder
-from profiler.parse import Parser, _one_thread, _use_numpy_blas
+from profiler.parse import Parser, _use_numpy_blas
 
 TEXTS = (
     "In 1969 Neil Armstrong, chosen by NASA, went to the Moon. New York paid him $4 million.",
@@ -34,7 +34,7 @@ def nlp(parser: Parser) -> Any:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    with _one_thread():
+    with parse.one_thread():
         yield
 
 
