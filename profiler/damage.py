@@ -68,13 +68,24 @@ def _mojibake(texts: pa.ChunkedArray, part: str) -> Iterator[str]:
     marks = pc.match_substring_regex(texts, MOJIBAKE)
     found = pc.sum(marks).as_py() or 0
     if found and _worth(found, len(texts)):
-        example = pc.extract_regex(texts.filter(marks)[:1], f"(?P<seen>\\S{{0,12}}(?:{MOJIBAKE})\\S{{0,12}})")[
+        example = pc.extract_regex(_where(texts, marks)[:1], f"(?P<seen>\\S{{0,12}}(?:{MOJIBAKE})\\S{{0,12}})")[
             0
         ].as_py()
         yield (
             f"{found:,} of {len(texts):,} {part} texts look like UTF-8 that was decoded as another encoding "
             f"({example['seen']!r}): decode the source again"
         )
+
+
+def _where(texts: pa.ChunkedArray, marks: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The marked texts. Chunk by chunk: the filter of a whole column copies all of it first."""
+    import pyarrow as pa
+
+    found, start = [], 0
+    for chunk in texts.chunks:
+        found.append(chunk.filter(marks.slice(start, len(chunk)).combine_chunks()))
+        start += len(chunk)
+    return pa.chunked_array(found, texts.type)
 
 
 def _worth(count: int, total: int) -> bool:
@@ -86,7 +97,7 @@ def _cut(texts: pa.ChunkedArray, part: str) -> Iterator[str]:
 
     lengths = pc.utf8_length(texts)
     longest = pc.max(lengths).as_py() or 0
-    at_limit = texts.filter(pc.equal(lengths, longest)).unique()
+    at_limit = _where(texts, pc.equal(lengths, longest)).unique()
     near = pc.and_(pc.greater_equal(lengths, longest - _CUT_NEAR), pc.less(lengths, longest))
     usual = (pc.sum(near).as_py() or 0) / _CUT_NEAR
     enough = max(_CUT_TEXTS, _CUT_SHARE * len(texts), _CUT_SPIKE * usual)
