@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from predictor.latent import Latent
     from predictor.model import Prediction, Predictor
     from predictor.whatif import WhatIf
+    from warehouse.records import LatentRecord
+    from warehouse.store import Warehouse
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
@@ -666,7 +668,7 @@ def effects(
         click.echo(table(rows))
     columns = {name for _, rows in shown for name in rows[0]}
     about = {
-        "standard_error": "over rows and seeds, those of one row taken together",
+        "standard_error": "over rows and seeds, those of one row taken together; with one seed, given this adapter",
         "q": "over all that a table looked at",
     }
     if words := [f"{name}: {text}" for name, text in about.items() if name in columns]:
@@ -758,10 +760,12 @@ def latent(
         )
     if save:
         existed = Path(warehouse_path).exists()
+        record = found.to_record()
         with Warehouse.open(warehouse_path) as warehouse:
-            warehouse.save_latent(found.to_record())
+            replaced = _other_form(warehouse, record)
+            warehouse.save_latent(record)
         done = "saved in" if existed else "created and saved in"
-        say(f"{done} {warehouse_path}: tables latents, latent_factors, latent_scores and latent_traits")
+        say(f"{done} {warehouse_path}: tables latents, latent_factors, latent_scores and latent_traits{replaced}")
     if output_format == "json":
         emit_json(found.as_row())
     else:
@@ -772,6 +776,16 @@ def latent(
 
         charts.write(biplot(found), plot)
         say(f"drew {plot}")
+
+
+def _other_form(warehouse: Warehouse, record: LatentRecord) -> str:
+    """What to say of stored factors that were found otherwise, and that these replace."""
+    try:
+        before = warehouse.latent(record.matrix, record.model, record.method).about
+    except UserError:  # none are stored
+        return ""
+    changed = [f"{name} {before[name]}" for name in ("centre", "unit") if before[name] != record.about[name]]
+    return f", in place of those with {' and '.join(changed)}" if changed else ""
 
 
 def _print_latent(found: Latent, top: int) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from predictor import html
+from predictor.paired import LEVEL
 from warehouse.console import count
 
-LEVEL = 0.05
 # Most labels, and most characters of a label, that a confusion matrix shows as a square; else so many of its cells.
 _SQUARE, _HEADING, _LISTED = 8, 16, 20
 
@@ -115,7 +115,7 @@ class FormatErrors:
 
 @dataclass(frozen=True, slots=True)
 class RowKind:
-    """How the change of the score of a row goes with a trait of the row; see `paired.Association`. In pp.
+    """How the change of the score of a row goes with a trait of the row; see `paired.RowAssociation`. In pp.
 
     trait: of the catalogue, here of the row itself, or "label = NAME" for the rows whose right answer that is. target:
     None for all targets but the source together, rows compared within their target.

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from predictor.effect_tables import (
-    LEVEL,
     Asymmetry,
     Confusion,
     Effects,
@@ -29,9 +28,10 @@ from predictor.effect_tables import (
     RowKind,
 )
 from predictor.paired import (
-    Association,
+    LEVEL,
     Change,
     Floats,
+    RowAssociation,
     Stratum,
     adjusted,
     association,
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 _QUANTILES = ("tokens_p10", "tokens_p50", "tokens_p90")
 _FORMATS = ("empty", "unfinished", "no number")
 _LABEL = "label = "
+# Row results are stored in single precision, which a mean keeps to 1e-7; one answer of a million is more than this.
+_SAME = 5e-7
 
 
 def effects(
@@ -172,7 +174,16 @@ class _Measured:
             )
 
     def paired(self, source: str, target: str) -> tuple[RowResults, list[RowResults]] | None:
-        """Rows of the untuned model and of every seed, if there are such for all seeds that have a score."""
+        """Rows of the untuned model and of every seed that was scored, if they are there and average to the scores."""
+        pair, at = self._by_row(source, target), self.gains[source, target]
+        if pair is None:
+            return None
+        means = [float(cell.score.mean()) for cell in (pair[0], *pair[1])]
+        scores = [float(self.cells.base_score[at].mean()), *self.cells.score[at]]
+        return pair if np.allclose(means, scores, rtol=0, atol=_SAME) else None
+
+    def _by_row(self, source: str, target: str) -> tuple[RowResults, list[RowResults]] | None:
+        """What is stored of single rows of a cell, whether its scores are those rows' or not."""
         base, tuned = self.rows.get(("", target)), self.rows.get((source, target))
         seeds = [int(self.cells.seeds[at]) for at in self.gains[source, target]]
         if not base or not tuned or sorted(r.seed for r in tuned) != sorted(seeds):
@@ -225,11 +236,9 @@ class _Measured:
         shares = counts / counts.sum(axis=1, keepdims=True)
         n, seeds = int(counts[0].sum()), len(after)
         moved = (shares[1:] - shares[0]) * 100
-        pair = self.paired(self.source, target)
-        if pair is not None and pair[0].predicted is not None:
-            place = {name: at for at, name in enumerate(names)}
-            picks = [self._positions(cell, target, place) for cell in (pair[0], *pair[1])]
-            found = label_shift(picks[0], np.stack(picks[1:]), len(names))
+        picks = self._picks(target, names, counts)
+        if picks is not None:
+            found = label_shift(picks[0], picks[1:], len(names))
             errors = [100 * change.standard_error for change in found.labels]
             whole = (found.value, found.standard_error, found.p, math.nan, found.chance)
         else:
@@ -242,11 +251,21 @@ class _Measured:
         changes.sort(key=lambda label: (-label.change, label.label))
         return LabelShift(target, *whole, tuple(changes), n, seeds)
 
-    def _positions(self, cell: RowResults, target: str, place: Mapping[str, int]) -> np.ndarray:
-        assert cell.predicted is not None
-        known = self.tested[target].labels
-        names = {p: known[p] if known and p >= 0 else str(p) for p in {int(p) for p in cell.predicted}}
-        return np.array([place[names[int(p)]] for p in cell.predicted], dtype=np.int64)
+    def _picks(self, target: str, names: Sequence[str], counts: np.ndarray) -> np.ndarray | None:
+        """(1 + seeds, rows) positions in `names` of the untuned model's answers and of those after tuning, from single
+        rows; None where there are none, or none that add up to `counts` (1 + seeds, names)."""
+        pair, tested = self.paired(self.source, target), self.tested.get(target)
+        if pair is None or tested is None:
+            return None
+        place, picks = {name: at for at, name in enumerate(names)}, []
+        for cell in (pair[0], *pair[1]):
+            if cell.predicted is None:
+                return None
+            said = [tested.labels[p] if 0 <= p < len(tested.labels) else str(p) for p in map(int, cell.predicted)]
+            picks.append([place.get(name, len(names)) for name in said])
+        positions = np.array(picks, dtype=np.int64)
+        told = np.array([np.bincount(row, minlength=len(names)) for row in positions if row.max() < len(names)])
+        return positions if np.array_equal(told, counts) else None
 
     def length(self, target: str) -> LengthDrift | None:
         before, after = self.written.get(("", target)), self.written.get((self.source, target))
@@ -307,11 +326,12 @@ class _Measured:
         if pair is None or known is None or known.rows != len(pair[0].score):
             return {}
         changes, before = 100.0 * _differences(pair, "score"), 100.0 * pair[0].score
-        found = {trait: Stratum(value, changes, before) for trait, value in self.traits.get(target, {}).items()}
+        seeds = tuple(cell.seed for cell in pair[1])
+        found = {trait: Stratum(value, changes, before, seeds) for trait, value in self.traits.get(target, {}).items()}
         if known.gold is not None:
             # Of two labels, one says all.
             for at, name in list(enumerate(known.labels))[1 if len(known.labels) == 2 else 0 :]:
-                found[_LABEL + name] = Stratum((known.gold == at).astype(np.float64), changes, before)
+                found[_LABEL + name] = Stratum((known.gold == at).astype(np.float64), changes, before, seeds)
         return found
 
     def notes(self) -> Iterable[str]:
@@ -326,9 +346,11 @@ class _Measured:
                 "known: an imported score set has scores only. Measure them: traitcast matrix plan --help"
             )
         elif bare := [t for t in targets if self.paired(self.source, t) is None]:
+            stale = all(self._by_row(self.source, t) for t in bare)
             yield (
-                f"No results on single rows of {_some(bare)}: errors are over seeds only, and kinds of rows are not "
-                f"known. Add them from the folder of the matrix: {ingest}"
+                f"{'The scores are not those of the stored results' if stale else 'No results'} on single rows of "
+                f"{_some(bare)}: {self._errors_without_rows(bare)}, and kinds of rows are not known. Add them from the "
+                f"folder of the matrix: {ingest}"
             )
         elif untold := [t for t in targets if t not in self.traits]:
             yield f"No traits of the test rows of {_some(untold)}. Add them from the folder of the matrix: {ingest}"
@@ -337,6 +359,13 @@ class _Measured:
                 yield "One seed and no standard errors: how sure a gain is cannot be told."
             else:
                 yield "One seed: errors are over rows only, and do not tell what another seed would have done."
+
+    def _errors_without_rows(self, targets: Sequence[str]) -> str:
+        at = [place for target in targets for place in self.gains[self.source, target]]
+        if np.isfinite(self.cells.standard_error[at]).all():
+            return "errors are not paired (those of the two scores, added up), so too wide"
+        # Of one seed and scores without errors there is none.
+        return "errors are over seeds only" if len(at) > len(targets) else "errors are not known"
 
 
 def _by_cell(results: Iterable[RowResults]) -> dict[tuple[str, str], list[RowResults]]:
@@ -387,7 +416,7 @@ def _kinds(
     return _surest(_with_q(pooled)), _surest(surely), len(single)
 
 
-def _kind(trait: str, target: str | None, found: Association) -> RowKind:
+def _kind(trait: str, target: str | None, found: RowAssociation) -> RowKind:
     return RowKind(
         trait=trait,
         target=target,

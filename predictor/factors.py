@@ -159,13 +159,6 @@ def varimax(loadings: np.ndarray) -> np.ndarray:
     return turn
 
 
-def varimax_criterion(loadings: np.ndarray) -> float:
-    """Sum over factors of the variance of the squared loadings, rows scaled to length 1 (Kaiser 1958)."""
-    length = np.sqrt((loadings**2).sum(axis=1, keepdims=True))
-    rows = np.divide(loadings, length, out=np.zeros_like(loadings), where=length > 0)
-    return float((rows**2).var(axis=0).sum())
-
-
 def _nonnegative(centred: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Non-negative factors of a signed table: every column becomes two, what is above 0 and what is below it.
 

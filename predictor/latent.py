@@ -14,11 +14,11 @@ import numpy as np
 from predictor.associations import associate
 from predictor.factor_count import cross_validation, limit, parallel_analysis
 from predictor.factor_stability import BOOTSTRAPS, bootstrap, jackknife
-from predictor.factors import CENTRES, METHODS, Centre, Method, fit_factors, per_direction, shares, solve
+from predictor.factors import CENTRES, METHODS, Centre, Method, fit_factors, low_rank, per_direction, shares, solve
 from predictor.gains import GainTable, gain_table
 from predictor.latent_result import Factor, Interval, Latent
 from warehouse.console import command, count
-from warehouse.errors import UserError, nearest
+from warehouse.errors import ScoresError, UserError, nearest
 
 if TYPE_CHECKING:
     from warehouse.store import Warehouse
@@ -27,6 +27,8 @@ __all__ = ["Latent", "latent_of"]
 Word = TypeVar("Word", bound=str)
 # A normal estimate's 95 %, in standard errors.
 _NORMAL = 1.96
+# The share of the variance between sources that centring leaves of a table of levels alone: rounding of its numbers.
+_ROUNDING = 1e-9
 
 
 def latent_of(
@@ -51,6 +53,7 @@ def latent_of(
     """
     form, off = _one_of("method", method, METHODS), _one_of("centre", centre, CENTRES)
     table = gain_table(warehouse.cells(matrix, model), standardise=standardise)
+    _refuse_levels(table, off)
     most = limit(table.values.shape)
     asked = _asked(factors, most * per_direction(form), table)
     rng = np.random.default_rng(seed)
@@ -155,6 +158,19 @@ class _Resampled:
             source_space=_percentiles(by_targets.space),
             target_space=_percentiles(by_sources.space),
         )
+
+
+def _refuse_levels(table: GainTable, centre: Centre) -> None:
+    """Raises ScoresError where the levels of sources and targets tell all gains, and double centring leaves nothing."""
+    known = np.isfinite(table.values)
+    between, left = (low_rank(table.values, 0, off).centred[known] for off in CENTRES)
+    if centre == "target" or (left**2).sum() > _ROUNDING * (between**2).sum():
+        return
+    levels = command("latent", "--scores", table.matrix.matrix, "--model", table.model, "--factors", "1")
+    raise ScoresError(
+        f"matrix {table.matrix.matrix!r}: every gain of {table.model} is the level of its source plus that of its "
+        f"target, so --centre {centre} leaves nothing to look for factors in. See the levels with: {levels}"
+    )
 
 
 def _around(value: float, error: float) -> Interval:

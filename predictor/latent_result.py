@@ -23,6 +23,11 @@ from warehouse.records import LatentRecord
 # .85 to .94 fairly similar).
 STABLE = 0.85
 _ENDS = 3
+# What shares are shares of: what centring leaves.
+_LEFT: dict[Centre, str] = {
+    "target": "what differs between sources",
+    "double": "what is left beside the levels of sources and of targets",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Latent:
     of scores has root mean square 1 (and mean 0 unless method is "nmf"), so a loading says in `unit` what a source one
     standard deviation up the factor adds to that target. score_errors, loading_errors: bootstrap standard errors.
     unit: "pp", or "sd" when every target was scaled to a standard deviation of 1.
-    factors: k of them, maybe none: then scores is (sources, 0), and `analyse(..., factors=2)` gives a map all the same.
+    factors: k of them, maybe none: then scores is (sources, 0), and `latent_of(..., factors=2)` gives two all the same.
     explained: by all factors together. source_space, target_space: how far resampling keeps the space of the
     factors, whichever way its axes turn (mean squared cosine). noise: share of the centred gains that is noise of the
     seeds, None with one seed. measured, filled: cells, the diagonal in neither; diagonal: how many were set apart.
@@ -130,6 +135,11 @@ class Latent:
         return tuple(Point(side, names[i], float(values[i, k]), float(errors[i, k])) for i in order)
 
     @property
+    def left(self) -> str:
+        """What the shares are shares of, in words."""
+        return _LEFT[self.centre]
+
+    @property
     def sentence(self) -> str:
         """The result in plain words."""
         p, c = self.parallel.factors, self.cross_validation.factors
@@ -139,7 +149,7 @@ class Latent:
         )
         if self.factors:
             e = self.explained
-            text += f", {e.value:.0%} [{e.low:.0%}, {e.high:.0%}] of what differs between sources"
+            text += f", {e.value:.0%} [{e.low:.0%}, {e.high:.0%}] of {self.left}"
         rules = f"Parallel analysis finds {p}, cross-validation {c}"
         if self.asked is None:
             twice = ", and two non-negative factors for each" if self.method == "nmf" and self.factors else ""
@@ -214,7 +224,7 @@ class Latent:
         error = self.cross_validation.error
         if 0 < k < len(error):
             explained = max(0.0, 1 - error[k] / error[0])
-            said.append(f"cells that were held out: {explained:.0%} of what differs between sources is foreseen.")
+            said.append(f"cells that were held out: {explained:.0%} of {self.left} is foreseen.")
         if self.noise is not None:
             said.append(
                 f"{self.noise:.0%} of the centred gains is noise of the seeds: no more than {1 - self.noise:.0%} is "

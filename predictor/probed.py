@@ -46,8 +46,14 @@ def base_of(warehouse: Warehouse, cells: Cells) -> ProbedBase:
             f"{command('fit', '--scores', matrix, '--model', models[0], '--tier', 'probe')}"
         )
     (base,) = models
-    of_matrix, of_base = (warehouse.probe_fingerprints(base, matrix=name) for name in (matrix, None))
-    found = of_matrix or of_base
+    own, users, every = (warehouse.probe_fingerprints(base, matrix=name) for name in (matrix, "", None))
+    if len(own) > 1:
+        raise UserError(
+            f"matrix {matrix!r} was measured with {len(own)} sets of weights ({', '.join(own)}), and probes of those "
+            f"are not mixed. Store the newer cells apart: "
+            f"{command('matrix', 'ingest', '--pack', 'DIR', '--name', 'NAME')}"
+        )
+    found = own or users or every
     if len(found) > 1:
         raise UserError(
             f"probes of {base!r} were measured with {len(found)} sets of weights ({', '.join(found)}), and those are "
@@ -64,12 +70,12 @@ def base_of(warehouse: Warehouse, cells: Cells) -> ProbedBase:
 
 def with_probes(warehouse: Warehouse, profiles: ProfileSet, of: ProbedBase) -> ProfileSet:
     """The profiles with the probes of a base as further traits, NaN for a dataset that was not probed."""
-    values: dict[str, dict[str, float]] = {
-        name: {"probe_score": score} for name, score in warehouse.base_scores(of.matrix, of.base).items()
-    }
+    values: dict[str, dict[str, float]] = {}
     if of.fingerprint is not None:
-        for name, found in warehouse.probes(of.base, of.fingerprint).items():
-            values.setdefault(name, {}).update(found)
+        values = warehouse.probes(of.base, of.fingerprint, matrix=of.matrix)
+    # The score that the gains of this matrix are over, whatever another measurement of the same weights gave.
+    for name, score in warehouse.base_scores(of.matrix, of.base).items():
+        values.setdefault(name, {})["probe_score"] = score
     traits = profiles.traits
     columns = [[values.get(name, {}).get(d.trait, np.nan) for d in PROBES] for name in traits.names]
     grown = np.column_stack([traits.values, np.array(columns, dtype=np.float64).reshape(-1, len(PROBES))])

@@ -206,10 +206,10 @@ def _predictions(desk: _Desk) -> tuple[Section, Section]:
         what = f"Fewer than two datasets of {service.MIN_ROWS} rows are profiled, so there is nothing to rank."
         lacks = (Missing(what, desk.command("profile", "DATASET")),)
         return Section(*ranking, None, lacks), Section(*why, None, lacks)
-    explained = report_predictor.explanations(desk.predictor, desk.profiles, desk.request.pairs, found, desk.own)
     same = {name: others for name, others in report_datasets.same_rows(desk.warehouse).items() if name in desk.names}
-    own = [name for name in desk.own if name in found["targets"]]
-    found |= {"first": explained[0]["target"], "own": own, "same": same}
+    found |= {"own": [name for name in desk.own if name in found["targets"]], "same": same}
+    explained = report_predictor.explanations(desk.predictor, desk.profiles, desk.request.pairs, found)
+    found["first"] = explained[0]["target"]
     return Section(*ranking, found, more=desk.other), Section(*why, explained, more=desk.other)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ENDS = 4
 _TRAITS = 5
+_ROOM = "Names stand where they have room."
 
 
 def maps(
@@ -80,7 +81,7 @@ def _lines(found: Latent, number: int) -> list[str]:
 
 def axes(found: Latent) -> tuple[str, str]:
     """Titles of the two axes of the map."""
-    first, second = (f"{f.name} ({f.share.value:.0%} of the differences between sources)" for f in found.factors[:2])
+    first, second = (f"{f.name} ({f.share.value:.0%} of {found.left})" for f in found.factors[:2])
     return first, second
 
 
@@ -119,4 +120,4 @@ def biplot(found: Latent) -> alt.TopLevelMixin:
         raise UserError(f"a map needs two factors, and this one has {count(len(found.factors), 'factor')}. {cure}")
     x, y = axes(found)
     rows = biplot_rows(found)
-    return charts.biplot(rows, title=f"{found.model} on {found.matrix}", x=x, y=y, words=drawn(found))
+    return charts.biplot(rows, title=f"{found.model} on {found.matrix}", x=x, y=y, words=[*drawn(found), _ROOM])

@@ -77,10 +77,7 @@ class Measured:
 
 
 def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str], beside: Measured) -> dict[str, Any]:
-    """Predictions of every source for every target among `names`: gain (pp), harm, novelty by target, then source.
-
-    same: target -> sources that hold the same rows under another name.
-    """
+    """Predictions of every source for every target among `names`: gain (pp), harm, novelty by target, then source."""
     rows = dict(zip(profiles.traits.names, profiles.traits.rows, strict=True))
     sources = [name for name in names if rows[name] >= service.MIN_ROWS]
     pairs = [(s, t) for t in names for s in sources if s != t]
@@ -162,24 +159,28 @@ def explanations(
     profiles: ProfileSet,
     pairs: Sequence[tuple[str, str]],
     ranked: dict[str, Any],
-    own: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Waterfalls of `pairs`; of none given, of the strongest predicted gains and losses, each of another target, those
-    in `own` first."""
-    return [_explained(explain(predictor, profiles, s, t)) for s, t in pairs or _telling(predictor, ranked, own)]
+    """Waterfalls of `pairs`; of none given, of the strongest predicted gains and losses, each of another target.
+
+    ranked: of `rankings`, with own (targets of the user, which come first) and same (target -> sources that hold the
+    same rows under another name, which tell nothing).
+    """
+    return [_explained(explain(predictor, profiles, s, t)) for s, t in pairs or _telling(predictor, ranked)]
 
 
-def _telling(predictor: Predictor, ranked: dict[str, Any], own: Sequence[str]) -> list[tuple[str, str]]:
+def _telling(predictor: Predictor, ranked: dict[str, Any]) -> list[tuple[str, str]]:
     """The pairs with the highest and the lowest predicted gain, a target once: of the user's own targets first, then of
     those that the matrix measured."""
-    mine = set(own)
-    targets = [t for t in ranked["targets"] if t in predictor.levels or t in mine] or list(ranked["targets"])
-    best = sorted(
-        ((t in mine, ranked["targets"][t][0][1], ranked["targets"][t][0][0], t) for t in targets), reverse=True
-    )
+    mine, same = set(ranked["own"]), ranked["same"]
+    entries = {
+        target: [entry for entry in found if entry[0] not in same.get(target, ())] or found
+        for target, found in ranked["targets"].items()
+    }
+    targets = [t for t in entries if t in predictor.levels or t in mine] or list(entries)
+    best = sorted(((t in mine, entries[t][0][1], entries[t][0][0], t) for t in targets), reverse=True)
     top = [(s, t) for _, _, s, t in best[:_EXPLAINED]]
     used = {t for _, t in top}
-    worst = sorted((ranked["targets"][t][-1][1], ranked["targets"][t][-1][0], t) for t in targets if t not in used)
+    worst = sorted((entries[t][-1][1], entries[t][-1][0], t) for t in targets if t not in used)
     return top + [(s, t) for _, s, t in worst[:_EXPLAINED]]
 
 

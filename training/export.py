@@ -109,6 +109,7 @@ def ingest(
 
     tables: a folder that `export` wrote with "tables" elsewhere, instead of the shards of this copy of the pack.
     by_row: also the results on single test rows and the traits of those rows; parsed: those that need the parser too.
+    Raises ScoresError where a matrix of that name has cells on other test rows that are not among these.
     on_target(name) is called before the test rows of each target are measured.
     """
     from warehouse.records import Matrix
@@ -130,13 +131,17 @@ def ingest(
     for flips in read_flips(pack):
         description += f", merged scoring changes {100 * flips['changed']:.2f} % of {flips['answers']} answers"
     matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
-    if by_row:
-        with Warehouse.open(warehouse) as store:
-            known, languages = store.targets(matrix.matrix), store.languages()
-        # With the file closed: parsing takes minutes, and nobody else could use it meanwhile.
-        found |= rows.describe(pack, known, languages, parsed=parsed, on_target=on_target)
-    else:
+    fingerprints = {target: recipe.datasets[target].test_fingerprint for target in recipe.targets}
+    with Warehouse.open(warehouse) as store:
+        store.check_rows(matrix.matrix, fingerprints, found["scores"])
+        # A shipped matrix of this name goes as a whole, and what is known of its rows with it.
+        known = {} if matrix.matrix in store.shipped("matrices") else store.targets(matrix.matrix)
+        languages = store.languages()
+    # With the file closed: parsing takes minutes, and nobody else could use it meanwhile.
+    if not by_row:
         del found["row_scores"]
+        on_target = None
+    found |= rows.describe(pack, known, languages, traits=by_row, parsed=parsed, on_target=on_target)
     with Warehouse.open(warehouse) as store:
         store.save_scores(matrix, found["scores"], {name: t for name, t in found.items() if name != "scores"})
     return {table: content.num_rows for table, content in found.items()}

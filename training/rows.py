@@ -108,34 +108,37 @@ def describe(
     known: Mapping[str, Target],
     languages: Mapping[str, str | None],
     *,
+    traits: bool = True,
     parsed: bool,
     on_target: Callable[[str], None] | None = None,
 ) -> dict[str, pa.Table]:
     """Tables `targets` and `row_traits` of the targets that are not known yet, or not under this trait catalogue.
 
-    known: what an earlier time stored. languages: of targets whose data state one. parsed: also traits that need the
-    parser. on_target(name) is called before each target of the pack.
+    known: what an earlier time stored. languages: of targets whose data state one. traits: False for targets alone,
+    those whose test rows are not known yet. parsed: also traits that need the parser. on_target(name) is called before
+    each target of the pack.
     """
     from profiler import catalogue
 
-    targets, traits = [], []
+    targets, found = [], []
     for name in pack.recipe.targets:
         if on_target:
             on_target(name)
         entry, before = pack.recipe.datasets[name], known.get(name)
-        if (
-            before is not None
-            and (before.fingerprint, before.catalogue_version) == (entry.test_fingerprint, catalogue.VERSION)
-            and (before.parsed or not parsed)
-        ):
-            continue
+        if before is not None and before.fingerprint == entry.test_fingerprint:
+            measured = before.catalogue_version == catalogue.VERSION and (before.parsed or not parsed)
+            if measured or not traits:
+                continue
         packed = pack.rows(name)
-        targets.append(_target(packed, entry.test_fingerprint, catalogue.VERSION, parsed))
-        traits += [(name, trait, value) for trait, value in _traits(packed.test, languages.get(name), parsed).items()]
-    return {"targets": _target_table(targets), "row_traits": _trait_table(traits)}
+        if traits:
+            targets.append(_target(packed, entry.test_fingerprint, catalogue.VERSION, parsed))
+            found += [(name, *one) for one in _traits(packed.test, languages.get(name), parsed).items()]
+        else:
+            targets.append(_target(packed, entry.test_fingerprint, None, None))
+    return {"targets": _target_table(targets), "row_traits": _trait_table(found)}
 
 
-def _target(packed: Packed, fingerprint: str, version: int, parsed: bool) -> Target:
+def _target(packed: Packed, fingerprint: str, version: int | None, parsed: bool | None) -> Target:
     task, rows = packed.task, packed.test
     gold = np.array([row.gold for row in rows], dtype=np.int64) if task.has_options else None
     return Target(task.name, task.task_type, task.metric, fingerprint, len(rows), task.labels, gold, version, parsed)

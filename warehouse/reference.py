@@ -49,6 +49,11 @@ _OWNED = {
     "row_scores": ("matrix", "matrices", "matrix"),
 }
 
+# What was found with the traits of a matrix's datasets: it is untrue where the user has another profile of one.
+_FOUND = ("evaluations", "latent_traits")
+_AS_FOUND = (
+    "matrix NOT IN (SELECT matrix FROM scores JOIN datasets d ON d.name IN (source, target) WHERE NOT d.reference)"
+)
 
 Kind = Literal["datasets", "matrices", "predictors"]
 
@@ -74,7 +79,27 @@ def restore(connection: duckdb.DuckDBPyConnection, kind: Kind, name: str) -> Non
         rows = _read(table)
         if rows is not None:
             connection.register("incoming", rows)
-            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming WHERE {column} = ?", [name])
+            as_found = f" AND {_AS_FOUND}" if table in _FOUND else ""
+            connection.execute(
+                f"INSERT INTO {table} BY NAME SELECT * FROM incoming WHERE {column} = ?{as_found}", [name]
+            )
+            connection.unregister("incoming")
+
+
+def restore_found(connection: duckdb.DuckDBPyConnection) -> None:
+    """Put back what the package found with traits, of shipped matrices that lost it and whose datasets are all shipped.
+
+    The caller holds the transaction.
+    """
+    for table in _FOUND:
+        rows = _read(table)
+        if rows is not None:
+            connection.register("incoming", rows)
+            connection.execute(
+                f"INSERT INTO {table} BY NAME SELECT * FROM incoming "
+                f"WHERE matrix IN (SELECT matrix FROM matrices WHERE reference) "
+                f"AND matrix NOT IN (SELECT matrix FROM {table}) AND {_AS_FOUND}"
+            )
             connection.unregister("incoming")
 
 
@@ -113,7 +138,8 @@ def install(connection: duckdb.DuckDBPyConnection, catalogue_version: int) -> in
 def _not_the_users(table: str) -> str:
     """SQL: the row's dataset, matrix or predictor is not one that the user stored."""
     column, parent, key = _OWNED.get(table, (NATURAL_KEYS[table][0], table, NATURAL_KEYS[table][0]))
-    return f"{column} NOT IN (SELECT {key} FROM {parent} WHERE NOT reference)"
+    own = f"{column} NOT IN (SELECT {key} FROM {parent} WHERE NOT reference)"
+    return f"{own} AND {_AS_FOUND}" if table in _FOUND else own
 
 
 def _install_catalogue(connection: duckdb.DuckDBPyConnection, stored: int) -> int | None:

@@ -1,8 +1,10 @@
 """The tables and views of the warehouse, as numbered, append-only migrations.
 
 Owns the shape of the file and nothing of its content. A migration that has shipped is never edited; a new
-one is appended. There is no PRIMARY KEY and no UNIQUE index: they have lost entries after WAL replay in
-recent DuckDB lines, so writers replace or MERGE on the natural key inside one transaction.
+one is appended. Views have one text, that of today: whoever changes it appends a migration that runs it again (as
+`_seventh` does), so that an upgraded file has the views of a new one. There is no PRIMARY KEY and no UNIQUE index: they
+have lost entries after WAL replay in recent DuckDB lines, so writers replace or MERGE on the natural key inside one
+transaction.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ CREATE TABLE attributions (
 # The base of a cell is the untuned model's score on the target (source ''), or, for a matrix published
 # without one, the mean score of all sources but the target itself: then a gain says "better than a usual source".
 _VIEWS = """
-CREATE VIEW transfer AS
+CREATE OR REPLACE VIEW transfer AS
 WITH untuned AS (
     SELECT matrix, model, target, metric, avg(score) AS base_score,
            CASE WHEN count(standard_error) = count(*) THEN sqrt(sum(standard_error * standard_error)) / count(*) END
@@ -99,7 +101,7 @@ SELECT s.model, s.source, s.target, s.seed, s.metric, s.score, b.base_score,
        100 * sqrt(s.standard_error ** 2 + b.base_error ** 2) AS standard_error, s.matrix
 FROM scores s LEFT JOIN bases b USING (matrix, model, target, metric)
 WHERE s.source <> '';
-CREATE VIEW transfer_matrix AS
+CREATE OR REPLACE VIEW transfer_matrix AS
 SELECT model, source, target, avg(gain) AS gain,
        CASE WHEN count(*) > 1 THEN stddev_samp(gain) / sqrt(count(*)) ELSE any_value(standard_error) END
            AS standard_error,
@@ -123,7 +125,9 @@ CREATE TABLE adapters (
     matrix VARCHAR NOT NULL, model VARCHAR NOT NULL, source VARCHAR NOT NULL, seed BIGINT NOT NULL,
     adapter VARCHAR NOT NULL, rank BIGINT, steps BIGINT, rows BIGINT, tokens BIGINT, final_loss DOUBLE,
     failed_at BIGINT);
-CREATE VIEW side_effects AS
+"""
+_SIDE_EFFECTS_VIEW = """
+CREATE OR REPLACE VIEW side_effects AS
 WITH shares AS (
     SELECT matrix, model, source, target, seed, predicted,
            sum(n) / sum(sum(n)) OVER (PARTITION BY matrix, model, source, target, seed) AS share
@@ -236,6 +240,7 @@ def _first(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _second(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_SIDE_EFFECTS)
+    connection.execute(_SIDE_EFFECTS_VIEW)
 
 
 def _third(connection: duckdb.DuckDBPyConnection) -> None:
@@ -254,7 +259,15 @@ def _sixth(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_PROBES)
 
 
-MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (_first, _second, _third, _fourth, _fifth, _sixth)
+def _seventh(connection: duckdb.DuckDBPyConnection) -> None:
+    # The texts of 1 and 2 were mended after files had been made with them.
+    connection.execute(_VIEWS)
+    connection.execute(_SIDE_EFFECTS_VIEW)
+
+
+MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (
+    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh),
+)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 

@@ -49,7 +49,7 @@ class Recipe:
     names: the file's task name -> dataset name; an empty name marks the base model (no source).
     metric: headline metric, and the metric of files without such a column.
     base: "untuned" (rows with an empty source are the base) or "target mean" (no base was published: gain is
-        measured against the mean score of the other sources on the target).
+        measured against the mean score of all sources but the target itself).
     scale: "fraction" or "percent" (divided by 100).
     """
 

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from warehouse import query, reference, schema
-from warehouse.console import as_json, command, finite
+from warehouse.console import as_json, command, count, finite
 from warehouse.errors import NotProfiledError, QueryError, ScoresError, UserError, WarehouseError, nearest
 from warehouse.names import LONGEST, check_name, is_name
 from warehouse.records import (
@@ -55,6 +55,9 @@ _MATRIX_TABLES = (
     *("scores", "predicted_labels", "generations", "adapters"),
     *("targets", "row_traits", "row_scores", "probes"),
 )
+_CELL = ("model", "source", "target", "seed")
+# What is stored of single cells beside their scores, and does not outlive another measurement of them.
+_CELL_TABLES = ("predicted_labels", "generations", "row_scores")
 _LATENT_TABLES = ("latents", "latent_factors", "latent_scores", "latent_traits")
 _LATENT_ORDERS = ("ALL", "factor", "factor, side, score DESC, dataset", "q, p, abs(spearman) DESC, factor, side, trait")
 _DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
@@ -206,11 +209,25 @@ class Warehouse:
 
     def _install_reference(self) -> None:
         with self._transaction():
+            before = self._shipped_values()
             version = reference.install(self._connection, self.catalogue_version() or 0)
+            after = self._shipped_values()
+            if changed := [name for name, values in before.items() if after.get(name) != values]:
+                self._forget_found(changed)
+                reference.restore_found(self._connection)
             schema.rebuild_profiles_view(self._connection)
             self._set_meta("reference_version", reference.version())
             if version is not None:
                 self._set_meta("catalogue_version", str(version))
+
+    def _shipped_values(self) -> dict[str, Any]:
+        """shipped dataset -> a hash of its traits' values."""
+        return dict(
+            self._rows(
+                "SELECT dataset, bit_xor(hash(trait, value)) FROM traits JOIN datasets ON name = dataset "
+                "WHERE reference GROUP BY dataset"
+            )
+        )
 
     def _meta(self, key: str) -> str | None:
         rows = self._rows("SELECT value FROM traitcast_meta WHERE key = ?", [key])
@@ -309,9 +326,14 @@ class Warehouse:
             self._set_meta("catalogue_version", str(version))
 
     def save_profile(self, profile: Profile) -> None:
-        """Store a profile whole, in place of an earlier one of the same name. Raises UserError for a bad name."""
+        """Store a profile whole, in place of an earlier one of the same name. Raises UserError for a bad name.
+
+        What was found with other values of its traits (evaluations, traits of latent factors) goes with them.
+        """
         _check_plain(profile.name, "dataset name")
         with self._transaction():
+            if self._is_other(profile):
+                self._forget_found([profile.name])
             for table in _DATASET_TABLES:
                 self._connection.execute(f"DELETE FROM {table} WHERE dataset = ?", [profile.name])
             self._connection.execute("DELETE FROM datasets WHERE name = ?", [profile.name])
@@ -320,6 +342,22 @@ class Warehouse:
                     self._insert(table, rows)
             self._connection.execute(
                 "UPDATE datasets SET profiled_at = now()::TIMESTAMP WHERE name = ?", [profile.name]
+            )
+
+    def _is_other(self, profile: Profile) -> bool:
+        """Whether data, family or a trait's value is not what is stored under the profile's name."""
+        about = self._rows("SELECT fingerprint, task_type, family FROM datasets WHERE name = ?", [profile.name])
+        traits = dict(self._rows("SELECT trait, value FROM traits WHERE dataset = ?", [profile.name]))
+        new = {t.trait: t.value for t in profile.traits}
+        return about != [(profile.fingerprint, profile.task_type, profile.family)] or traits != new
+
+    def _forget_found(self, datasets: Sequence[str]) -> None:
+        """Drop what was found with the traits of datasets, on every matrix that they are in."""
+        for table in ("evaluations", "latent_traits"):
+            self._connection.execute(
+                f"DELETE FROM {table} WHERE matrix IN "
+                "(SELECT matrix FROM scores WHERE list_contains(?, source) OR list_contains(?, target))",
+                [list(datasets), list(datasets)],
             )
 
     def _parts(self) -> dict[str, str]:
@@ -487,7 +525,8 @@ class Warehouse:
         """Merge score rows (model, source, target, seed, metric, score, n, standard_error) into one matrix.
 
         side_effects: rows of `predicted_labels`, `generations`, `adapters`, `probes`, `targets`, `row_traits` and
-        `row_scores`, without the matrix column.
+        `row_scores`, without the matrix column. What is stored beside the scores of an earlier measurement of the same
+        cells goes, whether it comes again or not. Raises ScoresError as `check_rows` does.
         """
         _check_plain(matrix.matrix, "score set name")
         tables = {"scores": rows, **(side_effects or {})}
@@ -504,30 +543,64 @@ class Warehouse:
                 [matrix.matrix, matrix.metric, matrix.base, matrix.description],
             )
             if "targets" in tables:
-                self._forget_rows(matrix.matrix, tables["targets"])
+                self._forget_rows(matrix.matrix, tables["targets"], rows)
+            self._forget_cells(matrix.matrix, tables)
             for table, content in tables.items():
-                if table == "predicted_labels":
-                    # A cell measured again may lack a pair of labels that it had: its old counts go first.
-                    self._connection.register("incoming", content)
-                    self._connection.execute(
-                        "DELETE FROM predicted_labels WHERE matrix = ? AND (model, source, target, seed) IN "
-                        "(SELECT (model, source, target, seed) FROM incoming)",
-                        [matrix.matrix],
-                    )
-                    self._connection.unregister("incoming")
                 named = content.append_column("matrix", pa.array([matrix.matrix] * content.num_rows, pa.string()))
                 self._merge(table, named)
 
-    def _forget_rows(self, matrix: str, targets: pa.Table) -> None:
-        """Row traits that are measured anew go; so do row results on test rows that are no longer those of a target."""
-        self._connection.register("incoming", targets)
-        self._connection.execute(
-            "DELETE FROM row_traits WHERE matrix = ? AND target IN (SELECT target FROM incoming)", [matrix]
+    def check_rows(self, matrix: str, fingerprints: Mapping[str, str], scores: pa.Table) -> list[str]:
+        """The targets whose test rows are no longer those that a matrix was measured on, in order.
+
+        fingerprints: target -> that of its test rows now. scores: the cells measured on them. Raises ScoresError where
+        stored cells of such a target are not among these: their gains would be over a base on other rows.
+        """
+        shipped = matrix in self.shipped("matrices")  # such a one is replaced as a whole
+        stored = {} if shipped else self.targets(matrix)
+        changed = [t for t, now in sorted(fingerprints.items()) if t in stored and stored[t].fingerprint != now]
+        if not changed:
+            return []
+        new = set(zip(*(scores[name].to_pylist() for name in _CELL), strict=True))
+        old = self._rows(
+            "SELECT DISTINCT model, source, target, seed FROM scores WHERE matrix = ? AND list_contains(?, target) "
+            "ORDER BY ALL",
+            [matrix, changed],
         )
+        if left := [cell for cell in old if cell not in new]:
+            sources, targets = ({cell[at] or "the untuned model" for cell in left} for at in (1, 2))
+            raise ScoresError(
+                f"score set {matrix!r} was measured on other test rows of {_some(targets)}, and "
+                f"{count(len(left), 'cell')} of it (of {_some(sources)}) would stay, which these scores do not compare "
+                f"with. Keep both: {self._command('matrix', 'ingest', '--pack', 'DIR', '--name', 'NAME')}"
+            )
+        return changed
+
+    def _forget_rows(self, matrix: str, targets: pa.Table, scores: pa.Table) -> None:
+        """Row traits that are measured anew go; so does all that was measured on test rows a target no longer has."""
+        names = targets["target"].to_pylist()
+        fingerprints = dict(zip(names, targets["fingerprint"].to_pylist(), strict=True))
+        changed = self.check_rows(matrix, fingerprints, scores)
+        for tables, gone in ((("row_traits",), names), (("scores", *_CELL_TABLES), changed)):
+            for table in tables:
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE matrix = ? AND list_contains(?, target)", [matrix, gone]
+                )
+
+    def _forget_cells(self, matrix: str, tables: Mapping[str, pa.Table]) -> None:
+        """What is stored beside earlier scores of the same cells is not of these; nor are probes of other weights."""
+        for table in _CELL_TABLES:
+            for name in ("scores", table):
+                if name in tables:
+                    self._forget_known(matrix, table, _CELL, tables[name])
+        if "probes" in tables:
+            self._forget_known(matrix, "probes", ("base", "dataset"), tables["probes"])
+
+    def _forget_known(self, matrix: str, table: str, keys: Sequence[str], rows: pa.Table) -> None:
+        """Drop the rows of a matrix's table whose `keys` are among those of `rows`."""
+        self._connection.register("incoming", rows.select(list(keys)))
+        columns = ", ".join(keys)
         self._connection.execute(
-            "DELETE FROM row_scores WHERE matrix = ? AND target IN (SELECT target FROM incoming i JOIN targets t "
-            "USING (target) WHERE t.matrix = ? AND t.fingerprint <> i.fingerprint)",
-            [matrix, matrix],
+            f"DELETE FROM {table} WHERE matrix = ? AND ({columns}) IN (SELECT ({columns}) FROM incoming)", [matrix]
         )
         self._connection.unregister("incoming")
 
@@ -700,13 +773,14 @@ class Warehouse:
         )
         return [fingerprint for (fingerprint,) in rows]
 
-    def probes(self, base: str, fingerprint: str) -> dict[str, dict[str, float]]:
-        """dataset -> probe -> value; what the user measured counts before what a matrix measured."""
+    def probes(self, base: str, fingerprint: str, *, matrix: str = "") -> dict[str, dict[str, float]]:
+        """dataset -> probe -> value. Of one measured several times, what `matrix` measured counts first, then what the
+        user did with `traitcast probe`, then what other matrices did."""
         found: dict[str, dict[str, float]] = {}
         for dataset, trait, value in self._rows(
             "SELECT dataset, trait, value FROM probes WHERE base = ? AND fingerprint = ? "
-            "ORDER BY matrix DESC, dataset, trait",
-            [base, fingerprint],
+            "ORDER BY matrix = ?, matrix = '', matrix DESC, dataset, trait",
+            [base, fingerprint, matrix],
         ):
             found.setdefault(dataset, {})[trait] = value
         return found
@@ -744,6 +818,9 @@ class Warehouse:
         with self._transaction():
             for name in replaced:
                 reference.restore(self._connection, kind, name)
+            if kind == "datasets":
+                self._forget_found(replaced)
+                reference.restore_found(self._connection)
         return replaced
 
     # -- predictors ----------------------------------------------------------------------------------------

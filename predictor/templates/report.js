@@ -40,7 +40,8 @@
   /* Names of datasets, the reader's own before the shipped ones. first: entries above both. */
   function names(select, all, own, first = []) {
     const mine = new Set(own);
-    const some = (wanted) => [...all].filter((name) => mine.has(name) === wanted).sort().map((name) => el("option", { value: name }, name));
+    const every = [...all];
+    const some = (wanted) => every.filter((name) => mine.has(name) === wanted).sort().map((name) => el("option", { value: name }, name));
     const [yours, shipped] = [some(true), some(false)];
     const groups = yours.length && shipped.length
       ? [el("optgroup", { label: "yours" }, ...yours), el("optgroup", { label: "shipped" }, ...shipped)] : [...yours, ...shipped];

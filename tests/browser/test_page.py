@@ -174,6 +174,11 @@ def test_it_prints(browser: Browser, large: Path) -> None:
     assert browser.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
     assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert browser.run("return getComputedStyle(document.querySelector('#ranking-plot text')).fill") == "rgb(0, 0, 0)"
+    # Menus are no use on paper: what was chosen stands there in words, and no hint to point at anything.
+    told = browser.run("return [...document.querySelectorAll('.chosen')].map((e) => e.innerText)")
+    assert any(text.startswith("Target: ") for text in told)
+    assert any(text.startswith("Matrix and model: planted, ") for text in told)
+    assert "Point at a" not in browser.run("return document.body.innerText")
     browser.command("Emulation.setEmulatedMedia", media="")
     made = base64.b64decode(browser.command("Page.printToPDF", printBackground=True)["data"])
     assert made.startswith(b"%PDF")
@@ -192,11 +197,43 @@ def test_hostile_labels_are_shown_and_do_nothing(
         "return [...document.querySelectorAll('#compare-facts bdi')]"
         ".map((e) => [e.textContent, getComputedStyle(e).unicodeBidi])"
     )
-    assert {WRONG[0], WRONG[1], WRONG[2], WRONG[3], "x" * 59 + "\u2026"} <= {text for text, _ in shown}
+    assert {WRONG[0], WRONG[1], "\\x202eright to left\\x202c", WRONG[3], "x" * 59 + "\u2026"} <= {
+        text for text, _ in shown
+    }
     assert {bidi for _, bidi in shown} == {"isolate"}
     assert browser.run("return [window.hacked ?? null, document.querySelectorAll('img').length]") == [None, 0]
     assert browser.messages() == []
     assert browser.run("return document.documentElement.scrollWidth") == 1280
+
+
+def test_long_names_break_and_every_heading_can_be_reached(
+    browser: Browser, warehouse_path: Path, write_page: Callable[..., Path]
+) -> None:
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_profile(make_profile("long_name_" * 10, (5.0, 0.2, 20.0, 1.0, 1.0), ()))
+    page = write_page(warehouse_path)
+    for width, media in ((360, ""), (1280, ""), (760, "print")):
+        browser.open(page, width=width)
+        browser.command("Emulation.setEmulatedMedia", media=media)
+        assert browser.run("return document.documentElement.scrollWidth") == width
+    browser.command("Emulation.setEmulatedMedia", media="")
+    low = browser.run(
+        "return [...document.querySelectorAll('th button')]"
+        ".filter((b) => !b.innerText.trim() || b.offsetHeight < 10).length"
+    )
+    assert low == 0
+
+
+def test_legends_and_colours_go_by_meaning(browser: Browser, large: Path) -> None:
+    browser.open(large)
+    fills = (
+        "return [...document.querySelectorAll('#ranking-plot .mark-symbol.role-mark path')]"
+        ".map((e) => [e.getAttribute('fill'), e.getAttribute('aria-label')])"
+    )
+    legend = "return [...document.querySelectorAll('#ranking-plot .role-legend-label text')].map((e) => e.textContent)"
+    assert {fill for fill, _ in browser.run(fills)} >= {"#2c9a77"}
+    assert "measured" in browser.run(legend)
+    assert not {"predictor", "ceiling"} & set(browser.run(legend))
 
 
 def test_an_empty_warehouse_gives_a_page_that_says_so(

@@ -255,6 +255,56 @@ def test_without_rows_it_gives_what_it_can_and_says_what_is_missing(tmp_path: Pa
     assert any("No traits of the test rows of a, b, c" in note for note in found.notes)
 
 
+def test_rows_that_are_not_those_of_the_scores_are_left_out(tmp_path: Path) -> None:
+    """As in a file that was written before new scores took the old rows away: scores, labels and rows disagree."""
+    made = Made()
+    for row in made.tables["scores"]:
+        if row["source"] == "a" and row["target"] == "b" and row["seed"] == 1:
+            row["score"] -= 1 / ROWS
+    found = _find(made.save(tmp_path / "w.duckdb"), "a", target="b")
+    (gain,) = found.gains
+    assert (gain.n, gain.gained, found.kinds) == (None, None, ())
+    with Warehouse.open(tmp_path / "w.duckdb", read_only=True) as warehouse:
+        sql = "SELECT gain FROM transfer_matrix WHERE matrix = 'made' AND source = 'a' AND target = 'b'"
+        assert gain.gain == pytest.approx(warehouse.query(sql).to_pylist()[0]["gain"])
+    assert any(
+        note.startswith("The scores are not those of the stored results on single rows of b:") for note in found.notes
+    )
+    for row in made.tables["predicted_labels"]:
+        if row["source"] == "a":
+            row["predicted"] = "another"
+    merged: dict[str, Any] = {}
+    for row in made.tables["predicted_labels"]:
+        key = json.dumps([row[name] for name in ("source", "target", "seed", "gold", "predicted")])
+        merged[key] = {**row, "n": row["n"] + merged.get(key, {"n": 0})["n"]}
+    made.tables["predicted_labels"] = list(merged.values())
+    (shift,) = _find(made.save(tmp_path / "w.duckdb", "odd"), "a", "odd", target="a").labels
+    assert math.isnan(shift.p), "labels that rows do not give are told without them"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "errors", "told"),
+    [
+        (1, True, ["errors are not paired", "One seed: errors are over rows only"]),
+        (3, True, ["errors are not paired"]),
+        (1, False, ["errors are not known", "One seed and no standard errors"]),
+        (3, False, ["errors are over seeds only"]),
+    ],
+)
+def test_notes_say_what_errors_without_rows_are_over(tmp_path: Path, seeds: int, errors: bool, told: list[str]) -> None:
+    made = Made()
+    for name in ("scores", "predicted_labels", "generations"):
+        made.tables[name] = [row for row in made.tables[name] if row["seed"] < seeds]
+    if not errors:
+        for row in made.tables["scores"]:
+            row["standard_error"] = None
+    notes = _find(made.save(tmp_path / "w.duckdb", without=("row_scores", "row_traits", "targets")), "a").notes
+    phrases = ("errors are not paired", "errors are over seeds only", "errors are not known", "One seed")
+    assert [note for note in notes if any(phrase in note for phrase in phrases)] == list(notes)
+    assert len(notes) == len(told)
+    assert all(phrase in note for phrase, note in zip(told, notes, strict=True))
+
+
 def test_rows_of_some_seeds_only_are_not_taken_for_all(tmp_path: Path) -> None:
     made = Made()
     made.tables["row_scores"] = [row for row in made.tables["row_scores"] if row["seed"] != 2]
@@ -299,6 +349,16 @@ def test_from_the_command_line(made: Path) -> None:
     assert {"labels", "lengths", "formats", "kinds", "kinds_by_target", "asymmetries", "notes"} <= set(document)
     assert len(call("a", "--target", "b", "--top", "1").stdout) < len(call("a", "--target", "b").stdout)
     assert call("nobody").exit_code == 2
+
+
+def test_the_footnote_is_of_columns_that_are_there(made: Path) -> None:
+    run = CliRunner().invoke
+    full = run(COMMAND, ["a", "--scores", "made", "--warehouse", str(made)])
+    assert "standard_error: over rows and seeds" in full.stderr
+    bare = run(COMMAND, ["mnli", "--scores", "prompt_transferability", "--model", "T5", "--warehouse", str(made)])
+    assert bare.exit_code == 0
+    assert "standard_error" not in bare.output
+    assert "q: over all" not in bare.output
 
 
 def test_hostile_labels_stay_text(made: Path) -> None:

@@ -15,7 +15,7 @@ from predictor.cli import COMMANDS
 from predictor.features import ProfileSet
 from predictor.gains import gain_table
 from predictor.latent import Latent, latent_of
-from predictor.report_latent import biplot
+from predictor.report_latent import axes, biplot
 from warehouse.errors import ScoresError, UserError
 from warehouse.records import Cells, LatentRecord, Matrix, TraitMatrix
 from warehouse.store import Warehouse
@@ -187,6 +187,38 @@ def test_what_has_no_factors_is_refused(world: ProfileSet) -> None:
         latent_of(desk, method="varimx")  # type: ignore[arg-type]
 
 
+def test_shares_are_told_of_what_centring_leaves(world: ProfileSet) -> None:
+    rng = np.random.default_rng(0)
+    gain = 3 * rng.normal(size=(12, 1)) + 4 * np.outer(rng.normal(size=12), rng.normal(size=12))
+    cells = cells_from(gain + 0.5 * rng.normal(size=(12, 12)), world.traits.names[:12])
+    plain, double = (
+        latent_of(Desk(cells, world.traits), factors=2, centre=centre, bootstraps=5)  # type: ignore[arg-type]
+        for centre in ("target", "double")
+    )
+    for latent, left in (
+        (plain, "of what differs between sources"),
+        (double, "of what is left beside the levels of sources and of targets"),
+    ):
+        assert f"] {left}, as many as were asked for" in latent.sentence
+        assert f" {left} is foreseen." in latent.remarks[0]
+        assert all(title.endswith(f"{left})") for title in axes(latent))
+    assert "differs between sources" not in " ".join([double.sentence, *double.remarks, *axes(double)])
+
+
+def test_levels_alone_leave_nothing_to_double_centring(world: ProfileSet) -> None:
+    rng = np.random.default_rng(0)
+    gain = 3 * rng.normal(size=(8, 1)) + 40 * rng.normal(size=(1, 8))
+    desk = Desk(cells_from(gain, world.traits.names), world.traits)
+    message = (
+        "every gain of m is the level of its source plus that of its target, so --centre double leaves nothing .* "
+    )
+    with pytest.raises(ScoresError, match=message + "traitcast latent --scores made --model m --factors 1$"):
+        latent_of(desk, centre="double")  # type: ignore[arg-type]
+    assert latent_of(desk, factors=1, bootstraps=5).explained.value == pytest.approx(1)  # type: ignore[arg-type]
+    some = Desk(cells_from(gain + 0.01 * rng.normal(size=(8, 8)), world.traits.names), world.traits)
+    assert latent_of(some, centre="double", bootstraps=5).sentence  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("method", ["varimax", "nmf"])
 def test_other_methods_tell_the_same_gains(method: str, world: ProfileSet, law: Cells) -> None:
     latent = latent_of(Desk(law, world.traits), method=method, bootstraps=5)  # type: ignore[arg-type]
@@ -219,7 +251,9 @@ def test_the_command_prints_saves_and_is_idempotent(law_warehouse: Path) -> None
     )
     with Warehouse.open(law_warehouse, read_only=True) as warehouse:
         stored = warehouse.latent("law", "m")
-    assert run(law_warehouse, "--save").exit_code == 0
+    again = run(law_warehouse, "--save")
+    assert again.exit_code == 0
+    assert "in place of" not in again.stderr
     with Warehouse.open(law_warehouse, read_only=True) as warehouse:
         assert warehouse.latent("law", "m") == stored
         rows = warehouse.query("SELECT dataset FROM latent_scores WHERE factor = 1 AND side = 'source' ORDER BY -score")
@@ -229,6 +263,17 @@ def test_the_command_prints_saves_and_is_idempotent(law_warehouse: Path) -> None
             warehouse.latent("law", "m", "nmf")
     assert stored.about["measured"] == document["measured"]
     assert [row["trait"] for row in stored.traits] == [row["trait"] for row in document["traits"]]
+
+
+def test_factors_found_otherwise_are_replaced_in_words(law_warehouse: Path) -> None:
+    saved = [
+        run(law_warehouse, "--factors", "1", "--save", *form).stderr
+        for form in ([], ["--centre", "double"], ["--standardise"])
+    ]
+    where = "latent_scores and latent_traits"
+    assert f"{where}, in place of those with" not in saved[0]
+    assert f"{where}, in place of those with centre target\n" in saved[1]
+    assert f"{where}, in place of those with centre double and unit pp\n" in saved[2]
 
 
 def test_new_scores_take_stored_factors_away(law_warehouse: Path) -> None:

@@ -67,6 +67,12 @@ def test_missing_cells_of_a_low_rank_table_are_filled_with_what_they_were() -> N
     assert np.isfinite(fit.filled).all()
 
 
+def criterion(loadings: np.ndarray) -> float:
+    """Kaiser's: the variance of the squared loadings of a factor, over factors, rows scaled to length 1."""
+    squares = loadings**2 / (loadings**2).sum(axis=1, keepdims=True)
+    return float(squares.var(axis=0).sum())
+
+
 def test_varimax_turns_only_and_finds_simple_structure() -> None:
     rng = np.random.default_rng(0)
     simple = np.zeros((20, 3))
@@ -77,7 +83,7 @@ def test_varimax_turns_only_and_finds_simple_structure() -> None:
     assert turn.T @ turn == pytest.approx(np.eye(3), abs=1e-10)
     turned = simple @ mixing @ turn
     assert np.sort(np.abs(turned), axis=1)[:, :2] == pytest.approx(0, abs=1e-6)
-    assert factors.varimax_criterion(turned) == pytest.approx(factors.varimax_criterion(simple), rel=1e-9)
+    assert criterion(turned) == pytest.approx(criterion(simple), rel=1e-9)
     assert factors.varimax(simple[:, :1]).tolist() == [[1.0]]
 
 
@@ -87,7 +93,7 @@ def test_varimax_never_lowers_its_criterion(seed: int, k: int) -> None:
     loadings = np.random.default_rng(seed).normal(size=(12, k))
     turn = factors.varimax(loadings)
     assert turn.T @ turn == pytest.approx(np.eye(k), abs=1e-9)
-    assert factors.varimax_criterion(loadings @ turn) >= factors.varimax_criterion(loadings) - 1e-9
+    assert criterion(loadings @ turn) >= criterion(loadings) - 1e-9
 
 
 def test_rotation_keeps_the_fit() -> None:
@@ -195,8 +201,8 @@ def test_noise_is_not_stable() -> None:
 
 
 def test_jackknife_intervals_hold_the_planted_share() -> None:
-    hits = 0
-    for seed in range(20):
+    hits, runs = 0, 100
+    for seed in range(runs):
         rng = np.random.default_rng(seed)
         table = 2 * np.outer(rng.normal(size=25), rng.normal(size=25)) + rng.normal(size=(25, 25))
         fit = factors.low_rank(table, 1)
@@ -204,4 +210,5 @@ def test_jackknife_intervals_hold_the_planted_share() -> None:
         error = stability.jackknife(table, fit, 1, "pca", "target")[0][0]
         # Of a new table of the same law: 4 of 5 parts are the factor's.
         hits += abs(share - 0.8) <= 1.96 * error
-    assert hits >= 15
+    # A normal 95 % from so few lines holds about 92 %; 86 or fewer, or 98 or more, come once in 30 times then.
+    assert 86 < hits < 98

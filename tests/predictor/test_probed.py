@@ -116,6 +116,37 @@ def test_weights_are_never_mixed(probed: Path) -> None:
             service.fit_into(warehouse, tier="probe")
 
 
+def test_the_score_that_gains_are_over_counts_before_others(law_warehouse: Path, law: Cells) -> None:
+    with Warehouse.open(law_warehouse) as warehouse:
+        row = {"base": "m", "fingerprint": "v1:a", "dtype": "float32", "dataset": "d00", "trait": "probe_score"}
+        probe = pa.Table.from_pylist([{**row, "value": 0.9, "standard_error": 0.01, "n": 10}])
+        warehouse.save_probes(probe)
+        profiles = with_probes(warehouse, service.profiles_of(warehouse), base_of(warehouse, law))
+        column = profiles.traits.traits.index("probe_score")
+        assert profiles.traits.values[profiles.rows_of(["d00"])[0], column] == 0.5
+
+
+def test_a_matrix_of_two_sets_of_weights_is_told_apart(law_warehouse: Path, law: Cells) -> None:
+    row = {"base": "m", "dtype": "float32", "trait": "probe_score", "value": 0.9, "standard_error": 0.01, "n": 10}
+    none = pa.table({name: pa.array([], pa.string()) for name in ("model", "source", "target", "metric")})
+    for name, kind in (("seed", pa.int64()), ("score", pa.float64()), ("n", pa.int64())):
+        none = none.append_column(name, pa.array([], kind))
+    none = none.append_column("standard_error", pa.array([], pa.float64()))
+    with Warehouse.open(law_warehouse) as warehouse:
+        for dataset, weights in (("d00", "v1:a"), ("d01", "v1:b")):
+            probes = pa.Table.from_pylist([{**row, "dataset": dataset, "fingerprint": weights}])
+            warehouse.save_scores(law.matrix, none, {"probes": probes})
+        with pytest.raises(
+            UserError, match=r"'law' was measured with 2 sets of weights .*matrix ingest --pack DIR --name"
+        ):
+            base_of(warehouse, law)
+        save(warehouse, {"d00": 1.0}, fingerprint="v1:c")
+        imported = replace(law, matrix=replace(law.matrix, matrix="imported"))
+        assert base_of(warehouse, imported).fingerprint == "v1:c", (
+            "what the user measured, whatever other matrices hold"
+        )
+
+
 def test_a_base_must_be_one_and_known(law_warehouse: Path, law: Cells) -> None:
     with Warehouse.open(law_warehouse) as warehouse:
         two = replace(law, models=("m",) * (len(law.models) - 1) + ("other",))

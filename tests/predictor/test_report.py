@@ -25,6 +25,7 @@ from predictor.report import Report, Request, gather
 from predictor.report_predictor import _offsets
 from predictor.report_transfer import clustered
 from tests.conftest import DEFINITIONS, make_profile
+from warehouse.console import printable
 from warehouse.errors import NotProfiledError, ScoresError, UserError
 from warehouse.records import Matrix, Profile
 from warehouse.store import Warehouse
@@ -177,12 +178,16 @@ def test_hostile_texts_stay_texts(hostile: Path) -> None:
     data = json.loads(page.script("application/json")[0])
     at = {entry["name"]: entry for entry in data["sections"]["datasets"]["datasets"]}
     labels = [label for label, _ in at["hostile"]["labels"]]
-    assert set(labels) == {*HOSTILE[:-1], "x" * (report_datasets.LABEL_LENGTH - 1) + "\u2026"}
+    assert set(labels) == {*map(printable, HOSTILE[:-1]), "x" * (report_datasets.LABEL_LENGTH - 1) + "\u2026"}
     assert at["hostile"]["warnings"] == [SCRIPT]
     assert data["sections"]["transfer"][0]["model"] == SCRIPT
     effects = data["sections"]["effects"]
     assert effects["shifts"][0]["label_shift"][0]["source"] == "hostile"
-    assert any(cell in HOSTILE for t in effects["sources"][0]["tables"] for row in t["rows"] for cell in row)
+    assert any(
+        cell in map(printable, HOSTILE) for t in effects["sources"][0]["tables"] for row in t["rows"] for cell in row
+    )
+    # An isolated name still turns itself round, so that "evil" would be read as "live".
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", str(data) + text)
     assert len(text) < 1_300_000
 
 
@@ -254,7 +259,10 @@ def test_dots_of_like_value_spread_out_within_their_line() -> None:
 def test_more_datasets_than_fit_keep_those_that_matter(warehouse_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_datasets, "MAX_DATASETS", 2)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        assert report_datasets.chosen(warehouse, ["topics", "unknown"]) == ["topics", "maths"]
+        assert report_datasets.chosen(warehouse, ["topics", "unknown"], ["reviews"]) == ["topics", "maths"]
+        with monkeypatch.context() as patch:
+            patch.setattr(report_datasets, "own_names", lambda _: ["topics"])
+            assert report_datasets.chosen(warehouse, [], ["reviews"]) == ["topics", "reviews"]
         found = gather(warehouse, Request())
     assert section(found, "datasets").data["left_out"] == 1
 
@@ -300,6 +308,7 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
         (["--model", "T5"], "--model 'T5' needs the score set it belongs to"),
         (["-o", "no/where.html"], "folder no does not exist"),
         (["-o", "data.csv"], "data.csv is there already and no HTML file"),
+        (["-o", "/proc/report.html"], "cannot write /proc/report.html"),
     ],
 )
 def test_bad_options_are_told(arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,6 +317,7 @@ def test_bad_options_are_told(arguments: list[str], told: str, tmp_path: Path, m
     result = CliRunner().invoke(report, [*arguments, "--warehouse", "none.duckdb"])
     assert result.exit_code == 2
     assert told in result.stderr
+    assert "predicting" not in result.stderr  # before any work
     assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
 
 
@@ -340,3 +350,120 @@ def test_commands_draw(tmp_path: Path) -> None:
         assert result.exit_code == 0, result.stderr
         assert word in drawn.read_text()
         assert f"drew {drawn}" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def with_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped data, a matrix "mine" with errors, and a dataset "zoo" with the rows of sst2."""
+    path = tmp_path_factory.mktemp("own") / "own.duckdb"
+    names = ["mnli", "sst2", "qqp", "zoo"]
+    pairs = [(s, t) for t in names for s in ["", *names]]
+    rows = pa.table(
+        {
+            "model": ["tiny"] * len(pairs),
+            "source": [s for s, _ in pairs],
+            "target": [t for _, t in pairs],
+            "seed": pa.array([0] * len(pairs), pa.int64()),
+            "metric": ["accuracy"] * len(pairs),
+            "score": [0.5 + (0.3 * ((3 * i) % 7 - 3) / 3 if s else 0.0) for i, (s, _) in enumerate(pairs)],
+            "n": pa.array([100] * len(pairs), pa.int64()),
+            "standard_error": [0.03] * len(pairs),
+        }
+    )
+    with Warehouse.open(path) as warehouse:
+        twin = warehouse.profile("sst2")
+        warehouse.save_profile(Profile(**{**fields(twin), "name": "zoo"}))
+        warehouse.save_scores(Matrix("mine", "accuracy", "untuned", ""), rows)
+    return path
+
+
+def test_rankings_say_what_they_learnt_from_and_what_is_measured(with_own: Path) -> None:
+    with Warehouse.open(with_own, read_only=True) as warehouse:
+        found = gather(warehouse, Request(matrix="mine", model="tiny"))
+        gains = {(r["source"], r["target"]): r["gain"] for r in warehouse.transfer_matrix("mine")}
+    ranking = section(found, "ranking").data
+    assert (ranking["learnt"], ranking["measured_in"]) == ("prompt_transferability", "mine (tiny)")
+    assert ranking["measured_base"] == "the untuned model"
+    assert ranking["axis"].startswith("gain over an average source")
+    shown = {(s, t): gain for t, by in ranking["measured"].items() for s, gain in by.items()}
+    assert shown == {pair: pytest.approx(gain, abs=0.006) for pair, gain in gains.items() if pair[0] != pair[1]}
+    for key in ("overview", "ranking", "explanations", "quality"):
+        (other,) = section(found, key).more
+        assert other.what.startswith("This predictor learnt from prompt_transferability, not from mine.")
+        assert other.command == f"traitcast fit --scores mine --model tiny --warehouse {with_own}"
+    assert section(found, "quality").data["matrix"] == "prompt_transferability"
+    assert any(
+        "of the predictor on prompt_transferability" in words for _, words in section(found, "overview").data["facts"]
+    )
+    matrices = next(t for t in section(found, "recipe").data["tables"] if t["title"] == "Matrices")
+    assert [row[0] for row in matrices["rows"]] == ["mine", "prompt_transferability"]
+
+
+@pytest.fixture(scope="module")
+def own_report(with_own: Path) -> Report:
+    with Warehouse.open(with_own, read_only=True) as warehouse:
+        return gather(warehouse, Request())
+
+
+def test_own_data_come_first(own_report: Report) -> None:
+    found = own_report
+    assert which(section(found, "transfer").data[0]) == ("mine", "tiny")
+    assert section(found, "transfer").data[0]["own"] == ["zoo"]
+    ranking = section(found, "ranking").data
+    assert (ranking["own"], ranking["first"]) == (["zoo"], "zoo")
+    assert ranking["same"] == {"sst2": ["zoo"], "zoo": ["sst2"]}
+    # The twin is no telling source.
+    assert section(found, "explanations").data[0]["source"] != "sst2"
+    assert section(found, "datasets").data["datasets"][0]["name"] == "zoo"
+    assert section(found, "effects").data["sources"][0]["source"] == "zoo"
+    assert len(section(found, "latent").data) == 4
+    assert section(found, "ranking").more == ()
+
+
+def test_the_best_and_the_worst_gain_carry_their_error_and_matrix(own_report: Report, shipped: Report) -> None:
+    found = own_report
+    best, worst = [fact for fact in section(found, "overview").data["facts"] if "measured gain" in fact[1]]
+    # sqrt(2) times that of one score: the untuned model's has one too.
+    assert re.fullmatch(r"\+\d+\.\d pp \u00b1 4\.2", best[0])
+    assert re.fullmatch(r"\u2212\d+\.\d pp \u00b1 4\.2", worst[0])
+    assert best[1].endswith("(tiny in mine)")
+    assert all(
+        "standard error unknown" in f[1] for f in section(shipped, "overview").data["facts"] if "measured gain" in f[1]
+    )
+    words = section(found, "overview").data["words"][0]
+    assert "in mine, cross_task_icl, that of the untuned model" in words
+    assert "in prompt_transferability, that of an average source" in words
+
+
+def test_a_warehouse_that_is_not_there_is_told_where_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path))
+    named = CliRunner().invoke(report, ["--warehouse", "nope.duckdb"])
+    assert "there is no warehouse nope.duckdb" in named.stderr
+    told = "There is no warehouse &#39;nope.duckdb&#39;: this page shows the data that came with traitcast."
+    assert told in Path("report.html").read_text()
+    usual = CliRunner().invoke(report, [])
+    assert usual.exit_code == 0
+    assert "there is no warehouse" not in usual.stderr
+    assert "There is no warehouse" not in Path("report.html").read_text()
+    assert "datasets: No dataset is profiled yet. traitcast profile DATASET" in usual.stderr
+
+
+def test_rank_says_when_a_source_is_the_target_under_another_name(with_own: Path) -> None:
+    result = CliRunner().invoke(rank, ["zoo", "--sources", "sst2,mnli", "--warehouse", str(with_own)])
+    assert result.exit_code == 0, result.stderr
+    assert "the same rows as 'zoo' under another name, so no find: sst2\n" in result.stderr
+    assert (
+        "another name"
+        not in CliRunner().invoke(rank, ["zoo", "--sources", "mnli", "--warehouse", str(with_own)]).stderr
+    )
+
+
+def test_pictures_say_over_what_a_gain_is(tmp_path: Path) -> None:
+    nowhere = ["--warehouse", str(tmp_path / "none.duckdb"), "--plot", str(tmp_path / "x.svg")]
+    over = "gain over an average source on the same target, pp"
+    for run, axis in ((predict, f"predicted {over} (line: 90 % interval)"), (explain, f"predicted {over}")):
+        assert CliRunner().invoke(run, ["mnli", "rte", *nowhere]).exit_code == 0
+        assert f">{axis}<" in (tmp_path / "x.svg").read_text()

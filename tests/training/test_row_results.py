@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -19,7 +20,7 @@ from training.pack import Pack, PlanSettings, plan
 from training.recipe import Runtime, adapter_key, cell_key
 from training.rows import describe
 from training.shards import Cell
-from warehouse.errors import InputError
+from warehouse.errors import InputError, ScoresError
 from warehouse.store import Warehouse
 
 (MATRIX,) = [command for command in COMMANDS if command.name == "matrix"]
@@ -128,10 +129,12 @@ def test_ingest_keeps_rows_and_their_traits_once(pack: Pack, tmp_path: Path) -> 
         np.testing.assert_allclose(traits["mood"][name], values, rtol=1e-6, err_msg=name)
 
 
-def _content(path: Path) -> dict[str, list[Any]]:
+def _content(path: Path, name: str = "m") -> dict[str, list[Any]]:
     with Warehouse.open(path, read_only=True) as warehouse:
         tables = ("scores", "targets", "row_traits", "row_scores", "predicted_labels", "generations")
-        return {t: warehouse.query(f"SELECT * FROM {t} WHERE matrix = 'm' ORDER BY ALL").to_pylist() for t in tables}
+        return {
+            t: warehouse.query(f"SELECT * FROM {t} WHERE matrix = '{name}' ORDER BY ALL").to_pylist() for t in tables
+        }
 
 
 def test_the_view_lays_rows_out(pack: Pack, tmp_path: Path) -> None:
@@ -158,14 +161,51 @@ def test_other_test_rows_under_the_same_name_take_the_place_of_the_old(
     path = tmp_path / "w.duckdb"
     export.ingest(pack, path, name="mine", parsed=False)
     settings = PlanSettings(base="smollm2", seeds=(0,), train_rows=4, test_rows=3)
-    other = plan(tmp_path / "other", [datasets["mood"]], settings)
-    shards.write(other.shards, [cell(other, None, "mood")])
+    other = plan(tmp_path / "other", list(datasets.values()), settings)
+    measured = {(source, target): cell(other, source, target) for source in MAKERS for target in datasets}
+    shards.write(other.shards, [measured[None, target] for target in datasets])
+    before, seen = _content(path, "mine"), list[str]()
+    for by_row in (True, False):
+        with pytest.raises(ScoresError, match=r"other test rows of choice, mood, sums, and 9 cells .*--name NAME"):
+            export.ingest(other, path, name="mine", by_row=by_row, on_target=seen.append)
+    assert (_content(path, "mine"), seen) == (before, []), "told before the rows are parsed"
+    shards.write(other.shards, [found for (source, _), found in measured.items() if source])
     export.ingest(other, path, name="mine", parsed=False)
     with Warehouse.open(path, read_only=True) as warehouse:
         assert warehouse.targets("mine")["mood"].rows == 3
         kept = {(r.source, r.target): len(r.score) for r in warehouse.row_results("mine", "smollm2", source="mood")}
         assert {len(v) for v in warehouse.row_traits("mine", "mood")["mood"].values()} == {3}
-    assert kept == {("", "mood"): 3, ("", "choice"): 6, ("", "sums"): 6, ("mood", "choice"): 6, ("mood", "sums"): 6}
+    assert kept == {(source, target): 3 for source in ("", "mood") for target in datasets}
+
+
+def test_scores_without_rows_still_tell_which_rows_they_are_of(
+    pack: Pack, datasets: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "w.duckdb"
+    export.ingest(pack, path, name="mine", by_row=False)
+    with Warehouse.open(path, read_only=True) as warehouse:
+        assert {(t.rows, t.catalogue_version, t.parsed) for t in warehouse.targets("mine").values()} == {
+            (6, None, None)
+        }
+    other = plan(tmp_path / "other", [datasets["mood"]], PlanSettings(base="smollm2", seeds=(0,), test_rows=3))
+    shards.write(other.shards, [cell(other, None, "mood")])
+    with pytest.raises(ScoresError, match="other test rows of mood"):
+        export.ingest(other, path, name="mine", by_row=False)
+    assert export.ingest(pack, path, name="mine", parsed=False)["targets"] == 3, "their traits are still to be measured"
+    assert export.ingest(pack, path, name="mine", by_row=False)["targets"] == 0
+    with Warehouse.open(path, read_only=True) as warehouse:
+        assert warehouse.row_results("mine", "smollm2") == []
+        assert set(warehouse.row_traits("mine")) == set(datasets)
+
+
+def test_a_shipped_matrix_of_that_name_leaves_nothing_unmeasured(pack: Pack, tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    export.ingest(pack, path, parsed=False)
+    content = _content(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE matrices SET reference = true WHERE matrix = 'm'")
+    assert export.ingest(pack, path, parsed=False)["targets"] == 3
+    assert _content(path) == content
 
 
 def test_more_is_measured_when_it_is_asked_for(pack: Pack, tmp_path: Path) -> None:

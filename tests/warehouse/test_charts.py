@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 import xml.etree.ElementTree as ElementTree
@@ -11,6 +12,8 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from warehouse import charts
 from warehouse.cli import compare, show
@@ -89,11 +92,11 @@ def test_one_wild_cell_does_not_bleach_the_others() -> None:
     assert charts.colour_limit([0.0, 0.0]) > 0
 
 
-INTERVAL = {"name": "n", "value": 1.0, "low": 0.0, "high": 2.0, "group": "g", "shown": "1", "order": 0}
+INTERVAL = {"name": "n", "value": 1.0, "low": 0.0, "high": 2.0, "group": "predicted", "shown": "1", "order": 0}
 DOT = {"name": "n", "dataset": "d", "percentile": 10, "shown": "1", "order": 0, "dataset_order": 0}
 BAR = {"name": "n", "value": -1.0, "shown": "1", "order": 0}
 SWARM = {"name": "n", "value": -1.0, "level": 0.5, "offset": 0.1, "order": 0}
-POINT = {"name": "n", "side": "target", "x": 1.0, "y": -1.0, "label": "n"}
+POINT = {"name": "n", "side": "target", "x": 1.0, "y": -1.0, "across": 10.0, "up": -10.0}
 EVERY = (
     (charts.heatmap, heat(2)),
     (charts.intervals, [INTERVAL]),
@@ -101,7 +104,7 @@ EVERY = (
     (charts.percentiles, [DOT]),
     (charts.bars, [BAR]),
     (charts.swarm, [SWARM]),
-    (charts.biplot, [POINT]),
+    (charts.biplot, charts.with_places([POINT])),
 )
 
 
@@ -119,6 +122,98 @@ def test_a_compiled_chart_takes_its_rows_and_its_ink_from_the_page(build: Any, r
     assert "background" not in spec or spec["background"] is None
     assert spec["config"]["axis"]["labelColor"] == "currentColor" if "config" in spec else "currentColor" in str(spec)
     assert "http" not in str({key: value for key, value in spec.items() if key != "$schema"})
+
+
+def points(drawn: str) -> list[tuple[str, str]]:
+    """Fill and kind of outline (the commands of its path) of every dot."""
+    dots = [e for e in ElementTree.fromstring(drawn).iter(f"{SVG}path") if e.get("aria-roledescription") == "point"]
+    return [(e.get("fill", ""), re.sub("[^A-Za-z]", "", e.get("d", ""))) for e in dots]
+
+
+def test_colours_and_shapes_go_by_meaning_not_by_what_is_there() -> None:
+    every = [INTERVAL | {"group": group, "order": i, "name": f"n{i}"} for i, group in enumerate(charts.GROUPS)]
+    together = dict(zip(charts.GROUPS, points(charts.svg(charts.intervals(every))), strict=True))
+    assert together["predicted"][0] == charts.UP
+    assert len({together[group] for group in ("predicted", "extrapolation", "measured")}) == 3
+    for row in every:
+        drawn = charts.svg(charts.intervals([row]))
+        assert points(drawn) == [together[row["group"]]]
+        assert [text for text in texts(drawn) if text in charts.GROUPS] == [row["group"]]
+
+
+def test_legends_carry_the_shapes() -> None:
+    dots = [DOT, DOT | {"dataset": "e", "dataset_order": 1}]
+    for chart in (charts.intervals([INTERVAL]), charts.percentiles(dots), charts.biplot(charts.with_places([POINT]))):
+        (legend,) = charts.compiled(chart)["legends"]
+        assert {"fill", "shape"} <= set(legend)
+
+
+def placed(drawn: str, pattern: str) -> dict[str, tuple[float, str]]:
+    """Where texts that match stand across, in pixels of the picture, and whether they start or end there."""
+    root = ElementTree.fromstring(drawn)
+    parents = {child: parent for parent in root.iter() for child in parent}
+    found = {}
+    for label in root.iter(f"{SVG}text"):
+        if not re.fullmatch(pattern, label.text or ""):
+            continue
+        at, element = 0.0, label
+        while element is not root:
+            shift = re.match(r"translate\((-?[\d.]+)", element.get("transform") or "")
+            at, element = at + (float(shift[1]) if shift else 0.0), parents[element]
+        found[label.text or ""] = (at, label.get("text-anchor", ""))
+    return found
+
+
+def test_no_number_of_a_waterfall_stands_on_the_line_at_zero() -> None:
+    drawn = charts.svg(charts.waterfall(-0.01, [("a", -3.0), ("b", 2.98), ("c", 0.04)]))
+    numbers = placed(drawn, r"[+\u2212]\d\.\d\d")
+    zero, _ = placed(drawn, "0|0.0")["0.0" if ">0.0<" in drawn else "0"]
+    assert set(numbers) == {"\u22120.01", "\u22123.00", "+2.98", "+0.04", "+0.01"}
+    for at, side in numbers.values():
+        assert at >= zero if side == "start" else at <= zero
+    assert {side for _, side in numbers.values()} == {"start", "end"}
+
+
+def test_names_have_room_in_a_wider_font() -> None:
+    name = "source response_conclusion_marker_rate"
+    at, side = placed(charts.svg(charts.bars([BAR | {"name": name}])), name)[name]
+    assert side == "end"
+    # Arial takes 5.6 pixels a letter here, DejaVu Sans a fifth more.
+    assert at >= 1.2 * 5.6 * len(name)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(-3, 3), st.floats(-3, 3), st.text("abcdef_", min_size=1, max_size=30)),
+        min_size=1,
+        max_size=25,
+    )
+)
+def test_names_on_a_map_neither_meet_nor_leave_it(spots: list[tuple[float, float, str]]) -> None:
+    rows = charts.with_places([POINT | {"x": x, "y": y, "name": name} for x, y, name in spots])
+    down = charts._pixels([row["y"] for row in rows], charts._MAP_HEIGHT)
+    for step, wide in enumerate(charts._MAP_WIDTHS):
+        across = charts._pixels([row["x"] for row in rows], wide)
+        spans = []
+        for row, x, y in zip(rows, across, down, strict=True):
+            long = min(6 * len(row["name"]), charts._MAP_NAME)
+            if (side := row["places"][step]) != "-":
+                spans.append((x + 7, x + 7 + long, y) if side == "r" else (x - 7 - long, x - 7, y))
+        assert all(left >= 0 and right <= wide for left, right, _ in spans)
+        for (a, b, y), (c, d, z) in itertools.combinations(spans, 2):
+            assert b <= c or d <= a or abs(y - z) >= 11
+
+
+def test_a_lone_point_gets_its_name_at_every_width() -> None:
+    (row,) = charts.with_places([POINT | {"name": "mnli"}])
+    assert "-" not in row["places"]
+
+
+def test_a_picture_shows_marks_that_would_turn_a_name() -> None:
+    drawn = charts.svg(charts.bars([BAR | {"name": "\u202elive\u202c"}]))
+    assert "\\x202elive\\x202c" in texts(drawn)
+    assert "\u202e" not in drawn
 
 
 def test_the_runtime_can_stand_in_a_page() -> None:

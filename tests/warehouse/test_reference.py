@@ -130,6 +130,26 @@ def test_a_newer_package_renews_what_it_shipped_and_keeps_what_is_the_users(user
             assert warehouse.query(kept)["predictor"].to_pylist() == ["own", "own"]
 
 
+def test_what_was_found_with_renewed_traits_goes(
+    packages: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = {"protocol": "new-source", "cells": 1, "targets": 1}
+    result |= {"model": {"spearman": {"value": 0.5}, "rmse": {"value": 1.0}}}
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(packages[1]))
+    elsewhere = scores(0.9).set_column(2, "target", pa.array(["mine", "mine"]))
+    elsewhere = elsewhere.set_column(1, "source", pa.array(["", "mine"]))
+    with Warehouse.open(tmp_path / "w.duckdb") as warehouse:
+        for name, table in (("own", scores(0.9)), ("elsewhere", elsewhere)):
+            warehouse.save_scores(Matrix(name, "accuracy", "untuned", ""), table)
+            warehouse.save_evaluation({**result, "matrix": name})
+        warehouse._install_reference()
+        assert len(warehouse.evaluations("own")) == 1, "the same package again"
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(packages[2]))
+    with Warehouse.open(tmp_path / "w.duckdb") as warehouse:
+        assert warehouse.evaluations("own") == []
+        assert len(warehouse.evaluations("elsewhere")) == 1
+
+
 def test_nothing_is_left_of_a_dataset_that_is_shipped_no_more(users: Path) -> None:
     with Warehouse.open(users) as warehouse:
         for table in ("traits", "label_counts", "length_histograms", "sketches"):
@@ -259,6 +279,36 @@ def test_what_was_shipped_can_be_had_back(packages: dict[int, Path], tmp_path: P
         assert shipped_rows(warehouse) == before
         assert warehouse.query("SELECT * FROM predictions").num_rows == 0
         assert warehouse.query("SELECT * FROM attributions").num_rows == 0
+
+
+def test_what_was_found_with_shipped_traits_goes_and_comes_with_them(
+    packages: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = {"matrix": "published", "protocol": "new-source", "cells": 1, "targets": 1}
+    result |= {"model": {"spearman": {"value": 0.5}, "rmse": {"value": 1.0}}}
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(packages[2]))
+    with Warehouse.open(tmp_path / "release.duckdb") as warehouse:
+        warehouse.save_evaluation(result)
+        warehouse.export_reference(tmp_path / "reference")
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "reference"))
+    with Warehouse.open(tmp_path / "users.duckdb") as warehouse:
+
+        def kept() -> int:
+            return len(warehouse.evaluations("published"))
+
+        assert kept() == 1
+        for name in ("topics", "reviews"):
+            warehouse.save_profile(measured(name, 4.0, 2))
+            assert kept() == 0
+        warehouse._install_reference()
+        assert kept() == 0, "a newer package has other profiles than the user"
+        warehouse.restore("datasets", ["topics"])
+        assert kept() == 0, "reviews is still the user's"
+        warehouse.save_scores(Matrix("published", "f1", "target mean", "the user's"), scores(0.99))
+        warehouse.restore("matrices", ["published"])
+        assert kept() == 0
+        warehouse.restore("datasets", ["reviews"])
+        assert kept() == 1
 
 
 def test_what_is_as_shipped_keeps_what_was_derived_from_it(

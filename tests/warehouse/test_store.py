@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -14,8 +16,10 @@ import pytest
 from tests.conftest import DEFINITIONS, make_profile
 from warehouse import schema
 from warehouse.errors import NotProfiledError, ScoresError, UserError, WarehouseError
-from warehouse.records import Matrix, PredictorRecord, Profile
+from warehouse.records import LatentRecord, Matrix, PredictorRecord, Profile
 from warehouse.store import Warehouse
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 def score_rows(*rows: tuple[str, str, str, int, float]) -> pa.Table:
@@ -166,9 +170,7 @@ def test_side_effects_compare_labels_and_lengths_with_the_base(warehouse_path: P
 def test_an_old_file_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
     old = tmp_path / "old.duckdb"
     with duckdb.connect(str(old)) as connection:
-        connection.execute("CREATE TABLE traitcast_meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
-        connection.execute("INSERT INTO traitcast_meta VALUES ('schema_version', '1')")
-        schema.MIGRATIONS[0](connection)
+        _as_shipped(connection, 1)
         connection.execute(
             "INSERT INTO datasets VALUES ('x', 'v1:x', 'generation', 1, " + "NULL, " * 6 + "false, NULL)"
         )
@@ -178,6 +180,47 @@ def test_an_old_file_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
     with Warehouse.open(old) as warehouse:
         assert warehouse.find("x") == "x"
         warehouse.query("SELECT * FROM side_effects")
+
+
+def _as_shipped(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    """A file of an early schema, by the statements that made such files, which no later change of the code reaches."""
+    connection.execute("CREATE TABLE traitcast_meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
+    connection.execute("INSERT INTO traitcast_meta VALUES ('schema_version', ?)", [str(version)])
+    for step in range(1, version + 1):
+        connection.execute((DATA / f"schema_{step}.sql").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_upgraded_file_has_the_tables_and_views_of_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{tmp_path / 'old.duckdb'}' AS old (STORAGE_VERSION '{schema.STORAGE_VERSION}')")
+        connection.execute("USE old")
+        _as_shipped(connection, version)
+        connection.execute("INSERT INTO matrices VALUES ('u', 'score', 'untuned', '', false)")
+        for source, seed, error in (("", 0, 0.1), ("", 1, None), ("a", 0, 0.1)):
+            cell = ["u", "m", source, "t", seed, "score", 0.5, 100, error]
+            connection.execute("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", cell)
+
+    def shape(name: str) -> dict[str, list[tuple[str, ...]]]:
+        Warehouse.open(tmp_path / name).close()  # upgrades, or makes; DuckDB words views anew when it reads a file
+        with Warehouse.open(tmp_path / name, read_only=True) as warehouse:
+            queries = {
+                "views": "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND view_name <> 'profiles'",
+                "columns": "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
+                "WHERE NOT internal ORDER BY table_name, column_index",
+            }
+            return {
+                what: sorted(tuple(map(str, row.values())) for row in warehouse.query(sql).to_pylist())
+                for what, sql in queries.items()
+            }
+
+    assert shape("old.duckdb") == shape("new.duckdb")
+    with Warehouse.open(tmp_path / "old.duckdb", read_only=True) as warehouse:
+        (cell,) = warehouse.query("SELECT gain, standard_error FROM transfer").to_pylist()
+    assert cell == {"gain": 0.0, "standard_error": None}, "the error of one of two bases is not known"
 
 
 def test_matrix_and_model_are_chosen_or_asked_for(warehouse_path: Path) -> None:
@@ -302,6 +345,110 @@ def test_a_cell_measured_again_loses_its_old_predicted_labels(warehouse_path: Pa
         warehouse.save_scores(TOY, TOY_ROWS, {"predicted_labels": labels(["A", "B"], ["B", "B"])})
         found = warehouse.query("SELECT predicted, sum(n)::INT AS n FROM predicted_labels GROUP BY 1").to_pylist()
     assert found == [{"predicted": "B", "n": 10}]
+
+
+def _beside(cells: list[tuple[str, str, int]]) -> dict[str, pa.Table]:
+    """Predicted labels, lengths and row results of cells (source, target, seed) of model m."""
+    where: dict[str, list[Any]] = {"model": ["m"] * len(cells)}
+    where |= {name: [cell[at] for cell in cells] for at, name in enumerate(("source", "target", "seed"))}
+    n = len(cells)
+    return {
+        "predicted_labels": pa.table({**where, "gold": ["A"] * n, "predicted": ["A"] * n, "n": [2] * n}),
+        "generations": pa.table({**where, "n": [2] * n, "tokens_mean": [3.0] * n}),
+        "row_scores": pa.table({**where, "score": [[1.0, 0.0]] * n}),
+    }
+
+
+def _targets(**fingerprints: str) -> pa.Table:
+    n = len(fingerprints)
+    about: dict[str, list[Any]] = {"target": list(fingerprints), "fingerprint": list(fingerprints.values())}
+    about |= {"task_type": ["classification"] * n, "metric": ["accuracy"] * n, "rows": [2] * n, "labels": [["A"]] * n}
+    return pa.table(about)
+
+
+def test_new_scores_of_a_cell_take_all_that_was_beside_the_old(warehouse_path: Path) -> None:
+    cells = [("", "reviews", 0), ("topics", "reviews", 0), ("topics", "reviews", 1)]
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(TOY, TOY_ROWS, _beside(cells))
+        warehouse.save_scores(TOY, score_rows(("m", "topics", "reviews", 1, 0.7)))
+        left = {
+            table: warehouse.query(f"SELECT source, target, seed FROM {table} ORDER BY ALL").to_pylist()
+            for table in ("predicted_labels", "generations", "row_scores")
+        }
+        expected = [{"source": s, "target": "reviews", "seed": 0} for s in ("", "topics")]
+        assert all(rows == expected for rows in left.values()), left
+        warehouse.save_scores(TOY, TOY_ROWS, _beside(cells[2:]))
+        assert {(r.source, r.seed) for r in warehouse.row_results("toy", "m")} == {("topics", 1)}
+
+
+def test_cells_on_other_test_rows_are_not_mixed(warehouse_path: Path) -> None:
+    cells = [("", "reviews", 0), ("topics", "reviews", 0), ("topics", "reviews", 1), ("reviews", "reviews", 0)]
+    first, other = _targets(reviews="f1", maths="g1"), _targets(reviews="f2")
+    table = "SELECT * FROM scores WHERE matrix = 'toy' ORDER BY ALL"
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(TOY, TOY_ROWS, {**_beside(cells), "targets": first})
+        before = warehouse.query(table)
+        part = score_rows(("m", "", "reviews", 0, 0.2), ("m", "topics", "reviews", 0, 0.3))
+        message = r"'toy' was measured on other test rows of reviews, and 2 cells of it \(of reviews, topics\).*--name"
+        with pytest.raises(ScoresError, match=message):
+            warehouse.save_scores(TOY, part, {"targets": other})
+        assert warehouse.query(table).equals(before), "nothing is half done"
+        assert warehouse.targets("toy")["reviews"].fingerprint == "f1"
+        warehouse.save_scores(Matrix("second", "accuracy", "untuned", ""), part, {"targets": other})
+        warehouse.save_scores(TOY, TOY_ROWS, {"targets": other})
+        assert warehouse.targets("toy")["reviews"].fingerprint == "f2"
+        assert warehouse.row_results("toy", "m") == []
+
+
+def _probe(dataset: str, value: float, fingerprint: str = "W1") -> pa.Table:
+    row = {"base": "m", "fingerprint": fingerprint, "dtype": "float32", "dataset": dataset, "trait": "probe_score"}
+    return pa.Table.from_pylist([{**row, "value": value, "standard_error": 0.01, "n": 10}])
+
+
+def test_a_matrix_has_its_own_probes_first_and_of_one_set_of_weights(warehouse_path: Path) -> None:
+    def named(name: str) -> Matrix:
+        return Matrix(name, "accuracy", "untuned", "")
+
+    def found(matrix: str = "", fingerprint: str = "W1") -> dict[str, float]:
+        with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+            return {d: p["probe_score"] for d, p in warehouse.probes("m", fingerprint, matrix=matrix).items()}
+
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(named("late"), TOY_ROWS, {"probes": _probe("reviews", 0.9)})
+        warehouse.save_scores(named("early"), TOY_ROWS, {"probes": _probe("reviews", 0.1)})
+    assert (found("late"), found("early")) == ({"reviews": 0.9}, {"reviews": 0.1})
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_probes(_probe("reviews", 0.5))
+    assert (found(), found("late"), found("third")) == ({"reviews": 0.5}, {"reviews": 0.9}, {"reviews": 0.5})
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(named("late"), TOY_ROWS, {"probes": _probe("reviews", 0.8, "W2")})
+        assert warehouse.probe_fingerprints("m", matrix="late") == ["W2"]
+        assert warehouse.probe_fingerprints("m") == ["W1", "W2"]
+    assert found("late", "W2") == {"reviews": 0.8}
+
+
+def test_a_profile_with_other_values_takes_what_was_found_with_the_old(warehouse_path: Path) -> None:
+    factor = {"factor": 1, "side": "source", "trait": "prompt_words_mean", "family": "generation_length"}
+    factor |= {"spearman": 0.9, "n": 5, "families": 5, "p": 0.01, "q": 0.02}
+    result = {"matrix": "toy", "protocol": "new-source", "cells": 3, "targets": 2}
+    result |= {"model": {"spearman": {"value": 0.5}, "rmse": {"value": 1.0}}}
+    kinds = {"centre": "target", "unit": "pp", "sources": 2, "targets": 2, "measured": 3, "filled": 1, "factors": 1}
+    about = {**kinds, "parallel_factors": 1, "cross_validated_factors": 1, "seed": 0}
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(TOY, TOY_ROWS)
+        warehouse.save_evaluation(result)
+        warehouse.save_latent(LatentRecord("toy", "m", "pca", about, (), (), (factor,)))
+
+        def kept() -> tuple[int, int]:
+            return len(warehouse.evaluations("toy")), len(warehouse.latent("toy", "m").traits)
+
+        maths = warehouse.profile("maths")
+        warehouse.save_profile(maths)
+        warehouse.save_profile(make_profile("elsewhere", (1.0, 1.0, 5.0, None, None)))
+        assert kept() == (1, 1), "the same again, and a dataset that the matrix does not name"
+        changed = tuple(replace(t, value=1.5) if t.trait == "prompt_words_mean" else t for t in maths.traits)
+        warehouse.save_profile(replace(maths, traits=changed))
+        assert kept() == (0, 0)
 
 
 def test_two_processes_may_make_the_same_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
