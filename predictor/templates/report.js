@@ -371,6 +371,11 @@
       ["highest", (row) => Math.max(...row.shap), { number: true, show: (v) => signed(v, 2) }]], found.traits));
   }
 
+  /* What an object holds under a name, which may be one that every object inherits, such as constructor. */
+  function own(object, name, otherwise) {
+    return Object.hasOwn(object, name) ? object[name] : otherwise;
+  }
+
   function ranking(found) {
     const targets = Object.keys(found.targets);
     const select = names($("ranking-target"), targets, found.own);
@@ -378,19 +383,19 @@
     const count = options($("ranking-count"), [["20", "20 best"], ["", "all"]]);
     function show() {
       const target = select.value;
-      const measured = found.measured[target] || {};
+      const measured = own(found.measured, target, {});
       const ranked = found.targets[target];
       const shown = count.value ? ranked.slice(0, Number(count.value)) : ranked;
       const half = found.half_width;
       const novel = ranked.filter((row) => row[3]).length;
-      const same = (found.same[target] || []).filter((name) => ranked.some((row) => row[0] === name));
+      const same = own(found.same, target, []).filter((name) => ranked.some((row) => row[0] === name));
       const rows = shown.flatMap(([name, gain, , outside], order) => [
         { name, order, value: gain, low: gain - half, high: gain + half, shown: `${signed(gain)} pp`,
           group: outside ? "extrapolation" : "predicted" },
-        ...(name in measured ? [{ name, order, value: measured[name], low: measured[name], high: measured[name],
+        ...(Object.hasOwn(measured, name) ? [{ name, order, value: measured[name], low: measured[name], high: measured[name],
           shown: `${signed(measured[name])} pp`, group: "measured" }] : []),
       ]);
-      const diamonds = ranked.filter(([name]) => name in measured).length;
+      const diamonds = ranked.filter(([name]) => Object.hasOwn(measured, name)).length;
       put("ranking-facts", `${ranked.length} sources, predicted from what was learnt on ${found.learnt}. `
         + (diamonds ? `Diamonds: ${diamonds} gains measured in ${found.measured_in}, over ${found.measured_base}. `
           : `None was measured on this target in ${found.measured_in}. `)

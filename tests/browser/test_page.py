@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,26 @@ def test_hostile_labels_are_shown_and_do_nothing(
     assert browser.run("return [window.hacked ?? null, document.querySelectorAll('img').length]") == [None, 0]
     assert browser.messages() == []
     assert browser.run("return document.documentElement.scrollWidth") == 1280
+
+
+def test_a_dataset_may_have_the_name_of_what_every_object_inherits(
+    browser: Browser, tmp_path: Path, write_page: Callable[..., Path]
+) -> None:
+    with Warehouse.open(tmp_path / "own.duckdb") as warehouse:
+        warehouse.save_profile(replace(warehouse.profile("mr"), name="constructor"))
+    browser.open(write_page(tmp_path / "own.duckdb"))
+    for name in ("constructor", "mnli"):
+        browser.choose("ranking-target", name)
+        browser.choose("ranking-count", "")
+        assert "undefined" not in browser.run("return document.querySelector('#ranking-facts').innerText")
+    measured = browser.run(
+        "const find = (o) => !o || typeof o !== 'object' ? null"
+        " : o.measured_in ? o : Object.values(o).map(find).find(Boolean);"
+        "return Object.keys(find(JSON.parse(document.getElementById('data').textContent)).measured.mnli).length"
+    )
+    assert measured > 1
+    assert f"Diamonds: {measured} gains" in browser.run("return document.querySelector('#ranking-facts').innerText")
+    assert browser.messages() == []
 
 
 def test_long_names_break_and_every_heading_can_be_reached(
