@@ -177,6 +177,10 @@ class Predictor:
         predictions = self.predict(profiles, sources, [target] * len(sources))
         return Ranking(sorted(predictions, key=lambda p: (-p.gain, p.source)))
 
+    def learnt(self, observations: Observations) -> bool:
+        """Whether these are the gains it was fitted on."""
+        return _measured(observations) == self.measured
+
     def source_mean(self, source: str, target: str) -> float | None:
         """Mean measured gain of `source` over the targets other than `target`, pp; None when there is none."""
         gains = [gain for other, gain in self.measured.get(source, {}).items() if other != target]

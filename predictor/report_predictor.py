@@ -16,8 +16,10 @@ from predictor.evaluate import evaluate
 from predictor.explain import Explanation, explain
 from predictor.features import ProfileSet
 from predictor.model import Predictor
-from predictor.outcomes import axis_words
+from predictor.outcomes import GAIN, axis_words
 from warehouse.charts import waterfall_rows
+from warehouse.console import command
+from warehouse.errors import ScoresError
 from warehouse.standing import average_ranks
 
 if TYPE_CHECKING:
@@ -36,8 +38,19 @@ _EXPLAINED = 3
 def quality(
     warehouse: Warehouse, predictor: Predictor, profiles: ProfileSet, say: Callable[[str], None]
 ) -> dict[str, Any] | None:
-    """Stored evaluations of the predictor's matrix; where there are none and it is small, one made now. Else None."""
-    settings = predictor.about["settings"]
+    """Stored evaluations of the predictor's matrix; where there are none and it is small, one made now. Else None.
+
+    Raises ScoresError where the scores are no longer those that the predictor was fitted on.
+    """
+    settings, matrix = predictor.about["settings"], predictor.matrix.matrix
+    if predictor.outcome == GAIN and not predictor.learnt(
+        service.observations_of(warehouse, profiles, matrix, predictor.model)
+    ):
+        again = command("fit", "--scores", matrix, warehouse=warehouse.place)
+        raise ScoresError(
+            f"the scores of {matrix!r} or their datasets have changed since the predictor learnt from them. Fit it "
+            f"again: {again}"
+        )
     tier, seed = settings["features"]["tier"], settings["trees"]["seed"]
     stored = [
         found["result"] | {"seed": found["seed"]}

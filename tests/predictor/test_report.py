@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predictor import report_datasets
+from predictor import report_datasets, report_predictor, service
 from predictor.cli import evaluate, explain, latent, predict, rank, report
 from predictor.page import embedded, in_script, render
 from predictor.report import Report, Request, gather
@@ -280,10 +281,20 @@ def test_a_stored_evaluation_is_shown_and_goes_with_the_scores(tmp_path: Path) -
         stored = warehouse.evaluations("prompt_transferability")
         assert [(e["protocol"], e["seed"], e["model"]) for e in stored] == [("new-target", 0, None)]
         assert stored[0]["result"] == json.loads(first.stdout)
-        scores = warehouse.query("SELECT model, source, target, seed, metric, score, n, standard_error FROM scores")
+        scores = warehouse.query(
+            "SELECT model, source, target, seed, metric, score, n, standard_error FROM scores "
+            "WHERE matrix = 'prompt_transferability'"
+        )
+        predictor, profiles = service.predictor_of(warehouse), service.profiles_of(warehouse)
+        assert report_predictor.quality(warehouse, predictor, profiles, lambda _: None) is not None
         matrix = next(m for m in warehouse.matrices() if m.matrix == "prompt_transferability")
         warehouse.save_scores(matrix, scores.slice(0, 10))
         assert warehouse.evaluations("prompt_transferability") == []
+        others = pc.subtract(1.0, scores["score"])
+        warehouse.save_scores(matrix, scores.set_column(scores.column_names.index("score"), "score", others))
+        told = r"have changed since the predictor learnt from them\. Fit it again: traitcast fit --scores prompt_tran"
+        with pytest.raises(ScoresError, match=told):
+            report_predictor.quality(warehouse, predictor, profiles, lambda _: None)
 
 
 def test_unknown_names_are_told(tmp_path: Path) -> None:
