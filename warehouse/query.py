@@ -96,15 +96,13 @@ def run(
             connection.execute("ROLLBACK")
 
 
-def _one_reading_statement(sql: str, warehouse: Path | None, external: bool) -> duckdb.Statement | str:
+def _one_reading_statement(sql: str, warehouse: Path | None, external: bool) -> duckdb.Statement:
     if not sql.isascii() and any("\ud800" <= char <= "\udfff" for char in sql):
         raise QueryError("cannot parse the query: it holds bytes that are not UTF-8. Write it in UTF-8.")
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
         raise QueryError(f"cannot parse the query: {error}") from error
-    if _is_pivot_of_duckdb_1(statements):
-        return sql
     if len(statements) != 1:
         example = command("sql", "SELECT * FROM profiles", warehouse=warehouse)
         raise QueryError(f"give one statement, not {len(statements)}. Example: {example}")
@@ -118,13 +116,6 @@ def _one_reading_statement(sql: str, warehouse: Path | None, external: bool) -> 
         # EXPLAIN ANALYZE COPY (...) TO 'file' writes, and what is explained cannot be told from outside.
         raise QueryError("EXPLAIN is not allowed together with --allow-external. Leave one of the two out.")
     return statements[0]
-
-
-def _is_pivot_of_duckdb_1(statements: list[duckdb.Statement]) -> bool:
-    """DuckDB 1 parses one PIVOT into types it makes up, without a text of their own, and a SELECT over them."""
-    kinds = [statement.type for statement in statements if not statement.query]
-    made_up = [duckdb.StatementType.CREATE] * (len(statements) - 1) + [duckdb.StatementType.SELECT]
-    return len(statements) > 1 and kinds == made_up
 
 
 def _portable(kind: DuckDBPyType, kept: frozenset[str], text: bool) -> str:
