@@ -228,11 +228,6 @@ def evaluate(
     if save and outcome != GAIN.name:
         raise UserError(f"--save keeps the quality of gains only, not of {outcome}. Leave --save or --outcome out.")
     with Warehouse.open(warehouse_path, read_only=True) as warehouse, progress("folds", 0) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.total = total
-            bar.advance(done - bar.done)
-
         result = evaluate_matrix(
             warehouse,
             protocol,
@@ -243,7 +238,7 @@ def evaluate(
             with_ablations=ablations,
             seed=seed,
             outcome=outcome_of(outcome),
-            on_progress=advance,
+            on_progress=bar.reach,
         )
     if save:
         with Warehouse.open(warehouse_path) as warehouse:
@@ -742,11 +737,6 @@ def latent(
             "--plot draws two factors, and --factors 1 finds one. Ask for --factors 2, or leave out --plot."
         )
     with Warehouse.open(warehouse_path, read_only=True) as warehouse, progress("resamples", 0) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.total = total
-            bar.advance(done - bar.done)
-
         found = latent_of(
             warehouse,
             matrix=matrix,
@@ -756,7 +746,7 @@ def latent(
             centre=centre,
             standardise=standardise,
             seed=seed,
-            on_progress=advance,
+            on_progress=bar.reach,
         )
     if save:
         existed = Path(warehouse_path).exists()

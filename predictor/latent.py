@@ -17,7 +17,7 @@ from predictor.factor_stability import BOOTSTRAPS, bootstrap, jackknife
 from predictor.factors import CENTRES, METHODS, Centre, Method, fit_factors, low_rank, per_direction, shares, solve
 from predictor.gains import GainTable, gain_table
 from predictor.latent_result import Factor, Interval, Latent
-from warehouse.console import command, count
+from warehouse.console import command, count, some
 from warehouse.errors import ScoresError, UserError, nearest
 
 if TYPE_CHECKING:
@@ -207,5 +207,4 @@ def _notes(table: GainTable, profiled: set[str]) -> list[str]:
     unknown = sorted((set(table.sources) | set(table.targets)) - profiled)
     if not unknown:
         return []
-    shown = ", ".join(unknown[:8]) + (", ..." if len(unknown) > 8 else "")
-    return [f"{count(len(unknown), 'dataset')} without a profile, so without traits: {shown}"]
+    return [f"{count(len(unknown), 'dataset')} without a profile, so without traits: {some(unknown, 8)}"]

@@ -23,6 +23,7 @@ from profiler.chat import layout as chat_layout
 from profiler.chat import turns
 from profiler.spec import DatasetSpec
 from profiler.spool import Spool
+from warehouse.console import some
 from warehouse.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -156,10 +157,9 @@ class Labels:
 
     def _unknown(self, raw: str, where: str, allowed: Iterable[str]) -> str:
         allowed = list(allowed)
-        shown = ", ".join(allowed[:20]) + (", ..." if len(allowed) > 20 else "")
         raise InputError(
             f"{where}: label {shorten(raw)} in column {self.field!r} is not in label_names"
-            f"{nearest(raw[:100], allowed)} Allowed: {shown}"
+            f"{nearest(raw[:100], allowed)} Allowed: {some(allowed, 20)}"
         )
 
 

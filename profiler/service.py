@@ -59,18 +59,13 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
 
     examples = examples or read_examples(request)
     with _engine(request) as engine, progress(f"{examples.name}, distinct texts parsed", 0) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.advance(done - bar.done)
-
         result = profile(
             examples,
             rows=request.rows,
             seed=request.seed,
             processes=request.processes,
             spacy_model=pipelines.choose(request.spacy_model, examples.spec.language),
-            on_progress=show,
+            on_progress=bar.reach,
             engine=engine,
         )
     return replace(result, details={**result.details, **_asked(request), "splits": dict(examples.splits)})
@@ -113,8 +108,7 @@ def read_examples(request: Request) -> Examples:
     with progress(f"reading {request.dataset}", 0) as bar:
 
         def show(done: int, total: int | None) -> None:
-            bar.total = max(total or 0, done) if total else 0
-            bar.advance(done - bar.done)
+            bar.reach(done, max(total, done) if total else 0)
 
         examples = read(
             request.dataset,

@@ -84,6 +84,11 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def some(things: Sequence[object], shown: int) -> str:
+    """The first few of many things for a message: `a, b, ...`."""
+    return ", ".join(map(str, things[:shown])) + (", ..." if len(things) > shown else "")
+
+
 def format_option(*choices: str) -> Callable[[Command], Command]:
     """--format, `table` first unless told otherwise."""
     allowed = choices or ("table", "json")
@@ -309,6 +314,11 @@ class Progress:
         self.printed = time.monotonic()
         self.terminal = sys.stderr.isatty()
         self.shown = not quiet()
+
+    def reach(self, done: int, total: int) -> None:
+        """Have `done` of `total` units done: what a library function that reports its progress is handed."""
+        self.total = total
+        self.advance(done - self.done)
 
     def advance(self, steps: int = 1) -> None:
         """Count `steps` more units as done and show it if it is time to."""

@@ -18,7 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse.console import count
+from warehouse.console import count, some
 from warehouse.errors import ScoresError, UserError, nearest
 from warehouse.names import check_name, check_text, is_name
 from warehouse.records import Matrix
@@ -220,8 +220,7 @@ def _checked_rows(
     first, *more = bad
     lines = [str(bad[first])]
     if more:
-        shown = ", ".join(map(str, more[:_SHOWN])) + (", ..." if len(more) > _SHOWN else "")
-        lines.append(f"{count(len(more), 'more row')} cannot be used either: {shown}")
+        lines.append(f"{count(len(more), 'more row')} cannot be used either: {some(more, _SHOWN)}")
     if profiled is not None and (missing := without_profile(good.values(), profiled)):
         lines.append(f"Without a profile: {', '.join(missing)}.")
     raise ScoresError("\n".join(lines)) from bad[first]

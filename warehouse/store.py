@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from warehouse import query, reference, schema
-from warehouse.console import as_json, command, count, finite
+from warehouse.console import as_json, command, count, finite, some
 from warehouse.errors import NotProfiledError, QueryError, ScoresError, UserError, WarehouseError, nearest
 from warehouse.names import LONGEST, check_name, is_name
 from warehouse.records import (
@@ -174,8 +174,8 @@ class Warehouse:
         if "traitcast_meta" not in tables:
             if tables:
                 raise WarehouseError(
-                    f"{self.path} is a DuckDB file, but not a traitcast warehouse (it holds {_some(tables)}). "
-                    "Choose another file with --warehouse FILE."
+                    f"{self.path} is a DuckDB file, but not a traitcast warehouse (it holds "
+                    f"{some(sorted(tables), 3)}). Choose another file with --warehouse FILE."
                 )
             version = 0
         else:
@@ -567,10 +567,10 @@ class Warehouse:
             [matrix, changed],
         )
         if left := [cell for cell in old if cell not in new]:
-            sources, targets = ({cell[at] or "the untuned model" for cell in left} for at in (1, 2))
+            sources, targets = (some(sorted({c[at] or "the untuned model" for c in left}), 3) for at in (1, 2))
             raise ScoresError(
-                f"score set {matrix!r} was measured on other test rows of {_some(targets)}, and "
-                f"{count(len(left), 'cell')} of it (of {_some(sources)}) would stay, which these scores do not compare "
+                f"score set {matrix!r} was measured on other test rows of {targets}, and "
+                f"{count(len(left), 'cell')} of it (of {sources}) would stay, which these scores do not compare "
                 f"with. Keep both: {self._command('matrix', 'ingest', '--pack', 'DIR', '--name', 'NAME')}"
             )
         return changed
@@ -1152,8 +1152,3 @@ def _is_damage(error: duckdb.Error) -> bool:
 
 def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0].strip().rstrip(".")
-
-
-def _some(names: set[str]) -> str:
-    shown = sorted(names)[:3]
-    return ", ".join(shown) + (", ..." if len(names) > 3 else "")
