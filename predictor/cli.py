@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 from click.core import ParameterSource
 
+from predictor.outcomes import GAIN, NAMES, OVER, outcome_of
 from warehouse.charts import plot_option
 from warehouse.console import (
     command,
@@ -40,12 +41,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
-_OUTCOMES = ("gain", "label_shift", "length_shift")
 _PREDICTION_COLUMNS = ("source", "target", "gain", "low", "high", "harm", "novel", "source_mean")
-_BASES = {
-    "untuned": "the untuned model",
-    "target mean": "an average source on the same target (the matrix has no untuned score)",
-}
+_BASES = OVER | {"target mean": f"{OVER['target mean']} (the matrix has no untuned score)"}
 
 
 class FrontDoor(Protocol):
@@ -68,8 +65,8 @@ def _save_option(decorated: Command) -> Command:
 def _outcome_option(decorated: Command) -> Command:
     return click.option(
         "--outcome",
-        type=click.Choice(_OUTCOMES),
-        default=_OUTCOMES[0],
+        type=click.Choice(NAMES),
+        default=GAIN.name,
         show_default=True,
         help="What to predict: the gain (pp), how many answers change their label (%), or tokens written more.",
     )(decorated)
@@ -123,7 +120,6 @@ def fit(
       traitcast fit --scores prompt_transferability --model T5 --name t5 --format json
       traitcast fit --restore
     """
-    from predictor.outcomes import GAIN, outcome_of
     from predictor.service import DEFAULT, fit_into
     from warehouse.store import Warehouse
 
@@ -221,7 +217,6 @@ def evaluate(
       traitcast evaluate --scores prompt_transferability --save
       traitcast evaluate --scores prompt_transferability --format json
     """
-    from predictor.outcomes import GAIN, outcome_of
     from predictor.service import evaluate_matrix
     from warehouse.store import Warehouse
 
@@ -251,7 +246,6 @@ def evaluate(
 
 
 def _print_evaluation(result: Evaluation, outcome: str) -> None:
-    from predictor.outcomes import outcome_of
 
     of = outcome_of(outcome)
     for note in result.notes:

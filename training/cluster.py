@@ -16,7 +16,7 @@ import platform
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 from training import matrix, shards
 from training.matrix import LOG, Progress, RunSettings, Status
 from training.pack import RECIPE, Pack, write_aside
-from training.recipe import BASE_SEED
+from training.shards import Cell
 from warehouse.cluster import RETRIES, connected, result
 from warehouse.errors import InputError
 
@@ -123,10 +123,12 @@ def _submit(
     common = ray.put(_common_files(pack))
     until = time.time() + 60 * settings.minutes if settings.minutes is not None else None
     plain = dataclasses.replace(settings, retry_failed=False)
+    # Once, not for every group: it reads the keys of every shard.
+    known = shards.thin(pack)
     tasks = {}
     for group in waiting:
         order = _Order(str(pack.folder.resolve()), token, os.getcwd(), (group, len(pack.recipe.groups)), plain, until)
-        tasks[remote.remote(order, [common, ray.put(_known_cells(pack, group))])] = group
+        tasks[remote.remote(order, [common, ray.put(_known_cells(pack, group, known))])] = group
     return tasks
 
 
@@ -152,15 +154,15 @@ def _common_files(pack: Pack) -> dict[str, bytes]:
     return files
 
 
-def _known_cells(pack: Pack, group: int) -> bytes:
-    """The keys of the cells of a group that are there, as a shard without content; empty where there are none."""
-    jobs = {*pack.recipe.groups[group - 1], *([(None, BASE_SEED)] if group == 1 else [])}
-    known = [cell for cell in shards.thin(pack) if (cell.source, cell.seed) in jobs]
-    if not known:
+def _known_cells(pack: Pack, group: int, known: Sequence[Cell]) -> bytes:
+    """The keys of those known cells that are of a group, as a shard without content; empty where there are none."""
+    jobs = matrix.jobs_of(pack.recipe, group)
+    mine = [cell for cell in known if (cell.source, cell.seed) in jobs]
+    if not mine:
         return b""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / _KNOWN
-        shards.write_file(path, known)
+        shards.write_file(path, mine)
         return path.read_bytes()
 
 
@@ -219,7 +221,7 @@ def _measure(pack: Pack, order: _Order) -> _Done:
 
 def _new_files(pack: Pack) -> dict[str, bytes]:
     """What was measured in a copy of a pack: records of adapters, then shards, without the keys that came along."""
-    paths = [*pack.adapters.glob("v1-*/training.json"), *pack.adapters.glob("v1-*.failed.json")]
+    paths = shards.records(pack)
     paths += [path for path in sorted(pack.shards.glob("*.parquet")) if path.name != _KNOWN]
     return {str(path.relative_to(pack.folder)): path.read_bytes() for path in paths}
 

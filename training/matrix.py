@@ -149,8 +149,12 @@ def unfinished(pack: Pack) -> tuple[int, ...]:
         return tuple(range(1, len(recipe.groups) + 1))
     found = shards.keys(pack)
     missing = {job[:2] for key, job in shards.expected(pack, runtime).items() if key not in found}
-    jobs = [[*group, *([(None, BASE_SEED)] if at == 0 else [])] for at, group in enumerate(recipe.groups)]
-    return tuple(at for at, group in enumerate(jobs, 1) if missing.intersection(group))
+    return tuple(at for at in range(1, len(recipe.groups) + 1) if missing & jobs_of(recipe, at))
+
+
+def jobs_of(recipe: Recipe, group: int) -> set[tuple[str | None, int]]:
+    """(source, seed) of a group, counted from 1; the base's cells are measured with the first."""
+    return {*recipe.groups[group - 1], *([(None, BASE_SEED)] if group == 1 else [])}
 
 
 def forget_failures(pack: Pack, keys: Iterable[str] | None = None) -> None:

@@ -51,14 +51,14 @@ def option_metrics(
     truth = np.asarray(gold)
     picks = predictions(loglikelihoods)
     found = [
-        _mean("accuracy", picks == truth),
-        _mean("accuracy_character", predictions(_over(loglikelihoods, characters)) == truth),
-        _mean("accuracy_token", predictions(_over(loglikelihoods, tokens)) == truth),
-        _mean("gold_nll", [-_log_share(row, g) for row, g in zip(loglikelihoods, gold, strict=True)]),
+        mean("accuracy", picks == truth),
+        mean("accuracy_character", predictions(_over(loglikelihoods, characters)) == truth),
+        mean("accuracy_token", predictions(_over(loglikelihoods, tokens)) == truth),
+        mean("gold_nll", [-_log_share(row, g) for row, g in zip(loglikelihoods, gold, strict=True)]),
     ]
     if priors is not None:
         raised = [row - prior for row, prior in zip(loglikelihoods, priors, strict=True)]
-        found.append(_mean("calibrated_accuracy", predictions(raised) == truth))
+        found.append(mean("calibrated_accuracy", predictions(raised) == truth))
     if labels:
         found.append(Metric("macro_f1", macro_f1(truth, picks), math.nan, len(truth)))
     return found
@@ -85,10 +85,10 @@ def generation_metrics(
     """Metrics of a generation. scores: of `text_scores`; reference_nll: mean over rows of nats per reference token;
     finished: share of rows that ended by themselves; output_tokens: mean length, the end token not counted."""
     return [
-        *(_mean(name, values) for name, values in scores.items()),
-        _mean("reference_nll", np.asarray(reference_nll, float) / np.maximum(np.asarray(reference_tokens), 1)),
-        _mean("output_tokens", output_tokens),
-        _mean("finished", finished),
+        *(mean(name, values) for name, values in scores.items()),
+        mean("reference_nll", np.asarray(reference_nll, float) / np.maximum(np.asarray(reference_tokens), 1)),
+        mean("output_tokens", output_tokens),
+        mean("finished", finished),
     ]
 
 
@@ -173,13 +173,20 @@ def _over(loglikelihoods: Sequence[np.ndarray], lengths: Sequence[np.ndarray]) -
 
 def _log_share(row: np.ndarray, gold: int) -> float:
     """log softmax(row)[gold]; NaN for a row that is not finite."""
+    return float(log_shares(row)[gold])
+
+
+def log_shares(row: np.ndarray) -> np.ndarray:
+    """log softmax; all NaN where no likelihood is finite."""
     top = row.max()
     if not np.isfinite(top):
-        return math.nan
-    return float(row[gold] - top - np.log(np.exp(row - top).sum()))
+        return np.full(len(row), np.nan)
+    shifted: np.ndarray = row - top - np.log(np.exp(row - top).sum())
+    return shifted
 
 
-def _mean(metric: str, values: Sequence[float] | Sequence[bool] | np.ndarray) -> Metric:
+def mean(metric: str, values: Sequence[float] | Sequence[bool] | np.ndarray) -> Metric:
+    """The mean over rows with its standard error; NaN where there are too few for one."""
     array = np.asarray(values, dtype=np.float64)
     n = len(array)
     if not n:

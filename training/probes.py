@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training import shards
-from training.metrics import Metric, predictions
+from training.metrics import Metric, log_shares, mean, predictions
 from training.pack import Pack, PlanSettings, plan
 from training.prompts import Row, Task
 from training.shards import HEADLINE, Cell
@@ -58,7 +58,7 @@ def probes_of(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
 def _of_options(cell: Cell, task: Task) -> list[Metric]:
     sums = [np.asarray(row, dtype=np.float64) for row in cell.loglikelihoods or []]
     gold, tokens = np.asarray(cell.gold or [], dtype=np.int64), cell.answer_tokens or []
-    shares = [_log_shares(row) for row in sums]
+    shares = [log_shares(row) for row in sums]
     picks = predictions(sums)
     classes = len(task.labels) or max(map(len, sums), default=0)
     said, true = (np.bincount(x[x >= 0], minlength=classes) / max(len(x), 1) for x in (picks, gold))
@@ -83,15 +83,6 @@ def _of_texts(cell: Cell) -> list[Metric]:
     ]
 
 
-def _log_shares(row: np.ndarray) -> np.ndarray:
-    """log softmax; all NaN where no likelihood is finite."""
-    top = row.max()
-    if not np.isfinite(top):
-        return np.full(len(row), np.nan)
-    shifted: np.ndarray = row - top - np.log(np.exp(row - top).sum())
-    return shifted
-
-
 def _entropy(shares: np.ndarray) -> float:
     """Entropy over its maximum; NaN for a single option, of which nothing can be uncertain."""
     if len(shares) < 2:
@@ -103,11 +94,7 @@ def _entropy(shares: np.ndarray) -> float:
 def _mean(name: str, values: Sequence[float] | np.ndarray) -> Metric:
     """Over the rows where it is defined."""
     array = np.asarray(values, dtype=np.float64)
-    array = array[np.isfinite(array)]
-    if not array.size:
-        return Metric(name, math.nan, math.nan, 0)
-    error = float(array.std(ddof=1) / math.sqrt(array.size)) if array.size > 1 else math.nan
-    return Metric(name, float(array.mean()), error, array.size)
+    return mean(name, array[np.isfinite(array)])
 
 
 def table(pack: Pack, names: Mapping[str, str] | None = None) -> pa.Table:
@@ -137,11 +124,11 @@ def table(pack: Pack, names: Mapping[str, str] | None = None) -> pa.Table:
 
 def base_cells(pack: Pack) -> Iterator[Cell]:
     """The cells of the untuned model; shards are checked as `shards.walk` does."""
-    import pyarrow.compute as pc
-
+    base = {cell.key for cell in shards.thin(pack) if cell.source is None}
     for path, keep in shards.checked(pack):
-        cells = shards.cell_table(path, keep, text=False)
-        yield from (Cell(**row) for row in cells.filter(pc.is_null(cells["source"])).to_pylist())
+        # Most shards hold none, and what they measured need not be read.
+        if mine := keep & base:
+            yield from (Cell(**row) for row in shards.cell_table(path, mine, text=False).to_pylist())
 
 
 def run(

@@ -204,9 +204,7 @@ def thin(pack: Pack) -> list[Cell]:
     """All cells of a pack without what was measured: enough to know elsewhere that they are done."""
     names = ["key", "base", "base_fingerprint", "dtype", "source", "seed", "target", "adapter", "device"]
     return [
-        Cell(**row)
-        for path, keep in checked(pack)
-        for row in cell_table(path, keep, text=False).select(names).to_pylist()
+        Cell(**row) for path, keep in checked(pack) for row in _table(path, names).to_pylist() if row["key"] in keep
     ]
 
 
@@ -289,7 +287,7 @@ def merge(pack: Pack, other: Pack) -> None:
         raise InputError(f"{other.folder} holds no cells; run: traitcast matrix run --pack {other.folder}")
     for path in files:
         adopt(pack, path)
-    for path in [*other.adapters.glob("v1-*/training.json"), *other.adapters.glob("v1-*.failed.json")]:
+    for path in records(other):
         write_aside(pack.adapters / path.relative_to(other.adapters), path.read_bytes())
 
 
@@ -442,9 +440,14 @@ def _lengths(cell: Cell) -> dict[str, float]:
     }
 
 
+def records(pack: Pack) -> list[Path]:
+    """What training left of each adapter, finished or failed, in a fixed order."""
+    return sorted([*pack.adapters.glob("v1-*/training.json"), *pack.adapters.glob("v1-*.failed.json")])
+
+
 def _adapters(pack: Pack) -> Iterable[dict[str, Any]]:
     """Rows of the adapters table, from the records that training left."""
-    for path in sorted([*pack.adapters.glob("v1-*/training.json"), *pack.adapters.glob("v1-*.failed.json")]):
+    for path in records(pack):
         record = json.loads(path.read_text(encoding="utf-8"))
         yield {"model": model_name(pack), **{name: record.get(name) for name in TABLES["adapters"] if name != "model"}}
 

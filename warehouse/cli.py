@@ -161,7 +161,7 @@ def show(name: str, family: str | None, plot: Path | None, warehouse_path: str, 
 
 def _reference(warehouse: Warehouse) -> TraitMatrix:
     """The traits of the shipped datasets, against which percentiles are taken."""
-    return warehouse.trait_matrix([row["name"] for row in warehouse.datasets() if row["reference"]])
+    return warehouse.trait_matrix(warehouse.shipped("datasets"))
 
 
 def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]]) -> None:
@@ -282,7 +282,9 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
             raise UserError(f"{first!r} is one dataset; give two to compare. See it whole: {command('show', first)}")
         rows = compare_profiles(warehouse.trait_matrix(), first, second)
         warn_outdated(warehouse, [first, second])
-        both = [(name, standings(warehouse.profile(name), _reference(warehouse))) for name in (first, second)]
+        if plot is not None:
+            reference = _reference(warehouse)
+            both = [(name, standings(warehouse.profile(name), reference)) for name in (first, second)]
     if plot is not None:
         drawn = [row["trait"] for row in rows if all(row["trait"] in places for _, places in both)][: top or None]
         _draw(plot, [(name, {trait: places[trait] for trait in drawn}) for name, places in both])
@@ -323,7 +325,7 @@ def card(name: str, output: Path | None, warehouse_path: str, output_format: str
     from warehouse.store import Warehouse
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        made = made_of(warehouse.profile(name), warehouse.trait_matrix(warehouse.shipped("datasets")))
+        made = made_of(warehouse.profile(name), _reference(warehouse))
         warn_outdated(warehouse, [name])
     there = write(output, made) if output else False
     if output_format == "json":

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -50,7 +51,7 @@ _OWNED = {
 }
 
 # What was found with the traits of a matrix's datasets: it is untrue where the user has another profile of one.
-_FOUND = ("evaluations", "latent_traits")
+FOUND = ("evaluations", "latent_traits")
 _AS_FOUND = (
     "matrix NOT IN (SELECT matrix FROM scores JOIN datasets d ON d.name IN (source, target) WHERE NOT d.reference)"
 )
@@ -76,14 +77,8 @@ def restore(connection: duckdb.DuckDBPyConnection, kind: Kind, name: str) -> Non
             connection.execute(f"DELETE FROM {child} WHERE predictor = ?", [name])
     for table, column in {**owned, kind: key}.items():
         connection.execute(f"DELETE FROM {table} WHERE {column} = ?", [name])
-        rows = _read(table)
-        if rows is not None:
-            connection.register("incoming", rows)
-            as_found = f" AND {_AS_FOUND}" if table in _FOUND else ""
-            connection.execute(
-                f"INSERT INTO {table} BY NAME SELECT * FROM incoming WHERE {column} = ?{as_found}", [name]
-            )
-            connection.unregister("incoming")
+        as_found = f" AND {_AS_FOUND}" if table in FOUND else ""
+        _put_back(connection, table, f"{column} = ?{as_found}", [name])
 
 
 def restore_found(connection: duckdb.DuckDBPyConnection) -> None:
@@ -91,16 +86,18 @@ def restore_found(connection: duckdb.DuckDBPyConnection) -> None:
 
     The caller holds the transaction.
     """
-    for table in _FOUND:
-        rows = _read(table)
-        if rows is not None:
-            connection.register("incoming", rows)
-            connection.execute(
-                f"INSERT INTO {table} BY NAME SELECT * FROM incoming "
-                f"WHERE matrix IN (SELECT matrix FROM matrices WHERE reference) "
-                f"AND matrix NOT IN (SELECT matrix FROM {table}) AND {_AS_FOUND}"
-            )
-            connection.unregister("incoming")
+    shipped = "matrix IN (SELECT matrix FROM matrices WHERE reference)"
+    for table in FOUND:
+        _put_back(connection, table, f"{shipped} AND matrix NOT IN (SELECT matrix FROM {table}) AND {_AS_FOUND}")
+
+
+def _put_back(connection: duckdb.DuckDBPyConnection, table: str, where: str, parameters: Sequence[str] = ()) -> None:
+    """Insert those shipped rows of a table that meet a condition."""
+    rows = _read(table)
+    if rows is not None:
+        connection.register("incoming", rows)
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming WHERE {where}", list(parameters))
+        connection.unregister("incoming")
 
 
 def version() -> str:
@@ -139,7 +136,7 @@ def _not_the_users(table: str) -> str:
     """SQL: the row's dataset, matrix or predictor is not one that the user stored."""
     column, parent, key = _OWNED.get(table, (NATURAL_KEYS[table][0], table, NATURAL_KEYS[table][0]))
     own = f"{column} NOT IN (SELECT {key} FROM {parent} WHERE NOT reference)"
-    return f"{own} AND {_AS_FOUND}" if table in _FOUND else own
+    return f"{own} AND {_AS_FOUND}" if table in FOUND else own
 
 
 def _install_catalogue(connection: duckdb.DuckDBPyConnection, stored: int) -> int | None:

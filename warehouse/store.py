@@ -353,7 +353,7 @@ class Warehouse:
 
     def _forget_found(self, datasets: Sequence[str]) -> None:
         """Drop what was found with the traits of datasets, on every matrix that they are in."""
-        for table in ("evaluations", "latent_traits"):
+        for table in reference.FOUND:
             self._connection.execute(
                 f"DELETE FROM {table} WHERE matrix IN "
                 "(SELECT matrix FROM scores WHERE list_contains(?, source) OR list_contains(?, target))",
