@@ -23,7 +23,7 @@ from warehouse.errors import InputError, MissingExtraError
 DEFAULT = "HuggingFaceTB/SmolLM2-135M-Instruct"
 OFFLINE = "smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16")
 _WEIGHTS = ("*.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
@@ -44,8 +44,8 @@ def load(name: str, *, revision: str | None = None, dtype: str = "float32", devi
     Raises InputError for a name that is neither a folder, `smollm2` nor a reachable hub id, and for unknown
     dtypes; MissingExtraError when torch or transformers is absent.
     """
-    if dtype not in _DTYPES:
-        raise InputError(f"dtype {dtype!r} is not one of {', '.join(_DTYPES)}")
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     torch, transformers = require()
     folder = locate(name, revision=revision)
     # First, since it refuses pickled weights in words.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from training.base import DTYPES
 from warehouse.console import (
     Progress,
     command,
@@ -90,6 +91,13 @@ def matrix() -> None:
 )
 @click.option("--max-prompt-tokens", default=512, show_default=True, type=click.IntRange(16))
 @click.option("--max-new-tokens", default=128, show_default=True, type=click.IntRange(1), help="Cap on decoding.")
+@click.option(
+    "--dtype",
+    default="auto",
+    show_default=True,
+    type=click.Choice(("auto", *DTYPES)),
+    help="Precision of the base. auto: bfloat16 on an accelerator, float32 on a CPU.",
+)
 @click.option("--exact", is_flag=True, help="Score with adapters kept apart, not merged into the weights.")
 @click.option(
     "--slots", default=64, show_default=True, type=click.IntRange(1), help="Adapters trained at once; 4 or so on a CPU."
@@ -149,6 +157,7 @@ def _settings(**options: Any) -> Any:
     return PlanSettings(
         base=options["base"],
         base_revision=options["revision"],
+        dtype=options["dtype"],
         seeds=seeds,
         train_rows=options["train_rows"],
         test_rows=options["test_rows"],
@@ -311,6 +320,26 @@ def status(pack_folder: Path, output_format: str) -> None:
     from training.pack import Pack
 
     _show(look(Pack(pack_folder)), output_format)
+
+
+@matrix.command()
+@pack_option
+@format_option()
+@report_errors
+def reliability(pack_folder: Path, output_format: str) -> None:
+    """How well the gains of every metric would repeat with new test rows, new seeds, or both.
+
+    Of how the sources differ on a target: 1 is all of it, 0 none. Ask it of what is measured so far.
+
+    \b
+    Example:
+      traitcast matrix reliability --pack m
+      traitcast matrix reliability --pack m --format json
+    """
+    from training.pack import Pack
+    from training.reliability import reliability as measure
+
+    emit([dataclasses.asdict(found) for found in measure(Pack(pack_folder))], output_format)
 
 
 def _show(found: Status, output_format: str) -> None:

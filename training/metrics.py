@@ -29,39 +29,35 @@ class Metric:
     n: int
 
 
-def option_metrics(
+def option_rows(
     loglikelihoods: Sequence[np.ndarray],
     gold: Sequence[int],
     *,
     tokens: Sequence[np.ndarray],
     characters: Sequence[np.ndarray],
     priors: Sequence[np.ndarray] | None = None,
-    labels: int = 0,
-) -> list[Metric]:
-    """Metrics of a classification or multiple choice.
+) -> dict[str, np.ndarray]:
+    """Metrics of a classification or multiple choice before the mean over rows: metric -> (rows,).
 
     loglikelihoods: one array per row, the summed log-likelihood (nats) of every option; tokens, characters: their
-    lengths; priors: the same sums after a content-free prompt. labels: number of classes, 0 for multiple choice.
+    lengths; priors: the same sums after a content-free prompt.
 
     accuracy: the likeliest option (lm-evaluation-harness `acc`); accuracy_character: per character (`acc_norm`);
     accuracy_token: per token; calibrated_accuracy: the option whose likelihood rises most over the content-free
     prompt (Holtzman et al. 2021; Zhao et al. 2021); gold_nll: -log of the gold option's share among the options
-    (nats); macro_f1: mean F1 over the classes that occur or are answered (classification only).
+    (nats).
     """
     truth = np.asarray(gold)
-    picks = predictions(loglikelihoods)
-    found = [
-        mean("accuracy", picks == truth),
-        mean("accuracy_character", predictions(_over(loglikelihoods, characters)) == truth),
-        mean("accuracy_token", predictions(_over(loglikelihoods, tokens)) == truth),
-        mean("gold_nll", [-_log_share(row, g) for row, g in zip(loglikelihoods, gold, strict=True)]),
-    ]
+    rows = {
+        "accuracy": predictions(loglikelihoods) == truth,
+        "accuracy_character": predictions(_over(loglikelihoods, characters)) == truth,
+        "accuracy_token": predictions(_over(loglikelihoods, tokens)) == truth,
+        "gold_nll": np.array([-log_shares(row)[g] for row, g in zip(loglikelihoods, gold, strict=True)]),
+    }
     if priors is not None:
         raised = [row - prior for row, prior in zip(loglikelihoods, priors, strict=True)]
-        found.append(mean("calibrated_accuracy", predictions(raised) == truth))
-    if labels:
-        found.append(Metric("macro_f1", macro_f1(truth, picks), math.nan, len(truth)))
-    return found
+        rows["calibrated_accuracy"] = predictions(raised) == truth
+    return rows
 
 
 def text_scores(outputs: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
@@ -74,22 +70,22 @@ def text_scores(outputs: Sequence[str], references: Sequence[str]) -> dict[str, 
     }
 
 
-def generation_metrics(
+def generation_rows(
     scores: Mapping[str, Sequence[float]],
     *,
     output_tokens: Sequence[int],
     finished: Sequence[bool],
     reference_nll: Sequence[float],
     reference_tokens: Sequence[int],
-) -> list[Metric]:
-    """Metrics of a generation. scores: of `text_scores`; reference_nll: mean over rows of nats per reference token;
-    finished: share of rows that ended by themselves; output_tokens: mean length, the end token not counted."""
-    return [
-        *(mean(name, values) for name, values in scores.items()),
-        mean("reference_nll", np.asarray(reference_nll, float) / np.maximum(np.asarray(reference_tokens), 1)),
-        mean("output_tokens", output_tokens),
-        mean("finished", finished),
-    ]
+) -> dict[str, np.ndarray]:
+    """Metrics of a generation before the mean over rows: metric -> (rows,).
+
+    scores: of `text_scores`; reference_nll: nats per reference token; finished: whether it ended by itself;
+    output_tokens: its length, the end token not counted.
+    """
+    per_token = np.asarray(reference_nll, float) / np.maximum(np.asarray(reference_tokens), 1)
+    rows = {"reference_nll": per_token, "output_tokens": output_tokens, "finished": finished}
+    return {name: np.asarray(values, dtype=np.float64) for name, values in {**scores, **rows}.items()}
 
 
 def predictions(scores: Sequence[np.ndarray]) -> np.ndarray:
@@ -169,11 +165,6 @@ def _plain(text: str) -> str:
 
 def _over(loglikelihoods: Sequence[np.ndarray], lengths: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [row / np.maximum(size, 1) for row, size in zip(loglikelihoods, lengths, strict=True)]
-
-
-def _log_share(row: np.ndarray, gold: int) -> float:
-    """log softmax(row)[gold]; NaN for a row that is not finite."""
-    return float(log_shares(row)[gold])
 
 
 def log_shares(row: np.ndarray) -> np.ndarray:

@@ -310,27 +310,35 @@ def cell_metrics(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
     """
     if cell.failed:
         return []
+    found = [metrics.mean(name, values) for name, values in cell_rows(cell, task, rows).items()]
+    if cell.loglikelihoods is not None and task.labels:
+        truth, picks = np.asarray(cell.gold), metrics.predictions(_arrays(cell.loglikelihoods))
+        found.append(Metric("macro_f1", metrics.macro_f1(truth, picks), np.nan, len(truth)))
+    (headline,) = [metric for metric in found if metric.metric == task.metric]
+    n = headline.n
+    cut = [Metric(name, getattr(cell, name) / n if n else np.nan, np.nan, n) for name in ("cut_prompts", "cut_answers")]
+    return [Metric(HEADLINE, headline.value, headline.standard_error, n), *found, *cut]
+
+
+def cell_rows(cell: Cell, task: Task, rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """The metrics of a cell that are means over rows, before the mean: metric -> (rows,). Empty for a failed cell."""
+    if cell.failed:
+        return {}
     if cell.loglikelihoods is not None:
-        found = metrics.option_metrics(
+        return metrics.option_rows(
             _arrays(cell.loglikelihoods),
             cell.gold or [],
             tokens=_arrays(cell.answer_tokens or []),
             characters=[np.array([len(choice) for choice in row.choices(task)], float) for row in rows],
             priors=_priors(cell),
-            labels=len(task.labels),
         )
-    else:
-        found = metrics.generation_metrics(
-            {name: getattr(cell, name) or [] for name in ("exact_match", "numeric_match", "rouge_l")},
-            output_tokens=cell.output_tokens or [],
-            finished=cell.finished or [],
-            reference_nll=cell.reference_nll or [],
-            reference_tokens=cell.reference_tokens or [],
-        )
-    (headline,) = [metric for metric in found if metric.metric == task.metric]
-    n = headline.n
-    cut = [Metric(name, getattr(cell, name) / n if n else np.nan, np.nan, n) for name in ("cut_prompts", "cut_answers")]
-    return [Metric(HEADLINE, headline.value, headline.standard_error, n), *found, *cut]
+    return metrics.generation_rows(
+        {name: getattr(cell, name) or [] for name in ("exact_match", "numeric_match", "rouge_l")},
+        output_tokens=cell.output_tokens or [],
+        finished=cell.finished or [],
+        reference_nll=cell.reference_nll or [],
+        reference_tokens=cell.reference_tokens or [],
+    )
 
 
 def _priors(cell: Cell) -> list[np.ndarray] | None:
