@@ -70,7 +70,7 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 	$(BIN)/traitcast scores import $(TRANSFER)/cross_task_icl/cross_icl_long.csv --spec examples/scores/cross_task_icl.yaml
 	$(BIN)/traitcast fit --scores prompt_transferability
 	$(BIN)/traitcast evaluate --scores prompt_transferability --save
-	$(BIN)/python -m warehouse.reference build/reference.duckdb warehouse/reference
+	$(BIN)/python -m warehouse.reference build/reference.duckdb --into warehouse/reference
 
 clean:           ## remove the environment and build products
 	rm -rf $(VENV) $(VENV)-floor build *.egg-info .pytest_cache .mypy_cache .ruff_cache

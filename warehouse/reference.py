@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -195,15 +194,44 @@ def export(connection: duckdb.DuckDBPyConnection, destination: Path) -> None:
             pq.write_table(rows, destination / f"{table}.parquet", compression="zstd", compression_level=19)
 
 
-def main(warehouse_path: str, destination: str) -> None:
-    """`python -m warehouse.reference WAREHOUSE FOLDER`: make the reference files of a release."""
+def carry(connection: duckdb.DuckDBPyConnection, matrix: str) -> None:
+    """Put a shipped matrix into the warehouse that the next release is made from: measuring it again takes a device.
+
+    Raises WarehouseError for one that is not shipped. The caller holds the transaction.
+    """
+    if matrix not in names("matrices"):
+        raise WarehouseError(f"{folder()} holds no matrix {matrix!r}; it has: {', '.join(names('matrices')) or 'none'}")
+    restore(connection, "matrices", matrix)
+    connection.execute("UPDATE matrices SET reference = false WHERE matrix = ?", [matrix])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the reference files of a release, or put a matrix that ships now into the warehouse that they will be made
+    from: `python -m warehouse.reference WAREHOUSE (--into FOLDER | --carry MATRIX)`."""
+    import argparse
+
+    import duckdb
+
     from warehouse.store import Warehouse
 
-    if not Path(warehouse_path).is_file():
-        raise SystemExit(f"no warehouse file {warehouse_path}; make it with: make reference")
-    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        warehouse.export_reference(Path(destination))
+    parser = argparse.ArgumentParser(prog="python -m warehouse.reference")
+    parser.add_argument("warehouse", type=Path)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--into", type=Path, metavar="FOLDER")
+    what.add_argument("--carry", metavar="MATRIX")
+    asked = parser.parse_args(arguments)
+    if not asked.warehouse.is_file():
+        raise SystemExit(f"no warehouse file {asked.warehouse}; make it with: make reference")
+    if asked.carry:
+        # Not through Warehouse.open, which would install all that ships.
+        with duckdb.connect(asked.warehouse) as connection:
+            connection.begin()
+            carry(connection, asked.carry)
+            connection.commit()
+        return
+    with Warehouse.open(asked.warehouse, read_only=True) as warehouse:
+        warehouse.export_reference(asked.into)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

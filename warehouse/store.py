@@ -677,7 +677,8 @@ class Warehouse:
         return [Matrix(*row) for row in rows]
 
     def cells(self, matrix: str | None = None, model: str | None = None, *, outcome: str = "gain") -> Cells:
-        """The cells of `matrix` (default: the only one, or the user's only one), of `model` or of all models.
+        """The cells of `matrix`, of `model` or of all models. Default: the user's only matrix, else the only shipped
+        one that was measured and not imported, else the only one.
 
         outcome: "gain", or a side effect in its place: "label_shift" (%) or "length_shift" (tokens).
         Raises ScoresError for an unknown or ambiguous matrix or model.
@@ -746,7 +747,8 @@ class Warehouse:
             return every[names.index(name)]
         shipped = self.shipped("matrices")
         own = [name for name in names if name not in shipped]
-        candidates = own or names
+        measured = {row[0] for row in self._rows("SELECT DISTINCT matrix FROM adapters")}
+        candidates = own or [name for name in names if name in measured] or names
         if len(candidates) > 1:
             raise ScoresError(f"several score sets: {', '.join(candidates)}. Choose one with --scores NAME.")
         return every[names.index(candidates[0])]

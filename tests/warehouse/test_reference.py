@@ -397,3 +397,58 @@ def test_fit_restore(users: Path, tmp_path: Path) -> None:
     wrong = run("--name", "mine", "--warehouse", str(missing))
     assert wrong.exit_code == 2
     assert "ships no predictor 'mine'" in wrong.stderr
+
+
+ADAPTER = pa.table(
+    {
+        "model": ["m"],
+        "source": ["topics"],
+        "seed": [0],
+        "adapter": ["v1-a"],
+        **{name: [1] for name in ("rank", "steps", "rows", "tokens")},
+        "final_loss": [0.5],
+        "failed_at": pa.array([None], pa.int64()),
+    }
+)
+
+
+@pytest.fixture
+def with_measured(packages: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Reference files with two imported matrices and one that was measured."""
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(packages[1]))
+    folder = tmp_path / "with_measured"
+    with Warehouse.open(tmp_path / "next.duckdb") as warehouse:
+        warehouse.save_scores(Matrix("lora", "accuracy", "untuned", "ours"), scores(0.8), {"adapters": ADAPTER})
+        warehouse.export_reference(folder)
+    return folder
+
+
+def test_the_shipped_matrix_that_was_measured_is_the_default_until_the_user_has_one(
+    with_measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(with_measured))
+    with Warehouse.open(tmp_path / "user.duckdb") as warehouse:
+        assert warehouse.cells().matrix.matrix == "lora"
+        warehouse.save_scores(Matrix("mine", "accuracy", "untuned", ""), scores(0.9))
+        assert warehouse.cells().matrix.matrix == "mine"
+
+
+def test_a_measured_matrix_is_carried_into_the_next_release(
+    with_measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
+    path = tmp_path / "build.duckdb"
+    Warehouse.open(path).close()
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(with_measured))
+    reference.main([str(path), "--carry", "lora"])
+    with pytest.raises(WarehouseError, match="holds no matrix 'lara'; it has: lora, only1, published"):
+        reference.main([str(path), "--carry", "lara"])
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
+    with Warehouse.open(path) as warehouse:
+        assert [m.matrix for m in warehouse.matrices()] == ["lora"]
+        assert warehouse.cells().gain.round(6).tolist() == [30.0]
+    reference.main([str(path), "--into", str(tmp_path / "out")])
+    for name in ("matrices", "adapters"):
+        assert (tmp_path / "out" / f"{name}.parquet").is_file()
+    with pytest.raises(SystemExit, match="make it with: make reference"):
+        reference.main([str(tmp_path / "no.duckdb"), "--into", str(tmp_path / "out")])

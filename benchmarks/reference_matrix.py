@@ -1,0 +1,276 @@
+"""What a measured matrix says, as the Markdown of docs/matrix.md.
+
+Run: python benchmarks/reference_matrix.py MATRIX [--warehouse WAREHOUSE.duckdb]
+
+Without a warehouse it reads the matrix that ships with the package. Every number is made from stored scores, results
+on single rows, and profiles; nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from predictor.associations import associate
+from predictor.effect_tables import Asymmetry, Gain
+from predictor.effects import effects
+from predictor.paired import LEVEL, adjusted
+from warehouse.records import TraitMatrix
+from warehouse.store import Warehouse
+
+NOWHERE = "no-such-file.duckdb"
+# The traits that Krishna et al. 2025 name: class distribution, generation length, and linguistic features.
+CLAIMED = (
+    "response_entropy_normalised",
+    "response_majority_share",
+    "label_entropy_normalised",
+    "response_tokens_mean",
+    "prompt_tokens_mean",
+)
+# The target of their first example: classification data helping with grade-school mathematics.
+EXAMPLE = "gsm8k"
+_ORDERS = 10_000
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The cells of a matrix: gains (sources, targets) in pp, mean over seeds, the diagonal among them; errors and p of
+    no change, over rows and seeds; seeds (sources, targets, seeds)."""
+
+    name: str
+    description: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    gains: np.ndarray
+    errors: np.ndarray
+    p: np.ndarray
+    by_seed: np.ndarray
+    own: np.ndarray
+    asymmetries: tuple[tuple[str, Asymmetry], ...]
+    profiles: TraitMatrix
+
+    @property
+    def off(self) -> np.ndarray:
+        """Mask of the measured cells with another source than the target."""
+        return np.isfinite(self.gains) & ~self.own
+
+    def kind(self, dataset: str) -> str:
+        return self.profiles.task_types[self.profiles.names.index(dataset)].replace("_", " ")
+
+    def family(self, dataset: str) -> str:
+        return self.profiles.families[self.profiles.names.index(dataset)] or dataset
+
+
+def measured(warehouse: Warehouse, name: str) -> Measured:
+    """Read a matrix of one model."""
+    cells = warehouse.cells(name)
+    sources, targets, seeds = (tuple(sorted(set(x))) for x in (cells.sources, cells.targets, cells.seeds.tolist()))
+    shape = len(sources), len(targets)
+    gains, errors, p, by_seed = *(np.full(shape, np.nan) for _ in range(3)), np.full((*shape, len(seeds)), np.nan)
+    for source, target, seed, gain in zip(cells.sources, cells.targets, cells.seeds, cells.gain, strict=True):
+        by_seed[sources.index(source), targets.index(target), seeds.index(int(seed))] = gain
+    lopsided: list[tuple[str, Asymmetry]] = []
+    for at, source in enumerate(sources):
+        found = effects(warehouse, source, matrix=name)
+        everything: list[Gain] = [*found.gains, *([found.own] if found.own else [])]
+        for gain in everything:
+            where = at, targets.index(gain.target)
+            gains[where], errors[where], p[where] = gain.gain, gain.standard_error, gain.p
+        lopsided += [(source, a) for a in found.asymmetries if source < a.target]
+    own = np.array([[s == t for t in targets] for s in sources])
+    (about,) = [m for m in warehouse.matrices() if m.matrix == name]
+    return Measured(
+        name, about.description, sources, targets, gains, errors, p, by_seed, own, tuple(lopsided),
+        warehouse.trait_matrix(sorted({*sources, *targets})),
+    )  # fmt: skip
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+
+
+def pp(value: float) -> str:
+    return "" if not np.isfinite(value) else f"{value:+.1f}"
+
+
+def overview(m: Measured) -> list[str]:
+    """Range, noise, and how many cells moved for certain."""
+    off, own = m.gains[m.off], m.gains[m.own & np.isfinite(m.gains)]
+    q = np.full(m.gains.shape, np.nan)
+    q[m.off] = adjusted(m.p[m.off].tolist())
+    sure = m.off & (q <= LEVEL)
+    quantiles = ", ".join(f"{x:+.1f}" for x in np.quantile(off, [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]))
+    return [
+        f"{len(m.sources)} sources x {len(m.targets)} targets x {m.by_seed.shape[2]} seeds. {m.description}.",
+        "",
+        f"- **Range** of the {off.size} gains on other targets, pp: {quantiles} (minimum, 5 %, quartiles, 95 %, "
+        f"maximum); mean {off.mean():+.2f}, standard deviation {off.std(ddof=1):.2f}.",
+        f"- **Own rows** ({own.size} sources on their own test rows): mean {own.mean():+.1f} pp, "
+        f"{int((own > 0).sum())} above 0.",
+        "- **Noise**: the median standard error of a gain, over rows and seeds, is "
+        f"{np.nanmedian(m.errors[m.off]):.1f} pp; the standard deviation of a gain between seeds is {noise(m) ** 0.5:.1f} pp.",
+        f"- **Sure of their sign** at a false discovery rate of {LEVEL:.0%} over all {off.size}: "
+        f"{int((sure & (m.gains > 0)).sum())} helps and {int((sure & (m.gains < 0)).sum())} harms.",
+        "",
+    ]
+
+
+def noise(m: Measured) -> float:
+    """Variance of one seed's gain around the mean of its cell, pp squared."""
+    return float(np.nanmean(np.nanvar(m.by_seed[m.off], axis=1, ddof=1)))
+
+
+def parts(m: Measured) -> list[str]:
+    """How much of the variance of gains is the target's, the source's, the pair's, and noise of the seeds."""
+    values = np.where(m.off, m.gains, np.nan)
+    grand = float(np.nanmean(values))
+    row, column = np.zeros(len(m.sources)), np.zeros(len(m.targets))
+    for _ in range(200):
+        row = np.nanmean(values - grand - column, axis=1)
+        column = np.nanmean(values - grand - row[:, None], axis=0)
+    left = (values - grand - row[:, None] - column)[m.off]
+    free = left.size - len(row) - len(column) + 1
+    pair = float((left**2).sum() / free)
+    seeds = noise(m) / m.by_seed.shape[2]
+    # What is left over of pairs and seeds is in the means of rows and columns too.
+    source = max(0.0, float(np.var(row, ddof=1)) - pair / len(m.targets))
+    target = max(0.0, float(np.var(column, ddof=1)) - pair / len(m.sources))
+    shares = {"target": target, "source": source, "pair": max(0.0, pair - seeds), "noise of the seeds": seeds}
+    total = sum(shares.values())
+    said = ", ".join(f"{name} {100 * value / total:.0f} %" for name, value in shares.items())
+    return [f"Variance of the mean gains, in two ways (the diagonal left out): {said}.", ""]
+
+
+def extremes(m: Measured, shown: int = 8) -> list[str]:
+    """The largest gains and losses."""
+    order = np.argsort(np.where(m.off, m.gains, np.nan), axis=None)[: int(m.off.sum())]
+    lines = []
+    for title, chosen in (("Most helped", order[::-1][:shown]), ("Most harmed", order[:shown])):
+        rows = []
+        for flat in chosen.tolist():
+            at = np.unravel_index(flat, m.gains.shape)
+            rows.append((f"`{m.sources[at[0]]}`", f"`{m.targets[at[1]]}`", pp(m.gains[at]), f"{m.errors[at]:.1f}"))
+        lines += [f"### {title}", "", *table(("source", "target", "gain, pp", "standard error"), rows)]
+    return lines
+
+
+def lopsided(m: Measured, shown: int = 6) -> list[str]:
+    """Pairs whose two directions differ most surely."""
+    q = adjusted([a.p for _, a in m.asymmetries])
+    order = sorted(range(len(q)), key=lambda i: (q[i], -abs(m.asymmetries[i][1].difference)))[:shown]
+    rows = []
+    for i in order:
+        source, a = m.asymmetries[i]
+        rows.append((f"`{source}`", f"`{a.target}`", pp(a.there), pp(a.back), f"{a.standard_error:.1f}", f"{q[i]:.3f}"))
+    sure = sum(value <= LEVEL for value in q)
+    head = ("first", "second", "first to second", "second to first", "standard error of the difference", "q")
+    return [f"### Lopsided pairs ({sure} of {len(q)} at q of {LEVEL:g} or less)", "", *table(head, rows)]
+
+
+def sides(m: Measured) -> list[str]:
+    """Mean gain of every source and of every target, over the other side."""
+    values = np.where(m.off, m.gains, np.nan)
+    by_target = np.nanmean(values, axis=0)
+    centred = np.nanmean(values - by_target, axis=1)
+    own = {name: float(m.gains[i, m.targets.index(name)]) for i, name in enumerate(m.sources) if name in m.targets}
+    rows = [
+        (f"`{m.sources[i]}`", m.kind(m.sources[i]), pp(centred[i]), pp(own.get(m.sources[i], np.nan)))
+        for i in np.argsort(-centred)
+    ]
+    head = ("source", "task", "gain over an average source, pp", "own rows, pp")
+    lines = ["### Sources", "", *table(head, rows)]
+    rows = [(f"`{m.targets[i]}`", m.kind(m.targets[i]), pp(by_target[i])) for i in np.argsort(-by_target)]
+    return [*lines, "### Targets", "", *table(("target", "task", "mean gain, pp"), rows)]
+
+
+def alike(m: Measured) -> list[str]:
+    """Whether relatives and tasks of one kind help each other more: gains over the target's mean, held against the
+    same with names dealt anew."""
+    values = np.where(m.off, m.gains, np.nan)
+    centred = values - np.nanmean(values, axis=0)
+    rows = []
+    for title, label in (("same family", m.family), ("same kind of task", m.kind)):
+        here, p = _within(centred, [label(s) for s in m.sources], [label(t) for t in m.targets])
+        rows.append((title, pp(here), f"{p:.3f}"))
+    return [
+        "### Surface likeness",
+        "",
+        *table(("pairs of the", "gain over the target's mean source, pp", "p, names of sources dealt anew"), rows),
+    ]
+
+
+def _within(centred: np.ndarray, sources: Sequence[str], targets: Sequence[str]) -> tuple[float, float]:
+    rng = np.random.default_rng(0)
+    codes = {name: at for at, name in enumerate(sorted({*sources, *targets}))}
+    of_source, of_target = (np.array([codes[name] for name in side]) for side in (sources, targets))
+
+    def mean(order: np.ndarray) -> float:
+        return float(np.nanmean(np.where(of_source[order][:, None] == of_target[None, :], centred, np.nan)))
+
+    here = mean(np.arange(len(sources)))
+    drawn = np.array([mean(rng.permutation(len(sources))) for _ in range(_ORDERS // 5)])
+    return here, float((1 + (np.abs(drawn) >= abs(here)).sum()) / (1 + len(drawn)))
+
+
+def claim(m: Measured) -> list[str]:
+    """The paper's claim: traits of the source that go with how much it helps, all of them corrected and the named ones
+    beside; and the example it opens with."""
+    values = np.where(m.off, m.gains, np.nan)
+    centred = values - np.nanmean(values, axis=0)
+    mean = np.nanmean(centred, axis=1, keepdims=True)
+    found = associate([("source", m.sources, mean)], m.profiles)
+    named = [a for a in found if a.trait in CLAIMED]
+    rows = [
+        (f"`{a.trait}`", f"{a.spearman:+.2f}", a.n, f"{a.p:.3f}", f"{a.q:.2f}")
+        for a in dict.fromkeys([*found[:6], *named])
+    ]
+    sure = sum(a.found for a in found)
+    head = ("trait of the source", "Spearman with its mean gain", "sources", "p", f"q over {len(found)} traits")
+    lines = [f"### Traits of the source ({sure} of {len(found)} at q of {LEVEL:g})", "", *table(head, rows)]
+    return [*lines, *_example(m, centred)]
+
+
+def _example(m: Measured, centred: np.ndarray) -> list[str]:
+    if EXAMPLE not in m.targets:
+        return []
+    at = m.targets.index(EXAMPLE)
+    groups: dict[str, list[float]] = {}
+    for i, source in enumerate(m.sources):
+        if np.isfinite(centred[i, at]):
+            groups.setdefault(m.kind(source), []).append(float(m.gains[i, at]))
+    rows = [
+        (kind, len(gains), pp(float(np.mean(gains))), pp(min(gains)), pp(max(gains)))
+        for kind, gains in sorted(groups.items())
+    ]
+    head = ("sources", "n", "mean gain, pp", "least", "most")
+    return [f"### On `{EXAMPLE}`", "", *table(head, rows)]
+
+
+def markdown(warehouse: Warehouse, name: str) -> str:
+    """All sections."""
+    m = measured(warehouse, name)
+    sections = (overview, parts, extremes, lopsided, sides, alike, claim)
+    return "\n".join(line for section in sections for line in section(m))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("matrix")
+    parser.add_argument("--warehouse", default=NOWHERE)
+    asked: Mapping[str, str] = vars(parser.parse_args(arguments))
+    with Warehouse.open(asked["warehouse"], read_only=True) as warehouse:
+        print(markdown(warehouse, asked["matrix"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
