@@ -117,7 +117,8 @@ def overview(m: Measured) -> list[str]:
         f"- **Own rows** ({own.size} sources on their own test rows): mean {own.mean():+.1f} pp, "
         f"{int((own > 0).sum())} above 0.",
         "- **Noise**: the median standard error of a gain, over rows and seeds, is "
-        f"{np.nanmedian(m.errors[m.off]):.1f} pp; the standard deviation of a gain between seeds is {noise(m) ** 0.5:.1f} pp.",
+        f"{np.nanmedian(m.errors[m.off]):.1f} pp; the standard deviation of a gain between seeds is "
+        f"{noise(m) ** 0.5:.1f} pp.",
         f"- **Sure of their sign** at a false discovery rate of {LEVEL:.0%} over all {off.size}: "
         f"{int((sure & (m.gains > 0)).sum())} helps and {int((sure & (m.gains < 0)).sum())} harms.",
         "",
