@@ -184,6 +184,7 @@ def _version() -> str:
 
 def _transfer(desk: _Desk) -> Section:
     key, short, title = "transfer", "Measured", "Measured transfer"
+    desk.say("reading the measured cells")
     maps = report_transfer.heatmaps(desk.warehouse, desk.matrices, desk.request.model)
     if not maps:
         what = "No transfer was measured or imported yet, so there is no heatmap."

@@ -644,16 +644,15 @@ class Warehouse:
 
         source, target: only the cells of this source (and the untuned model's), only those on this target.
         """
-        columns = self._arrow(
+        found = self._arrow(
             "SELECT source, target, seed, score, predicted, output_tokens, finished, has_number FROM row_scores "
             "WHERE matrix = ? AND model = ? AND (? IS NULL OR source IN ('', ?)) AND (? IS NULL OR target = ?) "
             "ORDER BY target, source, seed",
             [matrix, model, source, source, target, target],
-        ).to_pydict()
-        return [
-            RowResults(*cell[:3], *(None if values is None else np.asarray(values, np.float64) for values in cell[3:]))
-            for cell in zip(*columns.values(), strict=True)
-        ]
+        )
+        keys = (found[name].to_pylist() for name in ("source", "target", "seed"))
+        results = (_arrays(column) for column in found.columns[3:])
+        return [RowResults(*cell) for cell in zip(*keys, *results, strict=True)]
 
     def predicted_labels(self, matrix: str, model: str, source: str) -> list[tuple[str, str, int, str, str, int]]:
         """(target, source, seed, gold, predicted, rows) of a source's cells and of the untuned model's (source '')."""
@@ -1003,6 +1002,12 @@ _ATTRIBUTION_TYPES = {
     "value": pa.float64(),
     "shap": pa.float64(),
 }
+
+
+def _arrays(column: pa.ChunkedArray) -> list[np.ndarray | None]:
+    """Each list of a column as float64, NaN where an element is NULL; None for a list that is."""
+    lists = column.cast(pa.list_(pa.float64()))
+    return [one.values.to_numpy(zero_copy_only=False) if one.is_valid else None for one in lists]
 
 
 def _with_predictor(predictor: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType]) -> pa.Table:

@@ -199,7 +199,7 @@
       const seeds = map.seeds > 1 ? `, ${map.seeds} seeds` : "";
       put("transfer-facts", `${number(map.count)} cells (${map.sources.length} sources, ${map.targets.length} targets${seeds}), `
         + `metric ${map.metric}, gain over ${map.base}. ${share(map.helped)} of the cells off the diagonal are gains. `
-        + `Colours end at ${signed(map.limit)} and ${signed(-map.limit)} pp.${map.about ? ` ${map.about}` : ""}`);
+        + `Colours end at ${signed(map.limit)} and ${signed(-map.limit)} pp. ${map.errors}${map.about ? ` ${map.about}` : ""}`);
     }
     function heat(map) {
       const chosen = only.value;
