@@ -216,7 +216,7 @@ def _predictions(desk: _Desk) -> tuple[Section, Section]:
     bare = unprobed(predictor, profiles, desk.names)
     names = [name for name in desk.names if name not in set(bare)]
     lacks = _no_probes(desk, predictor, bare)
-    desk.say(f"predicting the {predictor.outcome.name} between {count(len(names), 'dataset')}")
+    desk.say(f"predicting {predictor.outcome.name.replace('_', ' ')} between {count(len(names), 'dataset')}")
     found = report_predictor.rankings(predictor, profiles, names, _beside(desk, predictor))
     if not found["targets"]:
         what = f"Fewer than two datasets of {service.MIN_ROWS} rows are profiled, so there is nothing to rank."
@@ -253,10 +253,14 @@ def _beside(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
         name, base = _named(learnt.matrix, predictor.about["models"]), learnt.base
         return report_predictor.Measured(name, OVER.get(base, base), gains)
     matrix = desk.matrices[0]
-    found = report_transfer.measured(desk.warehouse, matrix.matrix, request.model)
-    models = [request.model] if request.model else desk.warehouse.cells(matrix.matrix).models
-    base = OVER.get(matrix.base, matrix.base)
-    return report_predictor.Measured(_named(matrix.matrix, list(dict.fromkeys(models))), base, found)
+    cells = desk.warehouse.cells(matrix.matrix, request.model)
+    named, base = _named(matrix.matrix, list(dict.fromkeys(cells.models))), OVER.get(matrix.base, matrix.base)
+    if predictor.outcome != GAIN:
+        try:
+            cells = desk.warehouse.cells(matrix.matrix, request.model, outcome=predictor.outcome.name)
+        except ScoresError:  # a matrix of scores alone
+            return report_predictor.Measured(named, base, {})
+    return report_predictor.Measured(named, base, report_transfer.measured(cells))
 
 
 def _named(matrix: str, models: Sequence[str]) -> str:
@@ -417,11 +421,13 @@ def _introduction(desk: _Desk, maps: Sequence[Mapping[str, Any]]) -> list[str]:
     if desk.predictor is not None:
         about = desk.predictor.about
         base = report_transfer.BASES.get(desk.predictor.matrix.base, desk.predictor.matrix.base)
+        of = desk.predictor.outcome
+        told = f"Its gains are over {base}" if of == GAIN else f"It predicts the {of.what}"
         words.append(
             f"Predictions are by the predictor {desk.request.predictor!r}, which learnt from {about['cells']:,} "
             f"measured cells of {desk.predictor.matrix.matrix} ({', '.join(about['models'])}; {about['sources']} "
-            f"sources, {about['targets']} targets). Its gains are over {base}, with 90 % intervals "
-            f"{2 * desk.predictor.half_width:.1f} pp wide, which are made for pairs of unseen datasets."
+            f"sources, {about['targets']} targets). {told}, with 90 % intervals "
+            f"{2 * desk.predictor.half_width:.1f} {of.unit} wide, which are made for pairs of unseen datasets."
         )
     return words
 

@@ -75,6 +75,7 @@ def quality(
     return {
         "matrix": matrix,
         "models": models,
+        "unit": outcome.unit,
         "fitted_width": round(2 * predictor.half_width, 3),
         "evaluations": [{key: result[key] for key in keys} for result in stored],
     }
@@ -82,8 +83,8 @@ def quality(
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Gains to show beside predictions. name: of which matrix and models. base: what they are over, in words. gains:
-    target -> source -> pp."""
+    """Numbers to show beside predictions. name: of which matrix and models. base: what they are over, in words. gains:
+    target -> source -> gain in pp, or another outcome in its unit."""
 
     name: str
     base: str
@@ -91,7 +92,7 @@ class Measured:
 
 
 def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str], beside: Measured) -> dict[str, Any]:
-    """Predictions of every source for every target among `names`: gain (pp), harm, novelty by target, then source."""
+    """Predictions of every source for every target among `names`: gain (or other outcome), harm, novelty by target."""
     rows = dict(zip(profiles.traits.names, profiles.traits.rows, strict=True))
     sources = [name for name in names if rows[name] >= service.MIN_ROWS]
     pairs = [(s, t) for t in names for s in sources if s != t]
@@ -103,6 +104,8 @@ def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str], b
         "targets": {name: entries for name, entries in by_target.items() if entries},
         "half_width": round(predictor.half_width, 3),
         "learnt": predictor.matrix.matrix,
+        "unit": predictor.outcome.unit,
+        "noun": f"{predictor.outcome.name.replace('_', ' ')}s",
         "axis": f"{predictor.words} (line: 90 % interval)",
         "measured_in": beside.name,
         "measured_base": beside.base,
@@ -132,6 +135,7 @@ def summary(predictor: Predictor, profiles: ProfileSet, seed: int = 0) -> dict[s
     top = [int(j) for j in np.argsort(-size, kind="stable")[:_TRAITS] if size[j] > 0]
     return {
         "pairs": len(pairs),
+        "unit": predictor.outcome.unit,
         "families": sorted(([name, round(value, 3)] for name, value in families.items()), key=lambda row: -row[1]),
         "traits": [
             {
@@ -204,6 +208,7 @@ def _explained(found: Explanation) -> dict[str, Any]:
         "source": p.source,
         "target": p.target,
         "sentence": found.sentence,
+        "unit": found.outcome.unit,
         "axis": f"predicted {axis_words(found.outcome, found.base)}",
         "bars": waterfall_rows(found.base_value, found.steps(_STEPS)),
         "contributions": [

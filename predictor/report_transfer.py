@@ -16,7 +16,7 @@ from warehouse.charts import colour_limit
 from warehouse.console import count
 
 if TYPE_CHECKING:
-    from warehouse.records import Matrix
+    from warehouse.records import Cells, Matrix
     from warehouse.store import Warehouse
 
 # A cell takes some 30 bytes of the page, so that this many are 3 MB of its 5.
@@ -29,13 +29,16 @@ BASES = {
 }
 
 
-def measured(warehouse: Warehouse, matrix: str, model: str | None = None) -> dict[str, dict[str, float]]:
-    """Target -> source -> measured gain, pp, of one matrix: of a model, or the mean over its models."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for row in warehouse.transfer_matrix(matrix):
-        if model in (None, row["model"]) and row["source"] != row["target"]:
-            found.setdefault(row["target"], {}).setdefault(row["source"], []).append(row["gain"])
-    return {target: {s: float(np.mean(gains)) for s, gains in by.items()} for target, by in found.items()}
+def measured(cells: Cells) -> dict[str, dict[str, float]]:
+    """Target -> source -> measured outcome, the mean over models of the means over their seeds."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for s, t, m, gain in zip(cells.sources, cells.targets, cells.models, cells.gain, strict=True):
+        if s != t and np.isfinite(gain):
+            found.setdefault(t, {}).setdefault(s, {}).setdefault(m, []).append(float(gain))
+    return {
+        target: {s: float(np.mean([np.mean(seeds) for seeds in models.values()])) for s, models in by.items()}
+        for target, by in found.items()
+    }
 
 
 def heatmaps(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None = None) -> list[dict[str, Any]]:

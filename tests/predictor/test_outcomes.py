@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import traitcast
 from predictor import report_predictor, service
 from predictor.features import ProfileSet
 from predictor.outcomes import GAIN, OUTCOMES, outcome_of
+from predictor.page import render
 from predictor.report import Request, gather
 from warehouse.errors import ScoresError, UserError
 from warehouse.records import Cells, Matrix
@@ -113,6 +115,30 @@ def test_the_report_tells_the_quality_of_the_outcome(measured: Path, name: str) 
         own = service.evaluate_matrix(warehouse, "new-target", matrix="made", outcome=outcome_of(name))
     (shown,) = found["quality"].data["evaluations"]
     assert shown["model"] == own.model  # not those of the gains, which are stored
+
+
+def test_the_report_has_the_unit_and_the_measurements_of_the_outcome(measured: Path) -> None:
+    with Warehouse.open(measured) as warehouse:
+        service.fit_into(warehouse, matrix="made", name="len", outcome=outcome_of("length_shift"))
+        found = {s.key: s for s in gather(warehouse, Request(matrix="made", predictor="len")).sections}
+        page = render(gather(warehouse, Request(matrix="law", predictor="len")))
+        cells = warehouse.cells("made", outcome="length_shift")
+    ranking = found["ranking"].data
+    assert (ranking["unit"], ranking["noun"]) == ("tokens", "length shifts")
+    assert {found[key].data["unit"] for key in ("quality", "reasons")} == {"tokens"}
+    assert found["explanations"].data[0]["unit"] == "tokens"
+    expected = {
+        (s, t): round(float(gain), 2)
+        for s, t, gain in zip(cells.sources, cells.targets, cells.gain, strict=True)
+        if s != t
+    }
+    assert {(s, t): gain for t, by in ranking["measured"].items() for s, gain in by.items()} == expected
+    words = found["overview"].data["words"][1]
+    assert "It predicts the mean tokens written more" in words
+    assert "tokens wide" in words
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    assert data["sections"]["ranking"]["measured"] == {}, "law holds no lengths"
+    assert data["sections"]["ranking"]["targets"]["d00"][0][2] is None, "no chance of harm"
 
 
 def test_a_page_keeps_no_quality_of_a_large_matrix_of_another_outcome(
