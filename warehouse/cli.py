@@ -516,7 +516,7 @@ def drop_scores(name: tuple[str, ...], warehouse_path: str, output_format: str) 
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
         predictors = warehouse.drop_scores(name)
         rows = _score_sets(warehouse)
-    for dropped in name:
+    for dropped in dict.fromkeys(name):
         say(f"{dropped}: dropped, with all that was measured and found on it")
     if predictors:
         say(f"learnt from what was dropped, and kept: {count(len(predictors), 'predictor')} ({', '.join(predictors)})")

@@ -271,7 +271,7 @@ def test_scores_drop(run, tmp_path: Path, warehouse_path: Path) -> None:
         assert run("scores", "import", str(file), "--name", name).exit_code == 0
     with Warehouse.open(warehouse_path) as warehouse:
         warehouse.save_predictor(PredictorRecord("mine", "first", None, "static", "v1:x", "{}"))
-    result = run("scores", "drop", "first", "second", "--format", "json")
+    result = run("scores", "drop", "first", "second", "first", "--format", "json")
     assert [row["matrix"] for row in json.loads(result.stdout)] == ["third"]
     assert result.stderr.splitlines() == [
         "first: dropped, with all that was measured and found on it",
