@@ -7,7 +7,7 @@ it. The parts of a section are in `report_transfer`, `report_predictor` and `rep
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LATENT_MAPS = 4
 _EFFECT_SOURCES = 6
 # Datasets without probes that are named.
-_NAMED = 5
+_FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +213,8 @@ def _predictions(desk: _Desk) -> tuple[Section, Section]:
     if isinstance(desk.predicting, Missing):
         return Section(*ranking, None, (desk.predicting,)), Section(*why, None, (desk.predicting,))
     predictor, profiles = desk.predicting
-    bare = unprobed(predictor, profiles, desk.names)
-    names = [name for name in desk.names if name not in set(bare)]
+    bare = set(unprobed(predictor, profiles, desk.names))
+    names = [name for name in desk.names if name not in bare]
     lacks = _no_probes(desk, predictor, bare)
     desk.say(f"predicting {predictor.outcome.name.replace('_', ' ')} between {count(len(names), 'dataset')}")
     found = report_predictor.rankings(predictor, profiles, names, _beside(desk, predictor))
@@ -229,17 +229,17 @@ def _predictions(desk: _Desk) -> tuple[Section, Section]:
     return Section(*ranking, found, lacks, more=desk.other), Section(*why, explained, more=desk.other)
 
 
-def _no_probes(desk: _Desk, predictor: Predictor, names: Sequence[str]) -> tuple[Missing, ...]:
+def _no_probes(desk: _Desk, predictor: Predictor, names: Collection[str]) -> tuple[Missing, ...]:
     """What to say of datasets that a predictor cannot look at, the user's own first."""
     base = base_in(predictor)
     if base is None or not names:
         return ()
-    first = sorted(names, key=lambda name: name not in desk.own)
+    first = sorted(names, key=lambda name: (name not in desk.own, name))
     what = (
         f"{count(len(names), 'dataset')} without probes of {base.base}, so without predictions: "
-        f"{some(first, _NAMED)}. Probe what you need:"
+        f"{some(first, _FEW)}. Probe what you need:"
     )
-    return (Missing(what, desk.command("probe", *first[:_NAMED], "--base", base.base)),)
+    return (Missing(what, desk.command("probe", *first[:_FEW], "--base", base.base)),)
 
 
 def _beside(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
