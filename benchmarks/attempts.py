@@ -27,7 +27,7 @@ from planted import LAWS, planted
 from predictor_worlds import restricted, shipped
 
 from predictor import metrics, trees
-from predictor.baselines import Data, nearest_profiles, ridge
+from predictor.baselines import Data, nearest_profiles, prepared, ridge
 from predictor.features import FeatureSettings, ProfileSet
 from predictor.metrics import Scored
 from predictor.model import centre, pair_data
@@ -70,19 +70,7 @@ def boosted(
     """`predictor.trees.grow` with XGBoost parameters changed."""
     import xgboost
 
-    base = {
-        "objective": "reg:squarederror",
-        "tree_method": "hist",
-        "nthread": 1,
-        "seed": 0,
-        "base_score": float(np.average(gain, weights=weight)),
-        "max_depth": size.depth,
-        "eta": size.learning_rate,
-        "subsample": SETTINGS.subsample,
-        "colsample_bynode": SETTINGS.column_share,
-        "lambda": SETTINGS.l2,
-        "min_child_weight": max(1.0, SETTINGS.min_child_share * float(weight.sum())),
-    }
+    base = trees.parameters(gain, weight, size, SETTINGS)
     data = xgboost.DMatrix(train, label=gain, weight=weight, nthread=1)
     booster = xgboost.train(base | changed, data, num_boost_round=size.rounds)
     return trees.predict(booster, test)
@@ -264,19 +252,6 @@ def products(world: World, split: Split) -> np.ndarray:
     table = world.data.table
     made = [table[:, i] * table[:, j] for i in tops[0] for j in tops[1]]
     return grown(world, split, np.column_stack([table, *made])) if made else grown(world, split)
-
-
-def prepared(table: np.ndarray, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Train and test rows in training standard deviations, undefined at the mean, clipped at 5."""
-    train = table[split.train]
-    known = ~np.isnan(train)
-    counts = np.maximum(known.sum(axis=0), 1)
-    centres = np.where(known, train, 0.0).sum(axis=0) / counts
-    spread = np.sqrt((np.where(known, train - centres, 0.0) ** 2).sum(axis=0) / counts)
-    scale = np.where(spread > 1e-9 * np.maximum(1.0, np.abs(centres)), spread, np.inf)
-    made = (np.clip(np.nan_to_num((table[rows] - centres) / scale), -5, 5) for rows in (split.train, split.test))
-    first, second = made
-    return first, second
 
 
 def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ import gzip
 import importlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -122,11 +123,21 @@ class Draw:
         return {self.text(): self.cell(depth + 1) for _ in range(self.number(4))}
 
 
+def memory() -> Path | None:
+    """Where files are kept in memory, if there is such a place: a target writes one per execution."""
+    folder = Path("/dev/shm")
+    return folder if folder.is_dir() else None
+
+
+def temporary() -> tempfile.TemporaryDirectory[str]:
+    """The folder of a whole run. Only its owner can clear up: libFuzzer ends a child without Python's leave."""
+    return tempfile.TemporaryDirectory(prefix="traitcast-fuzz-", dir=memory())
+
+
 @cache
 def scratch() -> Path:
-    """A folder in memory where there is one: a target writes a file per execution."""
-    memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="traitcast-fuzz-", dir=memory if memory.is_dir() else None))
+    """The folder of this process, in the temporary one that `run` and `one` give it."""
+    return Path(tempfile.mkdtemp())
 
 
 def written(name: str, content: bytes) -> Path:
@@ -380,14 +391,15 @@ def child(target: str, runs: int, seed: int, findings: Path) -> None:
 
 def run(targets: Sequence[str], runs: int, seed: int, findings: Path) -> int:
     """Fuzz each target in a process of its own. Prints a JSON object for each; the exit status counts failures."""
-    import shutil
-
     findings.mkdir(parents=True, exist_ok=True)
     total = failed = 0
     for target in targets:
         began = time.monotonic()
         command = [sys.executable, __file__, "child", target, "--runs", str(runs), "--seed", str(seed)]
-        done = subprocess.run([*command, "--findings", str(findings)], capture_output=True, text=True, check=False)
+        command += ["--findings", str(findings)]
+        with temporary() as folder:
+            environment = os.environ | {"TMPDIR": folder}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         counted = re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)
         executed = int(counted[1]) if counted else 0
         total, failed = total + executed, failed + (done.returncode != 0)
@@ -395,8 +407,6 @@ def run(targets: Sequence[str], runs: int, seed: int, findings: Path) -> int:
         print(json.dumps(report | {"seconds": round(time.monotonic() - began)}), flush=True)
         if done.returncode:
             print(done.stderr[-6000:], file=sys.stderr)
-    for folder in Path(tempfile.gettempdir()).glob("traitcast-fuzz-*"):
-        shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps({"executions": total, "targets": len(targets), "failed": failed}))
     return min(failed, 1)
 
@@ -419,7 +429,9 @@ def main() -> None:
     if unknown:
         parser.error(f"no target {unknown[0]!r}; there are {', '.join(TARGETS)}")
     if arguments.command == "one":
-        print("refused" if TARGETS[arguments.targets[0]](arguments.file.read_bytes()) else "read")
+        with temporary() as folder:
+            tempfile.tempdir = folder
+            print("refused" if TARGETS[arguments.targets[0]](arguments.file.read_bytes()) else "read")
     elif arguments.command == "child":
         child(arguments.targets[0], arguments.runs, arguments.seed, arguments.findings)
     else:

@@ -70,12 +70,13 @@ def associate(sides: Iterable[tuple[str, Sequence[str], np.ndarray]], profiles: 
             n, families = int(has.sum()), len(set(relatives[has]))
             if n < MIN_DATASETS or np.ptp(trait[has]) == 0:
                 continue
+            trait_ties = ties(trait[has], relatives[has])
             for f in range(values.shape[1]):
                 factor = values[known, f][has]
                 rho = spearman(trait[has], factor)
                 if np.isfinite(rho):
                     asked.append((f + 1, side, definition.trait, definition.family, rho, n, families))
-                    questions.append((rho, ties(trait[has], relatives[has]), ties(factor, relatives[has])))
+                    questions.append((rho, trait_ties, ties(factor, relatives[has])))
     p = chances(questions)
     found = [Association(*row, p[i], q) for i, (row, q) in enumerate(zip(asked, adjusted(p), strict=True))]
     return tuple(sorted(found, key=lambda a: (a.q, a.p, -abs(a.spearman), a.factor, a.side, a.trait)))

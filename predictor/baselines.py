@@ -73,21 +73,29 @@ def ridge(data: Data, split: Split) -> np.ndarray:
     """Ridge regression on all standardised pair features, undefined ones at their mean; penalty by leave-one-out."""
     from sklearn.linear_model import RidgeCV
 
-    known = ~np.isnan(data.table[split.train])
-    train = np.where(known, data.table[split.train], 0.0)
+    train, test = prepared(data.table, split)
+    gain, weight = data.observations.gain[split.train], data.observations.weight[split.train]
+    model = RidgeCV(alphas=_ALPHAS).fit(train, gain, weight)
+    return np.asarray(model.predict(test), dtype=np.float64)
+
+
+def prepared(table: np.ndarray, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Train and test rows of a pair table in standard deviations of the training rows, for what takes no NaN.
+
+    An undefined feature is at its mean, one that is the same in all training rows is 0, and nothing is beyond 5.
+    """
+    known = ~np.isnan(table[split.train])
+    train = np.where(known, table[split.train], 0.0)
     counts = np.maximum(known.sum(axis=0), 1)
     centres = train.sum(axis=0) / counts
     spread = np.sqrt((np.where(known, train - centres, 0.0) ** 2).sum(axis=0) / counts)
     scale = np.where(spread > 1e-9 * np.maximum(1.0, np.abs(centres)), spread, np.inf)
 
-    def prepared(rows: np.ndarray) -> np.ndarray:
-        values = (data.table[rows] - centres) / scale
+    def of(rows: np.ndarray) -> np.ndarray:
+        values = (table[rows] - centres) / scale
         return np.clip(np.where(np.isnan(values), 0.0, values), -5.0, 5.0)
 
-    model = RidgeCV(alphas=_ALPHAS).fit(
-        prepared(split.train), data.observations.gain[split.train], data.observations.weight[split.train]
-    )
-    return np.asarray(model.predict(prepared(split.test)), dtype=np.float64)
+    return of(split.train), of(split.test)
 
 
 def nearest_profiles(data: Data, split: Split) -> np.ndarray:

@@ -405,7 +405,7 @@ def rank(
         warn_outdated(warehouse, others)
         fitted = service.predictor_of(warehouse, predictor)
         found = service.rank_sources(warehouse, fitted, target, chosen)
-        same = set(service.same_rows(warehouse, target))
+        same = set(service.same_rows(warehouse).get(target, ()))
     _introduce(fitted, predictor)
     shown = found if top is None else found[:top]
     if save:

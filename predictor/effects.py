@@ -40,6 +40,7 @@ from predictor.paired import (
     mean_change,
     mean_of_seeds,
 )
+from predictor.row_gains import Pair, by_cell, differences, scored_pair, stored_pair
 from warehouse.console import command
 from warehouse.errors import ScoresError, nearest
 
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 _QUANTILES = ("tokens_p10", "tokens_p50", "tokens_p90")
 _FORMATS = ("empty", "unfinished", "no number")
 _LABEL = "label = "
-# Row results are stored in single precision, which a mean keeps to 1e-7; one answer of a million is more than this.
-_SAME = 5e-7
 
 
 def effects(
@@ -134,8 +133,8 @@ class _Measured:
         self.targets = [t for s, t in self.gains if s == source]
         self.tested: Mapping[str, Target] = warehouse.targets(name)
         self.traits = warehouse.row_traits(name, target)
-        self.rows = _by_cell(warehouse.row_results(name, self.model, source=source))
-        self.rows |= _by_cell(warehouse.row_results(name, self.model, target=source))
+        self.rows = by_cell(warehouse.row_results(name, self.model, source=source))
+        self.rows |= by_cell(warehouse.row_results(name, self.model, target=source))
         self.answers: dict[tuple[str, str], dict[int, dict[tuple[str, str], int]]] = {}
         for at, by, seed, gold, predicted, n in warehouse.predicted_labels(name, self.model, source):
             self.answers.setdefault((by, at), {}).setdefault(seed, {})[gold, predicted] = n
@@ -173,34 +172,27 @@ class _Measured:
                 f"{', '.join(targets)}. For what was not measured: {command('predict', source, target)}"
             )
 
-    def paired(self, source: str, target: str) -> tuple[RowResults, list[RowResults]] | None:
+    def paired(self, source: str, target: str) -> Pair | None:
         """Rows of the untuned model and of every seed that was scored, if they are there and average to the scores."""
-        pair, at = self._by_row(source, target), self.gains[source, target]
-        if pair is None:
-            return None
-        means = [float(cell.score.mean()) for cell in (pair[0], *pair[1])]
-        scores = [float(self.cells.base_score[at].mean()), *self.cells.score[at]]
-        return pair if np.allclose(means, scores, rtol=0, atol=_SAME) else None
+        base, tuned = self.rows.get(("", target)), self.rows.get((source, target))
+        return scored_pair(base, tuned, self.cells, self.gains[source, target])
 
-    def _by_row(self, source: str, target: str) -> tuple[RowResults, list[RowResults]] | None:
+    def _by_row(self, source: str, target: str) -> Pair | None:
         """What is stored of single rows of a cell, whether its scores are those rows' or not."""
         base, tuned = self.rows.get(("", target)), self.rows.get((source, target))
-        seeds = [int(self.cells.seeds[at]) for at in self.gains[source, target]]
-        if not base or not tuned or sorted(r.seed for r in tuned) != sorted(seeds):
-            return None
-        return (base[0], tuned) if len({len(r.score) for r in (base[0], *tuned)}) == 1 and len(base[0].score) else None
+        return stored_pair(base, tuned, self.cells, self.gains[source, target])
 
     def change(self, source: str, target: str) -> Change:
         """The gain in pp: over paired rows where there are any, else from the scores."""
         if (pair := self.paired(source, target)) is not None:
-            return mean_change(100.0 * _differences(pair, "score"))
+            return mean_change(100.0 * differences(pair, "score"))
         at = self.gains[source, target]
         return mean_of_seeds(self.cells.gain[at], self.cells.standard_error[at])
 
     def gain(self, target: str) -> Gain:
         at, pair = self.gains[self.source, target], self.paired(self.source, target)
         found = self.change(self.source, target)
-        moved = None if pair is None else _differences(pair, "score")
+        moved = None if pair is None else differences(pair, "score")
         return Gain(
             target=target,
             gain=found.value,
@@ -273,7 +265,7 @@ class _Measured:
             return None
         pair = self.paired(self.source, target)
         if pair is not None and pair[0].output_tokens is not None:
-            found = mean_change(_differences(pair, "output_tokens"))
+            found = mean_change(differences(pair, "output_tokens"))
         else:
             moved = np.array([row["tokens_mean"] for row in after]) - before[0]["tokens_mean"]
             found = mean_of_seeds(moved, np.full(len(moved), math.nan))
@@ -325,7 +317,7 @@ class _Measured:
         pair, known = self.paired(self.source, target), self.tested.get(target)
         if pair is None or known is None or known.rows != len(pair[0].score):
             return {}
-        changes, before = 100.0 * _differences(pair, "score"), 100.0 * pair[0].score
+        changes, before = 100.0 * differences(pair, "score"), 100.0 * pair[0].score
         seeds = tuple(cell.seed for cell in pair[1])
         found = {trait: Stratum(value, changes, before, seeds) for trait, value in self.traits.get(target, {}).items()}
         if known.gold is not None:
@@ -366,19 +358,6 @@ class _Measured:
             return "errors are not paired (those of the two scores, added up), so too wide"
         # Of one seed and scores without errors there is none.
         return "errors are over seeds only" if len(at) > len(targets) else "errors are not known"
-
-
-def _by_cell(results: Iterable[RowResults]) -> dict[tuple[str, str], list[RowResults]]:
-    found: dict[tuple[str, str], list[RowResults]] = {}
-    for one in results:
-        found.setdefault((one.source, one.target), []).append(one)
-    return found
-
-
-def _differences(pair: tuple[RowResults, list[RowResults]], name: str) -> Floats:
-    """(seeds, rows): after minus before."""
-    base, tuned = pair
-    return np.stack([getattr(cell, name) for cell in tuned]) - getattr(base, name)
 
 
 def _malformed(cell: RowResults, error: str) -> Floats | None:

@@ -162,9 +162,11 @@ class _Resampled:
 
 def _refuse_levels(table: GainTable, centre: Centre) -> None:
     """Raises ScoresError where the levels of sources and targets tell all gains, and double centring leaves nothing."""
+    if centre == "target":
+        return
     known = np.isfinite(table.values)
     between, left = (low_rank(table.values, 0, off).centred[known] for off in CENTRES)
-    if centre == "target" or (left**2).sum() > _ROUNDING * (between**2).sum():
+    if (left**2).sum() > _ROUNDING * (between**2).sum():
         return
     levels = command("latent", "--scores", table.matrix.matrix, "--model", table.model, "--factors", "1")
     raise ScoresError(

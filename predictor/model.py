@@ -145,6 +145,11 @@ class Predictor:
         return outcome_of(self.about.get("outcome", GAIN.name))
 
     @property
+    def tier(self) -> str:
+        """Which traits it was fitted with: "static", or "probe" for those of a base model too."""
+        return str(self.about["settings"]["features"]["tier"])
+
+    @property
     def words(self) -> str:
         """What its numbers are, short enough for an axis."""
         return axis_words(self.outcome, self.matrix.base)
@@ -197,7 +202,7 @@ class Predictor:
             name=name,
             matrix=self.matrix.matrix,
             model=self.model,
-            tier=self.about["settings"]["features"]["tier"],
+            tier=self.tier,
             fingerprint=self.about["fingerprint"],
             bundle=self.to_json(),
         )

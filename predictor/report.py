@@ -7,7 +7,7 @@ it. The parts of a section are in `report_transfer`, `report_predictor` and `rep
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from predictor import report_datasets, report_latent, report_predictor, report_transfer, service
 from predictor.features import ProfileSet
-from predictor.outcomes import OVER
-from warehouse.console import command, count
+from predictor.outcomes import GAIN, OVER
+from predictor.probed import base_in, unprobed
+from warehouse.console import command, count, some
 from warehouse.errors import ScoresError, UserError, nearest
 from warehouse.standing import MIN_PROFILES
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # Each takes seconds.
 _LATENT_MAPS = 4
 _EFFECT_SOURCES = 6
+# Datasets without probes that are named.
+_FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,13 @@ class _Desk:
         return command(*words, warehouse=self.warehouse.place)
 
     @property
+    def predicting(self) -> tuple[Predictor, ProfileSet] | Missing:
+        """The predictor and what it looks at, or which of the two is not there."""
+        if self.profiles is None:
+            return _no_profiles(self)
+        return self.no_predictor if self.predictor is None else (self.predictor, self.profiles)
+
+    @property
     def other(self) -> tuple[Missing, ...]:
         """Where one matrix was asked for and the predictor learnt from another: that, and the cure."""
         asked, predictor = self.request.matrix, self.predictor
@@ -140,8 +150,6 @@ def _desk(warehouse: Warehouse, request: Request, say: Callable[[str], None]) ->
         matrices = [m for m in matrices if m.matrix == request.matrix]
         warehouse.cells(request.matrix, request.model)  # says so if the model is unknown
     desk = _Desk(warehouse, request, say, matrices, report_datasets.own_names(warehouse), None, None, Missing(""))
-    if warehouse.dataset_names():
-        desk.profiles = service.profiles_of(warehouse)
     try:
         desk.predictor = service.predictor_of(warehouse, request.predictor)
     except UserError as error:
@@ -149,8 +157,12 @@ def _desk(warehouse: Warehouse, request: Request, say: Callable[[str], None]) ->
         if request.predictor != service.DEFAULT:
             raise
         desk.no_predictor = Missing(f"There is no predictor to ask: {error}", desk.command("fit"))
-    if desk.profiles is not None:
+    if warehouse.dataset_names():
         asked = [name for pair in request.pairs for name in pair]
+        found = desk.predictor
+        desk.profiles = (
+            service.profiles_of(warehouse) if found is None else service.profiles_for(warehouse, found, asked)
+        )
         desk.profiles.rows_of(asked)
         learnt = [*desk.predictor.levels, *desk.predictor.measured] if desk.predictor is not None else []
         desk.names = sorted(report_datasets.chosen(warehouse, asked, learnt))
@@ -172,6 +184,7 @@ def _version() -> str:
 
 def _transfer(desk: _Desk) -> Section:
     key, short, title = "transfer", "Measured", "Measured transfer"
+    desk.say("reading the measured cells")
     maps = report_transfer.heatmaps(desk.warehouse, desk.matrices, desk.request.model)
     if not maps:
         what = "No transfer was measured or imported yet, so there is no heatmap."
@@ -197,20 +210,36 @@ def _import(desk: _Desk) -> str:
 def _predictions(desk: _Desk) -> tuple[Section, Section]:
     ranking = ("ranking", "Ranking", "Which source for a target")
     why = ("explanations", "Why", "Why: one prediction taken apart")
-    if desk.predictor is None or desk.profiles is None:
-        lacks = (desk.no_predictor,) if desk.profiles is not None else (_no_profiles(desk),)
-        return Section(*ranking, None, lacks), Section(*why, None, lacks)
-    desk.say(f"predicting the gains between {count(len(desk.names), 'dataset')}")
-    found = report_predictor.rankings(desk.predictor, desk.profiles, desk.names, _beside(desk, desk.predictor))
+    if isinstance(desk.predicting, Missing):
+        return Section(*ranking, None, (desk.predicting,)), Section(*why, None, (desk.predicting,))
+    predictor, profiles = desk.predicting
+    bare = set(unprobed(predictor, profiles, desk.names))
+    names = [name for name in desk.names if name not in bare]
+    lacks = _no_probes(desk, predictor, bare)
+    desk.say(f"predicting {predictor.outcome.name.replace('_', ' ')} between {count(len(names), 'dataset')}")
+    found = report_predictor.rankings(predictor, profiles, names, _beside(desk, predictor))
     if not found["targets"]:
         what = f"Fewer than two datasets of {service.MIN_ROWS} rows are profiled, so there is nothing to rank."
-        lacks = (Missing(what, desk.command("profile", "DATASET")),)
+        lacks = lacks or (Missing(what, desk.command("profile", "DATASET")),)
         return Section(*ranking, None, lacks), Section(*why, None, lacks)
-    same = {name: others for name, others in report_datasets.same_rows(desk.warehouse).items() if name in desk.names}
+    same = {name: others for name, others in service.same_rows(desk.warehouse).items() if name in names}
     found |= {"own": [name for name in desk.own if name in found["targets"]], "same": same}
-    explained = report_predictor.explanations(desk.predictor, desk.profiles, desk.request.pairs, found)
+    explained = report_predictor.explanations(predictor, profiles, desk.request.pairs, found)
     found["first"] = explained[0]["target"]
-    return Section(*ranking, found, more=desk.other), Section(*why, explained, more=desk.other)
+    return Section(*ranking, found, lacks, more=desk.other), Section(*why, explained, more=desk.other)
+
+
+def _no_probes(desk: _Desk, predictor: Predictor, names: Collection[str]) -> tuple[Missing, ...]:
+    """What to say of datasets that a predictor cannot look at, the user's own first."""
+    base = base_in(predictor)
+    if base is None or not names:
+        return ()
+    first = sorted(names, key=lambda name: (name not in desk.own, name))
+    what = (
+        f"{count(len(names), 'dataset')} without probes of {base.base}, so without predictions: "
+        f"{some(first, _FEW)}. Probe what you need:"
+    )
+    return (Missing(what, desk.command("probe", *first[:_FEW], "--base", base.base)),)
 
 
 def _beside(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
@@ -224,10 +253,14 @@ def _beside(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
         name, base = _named(learnt.matrix, predictor.about["models"]), learnt.base
         return report_predictor.Measured(name, OVER.get(base, base), gains)
     matrix = desk.matrices[0]
-    found = report_transfer.measured(desk.warehouse, matrix.matrix, request.model)
-    models = [request.model] if request.model else desk.warehouse.cells(matrix.matrix).models
-    base = OVER.get(matrix.base, matrix.base)
-    return report_predictor.Measured(_named(matrix.matrix, list(dict.fromkeys(models))), base, found)
+    cells = desk.warehouse.cells(matrix.matrix, request.model)
+    named, base = _named(matrix.matrix, list(dict.fromkeys(cells.models))), OVER.get(matrix.base, matrix.base)
+    if predictor.outcome != GAIN:
+        try:
+            cells = desk.warehouse.cells(matrix.matrix, request.model, outcome=predictor.outcome.name)
+        except ScoresError:  # a matrix of scores alone
+            return report_predictor.Measured(named, base, {})
+    return report_predictor.Measured(named, base, report_transfer.measured(cells))
 
 
 def _named(matrix: str, models: Sequence[str]) -> str:
@@ -241,28 +274,29 @@ def _no_profiles(desk: _Desk) -> Missing:
 
 def _quality(desk: _Desk) -> Section:
     key, short, title = "quality", "Quality", "How good the predictor is"
-    if desk.predictor is None or desk.profiles is None:
-        return Section(key, short, title, None, (desk.no_predictor if desk.profiles else _no_profiles(desk),))
-    predictor = desk.predictor
-    words = ["evaluate", "--scores", predictor.matrix.matrix]
-    words += ["--model", predictor.model] if predictor.model else []
-    again = desk.command(*words, "--save")
+    if isinstance(desk.predicting, Missing):
+        return Section(key, short, title, None, (desk.predicting,))
+    predictor, _ = desk.predicting
+    again = ["evaluate", *service.evaluate_options(predictor)]
     try:
-        found = report_predictor.quality(desk.warehouse, predictor, desk.profiles, desk.say)
-    except ScoresError as error:
+        found = report_predictor.quality(desk.warehouse, predictor, desk.say, desk.request.predictor)
+    except UserError as error:
         return Section(key, short, title, None, (Missing(f"The quality cannot be measured: {error}"),))
-    if found is None:
+    if found is None and predictor.outcome == GAIN:
         what = "Its quality was not measured yet, which takes minutes. Measure and keep it, then report again:"
-        return Section(key, short, title, None, (Missing(what, again),))
+        return Section(key, short, title, None, (Missing(what, desk.command(*again, "--save")),))
+    if found is None:
+        what = "Its quality takes minutes to measure, and only that of gains is kept. See it on a terminal:"
+        return Section(key, short, title, None, (Missing(what, desk.command(*again)),))
     return Section(key, short, title, found, more=desk.other)
 
 
 def _reasons(desk: _Desk) -> Section:
     key, short, title = "reasons", "Traits", "What the predictor uses"
-    if desk.predictor is None or desk.profiles is None:
-        return Section(key, short, title, None, (desk.no_predictor if desk.profiles else _no_profiles(desk),))
+    if isinstance(desk.predicting, Missing):
+        return Section(key, short, title, None, (desk.predicting,))
     desk.say("taking a sample of predictions apart")
-    found = report_predictor.summary(desk.predictor, desk.profiles)
+    found = report_predictor.summary(*desk.predicting)
     if not found["pairs"]:
         what = "None of the datasets that the predictor learnt from is profiled here."
         return Section(key, short, title, None, (Missing(what, desk.command("profile", "DATASET")),))
@@ -387,11 +421,13 @@ def _introduction(desk: _Desk, maps: Sequence[Mapping[str, Any]]) -> list[str]:
     if desk.predictor is not None:
         about = desk.predictor.about
         base = report_transfer.BASES.get(desk.predictor.matrix.base, desk.predictor.matrix.base)
+        of = desk.predictor.outcome
+        told = f"Its gains are over {base}" if of == GAIN else f"It predicts the {of.what}"
         words.append(
             f"Predictions are by the predictor {desk.request.predictor!r}, which learnt from {about['cells']:,} "
             f"measured cells of {desk.predictor.matrix.matrix} ({', '.join(about['models'])}; {about['sources']} "
-            f"sources, {about['targets']} targets). Its gains are over {base}, with 90 % intervals "
-            f"{2 * desk.predictor.half_width:.1f} pp wide, which are made for pairs of unseen datasets."
+            f"sources, {about['targets']} targets). {told}, with 90 % intervals "
+            f"{2 * desk.predictor.half_width:.1f} {of.unit} wide, which are made for pairs of unseen datasets."
         )
     return words
 

@@ -28,18 +28,9 @@ def chosen(warehouse: Warehouse, asked: Sequence[str], learnt: Sequence[str]) ->
 
     First those asked for, then the user's own, then those that the predictor learnt from, then the others.
     """
-    known = warehouse.dataset_names()
+    known = dict.fromkeys(warehouse.dataset_names())
     wanted = [*asked, *own_names(warehouse), *learnt, *known]
-    return [name for name in dict.fromkeys(wanted) if name in set(known)][:MAX_DATASETS]
-
-
-def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:
-    """Dataset -> the others that hold the same rows under another name; only those that have any."""
-    by: dict[str, list[str]] = {}
-    for row in warehouse.datasets():
-        by.setdefault(row["fingerprint"], []).append(row["name"])
-    groups = [names for names in by.values() if len(names) > 1]
-    return {name: [other for other in names if other != name] for names in groups for name in names}
+    return [name for name in dict.fromkeys(wanted) if name in known][:MAX_DATASETS]
 
 
 def profiles(warehouse: Warehouse, names: Sequence[str]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from predictor import service, trees
-from predictor.evaluate import evaluate
 from predictor.explain import Explanation, explain
 from predictor.features import ProfileSet
 from predictor.model import Predictor
+from predictor.observations import PROTOCOLS
 from predictor.outcomes import GAIN, axis_words
 from warehouse.charts import waterfall_rows
 from warehouse.console import command
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 # With fewer cells an evaluation takes seconds, and the page measures quality itself; with more, minutes.
 QUICK_CELLS = 1000
-_PROTOCOL = "new-target"
 _SAMPLED_PAIRS = 300
 _TRAITS = 14
 _STEPS = 12
@@ -36,44 +35,47 @@ _EXPLAINED = 3
 
 
 def quality(
-    warehouse: Warehouse, predictor: Predictor, profiles: ProfileSet, say: Callable[[str], None]
+    warehouse: Warehouse, predictor: Predictor, say: Callable[[str], None], name: str = service.DEFAULT
 ) -> dict[str, Any] | None:
-    """Stored evaluations of the predictor's matrix; where there are none and it is small, one made now. Else None.
+    """Stored evaluations of what the predictor learnt; where there are none and it is little, one made now. Else None.
 
-    Raises ScoresError where the scores are no longer those that the predictor was fitted on.
+    name: the predictor's. Raises UserError where the scores are no longer those that it was fitted on, and as
+    `service.learnt_from` does.
     """
-    settings, matrix = predictor.about["settings"], predictor.matrix.matrix
-    if predictor.outcome == GAIN and not predictor.learnt(
-        service.observations_of(warehouse, profiles, matrix, predictor.model)
-    ):
-        again = command("fit", "--scores", matrix, warehouse=warehouse.place)
+    matrix, model, tier, outcome = predictor.matrix.matrix, predictor.model, predictor.tier, predictor.outcome
+    learnt = service.learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome)
+    if not predictor.learnt(learnt.observations):
+        again = command("fit", *service.fit_options(predictor, name), warehouse=warehouse.place)
         raise ScoresError(
             f"the scores of {matrix!r} or their datasets have changed since the predictor learnt from them. Fit it "
             f"again: {again}"
         )
-    tier, seed = settings["features"]["tier"], settings["trees"]["seed"]
-    stored = [
-        found["result"] | {"seed": found["seed"]}
-        for found in warehouse.evaluations(predictor.matrix.matrix)
-        if (found["model"], found["tier"]) == (predictor.model, tier)
-    ]
+    stored = []
+    if outcome == GAIN:  # no other is kept
+        stored = [
+            found["result"] | {"seed": found["seed"]}
+            for found in warehouse.evaluations(matrix)
+            if (found["model"], found["tier"]) == (model, tier)
+        ]
     if not stored and predictor.about["cells"] < QUICK_CELLS:
         say(f"measuring the quality of the predictor on {predictor.about['cells']} cells")
-        observed = service.observations_of(warehouse, profiles, predictor.matrix.matrix, predictor.model)
-        made = evaluate(observed, profiles, _PROTOCOL, settings=service.settings_for(tier, seed), seed=seed)
+        seed = predictor.about["settings"]["trees"]["seed"]
+        made = service.evaluate_matrix(
+            warehouse, PROTOCOLS[0], matrix=matrix, model=model, tier=tier, seed=seed, outcome=outcome
+        )
         stored = [made.as_json() | {"seed": seed}]
     if not stored:
         return None
-    order = ("new-target", "new-source", "new-pair", "random-cell")
-    stored.sort(key=lambda result: (order.index(result["protocol"]), result["seed"]))
+    stored.sort(key=lambda result: (PROTOCOLS.index(result["protocol"]), result["seed"]))
     models = ", ".join(predictor.about["models"])
     keys = (
         *("protocol", "cells", "targets", "model", "baselines", "ceiling", "ceiling_kind"),
         *("noise", "advantage", "interval_width", "harm", "candidates", "groups", "leaky"),
     )
     return {
-        "matrix": predictor.matrix.matrix,
+        "matrix": matrix,
         "models": models,
+        "unit": outcome.unit,
         "fitted_width": round(2 * predictor.half_width, 3),
         "evaluations": [{key: result[key] for key in keys} for result in stored],
     }
@@ -81,8 +83,8 @@ def quality(
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Gains to show beside predictions. name: of which matrix and models. base: what they are over, in words. gains:
-    target -> source -> pp."""
+    """Numbers to show beside predictions. name: of which matrix and models. base: what they are over, in words. gains:
+    target -> source -> gain in pp, or another outcome in its unit."""
 
     name: str
     base: str
@@ -90,7 +92,7 @@ class Measured:
 
 
 def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str], beside: Measured) -> dict[str, Any]:
-    """Predictions of every source for every target among `names`: gain (pp), harm, novelty by target, then source."""
+    """Predictions of every source for every target among `names`: gain (or other outcome), harm, novelty by target."""
     rows = dict(zip(profiles.traits.names, profiles.traits.rows, strict=True))
     sources = [name for name in names if rows[name] >= service.MIN_ROWS]
     pairs = [(s, t) for t in names for s in sources if s != t]
@@ -102,6 +104,8 @@ def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str], b
         "targets": {name: entries for name, entries in by_target.items() if entries},
         "half_width": round(predictor.half_width, 3),
         "learnt": predictor.matrix.matrix,
+        "unit": predictor.outcome.unit,
+        "noun": f"{predictor.outcome.name.replace('_', ' ')}s",
         "axis": f"{predictor.words} (line: 90 % interval)",
         "measured_in": beside.name,
         "measured_base": beside.base,
@@ -131,6 +135,7 @@ def summary(predictor: Predictor, profiles: ProfileSet, seed: int = 0) -> dict[s
     top = [int(j) for j in np.argsort(-size, kind="stable")[:_TRAITS] if size[j] > 0]
     return {
         "pairs": len(pairs),
+        "unit": predictor.outcome.unit,
         "families": sorted(([name, round(value, 3)] for name, value in families.items()), key=lambda row: -row[1]),
         "traits": [
             {
@@ -203,6 +208,7 @@ def _explained(found: Explanation) -> dict[str, Any]:
         "source": p.source,
         "target": p.target,
         "sentence": found.sentence,
+        "unit": found.outcome.unit,
         "axis": f"predicted {axis_words(found.outcome, found.base)}",
         "bars": waterfall_rows(found.base_value, found.steps(_STEPS)),
         "contributions": [

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from predictor.report_datasets import shortened
+from predictor.row_gains import paired_errors
 from warehouse.charts import colour_limit
+from warehouse.console import count
 
 if TYPE_CHECKING:
-    from warehouse.records import Matrix
+    from warehouse.records import Cells, Matrix
     from warehouse.store import Warehouse
 
 # A cell takes some 30 bytes of the page, so that this many are 3 MB of its 5.
@@ -27,23 +29,51 @@ BASES = {
 }
 
 
-def measured(warehouse: Warehouse, matrix: str, model: str | None = None) -> dict[str, dict[str, float]]:
-    """Target -> source -> measured gain, pp, of one matrix: of a model, or the mean over its models."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for row in warehouse.transfer_matrix(matrix):
-        if model in (None, row["model"]) and row["source"] != row["target"]:
-            found.setdefault(row["target"], {}).setdefault(row["source"], []).append(row["gain"])
-    return {target: {s: float(np.mean(gains)) for s, gains in by.items()} for target, by in found.items()}
+def measured(cells: Cells) -> dict[str, dict[str, float]]:
+    """Target -> source -> measured outcome, the mean over models of the means over their seeds."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for s, t, m, gain in zip(cells.sources, cells.targets, cells.models, cells.gain, strict=True):
+        if s != t and np.isfinite(gain):
+            found.setdefault(t, {}).setdefault(s, {}).setdefault(m, []).append(float(gain))
+    return {
+        target: {s: float(np.mean([np.mean(seeds) for seeds in models.values()])) for s, models in by.items()}
+        for target, by in found.items()
+    }
 
 
 def heatmaps(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None = None) -> list[dict[str, Any]]:
-    """One entry per matrix and model: sources and targets in clustered order, gain, error and seeds as nested lists."""
+    """One entry per matrix and model: sources and targets in clustered order, gain, error and seeds as nested lists.
+
+    Errors are paired where results on single rows are stored; `errors` says in words which they are.
+    """
     made = []
     for matrix in matrices:
-        rows = warehouse.transfer_matrix(matrix.matrix)
-        names = dict.fromkeys(row["model"] for row in rows if model in (None, row["model"]))
-        made += [_heatmap(matrix, name, [row for row in rows if row["model"] == name]) for name in names]
+        by_model: dict[str, list[dict[str, Any]]] = {}
+        for row in warehouse.transfer_matrix(matrix.matrix):
+            if model in (None, row["model"]):
+                by_model.setdefault(row["model"], []).append(row)
+        for name, rows in by_model.items():
+            paired = paired_errors(warehouse, matrix.matrix, name)
+            for row in rows:
+                row["paired"] = (row["source"], row["target"]) in paired
+                row["standard_error"] = paired.get((row["source"], row["target"]), row["standard_error"])
+            made.append(_heatmap(matrix, name, rows))
     return made
+
+
+def _error_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the standard errors of some cells are of."""
+    paired = sum(row["paired"] for row in rows)
+    known = [row for row in rows if not row["paired"] and row["standard_error"] is not None]
+    kinds = [
+        (paired, "row by row against the untuned model, over rows and, where there are several, over seeds"),
+        (sum(len(row["gains"]) > 1 for row in known), "over seeds only"),
+        (sum(len(row["gains"]) == 1 for row in known), "of both scores added up, not paired, which is too wide"),
+        (len(rows) - paired - len(known), "not known"),
+    ]
+    there = [(n, what) for n, what in kinds if n]
+    words = [what if len(there) == 1 else f"{what} ({count(n, 'cell')})" for n, what in there]
+    return f"Standard errors are {'; '.join(words)}."
 
 
 def _heatmap(matrix: Matrix, model: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -69,6 +99,7 @@ def _heatmap(matrix: Matrix, model: str, rows: Sequence[Mapping[str, Any]]) -> d
         "targets": targets,
         "gain": _rounded(gain[np.ix_(down, across)]),
         "error": _rounded(error[np.ix_(down, across)]),
+        "errors": _error_words(rows),
         "limit": round(colour_limit([abs(row["gain"]) for row in rows]), 3),
         "count": len(rows),
         "seeds": seeds,

@@ -153,13 +153,26 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
     predictor = from_json(warehouse.predictor(name).bundle)
     fitted, now = predictor.about["versions"].get("catalogue"), warehouse.catalogue_version()
     if fitted is not None and now is not None and fitted != now:
-        named = () if name == DEFAULT else ("--name", name)
-        cure = command("fit", "--scores", predictor.matrix.matrix, *named)
+        cure = command("fit", *fit_options(predictor, name))
         raise UserError(
             f"predictor {name!r} was fitted on version {fitted} of the trait catalogue, and the profiles are of "
             f"version {now}: the same names, other numbers. Fit it again with: {cure}"
         )
     return predictor
+
+
+def evaluate_options(predictor: Predictor) -> list[str]:
+    """The options by which `evaluate` measures the quality of such a predictor; `fit` takes them too."""
+    words = ["--scores", predictor.matrix.matrix]
+    words += ["--model", predictor.model] if predictor.model else []
+    words += ["--tier", predictor.tier] if predictor.tier != Settings().features.tier else []
+    return words + (["--outcome", predictor.outcome.name] if predictor.outcome != GAIN else [])
+
+
+def fit_options(predictor: Predictor, name: str) -> list[str]:
+    """The options by which `fit` makes a predictor anew under its name."""
+    usual = DEFAULT if predictor.outcome == GAIN else predictor.outcome.name
+    return evaluate_options(predictor) + ([] if name == usual else ["--name", name])
 
 
 def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Prediction:
@@ -178,8 +191,8 @@ def rank_sources(
     if sources is None:
         traits = profiles.traits
         sources = [name for name, rows in zip(traits.names, traits.rows, strict=True) if rows >= MIN_ROWS]
-        if base_in(predictor) is not None:
-            sources = [name for name in sources if name not in set(unprobed(predictor, profiles, sources))]
+        bare = set(unprobed(predictor, profiles, sources))
+        sources = [name for name in sources if name not in bare]
     chosen = list(dict.fromkeys(sources))
     candidates = [source for source in chosen if source != target]
     if not candidates:
@@ -188,10 +201,13 @@ def rank_sources(
     return predictor.rank(profiles, target, candidates)
 
 
-def same_rows(warehouse: Warehouse, name: str) -> list[str]:
-    """Other datasets of the warehouse that hold the same rows as `name`, by fingerprint."""
-    prints = {row["name"]: row["fingerprint"] for row in warehouse.datasets()}
-    return [other for other, found in prints.items() if other != name and found == prints[name]]
+def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:
+    """Dataset -> the others that hold the same rows under another name, by fingerprint; only those that have any."""
+    by: dict[str, list[str]] = {}
+    for row in warehouse.datasets():
+        by.setdefault(row["fingerprint"], []).append(row["name"])
+    groups = [names for names in by.values() if len(names) > 1]
+    return {name: [other for other in names if other != name] for names in groups for name in names}
 
 
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:

@@ -67,7 +67,13 @@ def grow(
     """Boost trees of that size on gains in pp. table: (rows, features), NaN is XGBoost's missing value."""
     import xgboost
 
-    parameters = {
+    data = xgboost.DMatrix(table, label=gain, weight=weight, nthread=1)
+    return xgboost.train(parameters(gain, weight, size, settings), data, num_boost_round=size.rounds)
+
+
+def parameters(gain: np.ndarray, weight: np.ndarray, size: Size, settings: TreeSettings) -> dict[str, Any]:
+    """What XGBoost is told for trees of that size on gains in pp and their weights, both (rows,)."""
+    return {
         "objective": "reg:squarederror",
         "tree_method": "hist",
         "nthread": 1,
@@ -80,8 +86,6 @@ def grow(
         "lambda": settings.l2,
         "min_child_weight": max(1.0, settings.min_child_share * float(weight.sum())),
     }
-    data = xgboost.DMatrix(table, label=gain, weight=weight, nthread=1)
-    return xgboost.train(parameters, data, num_boost_round=size.rounds)
 
 
 def predict(booster: xgboost.Booster, table: np.ndarray, rounds: int | None = None) -> np.ndarray:

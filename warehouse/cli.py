@@ -1,4 +1,4 @@
-"""Commands that look into the warehouse: datasets, show, compare, sql, scores import."""
+"""Commands that look into the warehouse: datasets, show, compare, card, sql; and scores: import, restore, drop."""
 
 from __future__ import annotations
 
@@ -446,6 +446,7 @@ def import_scores(
         profiled = set(warehouse.dataset_names())
     found = read_scores(file, recipe, name=name, source=source, profiled=profiled)
     with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.check_import(found.matrix.matrix, found.rows)
         if found.matrix.matrix in warehouse.shipped("matrices"):
             warn(
                 f"{found.matrix.matrix!r} came with traitcast; this score set takes its place in {warehouse_path}. Get "
@@ -491,12 +492,43 @@ def restore_scores(name: tuple[str, ...], warehouse_path: str, output_format: st
 
     _restore("matrices", name, "score set", warehouse_path)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        shipped = warehouse.shipped("matrices")
-        rows = [
-            {"matrix": m.matrix, "metric": m.metric, "base": m.base, "shipped": m.matrix in shipped}
-            for m in warehouse.matrices()
-        ]
+        emit(_score_sets(warehouse), output_format)
+
+
+@scores.command("drop")
+@click.argument("name", nargs=-1, required=True)
+@warehouse_option
+@format_option()
+@report_errors
+def drop_scores(name: tuple[str, ...], warehouse_path: str, output_format: str) -> None:
+    """Remove your score set NAME with all that was measured and found on it; prints the score sets that are left.
+
+    Its results on single rows, evaluations, latent factors and probes go too; to have them again, import its file or
+    ingest its pack again. Predictors that learnt from it stay.
+
+    \b
+    Example:
+      traitcast scores drop results
+    """
+    from warehouse.store import Warehouse
+
+    # Without a file there is nothing of the user's, and the refusal makes none.
+    with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
+        predictors = warehouse.drop_scores(name)
+        rows = _score_sets(warehouse)
+    for dropped in dict.fromkeys(name):
+        say(f"{dropped}: dropped, with all that was measured and found on it")
+    if predictors:
+        say(f"learnt from what was dropped, and kept: {count(len(predictors), 'predictor')} ({', '.join(predictors)})")
     emit(rows, output_format)
+
+
+def _score_sets(warehouse: Warehouse) -> list[dict[str, Any]]:
+    shipped = warehouse.shipped("matrices")
+    return [
+        {"matrix": m.matrix, "metric": m.metric, "base": m.base, "shipped": m.matrix in shipped}
+        for m in warehouse.matrices()
+    ]
 
 
 COMMANDS: tuple[click.Command, ...] = (datasets, show, compare, card, sql, scores)

@@ -549,6 +549,63 @@ class Warehouse:
                 named = content.append_column("matrix", pa.array([matrix.matrix] * content.num_rows, pa.string()))
                 self._merge(table, named)
 
+    def check_import(self, matrix: str, scores: pa.Table) -> None:
+        """Raise ScoresError where imported scores would take the place of measured ones, whose answers would go.
+
+        Not for a shipped matrix: such a one is replaced as a whole.
+        """
+        if matrix in self.shipped("matrices"):
+            return
+        keys = ", ".join(_CELL)
+        every = " UNION ".join(f"SELECT {keys} FROM {table} WHERE matrix = ?" for table in _CELL_TABLES)
+        self._connection.register("incoming", scores.select(list(_CELL)))
+        found = self._rows(
+            f"SELECT {keys} FROM ({every}) WHERE ({keys}) IN (SELECT ({keys}) FROM incoming)",
+            [matrix] * len(_CELL_TABLES),
+        )
+        self._connection.unregister("incoming")
+        if found:
+            sources = some(sorted({source or "the untuned model" for _, source, _, _ in found}), 3)
+            raise ScoresError(
+                f"score set {matrix!r} was measured here, and these scores would take the place of "
+                f"{count(len(found), 'cell')} (of {sources}) and of the answers that are stored with them. Keep both: "
+                f"{self._command('scores', 'import', 'FILE', '--name', 'NAME')}. Or give the measured one up first: "
+                f"{self._command('scores', 'drop', matrix)}"
+            )
+
+    def drop_scores(self, names: Sequence[str]) -> list[str]:
+        """Remove score sets with all that was measured and found on them: all of them or none.
+
+        Returns the names of predictors that learnt from them, which stay as they are. Raises ScoresError for an unknown
+        name, and for one of a shipped score set.
+        """
+        for name in names:
+            self._check_own(name)
+        dropped = [list(names)]
+        with self._transaction():
+            for table, keys in schema.NATURAL_KEYS.items():
+                if keys[0] == "matrix":
+                    self._connection.execute(f"DELETE FROM {table} WHERE list_contains(?, matrix)", dropped)
+        rows = self._rows("SELECT predictor FROM predictors WHERE list_contains(?, matrix) ORDER BY 1", dropped)
+        return [predictor for (predictor,) in rows]
+
+    def _check_own(self, matrix: str) -> None:
+        """What came with the package would be back with its next version, so it cannot be dropped."""
+        if matrix in self.shipped("matrices"):
+            raise ScoresError(
+                f"{matrix!r} came with traitcast and would come back with its next version, so it is not dropped. "
+                "Where it is in the way, choose another score set with --scores NAME."
+            )
+        if matrix in reference.names("matrices"):
+            raise ScoresError(
+                f"{matrix!r} is in the place of a shipped score set. Put the shipped one back in place of yours: "
+                f"{self._command('scores', 'restore', matrix)}"
+            )
+        known = [m.matrix for m in self.matrices()]
+        if matrix not in known:
+            there = f"There are: {', '.join(known)}." if known else "There are none."
+            raise ScoresError(f"no scores named {matrix!r}{nearest(matrix, known)} {there}")
+
     def check_rows(self, matrix: str, fingerprints: Mapping[str, str], scores: pa.Table) -> list[str]:
         """The targets whose test rows are no longer those that a matrix was measured on, in order.
 
@@ -644,16 +701,15 @@ class Warehouse:
 
         source, target: only the cells of this source (and the untuned model's), only those on this target.
         """
-        columns = self._arrow(
+        found = self._arrow(
             "SELECT source, target, seed, score, predicted, output_tokens, finished, has_number FROM row_scores "
             "WHERE matrix = ? AND model = ? AND (? IS NULL OR source IN ('', ?)) AND (? IS NULL OR target = ?) "
             "ORDER BY target, source, seed",
             [matrix, model, source, source, target, target],
-        ).to_pydict()
-        return [
-            RowResults(*cell[:3], *(None if values is None else np.asarray(values, np.float64) for values in cell[3:]))
-            for cell in zip(*columns.values(), strict=True)
-        ]
+        )
+        keys = (found[name].to_pylist() for name in ("source", "target", "seed"))
+        results = (_arrays(column) for column in found.columns[3:])
+        return [RowResults(*cell) for cell in zip(*keys, *results, strict=True)]
 
     def predicted_labels(self, matrix: str, model: str, source: str) -> list[tuple[str, str, int, str, str, int]]:
         """(target, source, seed, gold, predicted, rows) of a source's cells and of the untuned model's (source '')."""
@@ -1005,6 +1061,12 @@ _ATTRIBUTION_TYPES = {
     "value": pa.float64(),
     "shap": pa.float64(),
 }
+
+
+def _arrays(column: pa.ChunkedArray) -> list[np.ndarray | None]:
+    """Each list of a column as float64, NaN where an element is NULL; None for a list that is."""
+    lists = column.cast(pa.list_(pa.float64()))
+    return [one.values.to_numpy(zero_copy_only=False) if one.is_valid else None for one in lists]
 
 
 def _with_predictor(predictor: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType]) -> pa.Table:

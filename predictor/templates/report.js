@@ -199,7 +199,7 @@
       const seeds = map.seeds > 1 ? `, ${map.seeds} seeds` : "";
       put("transfer-facts", `${number(map.count)} cells (${map.sources.length} sources, ${map.targets.length} targets${seeds}), `
         + `metric ${map.metric}, gain over ${map.base}. ${share(map.helped)} of the cells off the diagonal are gains. `
-        + `Colours end at ${signed(map.limit)} and ${signed(-map.limit)} pp.${map.about ? ` ${map.about}` : ""}`);
+        + `Colours end at ${signed(map.limit)} and ${signed(-map.limit)} pp. ${map.errors}${map.about ? ` ${map.about}` : ""}`);
     }
     function heat(map) {
       const chosen = only.value;
@@ -320,7 +320,8 @@
   function quality(found) {
     const runs = found.evaluations;
     const select = options($("quality-which"), runs.map((run, i) => [i, `${run.protocol}${run.leaky ? " (leaks)" : ""}`]));
-    const metric = options($("quality-metric"), Object.entries(METRICS).filter(([key]) => key in runs[0].model));
+    const named = (key) => METRICS[key].replace(/pp$/, found.unit);
+    const metric = options($("quality-metric"), Object.keys(METRICS).filter((key) => key in runs[0].model).map((key) => [key, named(key)]));
     const everybody = (run) => [["this predictor", run.model, "predictor"],
       ...Object.entries(run.baselines).map(([name, found]) => [name, found, "baseline"]),
       ...(run.ceiling ? [[`ceiling (${run.ceiling_kind})`, run.ceiling, "ceiling"]] : [])];
@@ -331,9 +332,9 @@
         parts.push(`Spearman over the best baseline, ${run.advantage.baseline}: ${signed(run.advantage.value, 2)} `
           + `[${signed(run.advantage.low, 2)}, ${signed(run.advantage.high, 2)}].`);
       }
-      parts.push(`90 % intervals were ${number(run.interval_width)} pp wide in this cross-validation; those of the fitted predictor, `
-        + `for pairs of which it has seen neither dataset, are ${number(found.fitted_width)} pp.`);
-      if (run.noise) parts.push(`One seed is off by ${number(run.noise.standard_deviation, 2)} pp; no prediction can correlate better than ${number(run.noise.attainable, 2)}.`);
+      parts.push(`90 % intervals were ${number(run.interval_width)} ${found.unit} wide in this cross-validation; those of the fitted predictor, `
+        + `for pairs of which it has seen neither dataset, are ${number(found.fitted_width)} ${found.unit}.`);
+      if (run.noise) parts.push(`One seed is off by ${number(run.noise.standard_deviation, 2)} ${found.unit}; no prediction can correlate better than ${number(run.noise.attainable, 2)}.`);
       put("quality-facts", parts.join(" "));
     }
     function show() {
@@ -344,10 +345,10 @@
       chart("quality-plot", "intervals", rows.map(([name, values, group], order) => ({
         name, group, order, value: values[key].value, low: values[key].low ?? values[key].value,
         high: values[key].high ?? values[key].value, shown: number(values[key].value),
-      })), { axes: { x: METRICS[key] }, signals: { groups: used(rows.map((row) => row[2])) } });
+      })), { axes: { x: named(key) }, signals: { groups: used(rows.map((row) => row[2])) } });
       const range = (m) => (known(m?.value) ? `${number(m.value)}${known(m.low) ? ` [${number(m.low)}, ${number(m.high)}]` : ""}` : "");
       behind("quality-plot", () => table([["predicted by", (row) => row[0]], ...Object.keys(METRICS).map((name) =>
-        [METRICS[name], (row) => row[1][name]?.value, { number: true, show: (_, row) => range(row[1][name]) }])],
+        [named(name), (row) => row[1][name]?.value, { number: true, show: (_, row) => range(row[1][name]) }])],
       everybody(run), "Value [95 % interval]"));
     }
     select.onchange = metric.onchange = show;
@@ -356,17 +357,17 @@
 
   function reasons(found) {
     put("reasons-words", `What the predictor uses, over ${number(found.pairs)} pairs of its own matrix. A SHAP value is what one `
-      + "trait adds to one prediction, in pp.");
+      + `trait adds to one prediction, in ${found.unit}.`);
     chart("reasons-families", "bars", found.families.map(([name, value], order) => ({
       name, value, shown: number(value), order,
-    })), { axes: { x: "mean |SHAP|, pp" } });
+    })), { axes: { x: `mean |SHAP|, ${found.unit}` } });
     behind("reasons-families", () => table([["family", (row) => row[0]],
-      ["mean |SHAP|, pp", (row) => row[1], { number: true, show: (v) => number(v) }]], found.families));
+      [`mean |SHAP|, ${found.unit}`, (row) => row[1], { number: true, show: (v) => number(v) }]], found.families));
     chart("reasons-traits", "swarm", found.traits.flatMap((trait, order) => trait.shap.map((value, i) => ({
       name: trait.name, value, level: trait.level[i] ?? 0.5, offset: trait.offset[i], order,
-    }))));
+    }))), { axes: { x: `shap, ${found.unit}` } });
     behind("reasons-traits", () => table([["trait", (row) => row.name], ["family", (row) => row.family],
-      ["mean |SHAP|, pp", (row) => row.mean, { number: true, show: (v) => number(v) }],
+      [`mean |SHAP|, ${found.unit}`, (row) => row.mean, { number: true, show: (v) => number(v) }],
       ["lowest", (row) => Math.min(...row.shap), { number: true, show: (v) => signed(v, 2) }],
       ["highest", (row) => Math.max(...row.shap), { number: true, show: (v) => signed(v, 2) }]], found.traits));
   }
@@ -390,26 +391,26 @@
       const novel = ranked.filter((row) => row[3]).length;
       const same = own(found.same, target, []).filter((name) => ranked.some((row) => row[0] === name));
       const rows = shown.flatMap(([name, gain, , outside], order) => [
-        { name, order, value: gain, low: gain - half, high: gain + half, shown: `${signed(gain)} pp`,
+        { name, order, value: gain, low: gain - half, high: gain + half, shown: `${signed(gain)} ${found.unit}`,
           group: outside ? "extrapolation" : "predicted" },
         ...(Object.hasOwn(measured, name) ? [{ name, order, value: measured[name], low: measured[name], high: measured[name],
-          shown: `${signed(measured[name])} pp`, group: "measured" }] : []),
+          shown: `${signed(measured[name])} ${found.unit}`, group: "measured" }] : []),
       ]);
       const diamonds = ranked.filter(([name]) => Object.hasOwn(measured, name)).length;
       put("ranking-facts", `${ranked.length} sources, predicted from what was learnt on ${found.learnt}. `
-        + (diamonds ? `Diamonds: ${diamonds} gains measured in ${found.measured_in}, over ${found.measured_base}. `
+        + (diamonds ? `Diamonds: ${diamonds} ${found.noun} measured in ${found.measured_in}, over ${found.measured_base}. `
           : `None was measured on this target in ${found.measured_in}. `)
         + (novel ? `${novel} of these pairs lie outside what the predictor has seen: read them as extrapolation. ` : "")
         + (same.length ? `The same rows as the target under another name, so no find: ${same.join(", ")}.` : ""));
       chart("ranking-plot", "intervals", rows, {
         axes: { x: found.axis }, signals: { groups: used(rows.map((row) => row.group)) } });
       behind("ranking-plot", () => table([["source", (row) => row[0]],
-        ["gain, pp", (row) => row[1], { number: true, show: (v) => signed(v) }],
+        [`predicted, ${found.unit}`, (row) => row[1], { number: true, show: (v) => signed(v) }],
         ["low", (row) => row[1] - half, { number: true, show: (v) => signed(v) }],
         ["high", (row) => row[1] + half, { number: true, show: (v) => signed(v) }],
-        ["chance of harm", (row) => row[2], { number: true, show: share }],
-        ["measured, pp", (row) => measured[row[0]] ?? null, { number: true, show: (v) => signed(v) }],
-        ["extrapolation", (row) => (row[3] ? "yes" : "")]], ranked, `Gain: ${found.axis}. Measured in ${found.measured_in}, over ${found.measured_base}`));
+        ...(ranked.some((row) => known(row[2])) ? [["chance of harm", (row) => row[2], { number: true, show: share }]] : []),
+        [`measured, ${found.unit}`, (row) => measured[row[0]] ?? null, { number: true, show: (v) => signed(v) }],
+        ["extrapolation", (row) => (row[3] ? "yes" : "")]], ranked, `Predicted: ${found.axis}. Measured in ${found.measured_in}, over ${found.measured_base}`));
     }
     select.onchange = count.onchange = show;
     show();
@@ -423,7 +424,7 @@
       chart("explanations-plot", "waterfall", pair.bars, { axes: { x: pair.axis } });
       behind("explanations-plot", () => table([["trait", (row) => row[1], { cut: true }], ["side", (row) => row[0]],
         ["family", (row) => row[2]], ["value", (row) => row[3], { number: true, show: (v) => number(v) }],
-        ["SHAP, pp", (row) => row[4], { number: true, show: (v) => signed(v, 2) }],
+        [`SHAP, ${pair.unit}`, (row) => row[4], { number: true, show: (v) => signed(v, 2) }],
         ["spread", (row) => row[5], { number: true, show: (v) => number(v, 2) }],
         ["same sign", (row) => row[6], { number: true, show: share }]], pair.contributions));
     }

@@ -17,6 +17,7 @@ import traitcast
 from predictor.cli import COMMANDS
 from predictor.effects import effects
 from predictor.paired import mean_change
+from predictor.report_transfer import heatmaps
 from warehouse.errors import ScoresError
 from warehouse.records import Matrix
 from warehouse.store import Warehouse
@@ -130,6 +131,46 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _find(path: Path, source: str, matrix: str = "made", **options: Any) -> Any:
     with Warehouse.open(path, read_only=True) as warehouse:
         return effects(warehouse, source, matrix=matrix, **options)
+
+
+def _heatmap(path: Path, matrix: str = "made") -> dict[str, Any]:
+    with Warehouse.open(path, read_only=True) as warehouse:
+        (found,) = heatmaps(warehouse, [m for m in warehouse.matrices() if m.matrix == matrix])
+    return found
+
+
+def test_the_heatmap_has_the_errors_of_the_effects(made: Path) -> None:
+    shown = _heatmap(made)
+    for source in "abc":
+        effect = _find(made, source)
+        for gain in (*effect.gains, effect.own):
+            i, j = shown["sources"].index(source), shown["targets"].index(gain.target)
+            assert shown["gain"][i][j] == pytest.approx(gain.gain, abs=0.006)
+            assert shown["error"][i][j] == pytest.approx(gain.standard_error, abs=0.006)
+    best = {(row["source"], row["target"]): row["standard_error"] for row in shown["extremes"]}
+    assert best["a", "b"] == next(gain.standard_error for gain in _find(made, "a").gains if gain.target == "b")
+    assert shown["errors"].startswith("Standard errors are row by row against the untuned model")
+
+
+def test_the_heatmap_says_where_errors_are_not_paired(tmp_path: Path) -> None:
+    world = Made()
+    one = [row for row in world.tables["scores"] if row["seed"] == 0]
+    path = world.save(tmp_path / "w.duckdb", "bare", without=("row_scores",))
+    world.tables["scores"] = one
+    world.tables["row_scores"] = [row for row in world.tables["row_scores"] if row["seed"] == 0]
+    world.save(path, "one", without=("row_scores",))
+    world.save(path, "stale")
+    with Warehouse.open(path) as warehouse:
+        again = [row | {"score": row["score"] / 2} for row in one if row["source"] == "a"]
+        warehouse.save_scores(Matrix("stale", "score", "untuned", "made up"), pa.Table.from_pylist(again))
+        stored = {(r["source"], r["target"]): r["standard_error"] for r in warehouse.transfer_matrix("stale")}
+    assert _heatmap(path, "bare")["errors"] == "Standard errors are over seeds only."
+    too_wide = "of both scores added up, not paired, which is too wide"
+    assert _heatmap(path, "one")["errors"] == f"Standard errors are {too_wide}."
+    shown = _heatmap(path, "stale")
+    assert shown["errors"].endswith(f"over seeds (6 cells); {too_wide} (3 cells).")
+    i, j = shown["sources"].index("a"), shown["targets"].index("b")
+    assert shown["error"][i][j] == pytest.approx(stored["a", "b"], abs=0.006)
 
 
 def test_gains_are_those_of_the_matrix_with_paired_errors(made: Path) -> None:

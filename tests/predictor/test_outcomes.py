@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 import traitcast
-from predictor import service
+from predictor import report_predictor, service
 from predictor.features import ProfileSet
 from predictor.outcomes import GAIN, OUTCOMES, outcome_of
+from predictor.page import render
+from predictor.report import Request, gather
 from warehouse.errors import ScoresError, UserError
 from warehouse.records import Cells, Matrix
 from warehouse.store import Warehouse
@@ -101,6 +104,75 @@ def test_commands_tell_the_outcome(measured: Path) -> None:
     evaluated = run(measured, "evaluate", "--scores", "made", "--outcome", "length_shift", "--no-baselines")
     assert "tokens wide." in evaluated.stderr
     assert "Chance of harm" not in evaluated.stderr
+
+
+@pytest.mark.parametrize("name", ["label_shift", "length_shift"])
+def test_the_report_tells_the_quality_of_the_outcome(measured: Path, name: str) -> None:
+    assert run(measured, "evaluate", "--scores", "made", "--save").exit_code == 0
+    with Warehouse.open(measured) as warehouse:
+        service.fit_into(warehouse, matrix="made", name=name, outcome=outcome_of(name))
+        found = {s.key: s for s in gather(warehouse, Request(predictor=name)).sections}
+        own = service.evaluate_matrix(warehouse, "new-target", matrix="made", outcome=outcome_of(name))
+    (shown,) = found["quality"].data["evaluations"]
+    assert shown["model"] == own.model  # not those of the gains, which are stored
+
+
+def test_the_report_has_the_unit_and_the_measurements_of_the_outcome(measured: Path) -> None:
+    with Warehouse.open(measured) as warehouse:
+        service.fit_into(warehouse, matrix="made", name="len", outcome=outcome_of("length_shift"))
+        found = {s.key: s for s in gather(warehouse, Request(matrix="made", predictor="len")).sections}
+        page = render(gather(warehouse, Request(matrix="law", predictor="len")))
+        cells = warehouse.cells("made", outcome="length_shift")
+    ranking = found["ranking"].data
+    assert (ranking["unit"], ranking["noun"]) == ("tokens", "length shifts")
+    assert {found[key].data["unit"] for key in ("quality", "reasons")} == {"tokens"}
+    assert found["explanations"].data[0]["unit"] == "tokens"
+    expected = {
+        (s, t): round(float(gain), 2)
+        for s, t, gain in zip(cells.sources, cells.targets, cells.gain, strict=True)
+        if s != t
+    }
+    assert {(s, t): gain for t, by in ranking["measured"].items() for s, gain in by.items()} == expected
+    words = found["overview"].data["words"][1]
+    assert "It predicts the mean tokens written more" in words
+    assert "tokens wide" in words
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    assert data["sections"]["ranking"]["measured"] == {}, "law holds no lengths"
+    assert data["sections"]["ranking"]["targets"]["d00"][0][2] is None, "no chance of harm"
+
+
+def test_a_page_keeps_no_quality_of_a_large_matrix_of_another_outcome(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_predictor, "QUICK_CELLS", 1)
+    with Warehouse.open(measured) as warehouse:
+        service.fit_into(warehouse, matrix="made", name="len", outcome=outcome_of("length_shift"))
+        sections = gather(warehouse, Request(predictor="len")).sections
+    quality = next(section for section in sections if section.key == "quality")
+    (lack,) = quality.missing
+    assert lack.what.endswith("only that of gains is kept. See it on a terminal:")
+    assert lack.command == f"traitcast evaluate --scores made --outcome length_shift --warehouse {measured}"
+
+
+def test_scores_that_changed_since_are_told(measured: Path) -> None:
+    with Warehouse.open(measured) as warehouse:
+        service.fit_into(warehouse, matrix="made", name="len", outcome=outcome_of("length_shift"))
+        others = warehouse.cells("made")
+        rows = {"model": list(others.models), "source": list(others.sources), "target": list(others.targets)}
+        rows |= {"seed": others.seeds.tolist(), "tokens_mean": [1.0 + i % 7 for i in range(len(others.seeds))]}
+        blank = dict.fromkeys(
+            ("tokens_p10", "tokens_p50", "tokens_p90", "finished", "empty"), [0.0] * len(others.seeds)
+        )
+        table = pa.table(rows | {"n": [ROWS] * len(others.seeds)} | blank)
+        scores = pa.table(
+            {name: rows[name] for name in ("model", "source", "target", "seed")}
+            | {"metric": ["score"] * len(others.seeds), "score": others.score.tolist()}
+        )
+        warehouse.save_scores(others.matrix, scores, {"generations": table})
+        sections = gather(warehouse, Request(predictor="len")).sections
+    quality = next(section for section in sections if section.key == "quality")
+    assert "have changed since the predictor learnt from them" in quality.missing[0].what
+    assert "--outcome length_shift --name len" in quality.missing[0].what
 
 
 def test_what_is_refused(measured: Path) -> None:

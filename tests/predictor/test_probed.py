@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import traitcast
-from predictor import service
+from predictor import report_predictor, service
 from predictor.features import FeatureSettings, ProfileSet, select_traits
 from predictor.probed import base_of, with_probes
+from predictor.report import Request, gather
 from warehouse.errors import UserError
 from warehouse.records import Cells
 from warehouse.store import Warehouse
@@ -102,6 +103,35 @@ def test_a_probe_can_be_imagined_otherwise(probed: Path) -> None:
     made = run(probed, "whatif", "d00", "d01", "--set", "probe_response_nll=2.5", "--format", "json")
     assert made.exit_code == 0, made.output
     assert json.loads(made.stdout)["changes"][0]["used"]
+
+
+def test_the_report_of_a_probed_predictor_leaves_out_what_was_not_probed(probed: Path) -> None:
+    assert run(probed, "fit", "--tier", "probe").exit_code == 0
+    with Warehouse.open(probed, read_only=True) as warehouse:
+        sections = {section.key: section for section in gather(warehouse, Request()).sections}
+        with pytest.raises(UserError, match=r"there are none of 'd17'.*traitcast probe d17 --base m"):
+            gather(warehouse, Request(pairs=(("d00", "d17"),)))
+    ranking = sections["ranking"]
+    assert set(ranking.data["targets"]) == {f"d{i:02d}" for i in range(17)}
+    assert "d17" not in {entry[0] for entries in ranking.data["targets"].values() for entry in entries}
+    (lack,) = ranking.missing
+    assert lack.what == "1 dataset without probes of m, so without predictions: d17. Probe what you need:"
+    assert lack.command == f"traitcast probe d17 --base m --warehouse {probed}"
+    assert sections["quality"].data["evaluations"][0]["cells"] == 18 * 17
+    assert any("probe_response_nll" in trait["name"] for trait in sections["reasons"].data["traits"])
+    for name in ("explanations", "datasets"):
+        assert sections[name].data
+    ranked = json.loads(run(probed, "rank", "d01", "--format", "json").stdout)
+    assert [entry[0] for entry in ranking.data["targets"]["d01"]] == [row["source"] for row in ranked]
+
+
+def test_the_report_names_the_evaluation_of_the_tier(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(probed, "fit", "--tier", "probe").exit_code == 0
+    monkeypatch.setattr(report_predictor, "QUICK_CELLS", 1)
+    with Warehouse.open(probed, read_only=True) as warehouse:
+        quality = next(section for section in gather(warehouse, Request()).sections if section.key == "quality")
+    assert quality.data is None
+    assert quality.missing[0].command == f"traitcast evaluate --scores law --tier probe --save --warehouse {probed}"
 
 
 def test_weights_are_never_mixed(probed: Path) -> None:

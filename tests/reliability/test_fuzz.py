@@ -80,3 +80,41 @@ def test_what_fuzzing_found(
 ) -> None:
     monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "no_reference"))
     fuzz.TARGETS[target](content)
+
+
+ENGINE = """
+import contextlib, os, pathlib
+
+instrument_imports = lambda include: contextlib.nullcontext()
+
+def Setup(arguments, test):
+    global run
+    run = lambda: [test(file.read_bytes()) for file in sorted(pathlib.Path(arguments[-1]).iterdir())]
+
+def Fuzz():
+    run()
+    os._exit(0)
+"""
+
+
+def test_a_run_leaves_no_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The engine here tries the good inputs only and then ends its process at once, as libFuzzer does."""
+    module = load_benchmark("fuzz")
+    engine, memory = tmp_path / "engine", tmp_path / "memory"
+    engine.mkdir(), memory.mkdir()
+    (engine / "atheris.py").write_text(ENGINE)
+    monkeypatch.setenv("PYTHONPATH", str(engine))
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "no_reference"))
+    monkeypatch.setattr(module, "memory", lambda: memory)
+    assert module.run(["jsonl", "sql"], 1, 1, tmp_path / "findings") == 0, capsys.readouterr().err
+    assert list(memory.iterdir()) == []
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"{")
+    monkeypatch.setattr("sys.argv", ["fuzz.py", "one", "jsonl", str(bad)])
+    monkeypatch.setattr("tempfile.tempdir", None)
+    capsys.readouterr()
+    module.main()
+    assert capsys.readouterr().out == "refused\n"
+    assert list(memory.iterdir()) == []

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -261,6 +262,50 @@ def test_import_says_what_is_left_out_and_why(run, tmp_path: Path) -> None:
         "`fit` leaves out the cells of 1 name without a profile: topcs (did you mean 'topics'?)",
         "Next: traitcast fit --scores results",
     ]
+
+
+def test_scores_drop(run, tmp_path: Path, warehouse_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    file.write_text("model,source,target,score\nm,,reviews,0.5\nm,topics,reviews,0.6\n")
+    for name in ("first", "second", "third"):
+        assert run("scores", "import", str(file), "--name", name).exit_code == 0
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_predictor(PredictorRecord("mine", "first", None, "static", "v1:x", "{}"))
+    result = run("scores", "drop", "first", "second", "first", "--format", "json")
+    assert [row["matrix"] for row in json.loads(result.stdout)] == ["third"]
+    assert result.stderr.splitlines() == [
+        "first: dropped, with all that was measured and found on it",
+        "second: dropped, with all that was measured and found on it",
+        "learnt from what was dropped, and kept: 1 predictor (mine)",
+    ]
+    again = run("scores", "drop", "first")
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "no scores named 'first'" in again.stderr
+    assert run("scores", "drop", "third").exit_code == 0
+
+
+def test_import_refuses_to_take_the_place_of_measured_cells(run, tmp_path: Path, warehouse_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    file.write_text("model,source,target,score\nm,,reviews,0.5\nm,topics,reviews,0.6\n")
+    assert run("scores", "import", str(file)).exit_code == 0
+    with Warehouse.open(warehouse_path) as warehouse:
+        (matrix,) = warehouse.matrices()
+        rows = {"model": ["m"] * 2, "source": ["", "topics"], "target": ["reviews"] * 2, "seed": [0] * 2}
+        scores = pa.table(rows | {"metric": ["accuracy"] * 2, "score": [0.5, 0.6]})
+        answers = pa.table(rows | {"score": [[1.0, 0.0], [1.0, 1.0]]})
+        warehouse.save_scores(matrix, scores, {"row_scores": answers})
+    before = warehouse_path.read_bytes()
+    result = run("scores", "import", str(file))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert (
+        "'results' was measured here, and these scores would take the place of 2 cells (of the untuned model, topics)"
+        in result.stderr
+    )
+    assert "traitcast scores import FILE --name NAME" in result.stderr
+    assert warehouse_path.read_bytes() == before
+    with Warehouse.open(warehouse_path) as warehouse:
+        assert len(warehouse.row_results("results", "m")) == 2
+    assert run("scores", "import", str(file), "--name", "other").exit_code == 0
 
 
 def test_import_names_every_bad_row_and_name_at_once(run, tmp_path: Path, warehouse_path: Path) -> None:

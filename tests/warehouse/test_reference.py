@@ -382,6 +382,28 @@ def test_scores_restore(users: Path, tmp_path: Path) -> None:
     assert "ships no score set 'nothing'" in wrong.stderr
 
 
+def test_shipped_scores_are_not_dropped(users: Path, tmp_path: Path) -> None:
+    def run(*arguments: str):
+        return CliRunner().invoke(traitcast.cli, ["scores", "drop", *arguments, "--format", "json"])
+
+    with Warehouse.open(users) as warehouse:
+        shipped = warehouse.shipped("matrices")[0]
+        own = next(name for name in reference.names("matrices") if name not in warehouse.shipped("matrices"))
+        before = warehouse.matrices()
+    refused = run(shipped, "--warehouse", str(users))
+    assert refused.exit_code == 2
+    assert f"{shipped!r} came with traitcast and would come back with its next version" in refused.stderr
+    replaced = run(own, "--warehouse", str(users))
+    assert replaced.exit_code == 2
+    assert f"Put the shipped one back in place of yours: traitcast scores restore {own}" in replaced.stderr
+    missing = tmp_path / "missing.duckdb"
+    assert run(shipped, "--warehouse", str(missing)).exit_code == 2
+    assert run("nothing", "--warehouse", str(missing)).exit_code == 2
+    assert not missing.exists()
+    with Warehouse.open(users, read_only=True) as warehouse:
+        assert warehouse.matrices() == before
+
+
 def test_fit_restore(users: Path, tmp_path: Path) -> None:
     def run(*arguments: str):
         return CliRunner().invoke(traitcast.cli, ["fit", "--restore", *arguments, "--format", "json"])

@@ -381,6 +381,52 @@ def test_new_scores_of_a_cell_take_all_that_was_beside_the_old(warehouse_path: P
         assert {(r.source, r.seed) for r in warehouse.row_results("toy", "m")} == {("topics", 1)}
 
 
+def test_imported_scores_do_not_take_the_place_of_measured_ones(warehouse_path: Path) -> None:
+    cells = [("", "reviews", 0), ("topics", "reviews", 0)]
+    base, new = score_rows(("m", "", "reviews", 0, 0.2)), score_rows(("m", "maths", "reviews", 0, 0.2))
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(TOY, TOY_ROWS, _beside(cells))
+        warehouse.save_scores(Matrix("bare", "accuracy", "untuned", ""), TOY_ROWS)
+        message = r"'toy' was measured here, and these scores would take the place of 1 cell \(of the untuned model\).*"
+        with pytest.raises(ScoresError, match=message + r"import FILE --name NAME.*scores drop toy"):
+            warehouse.check_import("toy", base)
+        warehouse.check_import("toy", new)
+        warehouse.check_import("bare", base)
+        warehouse.check_import("never seen", base)
+
+
+def test_dropped_scores_take_all_that_is_theirs(warehouse_path: Path) -> None:
+    cells = [("", "reviews", 0), ("topics", "reviews", 0)]
+    every = [table for table, keys in schema.NATURAL_KEYS.items() if keys[0] == "matrix"]
+    probe = {"base": "m", "fingerprint": "v1:a", "dtype": "float32", "dataset": "reviews", "trait": "probe_score"}
+    probes = pa.Table.from_pylist([probe | {"value": 0.5, "standard_error": 0.1, "n": 2}])
+    traits = pa.table({"target": ["reviews"], "trait": ["t"], "value": pa.array([[1.0, 2.0]], pa.list_(pa.float32()))})
+    adapters = pa.table({"model": ["m"], "source": ["topics"], "seed": [0], "adapter": ["lora"]})
+    beside = {**_beside(cells), "targets": _targets(reviews="f1"), "row_traits": traits}
+
+    def held(warehouse: Warehouse, matrix: str) -> dict[str, int]:
+        counted = {t: f"SELECT count(*) AS n FROM {t} WHERE matrix = '{matrix}'" for t in every}
+        return {table: warehouse.query(sql).to_pylist()[0]["n"] for table, sql in counted.items()}
+
+    with Warehouse.open(warehouse_path) as warehouse:
+        for name in ("toy", "other"):
+            matrix = replace(TOY, matrix=name)
+            warehouse.save_scores(matrix, TOY_ROWS, beside | {"adapters": adapters, "probes": probes})
+            warehouse.save_evaluation(EVALUATION | {"matrix": name})
+            warehouse.save_latent(replace(LATENT, matrix=name))
+        warehouse.save_predictor(PredictorRecord("kept", "toy", None, "static", "v1:x", "{}"))
+        before = held(warehouse, "other")
+        assert min(before.values()) > 0, "every table of a matrix has rows"
+        with pytest.raises(ScoresError, match=r"no scores named 'tot'; did you mean 'toy'\? There are: other, toy\."):
+            warehouse.drop_scores(["other", "tot"])
+        assert held(warehouse, "other") == before, "all of them or none"
+        assert warehouse.drop_scores(["toy"]) == ["kept"]
+        assert set(held(warehouse, "toy").values()) == {0}
+        assert held(warehouse, "other") == before
+        assert [m.matrix for m in warehouse.matrices()] == ["other"]
+        assert warehouse.predictor("kept").matrix == "toy"
+
+
 def test_cells_on_other_test_rows_are_not_mixed(warehouse_path: Path) -> None:
     cells = [("", "reviews", 0), ("topics", "reviews", 0), ("topics", "reviews", 1), ("reviews", "reviews", 0)]
     first, other = _targets(reviews="f1", maths="g1"), _targets(reviews="f2")
@@ -427,17 +473,29 @@ def test_a_matrix_has_its_own_probes_first_and_of_one_set_of_weights(warehouse_p
     assert found("late", "W2") == {"reviews": 0.8}
 
 
+EVALUATION = {"matrix": "toy", "protocol": "new-source", "cells": 3, "targets": 2} | {
+    "model": {"spearman": {"value": 0.5}, "rmse": {"value": 1.0}}
+}
+LATENT = LatentRecord(
+    "toy",
+    "m",
+    "pca",
+    {"centre": "target", "unit": "pp", "sources": 2, "targets": 2, "measured": 3, "filled": 1, "factors": 1}
+    | {"parallel_factors": 1, "cross_validated_factors": 1, "seed": 0},
+    ({"factor": 1, "stable": True},),
+    ({"factor": 1, "side": "source", "dataset": "maths", "score": 1.0},),
+    (
+        {"factor": 1, "side": "source", "trait": "prompt_words_mean", "family": "generation_length"}
+        | {"spearman": 0.9, "n": 5, "families": 5, "p": 0.01, "q": 0.02},
+    ),
+)
+
+
 def test_a_profile_with_other_values_takes_what_was_found_with_the_old(warehouse_path: Path) -> None:
-    factor = {"factor": 1, "side": "source", "trait": "prompt_words_mean", "family": "generation_length"}
-    factor |= {"spearman": 0.9, "n": 5, "families": 5, "p": 0.01, "q": 0.02}
-    result = {"matrix": "toy", "protocol": "new-source", "cells": 3, "targets": 2}
-    result |= {"model": {"spearman": {"value": 0.5}, "rmse": {"value": 1.0}}}
-    kinds = {"centre": "target", "unit": "pp", "sources": 2, "targets": 2, "measured": 3, "filled": 1, "factors": 1}
-    about = {**kinds, "parallel_factors": 1, "cross_validated_factors": 1, "seed": 0}
     with Warehouse.open(warehouse_path) as warehouse:
         warehouse.save_scores(TOY, TOY_ROWS)
-        warehouse.save_evaluation(result)
-        warehouse.save_latent(LatentRecord("toy", "m", "pca", about, (), (), (factor,)))
+        warehouse.save_evaluation(EVALUATION)
+        warehouse.save_latent(LATENT)
 
         def kept() -> tuple[int, int]:
             return len(warehouse.evaluations("toy")), len(warehouse.latent("toy", "m").traits)
