@@ -120,8 +120,7 @@ def profile(
     labels = balance.ordered(totals.labels)
     found = _measure(totals, sampled, vocabulary, labels)
     found |= _prefixed("label", shortcuts.traits(totals.kept, table, seed=seed))
-    found["dataset_split_leak_share"] = leakage.leak_share(totals.normalised.hashes, others)
-    leaks = others.shares(totals.normalised.hashes)
+    found["dataset_split_leak_share"], leaks = others.leaks(totals.normalised)
     told = [*_leak_warnings(examples.split, found, leaks), *_uncompared(examples.split, others.reasons)]
     warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *told]
     spec = examples.spec
@@ -177,7 +176,7 @@ def _measure(
     """Every trait that can be had, by full name."""
     total = totals.rows
     found = _prefixed("label", balance.label_traits(np.array([n for _, n in labels], dtype=np.int64)))
-    found |= _prefixed("response", balance.response_traits(totals.response.texts.counts))
+    found |= _prefixed("response", balance.response_traits(totals.response.texts.occurrences()))
     for part in catalogue.TEXT_PARTS:
         found |= _prefixed(part, _row_traits(totals.parts[part], total))
         found |= _prefixed(part, _sample_traits(sampled[part], vocabulary, total))
@@ -186,10 +185,12 @@ def _measure(
     return found | _prefixed("dataset", _dataset_traits(totals, sampled))
 
 
-def sample_rows(total: int, rows: int | None, seed: int) -> Ints:
+def sample_rows(total: int, rows: int | None, seed: int) -> npt.NDArray[np.integer]:
     """Row numbers drawn without replacement, in random order, so that any prefix is a random sample too."""
-    order = np.random.default_rng(seed).permutation(total)
-    return order if rows is None else order[:rows]
+    # As `Generator.permutation`, which takes 8 bytes a row. A slice would keep all of it alive.
+    order = np.arange(total, dtype=np.int32 if total < 1 << 31 else np.int64)
+    np.random.default_rng(seed).shuffle(order)
+    return order if rows is None else order[:rows].copy()
 
 
 def is_english(language: str | None) -> bool:

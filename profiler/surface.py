@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from profiler.distinct import Distinct
 from profiler.diversity import distinct
 from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
 from profiler.scan import COUNTS, MULTIPLIER, Hashes
 from profiler.segments import Rows
-from profiler.tally import Tally
 from profiler.vocabulary import Words
 
 CHARACTER_SHARES = ("non_ascii", "digit", "punctuation", "whitespace", "symbol")
@@ -61,10 +61,10 @@ def _share(counts: npt.NDArray[np.integer], part: str, whole: str) -> Floats:
     return ratio(counts[:, COUNTS.index(part)], counts[:, COUNTS.index(whole)])
 
 
-def duplicate_share(texts: Tally) -> Estimate:
+def duplicate_share(texts: Distinct) -> Estimate:
     """1 - distinct / rows, from hashes."""
     n = texts.n
-    return exact(1 - texts.distinct / n, n) if n else undefined()
+    return exact(1 - texts.occurrences().n / n, n) if n else undefined()
 
 
 def matches(rows: Rows, expression: str) -> int:

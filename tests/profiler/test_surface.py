@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 
 from profiler import surface
+from profiler.distinct import Distinct
 from profiler.scan import scan
 from profiler.segments import Rows, documents
-from profiler.tally import Tally
 from profiler.vocabulary import read_words
 
 
@@ -90,12 +90,12 @@ def test_character_shares_by_hand() -> None:
 
 def test_duplicates() -> None:
     hashes = np.array([1, 2, 1, 1], dtype=np.uint64)
-    assert surface.duplicate_share(Tally.of(hashes)).value == 0.5
-    assert surface.duplicate_share(Tally()).value is None
+    assert surface.duplicate_share(Distinct.of(hashes)).value == 0.5
+    assert surface.duplicate_share(Distinct()).value is None
     pairs = surface.pair_hashes(hashes, np.array([5, 5, 5, 6], dtype=np.uint64))
-    assert surface.duplicate_share(Tally.of(pairs)).value == 0.25
+    assert surface.duplicate_share(Distinct.of(pairs)).value == 0.25
     swapped = surface.pair_hashes(np.array([1, 2], dtype=np.uint64), np.array([2, 1], dtype=np.uint64))
-    assert surface.duplicate_share(Tally.of(swapped)).value == 0
+    assert surface.duplicate_share(Distinct.of(swapped)).value == 0
 
 
 def test_repetition_by_hand() -> None:
