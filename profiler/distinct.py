@@ -73,7 +73,7 @@ class Distinct:
         entries = np.column_stack([values, self._tally.counts.astype(np.uint64)])
         first = int(self._runs[-1][-1]) if self._runs else 0
         try:
-            self._write(memoryview(entries).cast("B"), first * _ENTRY_BYTES)
+            self._write(memoryview(entries.tobytes()), first * _ENTRY_BYTES)
         except OSError as error:
             raise no_room(error, (first + len(values)) * _ENTRY_BYTES, "hashes") from error
         self._runs.append(first + np.append(np.searchsorted(values, _STARTS), len(values)))

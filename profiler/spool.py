@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Of this much a profile takes no notice; a file costs a second per gigabyte.
-MEMORY_BYTES = 128 << 20
+MEMORY_BYTES = 32 << 20
 
 
 class Spool:
@@ -83,7 +83,7 @@ def no_room(error: OSError, size: int, what: str) -> InputError:
     )
 
 
-def rows_at(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+def rows_at(table: pa.Table, numbers: npt.NDArray[np.integer]) -> pa.Table:
     """Some rows of a table, in the order of their numbers.
 
     As `Table.take`, which first copies whole columns into one piece: 700 MB for ten million short rows.
