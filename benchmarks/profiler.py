@@ -3,6 +3,7 @@
     python benchmarks/profiler.py peer --peer-python PYTHON
     python benchmarks/profiler.py lexical
     python benchmarks/profiler.py rows --rows 1000000 --format jsonl
+    python benchmarks/profiler.py rows --rows 10000 10000000 --words 8 --numbered --sample 200 --processes 1
     python benchmarks/profiler.py sampling gsm8k boolq
 
 `peer` needs a Python with textdescriptives 2.8 and the same spaCy weights. textdescriptives asks for NumPy 1 and so
@@ -264,13 +265,16 @@ def word_source(data: Path) -> Callable[[random.Random, int], list[str]]:
     return lambda rng, k: rng.choices(words, cum_weights=edges, k=k)
 
 
-def generated(data: Path, rows: int, words: int) -> Iterator[dict[str, str]]:
-    """Rows of a text, of log-normally many words around a median, and one of three labels; the same for a seed."""
+def generated(data: Path, rows: int, words: int, *, numbered: bool = False) -> Iterator[dict[str, str]]:
+    """Rows of a text, of log-normally many words around a median, and one of three labels; the same for a seed.
+
+    numbered: each text ends in the number of its row, so that all differ.
+    """
     rng, draw = random.Random(0), word_source(data)
     sizes = [max(1, round(words * rng.lognormvariate(0, 0.6))) for _ in range(4096)]
     for number in range(rows):
         yield {
-            "text": " ".join(draw(rng, sizes[number % 4096])),
+            "text": " ".join(draw(rng, sizes[number % 4096])) + (f" {number}" if numbered else ""),
             "label": rng.choice(("negative", "neutral", "positive")),
         }
 
@@ -299,10 +303,11 @@ def rows(options: argparse.Namespace) -> None:
     with TemporaryDirectory() as folder:
         for count in options.rows:
             path = Path(folder) / f"generated.{options.format}"
-            write_rows(path, generated(options.data, count, options.words))
+            write_rows(path, generated(options.data, count, options.words, numbered=options.numbered))
             for processes in options.processes:
                 store = Path(folder) / f"{count}_{processes}.duckdb"
                 command = [sys.executable, "-m", "traitcast", "profile", str(path), "--warehouse", str(store)]
+                command += ["--rows", options.sample]
                 with Clock() as clock:
                     child = subprocess.Popen(
                         [*command, "--processes", str(processes), "--format", "json"],
@@ -310,24 +315,28 @@ def rows(options: argparse.Namespace) -> None:
                         stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL,
                     )
-                    peak = watch(child)
+                    peak, anonymous = watch(child)
                 if child.returncode:
                     raise SystemExit(f"profiling {count:,} rows failed with exit code {child.returncode}")
                 print(
                     f"{count:>9,} rows of about {options.words} words, {options.format}, "
                     f"{path.stat().st_size / 1e6:6,.0f} MB, {processes} process(es): wall {clock.wall:6.1f} s  "
-                    f"CPU {clock.cpu:6.1f} s  peak memory {peak / 1024:6,.0f} MB",
+                    f"CPU {clock.cpu:6.1f} s  peak memory {peak / 1024:6,.0f} MB, of it anonymous "
+                    f"{anonymous / 1024:6,.0f} MB",
                     flush=True,
                 )
 
 
-def watch(child: subprocess.Popen[bytes]) -> int:
-    """Wait for a process. The largest sum of memory (proportional set size, KiB) seen over it and its children."""
-    peak = 0
+def watch(child: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """Wait for a process. The largest sums of memory (proportional set size, KiB) seen over it and its children: all
+    of it, and without what lies in a file and may be dropped at any time."""
+    peak = anonymous = 0
     while child.poll() is None:
-        peak = max(peak, sum(map(_memory, [child.pid, *_children(child.pid)])))
+        found = [_memory(pid) for pid in (child.pid, *_children(child.pid))]
+        peak = max(peak, sum(of["Pss"] for of in found))
+        anonymous = max(anonymous, sum(of["Pss_Anon"] for of in found))
         time.sleep(0.1)
-    return peak
+    return peak, anonymous
 
 
 def _children(pid: int) -> list[int]:
@@ -341,13 +350,13 @@ def _children(pid: int) -> list[int]:
     return found + [grandchild for child in found for grandchild in _children(child)]
 
 
-def _memory(pid: int) -> int:
+def _memory(pid: int) -> Counter[str]:
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except OSError:
         # It ended between the look and the reading.
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+        return Counter()
+    return Counter({line.split(":")[0]: int(line.split()[1]) for line in lines})
 
 
 def sampling(options: argparse.Namespace) -> None:
@@ -398,6 +407,8 @@ def main() -> None:
         if work is rows:
             command.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
             command.add_argument("--words", type=int, default=14)
+            command.add_argument("--numbered", action="store_true", help="make every row another")
+            command.add_argument("--sample", default="2000", help="what --rows of the profile is: a number, or all")
             command.add_argument("--format", choices=("jsonl", "csv", "parquet"), default="jsonl")
         if work is sampling:
             command.add_argument("datasets", nargs="+")

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from profiler.estimates import Estimate, Floats, Ints, exact, undefined
+from profiler.estimates import Estimate, Ints, exact, undefined
+from profiler.tally import Tally
 
 LABEL_TRAITS = (
     "class_count",
@@ -65,34 +66,40 @@ def label_traits(counts: Ints) -> dict[str, Estimate]:
     return {name: exact(float(values[name]), n) for name in LABEL_TRAITS}
 
 
-def response_traits(counts: Ints) -> dict[str, Estimate]:
-    """The same over distinct responses, from the rows of each response text."""
-    n = int(counts.sum())
+def response_traits(texts: Tally) -> dict[str, Estimate]:
+    """The same over distinct responses. texts: how many of them stand in one row, how many in two, and so on."""
+    counts, alike = texts.values.astype(np.int64), texts.counts
+    n = int((counts * alike).sum())
     if n == 0:
         return {name: undefined() for name in RESPONSE_TRAITS}
     values = {
-        "distinct_count": len(counts),
-        "distinct_share": len(counts) / n,
-        "entropy_bits": entropy(counts),
-        "entropy_normalised": entropy_normalised(counts),
+        "distinct_count": texts.n,
+        "distinct_share": texts.n / n,
+        "entropy_bits": entropy(counts, alike),
+        "entropy_normalised": entropy_normalised(counts, alike),
         "majority_share": counts.max() / n,
-        "effective_values": 2.0 ** entropy(counts),
-        "gini_simpson": gini_simpson(counts),
+        "effective_values": 2.0 ** entropy(counts, alike),
+        "gini_simpson": gini_simpson(counts, alike),
     }
     return {name: exact(float(values[name]), n) for name in RESPONSE_TRAITS}
 
 
-def entropy(counts: Ints) -> float:
-    """Shannon entropy in bits of a distribution given by counts (Shannon 1948): -sum p log2 p."""
-    shares: Floats = counts[counts > 0] / counts.sum()
-    return float(max(0.0, -(shares * np.log2(shares)).sum()))
+def entropy(counts: Ints, alike: Ints | int = 1) -> float:
+    """Shannon entropy in bits of a distribution given by counts (Shannon 1948): -sum p log2 p.
+
+    alike: how many values have each count.
+    """
+    used = counts > 0
+    shares = counts[used] / (counts * alike).sum()
+    return float(max(0.0, -(shares * np.log2(shares) * np.broadcast_to(alike, counts.shape)[used]).sum()))
 
 
-def entropy_normalised(counts: Ints) -> float:
+def entropy_normalised(counts: Ints, alike: Ints | int = 1) -> float:
     """Entropy over its maximum log2 k, Pielou's evenness (Pielou 1966); NaN below two classes."""
-    return min(1.0, entropy(counts) / np.log2(len(counts))) if len(counts) > 1 else float("nan")
+    k = int(np.broadcast_to(alike, counts.shape).sum())
+    return min(1.0, entropy(counts, alike) / np.log2(k)) if k > 1 else float("nan")
 
 
-def gini_simpson(counts: Ints) -> float:
+def gini_simpson(counts: Ints, alike: Ints | int = 1) -> float:
     """The chance that two rows drawn with replacement differ: 1 - sum p^2 (Simpson 1949)."""
-    return float(max(0.0, 1.0 - ((counts / counts.sum()) ** 2).sum()))
+    return float(max(0.0, 1.0 - (alike * (counts / (counts * alike).sum()) ** 2).sum()))

@@ -8,29 +8,28 @@ ever (ray-project/ray#44687). Refuses to read: rows are read, and their fingerpr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from profiler.parse import Batch, Parser, one_thread
+from profiler.parse import Batch, Counted, Parser, one_thread
 from profiler.totals import BLOCK_ROWS, Totals
 from warehouse import cluster
 from warehouse.errors import TraitcastError
 
 if TYPE_CHECKING:
-    from profiler.estimates import Floats, Ints
+    from profiler.estimates import Ints
 
 # Handing a task over costs milliseconds; these take about a second each.
 _TASK_ROWS = 4 * BLOCK_ROWS
 _TASK_BATCHES = 4
 # A CPU that waits for its next task is lost.
 _AHEAD = 3
-
-Counted = tuple["Floats", "Floats | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +56,16 @@ class RayEngine:
             totals.merge(block)
         return totals
 
-    def count_batches(self, parser: Parser, batches: Sequence[Batch]) -> Iterator[Counted]:
+    def count_batches(self, parser: Parser, batches: Iterable[Batch]) -> Iterator[Counted]:
         """The counts of each batch, in order, as `Parser.count_batch` gives them."""
         remote = self.ray.remote(max_retries=cluster.RETRIES)(_parsed)
 
-        def submit(first: int) -> Any:
-            return remote.remote(parser.name, parser.language, parser.model, batches[first : first + _TASK_BATCHES])
+        def submit(some: Sequence[Batch]) -> Any:
+            return remote.remote(parser.name, parser.language, parser.model, some)
 
-        starts = range(0, len(batches), _TASK_BATCHES)
-        for counted in cluster.in_order(self.ray, submit, starts, "a batch of texts", waiting=self._waiting):
+        left = iter(batches)
+        tasks = iter(lambda: list(islice(left, _TASK_BATCHES)), [])
+        for counted in cluster.in_order(self.ray, submit, tasks, "a batch of texts", waiting=self._waiting):
             yield from counted
 
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from profiler.estimates import Estimate, Floats, Ints, mean, ratio
+from profiler.estimates import Floats, Ints, ratio
 from profiler.scan import MULTIPLIER, Hashes, mix
 from profiler.vocabulary import Words
 
 
-def traits(prompt: Words, response: Words, *, rows: int) -> dict[str, Estimate]:
-    """Copied shares over the drawn rows; both parts numbered by one vocabulary."""
+def values(prompt: Words, response: Words) -> dict[str, Floats]:
+    """Trait name (without its part) -> copied share per row; both parts numbered by one vocabulary."""
     hashed = _Hashed(prompt), _Hashed(response)
     lengths = response.lengths
     pairs = np.full(len(lengths), 2, dtype=np.int64)
     owned, windows = _shared(*hashed, np.ones(len(lengths), dtype=np.int64)), lengths
     owned_pairs, pair_windows = _shared(*hashed, pairs), hashed[1].windows(pairs)[1]
     return {
-        "copied_share": mean(ratio(owned, windows), rows=rows),
-        "copied_bigram_share": mean(ratio(owned_pairs, pair_windows), rows=rows),
-        "copied_span_share": mean(ratio(_longest(*hashed, owned > 0), lengths), rows=rows),
+        "copied_share": ratio(owned, windows),
+        "copied_bigram_share": ratio(owned_pairs, pair_windows),
+        "copied_span_share": ratio(_longest(*hashed, owned > 0), lengths),
     }
 
 

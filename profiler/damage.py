@@ -5,7 +5,7 @@ Owns what counts as a sign and from how many rows on it is worth a warning. It n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,73 +41,106 @@ def damage_warnings(table: pa.Table, *, replaced: bool = True) -> Iterator[str]:
 
     replaced: whether to look for U+FFFD, which is told elsewhere when reading has put it there.
     """
-    import pyarrow.compute as pc
-
-    # Class names and options repeat, and their lengths are no limit.
-    whole = table["label"].null_count == table.num_rows
-    # A filter copies.
-    written = table["response"] if whole else table["response"].filter(pc.is_null(table["label"]))
-    for part, texts in {"prompt": pc.list_flatten(table["fields"]), "response": written}.items():
+    for part, texts in {"prompt": _Texts(table, _prompts), "response": _Texts(table, _written)}.items():
         if replaced:
             yield from _replaced(texts, part)
         yield from _mojibake(texts, part)
         yield from _cut(texts, part)
 
 
-def _replaced(texts: pa.ChunkedArray, part: str) -> Iterator[str]:
+class _Texts:
+    """Texts of a table, a chunk at a time: what a whole column gives would be held whole."""
+
+    def __init__(self, table: pa.Table, of: Callable[[pa.RecordBatch], pa.Array]) -> None:
+        self._table, self._of = table, of
+        self.count = sum(len(texts) for texts in self)
+
+    def __iter__(self) -> Iterator[pa.Array]:
+        return map(self._of, self._table.to_batches())
+
+    def sum(self, counted: Callable[[pa.Array], pa.Array]) -> int:
+        """How many texts a function marks."""
+        import pyarrow.compute as pc
+
+        return sum(pc.sum(counted(texts)).as_py() or 0 for texts in self)
+
+
+def _prompts(rows: pa.RecordBatch) -> pa.Array:
     import pyarrow.compute as pc
 
-    replaced = pc.sum(pc.match_substring(texts, REPLACED)).as_py() or 0
-    if replaced and _worth(replaced, len(texts)):
-        yield f"{replaced:,} of {len(texts):,} {part} texts hold U+FFFD, which stands for a character that was lost"
+    return pc.list_flatten(rows["fields"])
 
 
-def _mojibake(texts: pa.ChunkedArray, part: str) -> Iterator[str]:
+def _written(rows: pa.RecordBatch) -> pa.Array:
+    """Responses that somebody wrote: class names and options repeat, and their lengths are no limit."""
     import pyarrow.compute as pc
 
-    marks = pc.match_substring_regex(texts, MOJIBAKE)
-    found = pc.sum(marks).as_py() or 0
-    if found and _worth(found, len(texts)):
-        example = pc.extract_regex(_where(texts, marks)[:1], f"(?P<seen>\\S{{0,12}}(?:{MOJIBAKE})\\S{{0,12}})")[
-            0
-        ].as_py()
+    unlabelled = rows["label"].null_count == rows.num_rows
+    return rows["response"] if unlabelled else rows["response"].filter(pc.is_null(rows["label"]))
+
+
+def _replaced(texts: _Texts, part: str) -> Iterator[str]:
+    import pyarrow.compute as pc
+
+    replaced = texts.sum(lambda some: pc.match_substring(some, REPLACED))
+    if replaced and _worth(replaced, texts.count):
+        yield f"{replaced:,} of {texts.count:,} {part} texts hold U+FFFD, which stands for a character that was lost"
+
+
+def _mojibake(texts: _Texts, part: str) -> Iterator[str]:
+    import pyarrow.compute as pc
+
+    found = texts.sum(lambda some: pc.match_substring_regex(some, MOJIBAKE))
+    if found and _worth(found, texts.count):
+        marked = (some.filter(pc.match_substring_regex(some, MOJIBAKE)) for some in texts)
+        first = next(some for some in marked if len(some))[:1]
+        example = pc.extract_regex(first, f"(?P<seen>\\S{{0,12}}(?:{MOJIBAKE})\\S{{0,12}})")[0].as_py()
         yield (
-            f"{found:,} of {len(texts):,} {part} texts look like UTF-8 that was decoded as another encoding "
+            f"{found:,} of {texts.count:,} {part} texts look like UTF-8 that was decoded as another encoding "
             f"({example['seen']!r}): decode the source again"
         )
-
-
-def _where(texts: pa.ChunkedArray, marks: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The marked texts. Chunk by chunk: the filter of a whole column copies all of it first."""
-    import pyarrow as pa
-
-    found, start = [], 0
-    for chunk in texts.chunks:
-        found.append(chunk.filter(marks.slice(start, len(chunk)).combine_chunks()))
-        start += len(chunk)
-    return pa.chunked_array(found, texts.type)
 
 
 def _worth(count: int, total: int) -> bool:
     return count >= _HARMED_TEXTS or count >= _HARMED_SHARE * total
 
 
-def _cut(texts: pa.ChunkedArray, part: str) -> Iterator[str]:
+def _cut(texts: _Texts, part: str) -> Iterator[str]:
     import pyarrow.compute as pc
 
-    lengths = pc.utf8_length(texts)
-    longest = pc.max(lengths).as_py() or 0
-    at_limit = _where(texts, pc.equal(lengths, longest)).unique()
-    near = pc.and_(pc.greater_equal(lengths, longest - _CUT_NEAR), pc.less(lengths, longest))
-    usual = (pc.sum(near).as_py() or 0) / _CUT_NEAR
-    enough = max(_CUT_TEXTS, _CUT_SHARE * len(texts), _CUT_SPIKE * usual)
-    if longest >= _CUT_CHARACTERS and len(at_limit) >= enough:
-        ended = pc.sum(pc.match_substring_regex(at_limit, _ENDED)).as_py() or 0
-        if ended <= len(at_limit) / 2:
+    longest = max((pc.max(pc.utf8_length(some)).as_py() or 0 for some in texts), default=0)
+    if longest >= _CUT_CHARACTERS:
+        at_limit, ended = _at_limit(texts, longest)
+        near = texts.sum(lambda some: _between(pc.utf8_length(some), longest - _CUT_NEAR, longest))
+        enough = max(_CUT_TEXTS, _CUT_SHARE * texts.count, _CUT_SPIKE * near / _CUT_NEAR)
+        if at_limit >= enough and ended <= at_limit / 2:
             yield (
-                f"{len(at_limit):,} of {len(texts):,} {part} texts have exactly {longest:,} characters, the most there "
+                f"{at_limit:,} of {texts.count:,} {part} texts have exactly {longest:,} characters, the most there "
                 "is, and most stop in mid-sentence: they may have been cut off there"
             )
-    marked = pc.sum(pc.match_substring_regex(texts, _CUT_MARK)).as_py() or 0
-    if marked >= max(_CUT_TEXTS, _MARKED_SHARE * len(texts)):
-        yield f"{marked:,} of {len(texts):,} {part} texts end in a mark of truncation such as '\u2026' or '[...]'"
+    marked = texts.sum(lambda some: pc.match_substring_regex(some, _CUT_MARK))
+    if marked >= max(_CUT_TEXTS, _MARKED_SHARE * texts.count):
+        yield f"{marked:,} of {texts.count:,} {part} texts end in a mark of truncation such as '\u2026' or '[...]'"
+
+
+def _at_limit(texts: _Texts, longest: int) -> tuple[int, int]:
+    """How many different texts are that long, and how many of them end as texts do."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from profiler.distinct import Distinct
+    from profiler.scan import code_points, hash_runs
+
+    every, ended = Distinct(), Distinct()
+    for some in texts:
+        long = some.filter(pc.equal(pc.utf8_length(some), longest))
+        for seen, found in ((every, long), (ended, long.filter(pc.match_substring_regex(long, _ENDED)))):
+            points, bounds = code_points(found.drop_null().cast(pa.large_string()))
+            seen.add(hash_runs(points, bounds[:-1]))
+    return every.occurrences().n, ended.occurrences().n
+
+
+def _between(values: pa.Array, low: int, high: int) -> pa.Array:
+    import pyarrow.compute as pc
+
+    return pc.and_(pc.greater_equal(values, low), pc.less(values, high))

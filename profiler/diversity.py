@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from profiler.balance import entropy
-from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
+from profiler.distinct import Distinct
+from profiler.estimates import Estimate, Floats, Ints, exact, ratio, undefined
+from profiler.scan import Hashes
 from profiler.segments import sum_ranges
 from profiler.vocabulary import Vocabulary, Words
 
@@ -25,58 +29,119 @@ MTLD_WORDS = 50
 HDD_DRAWS = 42
 # The walk is sequential Python; more words do not move it.
 CORPUS_WORDS = 100_000
+WINDOW_WORDS = 1_000
 # Below this Maas' logarithms are mostly rounding: one repeat in four words moves it tenfold.
 MAAS_WORDS = 10
 # zlib looks back 32 KiB; more text does not move the ratio.
 COMPRESSED_BYTES = 200_000
 
 
-def traits(read: Words, vocabulary: Vocabulary, *, rows: int) -> dict[str, Estimate]:
-    """Diversity traits of one part. read: the words of the sampled documents, numbered by `vocabulary`.
-
-    n of the traits of the whole sample: the documents whose words enter.
-    """
+def values(read: Words, vocabulary: Vocabulary) -> dict[str, Floats]:
+    """Trait name (without its part) -> value per document. read: the words of documents, numbered by `vocabulary`."""
     ids, offsets = read.ids, read.offsets
-    n = read.documents_within(len(ids))
     words = read.lengths.astype(np.float64)
     types = distinct(ids, offsets)
     characters = np.array([len(word) for word in vocabulary.types], dtype=np.float64)[ids]
-    walked = ids[:CORPUS_WORDS]
-    counts = np.unique(ids, return_counts=True)[1]
     return {
-        "type_token_ratio": mean(ratio(types, words), rows=rows),
-        "root_type_token_ratio": mean(ratio(types, np.sqrt(words)), rows=rows),
-        "mtld": mean(np.array([_document_mtld(ids[a:b]) for a, b in pairwise(offsets.tolist())]), rows=rows),
-        "corpus_mtld": exact(_document_mtld(walked), read.documents_within(CORPUS_WORDS)),
-        "corpus_hdd": exact(hdd(counts), n),
-        "corpus_yule_k": exact(yule_k(counts), n),
-        "word_entropy_bits": exact(entropy(counts) if len(ids) else float("nan"), n),
-        "maas": mean(_maas(types, words), rows=rows),
-        "hapax_share": exact(float((counts == 1).mean()) if len(counts) else float("nan"), n),
-        "vocabulary_1k": exact(window_types(ids, 1_000), read.documents_within(len(ids) // 1_000 * 1_000)),
-        "vocabulary_10k": exact(window_types(ids[:10_000], 10_000), read.documents_within(10_000)),
-        "word_characters_mean": mean(ratio(sum_ranges(characters, offsets), words), rows=rows),
+        "type_token_ratio": ratio(types, words),
+        "root_type_token_ratio": ratio(types, np.sqrt(words)),
+        "mtld": np.array([_document_mtld(ids[a:b].tolist()) for a, b in pairwise(offsets.tolist())]),
+        "maas": _maas(types, words),
+        "word_characters_mean": ratio(sum_ranges(characters, offsets), words),
     }
 
 
-def compression_ratio(texts: Iterable[str]) -> Estimate:
-    """Bytes of documents laid end to end over the bytes that zlib (level 6) makes of them."""
-    parts, size = [], 0
-    for text in texts:
-        parts.append(text.encode("utf-8", "replace"))
-        size += len(parts[-1]) + 1
-        if size >= COMPRESSED_BYTES:
-            break
-    raw = b"\n".join(parts)[:COMPRESSED_BYTES]
-    return exact(len(raw) / len(zlib.compress(raw, 6)), len(parts)) if raw.strip() else undefined(len(parts))
+class Corpus:
+    """The words of all sampled documents of one part as one text: how often each comes, and, of their order, the first
+    CORPUS_WORDS and the distinct ones of every window of WINDOW_WORDS."""
+
+    def __init__(self) -> None:
+        self._words = Distinct()
+        self._first = _Stretch()
+        # What follows the last full window.
+        self._open = _Stretch()
+        self._windows = self._types = self._documents = 0
+
+    def add(self, read: Words, vocabulary: Vocabulary) -> None:
+        """Take the words of the documents that follow."""
+        hashes = vocabulary.hashes[read.ids]
+        starts = read.offsets[:-1][read.lengths > 0]
+        self._words.add(hashes)
+        self._documents += len(starts)
+        self._first = self._first.followed(hashes, starts).within(CORPUS_WORDS)
+        stretch = self._open.followed(hashes, starts)
+        types = window_types(stretch.words, WINDOW_WORDS)
+        self._windows += len(types)
+        self._types += int(types.sum())
+        self._open = stretch.after(len(types) * WINDOW_WORDS)
+
+    def traits(self) -> dict[str, Estimate]:
+        """Traits of the whole sample. n: the documents whose words enter."""
+        n = self._documents
+        often = self._words.occurrences()
+        counts, alike = often.values.astype(np.int64), often.counts
+        first, tens = self._first, self._first.within(10_000)
+        vocabulary = self._types / self._windows if self._windows else float("nan")
+        in_ten = window_types(tens.words, 10_000)
+        return {
+            "corpus_mtld": exact(_document_mtld(first.words.tolist()), len(first.starts)),
+            "corpus_hdd": exact(hdd(counts, alike), n),
+            "corpus_yule_k": exact(yule_k(counts, alike), n),
+            "word_entropy_bits": exact(entropy(counts, alike) if n else float("nan"), n),
+            "hapax_share": exact(float(alike[counts == 1].sum() / alike.sum()) if n else float("nan"), n),
+            "vocabulary_1k": exact(vocabulary, n - len(self._open.starts)),
+            "vocabulary_10k": exact(float(in_ten[0]) if len(in_ten) else float("nan"), len(tens.starts)),
+        }
 
 
-def yule_k(counts: Ints) -> float:
-    """Yule's characteristic K (Yule 1944): 10^4 (sum of squared counts - N) / N^2; NaN below two words."""
-    total = int(counts.sum())
-    return (
-        float(1e4 * (float((counts.astype(np.float64) ** 2).sum()) - total) / total**2) if total > 1 else float("nan")
-    )
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Consecutive words. starts: where in them documents start that have a word."""
+
+    words: Hashes = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    starts: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def followed(self, words: Hashes, starts: Ints) -> _Stretch:
+        return _Stretch(np.concatenate([self.words, words]), np.concatenate([self.starts, starts + len(self.words)]))
+
+    def within(self, count: int) -> _Stretch:
+        return _Stretch(self.words[:count].copy(), self.starts[self.starts < count])
+
+    def after(self, count: int) -> _Stretch:
+        return _Stretch(self.words[count:].copy(), self.starts[self.starts >= count] - count)
+
+
+class Compression:
+    """The first documents, laid end to end, as far as they are compressed."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Take the documents that follow, as far as they are looked at."""
+        if self._size >= COMPRESSED_BYTES:
+            return
+        for text in texts:
+            self._parts.append(text.encode("utf-8", "replace"))
+            self._size += len(self._parts[-1]) + 1
+            if self._size >= COMPRESSED_BYTES:
+                return
+
+    def ratio(self) -> Estimate:
+        """Bytes of the documents over the bytes that zlib (level 6) makes of them."""
+        n, raw = len(self._parts), b"\n".join(self._parts)[:COMPRESSED_BYTES]
+        return exact(len(raw) / len(zlib.compress(raw, 6)), n) if raw.strip() else undefined(n)
+
+
+def yule_k(counts: Ints, alike: Ints | int = 1) -> float:
+    """Yule's characteristic K (Yule 1944): 10^4 (sum of squared counts - N) / N^2; NaN below two words.
+
+    alike: how many words have each count.
+    """
+    total = int((counts * alike).sum())
+    squares = float((counts.astype(np.float64) ** 2 * alike).sum())
+    return float(1e4 * (squares - total) / total**2) if total > 1 else float("nan")
 
 
 def _maas(types: Floats, words: Floats) -> Floats:
@@ -94,8 +159,8 @@ def distinct(ids: Ints, offsets: Ints) -> Floats:
     return np.bincount(pairs // (int(ids.max()) + 1 if len(ids) else 1), minlength=n).astype(np.float64)
 
 
-def _document_mtld(ids: Ints) -> float:
-    return mtld(ids.tolist()) if len(ids) >= MTLD_WORDS else float("nan")
+def _document_mtld(words: list[int]) -> float:
+    return mtld(words) if len(words) >= MTLD_WORDS else float("nan")
 
 
 def mtld(words: list[int]) -> float:
@@ -127,25 +192,21 @@ def _walk(words: list[int]) -> float:
     return len(words) / (factors or 1 / (len(words) + 1) / (1 - FACTOR_TTR))
 
 
-def hdd(counts: Ints, draws: int = HDD_DRAWS) -> float:
+def hdd(counts: Ints, alike: Ints | int = 1, *, draws: int = HDD_DRAWS) -> float:
     """HD-D (McCarthy and Jarvis 2007): expected type-token ratio of `draws` words drawn without replacement.
 
-    counts: occurrences of each type. NaN below `draws` words. Each type adds P(drawn at least once) / draws,
-    with P(never drawn) = C(N - c, draws) / C(N, draws) as a product over the draws.
+    counts: occurrences of types; alike: how many types have each. NaN below `draws` words. Each type adds P(drawn at
+    least once) / draws, with P(never drawn) = C(N - c, draws) / C(N, draws) as a product over the draws.
     """
-    total = int(counts.sum())
+    total = int((counts * alike).sum())
     if total < draws:
         return float("nan")
-    sizes, types = np.unique(counts, return_counts=True)
     step = np.arange(draws)
-    missed = np.prod(np.clip(total - sizes[:, None] - step, 0, None) / (total - step), axis=1)
-    return float(((1 - missed) * types).sum() / draws)
+    missed = np.prod(np.clip(total - counts[:, None] - step, 0, None) / (total - step), axis=1)
+    return float(((1 - missed) * alike).sum() / draws)
 
 
-def window_types(ids: Ints, size: int) -> float:
-    """Mean number of distinct words over consecutive windows of `size` words; NaN when not one window is full."""
-    windows = ids[: len(ids) // size * size].reshape(-1, size)
-    if not len(windows):
-        return float("nan")
-    ordered = np.sort(windows, axis=1)
-    return float((1 + (np.diff(ordered, axis=1) > 0).sum(axis=1)).mean())
+def window_types(words: npt.NDArray[np.integer], size: int) -> Ints:
+    """Distinct words of consecutive windows of `size` words; what follows the last full one is left out."""
+    ordered = np.sort(words[: len(words) // size * size].reshape(-1, size), axis=1)
+    return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)

@@ -346,20 +346,20 @@ def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple
 
 
 def build_prompts(prompts: Iterable[tuple[list[str], list[str] | None]]) -> pa.Table:
-    """The columns `fields` and `options` of what `Converter.prompt` gives."""
+    """The columns `fields` and `options` of what `Converter.prompt` gives, held as those of `build_table`."""
     import pyarrow as pa
 
     schema = pa.schema([("fields", pa.list_(pa.string())), ("options", pa.list_(pa.string()))])
-    batches = []
-    for chunk in _chunks(iter(prompts)):
-        columns: list[Any] = [list(column) for column in zip(*chunk, strict=True)]
-        try:
-            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-        except UnicodeEncodeError:
-            columns = [[_without_surrogates(value, Tally()) for value in column] for column in columns]
-            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-        batches.append(pa.record_batch(arrays, schema=schema))
-    return pa.Table.from_batches(batches, schema=schema)
+    with Spool(schema) as spool:
+        for chunk in _chunks(iter(prompts)):
+            columns: list[Any] = [list(column) for column in zip(*chunk, strict=True)]
+            try:
+                arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+            except UnicodeEncodeError:
+                columns = [[_without_surrogates(value, Tally()) for value in column] for column in columns]
+                arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+            spool.add(pa.record_batch(arrays, schema=schema))
+        return spool.table()
 
 
 def too_many_classes(classes: int, rows: int) -> bool:

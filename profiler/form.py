@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from profiler.estimates import Estimate, Floats, mean
+from profiler.estimates import Floats
 from profiler.segments import Documents
 
 Flags = npt.NDArray[np.bool_]
@@ -93,19 +93,9 @@ RESPONSE_SHAPES: Mapping[str, str] = {
 }
 
 
-def prompt_traits(prompts: Documents, *, rows: int) -> dict[str, Estimate]:
-    """Shares of sampled prompts with a text of each form; prompts: the drawn rows, missing ones included."""
-    return {name: mean(flags, rows=rows) for name, flags in prompt_forms(prompts).items()}
-
-
 def prompt_forms(prompts: Documents) -> dict[str, Floats]:
     """Whether each prompt has a text of each form: 1 or 0, NaN for a missing prompt."""
     return _by_document(_matches(prompts, PROMPT_FORMS), prompts)
-
-
-def response_traits(responses: Documents, *, rows: int) -> dict[str, Estimate]:
-    """Shares of sampled responses of each shape."""
-    return {name: mean(flags, rows=rows) for name, flags in response_shapes(responses).items()}
 
 
 def response_shapes(responses: Documents) -> dict[str, Floats]:

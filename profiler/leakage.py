@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from profiler.distinct import Distinct
 from profiler.estimates import Estimate, exact, undefined
 from profiler.hashing import document_hashes
 from profiler.scan import Hashes, scan
@@ -38,10 +39,16 @@ class OtherSplits:
     rows: Mapping[str, int | None]
     reasons: Mapping[str, str]
 
-    def shares(self, own: Hashes) -> dict[str, float]:
-        """Share of the prompts of each split that occur in this one, splits without prompts left out."""
-        found = {split: np.isin(texts, own) for split, texts in self.texts.items() if len(texts)}
-        return {split: float(hits.mean()) for split, hits in found.items()}
+    def leaks(self, own: Distinct) -> tuple[Estimate, dict[str, float]]:
+        """Share of the prompts of the other splits that occur in this one, of all together and of each that has any.
+
+        own: normalised prompts of this split.
+        """
+        found = {split: own.holds(texts) for split, texts in self.texts.items() if len(texts)}
+        if not found:
+            return undefined(), {}
+        every = np.concatenate(list(found.values()))
+        return exact(float(every.mean()), len(every)), {split: float(hits.mean()) for split, hits in found.items()}
 
 
 def other_splits(examples: Examples) -> OtherSplits:
@@ -74,9 +81,3 @@ def normalised(table: pa.Table) -> Hashes:
     """Hashes of the normalised prompts of a table, without those that have no word."""
     none = np.zeros(0, dtype=np.uint64)
     return np.concatenate([none, *(document_hashes(chunk) for chunk in scan(prompt_rows(table)))])
-
-
-def leak_share(own: Hashes, others: OtherSplits) -> Estimate:
-    """Share of the other splits' prompts that occur in this one. own: uint64, normalised prompts of this split."""
-    texts = np.concatenate([np.zeros(0, dtype=np.uint64), *others.texts.values()])
-    return exact(float(np.isin(texts, own).mean()), len(texts)) if len(texts) else undefined()

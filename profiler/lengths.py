@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from profiler.balance import entropy
-from profiler.estimates import Estimate, Floats, exact, mean, ratio, undefined
+from profiler.estimates import Estimate, Floats, exact, ratio, undefined
 from profiler.sums import Moments, Pairs
 from profiler.tally import Distribution, Tally
 from warehouse.records import LengthBin
@@ -38,22 +38,26 @@ def row_traits(characters: Tally, words: Tally, lines: Tally, line_characters: M
     }
 
 
-def sample_traits(tokens: Floats, sentences: Floats, *, rows: int) -> dict[str, Estimate]:
-    """Token and sentence traits of one part, from counts per drawn row, NaN where the row has no such part."""
-    held = tokens[np.isfinite(tokens)]
-    n = len(held)
-    result = {
-        "tokens_mean": mean(tokens, rows=rows),
-        "tokens_sd": exact(held.std(ddof=1), n) if n > 1 else undefined(n),
-        "sentences_mean": mean(sentences, rows=rows),
-        "sentence_tokens_mean": mean(ratio(tokens, sentences), rows=rows),
+def sample_values(tokens: Floats, sentences: Floats) -> dict[str, Floats]:
+    """Trait name (without its part) -> value per row, from counts per drawn row, NaN where it has no such part."""
+    return {
+        "tokens_mean": tokens,
+        "sentences_mean": sentences,
+        "sentence_tokens_mean": ratio(tokens, sentences),
     }
-    return result | {f"tokens_{name}": exact(_quantile(held, QUANTILES[name]), n) for name in TOKEN_QUANTILES}
 
 
-def one_token_share(tokens: Floats, *, rows: int) -> Estimate:
-    """Share of documents of exactly one token, from tokens per drawn row, NaN where it has no document."""
-    return mean(np.where(np.isnan(tokens), np.nan, tokens == 1), rows=rows)
+def token_traits(tokens: Tally) -> dict[str, Estimate]:
+    """How the tokens of the sampled documents are distributed."""
+    shape = Distribution(tokens)
+    n, spread = shape.n, shape.mean().spread
+    quantiles = {f"tokens_{name}": exact(shape.quantile(QUANTILES[name]), n) for name in TOKEN_QUANTILES}
+    return {"tokens_sd": undefined(n) if spread is None else exact(spread, n), **quantiles}
+
+
+def one_token(tokens: Floats) -> Floats:
+    """Whether each document is one token, from tokens per drawn row, NaN where it has no document."""
+    return np.where(np.isnan(tokens), np.nan, tokens == 1)
 
 
 def pair_traits(logs: Pairs) -> dict[str, Estimate]:
@@ -67,12 +71,12 @@ def pair_traits(logs: Pairs) -> dict[str, Estimate]:
     )
 
 
-def ratio_traits(prompt_tokens: Floats, response_tokens: Floats, *, rows: int) -> dict[str, Estimate]:
-    """Response tokens over prompt tokens, from counts per drawn row, NaN where the row has no such part."""
+def ratio_values(prompt_tokens: Floats, response_tokens: Floats) -> dict[str, Floats]:
+    """Response tokens over prompt tokens per drawn row, from counts, NaN where the row has no such part."""
     ratios = ratio(response_tokens, prompt_tokens)
     logs = np.full(len(ratios), np.nan)
     np.log(ratios, out=logs, where=np.nan_to_num(ratios) > 0)
-    return {"length_ratio_mean": mean(ratios, rows=rows), "length_log_ratio_mean": mean(logs, rows=rows)}
+    return {"length_ratio_mean": ratios, "length_log_ratio_mean": logs}
 
 
 def _histogram_entropy(words: Tally) -> float:
@@ -91,8 +95,3 @@ def histogram(words: Tally, part: str) -> tuple[LengthBin, ...]:
     np.add.at(counts, np.searchsorted(edges, words.values, side="right") - 1, words.counts)
     bins = zip(edges[:-1], edges[1:], counts.tolist(), strict=True)
     return tuple(LengthBin(part, "words", low, high, n) for low, high, n in bins if n)
-
-
-def _quantile(values: Floats, q: float) -> float:
-    """Linear interpolation between order statistics (Hyndman and Fan 1996, type 7)."""
-    return float(np.quantile(values, q)) if len(values) else float("nan")

@@ -92,7 +92,7 @@ COUNTS = (*MARKERS, *WORD_CLASSES)
 def count_segments(vocabulary: Vocabulary) -> Floats:
     """Entries found per segment, float64 (segments, len(COUNTS)). An entry of several words counts once."""
     table = np.array([_classes(word) for word in vocabulary.types], dtype=np.int8).reshape(-1, len(COUNTS))
-    hits = table[vocabulary.ids].astype(np.float64)
+    hits = table[vocabulary.ids]
     number = {word: i for i, word in enumerate(vocabulary.types)}
     ends = np.repeat(vocabulary.offsets[1:], np.diff(vocabulary.offsets))
     for column, entries in enumerate(MARKERS.values()):
@@ -100,9 +100,11 @@ def count_segments(vocabulary: Vocabulary) -> Floats:
             if " " in entry:
                 at = _find([number.get(word, -1) for word in entry.split()], vocabulary.ids, ends)
                 hits[at, column] += 1
-    # A running sum keeps empty segments at 0, which reduceat does not.
-    running = np.concatenate([np.zeros((1, len(COUNTS))), np.cumsum(hits, axis=0)])
-    return np.diff(running[vocabulary.offsets], axis=0)
+    result = np.zeros((len(vocabulary.offsets) - 1, len(COUNTS)))
+    filled = np.flatnonzero(np.diff(vocabulary.offsets) > 0)
+    if len(filled):
+        result[filled] = np.add.reduceat(hits, vocabulary.offsets[filled], axis=0, dtype=np.int64)
+    return result
 
 
 def _find(wanted: Sequence[int], ids: Ints, ends: Ints) -> Ints:

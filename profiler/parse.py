@@ -12,10 +12,11 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,9 @@ COUNTS = (*linguistic.COUNTS, *LEXICAL_COUNTS)
 # About 7,000 tokens. Fewer cost more calls for each move of the parser, which long documents feel most; twice as many
 # gain nothing, and the parser's table takes 4 KB a token.
 BATCH_CHARACTERS = 32_000
-# spaCy keeps the tokens of the first 10,000 different words; 2,000 documents have more. An entry takes 100 bytes.
-TOKENIZER_WORDS = 200_000
+# Different words that a pipeline keeps with their tokens, half a kilobyte each: 2,000 documents have 10,000 to 20,000.
+# spaCy alone keeps the tokens of 10,000, and the words of all it ever saw.
+KEPT_WORDS = 1 << 16
 # A segment is parsed in pieces of this many characters: spaCy refuses 1,000,000 at once, and memory follows the piece.
 PIECE_CHARACTERS = 20_000
 # The tokenizer strips punctuation from a word one mark at a time, copying the rest: 20,000 "!" in a row take a
@@ -51,6 +53,8 @@ PIECE_CHARACTERS = 20_000
 RUN_CHARACTERS = 200
 # Below this a second process costs more (fork, warm-up of its caches) than it saves.
 CHARACTERS_PER_PROCESS = 150_000
+# Batches handed to each process ahead, so that none waits for its next one.
+_AHEAD = 4
 _LONG_RUN = re.compile(rf"\S{{{RUN_CHARACTERS}}}(?=\S)")
 
 
@@ -62,14 +66,32 @@ class SegmentCounts:
     counts: Floats
     entities: Floats
 
+    @classmethod
+    def zeros(cls, entities: npt.NDArray[np.bool_]) -> SegmentCounts:
+        """Counts of texts that are still to come. entities: those that the recogniser will see."""
+        found = np.full((len(entities), len(linguistic.ENTITY_COUNTS)), np.nan)
+        found[entities] = 0.0
+        return cls(np.zeros((len(entities), len(COUNTS))), found)
+
+    def add(self, batch: Batch, counted: Counted) -> None:
+        """Take the counts of a batch."""
+        counts, entities = counted
+        np.add.at(self.counts, batch.segments, counts)
+        if entities is not None:
+            np.add.at(self.entities, batch.segments, entities)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pieces of text that go through the pipeline together."""
+    """Pieces of text that go through the pipeline together. segments: int64, the text that each is a piece of."""
 
     texts: tuple[str, ...]
     segments: Ints
     entities: bool
+
+
+# Counts per piece of a batch, and entity counts where they were asked for.
+Counted = tuple[Floats, Floats | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +137,8 @@ class Parser:
         encoder.install(nlp)
         transitions.keep_tables(nlp)
         if hasattr(nlp.tokenizer, "max_cache_size"):
-            nlp.tokenizer.max_cache_size = TOKENIZER_WORDS
+            # It counts words with the marks on them: "it," is another than "it".
+            nlp.tokenizer.max_cache_size = 4 * KEPT_WORDS
         strings = nlp.vocab.strings
         codes = linguistic.Codes((s, strings.add(s)) for s in linguistic.needed_strings())
         version = f"{name} {nlp.meta['version']}, spacy {spacy.__version__}"
@@ -136,44 +159,36 @@ class Parser:
         *,
         entities: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
         processes: int | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-        run: Runner | None = None,
     ) -> SegmentCounts:
         """Count everything in every text.
 
         entities: which texts the entity recogniser sees (default none: it costs as much as all the rest).
-        processes: None uses the free cores as far as the texts are worth it. on_progress(done, total) counts
-        texts, a long one as its pieces. run: counts batches, in order, instead of processes of this machine.
+        processes: None uses the free cores as far as the texts are worth it.
         """
         wanted = np.zeros(len(texts), dtype=bool) if entities is None else np.asarray(entities, dtype=bool)
-        batches = make_batches(texts, wanted & self.recognises_entities)
-        result = SegmentCounts(
-            np.zeros((len(texts), len(COUNTS))),
-            np.full((len(texts), len(linguistic.ENTITY_COUNTS)), np.nan),
-        )
-        result.entities[wanted & self.recognises_entities] = 0.0
-        done, total = 0, sum(len(batch.texts) for batch in batches)
-        counted = run(self, batches) if run else self._run(batches, processes)
-        for batch, (counts, found) in zip(batches, counted, strict=True):
-            np.add.at(result.counts, batch.segments, counts)
-            if found is not None:
-                np.add.at(result.entities, batch.segments, found)
-            done += len(batch.texts)
-            if on_progress:
-                on_progress(done, total)
+        wanted = wanted & self.recognises_entities
+        batches = make_batches(texts, wanted)
+        workers = worth(sum(map(len, texts))) if processes is None else processes
+        result = SegmentCounts.zeros(wanted)
+        for batch, counted in zip(batches, self.run(batches, min(workers, len(batches))), strict=True):
+            result.add(batch, counted)
         return result
 
-    def _run(self, batches: Sequence[Batch], processes: int | None) -> Iterator[tuple[Floats, Floats | None]]:
-        characters = sum(len(text) for batch in batches for text in batch.texts)
-        workers = min(processes if processes is not None else _worth(characters), len(batches))
+    def run(self, batches: Iterable[Batch], workers: int) -> Iterator[Counted]:
+        """The counts of each batch, in order, by so many processes; batches are taken from it a few ahead."""
         with one_thread():
             if workers <= 1 or not _can_fork():
                 yield from map(self.count_batch, batches)
                 return
             yield from _fork(self, batches, workers)
 
-    def count_batch(self, batch: Batch) -> tuple[Floats, Floats | None]:
+    def count_batch(self, batch: Batch) -> Counted:
         """(counts, entity counts or None) per piece of one batch."""
+        # Words that come later are forgotten with their batch.
+        with self.nlp.memory_zone() if len(self.nlp.vocab) >= KEPT_WORDS else nullcontext():
+            return self._count(batch)
+
+    def _count(self, batch: Batch) -> Counted:
         docs = [self.nlp.make_doc(text) for text in batch.texts]
         skipped = {"ner"} if not batch.entities else set()
         if self.ruler is not None:
@@ -183,7 +198,7 @@ class Parser:
                 docs = transitions.annotate(pipe, docs)
         return self._extract(docs, batch.entities)
 
-    def _extract(self, docs: Sequence[Doc], entities: bool) -> tuple[Floats, Floats | None]:
+    def _extract(self, docs: Sequence[Doc], entities: bool) -> Counted:
         from spacy import attrs
 
         names = ["TAG", "POS", "DEP", "LOWER", "HEAD", "SENT_START", "IS_SPACE", "IS_ALPHA", "IS_STOP"]
@@ -216,17 +231,19 @@ class Parser:
         return counts, linguistic.count_entities(tokens.segment, begins, kind, self.codes, len(docs))
 
 
-Runner = Callable[[Parser, Sequence[Batch]], Iterator[tuple[Floats, Floats | None]]]
+Runner = Callable[[Parser, Iterable[Batch]], Iterator[Counted]]
 
 
-def make_batches(texts: Sequence[str], entities: npt.NDArray[np.bool_]) -> list[Batch]:
-    """Cut texts into pieces and pieces into batches. Entity texts come first."""
+def make_batches(
+    texts: Sequence[str], entities: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_] | bool = True
+) -> list[Batch]:
+    """Cut texts, or the chosen ones, into pieces and pieces into batches. Entity texts come first."""
     batches: list[Batch] = []
     for with_entities in (True, False):
         pieces: list[str] = []
         owners: list[int] = []
         size = 0
-        for owner in np.flatnonzero(entities == with_entities).tolist():
+        for owner in np.flatnonzero((entities == with_entities) & chosen).tolist():
             for piece in cut(_LONG_RUN.sub(r"\g<0> ", texts[owner])):
                 if pieces and size + len(piece) > BATCH_CHARACTERS:
                     batches.append(Batch(tuple(pieces), np.array(owners), with_entities))
@@ -295,25 +312,26 @@ def _compiled_ruler(nlp: Language) -> Ruler | None:
     return compile_ruler(component.patterns, nlp.vocab.strings.add)
 
 
-_shared: tuple[Parser, Sequence[Batch]] | None = None
+_shared: Parser | None = None
 
 
-def _fork(parser: Parser, batches: Sequence[Batch], workers: int) -> Iterator[tuple[Floats, Floats | None]]:
-    """Batches over forked workers: the model and the texts are inherited, only number arrays travel back."""
+def _fork(parser: Parser, batches: Iterable[Batch], workers: int) -> Iterator[Counted]:
+    """Batches over forked workers: the model is inherited, texts and number arrays travel."""
     import multiprocessing
 
     global _shared
-    _shared = (parser, batches)
+    _shared = parser
+    futures: deque[Future[Counted]] = deque()
     try:
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt) as pool:
-            with warnings.catch_warnings():
-                # Python 3.12 warns when a process with threads forks; the workers touch no thread pool of ours.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                futures = [pool.submit(_count_shared, i) for i in range(len(batches))]
             try:
-                for future in futures:
-                    yield future.result()
+                for batch in batches:
+                    futures.append(_submit(pool, batch))
+                    if len(futures) >= _AHEAD * workers:
+                        yield futures.popleft().result()
+                while futures:
+                    yield futures.popleft().result()
             except BrokenProcessPool as error:
                 raise TraitcastError(
                     f"a parsing process died, most likely for lack of memory ({workers} processes). "
@@ -326,15 +344,21 @@ def _fork(parser: Parser, batches: Sequence[Batch], workers: int) -> Iterator[tu
         _shared = None
 
 
+def _submit(pool: ProcessPoolExecutor, batch: Batch) -> Future[Counted]:
+    with warnings.catch_warnings():
+        # Python 3.12 warns when a process with threads forks; the workers touch no thread pool of ours.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return pool.submit(_count_shared, batch)
+
+
 def _ignore_interrupt() -> None:
     """Ctrl+C reaches every process of the terminal; the parent ends its workers, they need not print a traceback."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _count_shared(batch: int) -> tuple[Floats, Floats | None]:
+def _count_shared(batch: Batch) -> Counted:
     assert _shared is not None
-    parser, batches = _shared
-    return parser.count_batch(batches[batch])
+    return _shared.count_batch(batch)
 
 
 def _can_fork() -> bool:
@@ -342,7 +366,8 @@ def _can_fork() -> bool:
     return sys.platform == "linux"
 
 
-def _worth(characters: int) -> int:
+def worth(characters: int) -> int:
+    """How many processes so much text is worth, of the cores that are free."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     return max(1, min(cores, characters // CHARACTERS_PER_PROCESS))
 

@@ -8,43 +8,33 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from profiler import (
     balance,
     catalogue,
-    copying,
-    discourse,
-    diversity,
     duplicates,
-    form,
     hashing,
     leakage,
     lengths,
-    lexicon,
-    linguistic,
     parse,
     pipelines,
-    readability,
-    repetition,
     sentiment,
     shortcuts,
     surface,
 )
 from profiler.cells import cut
-from profiler.estimates import Estimate, Floats, Ints, exact, mean, undefined
+from profiler.estimates import Estimate, exact, undefined
 from profiler.language import language_code
-from profiler.segments import SEGMENT_CHARACTERS, Documents, join, prompts, responses
-from profiler.spool import rows_at
+from profiler.sample import blocks
+from profiler.sample_traits import SampleTotals, prefixed
+from profiler.segments import SEGMENT_CHARACTERS
 from profiler.totals import PartTotals, Totals, count_rows
-from profiler.vocabulary import Vocabulary, Words, read_words
 from warehouse.console import count
 from warehouse.errors import UserError
 from warehouse.records import LengthBin, Profile, TraitDefinition, TraitValue
@@ -64,25 +54,6 @@ _LEAKING = 0.005
 _FOREIGN_STOP_WORDS, _FOREIGN_NON_ASCII = 0.05, 0.02
 
 Named = dict[str, Estimate]
-Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """One part of the sampled rows: sums over the segments of each document (documents, ...)."""
-
-    exists: Flags
-    documents: Documents
-    parsed: Floats | None
-    entities: Floats | None
-    readability: Floats
-    lexicon: Floats
-    words: Words
-
-    def held(self, name: str) -> Floats:
-        """One of parse.COUNTS per drawn row, NaN where the row has no such part."""
-        assert self.parsed is not None
-        return np.where(self.exists, self.parsed[:, parse.COUNTS.index(name)], np.nan)
 
 
 def profile(
@@ -99,7 +70,7 @@ def profile(
     """All traits of one dataset.
 
     rows: how many random rows are parsed (None: all). entity_rows: how many of those the entity recogniser sees.
-    processes: None uses the free cores. on_progress(done, total) counts distinct texts, long ones in pieces.
+    processes: None uses the free cores. on_progress(done, total) counts sampled rows.
     engine: a cluster that counts and parses instead of this machine.
     The same examples, seed and versions give the same values on any number of processes, and on a cluster.
     Raises UserError when the spaCy model cannot be loaded or rows is below 1.
@@ -111,17 +82,17 @@ def profile(
     parser = parse.Parser.load(pipeline, language) if pipeline else None
     given = parser.gives if parser is not None else frozenset()
     totals = (engine.count_rows if engine else count_rows)(
-        table, np.sort(sample_rows(table.num_rows, hashing.ROWS, seed))
+        table, np.sort(sample_rows(table.num_rows, hashing.ROWS, seed)).astype(np.int64)
     )
     others = leakage.other_splits(examples)
-    drawn = rows_at(table, sample_rows(table.num_rows, rows, seed))
-    run = engine.count_batches if engine else None
-    sampled, vocabulary, shortened = sample_parts(drawn, parser, entity_rows, processes, on_progress, run)
-    labels = balance.ordered(totals.labels)
-    found = _measure(totals, sampled, vocabulary, labels)
-    found |= _prefixed("label", shortcuts.traits(totals.kept, table, seed=seed))
-    found["dataset_split_leak_share"] = leakage.leak_share(totals.normalised.hashes, others)
-    leaks = others.shares(totals.normalised.hashes)
+    drawn, run = sample_rows(table.num_rows, rows, seed), engine.count_batches if engine else None
+    sampled = SampleTotals.of(
+        blocks(table, drawn, parser, entity_rows=entity_rows, processes=processes, run=run, on_progress=on_progress)
+    )
+    labels, shortened = balance.ordered(totals.labels), len(sampled.shortened)
+    found = _measure(totals, labels) | sampled.traits(table.num_rows)
+    found |= prefixed("label", shortcuts.traits(totals.kept, table, seed=seed))
+    found["dataset_split_leak_share"], leaks = others.leaks(totals.normalised)
     told = [*_leak_warnings(examples.split, found, leaks), *_uncompared(examples.split, others.reasons)]
     warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *told]
     spec = examples.spec
@@ -145,9 +116,9 @@ def profile(
             "revision": examples.revision,
             "roles": spec.roles(),
             "spec": str(Path(spec.stated_in).resolve()) if spec.stated_in else None,
-            "sample_rows": drawn.num_rows,
+            "sample_rows": len(drawn),
             "seed": seed,
-            **_method(parser, min(entity_rows, drawn.num_rows)),
+            **_method(parser, min(entity_rows, len(drawn))),
             "texts_cut_short": shortened,
             "other_splits": dict(others.rows),
             "split_leaks": leaks,
@@ -171,76 +142,29 @@ def _method(parser: parse.Parser | None, entity_rows: int) -> dict[str, Any]:
     }
 
 
-def _measure(
-    totals: Totals, sampled: Mapping[str, Sampled], vocabulary: Vocabulary, labels: tuple[tuple[str, int], ...]
-) -> Named:
-    """Every trait that can be had, by full name."""
+def _measure(totals: Totals, labels: tuple[tuple[str, int], ...]) -> Named:
+    """Every trait of all rows that needs no other split and no label beside the words, by full name."""
     total = totals.rows
-    found = _prefixed("label", balance.label_traits(np.array([n for _, n in labels], dtype=np.int64)))
-    found |= _prefixed("response", balance.response_traits(totals.response.texts.counts))
-    for part in catalogue.TEXT_PARTS:
-        found |= _prefixed(part, _row_traits(totals.parts[part], total))
-        found |= _prefixed(part, _sample_traits(sampled[part], vocabulary, total))
-    found |= _prefixed("prompt", _prompt_traits(totals, sampled["prompt"], total))
-    found |= _prefixed("response", _response_traits(sampled, total))
-    return found | _prefixed("dataset", _dataset_traits(totals, sampled))
+    found = prefixed("label", balance.label_traits(np.array([n for _, n in labels], dtype=np.int64)))
+    found |= prefixed("response", balance.response_traits(totals.response.texts.occurrences()))
+    for name, part in totals.parts.items():
+        found |= prefixed(name, _row_traits(part, total))
+    found["prompt_duplicate_share"] = surface.duplicate_share(totals.prompt.texts)
+    found["prompt_near_duplicate_share"] = duplicates.near_duplicate_share(totals.kept)
+    return found | prefixed("dataset", _dataset_traits(totals))
 
 
-def sample_rows(total: int, rows: int | None, seed: int) -> Ints:
+def sample_rows(total: int, rows: int | None, seed: int) -> npt.NDArray[np.integer]:
     """Row numbers drawn without replacement, in random order, so that any prefix is a random sample too."""
-    order = np.random.default_rng(seed).permutation(total)
-    return order if rows is None else order[:rows]
+    # What `Generator.permutation` gives, in half of its 8 bytes a row. A slice would keep all of it alive.
+    order: npt.NDArray[np.integer] = np.arange(total, dtype=np.int32 if total < 1 << 31 else np.int64)
+    np.random.default_rng(seed).shuffle(order)
+    return order if rows is None else order[:rows].copy()
 
 
 def is_english(language: str | None) -> bool:
     """Whether the English traits apply. A dataset that states no language is taken as English."""
     return language_code(language) == "en"
-
-
-def sample_parts(
-    drawn: pa.Table,
-    parser: parse.Parser | None,
-    entity_rows: int,
-    processes: int | None,
-    on_progress: Callable[[int, int], None] | None,
-    run: parse.Runner | None = None,
-) -> tuple[dict[str, Sampled], Vocabulary, int]:
-    """Count the distinct segments of both parts together once, and sum them to documents; how many were cut short."""
-    joint, shortened = join({"prompt": prompts(drawn), "response": responses(drawn)})
-    texts = joint["prompt"].texts
-    parsed = None
-    if parser is not None:
-        entities = np.zeros(len(texts), dtype=bool)
-        for documents in joint.values():
-            entities[documents.index[: documents.offsets[min(entity_rows, len(documents))]]] = True
-        parsed = parser.count(texts, entities=entities, processes=processes, on_progress=on_progress, run=run)
-    vocabulary = read_words(texts)
-    readable = readability.count_segments(texts, vocabulary)
-    listed = lexicon.count_segments(vocabulary)
-    return (
-        {part: _sampled(d, vocabulary, readable, listed, parsed, entity_rows) for part, d in joint.items()},
-        vocabulary,
-        shortened,
-    )
-
-
-def _sampled(
-    documents: Documents,
-    vocabulary: Vocabulary,
-    readable: Floats,
-    listed: Floats,
-    parsed: parse.SegmentCounts | None,
-    entity_rows: int,
-) -> Sampled:
-    return Sampled(
-        exists=np.diff(documents.offsets) > 0,
-        documents=documents,
-        parsed=documents.sum(parsed.counts) if parsed is not None else None,
-        entities=documents.head(entity_rows).sum(parsed.entities) if parsed is not None else None,
-        readability=documents.sum(readable),
-        lexicon=documents.sum(listed),
-        words=vocabulary.of_documents(documents),
-    )
 
 
 def _row_traits(part: PartTotals, total: int) -> Named:
@@ -253,60 +177,14 @@ def _row_traits(part: PartTotals, total: int) -> Named:
     }
 
 
-def _sample_traits(part: Sampled, vocabulary: Vocabulary, total: int) -> Named:
-    found: Named = {
-        **diversity.traits(part.words, vocabulary, rows=total),
-        **surface.repetition_traits(part.words, rows=total),
-        **repetition.traits(part.documents, part.words, vocabulary, rows=total),
-        "compression_ratio": diversity.compression_ratio(part.documents.walk()),
-    }
-    rates = discourse.traits(part.lexicon, part.words.lengths.astype(np.float64))
-    found |= {name: mean(values, rows=total) for name, values in rates.items()}
-    if part.parsed is None or part.entities is None:
-        return found
-    linguistic_sums = part.parsed[:, : len(linguistic.COUNTS)]
-    column = {name: part.parsed[:, i] for i, name in enumerate(parse.COUNTS)}
-    per_document = linguistic.traits(linguistic_sums) | readability.traits(part.readability, column["sentences"])
-    found |= {name: mean(values, rows=total) for name, values in per_document.items()}
-    entity = linguistic.entity_traits(part.entities)
-    found |= {name: mean(values, rows=total) for name, values in entity.items()}
-    found |= lengths.sample_traits(part.held("tokens"), part.held("sentences"), rows=total)
-    found["sentence_tokens_sd"] = mean(linguistic.sentence_spread(linguistic_sums), rows=total)
-    return found | surface.token_traits(
-        column["alphabetic_tokens"], column["stop_tokens"], column["tokens"], rows=total
-    )
-
-
-def _prompt_traits(totals: Totals, sampled: Sampled, total: int) -> Named:
-    return {
-        **form.prompt_traits(sampled.documents, rows=total),
-        "duplicate_share": surface.duplicate_share(totals.prompt.texts),
-        "near_duplicate_share": duplicates.near_duplicate_share(totals.kept),
-    }
-
-
-def _response_traits(sampled: Mapping[str, Sampled], total: int) -> Named:
-    found = {
-        **copying.traits(sampled["prompt"].words, sampled["response"].words, rows=total),
-        **form.response_traits(sampled["response"].documents, rows=total),
-    }
-    if sampled["response"].parsed is not None:
-        found["one_token_share"] = lengths.one_token_share(sampled["response"].held("tokens"), rows=total)
-    return found
-
-
-def _dataset_traits(totals: Totals, sampled: Mapping[str, Sampled]) -> Named:
+def _dataset_traits(totals: Totals) -> Named:
     total = totals.rows
-    found: Named = {
+    return {
         "rows": exact(total, total),
         "prompt_fields_mean": exact(totals.prompt.filled / total, total) if total else undefined(),
         "duplicate_pair_share": surface.duplicate_share(totals.pairs),
         **lengths.pair_traits(totals.logs),
     }
-    if sampled["prompt"].parsed is not None:
-        tokens = {part: sampled[part].held("tokens") for part in catalogue.TEXT_PARTS}
-        found |= lengths.ratio_traits(tokens["prompt"], tokens["response"], rows=total)
-    return found
 
 
 def _catalogued(found: Named, given: frozenset[str]) -> tuple[TraitValue, ...]:
@@ -395,7 +273,3 @@ def _looks_foreign(found: Named) -> str | None:
 
 def _histograms(totals: Totals) -> tuple[LengthBin, ...]:
     return tuple(b for name, part in totals.parts.items() for b in lengths.histogram(part.runs, name))
-
-
-def _prefixed(part: str, found: Named) -> Named:
-    return {f"{part}_{name}": estimate for name, estimate in found.items()}

@@ -59,7 +59,8 @@ def traits(sums: Floats, sentences: Floats) -> dict[str, Floats]:
     }
 
 
-@lru_cache(maxsize=200_000)
+# A third of a kilobyte each; the words of a sample that come again are among the last so many.
+@lru_cache(maxsize=1 << 16)
 def _word_counts(word: str) -> tuple[int, ...]:
     """WORD_COUNTS of one lower-cased word."""
     letters = len(_NOT_WORD.sub("", word))

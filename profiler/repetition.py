@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from profiler.estimates import Estimate, Floats, Ints, mean, ratio
+from profiler.estimates import Floats, Ints, ratio
 from profiler.scan import MULTIPLIER, Hashes, code_points, hash_runs, mix
 from profiler.segments import Documents
 from profiler.vocabulary import Vocabulary, Words
@@ -89,22 +89,19 @@ def _windows(points: npt.NDArray[np.uint32], bounds: Ints) -> Floats:
     return np.column_stack([windows, np.bincount(segment[inside[first]], minlength=segments)]).astype(np.float64)
 
 
-def traits(documents: Documents, read: Words, vocabulary: Vocabulary, *, rows: int) -> dict[str, Estimate]:
-    """Repetition traits of one part. read: the words of documents."""
+def values(documents: Documents, read: Words, vocabulary: Vocabulary) -> dict[str, Floats]:
+    """Trait name (without its part) -> value per document. read: the words of documents."""
     used = documents.used()
     counts = np.zeros((len(documents.texts), len(COUNTS)))
     counts[used] = count_segments([documents.texts[i] for i in used.tolist()])
     sums = dict(zip(COUNTS, documents.sum(counts).T, strict=True))
     return {
-        name: mean(values, rows=rows)
-        for name, values in {
-            "repeated_line_share": ratio(sums["repeated_line_characters"], sums["characters"]),
-            "bullet_line_share": ratio(sums["bullets"], sums["lines"]),
-            "ellipsis_line_share": ratio(sums["ellipses"], sums["lines"]),
-            "repeated_character_share": 1 - ratio(sums["distinct_windows"], sums["windows"]),
-            "repeated_run_share": _repeated_runs(read),
-            "top_bigram_share": _top_bigram(read, vocabulary),
-        }.items()
+        "repeated_line_share": ratio(sums["repeated_line_characters"], sums["characters"]),
+        "bullet_line_share": ratio(sums["bullets"], sums["lines"]),
+        "ellipsis_line_share": ratio(sums["ellipses"], sums["lines"]),
+        "repeated_character_share": 1 - ratio(sums["distinct_windows"], sums["windows"]),
+        "repeated_run_share": _repeated_runs(read),
+        "top_bigram_share": _top_bigram(read, vocabulary),
     }
 
 

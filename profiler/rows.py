@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from profiler import catalogue, discourse, form, linguistic, parse, readability, surface
 from profiler.estimates import Floats, Ints, ratio
-from profiler.profile import Sampled, is_english, sample_parts
+from profiler.profile import is_english
+from profiler.sample import Sampled, blocks
 from profiler.scan import COUNTS, scan
 from profiler.segments import Rows, prompt_rows, response_rows
 
@@ -50,18 +51,21 @@ def row_traits(
     """
     english = is_english(language)
     parser = parse.Parser.load() if parsed and english else None
-    sampled = sample_parts(table, parser, 0, processes, None)[0]
     found: dict[str, Floats] = {}
+    blocks_of = blocks(table, np.arange(table.num_rows), parser, processes=processes)
+    told = [{part: _told(part, sampled) for part, sampled in block.parts.items()} for block in blocks_of]
     for part, rows in (("prompt", prompt_rows(table)), ("response", response_rows(table))):
-        values = _counted(rows) | _read(part, sampled[part])
-        wanted = ROW_TRAITS[part]
-        if parser is not None:
-            values |= _parsed(sampled[part])
-            wanted += PARSED_TRAITS[part]
+        values = _counted(rows) | {name: np.concatenate([of[part][name] for of in told]) for name in told[0][part]}
+        wanted = ROW_TRAITS[part] + (PARSED_TRAITS[part] if parser is not None else ())
         found |= {f"{part}_{name}": values[name] for name in wanted}
     return {
         name: value for name, value in found.items() if english or not catalogue.needs_english(catalogue.BY_NAME[name])
     }
+
+
+def _told(part: str, sampled: Sampled) -> dict[str, Floats]:
+    """What the sampled rows tell beyond lengths and characters."""
+    return _read(part, sampled) | (_parsed(sampled) if sampled.parsed is not None else {})
 
 
 def _counted(rows: Rows) -> dict[str, Floats]:

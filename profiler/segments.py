@@ -96,17 +96,17 @@ def responses(table: pa.Table) -> Documents:
     return documents([[r] if r is not None else [] for r in table.column("response").to_pylist()])
 
 
-def join(parts: Mapping[str, Documents]) -> tuple[dict[str, Documents], int]:
+def join(parts: Mapping[str, Documents]) -> tuple[dict[str, Documents], frozenset[str]]:
     """The parts over one list of distinct segments (options hold the right answer, so parts share segments), each cut
-    to SEGMENT_CHARACTERS, and how many distinct segments were cut."""
+    to SEGMENT_CHARACTERS, and the segments that were cut, whole."""
     ids: dict[str, int] = {}
     place = {
         part: np.array([ids.setdefault(text[:SEGMENT_CHARACTERS], len(ids)) for text in d.texts], dtype=np.int64)
         for part, d in parts.items()
     }
-    shortened = {text for d in parts.values() for text in d.texts if len(text) > SEGMENT_CHARACTERS}
+    shortened = frozenset(text for d in parts.values() for text in d.texts if len(text) > SEGMENT_CHARACTERS)
     texts = tuple(ids)
-    return {part: Documents(texts, place[part][d.index], d.offsets) for part, d in parts.items()}, len(shortened)
+    return {part: Documents(texts, place[part][d.index], d.offsets) for part, d in parts.items()}, shortened
 
 
 @dataclass(frozen=True, slots=True)

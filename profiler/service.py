@@ -58,7 +58,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
     from profiler.profile import profile
 
     examples = examples or read_examples(request)
-    with _engine(request) as engine, progress(f"{examples.name}, distinct texts parsed", 0) as bar:
+    with _engine(request) as engine, progress(f"{examples.name}, sampled rows parsed", 0) as bar:
         result = profile(
             examples,
             rows=request.rows,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Of this much a profile takes no notice; a file costs a second per gigabyte.
-MEMORY_BYTES = 128 << 20
+MEMORY_BYTES = 32 << 20
 
 
 class Spool:
@@ -49,7 +49,7 @@ class Spool:
         try:
             self._write()
         except OSError as error:
-            raise self._full(error) from error
+            raise no_room(error, self._bytes, "rows") from error
 
     def _write(self) -> None:
         import pyarrow as pa
@@ -61,12 +61,6 @@ class Spool:
             self._writer.write_batch(batch)
         self._batches.clear()
 
-    def _full(self, error: OSError) -> InputError:
-        return InputError(
-            f"cannot write {self._bytes:,} bytes of rows to {tempfile.gettempdir()} ({error.strerror or error}): free "
-            "space there, or set TMPDIR to a folder of a disk with room"
-        )
-
     def table(self) -> pa.Table:
         """All rows that were taken. Nothing can be added after it."""
         import pyarrow as pa
@@ -77,11 +71,19 @@ class Spool:
             self._writer.close()
             mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
-            raise self._full(error) from error
+            raise no_room(error, self._bytes, "rows") from error
         return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
 
 
-def rows_at(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+def no_room(error: OSError, size: int, what: str) -> InputError:
+    """What to say when a temporary file cannot be written. size: its bytes; what: what they are of."""
+    return InputError(
+        f"cannot write {size:,} bytes of {what} to {tempfile.gettempdir()} ({error.strerror or error}): free space "
+        "there, or set TMPDIR to a folder of a disk with room"
+    )
+
+
+def rows_at(table: pa.Table, numbers: npt.NDArray[np.integer]) -> pa.Table:
     """Some rows of a table, in the order of their numbers.
 
     As `Table.take`, which first copies whole columns into one piece: 700 MB for ten million short rows.

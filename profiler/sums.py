@@ -7,14 +7,18 @@ line through pairs. Adding blocks in another order, or in other blocks, changes 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from profiler.estimates import ROUNDING, Estimate, Floats, exact, undefined
+from profiler.estimates import Estimate, Floats, exact, undefined
 
 # The last bit of the smallest float64 (2^-1074 is written as 2^52 times it).
 UNIT = 1126
+# Equal values leave a standard deviation of 1e-17 by rounding, which differs between machines: below this share of the
+# greatest value it is none.
+ROUNDING = 1e-12
 _LOW = 26
 _SPLIT = float((1 << 27) + 1)
 
@@ -86,6 +90,38 @@ class Moments:
         squared = (self.n * self.squares << UNIT) - self.sum**2
         found = math.sqrt(squared / (self.n * (self.n - 1) << 2 * UNIT))
         return found if found > ROUNDING * self.most else 0.0
+
+
+@dataclass(slots=True)
+class Means:
+    """Means over drawn documents of values by name. drawn: documents, those without a value included."""
+
+    moments: dict[str, Moments] = field(default_factory=dict)
+    drawn: dict[str, int] = field(default_factory=dict)
+
+    def add(self, values: Mapping[str, Floats]) -> None:
+        """Take the values of the documents that follow, NaN where undefined: leaving those out would understate how
+        much was drawn."""
+        for name, of_documents in values.items():
+            self.moments.setdefault(name, Moments()).add(of_documents)
+            self.drawn[name] = self.drawn.get(name, 0) + len(of_documents)
+
+    def estimates(self, rows: int) -> dict[str, Estimate]:
+        """Means over the documents where a value is defined, with their standard errors.
+
+        rows: of the dataset they were drawn from without replacement. The error is s / sqrt(n) * sqrt(1 - f), with n
+        and s the number and the standard deviation of the defined values and f = drawn / rows. How many are defined is
+        random too; this is the error of a mean over a subpopulation (Cochran 1977, Sampling Techniques, section 2.12,
+        with f for the unknown share of the subpopulation that was drawn). None when every row was drawn or n < 2.
+        """
+        return {name: _sampled(moments.estimate(), self.drawn[name], rows) for name, moments in self.moments.items()}
+
+
+def _sampled(found: Estimate, drawn: int, rows: int) -> Estimate:
+    if found.spread is None or drawn >= rows:
+        return found
+    error = found.spread / math.sqrt(found.n) * math.sqrt(1.0 - drawn / rows)
+    return Estimate(found.value, error, found.n, found.spread)
 
 
 @dataclass(slots=True)

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from profiler.distinct import Distinct
 from profiler.diversity import distinct
-from profiler.estimates import Estimate, Floats, Ints, exact, mean, ratio, undefined
-from profiler.scan import COUNTS, MULTIPLIER, Hashes
+from profiler.estimates import Estimate, Floats, Ints, exact, ratio, undefined
+from profiler.scan import COUNTS, MULTIPLIER, Hashes, hash_runs
 from profiler.segments import Rows
-from profiler.tally import Tally
-from profiler.vocabulary import Words
+from profiler.vocabulary import Vocabulary, Words
 
 CHARACTER_SHARES = ("non_ascii", "digit", "punctuation", "whitespace", "symbol")
 # Trait -> the characters counted, and those they are a share of.
@@ -61,10 +61,10 @@ def _share(counts: npt.NDArray[np.integer], part: str, whole: str) -> Floats:
     return ratio(counts[:, COUNTS.index(part)], counts[:, COUNTS.index(whole)])
 
 
-def duplicate_share(texts: Tally) -> Estimate:
+def duplicate_share(texts: Distinct) -> Estimate:
     """1 - distinct / rows, from hashes."""
     n = texts.n
-    return exact(1 - texts.distinct / n, n) if n else undefined()
+    return exact(1 - texts.occurrences().n / n, n) if n else undefined()
 
 
 def matches(rows: Rows, expression: str) -> int:
@@ -73,19 +73,15 @@ def matches(rows: Rows, expression: str) -> int:
     return int((np.diff(np.concatenate([[0], np.cumsum(found)])[rows.offsets]) > 0).sum())
 
 
-def token_traits(alphabetic: Floats, stop: Floats, tokens: Floats, *, rows: int) -> dict[str, Estimate]:
-    """Shares of alphabetic and of stop-word tokens, from document sums over the sample."""
-    return {
-        "alphabetic_token_share": mean(ratio(alphabetic, tokens), rows=rows),
-        "stop_word_share": mean(ratio(stop, tokens), rows=rows),
-    }
+def token_shares(alphabetic: Floats, stop: Floats, tokens: Floats) -> dict[str, Floats]:
+    """Shares of alphabetic and of stop-word tokens per document, from document sums."""
+    return {"alphabetic_token_share": ratio(alphabetic, tokens), "stop_word_share": ratio(stop, tokens)}
 
 
-def repetition_traits(read: Words, *, rows: int) -> dict[str, Estimate]:
-    """Repeated bigrams inside documents, and the most common opening over documents, from the sample's words."""
-    pairs, pair_offsets = _bigrams(read)
-    repeated = 1 - ratio(distinct(pairs, pair_offsets), np.diff(pair_offsets))
-    return {"repeated_bigram_share": mean(repeated, rows=rows), "common_opening_share": _common_opening(read)}
+def repeated_bigrams(read: Words) -> Floats:
+    """Share of the word pairs of each document that stood before in it."""
+    pairs, offsets = _bigrams(read)
+    return 1 - ratio(distinct(pairs, offsets), np.diff(offsets))
 
 
 def _bigrams(read: Words) -> tuple[Ints, Ints]:
@@ -98,15 +94,17 @@ def _bigrams(read: Words) -> tuple[Ints, Ints]:
     return pairs.astype(np.int64), np.searchsorted(at, read.offsets)
 
 
-def _common_opening(read: Words, *, words: int = 3) -> Estimate:
-    """Share of documents that open with the most common first three words, among documents that long."""
+def openings(read: Words, vocabulary: Vocabulary, *, words: int = 3) -> Hashes:
+    """A hash of the first three words of each document that long."""
     starts = read.offsets[:-1][read.lengths >= words]
-    if not len(starts):
-        return undefined()
-    openings = np.stack([read.ids[starts + k] for k in range(words)], axis=1)
-    counts = np.unique(openings, axis=0, return_counts=True)[1]
-    share = float(counts.max() / len(starts))
-    return Estimate(share, None, len(starts))
+    opening = np.stack([read.ids[starts + k] for k in range(words)], axis=1)
+    return hash_runs(vocabulary.hashes[opening].reshape(-1), np.arange(len(starts)) * words)
+
+
+def common_opening(openings: Distinct) -> Estimate:
+    """Share of documents that open with the most common first words, among documents that long."""
+    n = openings.n
+    return exact(float(openings.occurrences().values[-1] / n), n) if n else undefined()
 
 
 def pair_hashes(prompt: Hashes, response: Hashes) -> Hashes:

@@ -1,7 +1,7 @@
-"""How often each value occurs: lengths, or hashes of texts, of any number of rows.
+"""How often each value occurs among any number of them: lengths of texts, say.
 
 Owns counts of distinct whole numbers, and the means, moments and quantiles that follow from them exactly. Memory is
-that of the distinct values, 16 bytes each, whatever the rows.
+that of the distinct values, 16 bytes each; for hashes, which hardly repeat, there is `profiler.distinct`.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Tally:
 
     def add(self, values: Whole) -> None:
         """Count values once more each."""
-        found, counts = np.unique(values, return_counts=True)
-        self._wait(found, counts)
+        self.take(*np.unique(values, return_counts=True))
 
     def merge(self, other: Tally) -> None:
         """Count what another one counted."""
-        self._wait(other.values, other.counts)
+        self.take(other.values, other.counts)
 
-    def _wait(self, values: Whole, counts: Ints) -> None:
+    def take(self, values: Whole, counts: Ints) -> None:
+        """Count values so many times more each."""
         if len(values):
             self._waiting.append((values, counts.astype(np.int64)))
             self._size += len(values)
@@ -74,6 +74,11 @@ class Tally:
     def hashes(self) -> npt.NDArray[np.uint64]:
         """The distinct values as hashes: an empty tally has no type of its own."""
         return self.values.astype(np.uint64, copy=False)
+
+    @property
+    def held(self) -> int:
+        """How many values are in memory, those that wait to be sorted included."""
+        return len(self._values) + self._size
 
     @property
     def counts(self) -> Ints:

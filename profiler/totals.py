@@ -2,8 +2,7 @@
 
 Owns the counts, sums, tallies, sketches and hashes from which every trait of all rows is made. A block of rows makes
 totals; totals of consecutive blocks merge into the totals of both, whatever the blocks, to the last bit. Refuses to
-keep what grows with the rows, except a hash and a count, 16 bytes, for every distinct prompt, normalised prompt,
-response and pair of both.
+keep in memory what grows with the rows: hashes of distinct prompts and responses lie on the disk (`profiler.distinct`).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from profiler import balance, surface
+from profiler.distinct import Distinct
 from profiler.estimates import Estimate, Ints, exact, ratio, undefined
 from profiler.hashing import Keeper, Kept, document_hashes, follow
 from profiler.scan import COUNTS, Chunk, Hashes, scan
@@ -61,7 +61,7 @@ class PartTotals:
     shares: dict[str, Moments] = field(default_factory=lambda: {name: Moments() for name in surface.SHARES})
     matches: Counter[str] = field(default_factory=Counter)
     points: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    texts: Tally = field(default_factory=Tally)
+    texts: Distinct = field(default_factory=Distinct)
     sketcher: Sketcher = field(default_factory=Sketcher)
 
     def add(self, rows: Rows, part: str, keeper: Keeper | None = None) -> _Block:
@@ -142,8 +142,8 @@ class Totals:
     rows: int = 0
     prompt: PartTotals = field(default_factory=PartTotals)
     response: PartTotals = field(default_factory=PartTotals)
-    normalised: Tally = field(default_factory=Tally)
-    pairs: Tally = field(default_factory=Tally)
+    normalised: Distinct = field(default_factory=Distinct)
+    pairs: Distinct = field(default_factory=Distinct)
     logs: Pairs = field(default_factory=Pairs)
     labels: Counter[str] = field(default_factory=Counter)
     _kept: list[tuple[Kept, int]] = field(default_factory=list)

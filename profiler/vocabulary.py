@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from profiler.estimates import Ints
+from profiler.scan import Hashes, code_points, hash_runs
 from profiler.segments import Documents
 
 # textstat 0.7.13, backend/utils/constants.py: apostrophes are kept before these endings only.
@@ -45,16 +47,14 @@ class Words:
         """Words of each document."""
         return np.diff(self.offsets)
 
-    def documents_within(self, words: int) -> int:
-        """How many documents have a word among the first `words` words."""
-        return int(((self.offsets[:-1] < words) & (self.lengths > 0)).sum())
-
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """types: distinct words. ids: int64, the words of every segment end to end. offsets: int64 (segments + 1,)."""
+    """types: distinct words. hashes: uint64, of each, the same in every vocabulary. ids: int64, the words of every
+    segment end to end. offsets: int64 (segments + 1,)."""
 
     types: tuple[str, ...]
+    hashes: Hashes
     ids: Ints
     offsets: Ints
 
@@ -75,4 +75,5 @@ def read_words(texts: Sequence[str]) -> Vocabulary:
     for i, text in enumerate(texts):
         flat.extend([ids.setdefault(word, len(ids)) for word in words(text)])
         offsets[i + 1] = len(flat)
-    return Vocabulary(tuple(ids), np.array(flat, dtype=np.int64), offsets)
+    points, bounds = code_points(pa.array(ids, pa.large_string()))
+    return Vocabulary(tuple(ids), hash_runs(points, bounds[:-1]), np.array(flat, dtype=np.int64), offsets)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from profiler.estimates import Estimate
 from profiler.examples import Examples
 from profiler.parse import Parser
 from profiler.spec import DatasetSpec
+from profiler.sums import Means
 
 SCHEMA = pa.schema(
     [
@@ -30,6 +33,13 @@ class MakeExamples(Protocol):
         options: Sequence[Sequence[str] | None] | None = None,
         **spec: Any,
     ) -> Examples: ...
+
+
+def averaged(values: Mapping[str, np.ndarray], rows: int) -> dict[str, Estimate]:
+    """Means of values per document."""
+    means = Means()
+    means.add(values)
+    return means.estimates(rows)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from profiler import balance
+from profiler.tally import Tally
 
 
 def test_label_traits_by_hand() -> None:
@@ -40,12 +41,12 @@ def test_one_class_has_no_evenness() -> None:
 
 def test_no_labels_means_undefined_and_not_zero() -> None:
     none = np.zeros(0, dtype=np.int64)
-    for found in (balance.label_traits(none), balance.response_traits(none)):
+    for found in (balance.label_traits(none), balance.response_traits(Tally())):
         assert {estimate.value for estimate in found.values()} == {None}
 
 
 def test_response_traits_by_hand() -> None:
-    values = {name: estimate.value for name, estimate in balance.response_traits(np.array([1, 1, 2])).items()}
+    values = {name: estimate.value for name, estimate in balance.response_traits(Tally.of(np.array([1, 1, 2]))).items()}
     assert values["distinct_count"] == 3
     assert values["distinct_share"] == 0.75
     assert values["majority_share"] == 0.5
@@ -59,6 +60,13 @@ counts = st.lists(st.integers(1, 10**6), min_size=1, max_size=50).map(np.array)
 @given(counts)
 def test_entropy_against_scipy(counts: np.ndarray) -> None:
     assert balance.entropy(counts) == pytest.approx(stats.entropy(counts, base=2), abs=1e-9)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=50).map(np.array))
+def test_counts_that_are_alike_may_be_given_once(counts: np.ndarray) -> None:
+    often, alike = np.unique(counts, return_counts=True)
+    for function in (balance.entropy, balance.entropy_normalised, balance.gini_simpson):
+        assert function(often, alike) == pytest.approx(function(counts), rel=1e-12, abs=1e-12, nan_ok=True)
 
 
 @given(counts)

@@ -9,6 +9,7 @@ from profiler import copying
 from profiler.estimates import Estimate
 from profiler.segments import documents, join
 from profiler.vocabulary import read_words, words
+from tests.profiler.conftest import averaged
 
 Rows = list[tuple[list[str], list[str]]]
 
@@ -17,7 +18,7 @@ def _copied(rows: Rows) -> dict[str, Estimate]:
     joint, _ = join({"prompt": documents([p for p, _ in rows]), "response": documents([r for _, r in rows])})
     vocabulary = read_words(joint["prompt"].texts)
     parts = [vocabulary.of_documents(joint[part]) for part in ("prompt", "response")]
-    return copying.traits(*parts, rows=len(rows))
+    return averaged(copying.values(*parts), len(rows))
 
 
 def test_by_hand() -> None:

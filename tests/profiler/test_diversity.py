@@ -11,8 +11,28 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from profiler import diversity
+from profiler.estimates import Estimate
 from profiler.segments import documents
+from profiler.sums import Means
 from profiler.vocabulary import read_words
+
+
+def _traits(rows: list[list[str]], *, block: int = 100) -> dict[str, Estimate]:
+    """All traits of documents, read so many at a time."""
+    means, corpus = Means(), diversity.Corpus()
+    for first in range(0, max(len(rows), 1), block):
+        docs = documents(rows[first : first + block])
+        vocabulary = read_words(docs.texts)
+        means.add(diversity.values(vocabulary.of_documents(docs), vocabulary))
+        corpus.add(vocabulary.of_documents(docs), vocabulary)
+    return means.estimates(len(rows)) | corpus.traits()
+
+
+def _compressed(texts: list[str], *, block: int = 100) -> Estimate:
+    made = diversity.Compression()
+    for first in range(0, len(texts), block):
+        made.add(texts[first : first + block])
+    return made.ratio()
 
 
 def _slow_mtld(words: list[int]) -> float:
@@ -52,9 +72,7 @@ def test_mtld_without_a_repeat_is_just_above_all_texts_of_its_length() -> None:
 
 def test_a_document_without_a_repeat_is_not_left_out_of_the_mean() -> None:
     unique = " ".join(f"{a}{b}" for a in "abcdefgh" for b in "stuvwxyz")
-    docs = documents([[unique], ["the cat sat " * 20]])
-    vocabulary = read_words(docs.texts)
-    found = diversity.traits(vocabulary.of_documents(docs), vocabulary, rows=2)
+    found = _traits([[unique], ["the cat sat " * 20]])
     assert found["mtld"].n == 2
     assert found["mtld"].value > 0.28 * 64**2 / 2  # type: ignore[operator]
 
@@ -73,14 +91,12 @@ def test_hdd_needs_42_words() -> None:
 
 
 def test_window_types() -> None:
-    assert diversity.window_types(np.array([1, 1, 2, 3, 3, 3, 9]), 3) == 1.5
-    assert math.isnan(diversity.window_types(np.array([1, 2]), 3))
+    assert diversity.window_types(np.array([1, 1, 2, 3, 3, 3, 9]), 3).tolist() == [2, 1]
+    assert diversity.window_types(np.array([1, 2]), 3).tolist() == []
 
 
 def test_traits_by_hand() -> None:
-    docs = documents([["The cat, the dog."], ["a"], [""], []])
-    vocabulary = read_words(docs.texts)
-    found = diversity.traits(vocabulary.of_documents(docs), vocabulary, rows=4)
+    found = _traits([["The cat, the dog."], ["a"], [""], []])
     assert found["type_token_ratio"].value == (3 / 4 + 1) / 2
     assert found["type_token_ratio"].n == 2
     assert found["root_type_token_ratio"].value == (3 / 2 + 1) / 2
@@ -96,40 +112,62 @@ def test_traits_by_hand() -> None:
 
 
 def test_maas_by_hand() -> None:
-    docs = documents([["a b c d e f g h i j"], ["a b " * 10]])
-    vocabulary = read_words(docs.texts)
-    found = diversity.traits(vocabulary.of_documents(docs), vocabulary, rows=2)["maas"]
+    found = _traits([["a b c d e f g h i j"], ["a b " * 10]])["maas"]
     assert found.value == pytest.approx((0 + (math.log(20) - math.log(2)) / math.log(20) ** 2) / 2)
 
 
 def test_compression() -> None:
     texts = ["the same line again"] * 500
     raw = "\n".join(texts).encode()
-    assert diversity.compression_ratio(texts).value == pytest.approx(len(raw) / len(zlib.compress(raw, 6)))
-    assert diversity.compression_ratio(["é" * 400_000]).value == pytest.approx(1000, rel=0.1)
-    assert diversity.compression_ratio(["x"]).value == pytest.approx(1 / 9)
-    assert {diversity.compression_ratio(none).value for none in ([], [""], ["", " \n"])} == {None}
+    assert _compressed(texts).value == pytest.approx(len(raw) / len(zlib.compress(raw, 6)))
+    assert _compressed(["é" * 400_000]).value == pytest.approx(1000, rel=0.1)
+    assert _compressed(["x"]).value == pytest.approx(1 / 9)
+    assert {_compressed(none).value for none in ([], [""], ["", " \n"])} == {None}
 
 
 def test_n_counts_the_documents_whose_words_enter(monkeypatch: pytest.MonkeyPatch) -> None:
-    docs = documents([["word " * 900], [""], ["other " * 900], ["more " * 900], []])
-    vocabulary = read_words(docs.texts)
-    read = vocabulary.of_documents(docs)
+    rows = [["word " * 900], [""], ["other " * 900], ["more " * 900], []]
+    names = ("corpus_hdd", "vocabulary_1k", "vocabulary_10k", "corpus_mtld")
+    assert {_traits(rows)[name].n for name in names} == {3}
     monkeypatch.setattr(diversity, "CORPUS_WORDS", 900)
-    found = diversity.traits(read, vocabulary, rows=5)
-    assert {name: found[name].n for name in ("corpus_hdd", "vocabulary_1k", "vocabulary_10k", "corpus_mtld")} == {
-        "corpus_hdd": 3,
-        "vocabulary_1k": 3,
-        "vocabulary_10k": 3,
-        "corpus_mtld": 1,
-    }
+    assert _traits(rows)["corpus_mtld"].n == 1
+    rows = [["a " * 999], ["b"], ["c"]]
+    assert _traits(rows)["vocabulary_1k"].n == 2
 
 
 def test_nothing_to_read() -> None:
-    docs = documents([])
-    vocabulary = read_words(docs.texts)
-    found = diversity.traits(vocabulary.of_documents(docs), vocabulary, rows=0)
+    found = _traits([])
     assert {estimate.value for estimate in found.values()} == {None}
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(("a b c", "a", "", "d e f g a", "b " * 60)), max_size=3), max_size=12),
+    st.integers(1, 12),
+)
+def test_documents_in_blocks_are_those_together(rows: list[list[str]], block: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diversity, "CORPUS_WORDS", 40)
+        patch.setattr(diversity, "WINDOW_WORDS", 7)
+        patch.setattr(diversity, "COMPRESSED_BYTES", 50)
+        assert _traits(rows, block=block) == _traits(rows)
+        texts = [" ".join(row) for row in rows]
+        assert _compressed(texts, block=block) == _compressed(texts)
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=42, max_size=120), st.integers(1, 9))
+def test_a_corpus_against_counting_its_words(words: list[str], size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diversity, "WINDOW_WORDS", size)
+        found = {name: estimate.value for name, estimate in _traits([[word] for word in words], block=5).items()}
+    counts = Counter(words)
+    windows = [len(set(words[i : i + size])) for i in range(0, len(words) // size * size, size)]
+    assert found["vocabulary_1k"] == pytest.approx(np.mean(windows))
+    assert found["hapax_share"] == pytest.approx(sum(n == 1 for n in counts.values()) / len(counts))
+    assert found["word_entropy_bits"] == pytest.approx(stats.entropy(list(counts.values()), base=2), abs=1e-9)
+    assert found["corpus_hdd"] == pytest.approx(diversity.hdd(np.array(list(counts.values()))))
+    assert found["corpus_yule_k"] == pytest.approx(diversity.yule_k(np.array(list(counts.values()))))
+    if len(words) >= diversity.MTLD_WORDS:
+        assert found["corpus_mtld"] == pytest.approx(_slow_mtld([ord(word) for word in words]))
 
 
 def test_distinct_words_are_counted_per_document() -> None:

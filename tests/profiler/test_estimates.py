@@ -5,7 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from profiler.estimates import exact, mean, ratio
+from profiler.estimates import Estimate, exact, ratio
+from tests.profiler.conftest import averaged
+
+
+def mean(values: np.ndarray, *, rows: int) -> Estimate:
+    return averaged({"trait": values}, rows)["trait"]
 
 
 def test_mean_skips_undefined_documents_and_counts_the_rest() -> None:

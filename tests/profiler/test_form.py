@@ -6,6 +6,7 @@ import pytest
 
 from profiler import form
 from profiler.segments import documents
+from tests.profiler.conftest import averaged
 
 PROMPTS = {
     "question_end_share": (["Is it so?", 'He asked "why?"  ', "a (b?)"], ["Is it? Yes.", "no", ""]),
@@ -52,37 +53,37 @@ RESPONSES = {
 def test_prompt_forms_by_hand(trait: str) -> None:
     for share, texts in zip((1, 0), PROMPTS[trait], strict=True):
         for text in texts:
-            assert form.prompt_traits(documents([[text]]), rows=1)[trait].value == share, text
+            assert averaged(form.prompt_forms(documents([[text]])), 1)[trait].value == share, text
 
 
 @pytest.mark.parametrize("trait", RESPONSES)
 def test_response_shapes_by_hand(trait: str) -> None:
     for share, texts in zip((1, 0), RESPONSES[trait], strict=True):
         for text in texts:
-            assert form.response_traits(documents([[text]]), rows=1)[trait].value == share, text[:20]
+            assert averaged(form.response_shapes(documents([[text]])), 1)[trait].value == share, text[:20]
 
 
 def test_every_trait_has_an_example() -> None:
     docs = documents([["a"]])
-    assert set(form.prompt_traits(docs, rows=1)) == set(PROMPTS)
-    assert set(form.response_traits(docs, rows=1)) == set(RESPONSES)
+    assert set(averaged(form.prompt_forms(docs), 1)) == set(PROMPTS)
+    assert set(averaged(form.response_shapes(docs), 1)) == set(RESPONSES)
 
 
 def test_a_prompt_matches_when_one_of_its_texts_does() -> None:
-    found = form.prompt_traits(documents([["Who?", "x"], ["x", "y"], [], ["no"]]), rows=8)["question_end_share"]
+    found = averaged(form.prompt_forms(documents([["Who?", "x"], ["x", "y"], [], ["no"]])), 8)["question_end_share"]
     assert (found.value, found.n) == (pytest.approx(1 / 3), 3)
     assert found.standard_error == pytest.approx((1 / 3) ** 0.5 / 3**0.5 * 0.5**0.5)
 
 
 def test_nothing_at_all() -> None:
     for docs in (documents([]), documents([[], []])):
-        for found in (form.prompt_traits(docs, rows=2), form.response_traits(docs, rows=2)):
+        for found in (averaged(form.prompt_forms(docs), 2), averaged(form.response_shapes(docs), 2)):
             assert {e.value for e in found.values()} == {None}
 
 
 def test_long_texts_take_linear_time() -> None:
     text = "Question: a Answer: b 1 + " * 4000
     started = time.process_time()
-    form.prompt_traits(documents([[text]]), rows=1)
-    form.response_traits(documents([[text]]), rows=1)
+    form.prompt_forms(documents([[text]]))
+    form.response_shapes(documents([[text]]))
     assert time.process_time() - started < 3

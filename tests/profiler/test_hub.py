@@ -223,6 +223,7 @@ def test_offline_mode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 _READ = """
 import json, sys
 from profiler import leakage
+from profiler.distinct import Distinct
 from profiler.reading import Stream, read
 from warehouse.errors import InputError
 
@@ -235,7 +236,7 @@ def told(**options):
     return {
         "name": found.name, "split": found.split, "rows": found.rows, "splits": dict(found.splits),
         "revision": found.revision, "fingerprint": found.fingerprint, "others": dict(others.rows),
-        "reasons": dict(others.reasons), "shares": others.shares(leakage.normalised(found.table)),
+        "reasons": dict(others.reasons), "shares": others.leaks(Distinct.of(leakage.normalised(found.table)))[1],
     }
 
 json.dump([told(**options, **({"stream": Stream(20)} if n == 3 else {})) for n, options in enumerate((

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from profiler import leakage
+from profiler.distinct import Distinct
 from profiler.profile import profile
 from profiler.reading import read
 
@@ -30,7 +31,8 @@ def test_a_split_without_labels_is_compared_too(tmp_path: Path) -> None:
     (tmp_path / "test.jsonl").write_text('{"text": "a cat", "label": null}\n{"text": "a bird"}\n', encoding="utf-8")
     found = leakage.other_splits(read(tmp_path))
     assert found.rows == {"test": 2, "validation": 5}
-    assert found.shares(leakage.normalised(read(tmp_path).table)) == {"test": 0.5, "validation": 1.0}
+    own = Distinct.of(leakage.normalised(read(tmp_path).table))
+    assert found.leaks(own)[1] == {"test": 0.5, "validation": 1.0}
 
 
 def test_splits_that_cannot_be_compared_are_named_with_the_reason(tmp_path: Path) -> None:
@@ -68,8 +70,8 @@ def test_options_and_turns_are_prompts_without_answers(tmp_path: Path) -> None:
         (folder / "train.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
         (folder / "test.jsonl").write_text(json.dumps(hidden) + "\n" + json.dumps(other) + "\n", encoding="utf-8")
         examples = read(folder)
-        own = leakage.normalised(examples.table)
-        assert leakage.other_splits(examples).shares(own) == {"test": 0.5}, name
+        own = Distinct.of(leakage.normalised(examples.table))
+        assert leakage.other_splits(examples).leaks(own)[1] == {"test": 0.5}, name
 
 
 def test_half_a_surrogate_pair_in_another_split_is_no_obstacle(tmp_path: Path) -> None:
@@ -81,7 +83,8 @@ def test_half_a_surrogate_pair_in_another_split_is_no_obstacle(tmp_path: Path) -
 def test_a_single_split_has_no_leak(tmp_path: Path) -> None:
     _write(tmp_path, train=["A cat.", "A dog!"])
     examples = read(tmp_path)
-    assert leakage.leak_share(leakage.normalised(examples.table), leakage.other_splits(examples)).value is None
+    found, shares = leakage.other_splits(examples).leaks(Distinct.of(leakage.normalised(examples.table)))
+    assert (found.value, shares) == (None, {})
     _write(tmp_path, test=["a cat", "b"])
     everything = read(tmp_path, split="all")
     assert leakage.other_splits(everything).rows == {}

@@ -13,6 +13,7 @@ from profiler import lengths
 from profiler.estimates import Estimate, ratio
 from profiler.sums import Moments, Pairs
 from profiler.tally import Distribution, Tally
+from tests.profiler.conftest import averaged
 
 
 def _row_traits(characters: np.ndarray, words: np.ndarray, lines: np.ndarray) -> dict[str, Estimate]:
@@ -25,6 +26,11 @@ def _pair_traits(prompt: np.ndarray, response: np.ndarray) -> dict[str, Estimate
     logs = Pairs()
     logs.add(np.log1p(prompt), np.log1p(response))
     return lengths.pair_traits(logs)
+
+
+def _sample_traits(tokens: np.ndarray, sentences: np.ndarray, *, rows: int) -> dict[str, Estimate]:
+    held = Tally.of(tokens[np.isfinite(tokens)].astype(np.int64))
+    return averaged(lengths.sample_values(tokens, sentences), rows) | lengths.token_traits(held)
 
 
 def test_row_traits_by_hand() -> None:
@@ -54,12 +60,12 @@ def test_constant_lengths_have_no_skewness_and_no_correlation() -> None:
 def test_no_documents() -> None:
     none = np.zeros(0, dtype=np.int64)
     assert {e.value for e in _row_traits(none, none, none).values()} == {None}
-    assert {e.value for e in lengths.sample_traits(none * 1.0, none * 1.0, rows=0).values()} == {None}
+    assert {e.value for e in _sample_traits(none * 1.0, none * 1.0, rows=0).values()} == {None}
     assert lengths.histogram(Tally(), "prompt") == ()
 
 
 def test_sample_traits_by_hand() -> None:
-    found = lengths.sample_traits(np.array([1.0, 1.0, 4.0, 0.0]), np.array([1.0, 1.0, 2.0, 0.0]), rows=100)
+    found = _sample_traits(np.array([1.0, 1.0, 4.0, 0.0]), np.array([1.0, 1.0, 2.0, 0.0]), rows=100)
     assert found["tokens_mean"].value == 1.5
     assert found["tokens_mean"].standard_error == pytest.approx(math.sqrt(3) / 2 * math.sqrt(0.96))
     assert found["sentence_tokens_mean"].value == pytest.approx(4 / 3)
@@ -69,10 +75,9 @@ def test_sample_traits_by_hand() -> None:
 
 def test_rows_without_the_part_are_drawn_and_not_counted() -> None:
     tokens, sentences = np.array([1.0, np.nan, 1.0, 4.0, np.nan]), np.array([1.0, np.nan, 1.0, 2.0, np.nan])
-    found = lengths.sample_traits(tokens, sentences, rows=10) | {
-        "one_token_share": lengths.one_token_share(tokens, rows=10),
-        **lengths.ratio_traits(np.full(5, 2.0), tokens, rows=10),
-    }
+    found = _sample_traits(tokens, sentences, rows=10) | averaged(
+        {"one_token_share": lengths.one_token(tokens), **lengths.ratio_values(np.full(5, 2.0), tokens)}, 10
+    )
     assert {estimate.n for estimate in found.values()} == {3}
     assert found["tokens_q50"].value == 1
     assert found["tokens_sd"].value == pytest.approx(math.sqrt(3))
@@ -83,13 +88,13 @@ def test_rows_without_the_part_are_drawn_and_not_counted() -> None:
     assert found["one_token_share"].standard_error == pytest.approx(math.sqrt(1 / 3) / math.sqrt(3) * math.sqrt(0.5))
 
 
-def test_one_token_share() -> None:
-    assert lengths.one_token_share(np.array([1.0, 1.0, 4.0, 0.0]), rows=4).value == 0.5
-    assert lengths.one_token_share(np.zeros(0), rows=0).value is None
+def test_one_token() -> None:
+    assert lengths.one_token(np.array([1.0, 4.0, 0.0])).tolist() == [1, 0, 0]
+    assert np.isnan(lengths.one_token(np.array([np.nan]))).all()
 
 
 def test_ratio_traits_by_hand() -> None:
-    found = lengths.ratio_traits(np.array([2.0, 4.0, 0.0]), np.array([1.0, 0.0, 3.0]), rows=3)
+    found = averaged(lengths.ratio_values(np.array([2.0, 4.0, 0.0]), np.array([1.0, 0.0, 3.0])), 3)
     assert found["length_ratio_mean"].value == 0.25
     assert found["length_log_ratio_mean"].value == pytest.approx(math.log(0.5))
     assert found["length_log_ratio_mean"].n == 1

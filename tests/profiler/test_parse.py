@@ -84,12 +84,19 @@ def test_batch_neighbours_change_nothing(parser: Parser) -> None:
     np.testing.assert_allclose(together, alone)
 
 
-def test_progress_reaches_the_end_and_never_goes_back(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parse, "BATCH_CHARACTERS", 700)
-    seen: list[tuple[int, int]] = []
-    parser.count(PROSE, entities=[True] * 40 + [False] * 50, processes=1, on_progress=lambda *at: seen.append(at))
-    assert seen == sorted(seen)
-    assert seen[-1] == (len(PROSE), len(PROSE))
+def test_words_beyond_those_that_are_kept_are_forgotten(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"Mr. Smith{i}, who paid $4.{i} for un-re{i}able x{i}y, didn't go to Rome{i}." for i in range(40)]
+    flags = [True] * len(texts)
+    monkeypatch.setattr(parse, "KEPT_WORDS", 0)
+    before = len(parser.nlp.vocab.strings)
+    forgotten = [parser.count(texts, entities=flags, processes=1) for _ in range(2)]
+    assert len(parser.nlp.vocab.strings) == before
+    monkeypatch.undo()
+    kept = parser.count(texts, entities=flags, processes=1)
+    assert len(parser.nlp.vocab.strings) > before
+    for found in forgotten:
+        np.testing.assert_array_equal(found.counts, kept.counts)
+        np.testing.assert_array_equal(found.entities, kept.entities)
 
 
 def test_no_texts(parser: Parser) -> None:
@@ -136,7 +143,7 @@ def test_a_dead_worker_is_an_error_and_no_hang(parser: Parser, monkeypatch: pyte
         parser.count(PROSE, processes=2)
 
 
-def _die(batch: int) -> None:
+def _die(batch: parse.Batch) -> None:
     os._exit(1)
 
 

@@ -172,6 +172,7 @@ def test_a_spread_of_equal_values_is_zero(make_examples: MakeExamples) -> None:
 
 def test_the_sample_is_random_and_follows_the_seed() -> None:
     assert sorted(sample_rows(100, None, 3)) == list(range(100))
+    np.testing.assert_array_equal(sample_rows(1000, None, 3), np.random.default_rng(3).permutation(1000))
     first, again, other = (sample_rows(10_000, 100, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert set(first) != set(other)

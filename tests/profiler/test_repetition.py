@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from profiler import repetition
 from profiler.segments import documents
 from profiler.vocabulary import read_words
+from tests.profiler.conftest import averaged
 
 
 def _traits(rows: list[list[str]]) -> dict[str, float | None]:
     docs = documents(rows)
     vocabulary = read_words(docs.texts)
-    found = repetition.traits(docs, vocabulary.of_documents(docs), vocabulary, rows=len(rows))
+    found = averaged(repetition.values(docs, vocabulary.of_documents(docs), vocabulary), len(rows))
     return {name: estimate.value for name, estimate in found.items()}
 
 

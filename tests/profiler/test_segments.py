@@ -31,7 +31,7 @@ def test_parts_share_one_list_of_segments_each_cut_once(monkeypatch: pytest.Monk
     monkeypatch.setattr(segments, "SEGMENT_CHARACTERS", 3)
     parts = {"prompt": documents([["abcd", "x"], ["abce", "yes"]]), "response": documents([["yes"], []])}
     joint, shortened = segments.join(parts)
-    assert shortened == 2
+    assert shortened == {"abcd", "abce"}
     assert joint["prompt"].texts == joint["response"].texts == ("abc", "x", "yes")
     assert [joint["prompt"].of(i) for i in range(2)] == [["abc", "x"], ["abc", "yes"]]
     assert [joint["response"].of(i) for i in range(2)] == [["yes"], []]

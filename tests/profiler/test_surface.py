@@ -5,10 +5,12 @@ import pyarrow as pa
 import pytest
 
 from profiler import surface
+from profiler.distinct import Distinct
+from profiler.estimates import Estimate
 from profiler.scan import scan
-from profiler.segments import Rows, documents
-from profiler.tally import Tally
+from profiler.segments import Documents, Rows, documents
 from profiler.vocabulary import read_words
+from tests.profiler.conftest import averaged
 
 
 def _rows(rows: list[list[str]]) -> Rows:
@@ -90,17 +92,26 @@ def test_character_shares_by_hand() -> None:
 
 def test_duplicates() -> None:
     hashes = np.array([1, 2, 1, 1], dtype=np.uint64)
-    assert surface.duplicate_share(Tally.of(hashes)).value == 0.5
-    assert surface.duplicate_share(Tally()).value is None
+    assert surface.duplicate_share(Distinct.of(hashes)).value == 0.5
+    assert surface.duplicate_share(Distinct()).value is None
     pairs = surface.pair_hashes(hashes, np.array([5, 5, 5, 6], dtype=np.uint64))
-    assert surface.duplicate_share(Tally.of(pairs)).value == 0.25
+    assert surface.duplicate_share(Distinct.of(pairs)).value == 0.25
     swapped = surface.pair_hashes(np.array([1, 2], dtype=np.uint64), np.array([2, 1], dtype=np.uint64))
-    assert surface.duplicate_share(Tally.of(swapped)).value == 0
+    assert surface.duplicate_share(Distinct.of(swapped)).value == 0
+
+
+def _repetition(docs: Documents) -> dict[str, Estimate]:
+    vocabulary = read_words(docs.texts)
+    read = vocabulary.of_documents(docs)
+    openings = Distinct.of(surface.openings(read, vocabulary))
+    return averaged({"repeated_bigram_share": surface.repeated_bigrams(read)}, len(docs)) | {
+        "common_opening_share": surface.common_opening(openings)
+    }
 
 
 def test_repetition_by_hand() -> None:
     docs = documents([["a b a b a"], ["a b c"], ["a b c d"], ["x"], [""]])
-    found = surface.repetition_traits(read_words(docs.texts).of_documents(docs), rows=5)
+    found = _repetition(docs)
     assert found["repeated_bigram_share"].value == pytest.approx((0.5 + 0 + 0) / 3)  # a b, b a of four pairs
     assert found["repeated_bigram_share"].n == 3
     assert found["common_opening_share"].value == pytest.approx(2 / 3)
@@ -109,12 +120,10 @@ def test_repetition_by_hand() -> None:
 def test_no_word_pair_joins_two_texts() -> None:
     # Glued, "b a" would repeat in the first and be a second pair of the last; "x y" does repeat, in two texts.
     docs = documents([["a b", "a b a"], ["", "x y", "", "x y", ""], ["no", "yes"]])
-    found = surface.repetition_traits(read_words(docs.texts).of_documents(docs), rows=3)["repeated_bigram_share"]
+    found = _repetition(docs)["repeated_bigram_share"]
     assert (found.value, found.n) == (pytest.approx((1 / 3 + 1 / 2) / 2), 2)
 
 
 def test_nothing_at_all() -> None:
     docs = documents([])
-    read = read_words(docs.texts).of_documents(docs)
-    found = surface.repetition_traits(read, rows=0)
-    assert {e.value for e in found.values()} == {None}
+    assert {e.value for e in _repetition(docs).values()} == {None}

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiler import sums
-from profiler.estimates import mean
+from profiler import distinct, sums
+from profiler.distinct import Distinct
 from profiler.profile import profile
 from profiler.sums import Moments, Pairs
 from profiler.tally import Distribution, Tally
@@ -28,15 +28,20 @@ numbers = (
 texts = st.text(alphabet="ab #@1.\n\u00e9\U0001f600'", max_size=12)
 
 
+def _counted(texts: Distinct) -> tuple[list[int], list[int]]:
+    blocks = list(texts.blocks())
+    return [v for values, _ in blocks for v in values.tolist()], [n for _, counts in blocks for n in counts.tolist()]
+
+
 def _bytes(totals: Totals) -> list[Any]:
     """Everything that traits are made of."""
     found: list[Any] = [totals.rows, totals.logs, sorted(totals.labels.items())]
-    found += [(tally.values.tolist(), tally.counts.tolist()) for tally in (totals.normalised, totals.pairs)]
+    found += [_counted(texts) for texts in (totals.normalised, totals.pairs)]
     kept = totals.kept
     found += [column.tolist() for column in (kept.words, kept.row, kept.segment, kept.rows)]
     for name, part in totals.parts.items():
-        tallies = (part.characters, part.runs, part.lines, part.texts)
-        found += [(tally.values.tolist(), tally.counts.tolist()) for tally in tallies]
+        found += [(t.values.tolist(), t.counts.tolist()) for t in (part.characters, part.runs, part.lines)]
+        found.append(_counted(part.texts))
         found += [part.documents, part.blank, part.filled, part.line_characters, part.shares, +part.matches]
         found += [part.points.tolist(), [(s.kind, s.vector.tobytes()) for s in part.sketcher.sketches(name)]]
     return found
@@ -46,16 +51,19 @@ def _bytes(totals: Totals) -> list[Any]:
     rows=st.lists(st.tuples(st.lists(texts, max_size=2), st.none() | texts), max_size=14),
     size=st.integers(1, 15),
     seed=st.integers(0, 9),
+    held=st.sampled_from([1, 5, distinct.HELD]),
 )
 @settings(max_examples=60, deadline=None)
 def test_any_blocks_give_the_same_bits(
-    make_examples: MakeExamples, rows: list[tuple[list[str], str | None]], size: int, seed: int
+    make_examples: MakeExamples, rows: list[tuple[list[str], str | None]], size: int, seed: int, held: int
 ) -> None:
     labels = [("a", "b", None)[i % 3] for i in range(len(rows))]
     table = make_examples([row[0] for row in rows], [row[1] for row in rows], labels=labels).table
     keep = np.flatnonzero(np.random.default_rng(seed).random(len(rows)) < 0.5)
     whole = count_rows(table, keep)
-    assert _bytes(count_rows(table, keep, rows=size)) == _bytes(whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distinct, "HELD", held)
+        assert _bytes(count_rows(table, keep, rows=size)) == _bytes(whole)
     # Associative: the blocks after the first, merged before they follow it.
     first = Totals.of(table.slice(0, size), keep[keep < size])
     rest = Totals()
@@ -93,10 +101,10 @@ def test_means_and_spreads_are_those_of_the_numbers(pairs: list[tuple[int, int]]
     values = np.array([a / b if b else math.nan for a, b in pairs])
     moments = Moments()
     moments.add(values)
-    found, expected = moments.estimate(), mean(values, rows=len(values))
-    assert (found.n, found.standard_error) == (expected.n, None)
-    assert found.value == (None if expected.value is None else pytest.approx(expected.value, rel=1e-13))
-    assert found.spread == (None if expected.spread is None else pytest.approx(expected.spread, rel=1e-9, abs=1e-12))
+    found, held = moments.estimate(), values[np.isfinite(values)]
+    assert (found.n, found.standard_error) == (len(held), None)
+    assert found.value == (pytest.approx(held.mean(), rel=1e-13) if len(held) else None)
+    assert found.spread == (pytest.approx(held.std(ddof=1), rel=1e-9, abs=1e-12) if len(held) > 1 else None)
 
 
 def test_equal_values_have_no_spread_and_no_line() -> None:

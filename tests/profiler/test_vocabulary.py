@@ -21,4 +21,11 @@ def test_words_of_documents_follow_the_segments() -> None:
     assert found.offsets.tolist() == [0, 3, 3, 6]
     assert found.borders.tolist() == [0, 2, 3, 4, 6]
     assert len(found) == 3
-    assert [found.documents_within(words) for words in (0, 1, 3, 4)] == [0, 1, 1, 2]
+
+
+def test_a_word_has_one_hash_in_every_vocabulary() -> None:
+    first, second = read_words(["the cat", "é"]), read_words(["a dog", "cat é the"])
+    of_second = dict(zip(second.types, second.hashes.tolist(), strict=True))
+    assert [of_second[word] for word in first.types] == first.hashes.tolist()
+    assert len(set(of_second.values())) == 5
+    assert read_words([]).hashes.tolist() == []
