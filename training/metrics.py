@@ -50,8 +50,8 @@ def option_rows(
     truth = np.asarray(gold)
     rows = {
         "accuracy": predictions(loglikelihoods) == truth,
-        "accuracy_character": predictions(_over(loglikelihoods, characters)) == truth,
-        "accuracy_token": predictions(_over(loglikelihoods, tokens)) == truth,
+        "accuracy_character": predictions(per(loglikelihoods, characters)) == truth,
+        "accuracy_token": predictions(per(loglikelihoods, tokens)) == truth,
         "gold_nll": np.array([-log_shares(row)[g] for row, g in zip(loglikelihoods, gold, strict=True)]),
     }
     if priors is not None:
@@ -163,7 +163,8 @@ def _plain(text: str) -> str:
     return " ".join(text.lower().split()).removesuffix(".").rstrip()
 
 
-def _over(loglikelihoods: Sequence[np.ndarray], lengths: Sequence[np.ndarray]) -> list[np.ndarray]:
+def per(loglikelihoods: Sequence[np.ndarray], lengths: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Log-likelihoods of options over their lengths, row by row."""
     return [row / np.maximum(size, 1) for row, size in zip(loglikelihoods, lengths, strict=True)]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training import shards
-from training.metrics import Metric, log_shares, mean, predictions
+from training.metrics import Metric, log_shares, mean
 from training.pack import Pack, PlanSettings, plan
 from training.prompts import Row, Task
 from training.shards import HEADLINE, Cell
@@ -51,15 +51,15 @@ def probes_of(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
     """
     headline = next(m for m in shards.cell_metrics(cell, task, rows) if m.metric == HEADLINE)
     found = [Metric("score", headline.value, headline.standard_error, headline.n)]
-    found += _of_options(cell, task) if cell.loglikelihoods is not None else _of_texts(cell)
+    found += _of_options(cell, task, rows) if cell.loglikelihoods is not None else _of_texts(cell)
     return [Metric(f"probe_{m.metric}", m.value, m.standard_error, m.n) for m in found]
 
 
-def _of_options(cell: Cell, task: Task) -> list[Metric]:
+def _of_options(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
     sums = [np.asarray(row, dtype=np.float64) for row in cell.loglikelihoods or []]
     gold, tokens = np.asarray(cell.gold or [], dtype=np.int64), cell.answer_tokens or []
     shares = [log_shares(row) for row in sums]
-    picks = predictions(sums)
+    picks = shards.choices(cell, task, rows)
     classes = len(task.labels) or max(map(len, sums), default=0)
     said, true = (np.bincount(x[x >= 0], minlength=classes) / max(len(x), 1) for x in (picks, gold))
     top = float(said.max(initial=0.0))

@@ -154,8 +154,8 @@ def _of_cell(cell: Cell, packed: Packed, parts: np.ndarray) -> Iterable[tuple[st
     for name, values in rows.items():
         means = parts @ values.astype(float) / sizes
         yield name, means
-        if name == packed.task.metric:
+        if name == shards.headline_of(packed.task):
             yield HEADLINE, means
     if packed.task.labels and cell.gold is not None:
-        truth, picks = np.asarray(cell.gold), metrics.predictions([np.asarray(x) for x in cell.loglikelihoods or []])
+        truth, picks = np.asarray(cell.gold), shards.choices(cell, packed.task, packed.test)
         yield "macro_f1", np.array([metrics.macro_f1(truth[part], picks[part]) for part in parts])

@@ -49,10 +49,11 @@ class RowScores:
     def __init__(self) -> None:
         self._cells: list[tuple[dict[str, Any], dict[str, Values]]] = []
 
-    def add(self, where: Mapping[str, Any], cell: Cell, task: Task) -> None:
-        """where: model, source, target and seed as the other tables have them. A failed cell has no rows."""
+    def add(self, where: Mapping[str, Any], cell: Cell, task: Task, picks: Values) -> None:
+        """where: model, source, target and seed as the other tables have them. picks: the options chosen, None for a
+        generation. A failed cell has no rows."""
         if not cell.failed:
-            self._cells.append((dict(where), row_results(cell, task)))
+            self._cells.append((dict(where), row_results(cell, task, picks)))
 
     def table(self) -> pa.Table:
         """One line per cell, ordered by source, seed and target."""
@@ -68,15 +69,14 @@ class RowScores:
         return pa.table(columns)
 
 
-def row_results(cell: Cell, task: Task) -> dict[str, Values]:
+def row_results(cell: Cell, task: Task, picks: Values) -> dict[str, Values]:
     """COLUMNS of one cell: arrays (rows,), None where a cell has no such thing.
 
-    score is the headline metric of the row. predicted: position of the likeliest label or option, -1 for none.
+    score is the headline metric of the row. predicted: position of the label or option chosen, -1 for none.
     has_number is known only where an answer has to be a number, and the texts are there.
     """
     found: dict[str, Values] = dict.fromkeys(COLUMNS)
-    if cell.loglikelihoods is not None:
-        picks = metrics.predictions([np.asarray(row, dtype=np.float64) for row in cell.loglikelihoods])
+    if picks is not None:
         return found | {"score": picks == np.asarray(cell.gold), "predicted": picks}
     found["score"] = np.asarray(getattr(cell, task.metric) or [], dtype=np.float64)
     found["output_tokens"] = np.asarray(cell.output_tokens or [], dtype=np.int64)

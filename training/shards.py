@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 FORMAT = "2"
 HEADLINE = "score"
+# What "accuracy" means as a headline: the option that is likeliest per character is the answer (`choices`). Of the ways
+# to choose it is the one whose gains would repeat best (docs/matrix.md); the others are kept by their names.
+_CHOSEN = "accuracy_character"
 _IDENTITY = ("key", "source", "seed", "target", "base_fingerprint", "dtype")
 
 
@@ -312,12 +315,26 @@ def cell_metrics(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
         return []
     found = [metrics.mean(name, values) for name, values in cell_rows(cell, task, rows).items()]
     if cell.loglikelihoods is not None and task.labels:
-        truth, picks = np.asarray(cell.gold), metrics.predictions(_arrays(cell.loglikelihoods))
-        found.append(Metric("macro_f1", metrics.macro_f1(truth, picks), np.nan, len(truth)))
-    (headline,) = [metric for metric in found if metric.metric == task.metric]
+        truth = np.asarray(cell.gold)
+        found.append(Metric("macro_f1", metrics.macro_f1(truth, choices(cell, task, rows)), np.nan, len(truth)))
+    (headline,) = [metric for metric in found if metric.metric == headline_of(task)]
     n = headline.n
     cut = [Metric(name, getattr(cell, name) / n if n else np.nan, np.nan, n) for name in ("cut_prompts", "cut_answers")]
     return [Metric(HEADLINE, headline.value, headline.standard_error, n), *found, *cut]
+
+
+def headline_of(task: Task) -> str:
+    """The metric of a task that its score is."""
+    return _CHOSEN if task.metric == "accuracy" else task.metric
+
+
+def choices(cell: Cell, task: Task, rows: Sequence[Row]) -> np.ndarray:
+    """The option that a cell answers every row with, (rows,); -1 for none. Only for cells with options."""
+    return metrics.predictions(metrics.per(_arrays(cell.loglikelihoods or []), _characters(task, rows)))
+
+
+def _characters(task: Task, rows: Sequence[Row]) -> list[np.ndarray]:
+    return [np.array([len(choice) for choice in row.choices(task)], float) for row in rows]
 
 
 def cell_rows(cell: Cell, task: Task, rows: Sequence[Row]) -> dict[str, np.ndarray]:
@@ -329,7 +346,7 @@ def cell_rows(cell: Cell, task: Task, rows: Sequence[Row]) -> dict[str, np.ndarr
             _arrays(cell.loglikelihoods),
             cell.gold or [],
             tokens=_arrays(cell.answer_tokens or []),
-            characters=[np.array([len(choice) for choice in row.choices(task)], float) for row in rows],
+            characters=_characters(task, rows),
             priors=_priors(cell),
         )
     return metrics.generation_rows(
@@ -349,15 +366,15 @@ def _priors(cell: Cell) -> list[np.ndarray] | None:
     return found if len(found) == len(cell.gold or []) else found * len(cell.gold or [])
 
 
-def confusion(cell: Cell, task: Task) -> list[tuple[str, str, int]]:
-    """(gold, predicted, rows): label names of a classification, answer positions of a multiple choice."""
-    if cell.loglikelihoods is None or cell.gold is None:
+def confusion(cell: Cell, task: Task, picks: np.ndarray | None) -> list[tuple[str, str, int]]:
+    """(gold, predicted, rows): label names of a classification, answer positions of a multiple choice. picks: those of
+    `choices`, None for a generation."""
+    if picks is None or cell.gold is None:
         return []
 
     def name(index: int) -> str:
         return task.labels[index] if task.labels and index >= 0 else str(index)
 
-    picks = metrics.predictions(_arrays(cell.loglikelihoods))
     counts = Counter((name(g), name(int(p))) for g, p in zip(cell.gold, picks, strict=True))
     return [(gold, predicted, n) for (gold, predicted), n in sorted(counts.items())]
 
@@ -384,11 +401,12 @@ def tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
         for m in cell_metrics(cell, target.task, target.test):
             error = None if np.isnan(m.standard_error) else m.standard_error
             rows["scores"].append({**where, "metric": m.metric, "score": m.value, "n": m.n, "standard_error": error})
-        for gold, predicted, n in confusion(cell, target.task):
+        picks = None if cell.loglikelihoods is None else choices(cell, target.task, target.test)
+        for gold, predicted, n in confusion(cell, target.task, picks):
             rows["predicted_labels"].append({**where, "gold": gold, "predicted": predicted, "n": n})
         if cell.output_tokens:
             rows["generations"].append({**where, **_lengths(cell)})
-        by_row.add(where, cell, target.task)
+        by_row.add(where, cell, target.task, picks)
     for found in rows.values():
         found.sort(key=lambda row: (row["source"], row["seed"], row["target"]))
     rows["adapters"] = list(_adapters(pack))

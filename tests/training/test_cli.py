@@ -23,7 +23,7 @@ def call(*arguments: object) -> Result:
 
 def test_every_command_shows_an_example() -> None:
     assert isinstance(MATRIX, click.Group)
-    assert sorted(MATRIX.commands) == ["export", "ingest", "plan", "run", "status"]
+    assert sorted(MATRIX.commands) == ["export", "ingest", "plan", "reliability", "run", "status"]
     for name in ("", *MATRIX.commands):
         text = call(*([name] if name else []), "--help").output
         assert re.search(r"Examples?:\n    traitcast matrix", text), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -163,3 +164,18 @@ def test_failed_and_missing_cells_are_left_out(pack: Pack) -> None:
     shown = CliRunner().invoke(MATRIX, ["reliability", "--pack", str(pack.folder), "--format", "json"])
     assert shown.exit_code == 0, shown.output
     assert json.loads(shown.stdout)[0]["metric"] == "score"
+
+
+def test_the_score_of_options_is_of_the_likeliest_per_character(pack: Pack) -> None:
+    target = next(name for name in pack.recipe.targets if pack.recipe.datasets[name].task_type == "classification")
+    packed = pack.rows(target)
+    assert packed.task.labels == ("negative", "positive")
+    task = dataclasses.replace(packed.task, labels=("no", "entailment"))
+    about = dataclasses.replace(cell(pack, "choice", target, 0), gold=[1] * len(packed.test))
+    # -4 over 2 characters is less likely than -6 over 10, though -4 is the likelier sum.
+    found = dataclasses.replace(about, loglikelihoods=[[-4.0, -6.0]] * len(packed.test))
+    values = {metric.metric: metric.value for metric in shards.cell_metrics(found, task, packed.test)}
+    assert (values["score"], values["accuracy"], values["macro_f1"]) == (1.0, 0.0, 1.0)
+    picks = shards.choices(found, task, packed.test)
+    assert picks.tolist() == [1] * len(packed.test)
+    assert shards.confusion(found, task, picks) == [("entailment", "entailment", len(packed.test))]
