@@ -29,6 +29,8 @@ _CUT_TEXTS, _CUT_SHARE = 5, 0.01
 _CUT_NEAR, _CUT_SPIKE = 20, 5
 # Shorter texts of one length are tweets or codes rather than cut.
 _CUT_CHARACTERS = 100
+# Of texts of one length, hashed at a time: that takes 40 bytes a character.
+_HASHED_CHARACTERS = 1 << 15
 # A text that ends like this was not cut at a limit.
 _ENDED = "[.!?:;)\\]}\"'`\u2019\u201d\u3002\uff01\uff1f\u2026>*|]\\s*$"
 # Three dots are a matter of style; these are written by programs.
@@ -132,11 +134,14 @@ def _at_limit(texts: _Texts, longest: int) -> tuple[int, int]:
     from profiler.scan import code_points, hash_runs
 
     every, ended = Distinct(), Distinct()
+    step = max(1, _HASHED_CHARACTERS // longest)
     for some in texts:
-        long = some.filter(pc.equal(pc.utf8_length(some), longest))
-        for seen, found in ((every, long), (ended, long.filter(pc.match_substring_regex(long, _ENDED)))):
-            points, bounds = code_points(found.drop_null().cast(pa.large_string()))
-            seen.add(hash_runs(points, bounds[:-1]))
+        long = some.filter(pc.equal(pc.utf8_length(some), longest)).drop_null()
+        for first in range(0, len(long), step):
+            part = long[first : first + step]
+            for seen, found in ((every, part), (ended, part.filter(pc.match_substring_regex(part, _ENDED)))):
+                points, bounds = code_points(found.cast(pa.large_string()))
+                seen.add(hash_runs(points, bounds[:-1]))
     return every.occurrences().n, ended.occurrences().n
 
 
