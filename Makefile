@@ -63,12 +63,15 @@ DATA ?= ../shared/datasets
 TRANSFER ?= ../shared/transfer
 reference: export TRAITCAST_WAREHOUSE = build/reference.duckdb
 reference: export TRAITCAST_REFERENCE = build/no-reference
-reference: $(VENV)/.test   ## profile the public datasets, import the published matrices, fit, export
+reference: $(VENV)/.test   ## profile the public datasets, import the published matrices, keep the measured one, fit, export
 	@mkdir -p build && rm -f build/reference.duckdb build/reference.duckdb.wal
 	$(BIN)/traitcast profile $(DATA)/*/ --format json > build/reference.json
 	$(BIN)/traitcast scores import $(TRANSFER)/prompt_transferability/prompt_transfer_long.csv --spec examples/scores/prompt_transferability.yaml
 	$(BIN)/traitcast scores import $(TRANSFER)/cross_task_icl/cross_icl_long.csv --spec examples/scores/cross_task_icl.yaml
-	$(BIN)/traitcast fit --scores prompt_transferability
+	TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m warehouse.reference build/reference.duckdb --carry smollm2_cpu
+	$(BIN)/traitcast fit --scores smollm2_cpu
+	for protocol in new-target new-source new-pair; do \
+		$(BIN)/traitcast evaluate --scores smollm2_cpu --protocol $$protocol --save || exit; done
 	$(BIN)/traitcast evaluate --scores prompt_transferability --save
 	$(BIN)/python -m warehouse.reference build/reference.duckdb --into warehouse/reference
 

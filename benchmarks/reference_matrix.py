@@ -152,15 +152,18 @@ def parts(m: Measured) -> list[str]:
 
 
 def extremes(m: Measured, shown: int = 8) -> list[str]:
-    """The largest gains and losses."""
+    """The largest gains and losses, one of a target."""
     order = np.argsort(np.where(m.off, m.gains, np.nan), axis=None)[: int(m.off.sum())]
     lines = []
-    for title, chosen in (("Most helped", order[::-1][:shown]), ("Most harmed", order[:shown])):
-        rows = []
+    for title, chosen in (("Most helped, a target each", order[::-1]), ("Most harmed, a target each", order)):
+        rows: dict[str, tuple[str, ...]] = {}
         for flat in chosen.tolist():
             at = np.unravel_index(flat, m.gains.shape)
-            rows.append((f"`{m.sources[at[0]]}`", f"`{m.targets[at[1]]}`", pp(m.gains[at]), f"{m.errors[at]:.1f}"))
-        lines += [f"### {title}", "", *table(("source", "target", "gain, pp", "standard error"), rows)]
+            target = m.targets[at[1]]
+            row = f"`{m.sources[at[0]]}`", f"`{target}`", pp(m.gains[at]), f"{m.errors[at]:.1f}"
+            rows.setdefault(target, row)
+        rows = dict(list(rows.items())[:shown])
+        lines += [f"### {title}", "", *table(("source", "target", "gain, pp", "standard error"), rows.values())]
     return lines
 
 

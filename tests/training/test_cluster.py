@@ -92,7 +92,9 @@ def test_what_travels_is_enough_and_no_more(finished: Pack, tmp_path: Path) -> N
     for name, content in common.items():
         (tmp_path / name).write_bytes(content)
     for group in (1, 2):
-        (tmp_path / "shards" / f"{group}.parquet").write_bytes(cluster._known_cells(finished, group))
+        (tmp_path / "shards" / f"{group}.parquet").write_bytes(
+            cluster._known_cells(finished, group, shards.thin(finished))
+        )
     assert matrix.status(Pack(tmp_path)).scored == matrix.status(finished).scored == 21
 
 

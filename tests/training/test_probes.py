@@ -52,13 +52,14 @@ def base_scored(plan_small: Callable[..., Pack], tmp_path_factory: pytest.TempPa
 
 
 def test_probes_of_options_by_hand() -> None:
-    sums = [[-1.0, -3.0], [-2.0, -2.5], [-4.0, -1.0], [-1.0, -1.1]]
+    # Per character of "bad" and "good" the first option is likelier in all rows but the third.
+    sums = [[-1.0, -3.0], [-2.0, -3.5], [-4.0, -1.0], [-1.0, -1.6]]
     made = cell(gold=[0, 1, 1, 1], loglikelihoods=sums, answer_tokens=[[1, 2]] * 4)
     rows = [Row(("x",), MOOD.labels[g], (), g) for g in (0, 1, 1, 1)]
     found = {m.metric: m for m in probes.probes_of(made, MOOD, rows)}
     assert set(found) == BOTH | CHOICES
     assert found["probe_score"].value == 0.5
-    assert found["probe_response_nll"].value == pytest.approx(np.mean([1.0, 1.25, 0.5, 0.55]))
+    assert found["probe_response_nll"].value == pytest.approx(np.mean([1.0, 1.75, 0.5, 0.8]))
     shares = np.exp(sums) / np.exp(sums).sum(axis=1, keepdims=True)
     assert found["probe_gold_nll"].value == pytest.approx(-np.log(shares[range(4), [0, 1, 1, 1]]).mean())
     assert found["probe_option_entropy"].value == pytest.approx(np.mean(entropy(shares, axis=1)) / math.log(2))
