@@ -37,12 +37,14 @@ CLAIMED = (
 # The target of their first example: classification data helping with grade-school mathematics.
 EXAMPLE = "gsm8k"
 _ORDERS = 10_000
+SHIFTS = {"length_shift": "tokens added to written answers", "label_shift": "share of answers that change their label"}
 
 
 @dataclass(frozen=True)
 class Measured:
     """The cells of a matrix: gains (sources, targets) in pp, mean over seeds, the diagonal among them; errors and p of
-    no change, over rows and seeds; seeds (sources, targets, seeds)."""
+    no change, over rows and seeds; by_seed (sources, targets, seeds); shifts: side effects by name, (sources, targets),
+    NaN where there are none and on the diagonal."""
 
     name: str
     description: str
@@ -55,6 +57,7 @@ class Measured:
     own: np.ndarray
     asymmetries: tuple[tuple[str, Asymmetry], ...]
     profiles: TraitMatrix
+    shifts: Mapping[str, np.ndarray]
 
     @property
     def off(self) -> np.ndarray:
@@ -89,7 +92,20 @@ def measured(warehouse: Warehouse, name: str) -> Measured:
     return Measured(
         name, about.description, sources, targets, gains, errors, p, by_seed, own, tuple(lopsided),
         warehouse.trait_matrix(sorted({*sources, *targets})),
+        {outcome: _shifts(warehouse, name, outcome, sources, targets) for outcome in SHIFTS},
     )  # fmt: skip
+
+
+def _shifts(
+    warehouse: Warehouse, name: str, outcome: str, sources: Sequence[str], targets: Sequence[str]
+) -> np.ndarray:
+    cells = warehouse.cells(name, outcome=outcome)
+    sums, counts = np.zeros((len(sources), len(targets))), np.zeros((len(sources), len(targets)))
+    for source, target, shift in zip(cells.sources, cells.targets, cells.gain, strict=True):
+        if source != target:
+            sums[sources.index(source), targets.index(target)] += shift
+            counts[sources.index(source), targets.index(target)] += 1
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -226,30 +242,41 @@ def _within(centred: np.ndarray, sources: Sequence[str], targets: Sequence[str])
 
 
 def claim(m: Measured) -> list[str]:
-    """The paper's claim: traits of the source that go with how much it helps, all of them corrected and the named ones
-    beside; and the example it opens with."""
-    values = np.where(m.off, m.gains, np.nan)
-    centred = values - np.nanmean(values, axis=0)
+    """The paper's claim: traits of the source that go with how much it helps and with what else it does, all of them
+    corrected and the named ones beside; and the example it opens with."""
+    centred = _centred(np.where(m.off, m.gains, np.nan))
+    lines = _traits(m, centred, "mean gain")
+    for outcome, what in SHIFTS.items():
+        lines += _traits(m, _centred(m.shifts[outcome]), what)
+    return [*lines, *_example(m)]
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    """Over the mean of each target; targets without any value are left out."""
+    known = np.isfinite(values).any(axis=0)
+    return values[:, known] - np.nanmean(values[:, known], axis=0)
+
+
+def _traits(m: Measured, centred: np.ndarray, what: str) -> list[str]:
     mean = np.nanmean(centred, axis=1, keepdims=True)
     found = associate([("source", m.sources, mean)], m.profiles)
-    named = [a for a in found if a.trait in CLAIMED]
     rows = [
-        (f"`{a.trait}`", f"{a.spearman:+.2f}", a.n, f"{a.p:.3f}", f"{a.q:.2f}")
-        for a in dict.fromkeys([*found[:6], *named])
+        (f"`{a.trait}`", f"{a.spearman:+.2f}", a.n, f"{a.p:.4f}", f"{a.q:.3f}")
+        for a in dict.fromkeys([*found[:5], *(a for a in found if a.trait in CLAIMED)])
     ]
     sure = sum(a.found for a in found)
-    head = ("trait of the source", "Spearman with its mean gain", "sources", "p", f"q over {len(found)} traits")
-    lines = [f"### Traits of the source ({sure} of {len(found)} at q of {LEVEL:g})", "", *table(head, rows)]
-    return [*lines, *_example(m, centred)]
+    head = ("trait of the source", "Spearman", "sources", "p", f"q over {len(found)}")
+    title = f"### Traits of the source and the {what}: {sure} of {len(found)} at q of {LEVEL:g} or less"
+    return [title, "", *table(head, rows)]
 
 
-def _example(m: Measured, centred: np.ndarray) -> list[str]:
+def _example(m: Measured) -> list[str]:
     if EXAMPLE not in m.targets:
         return []
     at = m.targets.index(EXAMPLE)
     groups: dict[str, list[float]] = {}
     for i, source in enumerate(m.sources):
-        if np.isfinite(centred[i, at]):
+        if m.off[i, at]:
             groups.setdefault(m.kind(source), []).append(float(m.gains[i, at]))
     rows = [
         (kind, len(gains), pp(float(np.mean(gains))), pp(min(gains)), pp(max(gains)))
