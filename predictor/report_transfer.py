@@ -119,13 +119,16 @@ def clustered(gain: np.ndarray) -> list[int]:
     gain: (rows, columns) in pp; an unknown cell is taken as the mean of its column. Bar-Joseph et al. 2001.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import pdist
 
     if len(gain) < 3:
         return list(range(len(gain)))
     known = np.isfinite(gain)
     sums = np.where(known, gain, 0.0).sum(axis=0)
     means = sums / np.maximum(1, known.sum(axis=0))
-    return [int(i) for i in leaves_list(linkage(np.where(known, gain, means), "average", optimal_ordering=True))]
+    # As distances: a square table can look like some to linkage, which then warns.
+    apart = pdist(np.where(known, gain, means))
+    return [int(i) for i in leaves_list(linkage(apart, "average", optimal_ordering=True))]
 
 
 def _extremes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -213,14 +213,14 @@ def test_a_dataset_may_have_the_name_of_what_every_object_inherits(
     with Warehouse.open(tmp_path / "own.duckdb") as warehouse:
         warehouse.save_profile(replace(warehouse.profile("mr"), name="constructor"))
     browser.open(write_page(tmp_path / "own.duckdb"))
-    for name in ("constructor", "mnli"):
+    for name in ("constructor", "sst2"):
         browser.choose("ranking-target", name)
         browser.choose("ranking-count", "")
         assert "undefined" not in browser.run("return document.querySelector('#ranking-facts').innerText")
     measured = browser.run(
         "const find = (o) => !o || typeof o !== 'object' ? null"
         " : o.measured_in ? o : Object.values(o).map(find).find(Boolean);"
-        "return Object.keys(find(JSON.parse(document.getElementById('data').textContent)).measured.mnli).length"
+        "return Object.keys(find(JSON.parse(document.getElementById('data').textContent)).measured.sst2).length"
     )
     assert measured > 1
     assert f"Diamonds: {measured} gains" in browser.run("return document.querySelector('#ranking-facts').innerText")

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from predictor import report_datasets, report_predictor, service
-from predictor.cli import evaluate, explain, latent, predict, rank, report
+from predictor.cli import evaluate, explain, fit, latent, predict, rank, report
 from predictor.page import embedded, in_script, render
 from predictor.report import Report, Request, gather
 from predictor.report_predictor import _offsets
@@ -109,10 +109,10 @@ def fields(profile: Profile) -> dict[str, Any]:
 
 def test_the_shipped_data_fill_every_section(shipped: Report) -> None:
     assert [s.key for s in shipped.sections] == list(KEYS)
-    assert {s.key: s.state for s in shipped.sections if s.state != "complete"} == {"effects": "partial"}
+    assert {s.state for s in shipped.sections} == {"complete"}
     assert shipped.warehouse == "the data that came with traitcast"
     first = section(shipped, "transfer").data[0]
-    assert first["matrix"] == "prompt_transferability"
+    assert first["matrix"] == "smollm2_cpu"
     assert np.shape(first["gain"]) == (len(first["sources"]), len(first["targets"]))
     assert [(e["source"], e["target"]) for e in section(shipped, "explanations").data] == [("mnli", "rte")]
     assert section(shipped, "datasets").data["pair"] == ["mnli", "rte"]
@@ -271,8 +271,8 @@ def test_more_datasets_than_fit_keep_those_that_matter(warehouse_path: Path, mon
 def test_a_stored_evaluation_is_shown_and_goes_with_the_scores(tmp_path: Path) -> None:
     path = tmp_path / "mine.duckdb"
     arguments = ["--scores", "prompt_transferability", "--no-baselines", "--warehouse", str(path), "--format", "json"]
-    with Warehouse.open(path):
-        pass
+    fitted = CliRunner().invoke(fit, ["--scores", "prompt_transferability", "--warehouse", str(path)])
+    assert fitted.exit_code == 0, fitted.stderr
     first = CliRunner().invoke(evaluate, [*arguments, "--save"])
     assert first.exit_code == 0
     assert "table evaluations" in first.stderr
@@ -285,8 +285,8 @@ def test_a_stored_evaluation_is_shown_and_goes_with_the_scores(tmp_path: Path) -
             "SELECT model, source, target, seed, metric, score, n, standard_error FROM scores "
             "WHERE matrix = 'prompt_transferability'"
         )
-        predictor, profiles = service.predictor_of(warehouse), service.profiles_of(warehouse)
-        assert report_predictor.quality(warehouse, predictor, profiles, lambda _: None) is not None
+        predictor = service.predictor_of(warehouse)
+        assert report_predictor.quality(warehouse, predictor, lambda _: None) is not None
         matrix = next(m for m in warehouse.matrices() if m.matrix == "prompt_transferability")
         warehouse.save_scores(matrix, scores.slice(0, 10))
         assert warehouse.evaluations("prompt_transferability") == []
@@ -294,7 +294,7 @@ def test_a_stored_evaluation_is_shown_and_goes_with_the_scores(tmp_path: Path) -
         warehouse.save_scores(matrix, scores.set_column(scores.column_names.index("score"), "score", others))
         told = r"have changed since the predictor learnt from them\. Fit it again: traitcast fit --scores prompt_tran"
         with pytest.raises(ScoresError, match=told):
-            report_predictor.quality(warehouse, predictor, profiles, lambda _: None)
+            report_predictor.quality(warehouse, predictor, lambda _: None)
 
 
 def test_unknown_names_are_told(tmp_path: Path) -> None:
@@ -393,21 +393,19 @@ def test_rankings_say_what_they_learnt_from_and_what_is_measured(with_own: Path)
         found = gather(warehouse, Request(matrix="mine", model="tiny"))
         gains = {(r["source"], r["target"]): r["gain"] for r in warehouse.transfer_matrix("mine")}
     ranking = section(found, "ranking").data
-    assert (ranking["learnt"], ranking["measured_in"]) == ("prompt_transferability", "mine (tiny)")
+    assert (ranking["learnt"], ranking["measured_in"]) == ("smollm2_cpu", "mine (tiny)")
     assert ranking["measured_base"] == "the untuned model"
-    assert ranking["axis"].startswith("gain over an average source")
+    assert ranking["axis"].startswith("gain over the untuned model")
     shown = {(s, t): gain for t, by in ranking["measured"].items() for s, gain in by.items()}
     assert shown == {pair: pytest.approx(gain, abs=0.006) for pair, gain in gains.items() if pair[0] != pair[1]}
     for key in ("overview", "ranking", "explanations", "quality"):
         (other,) = section(found, key).more
-        assert other.what.startswith("This predictor learnt from prompt_transferability, not from mine.")
+        assert other.what.startswith("This predictor learnt from smollm2_cpu, not from mine.")
         assert other.command == f"traitcast fit --scores mine --model tiny --warehouse {with_own}"
-    assert section(found, "quality").data["matrix"] == "prompt_transferability"
-    assert any(
-        "of the predictor on prompt_transferability" in words for _, words in section(found, "overview").data["facts"]
-    )
+    assert section(found, "quality").data["matrix"] == "smollm2_cpu"
+    assert any("of the predictor on smollm2_cpu" in words for _, words in section(found, "overview").data["facts"])
     matrices = next(t for t in section(found, "recipe").data["tables"] if t["title"] == "Matrices")
-    assert [row[0] for row in matrices["rows"]] == ["mine", "prompt_transferability"]
+    assert [row[0] for row in matrices["rows"]] == ["mine", "smollm2_cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -438,11 +436,10 @@ def test_the_best_and_the_worst_gain_carry_their_error_and_matrix(own_report: Re
     assert re.fullmatch(r"\+\d+\.\d pp \u00b1 4\.2", best[0])
     assert re.fullmatch(r"\u2212\d+\.\d pp \u00b1 4\.2", worst[0])
     assert best[1].endswith("(tiny in mine)")
-    assert all(
-        "standard error unknown" in f[1] for f in section(shipped, "overview").data["facts"] if "measured gain" in f[1]
-    )
+    facts = [fact for fact in section(shipped, "overview").data["facts"] if "measured gain" in fact[1]]
+    assert all(" \u00b1 " in number and words.endswith("(smollm2 in smollm2_cpu)") for number, words in facts)
     words = section(found, "overview").data["words"][0]
-    assert "in mine, cross_task_icl, that of the untuned model" in words
+    assert "in mine, smollm2_cpu, cross_task_icl, that of the untuned model" in words
     assert "in prompt_transferability, that of an average source" in words
 
 
@@ -474,7 +471,7 @@ def test_rank_says_when_a_source_is_the_target_under_another_name(with_own: Path
 
 def test_pictures_say_over_what_a_gain_is(tmp_path: Path) -> None:
     nowhere = ["--warehouse", str(tmp_path / "none.duckdb"), "--plot", str(tmp_path / "x.svg")]
-    over = "gain over an average source on the same target, pp"
+    over = "gain over the untuned model, pp"
     for run, axis in ((predict, f"predicted {over} (line: 90 % interval)"), (explain, f"predicted {over}")):
         assert CliRunner().invoke(run, ["mnli", "rte", *nowhere]).exit_code == 0
         assert f">{axis}<" in (tmp_path / "x.svg").read_text()
