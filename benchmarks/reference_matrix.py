@@ -1,9 +1,11 @@
 """What a measured matrix says, as the Markdown of docs/matrix.md.
 
 Run: python benchmarks/reference_matrix.py MATRIX [--warehouse WAREHOUSE.duckdb]
+     python benchmarks/reference_matrix.py --pack DIR
 
 Without a warehouse it reads the matrix that ships with the package. Every number is made from stored scores, results
-on single rows, and profiles; nothing is trained.
+on single rows, and profiles; nothing is trained. With a pack: how much better than the likeliest sum the other ways to
+score a choice are, in reliability, on the same resamples of sources and targets.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ CLAIMED = (
 # The target of their first example: classification data helping with grade-school mathematics.
 EXAMPLE = "gsm8k"
 _ORDERS = 10_000
+WAYS = ("accuracy", "accuracy_character", "accuracy_token", "calibrated_accuracy", "gold_nll")
 SHIFTS = {"length_shift": "tokens added to written answers", "label_shift": "share of answers that change their label"}
 
 
@@ -286,6 +289,26 @@ def _example(m: Measured) -> list[str]:
     return [f"### On `{EXAMPLE}`", "", *table(head, rows)]
 
 
+def ways_to_choose(folder: Path) -> str:
+    """Reliability over new rows and seeds of each way to score a choice, and its difference to `accuracy`."""
+    from training import reliability
+    from training.pack import Pack
+
+    pack = Pack(folder)
+    found = reliability.collected(pack)
+    with_options = [at for at, name in enumerate(pack.recipe.targets) if pack.task(name).has_options]
+    values = {name: found[name][:, with_options] for name in WAYS}
+    known = np.all([np.isfinite(v).all(axis=(2, 3)) for v in values.values()], axis=0)
+    drawn = {name: reliability.resampled(v, known, draws=1000) for name, v in values.items()}
+    rows = []
+    for name, shares in drawn.items():
+        apart = shares[1:] - drawn[WAYS[0]][1:]
+        apart = apart[np.isfinite(apart)]
+        low, high = np.quantile(apart, [0.025, 0.975])
+        rows.append((f"`{name}`", f"{shares[0]:.2f}", f"[{low:+.2f}, {high:+.2f}]", f"{(apart > 0).mean():.2f}"))
+    return "\n".join(table(("score", "reliability", f"less that of `{WAYS[0]}`", "share of resamples above 0"), rows))
+
+
 def markdown(warehouse: Warehouse, name: str) -> str:
     """All sections."""
     m = measured(warehouse, name)
@@ -295,11 +318,17 @@ def markdown(warehouse: Warehouse, name: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("matrix")
+    parser.add_argument("matrix", nargs="?")
     parser.add_argument("--warehouse", default=NOWHERE)
-    asked: Mapping[str, str] = vars(parser.parse_args(arguments))
-    with Warehouse.open(asked["warehouse"], read_only=True) as warehouse:
-        print(markdown(warehouse, asked["matrix"]))
+    parser.add_argument("--pack", type=Path)
+    asked = parser.parse_args(arguments)
+    if (asked.matrix is None) == (asked.pack is None):
+        parser.error("name a matrix, or give --pack DIR")
+    if asked.pack is not None:
+        print(ways_to_choose(asked.pack))
+        return 0
+    with Warehouse.open(asked.warehouse, read_only=True) as warehouse:
+        print(markdown(warehouse, asked.matrix))
     return 0
 
 

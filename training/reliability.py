@@ -51,7 +51,7 @@ def reliability(pack: Pack, *, splits: int = 20, draws: int = 400) -> list[Relia
     splits: random halves of the test rows of a target, the same for all models. draws: of the bootstrap. Raises
     ScoresError when nothing but the base was measured.
     """
-    found = _collect(pack, splits)
+    found = collected(pack, splits=splits)
     if not found:
         raise ScoresError(
             f"{pack.folder} has no scores of a tuned model; run: traitcast matrix run --pack {pack.folder}"
@@ -71,15 +71,22 @@ def of_values(metric: str, values: np.ndarray, *, draws: int = 400) -> Reliabili
         return Reliability(metric, sources, 0, seeds, *_UNKNOWN, *_UNKNOWN)
     ones = np.ones(len(whole)), np.ones(whole.shape[1])
     variance, rows, seed, both = _shares(values, whole, *ones)
-    rng = np.random.default_rng(_SEED)
-    drawn = []
-    for _ in range(draws):
-        weights = (rng.multinomial(n, np.full(n, 1 / n)).astype(float) for n in whole.shape)
-        drawn.append(_shares(values, whole, *weights)[3])
-    finite = np.array(drawn)[np.isfinite(drawn)]
+    drawn = resampled(values, whole, draws=draws)[1:]
+    finite = drawn[np.isfinite(drawn)]
     low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
     spread = 100 * float(np.sqrt(variance))
     return Reliability(metric, sources, targets, seeds, spread, rows, seed, both, float(low), float(high))
+
+
+def resampled(values: np.ndarray, whole: np.ndarray, *, draws: int) -> np.ndarray:
+    """(1 + draws,): `over_both` as measured, then of two-way bootstraps over sources and targets, the same ones for any
+    metric of the same shape. values: as `of_values` takes them; whole: bool (sources, targets), what counts."""
+    rng = np.random.default_rng(_SEED)
+    found = [_shares(values, whole, *(np.ones(n) for n in whole.shape))[3]]
+    for _ in range(draws):
+        weights = (rng.multinomial(n, np.full(n, 1 / n)).astype(float) for n in whole.shape)
+        found.append(_shares(values, whole, *weights)[3])
+    return np.array(found)
 
 
 def _shares(
@@ -116,7 +123,7 @@ def _shares(
     return variance, rows / variance, float(apart) / variance, float(crossed.mean() / pairs) / variance
 
 
-def _collect(pack: Pack, splits: int) -> dict[str, np.ndarray]:
+def collected(pack: Pack, *, splits: int = 20) -> dict[str, np.ndarray]:
     """metric -> values as `of_values` takes them."""
     recipe = pack.recipe
     place = [{name: at for at, name in enumerate(names)} for names in (recipe.sources, recipe.targets)]
