@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from predictor.associations import associate
 from predictor.effect_tables import Asymmetry, Gain
 from predictor.effects import effects
 from predictor.paired import LEVEL, adjusted
+from warehouse.errors import UserError
 from warehouse.records import TraitMatrix
 from warehouse.store import Warehouse
 
@@ -38,7 +39,8 @@ CLAIMED = (
 )
 # The target of their first example: classification data helping with grade-school mathematics.
 EXAMPLE = "gsm8k"
-_ORDERS = 10_000
+_ORDERS, _DRAWS = 2_000, 300
+_NEARLY = 0.9
 WAYS = ("accuracy", "accuracy_character", "accuracy_token", "calibrated_accuracy", "gold_nll")
 SHIFTS = {"length_shift": "tokens added to written answers", "label_shift": "share of answers that change their label"}
 
@@ -150,24 +152,59 @@ def noise(m: Measured) -> float:
 
 
 def parts(m: Measured) -> list[str]:
-    """How much of the variance of gains is the target's, the source's, the pair's, and noise of the seeds."""
+    """How much of the variance of gains is the target's, the source's, the pair's, and noise of the seeds, with a
+    bootstrap over sources and targets."""
     values = np.where(m.off, m.gains, np.nan)
+    within = np.where(m.off, np.nanvar(m.by_seed, axis=2, ddof=1), np.nan) / m.by_seed.shape[2]
+    rng = np.random.default_rng(0)
+    shares = _split(values, within)
+    drawn = []
+    for _ in range(_DRAWS):
+        part = np.ix_(*(rng.integers(0, n, n) for n in values.shape))
+        drawn.append(_split(values[part], within[part]))
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    names = "target", "source", "pair (with the noise of its test rows)", "noise of the seeds"
+    said = ", ".join(
+        f"{name} {100 * share:.0f} % [{100 * a:.0f}, {100 * b:.0f}]"
+        for name, share, a, b in zip(names, shares, low, high, strict=True)
+    )
+    return [f"Variance of the mean gains, in two ways (the diagonal left out; bootstraps over both): {said}.", ""]
+
+
+def _split(values: np.ndarray, within: np.ndarray) -> tuple[float, ...]:
+    """Shares of the target, the source, the pair and the seeds, 0 or more. within: variance of a cell's mean by its
+    seeds."""
+    known = np.isfinite(values)
     grand = float(np.nanmean(values))
-    row, column = np.zeros(len(m.sources)), np.zeros(len(m.targets))
-    for _ in range(200):
+    row, column = np.zeros(values.shape[0]), np.zeros(values.shape[1])
+    for _ in range(30):
         row = np.nanmean(values - grand - column, axis=1)
         column = np.nanmean(values - grand - row[:, None], axis=0)
-    left = (values - grand - row[:, None] - column)[m.off]
-    free = left.size - len(row) - len(column) + 1
-    pair = float((left**2).sum() / free)
-    seeds = noise(m) / m.by_seed.shape[2]
-    # What is left over of pairs and seeds is in the means of rows and columns too.
-    source = max(0.0, float(np.var(row, ddof=1)) - pair / len(m.targets))
-    target = max(0.0, float(np.var(column, ddof=1)) - pair / len(m.sources))
-    shares = {"target": target, "source": source, "pair": max(0.0, pair - seeds), "noise of the seeds": seeds}
-    total = sum(shares.values())
-    said = ", ".join(f"{name} {100 * value / total:.0f} %" for name, value in shares.items())
-    return [f"Variance of the mean gains, in two ways (the diagonal left out): {said}.", ""]
+    left = (values - grand - row[:, None] - column)[known]
+    pair = float((left**2).sum() / max(left.size - len(row) - len(column) + 1, 1))
+    seeds = float(np.nanmean(within))
+    source = max(0.0, float(np.var(row, ddof=1)) - pair / len(column))
+    target = max(0.0, float(np.var(column, ddof=1)) - pair / len(row))
+    found = target, source, max(0.0, pair - seeds), seeds
+    return tuple(value / sum(found) for value in found)
+
+
+def constants(warehouse: Warehouse, m: Measured) -> list[str]:
+    """How often one label or option is all that a model answers."""
+    rows = warehouse.query(
+        "SELECT source, target, max(n) / sum(n) AS share FROM (SELECT source, target, seed, predicted, sum(n) AS n "
+        f"FROM predicted_labels WHERE matrix = '{m.name}' GROUP BY ALL) GROUP BY source, target, seed"
+    ).to_pylist()
+    base = {row["target"]: row["share"] for row in rows if not row["source"]}
+    tuned = [row for row in rows if row["source"] and row["source"] != row["target"]]
+    stuck = {target for target, share in base.items() if share >= _NEARLY}
+    there = [row["share"] == 1 for row in tuned if row["target"] in stuck]
+    return [
+        f"On {len(stuck)} of the {len(base)} targets with options the untuned model gives one answer to nine rows in "
+        f"ten or more. On these {sum(there)} of {len(there)} tuned models answer all rows alike, on all targets with "
+        f"options {sum(row['share'] == 1 for row in tuned)} of {len(tuned)}.",
+        "",
+    ]
 
 
 def extremes(m: Measured, shown: int = 8) -> list[str]:
@@ -196,7 +233,13 @@ def lopsided(m: Measured, shown: int = 6) -> list[str]:
         rows.append((f"`{source}`", f"`{a.target}`", pp(a.there), pp(a.back), f"{a.standard_error:.1f}", f"{q[i]:.3f}"))
     sure = sum(value <= LEVEL for value in q)
     head = ("first", "second", "first to second", "second to first", "standard error of the difference", "q")
-    return [f"### Lopsided pairs ({sure} of {len(q)} at q of {LEVEL:g} or less)", "", *table(head, rows)]
+    return [
+        f"### Lopsided pairs ({sure} of {len(q)} at q of {LEVEL:g} or less)",
+        "",
+        "Mostly because one of the two is a target that many sources help.",
+        "",
+        *table(head, rows),
+    ]
 
 
 def sides(m: Measured) -> list[str]:
@@ -222,26 +265,32 @@ def alike(m: Measured) -> list[str]:
     centred = values - np.nanmean(values, axis=0)
     rows = []
     for title, label in (("same family", m.family), ("same kind of task", m.kind)):
-        here, p = _within(centred, [label(s) for s in m.sources], [label(t) for t in m.targets])
-        rows.append((title, pp(here), f"{p:.3f}"))
+        here, cells, p = _within(centred, m, label)
+        rows.append((title, cells, pp(here), f"{p:.3f}"))
     return [
         "### Surface likeness",
         "",
-        *table(("pairs of the", "gain over the target's mean source, pp", "p, names of sources dealt anew"), rows),
+        *table(
+            ("pairs of the", "cells", "gain over the target's mean source, pp", "p, names of sources dealt anew"), rows
+        ),
     ]
 
 
-def _within(centred: np.ndarray, sources: Sequence[str], targets: Sequence[str]) -> tuple[float, float]:
+def _within(centred: np.ndarray, m: Measured, label: Callable[[str], str]) -> tuple[float, int, float]:
+    """Mean over the cells whose two sides share a label, how many there are, and the chance of one as far from 0 where
+    sources have other sources' names. A cell of a name with itself counts in neither."""
     rng = np.random.default_rng(0)
-    codes = {name: at for at, name in enumerate(sorted({*sources, *targets}))}
-    of_source, of_target = (np.array([codes[name] for name in side]) for side in (sources, targets))
+    of_source, of_target = (np.array([label(name) for name in side]) for side in (m.sources, m.targets))
+    names, targets = np.array(m.sources), np.array(m.targets)
 
-    def mean(order: np.ndarray) -> float:
-        return float(np.nanmean(np.where(of_source[order][:, None] == of_target[None, :], centred, np.nan)))
+    def cells(order: np.ndarray) -> np.ndarray:
+        alike = of_source[order][:, None] == of_target[None, :]
+        found: np.ndarray = centred[alike & (names[order][:, None] != targets[None, :])]
+        return found[np.isfinite(found)]
 
-    here = mean(np.arange(len(sources)))
-    drawn = np.array([mean(rng.permutation(len(sources))) for _ in range(_ORDERS // 5)])
-    return here, float((1 + (np.abs(drawn) >= abs(here)).sum()) / (1 + len(drawn)))
+    here = cells(np.arange(len(names)))
+    drawn = np.array([cells(rng.permutation(len(names))).mean() for _ in range(_ORDERS)])
+    return float(here.mean()), len(here), float((1 + (np.abs(drawn) >= abs(here.mean())).sum()) / (1 + len(drawn)))
 
 
 def claim(m: Measured) -> list[str]:
@@ -305,15 +354,17 @@ def ways_to_choose(folder: Path) -> str:
         apart = shares[1:] - drawn[WAYS[0]][1:]
         apart = apart[np.isfinite(apart)]
         low, high = np.quantile(apart, [0.025, 0.975])
-        rows.append((f"`{name}`", f"{shares[0]:.2f}", f"[{low:+.2f}, {high:+.2f}]", f"{(apart > 0).mean():.2f}"))
-    return "\n".join(table(("score", "reliability", f"less that of `{WAYS[0]}`", "share of resamples above 0"), rows))
+        more = f"{shares[0] - drawn[WAYS[0]][0]:+.2f} [{low:+.2f}, {high:+.2f}]"
+        rows.append((f"`{name}`", f"{shares[0]:.2f}", more, f"{(apart > 0).mean():.2f}"))
+    return "\n".join(table(("score", "reliability", f"more than `{WAYS[0]}`", "share of resamples above 0"), rows))
 
 
 def markdown(warehouse: Warehouse, name: str) -> str:
     """All sections."""
     m = measured(warehouse, name)
     sections = (overview, parts, extremes, lopsided, sides, alike, claim)
-    return "\n".join(line for section in sections for line in section(m))
+    first, *rest = (section(m) for section in sections)
+    return "\n".join([*first, *constants(warehouse, m), *(line for lines in rest for line in lines)])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -327,8 +378,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.pack is not None:
         print(ways_to_choose(asked.pack))
         return 0
-    with Warehouse.open(asked.warehouse, read_only=True) as warehouse:
-        print(markdown(warehouse, asked.matrix))
+    try:
+        with Warehouse.open(asked.warehouse, read_only=True) as warehouse:
+            print(markdown(warehouse, asked.matrix))
+    except UserError as error:
+        parser.error(str(error))
     return 0
 
 

@@ -278,7 +278,8 @@ def _print_evaluation(result: Evaluation, outcome: str) -> None:
         n = result.noise
         say(
             f"Noise of one seed: {n['standard_deviation']:.2f} {of.unit}; {n['reliability']:.0%} of what tells the "
-            f"sources of a target apart would come again, so nobody can pass a correlation of {n['attainable']:.2f}."
+            f"sources of a target apart would come again, on the same test rows, so no correlation pooled over "
+            f"targets can pass {n['attainable']:.2f}."
         )
     if result.ablations is not None and result.claim is not None:
         _print_ablations(result.ablations, result.claim)

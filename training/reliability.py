@@ -30,8 +30,10 @@ _UNKNOWN = (float("nan"), float("nan"), float("nan"))
 class Reliability:
     """Of one metric. over_rows: new test rows, the same adapters; over_seeds: new adapters, the same rows; over_both:
     new ones of both, with the interval that 95 % of two-way bootstraps over sources and targets fall into. At most 1;
-    NaN where it cannot be told (one seed). spread: standard deviation of gains around their target's mean, in the unit
-    of a gain (pp, or 100ths of a nat or token)."""
+    NaN where it cannot be told (one seed). These are shares of the variance pooled over targets, where one whose gains
+    differ much counts much; alike: over_both with all targets brought to one spread, which is what counts for
+    ranks. spread: standard deviation of gains around their target's mean, in the unit of a gain (pp, or 100ths of a nat
+    or token)."""
 
     metric: str
     sources: int
@@ -43,6 +45,7 @@ class Reliability:
     over_both: float
     low: float
     high: float
+    alike: float
 
 
 def reliability(pack: Pack, *, splits: int = 20, draws: int = 400) -> list[Reliability]:
@@ -68,14 +71,25 @@ def of_values(metric: str, values: np.ndarray, *, draws: int = 400) -> Reliabili
     whole, values = whole[:, enough], values[:, enough]
     sources, targets, seeds = int(whole.any(axis=1).sum()), int(enough.sum()), values.shape[2]
     if not targets:
-        return Reliability(metric, sources, 0, seeds, *_UNKNOWN, *_UNKNOWN)
+        return Reliability(metric, sources, 0, seeds, *_UNKNOWN, *_UNKNOWN, float("nan"))
     ones = np.ones(len(whole)), np.ones(whole.shape[1])
     variance, rows, seed, both = _shares(values, whole, *ones)
     drawn = resampled(values, whole, draws=draws)[1:]
     finite = drawn[np.isfinite(drawn)]
     low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
     spread = 100 * float(np.sqrt(variance))
-    return Reliability(metric, sources, targets, seeds, spread, rows, seed, both, float(low), float(high))
+    alike = _shares(*_alike(values, whole))[3]
+    return Reliability(metric, sources, targets, seeds, spread, rows, seed, both, float(low), float(high), alike)
+
+
+def _alike(values: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What `_shares` takes, with the gains of every target in their own standard deviations; a target whose gains are
+    all the same is left out."""
+    means = np.where(whole, values[..., 0].mean(axis=2), np.nan)
+    spread = np.nanstd(means, axis=0, ddof=1)
+    some = spread > 0
+    scaled = values[:, some] / spread[some][:, None, None]
+    return scaled, whole[:, some], np.ones(len(whole)), np.ones(int(some.sum()))
 
 
 def resampled(values: np.ndarray, whole: np.ndarray, *, draws: int) -> np.ndarray:

@@ -798,6 +798,11 @@ class Warehouse:
             )
         names = [m.matrix for m in every]
         if name is not None:
+            if name not in names and name in reference.names("matrices"):
+                raise ScoresError(
+                    f"the warehouse holds the reference data of an older traitcast, without {name!r}. Any command that "
+                    f"writes brings it up to date, such as: {self._command('scores', 'restore', name)}"
+                )
             if name not in names:
                 raise ScoresError(f"no scores named {name!r}{nearest(name, names)} There are: {', '.join(names)}.")
             return every[names.index(name)]

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import traitcast
 from tests.conftest import DEFINITIONS, make_profile
 from warehouse import reference
-from warehouse.errors import UserError, WarehouseError
+from warehouse.errors import ScoresError, UserError, WarehouseError
 from warehouse.outdated import measure_again
 from warehouse.records import Matrix, PredictorRecord, Profile, TraitValue
 from warehouse.store import Warehouse
@@ -453,6 +453,21 @@ def test_the_shipped_matrix_that_was_measured_is_the_default_until_the_user_has_
         assert warehouse.cells().matrix.matrix == "lora"
         warehouse.save_scores(Matrix("mine", "accuracy", "untuned", ""), scores(0.9))
         assert warehouse.cells().matrix.matrix == "mine"
+
+
+def test_a_file_of_an_older_package_says_how_to_get_a_matrix_that_ships_now(
+    packages: dict[int, Path], with_measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(packages[1]))
+    Warehouse.open(tmp_path / "old.duckdb").close()
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(with_measured))
+    with Warehouse.open(tmp_path / "old.duckdb", read_only=True) as warehouse:
+        with pytest.raises(ScoresError, match="of an older traitcast, without 'lora'.*traitcast scores restore lora"):
+            warehouse.cells("lora")
+        with pytest.raises(ScoresError, match="no scores named 'lara'"):
+            warehouse.cells("lara")
+    with Warehouse.open(tmp_path / "old.duckdb") as warehouse:
+        assert warehouse.cells("lora").matrix.matrix == "lora"
 
 
 def test_a_measured_matrix_is_carried_into_the_next_release(
