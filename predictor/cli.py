@@ -345,7 +345,8 @@ def predict(
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = service.predictor_of(warehouse, predictor)
         found = service.predict_pair(warehouse, fitted, source, target)
-    _introduce(fitted, predictor)
+        quality = service.known_quality(warehouse, fitted)
+    _introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, [found], None, predictor)
     if plot is not None:
@@ -406,8 +407,9 @@ def rank(
         warn_outdated(warehouse, others)
         fitted = service.predictor_of(warehouse, predictor)
         found = service.rank_sources(warehouse, fitted, target, chosen)
+        quality = service.known_quality(warehouse, fitted)
         same = set(service.same_rows(warehouse).get(target, ()))
-    _introduce(fitted, predictor)
+    _introduce(fitted, predictor, quality)
     shown = found if top is None else found[:top]
     if save:
         _save(warehouse_path, shown, None, predictor)
@@ -464,7 +466,8 @@ def explain(
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = service.predictor_of(warehouse, predictor)
         found = service.explain_pair(warehouse, fitted, source, target)
-    _introduce(fitted, predictor)
+        quality = service.known_quality(warehouse, fitted)
+    _introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, [found.prediction], found, predictor)
     if plot is not None:
@@ -568,7 +571,8 @@ def whatif(
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = service.predictor_of(warehouse, predictor)
         found = service.what_if_pair(warehouse, fitted, source, target, settings)
-    _introduce(fitted, predictor)
+        quality = service.known_quality(warehouse, fitted)
+    _introduce(fitted, predictor, quality)
     if output_format == "json":
         emit_json(found.as_row())
     else:
@@ -923,8 +927,8 @@ def _profiled(ctx: click.Context, dataset: str, warehouse_path: str) -> str:
     return dataset if door is None else door.ensure_profiled(dataset, warehouse_path)
 
 
-def _introduce(predictor: Predictor, name: str) -> None:
-    """Say on stderr what the numbers rest on."""
+def _introduce(predictor: Predictor, name: str, quality: Mapping[str, float] | None = None) -> None:
+    """Say on stderr what the numbers rest on. quality: as `service.known_quality` gives it."""
     about = predictor.about
     models = ", ".join(about["models"])
     say(
@@ -934,6 +938,11 @@ def _introduce(predictor: Predictor, name: str) -> None:
     of, base = predictor.outcome, predictor.matrix.base
     what = f"Gain, low, high: pp over {_BASES.get(base, base)}" if of.harmful else f"Gain, low, high here: {of.what}"
     say(f"{what}, 90 % interval.")
+    if quality is not None:
+        say(
+            f"On targets it has not seen it ranks sources with a Spearman of {quality['value']:.2f} "
+            f"[{quality['low']:.2f}, {quality['high']:.2f}]; 0 is chance."
+        )
 
 
 def _warn_novel(found: list[Prediction]) -> None:

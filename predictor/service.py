@@ -13,7 +13,7 @@ from predictor.evaluate import Evaluation, evaluate
 from predictor.explain import Explanation, explain
 from predictor.features import PROBE_FAMILY, FeatureSettings, ProfileSet
 from predictor.model import Prediction, Predictor, Settings, fit, from_json
-from predictor.observations import Observations, observe
+from predictor.observations import PROTOCOLS, Observations, observe
 from predictor.outcomes import GAIN, Outcome
 from predictor.probed import ProbedBase, as_stored, base_in, base_of, refuse_unprobed, unprobed, with_probes
 from predictor.whatif import Lineage, WhatIf, what_if
@@ -179,6 +179,18 @@ def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target
     """The prediction for one pair of profiled datasets. Raises NotProfiledError, or UserError for twice the same."""
     _check_different(source, target)
     return predictor.predict(profiles_for(warehouse, predictor, [source, target]), [source], [target])[0]
+
+
+def known_quality(warehouse: Warehouse, predictor: Predictor) -> dict[str, float] | None:
+    """How well a predictor ranks sources for unseen targets: Spearman `value`, `low`, `high` (95 %), out of a stored
+    evaluation of what it learnt from; None where none was stored."""
+    if predictor.outcome != GAIN:
+        return None
+    for found in warehouse.evaluations(predictor.matrix.matrix):
+        if (found["model"], found["tier"], found["protocol"]) == (predictor.model, predictor.tier, PROTOCOLS[0]):
+            quality: dict[str, float] = found["result"]["model"]["spearman"]
+            return quality
+    return None
 
 
 def rank_sources(

@@ -303,3 +303,15 @@ def test_replacing_the_shipped_predictor_is_said_with_the_way_back(tmp_path: Pat
     assert "takes the place of the shipped predictor 'default'" in first.stderr
     assert f"traitcast fit --restore --name default --warehouse {path}" in first.stderr
     assert "takes the place" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict", "sst2", "gsm8k"], ["rank", "gsm8k", "--top", "1"], ["explain", "sst2", "gsm8k"]]
+)
+def test_predictions_say_how_good_their_predictor_was_found_to_be(arguments: list[str], tmp_path: Path) -> None:
+    result = run(tmp_path / "none.duckdb", *arguments)
+    assert result.exit_code == 0, result.stderr
+    with Warehouse.open(tmp_path / "none.duckdb", read_only=True) as warehouse:
+        (stored,) = [e["result"] for e in warehouse.evaluations("smollm2_cpu") if e["protocol"] == "new-target"]
+    value = stored["model"]["spearman"]["value"]
+    assert f"On targets it has not seen it ranks sources with a Spearman of {value:.2f} [" in result.stderr
