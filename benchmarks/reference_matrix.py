@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from predictor.effect_tables import Asymmetry, Gain
 from predictor.effects import effects
 from predictor.paired import LEVEL, adjusted
 from warehouse.errors import UserError
-from warehouse.records import TraitMatrix
+from warehouse.records import Cells, TraitMatrix
 from warehouse.store import Warehouse
 
 NOWHERE = "no-such-file.duckdb"
@@ -52,6 +53,7 @@ class Measured:
     NaN where there are none and on the diagonal."""
 
     name: str
+    model: str
     description: str
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -69,6 +71,11 @@ class Measured:
         """Mask of the measured cells with another source than the target."""
         return np.isfinite(self.gains) & ~self.own
 
+    @property
+    def others(self) -> np.ndarray:
+        """gains, NaN where a source is its own target."""
+        return np.where(self.off, self.gains, np.nan)
+
     def kind(self, dataset: str) -> str:
         return self.profiles.task_types[self.profiles.names.index(dataset)].replace("_", " ")
 
@@ -81,9 +88,7 @@ def measured(warehouse: Warehouse, name: str) -> Measured:
     cells = warehouse.cells(name)
     sources, targets, seeds = (tuple(sorted(set(x))) for x in (cells.sources, cells.targets, cells.seeds.tolist()))
     shape = len(sources), len(targets)
-    gains, errors, p, by_seed = *(np.full(shape, np.nan) for _ in range(3)), np.full((*shape, len(seeds)), np.nan)
-    for source, target, seed, gain in zip(cells.sources, cells.targets, cells.seeds, cells.gain, strict=True):
-        by_seed[sources.index(source), targets.index(target), seeds.index(int(seed))] = gain
+    gains, errors, p = (np.full(shape, np.nan) for _ in range(3))
     lopsided: list[tuple[str, Asymmetry]] = []
     for at, source in enumerate(sources):
         found = effects(warehouse, source, matrix=name)
@@ -93,24 +98,30 @@ def measured(warehouse: Warehouse, name: str) -> Measured:
             gains[where], errors[where], p[where] = gain.gain, gain.standard_error, gain.p
         lopsided += [(source, a) for a in found.asymmetries if source < a.target]
     own = np.array([[s == t for t in targets] for s in sources])
-    (about,) = [m for m in warehouse.matrices() if m.matrix == name]
+    shifts = {o: _by_seed(warehouse.cells(name, outcome=o), sources, targets, seeds).mean(axis=2) for o in SHIFTS}
     return Measured(
-        name, about.description, sources, targets, gains, errors, p, by_seed, own, tuple(lopsided),
+        name,
+        cells.models[0],
+        cells.matrix.description,
+        sources,
+        targets,
+        gains,
+        errors,
+        p,
+        _by_seed(cells, sources, targets, seeds),
+        own,
+        tuple(lopsided),
         warehouse.trait_matrix(sorted({*sources, *targets})),
-        {outcome: _shifts(warehouse, name, outcome, sources, targets) for outcome in SHIFTS},
-    )  # fmt: skip
+        {outcome: np.where(own, np.nan, found) for outcome, found in shifts.items()},
+    )
 
 
-def _shifts(
-    warehouse: Warehouse, name: str, outcome: str, sources: Sequence[str], targets: Sequence[str]
-) -> np.ndarray:
-    cells = warehouse.cells(name, outcome=outcome)
-    sums, counts = np.zeros((len(sources), len(targets))), np.zeros((len(sources), len(targets)))
-    for source, target, shift in zip(cells.sources, cells.targets, cells.gain, strict=True):
-        if source != target:
-            sums[sources.index(source), targets.index(target)] += shift
-            counts[sources.index(source), targets.index(target)] += 1
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+def _by_seed(cells: Cells, sources: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+    """Gains, or another outcome, (sources, targets, seeds); NaN where there is none."""
+    found = np.full((len(sources), len(targets), len(seeds)), np.nan)
+    for source, target, seed, gain in zip(cells.sources, cells.targets, cells.seeds, cells.gain, strict=True):
+        found[sources.index(source), targets.index(target), seeds.index(int(seed))] = gain
+    return found
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -154,7 +165,7 @@ def noise(m: Measured) -> float:
 def parts(m: Measured) -> list[str]:
     """How much of the variance of gains is the target's, the source's, the pair's, and noise of the seeds, with a
     bootstrap over sources and targets."""
-    values = np.where(m.off, m.gains, np.nan)
+    values = m.others
     within = np.where(m.off, np.nanvar(m.by_seed, axis=2, ddof=1), np.nan) / m.by_seed.shape[2]
     rng = np.random.default_rng(0)
     shares = _split(values, within)
@@ -191,25 +202,28 @@ def _split(values: np.ndarray, within: np.ndarray) -> tuple[float, ...]:
 
 def constants(warehouse: Warehouse, m: Measured) -> list[str]:
     """How often one label or option is all that a model answers."""
-    rows = warehouse.query(
-        "SELECT source, target, max(n) / sum(n) AS share FROM (SELECT source, target, seed, predicted, sum(n) AS n "
-        f"FROM predicted_labels WHERE matrix = '{m.name}' GROUP BY ALL) GROUP BY source, target, seed"
-    ).to_pylist()
-    base = {row["target"]: row["share"] for row in rows if not row["source"]}
-    tuned = [row for row in rows if row["source"] and row["source"] != row["target"]]
-    stuck = {target for target, share in base.items() if share >= _NEARLY}
-    there = [row["share"] == 1 for row in tuned if row["target"] in stuck]
+    answers: dict[tuple[str, str, int], Counter[str]] = {}
+    for source in m.sources:
+        rows = warehouse.predicted_labels(m.name, m.model, source)
+        for target, by, seed, _, predicted, n in rows:
+            if by or source == m.sources[0]:  # the untuned model's come with every source's
+                answers.setdefault((by, target, seed), Counter())[predicted] += n
+    share = {cell: max(found.values()) / found.total() for cell, found in answers.items()}
+    base = {target: value for (by, target, _), value in share.items() if not by}
+    tuned = [(target, value == 1) for (by, target, _), value in share.items() if by and by != target]
+    stuck = {target for target, value in base.items() if value >= _NEARLY}
+    there = [constant for target, constant in tuned if target in stuck]
     return [
         f"On {len(stuck)} of the {len(base)} targets with options the untuned model gives one answer to nine rows in "
         f"ten or more. On these {sum(there)} of {len(there)} tuned models answer all rows alike, on all targets with "
-        f"options {sum(row['share'] == 1 for row in tuned)} of {len(tuned)}.",
+        f"options {sum(constant for _, constant in tuned)} of {len(tuned)}.",
         "",
     ]
 
 
 def extremes(m: Measured, shown: int = 8) -> list[str]:
     """The largest gains and losses, one of a target."""
-    order = np.argsort(np.where(m.off, m.gains, np.nan), axis=None)[: int(m.off.sum())]
+    order = np.argsort(m.others, axis=None)[: int(m.off.sum())]
     lines = []
     for title, chosen in (("Most helped, a target each", order[::-1]), ("Most harmed, a target each", order)):
         rows: dict[str, tuple[str, ...]] = {}
@@ -244,9 +258,8 @@ def lopsided(m: Measured, shown: int = 6) -> list[str]:
 
 def sides(m: Measured) -> list[str]:
     """Mean gain of every source and of every target, over the other side."""
-    values = np.where(m.off, m.gains, np.nan)
-    by_target = np.nanmean(values, axis=0)
-    centred = np.nanmean(values - by_target, axis=1)
+    by_target = np.nanmean(m.others, axis=0)
+    centred = np.nanmean(_centred(m.others), axis=1)
     own = {name: float(m.gains[i, m.targets.index(name)]) for i, name in enumerate(m.sources) if name in m.targets}
     rows = [
         (f"`{m.sources[i]}`", m.kind(m.sources[i]), pp(centred[i]), pp(own.get(m.sources[i], np.nan)))
@@ -261,8 +274,7 @@ def sides(m: Measured) -> list[str]:
 def alike(m: Measured) -> list[str]:
     """Whether relatives and tasks of one kind help each other more: gains over the target's mean, held against the
     same with names dealt anew."""
-    values = np.where(m.off, m.gains, np.nan)
-    centred = values - np.nanmean(values, axis=0)
+    centred = _centred(m.others)
     rows = []
     for title, label in (("same family", m.family), ("same kind of task", m.kind)):
         here, cells, p = _within(centred, m, label)
@@ -296,8 +308,7 @@ def _within(centred: np.ndarray, m: Measured, label: Callable[[str], str]) -> tu
 def claim(m: Measured) -> list[str]:
     """The paper's claim: traits of the source that go with how much it helps and with what else it does, all of them
     corrected and the named ones beside; and the example it opens with."""
-    centred = _centred(np.where(m.off, m.gains, np.nan))
-    lines = _traits(m, centred, "mean gain")
+    lines = _traits(m, _centred(m.others), "mean gain")
     for outcome, what in SHIFTS.items():
         lines += _traits(m, _centred(m.shifts[outcome]), what)
     return [*lines, *_example(m)]
@@ -348,14 +359,15 @@ def ways_to_choose(folder: Path) -> str:
     with_options = [at for at, name in enumerate(pack.recipe.targets) if pack.task(name).has_options]
     values = {name: found[name][:, with_options] for name in WAYS}
     known = np.all([np.isfinite(v).all(axis=(2, 3)) for v in values.values()], axis=0)
+    shares = {name: reliability.over_both(v, known) for name, v in values.items()}
     drawn = {name: reliability.resampled(v, known, draws=1000) for name, v in values.items()}
     rows = []
-    for name, shares in drawn.items():
-        apart = shares[1:] - drawn[WAYS[0]][1:]
+    for name, share in shares.items():
+        apart = drawn[name] - drawn[WAYS[0]]
         apart = apart[np.isfinite(apart)]
         low, high = np.quantile(apart, [0.025, 0.975])
-        more = f"{shares[0] - drawn[WAYS[0]][0]:+.2f} [{low:+.2f}, {high:+.2f}]"
-        rows.append((f"`{name}`", f"{shares[0]:.2f}", more, f"{(apart > 0).mean():.2f}"))
+        more = f"{share - shares[WAYS[0]]:+.2f} [{low:+.2f}, {high:+.2f}]"
+        rows.append((f"`{name}`", f"{share:.2f}", more, f"{(apart > 0).mean():.2f}"))
     return "\n".join(table(("score", "reliability", f"more than `{WAYS[0]}`", "share of resamples above 0"), rows))
 
 

@@ -16,7 +16,7 @@ from predictor.explain import Explanation, explain
 from predictor.features import ProfileSet
 from predictor.model import Predictor
 from predictor.observations import PROTOCOLS
-from predictor.outcomes import GAIN, axis_words
+from predictor.outcomes import axis_words
 from warehouse.charts import waterfall_rows
 from warehouse.console import command
 from warehouse.errors import ScoresError
@@ -50,13 +50,7 @@ def quality(
             f"the scores of {matrix!r} or their datasets have changed since the predictor learnt from them. Fit it "
             f"again: {again}"
         )
-    stored = []
-    if outcome == GAIN:  # no other is kept
-        stored = [
-            found["result"] | {"seed": found["seed"]}
-            for found in warehouse.evaluations(matrix)
-            if (found["model"], found["tier"]) == (model, tier)
-        ]
+    stored = [found["result"] | {"seed": found["seed"]} for found in service.evaluations_of(warehouse, predictor)]
     if not stored and predictor.about["cells"] < QUICK_CELLS:
         say(f"measuring the quality of the predictor on {predictor.about['cells']} cells")
         seed = predictor.about["settings"]["trees"]["seed"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from predictor.evaluate import Evaluation, evaluate
 from predictor.explain import Explanation, explain
@@ -184,13 +184,17 @@ def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target
 def known_quality(warehouse: Warehouse, predictor: Predictor) -> dict[str, float] | None:
     """How well a predictor ranks sources for unseen targets: Spearman `value`, `low`, `high` (95 %), out of a stored
     evaluation of what it learnt from; None where none was stored."""
+    stored = evaluations_of(warehouse, predictor)
+    found = (one["result"]["model"]["spearman"] for one in stored if one["protocol"] == PROTOCOLS[0])
+    return next(found, None)
+
+
+def evaluations_of(warehouse: Warehouse, predictor: Predictor) -> list[dict[str, Any]]:
+    """The stored evaluations of what a predictor learnt, as `Warehouse.evaluations` gives them; only gains have any."""
     if predictor.outcome != GAIN:
-        return None
-    for found in warehouse.evaluations(predictor.matrix.matrix):
-        if (found["model"], found["tier"], found["protocol"]) == (predictor.model, predictor.tier, PROTOCOLS[0]):
-            quality: dict[str, float] = found["result"]["model"]["spearman"]
-            return quality
-    return None
+        return []
+    every = warehouse.evaluations(predictor.matrix.matrix)
+    return [one for one in every if (one["model"], one["tier"]) == (predictor.model, predictor.tier)]
 
 
 def rank_sources(

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from profiler.parse import Batch, Counted, Parser, one_thread
-from profiler.totals import BLOCK_ROWS, Totals
+from profiler.totals import BLOCK_ROWS, Totals, block
 from warehouse import cluster
 from warehouse.errors import TraitcastError
 
@@ -47,13 +46,13 @@ class RayEngine:
         remote = self.ray.remote(max_retries=cluster.RETRIES)(_totals)
 
         def submit(first: int) -> Any:
-            inside = slice(*np.searchsorted(keep, [first, first + _TASK_ROWS]))
-            return remote.remote(_packed(table.slice(first, _TASK_ROWS)), keep[inside] - first)
+            rows, kept = block(table, keep, first, _TASK_ROWS)
+            return remote.remote(_packed(rows), kept)
 
         totals = Totals()
         starts = range(0, table.num_rows, _TASK_ROWS)
-        for block in cluster.in_order(self.ray, submit, starts, "a block of rows", waiting=self._waiting):
-            totals.merge(block)
+        for counted in cluster.in_order(self.ray, submit, starts, "a block of rows", waiting=self._waiting):
+            totals.merge(counted)
         return totals
 
     def count_batches(self, parser: Parser, batches: Iterable[Batch]) -> Iterator[Counted]:

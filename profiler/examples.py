@@ -332,13 +332,8 @@ def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple
     digest.update(encode(spec.roles()).encode())
     with Spool(schema) as spool:
         for chunk in _chunks(items):
-            columns = [list(column) for column in zip(*chunk, strict=True)]
-            try:
-                arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            except UnicodeEncodeError:
-                columns = [[_without_surrogates(value, tally) for value in column] for column in columns]
-                arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            spool.add(pa.record_batch(arrays, schema=schema))
+            columns, batch = _columns(chunk, schema, tally)
+            spool.add(batch)
             # Cutting the outer brackets makes the stream independent of the chunk size.
             digest.update(encode(list(zip(*columns, strict=True)))[1:-1].encode())
             digest.update(b",")
@@ -352,13 +347,7 @@ def build_prompts(prompts: Iterable[tuple[list[str], list[str] | None]]) -> pa.T
     schema = pa.schema([("fields", pa.list_(pa.string())), ("options", pa.list_(pa.string()))])
     with Spool(schema) as spool:
         for chunk in _chunks(iter(prompts)):
-            columns: list[Any] = [list(column) for column in zip(*chunk, strict=True)]
-            try:
-                arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            except UnicodeEncodeError:
-                columns = [[_without_surrogates(value, Tally()) for value in column] for column in columns]
-                arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            spool.add(pa.record_batch(arrays, schema=schema))
+            spool.add(_columns(chunk, schema, Tally())[1])
         return spool.table()
 
 
@@ -376,6 +365,19 @@ def _chunks(items: Iterator[T]) -> Iterator[list[T]]:
             chunk = []
     if chunk:
         yield chunk
+
+
+def _columns(chunk: Sequence[tuple[Any, ...]], schema: pa.Schema, tally: Tally) -> tuple[list[Any], pa.RecordBatch]:
+    """Rows by column, as Python values that Arrow can hold and as a batch."""
+    import pyarrow as pa
+
+    columns: list[Any] = [list(column) for column in zip(*chunk, strict=True)]
+    try:
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    except UnicodeEncodeError:
+        columns = [[_without_surrogates(value, tally) for value in column] for column in columns]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    return columns, pa.record_batch(arrays, schema=schema)
 
 
 def _without_surrogates(value: Any, tally: Tally) -> Any:

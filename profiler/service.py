@@ -64,7 +64,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
             rows=request.rows,
             seed=request.seed,
             processes=request.processes,
-            spacy_model=pipelines.choose(request.spacy_model, examples.spec.language),
+            spacy_model=request.spacy_model,
             on_progress=bar.reach,
             engine=engine,
         )

@@ -186,6 +186,11 @@ def count_rows(table: pa.Table, keep: Ints, *, rows: int = BLOCK_ROWS) -> Totals
     """The totals of a table, block by block. keep: as in `Totals.of`. rows: of a block, which changes nothing."""
     totals = Totals()
     for first in range(0, table.num_rows, rows):
-        inside = slice(*np.searchsorted(keep, [first, first + rows]))
-        totals.merge(Totals.of(table.slice(first, rows), keep[inside] - first))
+        totals.merge(Totals.of(*block(table, keep, first, rows)))
     return totals
+
+
+def block(table: pa.Table, keep: Ints, first: int, rows: int) -> tuple[pa.Table, Ints]:
+    """The rows of a table from `first` on, `rows` at most, and which of them are in `keep`: what `Totals.of` takes."""
+    inside = slice(*np.searchsorted(keep, [first, first + rows]))
+    return table.slice(first, rows), keep[inside] - first

@@ -72,50 +72,53 @@ def of_values(metric: str, values: np.ndarray, *, draws: int = 400) -> Reliabili
     sources, targets, seeds = int(whole.any(axis=1).sum()), int(enough.sum()), values.shape[2]
     if not targets:
         return Reliability(metric, sources, 0, seeds, *_UNKNOWN, *_UNKNOWN, float("nan"))
-    ones = np.ones(len(whole)), np.ones(whole.shape[1])
-    variance, rows, seed, both = _shares(values, whole, *ones)
-    drawn = resampled(values, whole, draws=draws)[1:]
+    variance, rows, seed, both = _shares(values, whole)
+    drawn = resampled(values, whole, draws=draws)
     finite = drawn[np.isfinite(drawn)]
     low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
     spread = 100 * float(np.sqrt(variance))
-    alike = _shares(*_alike(values, whole))[3]
+    alike = over_both(*_alike(values, whole))
     return Reliability(metric, sources, targets, seeds, spread, rows, seed, both, float(low), float(high), alike)
 
 
-def _alike(values: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What `_shares` takes, with the gains of every target in their own standard deviations; a target whose gains are
+def _alike(values: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same two, with the gains of every target in their own standard deviations; a target whose gains are
     all the same is left out."""
     means = np.where(whole, values[..., 0].mean(axis=2), np.nan)
     spread = np.nanstd(means, axis=0, ddof=1)
     some = spread > 0
-    scaled = values[:, some] / spread[some][:, None, None]
-    return scaled, whole[:, some], np.ones(len(whole)), np.ones(int(some.sum()))
+    return values[:, some] / spread[some][:, None, None], whole[:, some]
+
+
+def over_both(values: np.ndarray, whole: np.ndarray) -> float:
+    """That of `Reliability`. values: as `of_values` takes them; whole: bool (sources, targets), what counts."""
+    return _shares(values, whole)[3]
 
 
 def resampled(values: np.ndarray, whole: np.ndarray, *, draws: int) -> np.ndarray:
-    """(1 + draws,): `over_both` as measured, then of two-way bootstraps over sources and targets, the same ones for any
-    metric of the same shape. values: as `of_values` takes them; whole: bool (sources, targets), what counts."""
+    """(draws,): `over_both` of two-way bootstraps over sources and targets, the same ones for any metric of the same
+    shape."""
     rng = np.random.default_rng(_SEED)
-    found = [_shares(values, whole, *(np.ones(n) for n in whole.shape))[3]]
-    for _ in range(draws):
-        weights = (rng.multinomial(n, np.full(n, 1 / n)).astype(float) for n in whole.shape)
-        found.append(_shares(values, whole, *weights)[3])
-    return np.array(found)
+
+    def draw() -> tuple[np.ndarray, ...]:
+        return tuple(rng.multinomial(n, np.full(n, 1 / n)).astype(float) for n in whole.shape)
+
+    return np.array([_shares(values, whole, draw())[3] for _ in range(draws)])
 
 
 def _shares(
-    values: np.ndarray, whole: np.ndarray, sources: np.ndarray, targets: np.ndarray
+    values: np.ndarray, whole: np.ndarray, drawn: tuple[np.ndarray, ...] | None = None
 ) -> tuple[float, float, float, float]:
     """Variance of gains around their target's mean, and which shares of it new rows, seeds, and both would show
-    again. sources, targets: how often each counts."""
-    weights = np.where(whole, sources[:, None] * targets[None, :], 0.0)
-    total = np.where(whole, sources[:, None], 0.0).sum(axis=0)
+    again. drawn: how often every source and every target counts; None: once each."""
+    sources, targets = drawn or map(np.ones, whole.shape)
+    by_source = np.where(whole, sources[:, None], 0.0)
+    weights, total = by_source * targets, by_source.sum(axis=0)
     free = float((targets * np.maximum(total - 1, 0)).sum())
     if free <= 0:
         return float("nan"), *_UNKNOWN
-    by_source = np.where(whole, sources[:, None], 0.0)[..., None, None]
     clean = np.where(whole[..., None, None], values, 0.0)
-    means = (by_source * clean).sum(axis=0) / np.maximum(total, 1)[:, None, None]
+    means = (by_source[..., None, None] * clean).sum(axis=0) / np.maximum(total, 1)[:, None, None]
     centred = np.where(whole[..., None, None], clean - means, 0.0)
 
     def covariance(first: np.ndarray, second: np.ndarray) -> np.ndarray:

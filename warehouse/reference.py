@@ -123,11 +123,7 @@ def install(connection: duckdb.DuckDBPyConnection, catalogue_version: int) -> in
     for table in _FLAGGED:
         connection.execute(f"DELETE FROM {table} WHERE reference")
     for table in (*_OWNED, *_FLAGGED):
-        rows = _read(table)
-        if rows is not None:
-            connection.register("incoming", rows)
-            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming WHERE {_not_the_users(table)}")
-            connection.unregister("incoming")
+        _put_back(connection, table, _not_the_users(table))
     return _install_catalogue(connection, catalogue_version)
 
 

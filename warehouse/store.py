@@ -603,8 +603,7 @@ class Warehouse:
             )
         known = [m.matrix for m in self.matrices()]
         if matrix not in known:
-            there = f"There are: {', '.join(known)}." if known else "There are none."
-            raise ScoresError(f"no scores named {matrix!r}{nearest(matrix, known)} {there}")
+            raise _no_scores(matrix, known)
 
     def check_rows(self, matrix: str, fingerprints: Mapping[str, str], scores: pa.Table) -> list[str]:
         """The targets whose test rows are no longer those that a matrix was measured on, in order.
@@ -804,7 +803,7 @@ class Warehouse:
                     f"writes brings it up to date, such as: {self._command('scores', 'restore', name)}"
                 )
             if name not in names:
-                raise ScoresError(f"no scores named {name!r}{nearest(name, names)} There are: {', '.join(names)}.")
+                raise _no_scores(name, names)
             return every[names.index(name)]
         shipped = self.shipped("matrices")
         own = [name for name in names if name not in shipped]
@@ -1016,6 +1015,11 @@ class Warehouse:
     def export_reference(self, folder: Path) -> None:
         """Write the content of this warehouse as the package's reference files (see `warehouse.reference`)."""
         reference.export(self._connection, folder)
+
+
+def _no_scores(name: str, known: Sequence[str]) -> ScoresError:
+    there = f"There are: {', '.join(known)}." if known else "There are none."
+    return ScoresError(f"no scores named {name!r}{nearest(name, known)} {there}")
 
 
 _OUTCOMES = {
