@@ -59,6 +59,7 @@ __all__ = [
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
 _ORDER = (
     "profile",
+    "vary",
     "datasets",
     "show",
     "compare",

@@ -166,4 +166,87 @@ def _glance(profile: Profile) -> dict[str, Any]:
     return {"name": profile.name, "task_type": profile.task_type, "rows": profile.rows, **found, "traits": traits}
 
 
-COMMANDS: tuple[click.Command, ...] = (profile,)
+def _changes_option(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip() for text in value for name in text.split(",") if name.strip())
+
+
+@click.command()
+@click.argument("dataset", nargs=-1)
+@click.option(
+    "--change",
+    "changes",
+    multiple=True,
+    metavar="NAME,NAME",
+    callback=_changes_option,
+    help="What to change  [default: all that the dataset can have]",
+)
+@click.option("--list", "listed", is_flag=True, help="List the changes there are.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("variants"),
+    show_default=True,
+    help="Folder that gets a folder for every variant.",
+)
+@click.option("--split", help="Split to change  [default: train where there is one, else the only one]")
+@click.option(
+    "--spec", type=click.Path(dir_okay=False, path_type=Path), help="Column roles (YAML), instead of inference."
+)
+@click.option("--rows", type=click.IntRange(2), metavar="N", help="Draw N random rows first  [default: all rows]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of whatever is drawn.")
+@format_option()
+@report_errors
+def vary(
+    dataset: tuple[str, ...],
+    changes: tuple[str, ...],
+    listed: bool,
+    into: Path,
+    split: str | None,
+    spec: Path | None,
+    rows: int | None,
+    seed: int,
+    output_format: str,
+) -> None:
+    """Make variants of a dataset: the same rows with one thing changed, to measure what that thing does.
+
+    Traits of real datasets go together, so a matrix of them tells what goes with a gain. Variants tell what causes it:
+    tune on the dataset and on its variants, score both on the same targets, and compare (`traitcast interventions`).
+
+    Each variant is a folder with training rows and a dataset.yaml that names its parent and the change. `half` and
+    `quarter` are of all rows: `matrix plan --train-rows` above a quarter of them would cut both alike, so draw what
+    an adapter takes first: --rows.
+
+    \b
+    Examples:
+      traitcast vary --list
+      traitcast vary examples/support_tickets --change majority_90,permute_labels --into variants
+      traitcast vary data/sst2 --rows 1500 --change half,quarter
+      traitcast profile variants/*
+      traitcast matrix plan --pack m --base smollm2 data/sst2 data/trec variants/*
+    """
+    from profiler.service import Request, read_examples
+    from profiler.variants import CHANGES, write_variants
+
+    if listed:
+        rows_ = [
+            {"change": c.name, "does": c.does, "moves": c.traits, "of": ", ".join(c.kinds)} for c in CHANGES.values()
+        ]
+        emit(rows_, output_format)
+        return
+    if not dataset:
+        raise click.UsageError("name a dataset, or ask for the changes there are: traitcast vary --list")
+    made = []
+    for name in dataset:
+        variants, left_out = write_variants(
+            read_examples(Request(name, split=split, spec=spec)), into, changes, rows=rows, seed=seed
+        )
+        for reason in left_out:
+            say(f"  left out: {reason}")
+        made += variants
+    shown = ("name", "parent", "change", "changed", "rows", "folder")
+    emit([{key: str(v) if isinstance(v := getattr(one, key), Path) else v for key in shown} for one in made], output_format)
+    if made:
+        say(f"next: {command('profile', *sorted({str(one.folder) for one in made})[:1])}, and so on for the others")
+
+
+COMMANDS: tuple[click.Command, ...] = (profile, vary)

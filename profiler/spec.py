@@ -58,6 +58,8 @@ _ROLES = {
         "label_names",
     ),
 }
+# What is known of a dataset beside its roles.
+_FACTS = ("name", "description", "instruction", "family", "domain", "language", "licence", "parent", "changed")
 # The keys that name what a model has to answer in generation. messages_field goes with answer_field too.
 _RESPONSES = ("answer_field", "messages_field", "labels_field", "labels_fields", "tags_field", "spans_field")
 _ANNOTATIONS = ("labels_field", "labels_fields", "tags_field", "spans_field")
@@ -185,10 +187,10 @@ class DatasetSpec:
         return stated
 
     def to_yaml(self) -> str:
-        """The roles and the metric as a `dataset.yaml` that `load_spec` reads back."""
-        document = self.roles() | {"metric": self.metric}
-        if self.instruction:
-            document["instruction"] = self.instruction
+        """All that is stated as a `dataset.yaml` that `load_spec` reads back."""
+        facts = {key: getattr(self, key) for key in _FACTS if getattr(self, key)}
+        names = {key: facts.pop(key) for key in ("name", "description") if key in facts}
+        document = names | self.roles() | {"metric": self.metric} | facts | dict(self.provenance)
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
