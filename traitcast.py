@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from predictor.effect_tables import Effects
     from predictor.explain import Explanation
+    from predictor.interventions import Interventions
     from predictor.latent import Latent
     from predictor.model import Prediction
     from predictor.whatif import WhatIf
@@ -48,6 +49,7 @@ __all__ = [
     "__version__",
     "effects",
     "explain",
+    "interventions",
     "latent",
     "main",
     "predict",
@@ -75,6 +77,7 @@ _ORDER = (
     "explain",
     "whatif",
     "effects",
+    "interventions",
     "latent",
     "report",
 )
@@ -199,6 +202,25 @@ def effects(
 
     with Warehouse.open(warehouse, read_only=True) as opened:
         return find(opened, source, matrix=scores, model=model, target=target)
+
+
+def interventions(
+    *,
+    scores: str | None = None,
+    model: str | None = None,
+    metric: str | None = None,
+    warehouse: str | Path = _WAREHOUSE,
+) -> Interventions:
+    """What changes made on purpose did: the variants (`traitcast vary`) in a measured matrix beside their parents.
+
+    scores, model: needed where there are several. metric: of the gains, instead of the headline. Raises
+    warehouse.errors.ScoresError for a matrix without variants.
+    """
+    from predictor.interventions import interventions as find
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse, read_only=True) as opened:
+        return find(opened, matrix=scores, model=model, metric=metric)
 
 
 def latent(

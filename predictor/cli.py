@@ -24,6 +24,7 @@ from warehouse.console import (
     progress,
     report_errors,
     say,
+    some,
     table,
     warehouse_option,
     warn,
@@ -383,7 +384,7 @@ def rank(
     """Rank sources for TARGET by predicted gain, best first.
 
     TARGET and each source is a profiled name, a local file or folder, or a hub id. Without --sources, every other
-    profiled dataset of 100 rows or more is a candidate.
+    profiled dataset of 100 rows or more is a candidate, variants of others (`traitcast vary`) left out.
 
     \b
     Examples:
@@ -423,8 +424,9 @@ def rank(
     if twins := [prediction.source for prediction in shown if prediction.source in same]:
         say(f"the same rows as {target!r} under another name, so no find: {', '.join(twins)}")
     ranked = {prediction.source for prediction in found}
-    if small := [name for name in others if name not in ranked]:
-        say(f"not ranked, below {service.MIN_ROWS} rows: {', '.join(small)} (name them with --sources to see them)")
+    if left := [name for name in others if name not in ranked]:
+        why = f"not ranked, below {service.MIN_ROWS} rows or variants of another dataset"
+        say(f"{why}: {some(left, 8)} (name them with --sources to see them)")
     named = () if predictor == service.DEFAULT else ("--predictor", predictor)
     say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
 
@@ -667,6 +669,52 @@ def effects(
     }
     if words := [f"{name}: {text}" for name, text in about.items() if name in columns]:
         say("; ".join(words) + ".")
+
+
+@click.command()
+@click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]")
+@click.option("--model", help="Model, where the score set has several.")
+@click.option("--metric", help="Metric of the gains, such as gold_nll  [default: the headline of the score set]")
+@click.option("--change", metavar="NAME", help="Look at this change only, source by source.")
+@warehouse_option
+@format_option()
+@report_errors
+def interventions(
+    matrix: str | None,
+    model: str | None,
+    metric: str | None,
+    change: str | None,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """What changes made on purpose did: variants of datasets beside their parents, as measured.
+
+    Of a matrix with variants (`traitcast vary`) among its sources: how much more, or less, a variant gained than its
+    parent, on the parent's own test rows and on other targets, and how answers shifted. Errors and intervals (95 %) are
+    over sources; q is the share of false finds to expect among all effects that are as sure.
+
+    \b
+    Examples:
+      traitcast interventions --scores smollm2_interventions
+      traitcast interventions --scores smollm2_interventions --metric gold_nll
+      traitcast interventions --scores smollm2_interventions --change permute_labels
+    """
+    from predictor.interventions import interventions as find
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        found = find(warehouse, matrix=matrix, model=model, metric=metric)
+    rows = found.rows(change)
+    for note in found.notes:
+        say(note)
+    if output_format == "json":
+        emit_json(found.as_row() if change is None else rows)
+        return
+    emit(rows, output_format)
+    unit = "pp" if metric is None else f"hundredths of {metric}"
+    say(f"gain in {unit}, label_shift in % of answers, length_shift in tokens; variant minus parent.")
+    for what, value in found.noise.items():
+        say(f"{what}: the same source differs by {value:.2f} between two seeds (root mean square)")
 
 
 @click.command()
@@ -961,4 +1009,15 @@ def _save(warehouse_path: str, found: list[Prediction], explanation: Explanation
     say(f"{'saved in' if existed else 'created and saved in'} {warehouse_path}: tables predictions and attributions")
 
 
-COMMANDS: tuple[click.Command, ...] = (fit, evaluate, predict, rank, explain, whatif, effects, latent, report)
+COMMANDS: tuple[click.Command, ...] = (
+    fit,
+    evaluate,
+    predict,
+    rank,
+    explain,
+    whatif,
+    effects,
+    interventions,
+    latent,
+    report,
+)

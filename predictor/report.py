@@ -217,7 +217,8 @@ def _predictions(desk: _Desk) -> tuple[Section, Section]:
     names = [name for name in desk.names if name not in bare]
     lacks = _no_probes(desk, predictor, bare)
     desk.say(f"predicting {predictor.outcome.name.replace('_', ' ')} between {count(len(names), 'dataset')}")
-    found = report_predictor.rankings(predictor, profiles, names, _beside(desk, predictor))
+    sources = [name for name in service.candidates(desk.warehouse, profiles) if name in names]
+    found = report_predictor.rankings(predictor, profiles, names, sources, _beside(desk, predictor))
     if not found["targets"]:
         what = f"Fewer than two datasets of {service.MIN_ROWS} rows are profiled, so there is nothing to rank."
         lacks = lacks or (Missing(what, desk.command("profile", "DATASET")),)

@@ -85,10 +85,10 @@ class Measured:
     gains: Mapping[str, Mapping[str, float]]
 
 
-def rankings(predictor: Predictor, profiles: ProfileSet, names: Sequence[str], beside: Measured) -> dict[str, Any]:
+def rankings(
+    predictor: Predictor, profiles: ProfileSet, names: Sequence[str], sources: Sequence[str], beside: Measured
+) -> dict[str, Any]:
     """Predictions of every source for every target among `names`: gain (or other outcome), harm, novelty by target."""
-    rows = dict(zip(profiles.traits.names, profiles.traits.rows, strict=True))
-    sources = [name for name in names if rows[name] >= service.MIN_ROWS]
     pairs = [(s, t) for t in names for s in sources if s != t]
     found = predictor.predict(profiles, [s for s, _ in pairs], [t for _, t in pairs])
     by_target: dict[str, list[Any]] = {name: [] for name in names}

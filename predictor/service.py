@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from predictor.evaluate import Evaluation, evaluate
 from predictor.explain import Explanation, explain
 from predictor.features import PROBE_FAMILY, FeatureSettings, ProfileSet
+from predictor.interventions import Lineage
 from predictor.model import Prediction, Predictor, Settings, fit, from_json
 from predictor.observations import PROTOCOLS, Observations, observe
 from predictor.outcomes import GAIN, Outcome
 from predictor.probed import ProbedBase, as_stored, base_in, base_of, refuse_unprobed, unprobed, with_probes
-from predictor.whatif import Lineage, WhatIf, what_if
+from predictor.whatif import WhatIf, what_if
 from warehouse.console import command
 from warehouse.errors import UserError
 
@@ -200,21 +201,27 @@ def evaluations_of(warehouse: Warehouse, predictor: Predictor) -> list[dict[str,
 def rank_sources(
     warehouse: Warehouse, predictor: Predictor, target: str, sources: Sequence[str] | None = None
 ) -> list[Prediction]:
-    """Predictions of `sources` (default: every other profiled dataset of MIN_ROWS rows or more, and with the probes
-    that the predictor needs), best first."""
+    """Predictions of `sources` (default: every other of `candidates` with the probes that the predictor needs), best
+    first."""
     profiles = profiles_for(warehouse, predictor, [target, *(sources or ())])
     profiles.rows_of([target])
     if sources is None:
-        traits = profiles.traits
-        sources = [name for name, rows in zip(traits.names, traits.rows, strict=True) if rows >= MIN_ROWS]
+        sources = candidates(warehouse, profiles)
         bare = set(unprobed(predictor, profiles, sources))
         sources = [name for name in sources if name not in bare]
     chosen = list(dict.fromkeys(sources))
-    candidates = [source for source in chosen if source != target]
-    if not candidates:
+    others = [source for source in chosen if source != target]
+    if not others:
         cure = command("profile", "DATASET")
         raise UserError(f"no source is left to rank for {target!r}. Profile some with: {cure}")
-    return predictor.rank(profiles, target, candidates)
+    return predictor.rank(profiles, target, others)
+
+
+def candidates(warehouse: Warehouse, profiles: ProfileSet) -> list[str]:
+    """What may be ranked without being named: datasets of MIN_ROWS rows or more that are no variant of another one,
+    which was made to measure with and not to be tuned on."""
+    variants, traits = {made.name for made in lineage_of(warehouse)}, profiles.traits
+    return [n for n, rows in zip(traits.names, traits.rows, strict=True) if rows >= MIN_ROWS and n not in variants]
 
 
 def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:

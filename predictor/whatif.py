@@ -17,6 +17,7 @@ import numpy as np
 
 from predictor import html
 from predictor.features import ProfileSet
+from predictor.interventions import Lineage, differences, mean_of
 from predictor.model import Prediction, Predictor
 from predictor.novelty import Seen
 from warehouse.console import command, count
@@ -35,15 +36,6 @@ _MOVED = 0.1
 # Two standard errors: the usual bar for a direction.
 _SURE = 2.0
 NOT_MEASURED = "no intervention measured: correlation only"
-
-
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """A dataset made from `parent` by changing `changed`: names of traits or of a trait family."""
-
-    name: str
-    parent: str
-    changed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,17 +319,14 @@ def interventions(
     spread = float(np.nanstd(profiles.traits.values[:, column]))
     found = []
     for made in lineage:
-        words = made.changed.replace(",", " ").split()
-        if not {definition.trait, definition.family} & set(words) or not {made.name, made.parent} <= set(index):
+        if not {definition.trait, definition.family} & set(made.words) or not {made.name, made.parent} <= set(index):
             continue
         step = float(np.subtract(*profiles.traits.values[[index[made.name], index[made.parent]], column]))
-        with_child, with_parent = (_gains(predictor, side, name) for name in (made.name, made.parent))
-        common = sorted((set(with_child) & set(with_parent)) - {made.name, made.parent})
-        if not common or not abs(step) > _MOVED * spread:
+        gaps = differences(made, *(_gains(predictor, side, name) for name in (made.name, made.parent)))
+        if not gaps or not abs(step) > _MOVED * spread:
             continue
-        gaps = np.array([with_child[other] - with_parent[other] for other in common])
-        error = float(gaps.std(ddof=1) / math.sqrt(gaps.size)) if gaps.size > 1 else math.nan
-        found.append(Intervention(made.name, made.parent, step, float(gaps.mean()), error, gaps.size))
+        mean = mean_of(list(gaps.values()))
+        found.append(Intervention(made.name, made.parent, step, mean.value, mean.standard_error, mean.n))
     return tuple(found)
 
 

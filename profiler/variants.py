@@ -40,7 +40,7 @@ _TOUCHED, _WORKED = 0.05, 0.5
 _SIMPLER = str.maketrans(
     dict.fromkeys(";:\u2013\u2014\u2026", ",") | dict.fromkeys("\"'`\u2018\u2019\u201c\u201d()[]{}<>*_", " ")
 )
-_RUNS = re.compile(r"([,.!?])[\s,.!?]*(?=[,.!?])")
+_RUNS = re.compile(r"([,.!?])[\s,.!?]*[,.!?]")
 _GAP = re.compile(r"[ \t]+([,.!?])|[ \t]{2,}")
 
 
@@ -91,8 +91,8 @@ def write_variants(
     """Write variants of a dataset as folders `into`/NAME-CHANGE; what lies there under that name is replaced.
 
     changes: names in CHANGES; none means all that the dataset can have. rows: of a random sample that is drawn first,
-    None for all rows. Returns the variants, and why the others were left out. Raises InputError for an unknown change,
-    and for one asked for by name that this dataset cannot have.
+    None for all rows. Returns the variants, and why others that its kind of task allows were left out. Raises
+    InputError for an unknown change, and for one asked for by name that this dataset cannot have.
     """
     chosen = [_named(name) for name in changes] or list(CHANGES.values())
     items = _items(examples)
@@ -100,6 +100,8 @@ def write_variants(
         items = [items[i] for i in sorted(np.random.default_rng(seed).choice(len(items), rows, replace=False))]
     made, left_out = [], []
     for change in chosen:
+        if not changes and examples.spec.task_type not in change.kinds:
+            continue
         try:
             made.append(_write(examples, items, change, into, seed))
         except InputError as error:
@@ -360,6 +362,11 @@ CHANGES: dict[str, Change] = {
         ),
         Change("half", "a random half of the rows", "dataset_rows", partial(_part, share=0.5)),
         Change("quarter", "a random quarter of the rows", "dataset_rows", partial(_part, share=0.25)),
-        Change("permute_labels", "answers dealt anew over the rows: a control, nothing is to be learnt", "shortcut", _permute),
+        Change(
+            "permute_labels",
+            "answers dealt anew over the rows: a control, nothing is to be learnt",
+            "shortcut",
+            _permute,
+        ),
     )
 }

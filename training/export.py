@@ -16,6 +16,8 @@ from warehouse.errors import InputError, ScoresError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from training.recipe import Recipe
+
 FORMATS = ("csv", "parquet", "tables", "lm-eval", "shard")
 
 # Our names for what the harness calls otherwise.
@@ -144,10 +146,23 @@ def ingest(
     if not by_row:
         del found["row_scores"]
         on_target = None
+    found["lineage"] = _lineage(recipe)
     found |= rows.describe(pack, known, languages, traits=by_row, parsed=parsed, on_target=on_target)
     with Warehouse.open(warehouse) as store:
         store.save_scores(matrix, found["scores"], {name: t for name, t in found.items() if name != "scores"})
     return {table: content.num_rows for table, content in found.items()}
+
+
+def _lineage(recipe: Recipe) -> pa.Table:
+    import pyarrow as pa
+
+    made = [(name, recipe.datasets[name]) for name in recipe.sources if recipe.datasets[name].parent]
+    columns = {
+        "dataset": [name for name, _ in made],
+        "parent": [entry.parent for _, entry in made],
+        "changed": [entry.changed for _, entry in made],
+    }
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
 
 def _read_tables(folder: Path) -> dict[str, pa.Table]:

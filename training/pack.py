@@ -73,12 +73,14 @@ class PlanSettings:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A dataset as the pack holds it. train: the pool that every seed draws its rows from."""
+    """A dataset as the pack holds it. train: the pool that every seed draws its rows from. lineage: of a variant, its
+    parent and what was changed; two empty words otherwise."""
 
     task: Task
     train: tuple[Row, ...]
     test: tuple[Row, ...]
     test_split: str = ""
+    lineage: tuple[str, str] = ("", "")
 
 
 class Pack:
@@ -123,7 +125,9 @@ class Pack:
             *(columns[name] for name in ("split", "fields", "options", "response", "gold")), strict=True
         ):
             splits[split].append(Row(tuple(fields), response, tuple(options or ()), gold))
-        packed = Packed(task, tuple(splits["train"]), tuple(splits["test"]), entry.test_split)
+        packed = Packed(
+            task, tuple(splits["train"]), tuple(splits["test"]), entry.test_split, (entry.parent, entry.changed)
+        )
         for split, rows in (("train", packed.train), ("test", packed.test)):
             if rows_fingerprint(task, rows) != getattr(entry, f"{split}_fingerprint"):
                 raise InputError(f"{path}: the {split} rows are not those of {RECIPE}; copy or plan the pack again")
@@ -182,6 +186,7 @@ def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str,
         draw(rows_of(train, task), _POOL * settings.train_rows, settings.sample_seed) if train else (),
         draw(rows_of(test, task), settings.test_rows, settings.sample_seed) if test else (),
         test.split if test else "",
+        (first.spec.parent or "", first.spec.changed or "") if first.spec.parent else ("", ""),
     )
     return name, drawn, first.origin, first.fingerprint
 
@@ -299,6 +304,8 @@ def _entry(packed: Packed, origin: str, fingerprint: str, most: int) -> DatasetE
         test_split=packed.test_split,
         origin=origin,
         dataset_fingerprint=fingerprint,
+        parent=packed.lineage[0],
+        changed=packed.lineage[1],
     )
 
 

@@ -91,7 +91,7 @@ class DatasetEntry:
 
     pool_rows: training rows in the pack, of which every seed draws its own train_rows. train_characters: of that many
     rows of mean length. test_split: what the dataset calls the split of the test rows. fingerprints: of the packed
-    rows, task included.
+    rows, task included. parent, changed: of a variant of another dataset, empty otherwise.
     """
 
     task_type: str
@@ -109,6 +109,8 @@ class DatasetEntry:
     test_split: str = ""
     origin: str = ""
     dataset_fingerprint: str = ""
+    parent: str = ""
+    changed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

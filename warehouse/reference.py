@@ -44,6 +44,7 @@ _OWNED = {
     "latent_scores": ("matrix", "matrices", "matrix"),
     "latent_traits": ("matrix", "matrices", "matrix"),
     "probes": ("matrix", "matrices", "matrix"),
+    "lineage": ("matrix", "matrices", "matrix"),
     "targets": ("matrix", "matrices", "matrix"),
     "row_traits": ("matrix", "matrices", "matrix"),
     "row_scores": ("matrix", "matrices", "matrix"),

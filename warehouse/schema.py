@@ -31,6 +31,7 @@ NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "predicted_labels": ("matrix", "model", "source", "target", "seed", "gold", "predicted"),
     "generations": ("matrix", "model", "source", "target", "seed"),
     "adapters": ("matrix", "model", "source", "seed"),
+    "lineage": ("matrix", "dataset"),
     "targets": ("matrix", "target"),
     "row_traits": ("matrix", "target", "trait"),
     "row_scores": ("matrix", "model", "source", "target", "seed"),
@@ -233,6 +234,13 @@ CREATE TABLE probes (
 """
 
 
+# Sources of a matrix that are variants of another dataset. They need not be profiled for what they did to be told.
+_LINEAGE = """
+CREATE TABLE lineage (
+    matrix VARCHAR NOT NULL, dataset VARCHAR NOT NULL, parent VARCHAR NOT NULL, changed VARCHAR NOT NULL);
+"""
+
+
 def _first(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_TABLES)
     connection.execute(_VIEWS)
@@ -265,8 +273,12 @@ def _seventh(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_SIDE_EFFECTS_VIEW)
 
 
+def _eighth(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(_LINEAGE)
+
+
 MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (
-    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh),
+    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

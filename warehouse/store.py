@@ -6,6 +6,7 @@ and lets user queries read only. DuckDB allows one read-write process per file.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -53,7 +54,7 @@ _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".ndj
 _PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 _MATRIX_TABLES = (
     *("scores", "predicted_labels", "generations", "adapters"),
-    *("targets", "row_traits", "row_scores", "probes"),
+    *("targets", "row_traits", "row_scores", "probes", "lineage"),
 )
 _CELL = ("model", "source", "target", "seed")
 # What is stored of single cells beside their scores, and does not outlive another measurement of them.
@@ -514,9 +515,12 @@ class Warehouse:
         return found
 
     def lineage(self) -> list[tuple[str, str, str]]:
-        """Variants that were made on purpose: (dataset, the parent it was made from, what was changed)."""
+        """Variants that were made on purpose: (dataset, the parent it was made from, what was changed), of those that
+        are profiled and of those that a matrix was measured with."""
         return self._rows(
-            "SELECT name, parent, coalesce(changed, '') FROM datasets WHERE parent IS NOT NULL ORDER BY name"
+            "SELECT name, parent, coalesce(changed, '') FROM datasets WHERE parent IS NOT NULL "
+            "UNION SELECT dataset, parent, changed FROM lineage "
+            "WHERE dataset NOT IN (SELECT name FROM datasets WHERE parent IS NOT NULL) ORDER BY ALL"
         )
 
     # -- scores --------------------------------------------------------------------------------------------
@@ -524,9 +528,9 @@ class Warehouse:
     def save_scores(self, matrix: Matrix, rows: pa.Table, side_effects: Mapping[str, pa.Table] | None = None) -> None:
         """Merge score rows (model, source, target, seed, metric, score, n, standard_error) into one matrix.
 
-        side_effects: rows of `predicted_labels`, `generations`, `adapters`, `probes`, `targets`, `row_traits` and
-        `row_scores`, without the matrix column. What is stored beside the scores of an earlier measurement of the same
-        cells goes, whether it comes again or not. Raises ScoresError as `check_rows` does.
+        side_effects: rows of `predicted_labels`, `generations`, `adapters`, `probes`, `targets`, `row_traits`,
+        `row_scores` and `lineage`, without the matrix column. What is stored beside the scores of an earlier
+        measurement of the same cells goes, whether it comes again or not. Raises ScoresError as `check_rows` does.
         """
         _check_plain(matrix.matrix, "score set name")
         tables = {"scores": rows, **(side_effects or {})}
@@ -731,14 +735,24 @@ class Warehouse:
         rows = self._rows("SELECT matrix, metric, base, description FROM matrices ORDER BY reference, matrix")
         return [Matrix(*row) for row in rows]
 
-    def cells(self, matrix: str | None = None, model: str | None = None, *, outcome: str = "gain") -> Cells:
+    def cells(
+        self,
+        matrix: str | None = None,
+        model: str | None = None,
+        *,
+        outcome: str = "gain",
+        metric: str | None = None,
+    ) -> Cells:
         """The cells of `matrix`, of `model` or of all models. Default: the user's only matrix, else the only shipped
         one that was measured and not imported, else the only one.
 
-        outcome: "gain", or a side effect in its place: "label_shift" (%) or "length_shift" (tokens).
-        Raises ScoresError for an unknown or ambiguous matrix or model.
+        outcome: "gain", or a side effect in its place: "label_shift" (%) or "length_shift" (tokens). metric: of the
+        gains, instead of the headline. Raises ScoresError for an unknown or ambiguous matrix, model or metric.
         """
         chosen = self._choose_matrix(matrix)
+        if metric is not None:
+            self._check_metric(chosen.matrix, metric)
+            chosen = dataclasses.replace(chosen, metric=metric)
         models = [
             row[0]
             for row in self._rows("SELECT DISTINCT model FROM scores WHERE matrix = ? ORDER BY 1", [chosen.matrix])
@@ -768,6 +782,15 @@ class Warehouse:
             score=floats("score"),
             base_score=floats("base_score"),
         )
+
+    def _check_metric(self, matrix: str, metric: str) -> None:
+        known = [
+            row[0] for row in self._rows("SELECT DISTINCT metric FROM scores WHERE matrix = ? ORDER BY 1", [matrix])
+        ]
+        if metric not in known:
+            raise ScoresError(
+                f"matrix {matrix!r} has no metric {metric!r}{nearest(metric, known)} It has: {', '.join(known)}."
+            )
 
     def transfer_matrix(self, matrix: str) -> list[dict[str, Any]]:
         """The view of that name, of one matrix: model, source, target, gain, standard_error (pp) and `gains`, a list

@@ -268,6 +268,12 @@ def test_planted_variants_support_the_direction_from_the_warehouse_on(
     (change,) = json.loads(result.stdout)["changes"]
     assert change["effect"] > 0
     assert change["evidence"].startswith("direction supported: 3 interventions, +")
+    ranked = run(path, "rank", "d10", "--format", "json")
+    assert {row["source"] for row in json.loads(ranked.stdout)}.isdisjoint(new for new, _ in renamed.values())
+    told = run(path, "rank", "d10").stderr
+    assert "not ranked, below 100 rows or variants of another dataset: d00_even, d01_even, d02_even" in told
+    named = run(path, "rank", "d10", "--sources", "d00_even,d03", "--format", "json")
+    assert len(json.loads(named.stdout)) == 2
     other = run(path, "whatif", low, "d10", "--set", "prompt_lix=30", "--format", "json")
     assert json.loads(other.stdout)["changes"][0]["evidence"] == "no intervention measured: correlation only"
 

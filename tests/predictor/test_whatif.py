@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.features import ProfileSet
+from predictor.interventions import Lineage
 from predictor.model import Predictor, fit
 from predictor.observations import observe
-from predictor.whatif import NOT_MEASURED, Lineage, addressed, entropy_bounds, set_traits, what_if
+from predictor.whatif import NOT_MEASURED, addressed, entropy_bounds, set_traits, what_if
 from warehouse.errors import NotProfiledError, UserError
 from warehouse.records import Cells
 

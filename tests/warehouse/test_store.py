@@ -402,7 +402,8 @@ def test_dropped_scores_take_all_that_is_theirs(warehouse_path: Path) -> None:
     probes = pa.Table.from_pylist([probe | {"value": 0.5, "standard_error": 0.1, "n": 2}])
     traits = pa.table({"target": ["reviews"], "trait": ["t"], "value": pa.array([[1.0, 2.0]], pa.list_(pa.float32()))})
     adapters = pa.table({"model": ["m"], "source": ["topics"], "seed": [0], "adapter": ["lora"]})
-    beside = {**_beside(cells), "targets": _targets(reviews="f1"), "row_traits": traits}
+    lineage = pa.table({"dataset": ["topics"], "parent": ["reviews"], "changed": ["half dataset_rows"]})
+    beside = {**_beside(cells), "targets": _targets(reviews="f1"), "row_traits": traits, "lineage": lineage}
 
     def held(warehouse: Warehouse, matrix: str) -> dict[str, int]:
         counted = {t: f"SELECT count(*) AS n FROM {t} WHERE matrix = '{matrix}'" for t in every}

@@ -1,0 +1,290 @@
+"""Interventions: what a change made on purpose to a dataset did to what tuning on it does.
+
+A variant and its parent are tuned on alike and scored on the same targets; their difference is the change's effect.
+Owns that difference, its mean over the sources that were changed, and the correction for how many means were looked at.
+What varies between sources is what an effect has to stand out from, so errors are over sources; a change of a single
+source is told over its targets, and holds for that source. Refuses to predict.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from predictor import html
+from predictor.paired import adjusted
+from warehouse.console import command, count
+from warehouse.errors import ScoresError, nearest
+
+if TYPE_CHECKING:
+    from warehouse.records import Cells
+    from warehouse.store import Warehouse
+
+OUTCOMES = ("gain", "label_shift", "length_shift")
+# On the parent's own test rows, and on those of other targets.
+PLACES = ("own", "others")
+_LEVEL = 0.95
+
+Gains = Mapping[str, Mapping[str, Mapping[int, float]]]
+"""source -> target -> seed -> gain, or another outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """A dataset made from `parent` by changing `changed`: names of traits or of trait families, after a name for the
+    change itself where it has one."""
+
+    name: str
+    parent: str
+    changed: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self.changed.replace(",", " ").split())
+
+    @property
+    def change(self) -> str:
+        """What variants that were changed alike have in common."""
+        return self.words[0] if self.words else "unnamed"
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean, its standard error over the values (NaN for a single one), and how many there are."""
+
+    value: float
+    standard_error: float
+    n: int
+
+
+def mean_of(values: Sequence[float]) -> Mean:
+    """The mean of some values, which are taken to be drawn one by one."""
+    found = np.asarray(values, dtype=np.float64)
+    error = float(found.std(ddof=1) / math.sqrt(found.size)) if found.size > 1 else math.nan
+    return Mean(float(found.mean()), error, int(found.size))
+
+
+def differences(made: Lineage, with_child: Mapping[str, float], with_parent: Mapping[str, float]) -> dict[str, float]:
+    """Variant minus parent on every dataset that both were measured with, the two themselves left out."""
+    common = sorted((set(with_child) & set(with_parent)) - {made.name, made.parent})
+    return {other: with_child[other] - with_parent[other] for other in common}
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one change did to one outcome.
+
+    outcome: "gain" (pp), "label_shift" (% of answers that go elsewhere than the untuned model's) or "length_shift"
+    (tokens). on: "own", the parent's own test rows, or "others", those of the other targets. difference: variants minus
+    parents, mean over targets, then over sources. low, high: 95 %, Student's. p: two-sided, of no effect; q: over all
+    effects of the report. sources: parents that were changed; cells: differences that went in. over: "sources", or
+    "targets" where one source was changed. by_source: (parent, mean difference), the largest first.
+    """
+
+    change: str
+    outcome: str
+    on: str
+    difference: float
+    standard_error: float
+    low: float
+    high: float
+    p: float
+    q: float
+    sources: int
+    cells: int
+    over: str
+    by_source: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interventions:
+    """All effects of a matrix. noise: "outcome, on" -> root mean square of what the same source differs by between two
+    seeds, mean over targets as in `Effect`; empty with one seed."""
+
+    matrix: str
+    model: str
+    metric: str
+    effects: tuple[Effect, ...]
+    noise: Mapping[str, float]
+    notes: tuple[str, ...]
+
+    def as_row(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def rows(self, change: str | None = None) -> list[dict[str, Any]]:
+        """One row an effect, for a table; of one change, one row a source and outcome."""
+        if change is None:
+            hidden = ("by_source", "p")
+            return [{k: v for k, v in asdict(effect).items() if k not in hidden} for effect in self.effects]
+        known = list(dict.fromkeys(effect.change for effect in self.effects))
+        if change not in known:
+            raise ScoresError(
+                f"no change {change!r} was measured in {self.matrix!r}{nearest(change, known)} It has: "
+                f"{', '.join(known)}."
+            )
+        return [
+            {"source": source, "outcome": effect.outcome, "on": effect.on, "difference": value}
+            for effect in self.effects
+            if effect.change == change
+            for source, value in effect.by_source
+        ]
+
+    def _repr_html_(self) -> str:
+        return html.table(self.rows(), caption=f"Interventions of {self.matrix}, {self.metric}")
+
+
+def interventions(
+    warehouse: Warehouse, *, matrix: str | None = None, model: str | None = None, metric: str | None = None
+) -> Interventions:
+    """What the variants in a measured matrix did beside their parents.
+
+    matrix, model: needed where the warehouse, or the matrix, holds several. metric: of the gains, instead of the
+    headline, in 100ths of its unit. Raises ScoresError for a matrix that holds no variant beside its parent.
+    """
+    cells = warehouse.cells(matrix, model, metric=metric)
+    name, models = cells.matrix.matrix, sorted(set(cells.models))
+    if len(models) > 1:
+        raise ScoresError(
+            f"matrix {name!r} has {len(models)} models: {', '.join(models)}. An intervention is told of one: choose it "
+            "with --model NAME."
+        )
+    measured = set(cells.sources)
+    lineage = [m for m in (Lineage(*row) for row in warehouse.lineage()) if {m.name, m.parent} <= measured]
+    if not lineage:
+        raise ScoresError(
+            f"score set {name!r} holds no variant beside its parent. Make some: {command('vary', 'DATASET')}; then "
+            "plan, run and ingest a matrix with both"
+        )
+    outcomes = _outcomes(warehouse, cells, models[0])
+    effects = []
+    for change in sorted({made.change for made in lineage}):
+        variants = [made for made in lineage if made.change == change]
+        effects += [
+            effect
+            for outcome, gains in outcomes.items()
+            for on in PLACES
+            if (effect := _effect(change, outcome, on, gains, variants))
+        ]
+    q = adjusted([effect.p for effect in effects])
+    return Interventions(
+        name,
+        models[0],
+        cells.matrix.metric,
+        tuple(replace(effect, q=value) for effect, value in zip(effects, q, strict=True)),
+        {
+            f"{outcome}, {on}": found
+            for outcome, gains in outcomes.items()
+            for on in PLACES
+            if math.isfinite(found := _noise(on, gains))
+        },
+        tuple(_notes(cells, lineage)),
+    )
+
+
+def _outcomes(warehouse: Warehouse, cells: Cells, model: str) -> dict[str, Gains]:
+    """What is compared: gains, and the side effects that the matrix knows."""
+    found = {OUTCOMES[0]: _by_source(cells)}
+    for outcome in OUTCOMES[1:]:
+        try:
+            found[outcome] = _by_source(warehouse.cells(cells.matrix.matrix, model, outcome=outcome))
+        except ScoresError:  # imported scores have none
+            continue
+    return found
+
+
+def _by_source(cells: Cells) -> Gains:
+    found: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for source, target, seed, gain in zip(cells.sources, cells.targets, cells.seeds, cells.gain, strict=True):
+        if math.isfinite(gain):
+            found[source][target][int(seed)] = float(gain)
+    return found
+
+
+def _effect(change: str, outcome: str, on: str, gains: Gains, variants: Sequence[Lineage]) -> Effect | None:
+    """None where nothing of that outcome was measured of both."""
+    by_source: dict[str, list[float]] = {}
+    for made in variants:
+        child, parent = _paired(gains.get(made.name, {}), gains.get(made.parent, {}))
+        if on == "own":
+            gaps = [child[made.parent] - parent[made.parent]] if made.parent in child else []
+        else:
+            gaps = list(differences(made, child, parent).values())
+        if gaps:
+            by_source.setdefault(made.parent, []).extend(gaps)
+    if not by_source:
+        return None
+    means = {source: float(np.mean(gaps)) for source, gaps in by_source.items()}
+    single = len(means) == 1
+    mean = mean_of(next(iter(by_source.values())) if single else list(means.values()))
+    low, high, p = _student(mean)
+    return Effect(
+        change,
+        outcome,
+        on,
+        mean.value,
+        mean.standard_error,
+        low,
+        high,
+        p,
+        math.nan,
+        len(means),
+        sum(map(len, by_source.values())),
+        "targets" if single else "sources",
+        tuple(sorted(means.items(), key=lambda item: -abs(item[1]))),
+    )
+
+
+def _paired(
+    child: Mapping[str, Mapping[int, float]], parent: Mapping[str, Mapping[int, float]]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """target -> mean over the seeds that both have, of each."""
+    first, second = {}, {}
+    for target in child:
+        seeds = sorted(set(child[target]) & set(parent.get(target, {})))
+        if seeds:
+            first[target] = float(np.mean([child[target][seed] for seed in seeds]))
+            second[target] = float(np.mean([parent[target][seed] for seed in seeds]))
+    return first, second
+
+
+def _student(mean: Mean) -> tuple[float, float, float]:
+    """(low, high, p) of a mean, by Student's distribution; NaN where one value tells no error."""
+    from scipy import stats
+
+    if not math.isfinite(mean.standard_error):
+        return math.nan, math.nan, math.nan
+    if mean.standard_error == 0:
+        # Equal differences everywhere: no spread that could tell them from chance, unless there are none.
+        return mean.value, mean.value, 1.0 if mean.value == 0 else math.nan
+    reach = float(stats.t.ppf((1 + _LEVEL) / 2, mean.n - 1)) * mean.standard_error
+    p = float(2 * stats.t.sf(abs(mean.value / mean.standard_error), mean.n - 1))
+    return mean.value - reach, mean.value + reach, p
+
+
+def _noise(on: str, gains: Gains) -> float:
+    """Root mean square difference of one source between two seeds, over sources and pairs of seeds."""
+    squares = []
+    for source, by_target in gains.items():
+        kept = [t for t in by_target if (t == source) == (on == "own")]
+        seeds = sorted({seed for target in kept for seed in by_target[target]})
+        for at, first in enumerate(seeds):
+            for second in seeds[at + 1 :]:
+                both = [t for t in kept if {first, second} <= set(by_target[t])]
+                if both:
+                    squares.append(np.mean([by_target[t][first] - by_target[t][second] for t in both]) ** 2)
+    return math.sqrt(float(np.mean(squares))) if squares else math.nan
+
+
+def _notes(cells: Cells, lineage: Sequence[Lineage]) -> list[str]:
+    parents, targets = {made.parent for made in lineage}, set(cells.targets)
+    seeds = len(set(cells.seeds.tolist()))
+    return [
+        f"{count(len(lineage), 'variant')} of {count(len(parents), 'source')} on {count(len(targets), 'target')}, "
+        f"{count(seeds, 'seed')}; the targets are these ones, so an effect is one on them",
+    ]

@@ -1,0 +1,190 @@
+"""Interventions: planted effects are found with the right size and sign, nothing is found where nothing was planted."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+import traitcast
+from predictor.cli import COMMANDS
+from predictor.interventions import Lineage, differences, interventions, mean_of
+from warehouse.errors import ScoresError
+from warehouse.records import Matrix
+from warehouse.store import Warehouse
+
+PARENTS, TARGETS, SEEDS = tuple("abcdefgh"), tuple("abcdef"), (0, 1)
+CHANGES = {"better": "better class_balance", "nothing": "nothing surface", "control": "control shortcut"}
+(COMMAND,) = [command for command in COMMANDS if command.name == "interventions"]
+
+
+def stored(path: Path) -> Path:
+    """Eight parents with three variants each, a fourth of parent a, six targets, two seeds; no variant is profiled.
+
+    "better" gains 10 pp more than its parent on every other target and loses 20 on its own rows; "control" loses 30 on
+    its own rows.
+    """
+    rng = np.random.default_rng(0)
+    rows, made = [{"source": "", "target": t, "seed": 0, "metric": "score", "score": 0.5} for t in TARGETS], []
+    rows += [{**row, "metric": "gold_nll", "score": 1.0} for row in rows]
+    generations = [{"source": "", "target": "f", "seed": 0, "tokens_mean": 40.0, "n": 20}]
+
+    def cell(source: str, parent: str, target: str, seed: int, more: float, longer: float) -> None:
+        noise = rng.normal(0, 0.02)
+        score = 0.5 + more + noise
+        rows.append({"source": source, "target": target, "seed": seed, "metric": "score", "score": score})
+        rows.append({"source": source, "target": target, "seed": seed, "metric": "gold_nll", "score": 1.0 - 2 * more})
+        if target == "f":
+            mean = 40.0 + longer + rng.normal(0, 0.5)
+            generations.append({"source": source, "target": target, "seed": seed, "tokens_mean": mean, "n": 20})
+
+    for parent in PARENTS:
+        variants = dict(CHANGES) | ({"single": "single"} if parent == "a" else {})
+        for change, changed in {"": "", **variants}.items():
+            name = f"{parent}-{change}" if change else parent
+            if change:
+                made.append({"dataset": name, "parent": parent, "changed": changed})
+            for seed in SEEDS:
+                for target in TARGETS:
+                    own = {"better": -0.2, "control": -0.3}.get(change, 0.0)
+                    others = {"better": 0.1, "single": 0.15}.get(change, 0.0)
+                    cell(name, parent, target, seed, own if target == parent else others, 12.0 * (change == "better"))
+    whole = {"model": "tiny", "n": 20, "standard_error": 0.02}
+    table = pa.Table.from_pylist([{**whole, **row} for row in rows])
+    with Warehouse.open(path) as warehouse:
+        warehouse.save_scores(
+            Matrix("made", "score", "untuned", "a test"),
+            table,
+            {
+                "lineage": pa.Table.from_pylist(made),
+                "generations": pa.Table.from_pylist([{"model": "tiny", **g} for g in generations]),
+            },
+        )
+    return path
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stored(tmp_path_factory.mktemp("made") / "made.duckdb")
+
+
+def found(path: Path, **options: str) -> dict[tuple[str, str, str], object]:
+    with Warehouse.open(path, read_only=True) as warehouse:
+        result = interventions(warehouse, matrix="made", **options)
+    return {(e.change, e.outcome, e.on): e for e in result.effects}
+
+
+def test_planted_effects_come_out(path: Path) -> None:
+    effects = found(path)
+    better = effects["better", "gain", "others"]
+    assert better.difference == pytest.approx(10, abs=1)
+    assert better.low < 10 < better.high
+    assert better.q < 1e-6
+    assert (better.sources, better.over, better.cells) == (8, "sources", 6 * 5 + 2 * 6)
+    own = effects["better", "gain", "own"]
+    assert own.difference == pytest.approx(-20, abs=2)
+    assert (own.sources, own.cells) == (6, 6)
+    assert effects["better", "length_shift", "others"].difference == pytest.approx(12, abs=1)
+    assert effects["control", "gain", "own"].difference == pytest.approx(-30, abs=2)
+
+
+def test_nothing_comes_of_nothing(path: Path) -> None:
+    nothing = [effect for (change, *_), effect in found(path).items() if change == "nothing"]
+    assert len(nothing) == 4  # no labels were stored
+    assert all(effect.q > 0.05 for effect in nothing if math.isfinite(effect.q))
+    control = found(path)["control", "gain", "others"]
+    assert abs(control.difference) < 1.5
+
+
+def test_a_change_of_one_source_is_told_over_targets(path: Path) -> None:
+    single = found(path)["single", "gain", "others"]
+    assert (single.sources, single.over, single.cells) == (1, "targets", 5)
+    assert single.difference == pytest.approx(15, abs=2)
+    own = found(path)["single", "gain", "own"]
+    assert own.cells == 1
+    assert math.isnan(own.standard_error)
+    assert math.isnan(own.q)
+
+
+def test_another_metric(path: Path) -> None:
+    effect = found(path, metric="gold_nll")["better", "gain", "others"]
+    assert effect.difference == pytest.approx(-20)
+    # Without noise in it all sources agree, and nothing varies that an error could be told from.
+    assert effect.standard_error == pytest.approx(0, abs=1e-12)
+
+
+def test_mean_and_interval_are_students(path: Path) -> None:
+    from scipy import stats
+
+    effect = found(path)["better", "gain", "others"]
+    values = [value for _, value in effect.by_source]
+    reference = stats.ttest_1samp(values, 0).confidence_interval()
+    assert (effect.low, effect.high) == pytest.approx((reference.low, reference.high))
+    assert effect.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    assert effect.standard_error == pytest.approx(stats.sem(values))
+
+
+def test_noise_is_that_between_seeds(path: Path) -> None:
+    with Warehouse.open(path, read_only=True) as warehouse:
+        noise = interventions(warehouse, matrix="made").noise
+    # A cell has a standard deviation of 2 pp; means of five or six of them, and the difference of two.
+    assert noise["gain, others"] == pytest.approx(2 * math.sqrt(2 / 5.25), rel=0.3)
+    assert noise["gain, own"] == pytest.approx(2 * math.sqrt(2), rel=0.5)
+
+
+def test_differences_leave_the_two_out() -> None:
+    made = Lineage("v", "p", "half, dataset_rows")
+    assert differences(made, {"a": 3.0, "v": 1.0, "p": 1.0, "only": 2.0}, {"a": 1.0, "p": 5.0, "v": 2.0}) == {"a": 2.0}
+    assert (made.change, made.words) == ("half", ("half", "dataset_rows"))
+    assert Lineage("v", "p", "").change == "unnamed"
+    assert math.isnan(mean_of([1.0]).standard_error)
+
+
+def test_command_and_python(path: Path) -> None:
+    runner = CliRunner()
+    done = runner.invoke(COMMAND, ["--scores", "made", "--warehouse", str(path), "--format", "json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert {e["change"] for e in told["effects"]} == {*CHANGES, "single"}
+    assert told == json.loads(
+        json.dumps(traitcast.interventions(scores="made", warehouse=path).as_row()).replace("NaN", "null")
+    )
+    shown = runner.invoke(COMMAND, ["--scores", "made", "--warehouse", str(path)])
+    assert "variant minus parent" in shown.stderr
+    assert "25 variants of 8 sources on 6 targets, 2 seeds" in shown.stderr
+    one = runner.invoke(
+        COMMAND, ["--scores", "made", "--change", "single", "--warehouse", str(path), "--format", "json"]
+    )
+    assert [row["source"] for row in json.loads(one.stdout)] == ["a"] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--scores", "made", "--change", "bettr"], "no change 'bettr' .* did you mean 'better'"),
+        (["--scores", "made", "--metric", "gold"], "no metric 'gold'.* It has: gold_nll, score"),
+        (["--scores", "smollm2_cpu"], "holds no variant beside its parent. Make some: traitcast vary DATASET"),
+        (["--scores", "mad"], "no scores named 'mad'; did you mean 'made'"),
+    ],
+)
+def test_refusals(path: Path, options: list[str], message: str) -> None:
+    import re
+
+    refused = CliRunner().invoke(COMMAND, [*options, "--warehouse", str(path)])
+    assert refused.exit_code == 2
+    assert re.search(message, refused.output), refused.output
+
+
+def test_lineage_goes_with_its_matrix(tmp_path: Path) -> None:
+    path = stored(tmp_path / "gone.duckdb")
+    with Warehouse.open(path) as warehouse:
+        assert len(warehouse.lineage()) == 25
+        warehouse.drop_scores(["made"])
+        assert warehouse.lineage() == []
+        with pytest.raises(ScoresError, match="no scores named 'made'"):
+            interventions(warehouse, matrix="made")

@@ -1,0 +1,259 @@
+"""Variants: one thing is changed, all else stays, and what is written reads back as a dataset with a parent."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.cli import vary
+from profiler.examples import Examples
+from profiler.reading import read
+from profiler.variants import CHANGES, PREAMBLE, ROWS_FILE, _simplify, write_variants
+from warehouse.errors import InputError
+
+TEXTS = ('He said: "Stop it!!!"', "A (plain) one", "No -- not now...", "two  words", "Is IT ?! so")
+
+
+def write(folder: Path, rows: list[dict[str, object]], spec: str) -> Examples:
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "dataset.yaml").write_text(spec, encoding="utf-8")
+    return read(folder)
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Examples:
+    """100 rows, 60 of them of class good."""
+    rows = [
+        {"title": f"{TEXTS[i % 5]} {i}", "body": "" if i % 7 else f"Row {i}", "mark": "good" if i % 5 < 3 else "bad"}
+        for i in range(100)
+    ]
+    spec = (
+        "task_type: classification\ntext_fields: [title, body]\noptional_fields: [body]\nlabel_field: mark\n"
+        "label_names: [bad, good]\ninstruction: Judge.\nfamily: reviews\n"
+    )
+    return write(tmp_path / "reviews", rows, spec)
+
+
+@pytest.fixture
+def sums(tmp_path: Path) -> Examples:
+    rows = [
+        {"question": f"What is {i} and {i}?", "answer": f"We add {i} and {i}, as it says.\n#### {2 * i}"}
+        for i in range(20)
+    ]
+    return write(tmp_path / "sums", rows, "task_type: generation\ntext_fields: [question]\nanswer_field: answer\n")
+
+
+@pytest.fixture
+def choices(tmp_path: Path) -> Examples:
+    rows = [{"q": f"Which of {i}?", "options": [f"a{i}", f"b{i}", f"c{i}"], "key": i % 3} for i in range(60)]
+    spec = "task_type: multiple_choice\ntext_fields: [q]\noptions_field: options\nanswer_field: key\n"
+    return write(tmp_path / "choices", rows, spec)
+
+
+def varied(examples: Examples, change: str, **options: int) -> Examples:
+    (made,), left_out = write_variants(examples, Path(examples.origin).parent / "made", [change], **options)
+    assert not left_out
+    found = read(made.folder)
+    assert (found.name, found.spec.parent) == (f"{examples.name}-{change}", examples.name)
+    assert found.spec.changed == f"{change} {CHANGES[change].traits}"
+    assert found.rows == made.rows
+    return found
+
+
+def columns(examples: Examples) -> dict[str, list[object]]:
+    return {name: examples.table[name].to_pylist() for name in ("fields", "options", "response", "label")}
+
+
+def test_the_rest_of_a_spec_stays(reviews: Examples) -> None:
+    found = varied(reviews, "lower_case")
+    before, after = reviews.spec, found.spec
+    for key in ("task_type", "text_fields", "optional_fields", "label_names", "metric", "instruction", "family"):
+        assert getattr(after, key) == getattr(before, key), key
+
+
+@pytest.mark.parametrize("change", ["lower_case", "plain_punctuation", "shuffle_words"])
+def test_a_change_of_prompts_leaves_rows_and_answers(reviews: Examples, change: str) -> None:
+    before, after = columns(reviews), columns(varied(reviews, change))
+    assert after["label"] == before["label"]
+    pairs = list(zip(before["fields"], after["fields"], strict=True))
+    assert len(pairs) == 100
+    for old, new in pairs:
+        for a, b in zip(old, new, strict=True):
+            if change == "lower_case":
+                assert b == a.lower()
+            if change == "shuffle_words":
+                assert Counter(b.split()) == Counter(a.split())
+    assert sum(old != new for old, new in pairs) > 50
+
+
+@pytest.mark.parametrize(
+    ("text", "simple"),
+    [
+        ('He said: "Stop it!!!"', "He said, Stop it!"),
+        ("A (plain) one", "A plain one"),
+        ("Wait … what?!", "Wait, what?"),
+        ("a ; b", "a, b"),
+        ("", ""),
+        ("#", "#"),
+        ("word", "word"),
+        ("\U0001f600", "\U0001f600"),
+    ],
+)
+def test_plain_punctuation(text: str, simple: str) -> None:
+    assert _simplify(text) == simple
+
+
+@given(st.text(max_size=60))
+def test_plain_punctuation_keeps_words_and_settles(text: str) -> None:
+    once = _simplify(text)
+    assert [c for c in once if c.isalnum()] == [c for c in text if c.isalnum()]
+    assert _simplify(once) == once
+
+
+@pytest.mark.parametrize("share", [50, 70, 90])
+def test_a_majority_gets_its_share_of_rows_that_stay_as_they_are(reviews: Examples, share: int) -> None:
+    before, after = columns(reviews), columns(varied(reviews, f"majority_{share}"))
+    labels = Counter(after["label"])
+    assert labels["good"] == round(share / 100 * labels.total())
+    assert labels.total() >= 60
+    rows = list(zip(map(tuple, before["fields"]), before["label"], strict=True))
+    kept = [rows.index(row) for row in zip(map(tuple, after["fields"]), after["label"], strict=True)]
+    assert kept == sorted(kept)
+
+
+def test_a_preamble_stands_before_every_answer(reviews: Examples, sums: Examples, choices: Examples) -> None:
+    for examples in (reviews, sums, choices):
+        before, after = columns(examples), columns(varied(examples, "pad_response"))
+        assert after["response"] == [f"{PREAMBLE} {text}" for text in before["response"]]
+        assert after["fields"] == before["fields"]
+    assert after["label"] == before["label"]  # the position of the right option
+    assert after["options"] == [[f"{PREAMBLE} {o}" for o in options] for options in before["options"]]
+
+
+def test_responses_are_cut_by_tokens(sums: Examples) -> None:
+    # "We add 3 and 3, as it says." has 9 tokens with the comma and the stop.
+    after = columns(varied(sums, "truncate_8"))
+    assert after["response"][3] == "We add 3 and 3, as it"
+
+
+def test_only_the_answer_of_a_solution(sums: Examples) -> None:
+    assert columns(varied(sums, "answer_only"))["response"] == [f"#### {2 * i}" for i in range(20)]
+
+
+def test_labels_are_dealt_anew(reviews: Examples, sums: Examples) -> None:
+    for examples, column in ((reviews, "label"), (sums, "response")):
+        before, after = columns(examples), columns(varied(examples, "permute_labels"))
+        assert Counter(after[column]) == Counter(before[column])
+        assert after[column] != before[column]
+        assert after["fields"] == before["fields"]
+
+
+def test_right_options_are_drawn_anew(choices: Examples) -> None:
+    before, after = columns(choices), columns(varied(choices, "permute_labels"))
+    assert after["options"] == before["options"]
+    assert after["label"] != before["label"]
+    assert all(
+        options[int(at)] == r
+        for options, at, r in zip(after["options"], after["label"], after["response"], strict=True)
+    )
+
+
+def test_smaller_parts_lie_in_larger_ones_and_rows_are_drawn_first(reviews: Examples) -> None:
+    whole, half, quarter = (
+        [tuple(f) for f in columns(e)["fields"]] for e in (reviews, varied(reviews, "half"), varied(reviews, "quarter"))
+    )
+    assert (len(half), len(quarter)) == (50, 25)
+    assert set(quarter) < set(half) < set(whole)
+    assert half == [row for row in whole if row in set(half)]
+    assert varied(reviews, "half", rows=20).rows == 10
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_other_rows(reviews: Examples) -> None:
+    made = Path(reviews.origin).parent / "made" / "reviews-half" / ROWS_FILE
+    found = []
+    for seed in (0, 0, 1):
+        varied(reviews, "half", seed=seed)
+        found.append(made.read_bytes())
+    assert found[0] == found[1] != found[2]
+
+
+def test_all_that_a_dataset_can_have(sums: Examples, tmp_path: Path) -> None:
+    made, left_out = write_variants(sums, tmp_path / "all")
+    assert [one.change for one in made] == [
+        *("answer_only", "truncate_8", "pad_response", "shuffle_words", "lower_case"),
+        *("half", "quarter", "permute_labels"),
+    ]
+    assert left_out == [
+        f"sums: change {change}: it would touch 0 of 20 rows, and 5% are the least"
+        for change in ("truncate_32", "plain_punctuation")
+    ]
+
+
+def test_a_chat_becomes_a_prompt(tmp_path: Path) -> None:
+    turns = [
+        [
+            {"role": "system", "content": "Be kind."},
+            {"role": "user", "content": f"HI {i}"},
+            {"role": "assistant", "content": f"Hello {i}"},
+        ]
+        for i in range(6)
+    ]
+    examples = write(
+        tmp_path / "chat", [{"messages": t} for t in turns], "task_type: generation\nmessages_field: messages\n"
+    )
+    after = columns(varied(examples, "lower_case"))
+    assert after["fields"][2] == ["be kind.\nhi 2"]
+    assert after["response"][2] == "Hello 2"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "majority_80",
+            "no change 'majority_80'; did you mean 'majority_90'.* There are: majority_50, .*permute_labels",
+        ),
+        ("majority_50", "sums: change majority_50 is of classification, and this is generation"),
+        ("truncate_32", "sums: change truncate_32: it would touch 0 of 20 rows"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused(sums: Examples, tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        write_variants(sums, tmp_path / "none", [change])
+    assert not (tmp_path / "none").exists()
+
+
+def test_one_class_has_no_majority(tmp_path: Path) -> None:
+    rows = [{"t": f"text {i}", "l": "only"} for i in range(9)]
+    examples = write(tmp_path / "one", rows, "task_type: classification\ntext_fields: [t]\nlabel_field: l\n")
+    with pytest.raises(InputError, match="majority_70: needs two classes"):
+        write_variants(examples, tmp_path / "none", ["majority_70"])
+
+
+def test_command(reviews: Examples, tmp_path: Path) -> None:
+    runner, into = CliRunner(), tmp_path / "some where"
+    listed = runner.invoke(vary, ["--list", "--format", "json"])
+    assert [row["change"] for row in json.loads(listed.stdout)] == list(CHANGES)
+    asked = ["--change", "half,quarter", "--change", "lower_case", "--into", str(into), "--format", "json"]
+    done = runner.invoke(vary, [reviews.origin, *asked])
+    assert done.exit_code == 0, done.output
+    assert [(row["name"], row["rows"]) for row in json.loads(done.stdout)] == [
+        ("reviews-half", 50), ("reviews-quarter", 25), ("reviews-lower_case", 100)
+    ]  # fmt: skip
+    assert sorted(path.name for path in into.iterdir()) == ["reviews-half", "reviews-lower_case", "reviews-quarter"]
+    for wrong, words in (
+        ([], "name a dataset, or ask for the changes there are: traitcast vary --list"),
+        ([reviews.origin, "--change", "haf"], "no change 'haf'; did you mean 'half'"),
+        ([str(tmp_path / "gone.jsonl")], "is neither a file or folder here"),
+        ([reviews.origin, "--into", str(Path(reviews.origin) / "train.jsonl")], "is a file"),
+    ):
+        refused = runner.invoke(vary, wrong)
+        assert refused.exit_code == 2, refused.output
+        assert words in refused.output
