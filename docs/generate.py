@@ -116,5 +116,35 @@ def probe_definitions() -> str:
     return "\n".join([*lines, *(f"| `{d.trait}` | {d.unit} | {d.definition} |" for d in PROBES)])
 
 
+def changes() -> str:
+    """The changes that `traitcast vary` makes, as Markdown."""
+    from profiler.variants import CHANGES
+
+    lines = ["| change | what it does | moves | of |", "|---|---|---|---|"]
+    for change in CHANGES.values():
+        kinds = ", ".join(kind.replace("_", " ") for kind in change.kinds) if len(change.kinds) < 3 else "all"
+        lines.append(f"| `{change.name}` | {change.does} | `{change.traits}` | {kinds} |")
+    return "\n".join(lines)
+
+
+def interventions(metric: str | None = None) -> str:
+    """What the variants in the shipped matrix did, as Markdown."""
+    from benchmarks.reference_matrix import NOWHERE
+    from predictor.interventions import interventions as find
+    from warehouse.store import Warehouse
+
+    with Warehouse.open(NOWHERE, read_only=True) as warehouse:
+        found = find(warehouse, matrix="smollm2_interventions", metric=metric)
+    lines = ["| change | outcome | on | difference | 95 % | q | sources |", "|---|---|---|---|---|---|---|"]
+    for e in found.effects:
+        over = str(e.sources) if e.over == "sources" else f"1, over {e.cells} targets"
+        bounds = f"[{e.low:+.1f}, {e.high:+.1f}]" if e.low == e.low else ""
+        sure = "" if e.q != e.q else f"{e.q:.3f}"
+        lines.append(
+            f"| `{e.change}` | {e.outcome.replace('_', ' ')} | {e.on} | {e.difference:+.1f} | {bounds} | {sure} | {over} |"
+        )
+    return "\n".join([f"{note[0].upper()}{note[1:]}." for note in found.notes] + ["", *lines])
+
+
 def _flat(docstring: str | None) -> str:
     return " ".join((docstring or "").split())

@@ -146,14 +146,15 @@ def ingest(
     if not by_row:
         del found["row_scores"]
         on_target = None
-    found["lineage"] = _lineage(recipe)
+    found["lineage"] = lineage(recipe)
     found |= rows.describe(pack, known, languages, traits=by_row, parsed=parsed, on_target=on_target)
     with Warehouse.open(warehouse) as store:
         store.save_scores(matrix, found["scores"], {name: t for name, t in found.items() if name != "scores"})
     return {table: content.num_rows for table, content in found.items()}
 
 
-def _lineage(recipe: Recipe) -> pa.Table:
+def lineage(recipe: Recipe) -> pa.Table:
+    """Table `lineage` of a matrix: its sources that are variants of another dataset, and what was changed."""
     import pyarrow as pa
 
     made = [(name, recipe.datasets[name]) for name in recipe.sources if recipe.datasets[name].parent]

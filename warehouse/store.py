@@ -744,7 +744,7 @@ class Warehouse:
         metric: str | None = None,
     ) -> Cells:
         """The cells of `matrix`, of `model` or of all models. Default: the user's only matrix, else the only shipped
-        one that was measured and not imported, else the only one.
+        one that was measured, not imported, and without variants, else the only one.
 
         outcome: "gain", or a side effect in its place: "label_shift" (%) or "length_shift" (tokens). metric: of the
         gains, instead of the headline. Raises ScoresError for an unknown or ambiguous matrix, model or metric.
@@ -830,7 +830,7 @@ class Warehouse:
             return every[names.index(name)]
         shipped = self.shipped("matrices")
         own = [name for name in names if name not in shipped]
-        measured = {row[0] for row in self._rows("SELECT DISTINCT matrix FROM adapters")}
+        measured = {row[0] for row in self._rows("SELECT matrix FROM adapters EXCEPT SELECT matrix FROM lineage")}
         candidates = own or [name for name in names if name in measured] or names
         if len(candidates) > 1:
             raise ScoresError(f"several score sets: {', '.join(candidates)}. Choose one with --scores NAME.")

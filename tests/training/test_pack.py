@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from training import pack as packs
-from training.pack import Pack, PlanSettings, plan
+from training.pack import Pack, PlanSettings, plan, training_rows
 from training.prompts import Row
 from training.recipe import Recipe, Runtime, TrainingSettings, adapter_key, cell_key
 from warehouse.errors import InputError, ScoresError
@@ -54,6 +54,28 @@ def test_planning_twice_gives_the_same_bytes(datasets: dict[str, str], tmp_path:
         plan(tmp_path / name, list(datasets.values()), SETTINGS)
     for file in ("recipe.json", "data/mood.parquet"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_variant_is_tuned_on_the_rows_of_its_parent(datasets: dict[str, str], tmp_path: Path) -> None:
+    from profiler.reading import read
+    from profiler.variants import write_variants
+    from training.export import lineage
+
+    made, _ = write_variants(read(datasets["mood"]), tmp_path / "made", ["permute_labels", "pad_response"])
+    folders = [str(one.folder) for one in made]
+    pack = plan(tmp_path / "m", [datasets["mood"], datasets["sums"], *folders], SETTINGS)
+    assert pack.recipe.targets == ("mood", "sums"), "variants have no test rows"
+    assert lineage(pack.recipe).to_pylist() == [
+        {"dataset": "mood-pad_response", "parent": "mood", "changed": "pad_response generation_length"},
+        {"dataset": "mood-permute_labels", "parent": "mood", "changed": "permute_labels shortcut"},
+    ]
+    for seed in SETTINGS.seeds:
+        mood, padded, permuted = (
+            training_rows(pack.recipe, name, seed, pack.rows(name).train)
+            for name in ("mood", "mood-pad_response", "mood-permute_labels")
+        )
+        assert [row.fields for row in mood] == [row.fields for row in padded] == [row.fields for row in permuted]
+        assert [row.gold for row in mood] == [row.gold for row in padded] != [row.gold for row in permuted]
 
 
 def test_a_plan_grows_and_keeps_its_groups(datasets: dict[str, str], tmp_path: Path) -> None:
