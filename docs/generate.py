@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import click
+
+if TYPE_CHECKING:
+    from predictor.interventions import Effect
 
 
 def trait_catalogue() -> str:
@@ -135,15 +139,24 @@ def interventions(metric: str | None = None) -> str:
 
     with Warehouse.open(NOWHERE, read_only=True) as warehouse:
         found = find(warehouse, matrix="smollm2_interventions", metric=metric)
-    lines = ["| change | outcome | on | difference | 95 % | q | sources |", "|---|---|---|---|---|---|---|"]
-    for e in found.effects:
-        over = str(e.sources) if e.over == "sources" else f"1, over {e.cells} targets"
-        bounds = f"[{e.low:+.1f}, {e.high:+.1f}]" if e.low == e.low else ""
-        sure = "" if e.q != e.q else f"{e.q:.3f}"
-        lines.append(
-            f"| `{e.change}` | {e.outcome.replace('_', ' ')} | {e.on} | {e.difference:+.1f} | {bounds} | {sure} | {over} |"
-        )
-    return "\n".join([f"{note[0].upper()}{note[1:]}." for note in found.notes] + ["", *lines])
+    shown = [("gain", "own"), ("gain", "others"), ("label_shift", "others"), ("length_shift", "others")]
+    heads = ["change", "sources", *(f"{outcome.replace('_', ' ')}, {on}" for outcome, on in shown)]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    by = {(e.change, e.outcome, e.on): e for e in found.effects}
+    for change in dict.fromkeys(e.change for e in found.effects):
+        cells = [_effect(by.get((change, *what))) for what in shown]
+        sources = max(e.sources for e in found.effects if e.change == change)
+        lines.append(f"| `{change}` | {sources} | {' | '.join(cells)} |")
+    return "\n".join([*(f"{note[0].upper()}{note[1:]}." for note in found.notes), "", *lines])
+
+
+def _effect(effect: Effect | None) -> str:
+    """A difference with its interval, in bold where it is a find."""
+    if effect is None:
+        return ""
+    known = "" if effect.low != effect.low else f" [{effect.low:+.1f}, {effect.high:+.1f}]"
+    text = f"{effect.difference:+.1f}{known}"
+    return f"**{text}**" if effect.q <= 0.05 else text
 
 
 def _flat(docstring: str | None) -> str:
