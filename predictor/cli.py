@@ -63,6 +63,13 @@ def _save_option(decorated: Command) -> Command:
     return click.option("--save", is_flag=True, help="Also store the result in the warehouse.")(decorated)
 
 
+def _metric_option(decorated: Command) -> Command:
+    """--metric NAME: of the gains."""
+    return click.option(
+        "--metric", help="Metric of the gains, such as gold_nll  [default: the headline of the score set]"
+    )(decorated)
+
+
 def _outcome_option(decorated: Command) -> Command:
     return click.option(
         "--outcome",
@@ -189,6 +196,7 @@ def _restore(name: str, warehouse_path: str, output_format: str) -> None:
 )
 @_save_option
 @_outcome_option
+@_metric_option
 @_matrix_options
 @warehouse_option
 @format_option()
@@ -199,6 +207,7 @@ def evaluate(
     ablations: bool,
     save: bool,
     outcome: str,
+    metric: str | None,
     matrix: str | None,
     model: str | None,
     tier: str,
@@ -216,13 +225,19 @@ def evaluate(
       traitcast evaluate --scores prompt_transferability --protocol new-pair
       traitcast evaluate --scores prompt_transferability --ablations
       traitcast evaluate --scores prompt_transferability --save
+      traitcast evaluate --scores smollm2_cpu --metric gold_nll
       traitcast evaluate --scores prompt_transferability --format json
     """
     from predictor.service import evaluate_matrix
     from warehouse.store import Warehouse
 
-    if save and outcome != GAIN.name:
-        raise UserError(f"--save keeps the quality of gains only, not of {outcome}. Leave --save or --outcome out.")
+    if metric is not None and outcome != GAIN.name:
+        raise UserError(f"--metric {metric} is of gains, and --outcome {outcome} is none. Leave one of the two out.")
+    if save and (outcome != GAIN.name or metric is not None):
+        what = outcome if metric is None else f"gains in {metric}"
+        raise UserError(
+            f"--save keeps the quality of gains in the headline only, not of {what}. Leave --save or the other out."
+        )
     with Warehouse.open(warehouse_path, read_only=True) as warehouse, progress("folds", 0) as bar:
         result = evaluate_matrix(
             warehouse,
@@ -234,6 +249,7 @@ def evaluate(
             with_ablations=ablations,
             seed=seed,
             outcome=outcome_of(outcome),
+            metric=metric,
             on_progress=bar.reach,
         )
     if save:
@@ -241,13 +257,13 @@ def evaluate(
             warehouse.save_evaluation(result.as_json(), model=model, tier=tier, seed=seed)
         say(f"saved in {warehouse_path}: table evaluations, which `traitcast report` shows")
     if output_format == "json":
-        emit_json(result.as_json() | ({} if outcome == GAIN.name else {"outcome": outcome}))
+        asked = {"outcome": outcome if outcome != GAIN.name else None, "metric": metric}
+        emit_json(result.as_json() | {key: value for key, value in asked.items() if value is not None})
     else:
-        _print_evaluation(result, outcome)
+        _print_evaluation(result, outcome, metric)
 
 
-def _print_evaluation(result: Evaluation, outcome: str) -> None:
-
+def _print_evaluation(result: Evaluation, outcome: str, metric: str | None) -> None:
     of = outcome_of(outcome)
     for note in result.notes:
         say(note)
@@ -256,7 +272,8 @@ def _print_evaluation(result: Evaluation, outcome: str) -> None:
         f"{result.protocol} on {result.matrix}: {result.cells} cells, {result.targets} targets, "
         f"{result.candidates:.1f} sources ranked at a time. Kept together: {result.groups}.{leak}"
     )
-    what = f"Gain in pp over {_BASES.get(result.base, result.base)}" if of.harmful else of.what.capitalize()
+    unit = "pp" if metric is None else f"hundredths of {metric}, more being better,"
+    what = f"Gain in {unit} over {_BASES.get(result.base, result.base)}" if of.harmful else of.what.capitalize()
     say(f"{what}; value [95 % bootstrap over {result.resampled}] for the model.")
     click.echo(table(result.quality_rows()))
     click.echo()
@@ -674,7 +691,7 @@ def effects(
 @click.command()
 @click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]")
 @click.option("--model", help="Model, where the score set has several.")
-@click.option("--metric", help="Metric of the gains, such as gold_nll  [default: the headline of the score set]")
+@_metric_option
 @click.option("--change", metavar="NAME", help="Look at this change only, source by source.")
 @warehouse_option
 @format_option()
@@ -711,7 +728,7 @@ def interventions(
         emit_json(found.as_row() if change is None else rows)
         return
     emit(rows, output_format)
-    unit = "pp" if metric is None else f"hundredths of {metric}"
+    unit = "pp" if metric is None else f"hundredths of {metric} (more is better)"
     say(f"gain in {unit}, label_shift in % of answers, length_shift in tokens; variant minus parent.")
     for what, value in found.noise.items():
         say(f"{what}: the same source differs by {value:.2f} between two seeds (root mean square)")

@@ -145,7 +145,8 @@ def interventions(
     """What the variants in a measured matrix did beside their parents.
 
     matrix, model: needed where the warehouse, or the matrix, holds several. metric: of the gains, instead of the
-    headline, in 100ths of its unit. Raises ScoresError for a matrix that holds no variant beside its parent.
+    headline, in 100ths of its unit and more being better, as in `Warehouse.cells`. Raises ScoresError for a matrix
+    that holds no variant beside its parent.
     """
     cells = warehouse.cells(matrix, model, metric=metric)
     name, models = cells.matrix.matrix, sorted(set(cells.models))

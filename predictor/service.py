@@ -34,13 +34,6 @@ def profiles_of(warehouse: Warehouse) -> ProfileSet:
     return ProfileSet(warehouse.trait_matrix(), warehouse.sketches(), warehouse.label_counts())
 
 
-def observations_of(
-    warehouse: Warehouse, profiles: ProfileSet, matrix: str | None = None, model: str | None = None
-) -> Observations:
-    """The measured gains of one matrix, matched with profiles. Raises ScoresError as `observe` does."""
-    return observe(warehouse.cells(matrix, model), profiles)
-
-
 def profiles_for(warehouse: Warehouse, predictor: Predictor, names: Sequence[str] = ()) -> ProfileSet:
     """What a predictor looks at: the profiles, and the probes of its base if it was fitted with any.
 
@@ -70,9 +63,11 @@ def learnt_from(
     *,
     tier: str = "static",
     outcome: Outcome = GAIN,
+    metric: str | None = None,
 ) -> Learnt:
-    """One outcome of one matrix, matched with profiles. Raises as `observe` and `base_of` do."""
-    cells, profiles = warehouse.cells(matrix, model, outcome=outcome.name), profiles_of(warehouse)
+    """One outcome of one matrix, matched with profiles. metric: of the gains, None for the headline. Raises as
+    `Warehouse.cells`, `observe` and `base_of` do."""
+    cells, profiles = warehouse.cells(matrix, model, outcome=outcome.name, metric=metric), profiles_of(warehouse)
     if tier != PROBE_FAMILY:
         return Learnt(observe(cells, profiles), profiles, None)
     base = base_of(warehouse, cells)
@@ -128,10 +123,11 @@ def evaluate_matrix(
     with_ablations: bool = False,
     seed: int = 0,
     outcome: Outcome = GAIN,
+    metric: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Cross-validate on a matrix of the warehouse."""
-    learnt = learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome)
+    """Cross-validate on a matrix of the warehouse. metric: of the gains, None for the headline."""
+    learnt = learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome, metric=metric)
     return evaluate(
         learnt.observations,
         learnt.profiles,

@@ -59,6 +59,8 @@ _MATRIX_TABLES = (
 _CELL = ("model", "source", "target", "seed")
 # What is stored of single cells beside their scores, and does not outlive another measurement of them.
 _CELL_TABLES = ("predicted_labels", "generations", "row_scores")
+# Metrics of a measured matrix that fall when things improve.
+LESS_IS_BETTER = ("gold_nll", "reference_nll")
 _LATENT_TABLES = ("latents", "latent_factors", "latent_scores", "latent_traits")
 _LATENT_ORDERS = ("ALL", "factor", "factor, side, score DESC, dataset", "q, p, abs(spearman) DESC, factor, side, trait")
 _DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
@@ -747,7 +749,8 @@ class Warehouse:
         one that was measured, not imported, and without variants, else the only one.
 
         outcome: "gain", or a side effect in its place: "label_shift" (%) or "length_shift" (tokens). metric: of the
-        gains, instead of the headline. Raises ScoresError for an unknown or ambiguous matrix, model or metric.
+        gains, instead of the headline. A gain is better for being more: of a metric that falls when things improve
+        (`LESS_IS_BETTER`) it is the fall. Raises ScoresError for an unknown or ambiguous matrix, model or metric.
         """
         chosen = self._choose_matrix(matrix)
         if metric is not None:
@@ -771,13 +774,14 @@ class Warehouse:
         def floats(name: str) -> np.ndarray:
             return columns[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
 
+        turned = -1.0 if outcome == "gain" and chosen.metric in LESS_IS_BETTER else 1.0
         return Cells(
             matrix=chosen,
             models=tuple(columns["model"].to_pylist()),
             sources=tuple(columns["source"].to_pylist()),
             targets=tuple(columns["target"].to_pylist()),
             seeds=columns["seed"].to_numpy(),
-            gain=floats("gain"),
+            gain=turned * floats("gain") + 0.0,  # no -0
             standard_error=floats("standard_error"),
             score=floats("score"),
             base_score=floats("base_score"),

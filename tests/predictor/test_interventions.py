@@ -113,9 +113,21 @@ def test_a_change_of_one_source_is_told_over_targets(path: Path) -> None:
 
 def test_another_metric(path: Path) -> None:
     effect = found(path, metric="gold_nll")["better", "gain", "others"]
-    assert effect.difference == pytest.approx(-20)
+    assert effect.difference == pytest.approx(20), "a fall of the loss is a gain"
     # Without noise in it all sources agree, and nothing varies that an error could be told from.
     assert effect.standard_error == pytest.approx(0, abs=1e-12)
+
+
+def test_a_gain_is_better_for_being_more_whatever_the_metric(path: Path) -> None:
+    with Warehouse.open(path, read_only=True) as warehouse:
+        cells = warehouse.cells("made", metric="gold_nll")
+        told = warehouse.query(
+            "SELECT gain FROM transfer WHERE metric = 'gold_nll' AND matrix = 'made' "
+            "ORDER BY model, source, target, seed"
+        )["gain"].to_numpy()
+    assert cells.matrix.metric == "gold_nll"
+    assert np.array_equal(cells.gain, -told)
+    assert np.abs(told).max() > 1
 
 
 def test_mean_and_interval_are_students(path: Path) -> None:
