@@ -104,8 +104,10 @@ def test_evaluate_follows_the_contract(law_warehouse: Path) -> None:
     assert document["ablations"] is None
     alone = json.loads(run(law_warehouse, "evaluate", "--no-baselines", "--format", "json").stdout)
     assert alone["baselines"] == {}
-    same = json.loads(run(law_warehouse, "evaluate", "--metric", "score", "--no-baselines", "--format", "json").stdout)
-    assert same == alone | {"metric": "score"}
+    same = json.loads(
+        run(law_warehouse, "evaluate", "--metric", "accuracy", "--no-baselines", "--format", "json").stdout
+    )
+    assert same == alone | {"metric": "accuracy"}
     table = run(law_warehouse, "evaluate", "--protocol", "random-cell")
     assert "LEAKY" in table.stderr
     assert "source_mean" in table.stdout
@@ -162,9 +164,12 @@ def test_results_are_stored_only_when_asked(fitted: Path) -> None:
         (("rank", "d04", "--sources", ","), "--sources ',' names no dataset"),
         (("rank", "d04", "--sources", "d04"), "no source is left to rank for 'd04'"),
         (("evaluate", "--scores", "lwa"), "did you mean 'law'?"),
-        (("evaluate", "--metric", "scores"), "has no metric 'scores'; did you mean 'score'? It has: score."),
-        (("evaluate", "--metric", "score", "--outcome", "label_shift"), "--metric score is of gains, and --outcome"),
-        (("evaluate", "--metric", "score", "--save"), "in the headline only, not of gains in score"),
+        (("evaluate", "--metric", "acuracy"), "has no metric 'acuracy'; did you mean 'accuracy'? It has: accuracy."),
+        (
+            ("evaluate", "--metric", "accuracy", "--outcome", "label_shift"),
+            "--metric accuracy is of gains, and --outcome",
+        ),
+        (("evaluate", "--metric", "accuracy", "--save"), "in the headline only, not of gains in accuracy"),
         (("fit", "--model", "llama"), "has no model 'llama'"),
         (("whatif", "d03", "d04", "--set", "label_entropy=1"), "Nearest: label_entropy_bits."),
         (("whatif", "d03", "d04", "--set", "label_entropy_bits"), "is not TRAIT=NUMBER"),
