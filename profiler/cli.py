@@ -1,8 +1,9 @@
-"""The `profile` command: datasets in, traits out."""
+"""The commands `profile`, datasets in, traits out, and `vary`, variants of a dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from warehouse.console import (
     report_errors,
     say,
     warehouse_option,
+    warn,
 )
 from warehouse.errors import UserError, WarehouseError
 
@@ -167,7 +169,10 @@ def _glance(profile: Profile) -> dict[str, Any]:
 
 
 def _changes_option(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name.strip() for text in value for name in text.split(",") if name.strip())
+    names = tuple(name.strip() for text in value for name in text.split(",") if name.strip())
+    if value and not names:
+        raise click.BadParameter(f"{value[0]!r} names no change; see them with: traitcast vary --list")
+    return names
 
 
 @click.command()
@@ -188,12 +193,14 @@ def _changes_option(_: click.Context, __: click.Parameter, value: tuple[str, ...
     show_default=True,
     help="Folder that gets a folder for every variant.",
 )
-@click.option("--split", help="Split to change  [default: train where there is one, else the only one]")
+@click.option("--rows", type=click.IntRange(2), metavar="N", help="What half and quarter are of  [default: all rows]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of whatever is drawn.")
+@click.option("--name", help="Name of the parent  [default: the spec's, else from the path or hub id]")
 @click.option(
     "--spec", type=click.Path(dir_okay=False, path_type=Path), help="Column roles (YAML), instead of inference."
 )
-@click.option("--rows", type=click.IntRange(2), metavar="N", help="Draw N random rows first  [default: all rows]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of whatever is drawn.")
+@click.option("--roles", multiple=True, metavar="ROLE=COLUMN", help="Column roles in short, as of `profile`.")
+@click.option("--language", metavar="CODE", help="Language of the texts  [default: the spec's, else told by its words]")
 @format_option()
 @report_errors
 def vary(
@@ -201,55 +208,59 @@ def vary(
     changes: tuple[str, ...],
     listed: bool,
     into: Path,
-    split: str | None,
-    spec: Path | None,
     rows: int | None,
     seed: int,
     output_format: str,
+    **options: Any,
 ) -> None:
     """Make variants of a dataset: the same rows with one thing changed, to measure what that thing does.
 
     Traits of real datasets go together, so a matrix of them tells what goes with a gain. Variants tell what causes it:
     tune on the dataset and on its variants, score both on the same targets, and compare (`traitcast interventions`).
 
-    Each variant is a folder with training rows and a dataset.yaml that names its parent and the change. `half` and
-    `quarter` are of all rows: `matrix plan --train-rows` above a quarter of them would cut both alike, so draw what
-    an adapter takes first: --rows.
+    Each variant is a folder with training rows and a dataset.yaml that names its parent and the change. An adapter that
+    takes --train-rows of a large dataset sees no less of a half of it: give --rows that number for half and quarter.
 
     \b
     Examples:
       traitcast vary --list
-      traitcast vary examples/support_tickets --change majority_90,permute_labels --into variants
-      traitcast vary data/sst2 --rows 1500 --change half,quarter
-      traitcast profile variants/*
+      traitcast vary examples/support_tickets --change lower_case,permute_labels --into variants
+      traitcast vary data/sst2 data/trec
+      traitcast vary data/sst2 data/trec --rows 1500 --change half,quarter
       traitcast matrix plan --pack m --base smollm2 data/sst2 data/trec variants/*
     """
-    from profiler.service import Request, read_examples
+    from profiler.service import Request, read_examples, refuse_one_name
     from profiler.variants import CHANGES, write_variants
 
     if listed:
-        rows_ = [
-            {"change": c.name, "does": c.does, "moves": c.traits, "of": ", ".join(c.kinds)} for c in CHANGES.values()
-        ]
-        emit(rows_, output_format)
+        known = CHANGES.values()
+        emit(
+            [{"change": c.name, "does": c.does, "moves": c.traits, "of": ", ".join(c.kinds)} for c in known],
+            output_format,
+        )
         return
     if not dataset:
         raise click.UsageError("name a dataset, or ask for the changes there are: traitcast vary --list")
-    made = []
-    for name in dataset:
-        variants, left_out = write_variants(
-            read_examples(Request(name, split=split, spec=spec)), into, changes, rows=rows, seed=seed
-        )
-        for reason in left_out:
-            say(f"  left out: {reason}")
-        made += variants
-    shown = ("name", "parent", "change", "changed", "rows", "folder")
-    emit(
-        [{key: str(v) if isinstance(v := getattr(one, key), Path) else v for key in shown} for one in made],
-        output_format,
-    )
-    if made:
-        say(f"next: {command('profile', *sorted({str(one.folder) for one in made})[:1])}, and so on for the others")
+    if options["name"] and len(dataset) > 1:
+        raise click.UsageError(f"--name names one dataset; {len(dataset)} were given.")
+    requests = [Request(item, **options) for item in dataset]
+    refuse_one_name(requests)
+    shown = []
+    try:
+        for request in requests:
+            examples = read_examples(request)
+            for warning in examples.warnings:
+                warn(f"{examples.name}: {warning}")
+            made, left_out = write_variants(examples, into, changes, rows=rows, seed=seed)
+            for reason in left_out:
+                say(f"  left out: {reason}")
+            shown += [{**asdict(one), "folder": str(one.folder)} for one in made]
+    finally:
+        # What was made before a bad dataset is there, and is told.
+        if shown:
+            emit(shown, output_format)
+    parents = dict.fromkeys(dataset)
+    say(f"next: {command('matrix', 'plan', '--pack', 'DIR', *parents)} {into}/*")
 
 
 COMMANDS: tuple[click.Command, ...] = (profile, vary)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from profiler.examples import Examples, Item
-from profiler.spec import SPEC_FILE, DatasetSpec
-from warehouse.console import count
-from warehouse.errors import InputError, nearest
+from profiler.language import language_code
+from profiler.spec import SPEC_FILE, DatasetSpec, load_spec
+from warehouse.console import command, count
+from warehouse.errors import InputError, UserError, nearest
 from warehouse.names import check_name
 
 if TYPE_CHECKING:
-    from spacy.language import Language
+    from spacy.tokenizer import Tokenizer
 
 ROWS_FILE = "train.jsonl"
 # What stands before every answer: long enough to move the length of one-word answers tenfold, and says nothing.
@@ -37,11 +39,14 @@ PREAMBLE = "Having read all of this with care, the answer is:"
 # A change that touches fewer of the rows is none. Of worked answers nearly every row has several lines; where some
 # have, they are lists, whose last line is no answer.
 _TOUCHED, _WORKED = 0.05, 0.5
-_SIMPLER = str.maketrans(
-    dict.fromkeys(";:\u2013\u2014\u2026", ",") | dict.fromkeys("\"'`\u2018\u2019\u201c\u201d()[]{}<>*_", " ")
-)
-_RUNS = re.compile(r"([,.!?])[\s,.!?]*[,.!?]")
-_GAP = re.compile(r"[ \t]+([,.!?])|[ \t]{2,}")
+# Percent of the rows that the largest class gets; another share is one that moves by more than _MOVED of a hundred.
+_SHARES, _MOVED = (50, 70, 90), 5
+# Marks that end or open something. Those inside a word or a number (don't, 10:30, http://) are part of it, and so are
+# signs that may be code, sums, or the blank of a sentence.
+_CLOSERS = re.compile(r"(?<!\w)[\"'`\u2018\u2019\u201c\u201d()\[\]{}]|[\"'`\u2018\u2019\u201c\u201d()\[\]{}](?!\w)")
+_PAUSES = re.compile(r"[;:\u2013\u2014\u2026](?=\s|$)|(?<=\s)--?(?=\s)")
+_RUNS = re.compile(r"([,.!?])[\s,.!?]*[,.!?](?=\s|$)")
+_GAP = re.compile(r"\s+([,.!?])(?=\s|$)|[ \t]{2,}")
 
 
 class Rows(NamedTuple):
@@ -88,26 +93,41 @@ class Variant:
 def write_variants(
     examples: Examples, into: Path, changes: Sequence[str] = (), *, rows: int | None = None, seed: int = 0
 ) -> tuple[list[Variant], list[str]]:
-    """Write variants of a dataset as folders `into`/NAME-CHANGE; what lies there under that name is replaced.
+    """Write variants of a dataset as folders `into`/NAME-CHANGE; an earlier variant of that name is replaced.
 
-    changes: names in CHANGES; none means all that the dataset can have. rows: of a random sample that is drawn first,
-    None for all rows. Returns the variants, and why others that its kind of task allows were left out. Raises
-    InputError for an unknown change, and for one asked for by name that this dataset cannot have.
+    changes: names in CHANGES; none means all that the dataset can have. rows: what `half` and `quarter` are of, a
+    random sample of so many; None for all rows. Returns the variants, and why others that its kind of task allows were
+    left out. Raises InputError for an unknown change, for one asked for by name that this dataset cannot have, for a
+    variant of a variant, and for a folder in the way.
     """
-    chosen = [_named(name) for name in changes] or list(CHANGES.values())
+    chosen = [_named(name) for name in dict.fromkeys(changes)] or [
+        change for change in CHANGES.values() if examples.spec.task_type in change.kinds
+    ]
+    if examples.spec.parent:
+        raise InputError(
+            f"{examples.name} is a variant of {examples.spec.parent} itself, and two changes at once tell of neither: "
+            f"{command('vary', examples.spec.parent)}"
+        )
+    others = [change.name for change in chosen if change.name not in PARTS]
+    if rows is not None and others:
+        raise InputError(
+            f"--rows {rows} is what {' and '.join(PARTS)} are parts of; {others[0]} keeps the rows of its parent, so "
+            f"that both are tuned on the same ones. Ask for the two alone: --rows {rows} --change {','.join(PARTS)}"
+        )
+    folders = {change.name: _place(examples, change, into) for change in chosen}
     items = _items(examples)
     if rows is not None and rows < len(items):
         items = [items[i] for i in sorted(np.random.default_rng(seed).choice(len(items), rows, replace=False))]
     made, left_out = [], []
     for change in chosen:
-        if not changes and examples.spec.task_type not in change.kinds:
-            continue
         try:
-            made.append(_write(examples, items, change, into, seed))
+            varied = _varied(examples, items, change, seed)
         except InputError as error:
             if changes:
                 raise
             left_out.append(str(error))
+            continue
+        made.append(_write(examples, varied, change, folders[change.name]))
     return made, left_out
 
 
@@ -117,46 +137,74 @@ def _named(name: str) -> Change:
     return CHANGES[name]
 
 
+def _place(examples: Examples, change: Change, into: Path) -> Path:
+    """The folder of a variant. Raises InputError for what is there and is no earlier form of it."""
+    try:
+        name = check_name(f"{examples.name}-{change.name}", "the name of the variant")
+    except UserError as error:
+        raise InputError(f"{error} Give the dataset a shorter one: --name NAME") from None
+    folder = into / name
+    if not folder.exists():
+        return folder
+    known = folder.is_dir() and {p.name for p in folder.iterdir()} <= {ROWS_FILE, SPEC_FILE}
+    spec = load_spec(folder / SPEC_FILE) if known and (folder / SPEC_FILE).is_file() else None
+    if spec is None or spec.parent != examples.name:
+        raise InputError(
+            f"{folder} is there already and is no variant of {examples.name!r} that was made here. Move it away, or "
+            "choose another folder with --into"
+        )
+    return folder
+
+
 def _items(examples: Examples) -> list[Item]:
+    """The rows that can be tuned on: those with a response."""
     columns = (examples.table[name].to_pylist() for name in Item._fields)
-    return [row for row in (Item(*values) for values in zip(*columns, strict=True)) if row.response]
+    rows = (Item(*values) for values in zip(*columns, strict=True))
+    return [row for row in rows if row.response and row.response.strip()]
 
 
-def _write(examples: Examples, items: list[Item], change: Change, into: Path, seed: int) -> Variant:
+def _varied(examples: Examples, items: list[Item], change: Change, seed: int) -> Made:
     spec = examples.spec
     where = f"{examples.name}: change {change.name}"
     if spec.task_type not in change.kinds:
         raise InputError(f"{where} is of {' or '.join(change.kinds)}, and this is {spec.task_type}")
-    name = check_name(f"{examples.name}-{change.name}", "the name of the variant")
     names = spec.label_names or tuple(sorted({item.label for item in items if item.label is not None}))
     try:
-        made = change.make(Rows(items, names, np.random.default_rng(seed), spec.language))
+        return change.make(Rows(items, names, np.random.default_rng(seed), spec.language))
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    told = replace(
-        _plain_spec(examples, made), name=name, parent=examples.name, changed=f"{change.name} {change.traits}"
-    )
-    folder = into / name
+
+
+def _write(examples: Examples, made: Made, change: Change, folder: Path) -> Variant:
+    """Write a variant beside its place and swap it in, so that no half of one is ever found there."""
+    changed = f"{change.name} {change.traits}"
+    told = replace(_plain_spec(examples, made), name=folder.name, parent=examples.name, changed=changed)
+    work, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / ROWS_FILE, (json.dumps(_row(told, item), ensure_ascii=False) + "\n" for item in made.items))
-        _replace(folder / SPEC_FILE, [told.to_yaml()])
+        work.mkdir(parents=True)
+        with (work / ROWS_FILE).open("w", encoding="utf-8") as out:
+            out.writelines(json.dumps(_row(told, item), ensure_ascii=False) + "\n" for item in made.items)
+        (work / SPEC_FILE).write_text(told.to_yaml(), encoding="utf-8")
+        _swap(work, folder, old)
     except OSError as error:
-        raise InputError(f"cannot write {folder} ({error}); choose another folder with --into") from error
-    return Variant(name, examples.name, change.name, told.changed or "", len(made.items), folder)
-
-
-def _replace(path: Path, lines: Iterable[str]) -> None:
-    """Write a file whole or not at all."""
-    work = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with work.open("w", encoding="utf-8") as out:
-            out.writelines(lines)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(work, path)
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot write {folder}: {reason}. Choose another folder with --into") from error
     finally:
-        work.unlink(missing_ok=True)
+        for leftover in (work, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+    return Variant(folder.name, examples.name, change.name, changed, len(made.items), folder)
+
+
+def _swap(work: Path, folder: Path, old: Path) -> None:
+    """Put a folder in the place of another, or leave that one where it is."""
+    if folder.exists():
+        folder.rename(old)
+    try:
+        work.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
 
 
 def _plain_spec(examples: Examples, made: Made) -> DatasetSpec:
@@ -204,23 +252,22 @@ def _row(spec: DatasetSpec, item: Item) -> dict[str, object]:
     return row | {spec.answer_field or "": item.response}
 
 
-def _majority(rows: Rows, share: float) -> Made:
-    """The largest class gets `share` of the rows, the others share the rest as they did."""
-    largest, smaller = _split_by_majority(rows)
-    total = int(min(len(largest) / share, len(smaller) / (1 - share)))
-    if total < 2:
-        raise InputError("needs two classes, of which this dataset has one")
-    first = round(total * share)
-    kept = {*_some(largest, first, rows.rng), *_some(smaller, total - first, rows.rng)}
-    return Made([item for at, item in enumerate(rows.items) if at in kept], rows.names)
-
-
-def _split_by_majority(rows: Rows) -> tuple[list[int], list[int]]:
+def _majority(rows: Rows, percent: int) -> Made:
+    """The largest class gets `percent` of the rows, the others share the rest as they did. All the shares of _SHARES
+    are made of as many rows, so that they differ in nothing else."""
     labels = [item.label for item in rows.items]
     largest = max(sorted({label for label in labels if label}), key=labels.count, default=None)
-    return [i for i, label in enumerate(labels) if label == largest], [
-        i for i, label in enumerate(labels) if label != largest
-    ]
+    many = [i for i, label in enumerate(labels) if label == largest]
+    few = [i for i, label in enumerate(labels) if label != largest]
+    now = 100 * len(many) / max(len(labels), 1)
+    if abs(now - percent) < _MOVED:
+        raise InputError(f"the largest class has {now:.0f} % of the rows already, less than {_MOVED} points from that")
+    total = min(min(100 * len(many) // share, 100 * len(few) // (100 - share)) for share in _SHARES)
+    first = round(total * percent / 100)
+    if first < 1 or total - first < 1:
+        raise InputError(f"needs rows of two classes; it has {len(many)} of the largest and {len(few)} of others")
+    kept = {*_some(many, first, rows.rng), *_some(few, total - first, rows.rng)}
+    return Made([item for at, item in enumerate(rows.items) if at in kept], rows.names)
 
 
 def _some(indices: Sequence[int], number: int, rng: np.random.Generator) -> list[int]:
@@ -244,15 +291,15 @@ def _permute(rows: Rows) -> Made:
             item._replace(label=str(at), response=(item.options or ())[at])
             for item, at in zip(rows.items, drawn, strict=True)
         ]
+        _must_touch(rows, items)
         return Made(items, rows.names)
     order = rows.rng.permutation(len(rows.items))
-    return Made(
-        [
-            item._replace(label=rows.items[other].label, response=rows.items[other].response)
-            for item, other in zip(rows.items, order, strict=True)
-        ],
-        rows.names,
-    )
+    items = [
+        item._replace(label=rows.items[other].label, response=rows.items[other].response)
+        for item, other in zip(rows.items, order, strict=True)
+    ]
+    _must_touch(rows, items)
+    return Made(items, rows.names)
 
 
 def _prompts(rows: Rows, edit: Callable[[str], str]) -> Made:
@@ -270,7 +317,8 @@ def _shuffle(rows: Rows) -> Made:
 
 
 def _simplify(text: str) -> str:
-    return _GAP.sub(lambda found: found[1] or " ", _RUNS.sub(r"\1", text.translate(_SIMPLER))).strip()
+    plain = _PAUSES.sub(",", _CLOSERS.sub("", text))
+    return _GAP.sub(lambda found: found[1] or " ", _RUNS.sub(r"\1", plain)).strip()
 
 
 def _pad(rows: Rows) -> Made:
@@ -281,7 +329,7 @@ def _pad(rows: Rows) -> Made:
         item._replace(
             response=padded(item.response or ""),
             options=[padded(option) for option in item.options] if item.options else None,
-            label=padded(item.label) if rows.names and item.label and not item.options else item.label,
+            label=padded(item.label) if item.label and not item.options else item.label,
         )
         for item in rows.items
     ]
@@ -298,13 +346,13 @@ def _truncate(rows: Rows, tokens: int) -> Made:
     return _responses(rows, cut)
 
 
-def _tokenizer(language: str | None) -> Language:
+def _tokenizer(language: str | None) -> Tokenizer:
     import spacy
 
     try:
-        return spacy.blank((language or "en").split("-")[0])
+        return spacy.blank(language_code(language)).tokenizer
     except ImportError:  # spaCy's word for a language that it has no rules for
-        return spacy.blank("xx")
+        return spacy.blank("xx").tokenizer
 
 
 def _answer_only(rows: Rows) -> Made:
@@ -326,6 +374,8 @@ def _must_touch(rows: Rows, items: Sequence[Item], least: float = _TOUCHED) -> N
         raise InputError(f"it would touch {touched} of {count(len(items), 'row')}, and {least:.0%} are the least")
 
 
+# What a part is of can be said with `rows`.
+PARTS = ("half", "quarter")
 _LABELS, _TEXTS = ("classification",), ("generation",)
 CHANGES: dict[str, Change] = {
     change.name: change
@@ -335,10 +385,10 @@ CHANGES: dict[str, Change] = {
                 f"majority_{share}",
                 f"the largest class gets {share} % of the rows",
                 "class_balance",
-                partial(_majority, share=share / 100),
+                partial(_majority, percent=share),
                 _LABELS,
             )
-            for share in (50, 70, 90)
+            for share in _SHARES
         ),
         Change("answer_only", "of a worked answer only the last line stays", "generation_length", _answer_only, _TEXTS),
         *(
@@ -356,7 +406,7 @@ CHANGES: dict[str, Change] = {
         Change("lower_case", "text fields in lower case", "surface", partial(_prompts, edit=str.lower)),
         Change(
             "plain_punctuation",
-            "no quotes or brackets in text fields, other marks become commas, runs one mark",
+            "text fields without quotes and brackets, pauses as commas, runs of marks as one",
             "surface",
             partial(_prompts, edit=_simplify),
         ),
@@ -364,7 +414,7 @@ CHANGES: dict[str, Change] = {
         Change("quarter", "a random quarter of the rows", "dataset_rows", partial(_part, share=0.25)),
         Change(
             "permute_labels",
-            "answers dealt anew over the rows: a control, nothing is to be learnt",
+            "a control: answers dealt anew over the rows, so which row has which is lost",
             "shortcut",
             _permute,
         ),

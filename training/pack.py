@@ -158,7 +158,7 @@ def plan(
     for source in datasets:
         name, packed, origin, fingerprint = read_dataset(source, settings)
         entry = _entry(packed, origin, fingerprint, settings.train_rows)
-        if name in entries and entries[name] != entry:
+        if name in entries and _rows_of(entries[name]) != _rows_of(entry):
             raise InputError(f"dataset {name!r} is in {folder} with other rows; plan into a new folder")
         entries[name] = entry
         _write_rows(folder / "data" / f"{name}.parquet", packed)
@@ -307,6 +307,11 @@ def _entry(packed: Packed, origin: str, fingerprint: str, most: int) -> DatasetE
         parent=packed.lineage[0],
         changed=packed.lineage[1],
     )
+
+
+def _rows_of(entry: DatasetEntry) -> DatasetEntry:
+    """What of a dataset its cells hang on: where it comes from may be told later."""
+    return dataclasses.replace(entry, parent="", changed="")
 
 
 def _write_rows(path: Path, packed: Packed) -> None:

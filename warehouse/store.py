@@ -516,13 +516,19 @@ class Warehouse:
             found.setdefault(dataset, {})[label] = n
         return found
 
-    def lineage(self) -> list[tuple[str, str, str]]:
-        """Variants that were made on purpose: (dataset, the parent it was made from, what was changed), of those that
-        are profiled and of those that a matrix was measured with."""
+    def lineage(self, matrix: str | None = None) -> list[tuple[str, str, str]]:
+        """Variants that were made on purpose: (dataset, the parent it was made from, what was changed), once each.
+
+        matrix: as that one was measured with them, or else as they are profiled. None: as they are profiled, or else as
+        some matrix was measured with them.
+        """
         return self._rows(
-            "SELECT name, parent, coalesce(changed, '') FROM datasets WHERE parent IS NOT NULL "
-            "UNION SELECT dataset, parent, changed FROM lineage "
-            "WHERE dataset NOT IN (SELECT name FROM datasets WHERE parent IS NOT NULL) ORDER BY ALL"
+            "SELECT dataset, parent, changed FROM ("
+            "SELECT dataset, parent, changed, 0 AS place, matrix FROM lineage WHERE matrix = ? "
+            "UNION ALL SELECT name, parent, coalesce(changed, ''), 1, '' FROM datasets WHERE parent IS NOT NULL "
+            "UNION ALL SELECT dataset, parent, changed, 2, matrix FROM lineage WHERE ? IS NULL"
+            ") QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY place, matrix) = 1 ORDER BY dataset",
+            [matrix, matrix],
         )
 
     # -- scores --------------------------------------------------------------------------------------------
@@ -654,6 +660,9 @@ class Warehouse:
             for name in ("scores", table):
                 if name in tables:
                     self._forget_known(matrix, table, _CELL, tables[name])
+        if "lineage" in tables:
+            sources = tables["scores"].select(["source"]).rename_columns(["dataset"])
+            self._forget_known(matrix, "lineage", ("dataset",), sources)
         if "probes" in tables:
             self._forget_known(matrix, "probes", ("base", "dataset"), tables["probes"])
 

@@ -105,6 +105,9 @@ def test_a_change_of_one_source_is_told_over_targets(path: Path) -> None:
     single = found(path)["single", "gain", "others"]
     assert (single.sources, single.over, single.cells) == (1, "targets", 5)
     assert single.difference == pytest.approx(15, abs=2)
+    assert single.low < 15 < single.high
+    assert math.isnan(single.p), "what one adapter has of its own is in all of its targets"
+    assert math.isnan(single.q)
     own = found(path)["single", "gain", "own"]
     assert own.cells == 1
     assert math.isnan(own.standard_error)
@@ -116,6 +119,8 @@ def test_another_metric(path: Path) -> None:
     assert effect.difference == pytest.approx(20), "a fall of the loss is a gain"
     # Without noise in it all sources agree, and nothing varies that an error could be told from.
     assert effect.standard_error == pytest.approx(0, abs=1e-12)
+    assert math.isnan(effect.p)
+    assert math.isnan(effect.low)
 
 
 def test_a_gain_is_better_for_being_more_whatever_the_metric(path: Path) -> None:
@@ -149,9 +154,9 @@ def test_noise_is_that_between_seeds(path: Path) -> None:
     assert noise["gain, own"] == pytest.approx(2 * math.sqrt(2), rel=0.5)
 
 
-def test_differences_leave_the_two_out() -> None:
+def test_differences_are_of_what_both_have() -> None:
     made = Lineage("v", "p", "half, dataset_rows")
-    assert differences(made, {"a": 3.0, "v": 1.0, "p": 1.0, "only": 2.0}, {"a": 1.0, "p": 5.0, "v": 2.0}) == {"a": 2.0}
+    assert differences({"a": 3.0, "p": 1.0, "only": 2.0}, {"p": 5.0, "a": 1.0}) == {"a": 2.0, "p": -4.0}
     assert (made.change, made.words) == ("half", ("half", "dataset_rows"))
     assert Lineage("v", "p", "").change == "unnamed"
     assert math.isnan(mean_of([1.0]).standard_error)
@@ -190,6 +195,76 @@ def test_refusals(path: Path, options: list[str], message: str) -> None:
     refused = CliRunner().invoke(COMMAND, [*options, "--warehouse", str(path)])
     assert refused.exit_code == 2
     assert re.search(message, refused.output), refused.output
+
+
+def made(path: Path, name: str, rows: list[tuple[str, str, int, float]], lineage: list[tuple[str, str, str]]) -> None:
+    """A matrix of (source, target, seed, gain in pp) over a base of 0 everywhere."""
+    base = [("", target, 0, 0.0) for target in sorted({target for _, target, _, _ in rows})]
+    keys = ("source", "target", "seed", "score")
+    table = [dict(zip(keys, row, strict=True)) | {"score": row[3] / 100} for row in [*base, *rows]]
+    whole = {"model": "tiny", "metric": "score", "n": 20, "standard_error": 0.02}
+    told = [dict(zip(("dataset", "parent", "changed"), row, strict=True)) for row in lineage]
+    with Warehouse.open(path) as warehouse:
+        warehouse.save_scores(
+            Matrix(name, "score", "untuned", "a test"),
+            pa.Table.from_pylist([whole | row for row in table]),
+            {"lineage": pa.Table.from_pylist(told)},
+        )
+
+
+def test_variants_changed_alike_are_one_observation_and_own_rows_are_the_roots(tmp_path: Path) -> None:
+    path = tmp_path / "nested.duckdb"
+    rows = [(s, t, 0, 0.0) for s in ("a", "b") for t in ("a", "b", "c")]
+    rows += [("a-x", "a", 0, -30.0), ("a-x", "b", 0, 4.0), ("a-x", "c", 0, 2.0)]
+    rows += [("a-x2", "a", 0, -30.0), ("a-x2", "b", 0, 8.0), ("a-x2", "c", 0, 2.0)]
+    rows += [("b-x", "a", 0, 1.0), ("b-x", "c", 0, 1.0)]  # not scored on its own rows
+    rows += [("a-x-y", "a", 0, -50.0), ("a-x-y", "b", 0, 4.0), ("a-x-y", "c", 0, 2.0), ("d-x", "a", 0, 9.0)]
+    lineage = [("a-x", "a", "x"), ("a-x2", "a", "x"), ("b-x", "b", "x"), ("a-x-y", "a-x", "y"), ("d-x", "d", "x")]
+    made(path, "one", rows, lineage)
+    with Warehouse.open(path, read_only=True) as warehouse:
+        found = interventions(warehouse, matrix="one")
+    effects = {(e.change, e.outcome, e.on): e for e in found.effects}
+    others = effects["x", "gain", "others"]
+    assert others.by_source == (("a", 4.0), ("b", 1.0)), "the mean of 6 and 2, and of 1 and 1"
+    assert (others.sources, others.targets, others.cells) == (2, 3, 6)
+    assert effects["x", "gain", "own"].difference == -30.0
+    assert effects["y", "gain", "own"].difference == -20.0, "against a-x, on the rows of a"
+    assert effects["y", "gain", "others"].difference == 0.0
+    assert found.notes[1] == "left out, without their parent in the matrix: d-x"
+
+
+def test_seeds_that_only_one_of_the_two_has_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "seeds.duckdb"
+    rows = [("a", "c", 0, 1.0), ("a", "c", 1, 3.0), ("a-x", "c", 1, 8.0), ("a-x", "c", 2, 90.0), ("a-x", "d", 1, 7.0)]
+    made(path, "one", rows, [("a-x", "a", "x")])
+    with Warehouse.open(path, read_only=True) as warehouse:
+        (effect,) = interventions(warehouse, matrix="one").effects
+    assert (effect.difference, effect.cells) == (5.0, 1)
+
+
+def test_every_matrix_has_its_own_lineage(tmp_path: Path) -> None:
+    path = tmp_path / "two.duckdb"
+    rows = [("a", "c", 0, 1.0), ("a-x", "c", 0, 3.0), ("b", "c", 0, 0.0)]
+    made(path, "one", rows, [("a-x", "a", "x")])
+    made(path, "two", rows, [("a-x", "b", "other")])
+    with Warehouse.open(path) as warehouse:
+        assert [e.change for e in interventions(warehouse, matrix="one").effects] == ["x"]
+        assert [(e.change, e.difference) for e in interventions(warehouse, matrix="two").effects] == [("other", 3.0)]
+        assert warehouse.lineage() == [("a-x", "a", "x")], "once each"
+    made(path, "one", rows, [("b", "a", "later")])
+    with Warehouse.open(path, read_only=True) as warehouse:
+        assert warehouse.lineage("one") == [("b", "a", "later")], "what a source was is told anew with its scores"
+
+
+def test_several_models_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "models.duckdb"
+    made(path, "one", [("a", "c", 0, 1.0), ("a-x", "c", 0, 3.0)], [("a-x", "a", "x")])
+    with Warehouse.open(path) as warehouse:
+        more = {"model": "large", "metric": "score", "source": "a", "target": "c", "seed": 0, "score": 0.5}
+        rows = pa.Table.from_pylist([more | {"n": 20, "standard_error": 0.02}])
+        warehouse.save_scores(Matrix("one", "score", "untuned", "a test"), rows)
+        with pytest.raises(ScoresError, match="has 2 models: large, tiny.* choose it with --model NAME"):
+            interventions(warehouse, matrix="one")
 
 
 def test_lineage_goes_with_its_matrix(tmp_path: Path) -> None:

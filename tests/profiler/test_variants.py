@@ -100,6 +100,10 @@ def test_a_change_of_prompts_leaves_rows_and_answers(reviews: Examples, change: 
         ("A (plain) one", "A plain one"),
         ("Wait … what?!", "Wait, what?"),
         ("a ; b", "a, b"),
+        ("a -- b", "a, b"),
+        ("don't fill the _ with 'this'", "don't fill the _ with this"),
+        ("List *.txt at 10:30, 3 * 4 = 12 <b>", "List *.txt at 10:30, 3 * 4 = 12 <b>"),
+        ("see http://x.org: ../y", "see http://x.org, ../y"),
         ("", ""),
         ("#", "#"),
         ("word", "word"),
@@ -111,18 +115,17 @@ def test_plain_punctuation(text: str, simple: str) -> None:
 
 
 @given(st.text(max_size=60))
-def test_plain_punctuation_keeps_words_and_settles(text: str) -> None:
-    once = _simplify(text)
-    assert [c for c in once if c.isalnum()] == [c for c in text if c.isalnum()]
-    assert _simplify(once) == once
+def test_plain_punctuation_keeps_all_but_marks(text: str) -> None:
+    assert [c for c in _simplify(text) if c.isalnum()] == [c for c in text if c.isalnum()]
 
 
 @pytest.mark.parametrize("share", [50, 70, 90])
 def test_a_majority_gets_its_share_of_rows_that_stay_as_they_are(reviews: Examples, share: int) -> None:
     before, after = columns(reviews), columns(varied(reviews, f"majority_{share}"))
     labels = Counter(after["label"])
-    assert labels["good"] == round(share / 100 * labels.total())
-    assert labels.total() >= 60
+    # 90 % of 66 rows are all of the 60 good ones; the other two shares have as many rows.
+    assert labels.total() == 66
+    assert labels["good"] == round(share / 100 * 66)
     rows = list(zip(map(tuple, before["fields"]), before["label"], strict=True))
     kept = [rows.index(row) for row in zip(map(tuple, after["fields"]), after["label"], strict=True)]
     assert kept == sorted(kept)
@@ -172,6 +175,8 @@ def test_smaller_parts_lie_in_larger_ones_and_rows_are_drawn_first(reviews: Exam
     assert (len(half), len(quarter)) == (50, 25)
     assert set(quarter) < set(half) < set(whole)
     assert half == [row for row in whole if row in set(half)]
+    with pytest.raises(InputError, match="--rows 20 is what half and quarter are parts of; lower_case keeps the rows"):
+        write_variants(reviews, Path(reviews.origin).parent / "made", ["lower_case"], rows=20)
     assert varied(reviews, "half", rows=20).rows == 10
 
 
@@ -213,6 +218,75 @@ def test_a_chat_becomes_a_prompt(tmp_path: Path) -> None:
     assert after["response"][2] == "Hello 2"
 
 
+def test_rows_that_cannot_be_tuned_on_are_left_out_of_both(tmp_path: Path) -> None:
+    rows = [{"q": f"question {i}", "a": " " if i % 4 == 0 else f"answer {i}"} for i in range(12)]
+    spec = "task_type: generation\ntext_fields: [q]\nanswer_field: a\n"
+    after = columns(varied(write(tmp_path / "gaps", rows, spec), "pad_response"))
+    assert after["fields"] == [[f"question {i}"] for i in range(12) if i % 4]
+
+
+def test_texts_of_any_length_are_cut(tmp_path: Path) -> None:
+    rows = [{"q": f"q {i}", "a": "word " * 250_000 if i == 0 else f"a b c {i} d e f g h"} for i in range(4)]
+    spec = "task_type: generation\ntext_fields: [q]\nanswer_field: a\n"
+    after = columns(varied(write(tmp_path / "long", rows, spec), "truncate_8"))
+    assert after["response"][0] == "word " * 7 + "word"
+
+
+def test_what_is_no_earlier_variant_is_left_alone(sums: Examples, tmp_path: Path) -> None:
+    into = tmp_path / "into"
+    mine = into / "sums-half"
+    mine.mkdir(parents=True)
+    (mine / "train.jsonl").write_text("mine")
+    for more in ("", "parent: others\nchanged: half\n"):
+        if more:
+            (mine / "dataset.yaml").write_text(f"task_type: generation\ntext_fields: [a]\nanswer_field: b\n{more}")
+        with pytest.raises(InputError, match="sums-half is there already and is no variant of 'sums'"):
+            write_variants(sums, into)
+    assert (mine / "train.jsonl").read_text() == "mine"
+    assert [path.name for path in into.iterdir()] == ["sums-half"], "looked at before anything is written"
+
+
+def test_a_variant_is_not_varied(sums: Examples, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="sums-half is a variant of sums itself.*traitcast vary sums"):
+        write_variants(varied(sums, "half"), tmp_path / "twice")
+
+
+def test_a_name_that_gets_too_long_is_refused_first(tmp_path: Path) -> None:
+    rows = [{"q": f"q {i}", "a": f"a {i}"} for i in range(9)]
+    spec = f"name: {'n' * 90}\ntask_type: generation\ntext_fields: [q]\nanswer_field: a\n"
+    with pytest.raises(InputError, match="is not allowed.* Give the dataset a shorter one: --name NAME"):
+        write_variants(write(tmp_path / "long", rows, spec), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_full_disk_is_told_and_leaves_the_earlier_variant(
+    sums: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into = tmp_path / "into"
+    write_variants(sums, into, ["half"])
+    before = (into / "sums-half" / ROWS_FILE).read_bytes()
+    real = Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if ".partial" in self.name:
+            raise OSError(28, "No space left on device")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    for changes in (["half"], []):
+        with pytest.raises(InputError, match="cannot write .*: No space left on device. Choose another folder"):
+            write_variants(sums, into, changes, seed=1)
+    assert [path.name for path in into.iterdir()] == ["sums-half"]
+    assert (into / "sums-half" / ROWS_FILE).read_bytes() == before
+
+
+def test_changes_name_traits_or_families_that_there_are() -> None:
+    from profiler.catalogue import CATALOGUE
+
+    known = {d.trait for d in CATALOGUE} | {d.family for d in CATALOGUE}
+    assert {change.traits for change in CHANGES.values()} <= known
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -233,8 +307,16 @@ def test_what_cannot_be_changed_is_refused(sums: Examples, tmp_path: Path, chang
 def test_one_class_has_no_majority(tmp_path: Path) -> None:
     rows = [{"t": f"text {i}", "l": "only"} for i in range(9)]
     examples = write(tmp_path / "one", rows, "task_type: classification\ntext_fields: [t]\nlabel_field: l\n")
-    with pytest.raises(InputError, match="majority_70: needs two classes"):
-        write_variants(examples, tmp_path / "none", ["majority_70"])
+    for change, words in (("majority_70", "needs rows of two classes; it has 9"), ("permute_labels", "0 of 9 rows")):
+        with pytest.raises(InputError, match=words):
+            write_variants(examples, tmp_path / "none", [change])
+
+
+def test_a_share_that_is_there_is_no_change(tmp_path: Path) -> None:
+    rows = [{"t": f"text {i}", "l": "yes" if i % 2 else "no"} for i in range(40)]
+    examples = write(tmp_path / "even", rows, "task_type: classification\ntext_fields: [t]\nlabel_field: l\n")
+    with pytest.raises(InputError, match="majority_50: the largest class has 50 % of the rows already"):
+        write_variants(examples, tmp_path / "none", ["majority_50"])
 
 
 def test_command(reviews: Examples, tmp_path: Path) -> None:
@@ -253,6 +335,9 @@ def test_command(reviews: Examples, tmp_path: Path) -> None:
         ([reviews.origin, "--change", "haf"], "no change 'haf'; did you mean 'half'"),
         ([str(tmp_path / "gone.jsonl")], "is neither a file or folder here"),
         ([reviews.origin, "--into", str(Path(reviews.origin) / "train.jsonl")], "is a file"),
+        ([reviews.origin, "--into", "/proc/nowhere"], "cannot write /proc/nowhere/reviews-"),
+        ([reviews.origin, "--change", ","], "',' names no change"),
+        ([reviews.origin, reviews.origin], "would both be stored as 'reviews'"),
     ):
         refused = runner.invoke(vary, wrong)
         assert refused.exit_code == 2, refused.output

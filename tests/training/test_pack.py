@@ -69,6 +69,13 @@ def test_a_variant_is_tuned_on_the_rows_of_its_parent(datasets: dict[str, str], 
         {"dataset": "mood-pad_response", "parent": "mood", "changed": "pad_response generation_length"},
         {"dataset": "mood-permute_labels", "parent": "mood", "changed": "permute_labels shortcut"},
     ]
+    written = tmp_path / "m" / "recipe.json"
+    older = json.loads(written.read_text())
+    for entry in older["datasets"].values():
+        del entry["parent"], entry["changed"]
+    written.write_text(json.dumps(older))
+    again = plan(tmp_path / "m", [datasets["mood"], *folders], SETTINGS)
+    assert again.recipe == pack.recipe, "a plan from before variants had parents learns of them"
     for seed in SETTINGS.seeds:
         mood, padded, permuted = (
             training_rows(pack.recipe, name, seed, pack.rows(name).train)
