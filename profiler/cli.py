@@ -244,7 +244,10 @@ def vary(
             say(f"  left out: {reason}")
         made += variants
     shown = ("name", "parent", "change", "changed", "rows", "folder")
-    emit([{key: str(v) if isinstance(v := getattr(one, key), Path) else v for key in shown} for one in made], output_format)
+    emit(
+        [{key: str(v) if isinstance(v := getattr(one, key), Path) else v for key in shown} for one in made],
+        output_format,
+    )
     if made:
         say(f"next: {command('profile', *sorted({str(one.folder) for one in made})[:1])}, and so on for the others")
 

@@ -360,6 +360,11 @@ CHANGES: dict[str, Change] = {
         ),
         Change("half", "a random half of the rows", "dataset_rows", partial(_part, share=0.5)),
         Change("quarter", "a random quarter of the rows", "dataset_rows", partial(_part, share=0.25)),
-        Change("permute_labels", "answers dealt anew over the rows: a control, nothing is to be learnt", "shortcut", _permute),
+        Change(
+            "permute_labels",
+            "answers dealt anew over the rows: a control, nothing is to be learnt",
+            "shortcut",
+            _permute,
+        ),
     )
 }
