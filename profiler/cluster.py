@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any, TypeVar
@@ -31,22 +32,17 @@ T = TypeVar("T")
 _TASK_BATCHES = 4
 
 
+@dataclass
 class RayEngine:
-    """What reading and `profile` ask of a cluster. It is looked for when the first of it is asked, so that a mistake in
-    a file's name or roles is told without one."""
+    """What reading and `profile` ask of a cluster. connect: gives Ray, connected; it is called when the first of it is
+    asked, so that a mistake in a file's name or roles is told without a cluster."""
 
-    def __init__(self, address: str | None, say: Callable[[str], None], stack: ExitStack) -> None:
-        self._address, self._say, self._stack = address, say, stack
+    connect: Callable[[], Any]
 
     @cached_property
     def ray(self) -> Any:
-        """Ray, connected until the engine ends."""
-        ray = self._stack.enter_context(cluster.connected(self._address, self._say))
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        self._say(
-            f"reading, counting and parsing on {sum(n.get('CPU', 0) for n in nodes):g} CPUs of {len(nodes)} nodes"
-        )
-        return ray
+        """Ray, connected."""
+        return self.connect()
 
     def read(
         self, files: Sequence[FilePart], spec: DatasetSpec, on_rows: Callable[[int], None]
@@ -79,7 +75,14 @@ class RayEngine:
 def engine(address: str | None, say: Callable[[str], None]) -> Iterator[RayEngine]:
     """An engine on the cluster at `address` (see `warehouse.cluster.connected`)."""
     with ExitStack() as stack:
-        yield RayEngine(address, say, stack)
+
+        def connect() -> Any:
+            ray = stack.enter_context(cluster.connected(address, say))
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            say(f"reading, counting and parsing on {sum(n.get('CPU', 0) for n in nodes):g} CPUs of {len(nodes)} nodes")
+            return ray
+
+        yield RayEngine(connect)
 
 
 def _parsed(name: str, language: str, model: str, batches: Sequence[Batch]) -> list[Counted]:
