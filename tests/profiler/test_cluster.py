@@ -24,13 +24,16 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_nodes_killed_on_the_way_change_nothing() -> None:
     pytest.importorskip("ray", reason="needs the ray extra")
-    done = subprocess.run([sys.executable, HERE / "ray_cluster.py"], capture_output=True, text=True, timeout=280)
+    done = subprocess.run([sys.executable, HERE / "ray_cluster.py"], capture_output=True, text=True, timeout=580)
     assert done.returncode == 0, done.stderr
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     assert (found["same"], found["same_order"], found["same_message"]) == (True, True, True)
     assert "mixes types: 'yes' (text) at" in found["message"] or "mixes types: 'no' (text) at" in found["message"]
+    assert "train-0.jsonl has " in found["not_shared"]
+    assert "into a folder that all nodes share" in found["not_shared"]
     assert 2400 <= found["killed_reading"] < 4800
     assert 0 < found["killed_parsing"] < 500
     # Roles are found in the first rows, of both readings, and columns of the other split are looked at.
