@@ -123,7 +123,8 @@ def read(
     fingerprint, labels, tally = Fingerprint(spec), Labels(spec), Tally()
     blocks, sizes = [], []
     for stream in cluster.handed_over(ray, lambda some: remote.remote(some, spec), tasks(files)):
-        while isinstance(found := cluster.result(ray, next(stream), _READING), _Block):
+        # A task that fails for good ends with its error, which may stand where rows were expected.
+        while isinstance(found := cluster.result(ray, next(stream, *blocks[-1:]), _READING), _Block):
             fingerprint.add(found.content)
             blocks.append(next(stream))
             sizes.append(found.rows)

@@ -114,9 +114,10 @@ def handed_over(ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order
     submit: gives the task of an order.
     """
     tasks: deque[Any] = deque()
+    ahead = _ahead(ray)
     for order in orders:
         tasks.append(submit(order))
-        if len(tasks) >= _ahead(ray):
+        if len(tasks) >= ahead:
             yield tasks.popleft()
     while tasks:
         yield tasks.popleft()
@@ -134,10 +135,11 @@ def begun(ray: Any, submit: Callable[[Order], list[Any]], orders: Iterable[Order
     """
     made: list[list[Any]] = []
     unfinished: list[Any] = []
+    ahead = _ahead(ray)
     for order in orders:
         made.append(submit(order))
         unfinished.append(made[-1][0])
-        if len(unfinished) >= _ahead(ray):
+        if len(unfinished) >= ahead:
             _, unfinished = ray.wait(unfinished, num_returns=1, fetch_local=False)
     return made
 

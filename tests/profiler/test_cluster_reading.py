@@ -27,7 +27,7 @@ from profiler.held import Local
 from profiler.profile import profile
 from profiler.reading import read
 from profiler.source import Row
-from warehouse.errors import InputError
+from warehouse.errors import InputError, TraitcastError
 
 
 class RayError(Exception):
@@ -282,6 +282,18 @@ def test_a_file_that_is_no_text_is_told_as_it_is_here(tmp_path: Path, engine: Ra
     with pytest.raises(InputError, match="is not UTF-8") as found:
         read(tmp_path, engine=engine)
     assert str(found.value) == str(expected.value)
+
+
+def test_a_task_that_fails_between_a_block_and_its_rows_is_told(
+    tmp_path: Path, engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(rows: pa.Table) -> bytes:
+        raise ValueError(f"{rows.num_rows} rows are too many")
+
+    shards(tmp_path, "train", GOOD, 20)
+    monkeypatch.setattr(cluster_reading, "packed", fail)
+    with pytest.raises(TraitcastError, match="a file of rows failed on its node: .*rows are too many"):
+        read(tmp_path, engine=engine)
 
 
 def test_a_node_that_does_not_see_a_file_says_what_to_do(tmp_path: Path, engine: RayEngine) -> None:
