@@ -121,7 +121,8 @@ def read(
     # Without a limit on what waits for being taken: tasks that wait would hold the CPU that the next in order needs.
     remote = ray.remote(num_returns="streaming", max_retries=cluster.RETRIES)(read_files)
     fingerprint, labels, tally = Fingerprint(spec), Labels(spec), Tally()
-    blocks, sizes = [], []
+    blocks: list[Any] = []
+    sizes: list[int] = []
     for stream in cluster.handed_over(ray, lambda some: remote.remote(some, spec), tasks(files)):
         # A task that fails for good ends with its error, which may stand where rows were expected.
         while isinstance(found := cluster.result(ray, next(stream, *blocks[-1:]), _READING), _Block):
