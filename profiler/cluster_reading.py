@@ -160,7 +160,7 @@ def _blocks(chunks: Iterable[tuple[pa.RecordBatch, bytes]]) -> Iterator[tuple[li
         batches.append(batch)
         contents.append(content)
         if sum(b.num_rows for b in batches) >= TASK_ROWS or sum(map(len, contents)) >= _BLOCK_BYTES:
-            yield batches, b"".join(contents)
+            yield batches, b",".join(contents)
             batches, contents = [], []
     if batches:
-        yield batches, b"".join(contents)
+        yield batches, b",".join(contents)

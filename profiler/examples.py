@@ -340,6 +340,7 @@ class Fingerprint:
     def add(self, content: bytes) -> None:
         """Take the rows that follow."""
         self._digest.update(content)
+        self._digest.update(b",")
 
     def __str__(self) -> str:
         return f"{FINGERPRINT_VERSION}:{self._digest.hexdigest()}"
@@ -354,12 +355,17 @@ def table_schema() -> pa.Schema:
 
 
 def encoded(items: Iterator[Item], tally: Tally) -> Iterator[tuple[pa.RecordBatch, bytes]]:
-    """Items in chunks: as rows of `Examples.table`, and as bytes for their fingerprint, the same for any chunks."""
+    """Items in chunks: as rows of `Examples.table`, and as bytes for their fingerprint, of which those of
+    several chunks are joined by commas."""
     schema = table_schema()
     for chunk in _chunks(items):
         columns, batch = _columns(chunk, schema, tally)
         # Cutting the outer brackets makes the stream independent of the chunk size.
-        yield batch, _ENCODE(list(zip(*columns, strict=True)))[1:-1].encode() + b","
+        content = _ENCODE(list(zip(*columns, strict=True)))[1:-1].encode()
+        del columns
+        yield batch, content
+        # What was taken is not held while the next chunk is read.
+        del batch, content
 
 
 def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple[pa.Table, str]:
@@ -369,6 +375,7 @@ def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple
         for batch, content in encoded(items, tally):
             spool.add(batch)
             fingerprint.add(content)
+            del batch, content
         return spool.table(), str(fingerprint)
 
 

@@ -241,7 +241,7 @@ def test_long_texts_make_blocks_of_fewer_rows(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cluster_reading, "_BLOCK_BYTES", 10)
     chunks = [(batch, b"12"), (batch, b"3"), (batch, b"4"), (batch, b"1234567890"), (batch, b"5")]
     found = [(len(batches), content) for batches, content in cluster_reading._blocks(chunks)]
-    assert found == [(3, b"1234"), (1, b"1234567890"), (1, b"5")]
+    assert found == [(3, b"12,3,4"), (1, b"1234567890"), (1, b"5")]
 
 
 GOOD = [{"text": f"a film {i}", "label": "yes" if i % 2 else "no"} for i in range(40)]
