@@ -4,6 +4,7 @@
     python benchmarks/profiler.py lexical
     python benchmarks/profiler.py rows --rows 1000000 --format jsonl
     python benchmarks/profiler.py rows --rows 10000 10000000 --words 8 --numbered --sample 200 --processes 1
+    python benchmarks/profiler.py rows --rows 1000000 --words 8 --numbered --processes 1 --shards 8 --engine ray
     python benchmarks/profiler.py sampling gsm8k boolq
 
 `peer` needs a Python with textdescriptives 2.8 and the same spaCy weights. textdescriptives asks for NumPy 1 and so
@@ -299,15 +300,22 @@ def write_rows(path: Path, rows: Iterator[dict[str, str]]) -> None:
 
 
 def rows(options: argparse.Namespace) -> None:
-    """Profile generated files through the command line: time, and the most memory its processes held together."""
+    """Profile generated files through the command line: time, and the most memory its processes held together and the
+    one that was started held alone."""
     with TemporaryDirectory() as folder:
         for count in options.rows:
-            path = Path(folder) / f"generated.{options.format}"
-            write_rows(path, generated(options.data, count, options.words, numbered=options.numbered))
+            path, made = (
+                Path(folder) / str(count),
+                generated(options.data, count, options.words, numbered=options.numbered),
+            )
+            path.mkdir()
+            for shard in range(options.shards):
+                write_rows(path / f"train-{shard}.{options.format}", islice(made, -(-count // options.shards)))
+            size = sum(file.stat().st_size for file in path.iterdir())
             for processes in options.processes:
                 store = Path(folder) / f"{count}_{processes}.duckdb"
                 command = [sys.executable, "-m", "traitcast", "profile", str(path), "--warehouse", str(store)]
-                command += ["--rows", options.sample]
+                command += ["--rows", options.sample, "--engine", options.engine]
                 with Clock() as clock:
                     child = subprocess.Popen(
                         [*command, "--processes", str(processes), "--format", "json"],
@@ -315,28 +323,30 @@ def rows(options: argparse.Namespace) -> None:
                         stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL,
                     )
-                    peak, anonymous = watch(child)
+                    peak, anonymous, alone = watch(child)
                 if child.returncode:
                     raise SystemExit(f"profiling {count:,} rows failed with exit code {child.returncode}")
                 print(
                     f"{count:>9,} rows of about {options.words} words, {options.format}, "
-                    f"{path.stat().st_size / 1e6:6,.0f} MB, {processes} process(es): wall {clock.wall:6.1f} s  "
-                    f"CPU {clock.cpu:6.1f} s  peak memory {peak / 1024:6,.0f} MB, of it anonymous "
-                    f"{anonymous / 1024:6,.0f} MB",
+                    f"{size / 1e6:6,.0f} MB, engine {options.engine}, {processes} process(es): "
+                    f"wall {clock.wall:6.1f} s  CPU {clock.cpu:6.1f} s  "
+                    f"peak memory {peak / 1024:6,.0f} MB, of it anonymous "
+                    f"{anonymous / 1024:6,.0f} MB; of the first process alone {alone / 1024:6,.0f} MB",
                     flush=True,
                 )
 
 
-def watch(child: subprocess.Popen[bytes]) -> tuple[int, int]:
+def watch(child: subprocess.Popen[bytes]) -> tuple[int, int, int]:
     """Wait for a process. The largest sums of memory (proportional set size, KiB) seen over it and its children: all
-    of it, and without what lies in a file and may be dropped at any time."""
-    peak = anonymous = 0
+    of it, and without what lies in a file and may be dropped at any time; and the latter of the process alone."""
+    peak = anonymous = alone = 0
     while child.poll() is None:
         found = [_memory(pid) for pid in (child.pid, *_children(child.pid))]
         peak = max(peak, sum(of["Pss"] for of in found))
         anonymous = max(anonymous, sum(of["Pss_Anon"] for of in found))
+        alone = max(alone, found[0]["Pss_Anon"])
         time.sleep(0.1)
-    return peak, anonymous
+    return peak, anonymous, alone
 
 
 def _children(pid: int) -> list[int]:
@@ -410,6 +420,8 @@ def main() -> None:
             command.add_argument("--numbered", action="store_true", help="make every row another")
             command.add_argument("--sample", default="2000", help="what --rows of the profile is: a number, or all")
             command.add_argument("--format", choices=("jsonl", "csv", "parquet"), default="jsonl")
+            command.add_argument("--shards", type=int, default=1, help="files that the rows are in")
+            command.add_argument("--engine", choices=("local", "ray"), default="local")
         if work is sampling:
             command.add_argument("datasets", nargs="+")
     options = parser.parse_args()

@@ -86,7 +86,7 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Count and parse on this machine, or on a Ray cluster; the numbers are the same.",
+    help="Read, count and parse on this machine, or on a Ray cluster; the numbers are the same.",
 )
 @click.option("--address", help="Ray cluster  [default: RAY_ADDRESS, else this machine alone]")
 @click.option("--spacy-model", help="spaCy pipeline  [default: the small one installed for the language]")

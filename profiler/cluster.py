@@ -1,59 +1,62 @@
-"""The two costly steps of a profile on a Ray cluster: counting blocks of rows, and parsing batches of texts.
+"""The costly steps of a profile on a Ray cluster: reading files, counting blocks of rows, parsing batches of texts.
 
-Owns how blocks and batches travel. Both are cut as they are without a cluster and put together in the same order, so
-a profile has the same bytes. Tasks and no actors: a task that is lost with its node runs again elsewhere, a worker
-process loads its pipeline once whatever it is called, and two actors on two CPUs were seen to wait for each other for
-ever (ray-project/ray#44687). Refuses to read: rows are read, and their fingerprint is made, by whoever asks.
+Owns the connection, and how batches travel. Files are read as in `profiler.cluster_reading`, rows lie as in
+`profiler.cluster_rows`. All are cut and put together so that a profile has the same bytes as without a cluster. Tasks
+and no actors: a task that is lost with its node runs again elsewhere, a worker process loads its pipeline once whatever
+it is called, and two actors on two CPUs were seen to wait for each other for ever (ray-project/ray#44687). Refuses to
+read what is no file: a hub dataset is read by whoever asks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-import pyarrow as pa
-
+from profiler import cluster_reading
+from profiler.cluster_rows import Blocks, Shipped
+from profiler.examples import Tally
+from profiler.formats import FilePart
+from profiler.held import Held
 from profiler.parse import Batch, Counted, Parser, one_thread
-from profiler.totals import BLOCK_ROWS, Totals, block
+from profiler.spec import DatasetSpec
 from warehouse import cluster
 from warehouse.errors import TraitcastError
 
-if TYPE_CHECKING:
-    from profiler.estimates import Ints
+T = TypeVar("T")
 
-# Handing a task over costs milliseconds; these take about a second each.
-_TASK_ROWS = 4 * BLOCK_ROWS
+# Handing a task over costs milliseconds; this takes about a second.
 _TASK_BATCHES = 4
-# A CPU that waits for its next task is lost.
-_AHEAD = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class RayEngine:
-    """What `profile` asks of a cluster. ray: connected."""
+    """What reading and `profile` ask of a cluster. connect: gives Ray, connected; it is called when the first of it is
+    asked, so that a mistake in a file's name or roles is told without a cluster."""
 
-    ray: Any
+    connect: Callable[[], Any]
 
-    @property
-    def _waiting(self) -> int:
-        return max(4, _AHEAD * int(self.ray.cluster_resources().get("CPU", 1)))
+    @cached_property
+    def ray(self) -> Any:
+        """Ray, connected."""
+        return self.connect()
 
-    def count_rows(self, table: pa.Table, keep: Ints) -> Totals:
-        """As `totals.count_rows`."""
-        remote = self.ray.remote(max_retries=cluster.RETRIES)(_totals)
+    def read(
+        self, files: Sequence[FilePart], spec: DatasetSpec, on_rows: Callable[[int], None]
+    ) -> tuple[Blocks, str, Tally]:
+        """As `cluster_reading.read`."""
+        return cluster_reading.read(self.ray, files, spec, on_rows)
 
-        def submit(first: int) -> Any:
-            rows, kept = block(table, keep, first, _TASK_ROWS)
-            return remote.remote(_packed(rows), kept)
+    def on_files(self, files: Sequence[FilePart], work: Callable[[Sequence[FilePart]], T]) -> Iterator[T]:
+        """As `cluster_reading.on_files`."""
+        return cluster_reading.on_files(self.ray, files, work)
 
-        totals = Totals()
-        starts = range(0, table.num_rows, _TASK_ROWS)
-        for counted in cluster.in_order(self.ray, submit, starts, "a block of rows", waiting=self._waiting):
-            totals.merge(counted)
-        return totals
+    def held(self, table: Any) -> Held:
+        """The rows of `Examples.table`, wherever they are, counted on the cluster."""
+        return table if isinstance(table, Blocks) else Shipped(table, self.ray)
 
     def count_batches(self, parser: Parser, batches: Iterable[Batch]) -> Iterator[Counted]:
         """The counts of each batch, in order, as `Parser.count_batch` gives them."""
@@ -64,30 +67,22 @@ class RayEngine:
 
         left = iter(batches)
         tasks = iter(lambda: list(islice(left, _TASK_BATCHES)), [])
-        for counted in cluster.in_order(self.ray, submit, tasks, "a batch of texts", waiting=self._waiting):
+        for counted in cluster.in_order(self.ray, submit, tasks, "a batch of texts"):
             yield from counted
 
 
 @contextmanager
 def engine(address: str | None, say: Callable[[str], None]) -> Iterator[RayEngine]:
     """An engine on the cluster at `address` (see `warehouse.cluster.connected`)."""
-    with cluster.connected(address, say) as ray:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        say(f"counting and parsing on {sum(n.get('CPU', 0) for n in nodes):g} CPUs of {len(nodes)} nodes")
-        yield RayEngine(ray)
+    with ExitStack() as stack:
 
+        def connect() -> Any:
+            ray = stack.enter_context(cluster.connected(address, say))
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            say(f"reading, counting and parsing on {sum(n.get('CPU', 0) for n in nodes):g} CPUs of {len(nodes)} nodes")
+            return ray
 
-def _packed(table: pa.Table) -> bytes:
-    """A slice as bytes: pickled it would take the buffers of the whole table along."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
-
-
-def _totals(packed: bytes, keep: Ints) -> Totals:
-    """A task: the totals of a block. keep is not written to, which Ray would not allow."""
-    return Totals.of(pa.ipc.open_stream(packed).read_all(), keep)
+        yield RayEngine(connect)
 
 
 def _parsed(name: str, language: str, model: str, batches: Sequence[Batch]) -> list[Counted]:

@@ -1,12 +1,15 @@
 """Signs that the texts of a dataset were harmed on the way: cut off, or decoded with the wrong encoding.
 
-Owns what counts as a sign and from how many rows on it is worth a warning. It never repairs a text.
+Owns what counts as a sign and from how many rows on it is worth a warning. Signs are counted block by block, once, and
+merge into those of all rows whatever the blocks. It never repairs a text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from profiler.held import Held, held
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,33 +41,104 @@ _CUT_MARK = "(\\[\u2026\\]|\\[\\.\\.\\.\\]|[\\[(<]truncated[\\])>]|\\S\u2026)\\s
 _MARKED_SHARE = 0.05
 
 
-def damage_warnings(table: pa.Table, *, replaced: bool = True) -> Iterator[str]:
+def damage_warnings(table: pa.Table | Held, *, replaced: bool = True) -> Iterator[str]:
     """A warning for each kind of damage in the prompts and the responses of `Examples.table`.
 
     replaced: whether to look for U+FFFD, which is told elsewhere when reading has put it there.
     """
-    for part, texts in {"prompt": _Texts(table, _prompts), "response": _Texts(table, _written)}.items():
+    parts = {"prompt": _Signs(), "response": _Signs()}
+    for found in held(table).each(_signs):
+        for part, signs in found.items():
+            parts[part].merge(signs)
+    for part, signs in parts.items():
         if replaced:
-            yield from _replaced(texts, part)
-        yield from _mojibake(texts, part)
-        yield from _cut(texts, part)
+            yield from _replaced(signs, part)
+        yield from _mojibake(signs, part)
+        yield from _cut(signs, part)
 
 
-class _Texts:
-    """Texts of a table, a chunk at a time: what a whole column gives would be held whole."""
+def _signs(rows: pa.Table) -> dict[str, _Signs]:
+    """The signs in the prompts and in the responses of a block of rows."""
+    parts = {"prompt": _Signs(), "response": _Signs()}
+    for batch in rows.to_batches():
+        parts["prompt"].merge(_Signs.of(_prompts(batch)))
+        parts["response"].merge(_Signs.of(_written(batch)))
+    return parts
 
-    def __init__(self, table: pa.Table, of: Callable[[pa.RecordBatch], pa.Array]) -> None:
-        self._table, self._of = table, of
-        self.count = sum(len(texts) for texts in self)
 
-    def __iter__(self) -> Iterator[pa.Array]:
-        return map(self._of, self._table.to_batches())
+class _Signs:
+    """Signs in some texts. example: from the first that was decoded wrongly. longest: characters of the longest text.
+    near: how many are that long, one character shorter, ... _CUT_NEAR shorter. at_limit: the different ones that are as
+    long, by hash; ended: those among them that end as texts do; both empty below _CUT_CHARACTERS."""
 
-    def sum(self, counted: Callable[[pa.Array], pa.Array]) -> int:
-        """How many texts a function marks."""
+    def __init__(self) -> None:
+        from profiler.distinct import Distinct
+
+        self.texts = self.replaced = self.mojibake = self.marked = self.longest = 0
+        self.example = ""
+        self.near = [0] * (_CUT_NEAR + 1)
+        self.at_limit, self.ended = Distinct(), Distinct()
+
+    @classmethod
+    def of(cls, texts: pa.Array) -> _Signs:
+        """The signs in the texts of a record batch."""
         import pyarrow.compute as pc
 
-        return sum(pc.sum(counted(texts)).as_py() or 0 for texts in self)
+        made = cls()
+        made.texts = len(texts)
+        made.replaced = _count(pc.match_substring(texts, REPLACED))
+        wrong = pc.match_substring_regex(texts, MOJIBAKE)
+        made.mojibake = _count(wrong)
+        if made.mojibake:
+            first = texts.filter(wrong)[:1]
+            found = pc.extract_regex(first, f"(?P<seen>\\S{{0,12}}(?:{MOJIBAKE})\\S{{0,12}})")[0].as_py()
+            made.example = found["seen"]
+        made.marked = _count(pc.match_substring_regex(texts, _CUT_MARK))
+        lengths = pc.utf8_length(texts)
+        made.longest = pc.max(lengths).as_py() or 0
+        made.near = [_count(pc.equal(lengths, made.longest - shorter)) for shorter in range(_CUT_NEAR + 1)]
+        if made.longest >= _CUT_CHARACTERS:
+            made._hash(texts.filter(pc.equal(lengths, made.longest)).drop_null())
+        return made
+
+    def _hash(self, long: pa.Array) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from profiler.scan import code_points, hash_runs
+
+        step = max(1, _HASHED_CHARACTERS // self.longest)
+        for first in range(0, len(long), step):
+            part = long[first : first + step]
+            for seen, found in (
+                (self.at_limit, part),
+                (self.ended, part.filter(pc.match_substring_regex(part, _ENDED))),
+            ):
+                points, bounds = code_points(found.cast(pa.large_string()))
+                seen.add(hash_runs(points, bounds[:-1]))
+
+    def merge(self, other: _Signs) -> None:
+        """Take the signs in the texts that follow."""
+        for name in ("texts", "replaced", "mojibake", "marked"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.example = self.example or other.example
+        longest = max(self.longest, other.longest)
+        self.near = [a + b for a, b in zip(self._below(longest), other._below(longest), strict=True)]
+        if other.longest > self.longest:
+            self.longest, self.at_limit, self.ended = longest, other.at_limit, other.ended
+        elif other.longest == self.longest:
+            self.at_limit.merge(other.at_limit)
+            self.ended.merge(other.ended)
+
+    def _below(self, longest: int) -> list[int]:
+        """`near`, counted from a greater length."""
+        return ([0] * min(longest - self.longest, _CUT_NEAR + 1) + self.near)[: _CUT_NEAR + 1]
+
+
+def _count(marks: pa.Array) -> int:
+    import pyarrow.compute as pc
+
+    return pc.sum(marks).as_py() or 0
 
 
 def _prompts(rows: pa.RecordBatch) -> pa.Array:
@@ -81,25 +155,17 @@ def _written(rows: pa.RecordBatch) -> pa.Array:
     return rows["response"] if unlabelled else rows["response"].filter(pc.is_null(rows["label"]))
 
 
-def _replaced(texts: _Texts, part: str) -> Iterator[str]:
-    import pyarrow.compute as pc
-
-    replaced = texts.sum(lambda some: pc.match_substring(some, REPLACED))
-    if replaced and _worth(replaced, texts.count):
-        yield f"{replaced:,} of {texts.count:,} {part} texts hold U+FFFD, which stands for a character that was lost"
+def _replaced(signs: _Signs, part: str) -> Iterator[str]:
+    if signs.replaced and _worth(signs.replaced, signs.texts):
+        of = f"{signs.replaced:,} of {signs.texts:,} {part} texts"
+        yield f"{of} hold U+FFFD, which stands for a character that was lost"
 
 
-def _mojibake(texts: _Texts, part: str) -> Iterator[str]:
-    import pyarrow.compute as pc
-
-    found = texts.sum(lambda some: pc.match_substring_regex(some, MOJIBAKE))
-    if found and _worth(found, texts.count):
-        marked = (some.filter(pc.match_substring_regex(some, MOJIBAKE)) for some in texts)
-        first = next(some for some in marked if len(some))[:1]
-        example = pc.extract_regex(first, f"(?P<seen>\\S{{0,12}}(?:{MOJIBAKE})\\S{{0,12}})")[0].as_py()
+def _mojibake(signs: _Signs, part: str) -> Iterator[str]:
+    if signs.mojibake and _worth(signs.mojibake, signs.texts):
         yield (
-            f"{found:,} of {texts.count:,} {part} texts look like UTF-8 that was decoded as another encoding "
-            f"({example['seen']!r}): decode the source again"
+            f"{signs.mojibake:,} of {signs.texts:,} {part} texts look like UTF-8 that was decoded as another encoding "
+            f"({signs.example!r}): decode the source again"
         )
 
 
@@ -107,45 +173,16 @@ def _worth(count: int, total: int) -> bool:
     return count >= _HARMED_TEXTS or count >= _HARMED_SHARE * total
 
 
-def _cut(texts: _Texts, part: str) -> Iterator[str]:
-    import pyarrow.compute as pc
-
-    longest = max((pc.max(pc.utf8_length(some)).as_py() or 0 for some in texts), default=0)
-    if longest >= _CUT_CHARACTERS:
-        at_limit, ended = _at_limit(texts, longest)
-        near = texts.sum(lambda some: _between(pc.utf8_length(some), longest - _CUT_NEAR, longest))
-        enough = max(_CUT_TEXTS, _CUT_SHARE * texts.count, _CUT_SPIKE * near / _CUT_NEAR)
+def _cut(signs: _Signs, part: str) -> Iterator[str]:
+    of = f"of {signs.texts:,} {part} texts"
+    if signs.longest >= _CUT_CHARACTERS:
+        at_limit, ended = signs.at_limit.occurrences().n, signs.ended.occurrences().n
+        near = sum(signs.near[1:])
+        enough = max(_CUT_TEXTS, _CUT_SHARE * signs.texts, _CUT_SPIKE * near / _CUT_NEAR)
         if at_limit >= enough and ended <= at_limit / 2:
             yield (
-                f"{at_limit:,} of {texts.count:,} {part} texts have exactly {longest:,} characters, the most there "
-                "is, and most stop in mid-sentence: they may have been cut off there"
+                f"{at_limit:,} {of} have exactly {signs.longest:,} characters, the most there is, and most stop in "
+                "mid-sentence: they may have been cut off there"
             )
-    marked = texts.sum(lambda some: pc.match_substring_regex(some, _CUT_MARK))
-    if marked >= max(_CUT_TEXTS, _MARKED_SHARE * texts.count):
-        yield f"{marked:,} of {texts.count:,} {part} texts end in a mark of truncation such as '\u2026' or '[...]'"
-
-
-def _at_limit(texts: _Texts, longest: int) -> tuple[int, int]:
-    """How many different texts are that long, and how many of them end as texts do."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from profiler.distinct import Distinct
-    from profiler.scan import code_points, hash_runs
-
-    every, ended = Distinct(), Distinct()
-    step = max(1, _HASHED_CHARACTERS // longest)
-    for some in texts:
-        long = some.filter(pc.equal(pc.utf8_length(some), longest)).drop_null()
-        for first in range(0, len(long), step):
-            part = long[first : first + step]
-            for seen, found in ((every, part), (ended, part.filter(pc.match_substring_regex(part, _ENDED)))):
-                points, bounds = code_points(found.cast(pa.large_string()))
-                seen.add(hash_runs(points, bounds[:-1]))
-    return every.occurrences().n, ended.occurrences().n
-
-
-def _between(values: pa.Array, low: int, high: int) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return pc.and_(pc.greater_equal(values, low), pc.less(values, high))
+    if signs.marked >= max(_CUT_TEXTS, _MARKED_SHARE * signs.texts):
+        yield f"{signs.marked:,} {of} end in a mark of truncation such as '\u2026' or '[...]'"

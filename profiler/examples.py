@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 FINGERPRINT_VERSION = "v1"
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 # Rows held as Python objects at a time; larger chunks gain nothing, smaller ones cost Arrow overhead.
 _CHUNK = 4096
 # A label column with more classes than this, and than this share of its rows, holds text or identifiers.
@@ -58,8 +59,9 @@ class Examples:
     name: `--name`, the spec's name, or one derived from the path or hub id.
     splits: every split found, and its rows where that is known without reading it.
     origin: absolute path or hub id. revision: resolved commit hash of a hub dataset.
-    table: columns `fields` list<string> (text fields in order, "" where absent; for chat every turn before
-    the response), `options` list<string> (null unless multiple choice), `response` string (null if missing),
+    table: a table, or rows on a cluster (`profiler.held.Held`), of the columns `fields` list<string> (text fields in
+    order, "" where absent; for chat every turn before the response), `options` list<string> (null unless multiple
+    choice), `response` string (null if missing),
     `label` string (the class; for multiple choice the answer position "0", "1", ...; for several labels a row the set
     of them as one class, see `profiler.tagging`; null for other generation).
     fingerprint: "v1:" and a 128-bit blake2b over roles and rows, in order.
@@ -145,6 +147,12 @@ class Labels:
             f"per row (text, integer or boolean). {SPEC_HINT} naming another label_field"
         )
 
+    def follow(self, first: tuple[str, str, Any] | None) -> None:
+        """Take the first label of rows that were read elsewhere. Raises InputError when its type is another one."""
+        if first is not None:
+            type_name, where, value = first
+            self._same_type(type_name, value, where)
+
     def _same_type(self, type_name: str, value: Any, where: str) -> None:
         if self.first is None:
             self.first = (type_name, where, value)
@@ -180,6 +188,14 @@ class Tally:
     surrogates: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     speakers: frozenset[str] = frozenset()
+
+    def merge(self, other: Tally) -> None:
+        """Take the tally of the rows that follow; fields and classes stay in the order in which they first came."""
+        for name in ("read", "no_content", "no_label", "no_response", "empty_response", "after_answer", "surrogates"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.no_text.update(other.no_text)
+        self.classes.update(other.classes)
+        self.speakers |= other.speakers
 
 
 class Converter:
@@ -315,40 +331,60 @@ class Converter:
         return Item(texts, None, response, None)
 
 
-def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple[pa.Table, str]:
-    """(table, fingerprint) of a stream of items; memory is that of one chunk, and of a spool."""
+class Fingerprint:
+    """The fingerprint of roles and rows, fed with what `encoded` gives of the rows, in order."""
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        self._digest = blake2b(_ENCODE(spec.roles()).encode(), digest_size=16)
+
+    def add(self, content: bytes) -> None:
+        """Take the rows that follow."""
+        self._digest.update(content)
+        self._digest.update(b",")
+
+    def __str__(self) -> str:
+        return f"{FINGERPRINT_VERSION}:{self._digest.hexdigest()}"
+
+
+def table_schema() -> pa.Schema:
+    """The columns of `Examples.table`."""
     import pyarrow as pa
 
-    schema = pa.schema(
-        [
-            ("fields", pa.list_(pa.string())),
-            ("options", pa.list_(pa.string())),
-            ("response", pa.string()),
-            ("label", pa.string()),
-        ]
-    )
-    encode = json.JSONEncoder(separators=(",", ":")).encode
-    digest = blake2b(digest_size=16)
-    digest.update(encode(spec.roles()).encode())
-    with Spool(schema) as spool:
-        for chunk in _chunks(items):
-            columns, batch = _columns(chunk, schema, tally)
+    text = pa.string()
+    return pa.schema([("fields", pa.list_(text)), ("options", pa.list_(text)), ("response", text), ("label", text)])
+
+
+def encoded(items: Iterator[Item], tally: Tally) -> Iterator[tuple[pa.RecordBatch, bytes]]:
+    """Items in chunks: as rows of `Examples.table`, and as bytes for their fingerprint, of which those of
+    several chunks are joined by commas."""
+    schema = table_schema()
+    for chunk in _chunks(items):
+        columns, batch = _columns(chunk, schema, tally)
+        # Cutting the outer brackets makes the stream independent of the chunk size.
+        content = _ENCODE(list(zip(*columns, strict=True)))[1:-1].encode()
+        del columns
+        yield batch, content
+        # What was taken is not held while the next chunk is read.
+        del batch, content
+
+
+def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple[pa.Table, str]:
+    """(table, fingerprint) of a stream of items; memory is that of one chunk, and of a spool."""
+    fingerprint = Fingerprint(spec)
+    with Spool(table_schema()) as spool:
+        for batch, content in encoded(items, tally):
             spool.add(batch)
-            # Cutting the outer brackets makes the stream independent of the chunk size.
-            digest.update(encode(list(zip(*columns, strict=True)))[1:-1].encode())
-            digest.update(b",")
-        return spool.table(), f"{FINGERPRINT_VERSION}:{digest.hexdigest()}"
+            fingerprint.add(content)
+            del batch, content
+        return spool.table(), str(fingerprint)
 
 
-def build_prompts(prompts: Iterable[tuple[list[str], list[str] | None]]) -> pa.Table:
-    """The columns `fields` and `options` of what `Converter.prompt` gives, held as those of `build_table`."""
+def prompt_batches(prompts: Iterable[tuple[list[str], list[str] | None]]) -> Iterator[pa.RecordBatch]:
+    """The columns `fields` and `options` of what `Converter.prompt` gives, in chunks."""
     import pyarrow as pa
 
     schema = pa.schema([("fields", pa.list_(pa.string())), ("options", pa.list_(pa.string()))])
-    with Spool(schema) as spool:
-        for chunk in _chunks(iter(prompts)):
-            spool.add(_columns(chunk, schema, Tally())[1])
-        return spool.table()
+    return (_columns(chunk, schema, Tally())[1] for chunk in _chunks(iter(prompts)))
 
 
 def too_many_classes(classes: int, rows: int) -> bool:

@@ -10,7 +10,7 @@ import csv
 import json
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +20,7 @@ from typing import Any
 from profiler.cells import listed, shorten
 from profiler.json_rows import document_rows, json_lines
 from profiler.lines import COMPRESSIONS, MAX_LINE_BYTES, Unpacking, compression, open_bytes, read_lines, refuse_misnamed
-from profiler.source import Row
+from profiler.source import Part, Row
 from warehouse.errors import InputError
 
 FORMATS = {
@@ -110,6 +110,12 @@ class FilePart:
                 for row in _python_rows(batch, f"{self.path}: rows {number + 1:,} to {number + batch.num_rows:,}"):
                     number += 1
                     yield number, row
+
+
+def files_of(parts: Sequence[Part]) -> tuple[FilePart, ...]:
+    """The parts, if all of them are files, which others can read too; else none."""
+    files = tuple(part for part in parts if isinstance(part, FilePart))
+    return files if len(files) == len(parts) else ()
 
 
 def _unpacked_bytes(batch: Any) -> int:

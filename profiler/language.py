@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from profiler.held import Held
+
 # Other codes (ISO 639-2 and 639-3) and English names of the languages that spaCy publishes pipelines for, by the code
 # that it gives them; Norwegian is taken as Bokmål.
 _CODES = {
@@ -182,7 +184,7 @@ def language_code(language: str | None) -> str:
     return _CODE_OF.get(name, name)
 
 
-def guess_language(table: pa.Table) -> Guess | None:
+def guess_language(table: pa.Table | Held) -> Guess | None:
     """The language other than English that the prompts of a dataset are clearly in; without prompts, its responses.
 
     table: columns `fields` (list<string>) and `response` (string), as in `profiler.examples.Examples`. Up to 500 rows,
@@ -192,9 +194,9 @@ def guess_language(table: pa.Table) -> Guess | None:
     """
     import numpy as np
 
-    from profiler.spool import rows_at
+    from profiler.held import held
 
-    rows = rows_at(table, np.arange(0, table.num_rows, max(1, -(-table.num_rows // _ROWS))))
+    rows = held(table).at(np.arange(0, table.num_rows, max(1, -(-table.num_rows // _ROWS))))
     texts = [text for fields in rows["fields"].to_pylist() for text in fields or ()]
     if not any(text.strip() for text in texts):
         texts = [text for text in rows["response"].to_pylist() if text]

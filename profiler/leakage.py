@@ -7,8 +7,10 @@ Refuses streams: their other splits would be a download that nobody asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,18 +18,24 @@ import pyarrow as pa
 
 from profiler.distinct import Distinct
 from profiler.estimates import Estimate, exact, undefined
+from profiler.examples import prompt_batches
+from profiler.formats import files_of
 from profiler.hashing import document_hashes
+from profiler.reading import prompt_columns, prompts
 from profiler.scan import Hashes, scan
 from profiler.segments import prompt_rows
-from profiler.source import ALL
+from profiler.source import ALL, Part
+from profiler.spec import DatasetSpec
 from warehouse.errors import UserError
 
 if TYPE_CHECKING:
+    from profiler.cluster import RayEngine
     from profiler.reading import Examples
 
 # A split this many times larger than the profiled one would cost more than the profile.
 MAX_RATIO = 20
 _FEW_ROWS = 1000
+_NONE = np.zeros(0, dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,17 @@ class OtherSplits:
         return exact(float(every.mean()), len(every)), {split: float(hits.mean()) for split, hits in found.items()}
 
 
-def other_splits(examples: Examples) -> OtherSplits:
-    """The prompts of every other split, read with the same roles."""
-    from profiler.reading import prompt_table
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Some rows of a split. texts: uint64, the normalised prompts that have a word. error: what ended the reading."""
 
+    rows: int
+    texts: Hashes
+    error: UserError | None = None
+
+
+def other_splits(examples: Examples, engine: RayEngine | None = None) -> OtherSplits:
+    """The prompts of every other split, read with the same roles. engine: whose nodes read those that are files."""
     most = MAX_RATIO * max(examples.table.num_rows, _FEW_ROWS)
     texts: dict[str, Hashes] = {}
     rows: dict[str, int | None] = {}
@@ -66,18 +81,48 @@ def other_splits(examples: Examples) -> OtherSplits:
         known = examples.splits.get(split)
         rows[split] = None
         try:
-            table = prompt_table(parts, examples.spec, limit=most) if known is None or known <= most else None
+            found = _prompts(parts, examples.spec, most, engine) if known is None or known <= most else None
         except UserError as error:
             reasons[split] = str(error)
             continue
-        if table is None:
+        if found is None:
             reasons[split] = f"it has more than {most:,} rows"
             continue
-        rows[split], texts[split] = table.num_rows, normalised(table)
+        rows[split], texts[split] = found.rows, found.texts
     return OtherSplits(texts, rows, reasons)
+
+
+def _prompts(parts: Sequence[Part], spec: DatasetSpec, most: int, engine: RayEngine | None) -> Prompts | None:
+    """The prompts of a split, None where it has more than `most` rows. Raises UserError for one that cannot be read."""
+    work = partial(read_prompts, spec=spec, columns=prompt_columns(parts, spec), most=most + 1)
+    rows, texts = 0, [_NONE]
+    for found in engine.on_files(files, work) if engine and (files := files_of(parts)) else [work(parts)]:
+        rows += found.rows
+        if rows > most:
+            return None
+        if found.error is not None:
+            raise found.error
+        texts.append(found.texts)
+    return Prompts(rows, np.concatenate(texts))
+
+
+def read_prompts(parts: Sequence[Part], *, spec: DatasetSpec, columns: frozenset[str], most: int) -> Prompts:
+    """The prompts of the first `most` rows of some parts, as far as they can be read."""
+    rows, texts = 0, [_NONE]
+
+    def counted() -> Iterator[tuple[list[str], list[str] | None]]:
+        nonlocal rows
+        for prompt in islice(prompts(parts, spec, columns), most):
+            rows += 1
+            yield prompt
+
+    try:
+        texts += [normalised(pa.Table.from_batches([batch])) for batch in prompt_batches(counted())]
+    except UserError as error:
+        return Prompts(rows, _NONE, error)
+    return Prompts(rows, np.concatenate(texts))
 
 
 def normalised(table: pa.Table) -> Hashes:
     """Hashes of the normalised prompts of a table, without those that have no word."""
-    none = np.zeros(0, dtype=np.uint64)
-    return np.concatenate([none, *(document_hashes(chunk) for chunk in scan(prompt_rows(table)))])
+    return np.concatenate([_NONE, *(document_hashes(chunk) for chunk in scan(prompt_rows(table)))])

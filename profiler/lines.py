@@ -29,7 +29,7 @@ MAX_LINE_BYTES = 32 << 20
 # or a day; small files may do it, since no harm comes of them.
 _UNPACK_RATIO = 200
 _UNPACK_FREELY = 64 << 20
-_RATIO_VARIABLE = "TRAITCAST_UNPACK_RATIO"
+RATIO_VARIABLE = "TRAITCAST_UNPACK_RATIO"
 
 _BLOCK_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 17
@@ -69,19 +69,19 @@ class Unpacking:
             raise InputError(
                 f"{self.path}: unpacks to more than {self.ratio:g} times its size of {self.path.stat().st_size:,} "
                 f"bytes, as a file does that was made to fill a memory. If it is meant so, lift the limit: "
-                f"{_RATIO_VARIABLE}=0 (or a higher number)"
+                f"{RATIO_VARIABLE}=0 (or a higher number)"
             )
 
 
 def _allowed_ratio() -> float:
-    text = os.environ.get(_RATIO_VARIABLE) or str(_UNPACK_RATIO)
+    text = os.environ.get(RATIO_VARIABLE) or str(_UNPACK_RATIO)
     try:
         ratio = float(text)
     except ValueError:
         ratio = math.nan
     if not 0 <= ratio < math.inf:
         raise InputError(
-            f"{_RATIO_VARIABLE} is {text!r}; it must be a number such as {_UNPACK_RATIO}, or 0 for no limit"
+            f"{RATIO_VARIABLE} is {text!r}; it must be a number such as {_UNPACK_RATIO}, or 0 for no limit"
         )
     return ratio
 

@@ -30,11 +30,12 @@ from profiler import (
 )
 from profiler.cells import cut
 from profiler.estimates import Estimate, exact, undefined
+from profiler.held import held
 from profiler.language import language_code
 from profiler.sample import blocks
 from profiler.sample_traits import SampleTotals, prefixed
 from profiler.segments import SEGMENT_CHARACTERS
-from profiler.totals import PartTotals, Totals, count_rows
+from profiler.totals import PartTotals, Totals
 from warehouse.console import count
 from warehouse.errors import UserError
 from warehouse.records import LengthBin, Profile, TraitDefinition, TraitValue
@@ -71,20 +72,18 @@ def profile(
 
     rows: how many random rows are parsed (None: all). entity_rows: how many of those the entity recogniser sees.
     processes: None uses the free cores. on_progress(done, total) counts sampled rows.
-    engine: a cluster that counts and parses instead of this machine.
+    engine: a cluster that counts and parses instead of this machine, and holds the rows if it has read them.
     The same examples, seed and versions give the same values on any number of processes, and on a cluster.
     Raises UserError when the spaCy model cannot be loaded or rows is below 1.
     """
     if rows is not None and rows < 1:
         raise UserError(f"{rows} rows cannot be profiled: give 1 or more with --rows, or `--rows all`")
-    table, language = examples.table, examples.spec.language
+    table, language = (engine.held if engine else held)(examples.table), examples.spec.language
     pipeline = pipelines.choose(spacy_model, language)
     parser = parse.Parser.load(pipeline, language) if pipeline else None
     given = parser.gives if parser is not None else frozenset()
-    totals = (engine.count_rows if engine else count_rows)(
-        table, np.sort(sample_rows(table.num_rows, hashing.ROWS, seed)).astype(np.int64)
-    )
-    others = leakage.other_splits(examples)
+    totals = table.totals(np.sort(sample_rows(table.num_rows, hashing.ROWS, seed)).astype(np.int64))
+    others = leakage.other_splits(examples, engine)
     drawn, run = sample_rows(table.num_rows, rows, seed), engine.count_batches if engine else None
     sampled = SampleTotals.of(
         blocks(table, drawn, parser, entity_rows=entity_rows, processes=processes, run=run, on_progress=on_progress)

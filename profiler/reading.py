@@ -21,9 +21,9 @@ from profiler.cells import cut, is_whole, listed, root, shorten
 from profiler.chat import ASSISTANTS
 from profiler.columns import label_form
 from profiler.damage import damage_warnings
-from profiler.examples import Converter, Examples, Item, Tally, build_prompts, build_table, too_many_classes
+from profiler.examples import Converter, Examples, Item, Tally, build_table, too_many_classes
 from profiler.folder import local_source, slug
-from profiler.formats import ACCEPTED, MAX_COLUMNS, data_format
+from profiler.formats import ACCEPTED, MAX_COLUMNS, data_format, files_of
 from profiler.language import guess_language
 from profiler.roles import infer
 from profiler.source import ALL, Part, Row, Source
@@ -32,7 +32,7 @@ from warehouse.console import count, quoted
 from warehouse.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from profiler.cluster import RayEngine
 
 __all__ = ["DatasetSpec", "Examples", "Stream", "infer", "load_spec", "read"]
 
@@ -64,6 +64,7 @@ def read(
     config: str | None = None,
     stream: Stream | None = None,
     on_rows: Callable[[int, int | None], None] | None = None,
+    engine: RayEngine | None = None,
 ) -> Examples:
     """Read one split of a dataset and apply its roles.
 
@@ -71,6 +72,7 @@ def read(
     split: train when there is one; "all" reads every split. spec: roles, instead of those beside the data.
     roles: some of them stated in short ("text=title,body", see `profiler.spec.parse_roles`), above everything else.
     revision, config, stream: of a hub dataset. on_rows(read, of how many by estimate) is called now and then.
+    engine: a cluster whose nodes read the files, and on which their rows stay; a hub dataset is read here all the same.
     Raises InputError (exit code 2) for anything that is no clean dataset.
     """
     name = None if name is None else dataset_name(name)
@@ -80,16 +82,20 @@ def read(
     parts = found.parts(chosen)
     notes = [note for part in parts[:1] for note in part.notes()]
     resolved, role_notes = _resolve_spec(spec, stated, found, parts)
-    converter = Converter(resolved)
-    items = _items(parts, converter, on_rows)
-    table, fingerprint = build_table(items, resolved, converter.tally)
-    _check_content(converter.tally, resolved, found.origin, table.num_rows)
+    told = _report(parts, on_rows)
+    if engine is not None and (files := files_of(parts)):
+        table, fingerprint, tally = engine.read(files, resolved, told)
+    else:
+        converter = Converter(resolved)
+        table, fingerprint = build_table(items(parts, converter, told), resolved, converter.tally)
+        tally = converter.tally
+    _check_content(tally, resolved, found.origin, table.num_rows)
     if resolved.language is None and (guess := guess_language(table)):
         resolved = replace(resolved, language=guess.code)
         role_notes.append(f"language {guess.code} by {guess.reason}; if that is wrong, say --language en")
     counts = found.counts()
     if chosen in counts:
-        counts[chosen] = converter.tally.read
+        counts[chosen] = tally.read
     return Examples(
         name=name or (dataset_name(resolved.name) if resolved.name else found.slug),
         spec=resolved,
@@ -102,28 +108,32 @@ def read(
         notes=(*notes, *role_notes),
         warnings=(
             *([_stream_words(stream)] if stream else []),
-            *_warnings(converter.tally, resolved, table.num_rows),
-            *damage_warnings(table, replaced=converter.tally.surrogates == 0),
+            *_warnings(tally, resolved, table.num_rows),
+            *damage_warnings(table, replaced=tally.surrogates == 0),
         ),
         others={} if chosen == ALL or stream else {s: p for s, p in found.splits.items() if s != chosen},
     )
 
 
-def prompt_table(parts: Sequence[Part], spec: DatasetSpec, *, limit: int) -> pa.Table | None:
-    """The prompts of a split by known roles, `fields` and `options` as in `Examples.table`; answers are not read.
-
-    None when there are more than `limit` rows. Raises InputError for a split that lacks a column of the prompt, or
-    holds what is no prompt.
-    """
-    converter = Converter(spec)
+def prompt_columns(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
+    """The columns that the prompts of a split are made of by known roles. Raises InputError when it lacks one."""
     answers = {spec.response_field, *spec.labels_fields} - {spec.messages_field}
     wanted = frozenset(name for name in spec.columns if name not in answers)
     sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
     if sample:
         _check_columns(spec, wanted, _columns(sample), parts[0])
-    rows = islice(_rows(parts, _with_roots(wanted)), limit + 1)
-    table = build_prompts(converter.prompt(row, where) for where, row in rows)
-    return table if table.num_rows <= limit else None
+    return wanted
+
+
+def prompts(
+    parts: Sequence[Part], spec: DatasetSpec, columns: frozenset[str]
+) -> Iterator[tuple[list[str], list[str] | None]]:
+    """(fields, options) of each row of some parts; answers are not read. columns: from `prompt_columns`.
+
+    Raises InputError for what is no prompt.
+    """
+    converter = Converter(spec)
+    return (converter.prompt(row, where) for where, row in _rows(parts, _with_roots(columns)))
 
 
 def _stream_words(stream: Stream) -> str:
@@ -299,17 +309,23 @@ def _with_roots(names: Collection[str]) -> frozenset[str]:
     return frozenset(names) | {re.split(r"[.\[]", name, maxsplit=1)[0] for name in names}
 
 
-def _items(
-    parts: Sequence[Part], converter: Converter, on_rows: Callable[[int, int | None], None] | None
-) -> Iterator[Item]:
-    estimates = [part.estimate() for part in parts]
-    total = None if None in estimates else sum(count or 0 for count in estimates)
+def items(parts: Sequence[Part], converter: Converter, on_rows: Callable[[int], None] | None = None) -> Iterator[Item]:
+    """The rows of some parts with the roles of a converter applied. on_rows(read) is called now and then."""
     for where, row in _rows(parts, _with_roots(converter.spec.columns)):
         item = converter.convert(row, where)
         if on_rows and converter.tally.read % _ROWS_A_REPORT == 0:
-            on_rows(converter.tally.read, total)
+            on_rows(converter.tally.read)
         if item is not None:
             yield item
+
+
+def _report(parts: Sequence[Part], on_rows: Callable[[int, int | None], None] | None) -> Callable[[int], None]:
+    """What takes the number of rows that were read and tells it with how many there are."""
+    if on_rows is None:
+        return lambda _: None
+    told, estimates = on_rows, [part.estimate() for part in parts]
+    total = None if None in estimates else sum(count or 0 for count in estimates)
+    return lambda read: told(read, total)
 
 
 def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> None:

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from profiler import lexicon, parse, readability
 from profiler.estimates import Floats, Ints
+from profiler.held import Held, held
 from profiler.segments import Documents, join, prompts, responses
-from profiler.spool import rows_at
 from profiler.vocabulary import Vocabulary, Words, read_words
 
 # A default sample is one block, as it was before there were any: what is parsed together is part of what a text's parse
@@ -61,7 +61,7 @@ class Block:
 
 
 def blocks(
-    table: pa.Table,
+    table: pa.Table | Held,
     order: npt.NDArray[np.integer],
     parser: parse.Parser | None,
     *,
@@ -78,8 +78,8 @@ def blocks(
     """
     known = _Known()
     read = (
-        _Read(rows_at(table, order[first : first + BLOCK_ROWS]), parser, known, max(entity_rows - first, 0))
-        for first in range(0, max(len(order), 1), BLOCK_ROWS)
+        _Read(rows, parser, known, max(entity_rows - number * BLOCK_ROWS, 0))
+        for number, rows in enumerate(held(table).walk(order, BLOCK_ROWS))
     )
     if parser is None:
         yield from (block.finished() for block in read)

@@ -33,7 +33,7 @@ class Request:
 
     roles: some column roles in short ("text=title,body"). stream: rows to draw from a hub dataset instead of
     downloading it. rows: rows in the sample for traits that need a parse; None for all of them. engine: "local", or
-    "ray" to count and parse on the cluster at `address` (None: RAY_ADDRESS, else this machine alone).
+    "ray" to read, count and parse on the cluster at `address` (None: RAY_ADDRESS, else this machine alone).
     """
 
     dataset: str
@@ -55,10 +55,14 @@ class Request:
 
 def profile_dataset(request: Request, examples: Examples | None = None) -> Profile:
     """Read and profile one dataset, storing nothing. Narrates on stderr."""
+    with _engine(request) as engine:
+        return _profiled(request, examples or read_examples(request, engine), engine)
+
+
+def _profiled(request: Request, examples: Examples, engine: RayEngine | None) -> Profile:
     from profiler.profile import profile
 
-    examples = examples or read_examples(request)
-    with _engine(request) as engine, progress(f"{examples.name}, sampled rows parsed", 0) as bar:
+    with progress(f"{examples.name}, sampled rows parsed", 0) as bar:
         result = profile(
             examples,
             rows=request.rows,
@@ -72,7 +76,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
 
 
 def _engine(request: Request) -> AbstractContextManager[RayEngine | None]:
-    """What counts and parses; None for this process and its workers."""
+    """What reads, counts and parses; None for this process and its workers."""
     _check_engine(request)
     if request.engine == "local":
         return nullcontext()
@@ -101,8 +105,8 @@ def _asked(request: Request) -> dict[str, Any]:
     }
 
 
-def read_examples(request: Request) -> Examples:
-    """Read one dataset and say on stderr which split and roles were taken."""
+def read_examples(request: Request, engine: RayEngine | None = None) -> Examples:
+    """Read one dataset and say on stderr which split and roles were taken. engine: see `profiler.reading.read`."""
     from profiler.reading import Stream, read
 
     with progress(f"reading {request.dataset}", 0) as bar:
@@ -121,6 +125,7 @@ def read_examples(request: Request) -> Examples:
             config=request.config,
             stream=Stream(request.stream, request.seed) if request.stream else None,
             on_rows=show,
+            engine=engine,
         )
     rows = count(examples.table.num_rows, "row")
     say(f"{examples.name}: {rows} of split {examples.split!r}, {examples.spec.task_type}")
@@ -162,18 +167,19 @@ def profile_into(warehouse_path: str, request: Request, *, force: bool = False) 
     if Path(warehouse_path).exists():
         with Warehouse.open(warehouse_path):
             pass
-    examples = read_examples(request)
-    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        stored = warehouse.profile(examples.name) if warehouse.find(examples.name) else None
-        shipped = examples.name in warehouse.shipped("datasets")
-    if stored and not force and _still_good(stored, examples, request):
-        say(f"{examples.name}: already profiled (same content and settings; --force to do it again)")
-        return stored, False
-    if stored and shipped:
-        warn(_replacing_shipped(stored, examples, warehouse_path))
-    elif stored and stored.fingerprint != examples.fingerprint:
-        warn(f"replacing the profile of {examples.name!r}, which had other content; give --name to keep both")
-    result = profile_dataset(request, examples)
+    with _engine(request) as engine:
+        examples = read_examples(request, engine)
+        with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+            stored = warehouse.profile(examples.name) if warehouse.find(examples.name) else None
+            shipped = examples.name in warehouse.shipped("datasets")
+        if stored and not force and _still_good(stored, examples, request):
+            say(f"{examples.name}: already profiled (same content and settings; --force to do it again)")
+            return stored, False
+        if stored and shipped:
+            warn(_replacing_shipped(stored, examples, warehouse_path))
+        elif stored and stored.fingerprint != examples.fingerprint:
+            warn(f"replacing the profile of {examples.name!r}, which had other content; give --name to keep both")
+        result = _profiled(request, examples, engine)
     for warning in result.details.get("warnings", []):
         warn(f"{result.name}: {warning}")
     with Warehouse.open(warehouse_path) as warehouse:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from profiler.estimates import Estimate, Floats, Ints, exact, ratio, undefined
 from profiler.hashing import Kept
+from profiler.held import Held, held
 from profiler.scan import Hashes, mix
-from profiler.spool import rows_at
 
 # Fewer rows than this tell chance from a shortcut for no word.
 MIN_COUNT = 20
@@ -33,10 +33,10 @@ TRAITS = (
 )
 
 
-def traits(kept: Kept, table: pa.Table, *, seed: int) -> dict[str, Estimate]:
+def traits(kept: Kept, table: pa.Table | Held, *, seed: int) -> dict[str, Estimate]:
     """Shortcut traits (without their part). kept: words of some prompts; table: the whole dataset."""
     found = {name: undefined() for name in TRAITS}
-    rows = rows_at(table, kept.rows)
+    rows = held(table).at(kept.rows)
     labelled = rows.column("label").is_valid().to_numpy()
     n = int(labelled.sum())
     if n < 2:

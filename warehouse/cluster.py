@@ -21,6 +21,8 @@ Order = TypeVar("Order")
 # Nodes of a cheap queue are taken away often; a task that kills its node every time must end all the same.
 RETRIES = 5
 _CONNECT_SECONDS = 10.0
+# Tasks for each CPU: one that waits for its next task is lost.
+_AHEAD = 3
 
 
 def require() -> Any:
@@ -106,15 +108,41 @@ def result(ray: Any, task: Any, what: str) -> Any:
         ) from error
 
 
-def in_order(
-    ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order], what: str, *, waiting: int
-) -> Iterator[Any]:
-    """The results of tasks in the order of their orders, of which `waiting` are handed over ahead: so much of them
-    lies on the cluster. submit: gives the task of an order."""
+def handed_over(ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order]) -> Iterator[Any]:
+    """The tasks of orders, in order, of which some are handed over ahead: what so many make may lie on the cluster.
+
+    submit: gives the task of an order.
+    """
     tasks: deque[Any] = deque()
+    ahead = _ahead(ray)
     for order in orders:
         tasks.append(submit(order))
-        if len(tasks) >= waiting:
-            yield result(ray, tasks.popleft(), what)
+        if len(tasks) >= ahead:
+            yield tasks.popleft()
     while tasks:
-        yield result(ray, tasks.popleft(), what)
+        yield tasks.popleft()
+
+
+def in_order(ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order], what: str) -> Iterator[Any]:
+    """The results of tasks in the order of their orders, as `handed_over`."""
+    return (result(ray, task, what) for task in handed_over(ray, submit, orders))
+
+
+def begun(ray: Any, submit: Callable[[Order], list[Any]], orders: Iterable[Order]) -> list[list[Any]]:
+    """What tasks will have made, in the order of their orders; all are handed over, but few are unfinished at a time.
+
+    submit: gives the references to what the task of an order makes.
+    """
+    made: list[list[Any]] = []
+    unfinished: list[Any] = []
+    ahead = _ahead(ray)
+    for order in orders:
+        made.append(submit(order))
+        unfinished.append(made[-1][0])
+        if len(unfinished) >= ahead:
+            _, unfinished = ray.wait(unfinished, num_returns=1, fetch_local=False)
+    return made
+
+
+def _ahead(ray: Any) -> int:
+    return max(4, _AHEAD * int(ray.cluster_resources().get("CPU", 1)))

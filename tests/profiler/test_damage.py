@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
 from profiler.damage import damage_warnings
@@ -12,9 +13,11 @@ WORDS = SENTENCE.split()
 
 
 def warnings(make: MakeExamples, prompts: list[str], responses: list[str] | None = None) -> list[str]:
-    return list(
-        damage_warnings(make([[p] for p in prompts], responses or [f"r{i}" for i in range(len(prompts))]).table)
-    )
+    """What is warned of, which no size of blocks changes."""
+    table = make([[p] for p in prompts], responses or [f"r{i}" for i in range(len(prompts))]).table
+    found = list(damage_warnings(table))
+    assert list(damage_warnings(pa.Table.from_batches(table.to_batches(max_chunksize=3)))) == found
+    return found
 
 
 @pytest.mark.parametrize(

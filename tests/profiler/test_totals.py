@@ -78,7 +78,7 @@ def test_a_profile_does_not_know_its_blocks(make_examples: MakeExamples, monkeyp
     prompts = [[f"Is {i} even?", "say yes\nor no" if i % 3 else ""] for i in range(50)]
     examples = make_examples(prompts, [None if i % 7 == 0 else "yes" if i % 2 else "no way" for i in range(50)])
     whole = profile(examples, rows=20, processes=1)
-    monkeypatch.setattr("profiler.profile.count_rows", lambda table, keep: count_rows(table, keep, rows=7))
+    monkeypatch.setattr("profiler.totals.count_rows", lambda table, keep: count_rows(table, keep, rows=7))
     parts = profile(examples, rows=20, processes=1)
     assert (parts.traits, parts.length_histograms, parts.details) == (
         whole.traits,
