@@ -38,7 +38,7 @@ test: $(VENV)/.test browser   ## install what the tests need and run them
 test-all: $(VENV)/.test browser   ## the slow tests too
 	$(BIN)/python -m pytest
 
-# The train extra is left out: old releases of torch come with gigabytes of CUDA.
+# The train extra is left out: old releases of torch come with gigabytes of CUDA. docs/lab.md has a run of its tests.
 test-floor:      ## the tests on the oldest allowed version of every dependency, in an environment of its own
 	$(PYTHON) -m venv --clear $(VENV)-floor
 	$(VENV)-floor/bin/python -m pip install --quiet uv

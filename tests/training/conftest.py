@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,69 @@ def make_model(kind: str = "llama", *, seed: int = 0, vocabulary: int = 400) -> 
     return model
 
 
+def make_datasets(folder: Path) -> dict[str, str]:
+    """Three small datasets on disk, one per task type: name -> folder."""
+    import json
+
+    nouns = ("film", "plant", "soil", "question", "water", "number", "apples", "answer")
+
+    def row(name: str, i: int) -> dict[str, Any]:
+        a, b = nouns[i % 8], nouns[(3 * i + 1) % 8]
+        if name == "mood":
+            return {"text": f"the {a} was {'good' if i % 2 else 'bad'} {i}", "label": ("negative", "positive")[i % 2]}
+        if name == "choice":
+            return {"question": f"what is a {a} {i} ?", "options": [a, f"the {b}", "two plus two"], "answer": i % 3}
+        return {"question": f"{i} plus {i % 5} ?", "answer": f"the {a} is #### {i + i % 5}"}
+
+    specs = {
+        "mood": "task_type: classification\ntext_fields: [text]\nlabel_field: label\n",
+        "choice": "task_type: multiple_choice\ntext_fields: [question]\noptions_field: options\nanswer_field: answer\n",
+        "sums": "task_type: generation\ntext_fields: [question]\nanswer_field: answer\nmetric: numeric_match\n",
+    }
+    for name, spec in specs.items():
+        (folder / name).mkdir()
+        (folder / name / "dataset.yaml").write_text(f"name: {name}\ninstruction: Answer.\n{spec}")
+        for split, places in (("train", range(20)), ("test", range(50, 56))):
+            lines = [json.dumps(row(name, i)) for i in places]
+            (folder / name / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    return {name: str(folder / name) for name in specs}
+
+
+def make_base(folder: Path, tokenizer: Any) -> Path:
+    """A saved tiny Llama with its tokenizer."""
+    make_model().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_plan(
+    folder: Path,
+    datasets: Sequence[str],
+    base: Path,
+    *,
+    slots: int = 4,
+    seeds: tuple[int, ...] = (0, 1),
+    **training: Any,
+) -> Any:
+    """A planned pack of some datasets over a tiny base."""
+    from training.pack import PlanSettings, plan
+    from training.prompts import PromptSettings
+    from training.recipe import ScoringSettings, TrainingSettings
+
+    settings = PlanSettings(
+        base=str(base),
+        seeds=seeds,
+        train_rows=12,
+        test_rows=6,
+        slots=slots,
+        block_tokens=600,
+        prompt=PromptSettings(max_prompt_tokens=100, max_answer_tokens=40),
+        training=TrainingSettings(**{"rank": 2, "alpha": 4.0, "epochs": 1, "batch_rows": 4, **training}),
+        scoring=ScoringSettings(max_new_tokens=12),
+    )
+    return plan(folder, list(datasets), settings)
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     """The same sums in the same order on every machine, and no fight over its cores."""
@@ -108,62 +171,21 @@ def model_maker() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
     """A saved tiny Llama with its tokenizer."""
-    folder = tmp_path_factory.mktemp("base")
-    make_model().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return make_base(tmp_path_factory.mktemp("base"), tokenizer)
 
 
 @pytest.fixture(scope="session")
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Three small datasets on disk, one per task type: name -> folder."""
-    import json
-
-    folder = tmp_path_factory.mktemp("datasets")
-    nouns = ("film", "plant", "soil", "question", "water", "number", "apples", "answer")
-
-    def row(name: str, i: int) -> dict[str, Any]:
-        a, b = nouns[i % 8], nouns[(3 * i + 1) % 8]
-        if name == "mood":
-            return {"text": f"the {a} was {'good' if i % 2 else 'bad'} {i}", "label": ("negative", "positive")[i % 2]}
-        if name == "choice":
-            return {"question": f"what is a {a} {i} ?", "options": [a, f"the {b}", "two plus two"], "answer": i % 3}
-        return {"question": f"{i} plus {i % 5} ?", "answer": f"the {a} is #### {i + i % 5}"}
-
-    specs = {
-        "mood": "task_type: classification\ntext_fields: [text]\nlabel_field: label\n",
-        "choice": "task_type: multiple_choice\ntext_fields: [question]\noptions_field: options\nanswer_field: answer\n",
-        "sums": "task_type: generation\ntext_fields: [question]\nanswer_field: answer\nmetric: numeric_match\n",
-    }
-    for name, spec in specs.items():
-        (folder / name).mkdir()
-        (folder / name / "dataset.yaml").write_text(f"name: {name}\ninstruction: Answer.\n{spec}")
-        for split, places in (("train", range(20)), ("test", range(50, 56))):
-            lines = [json.dumps(row(name, i)) for i in places]
-            (folder / name / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
-    return {name: str(folder / name) for name in specs}
+    return make_datasets(tmp_path_factory.mktemp("datasets"))
 
 
 @pytest.fixture(scope="session")
 def plan_small(datasets: dict[str, str], base_folder: Path) -> Callable[..., Any]:
     """plan_small(folder, slots, **training settings): three datasets, two seeds, 21 cells over the tiny base."""
-    from training.pack import PlanSettings, plan
-    from training.prompts import PromptSettings
-    from training.recipe import ScoringSettings, TrainingSettings
 
     def make(folder: Path, *, slots: int = 4, **training: Any) -> Any:
-        settings = PlanSettings(
-            base=str(base_folder),
-            seeds=(0, 1),
-            train_rows=12,
-            test_rows=6,
-            slots=slots,
-            block_tokens=600,
-            prompt=PromptSettings(max_prompt_tokens=100, max_answer_tokens=40),
-            training=TrainingSettings(**{"rank": 2, "alpha": 4.0, "epochs": 1, "batch_rows": 4, **training}),
-            scoring=ScoringSettings(max_new_tokens=12),
-        )
-        return plan(folder, list(datasets.values()), settings)
+        return make_plan(folder, list(datasets.values()), base_folder, slots=slots, **training)
 
     return make
 

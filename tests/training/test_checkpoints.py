@@ -18,8 +18,12 @@ from training import checkpoints  # noqa: E402
 from training.lora import Bank  # noqa: E402
 from warehouse.errors import InputError  # noqa: E402
 
-# peft 0.21 asks transformers 5 for a property under its old name.
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [
+    # peft 0.21 asks transformers 5 for a property under its old name.
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
+    # peft 0.18 looks on the hub for a model that has no name.
+    pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
+]
 
 IDS = torch.arange(5, 17)[None]
 
