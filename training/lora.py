@@ -11,6 +11,7 @@ LoRA: Hu et al. 2022 (arXiv 2106.09685): y = Wx + (alpha / r) B A x.
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -318,13 +319,8 @@ class Bank:
 
     def hidden(self, ids: Tensor, **extra: Any) -> Tensor:
         """Last hidden states (rows, length, width) of right-padded rows; under a causal mask they need no other."""
-        out: Tensor = self.model.base_model(input_ids=ids, **self.no_cache(), **extra).last_hidden_state
+        out: Tensor = self.model.base_model(input_ids=ids, **no_cache(self.model.base_model), **extra).last_hidden_state
         return out
-
-    def no_cache(self) -> dict[str, Any]:
-        """Arguments of a forward that keeps nothing. With no cache at all, transformers looks on every forward
-        whether positions are those of packed sequences, and waits for the device to tell."""
-        return {"use_cache": False, "past_key_values": Cache(layer_class_to_replicate=_PassThrough)}
 
     def loss(self, ids: Tensor, where: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy at answer positions only.
@@ -337,7 +333,7 @@ class Bank:
             hidden = self.hidden(ids)
             chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, where)
             return _AnswerLoss.apply(chosen, self.model.get_output_embeddings(), targets, weights)
-        logits = self.model(input_ids=ids, **self.no_cache()).logits
+        logits = self.model(input_ids=ids, **no_cache(self.model)).logits
         chosen = logits.reshape(-1, logits.shape[-1]).index_select(0, where).float()
         losses = functional.cross_entropy(chosen, targets, reduction="none")
         return torch.dot(losses, weights), losses.detach()
@@ -351,6 +347,23 @@ class Bank:
         ids = torch.arange(4, device=self.device)[None]
         direct = head(self.hidden(ids))
         return bool(torch.equal(direct.float(), self.model(input_ids=ids, use_cache=False).logits.float()))
+
+
+def kept(module: nn.Module, cache: Cache) -> dict[str, Any]:
+    """Arguments of a forward of a model that reads and fills a cache."""
+    return {_cache_argument(type(module)): cache, "use_cache": True}
+
+
+def no_cache(module: nn.Module) -> dict[str, Any]:
+    """Arguments of a forward that keeps nothing. With no cache at all, transformers looks on every forward
+    whether positions are those of packed sequences, and waits for the device to tell."""
+    return kept(module, Cache(layer_class_to_replicate=_PassThrough)) | {"use_cache": False}
+
+
+@functools.cache
+def _cache_argument(kind: type[nn.Module]) -> str:
+    """transformers 5.24 renames it, model by model, and warns of the old name."""
+    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
 
 
 def _sites(model: Any, rank: int, targets: Sequence[str]) -> list[Site]:

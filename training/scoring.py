@@ -24,7 +24,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from training.layout import PROMPT, Batch, Layout, by_budget, halves, lay_out
-from training.lora import Bank
+from training.lora import Bank, kept, no_cache
 from training.prompts import Encoded
 from warehouse.errors import TraitcastError, UserError
 
@@ -134,7 +134,7 @@ class Scorer:
     def _read_prefixes(self, prepared: Prepared) -> _Prefix:
         """Keys and values of all prefixes, padded on the right."""
         cache = Cache(layer_class_to_replicate=DynamicLayer)
-        self.model.base_model(input_ids=prepared.prefix_ids, past_key_values=cache, use_cache=True)
+        self.model.base_model(input_ids=prepared.prefix_ids, **kept(self.model.base_model, cache))
         layers: list[Any] = cache.layers
         return [(layer.keys, layer.values) for layer in layers]
 
@@ -149,18 +149,19 @@ class Scorer:
 
     def _states(self, on: _OnDevice, prepared: Prepared, prefix: _Prefix | None) -> _NextTokens:
         """Hidden states (or logits) at the places that answers are read off."""
-        arguments: dict[str, Any] = {"input_ids": on.ids, **self.bank.no_cache()}
+        reader = self.model.base_model if self.bank.plain_head else self.model
+        arguments: dict[str, Any] = {"input_ids": on.ids, **no_cache(reader)}
         if prefix is not None:
             layers: list[Any] = [_Filled(keys[on.group], values[on.group]) for keys, values in prefix]
-            arguments |= {"past_key_values": Cache(layers=layers), "use_cache": True}
+            arguments |= kept(reader, Cache(layers=layers))
         if prefix is not None or on.batch.branching:
             sizes = None if prefix is None else prepared.prefix_sizes[on.group]
             mask = self._mask(on.segments, sizes, prepared.prefix_ids.shape[1])
             arguments |= {"attention_mask": mask, "position_ids": on.positions}
         if self.bank.plain_head:
-            states: Tensor = self.model.base_model(**arguments).last_hidden_state
+            states: Tensor = reader(**arguments).last_hidden_state
             return _NextTokens(states.reshape(-1, states.shape[-1]).index_select(0, on.where), self._fp32_head())
-        logits: Tensor = self.model(**arguments).logits
+        logits: Tensor = reader(**arguments).logits
         return _NextTokens(logits.reshape(-1, logits.shape[-1]).index_select(0, on.where).float(), None)
 
     def _mask(self, segments: Tensor, prefix_sizes: Tensor | None, prefix_width: int) -> Tensor:
@@ -272,11 +273,12 @@ class Scorer:
         """The likeliest next token of every row. last: index of the last real token, None for a single one."""
         pick = torch.zeros(len(ids), dtype=torch.int64, device=self.device) if last is None else last
         rows = torch.arange(len(ids), device=self.device)
-        arguments = {"input_ids": ids, "past_key_values": cache, "use_cache": True, **extra}
+        arguments = {"input_ids": ids, **extra}
         if not self.bank.plain_head:
-            whole: Tensor = self.model(**arguments).logits
+            whole: Tensor = self.model(**arguments, **kept(self.model, cache)).logits
             return whole[rows, pick].argmax(-1)
-        hidden = self.model.base_model(**arguments).last_hidden_state[rows, pick]
+        base = self.model.base_model
+        hidden = base(**arguments, **kept(base, cache)).last_hidden_state[rows, pick]
         return _logits(hidden, *self._fp32_head()).argmax(-1)
 
     def _to(self, array: np.ndarray) -> Tensor:
