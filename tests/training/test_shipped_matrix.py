@@ -41,6 +41,25 @@ def test_scores_are_those_of_the_cells(cells: list[Cell], tmp_path: Path) -> Non
     assert stored == pytest.approx(found, abs=1e-6)
 
 
+def test_cells_of_variants_are_those_that_scores_are_of(tmp_path: Path) -> None:
+    with Warehouse.open(tmp_path / "none.duckdb", read_only=True) as warehouse:
+        rows = warehouse.query(
+            "SELECT source, target, score FROM scores WHERE matrix = 'smollm2_interventions' AND metric = 'accuracy'"
+        ).to_pylist()
+        variants = {name: parent for name, parent, _ in warehouse.lineage("smollm2_interventions")}
+    stored = {(row["source"], row["target"]): row["score"] for row in rows}
+    found = {}
+    for cell in cells_of(CELLS.with_name("smollm2_interventions.parquet")):
+        assert cell.loglikelihoods is not None
+        picks = [int(np.argmax(row)) for row in cell.loglikelihoods]
+        found[cell.source or "", cell.target] = np.mean(np.array(picks) == np.array(cell.gold))
+    assert found == pytest.approx({cell: stored[cell] for cell in found}, abs=1e-6)
+    assert {source.partition("-")[2] for source, _ in stored.keys() - found.keys()} == {"majority_50"}
+    assert len(stored) == 375
+    assert len(variants) == 62
+    assert all(name.startswith(f"{parent}-") for name, parent in variants.items())
+
+
 def test_no_text_travels(cells: list[Cell]) -> None:
     assert all(cell.outputs is None for cell in cells)
     assert {"gold", "loglikelihoods", "output_tokens"} < set(pq.read_schema(CELLS).names)
