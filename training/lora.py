@@ -361,8 +361,8 @@ def no_cache(module: nn.Module) -> dict[str, Any]:
 
 
 @functools.cache
-def _cache_argument(kind: type[nn.Module]) -> str:
-    """transformers 5.24 renames it, model by model, and warns of the old name."""
+def _cache_argument(kind: Any) -> str:
+    """By the class of a model. transformers 5.24 renames it, model by model, and warns of the old name."""
     return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
 
 

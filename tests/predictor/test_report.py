@@ -439,7 +439,7 @@ def test_the_best_and_the_worst_gain_carry_their_error_and_matrix(own_report: Re
     facts = [fact for fact in section(shipped, "overview").data["facts"] if "measured gain" in fact[1]]
     assert all(" \u00b1 " in number and words.endswith("(smollm2 in smollm2_cpu)") for number, words in facts)
     words = section(found, "overview").data["words"][0]
-    assert "in mine, smollm2_cpu, cross_task_icl, that of the untuned model" in words
+    assert "in mine, smollm2_cpu, cross_task_icl, smollm2_interventions, that of the untuned model" in words
     assert "in prompt_transferability, that of an average source" in words
 
 
