@@ -351,7 +351,9 @@ class Bank:
 
 def kept(module: nn.Module, cache: Cache) -> dict[str, Any]:
     """Arguments of a forward of a model that reads and fills a cache."""
-    return {_cache_argument(type(module)): cache, "use_cache": True}
+    # Whatever nn.Module says of its hash, its class has one.
+    kind: Any = type(module)
+    return {_cache_argument(kind): cache, "use_cache": True}
 
 
 def no_cache(module: nn.Module) -> dict[str, Any]:
