@@ -689,7 +689,7 @@ def effects(
 
 
 @click.command()
-@click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]")
+@click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: the only one with variants]")
 @click.option("--model", help="Model, where the score set has several.")
 @_metric_option
 @click.option("--change", metavar="NAME", help="Look at this change only, source by source.")
@@ -712,7 +712,7 @@ def interventions(
 
     \b
     Examples:
-      traitcast interventions --scores smollm2_interventions
+      traitcast interventions
       traitcast interventions --scores smollm2_interventions --metric gold_nll
       traitcast interventions --scores smollm2_interventions --change permute_labels
     """

@@ -147,10 +147,13 @@ def interventions(
 ) -> Interventions:
     """What the variants in a measured matrix did beside their parents.
 
-    matrix, model: needed where the warehouse, or the matrix, holds several. metric: of the gains, instead of the
-    headline, in 100ths of its unit and more being better, as in `Warehouse.cells`. Raises ScoresError for a matrix
-    that holds no variant beside its parent.
+    matrix: needed where the warehouse holds several with variants; model: where the matrix holds several. metric: of
+    the gains, instead of the headline, in 100ths of its unit and more being better, as in `Warehouse.cells`. Raises
+    ScoresError for a matrix that holds no variant beside its parent.
     """
+    varied = warehouse.varied()
+    if matrix is None and len(varied) == 1:
+        (matrix,) = varied
     cells = warehouse.cells(matrix, model, metric=metric)
     name, models = cells.matrix.matrix, sorted(set(cells.models))
     if len(models) > 1:
@@ -164,7 +167,7 @@ def interventions(
     if not lineage:
         raise ScoresError(
             f"score set {name!r} holds no variant beside its parent. Make some: {command('vary', 'DATASET')}; then "
-            "plan, run and ingest a matrix with both"
+            f"plan, run and ingest a matrix with both. With variants there are: {', '.join(varied) or 'none'}"
         )
     outcomes, roots = _outcomes(warehouse, cells, models[0]), _roots(every)
     effects = []

@@ -531,6 +531,10 @@ class Warehouse:
             [matrix, matrix],
         )
 
+    def varied(self) -> list[str]:
+        """Matrices that were measured with variants, in order."""
+        return [row[0] for row in self._rows("SELECT DISTINCT matrix FROM lineage ORDER BY 1")]
+
     # -- scores --------------------------------------------------------------------------------------------
 
     def save_scores(self, matrix: Matrix, rows: pa.Table, side_effects: Mapping[str, pa.Table] | None = None) -> None:

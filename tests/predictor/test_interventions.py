@@ -185,7 +185,10 @@ def test_command_and_python(path: Path) -> None:
     [
         (["--scores", "made", "--change", "bettr"], "no change 'bettr' .* did you mean 'better'"),
         (["--scores", "made", "--metric", "gold"], "no metric 'gold'.* It has: gold_nll, score"),
-        (["--scores", "smollm2_cpu"], "holds no variant beside its parent. Make some: traitcast vary DATASET"),
+        (
+            ["--scores", "smollm2_cpu"],
+            "no variant beside its parent.* With variants there are: made, smollm2_interventions",
+        ),
         (["--scores", "mad"], "no scores named 'mad'; did you mean 'made'"),
     ],
 )
@@ -265,6 +268,13 @@ def test_several_models_are_refused(tmp_path: Path) -> None:
         warehouse.save_scores(Matrix("one", "score", "untuned", "a test"), rows)
         with pytest.raises(ScoresError, match="has 2 models: large, tiny.* choose it with --model NAME"):
             interventions(warehouse, matrix="one")
+
+
+def test_the_only_matrix_with_variants_is_taken(tmp_path: Path) -> None:
+    with Warehouse.open(tmp_path / "none.duckdb", read_only=True) as warehouse:
+        shipped = interventions(warehouse)
+    assert (shipped.matrix, shipped.metric, len(shipped.effects)) == ("smollm2_interventions", "score", 34)
+    assert min(effect.q for effect in shipped.effects if math.isfinite(effect.q)) > 0.05, "nothing is sure yet"
 
 
 def test_lineage_goes_with_its_matrix(tmp_path: Path) -> None:
