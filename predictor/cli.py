@@ -364,6 +364,7 @@ def predict(
         fitted = service.predictor_of(warehouse, predictor)
         found = service.predict_pair(warehouse, fitted, source, target)
         quality = service.known_quality(warehouse, fitted)
+        measured = service.measured_gains(warehouse, fitted, [found])
     _introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, [found], None, predictor)
@@ -374,6 +375,7 @@ def predict(
     else:
         emit([found.as_row()], output_format, _PREDICTION_COLUMNS)
         _warn_novel([found])
+        _say_measured(measured, fitted, [found], warehouse_path)
 
 
 @click.command()
@@ -426,6 +428,7 @@ def rank(
         fitted = service.predictor_of(warehouse, predictor)
         found = service.rank_sources(warehouse, fitted, target, chosen)
         quality = service.known_quality(warehouse, fitted)
+        measured = service.measured_gains(warehouse, fitted, found if top is None else found[:top])
         same = set(service.same_rows(warehouse).get(target, ()))
     _introduce(fitted, predictor, quality)
     shown = found if top is None else found[:top]
@@ -438,6 +441,7 @@ def rank(
         return
     emit([prediction.as_row() for prediction in shown], output_format, _PREDICTION_COLUMNS)
     _warn_novel(shown)
+    _say_measured(measured, fitted, shown, warehouse_path)
     if twins := [prediction.source for prediction in shown if prediction.source in same]:
         say(f"the same rows as {target!r} under another name, so no find: {', '.join(twins)}")
     ranked = {prediction.source for prediction in found}
@@ -1014,6 +1018,30 @@ def _warn_novel(found: list[Prediction]) -> None:
     novel = sum(prediction.novel for prediction in found)
     if novel:
         say(f"novel: {novel} of {count(len(found), 'pair')} outside what the predictor saw: read as extrapolation.")
+
+
+def _say_measured(
+    measured: Mapping[tuple[str, str], Sequence[float]],
+    fitted: Predictor,
+    shown: Sequence[Prediction],
+    warehouse_path: str,
+) -> None:
+    """Say what was measured of the pairs shown, which is better evidence than a prediction of it."""
+    if not measured:
+        return
+    matrix, target = fitted.matrix.matrix, shown[0].target
+    if len(shown) == 1:
+        gains = measured[shown[0].source, target]
+        each = "" if len(gains) == 1 else f" (mean of {some([f'{gain:+.1f}' for gain in gains], 5)})"
+        say(f"measured in {matrix!r}, and among what the predictor learnt from: {sum(gains) / len(gains):+.1f} pp{each}")
+        return
+    of, at = ("'" + name.replace("'", "''") + "'" for name in (matrix, target))
+    query = f"FROM transfer_matrix WHERE matrix = {of} AND target = {at} ORDER BY gain DESC"
+    were = "was measured, and is" if len(measured) == 1 else "were measured, and are"
+    say(
+        f"{len(measured)} of these {len(shown)} pairs {were} among what the predictor learnt from: "
+        f"{command('sql', query, warehouse=warehouse_path)}"
+    )
 
 
 def _save(warehouse_path: str, found: list[Prediction], explanation: Explanation | None, name: str) -> None:

@@ -178,6 +178,21 @@ def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target
     return predictor.predict(profiles_for(warehouse, predictor, [source, target]), [source], [target])[0]
 
 
+def measured_gains(
+    warehouse: Warehouse, predictor: Predictor, predictions: Sequence[Prediction]
+) -> dict[tuple[str, str], list[float]]:
+    """(source, target) -> every gain (pp) that was measured of the pair in what the predictor learnt from, by model and
+    seed; only pairs that have any, and none for a predictor of something else than gains."""
+    if predictor.outcome != GAIN:
+        return {}
+    asked = {(one.source, one.target) for one in predictions}
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in warehouse.transfer_matrix(predictor.matrix.matrix):
+        if (pair := (row["source"], row["target"])) in asked and predictor.model in (None, row["model"]):
+            found.setdefault(pair, []).extend(row["gains"])
+    return found
+
+
 def known_quality(warehouse: Warehouse, predictor: Predictor) -> dict[str, float] | None:
     """How well a predictor ranks sources for unseen targets: Spearman `value`, `low`, `high` (95 %), out of a stored
     evaluation of what it learnt from; None where none was stored."""

@@ -190,29 +190,29 @@ def _write(examples: Examples, made: Made, change: Change, folder: Path) -> Vari
         reason = error.strerror or str(error)
         raise InputError(f"cannot write {folder}: {reason}. Choose another folder with --into") from error
     finally:
+        # Whatever ended this, an interruption too: the earlier variant goes only once there is one in its place.
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         for leftover in (work, old):
             shutil.rmtree(leftover, ignore_errors=True)
     return Variant(folder.name, examples.name, change.name, changed, len(made.items), folder)
 
 
 def _swap(work: Path, folder: Path, old: Path) -> None:
-    """Put a folder in the place of another, or leave that one where it is."""
+    """Put a folder in the place of another, which is `old` from then on."""
     if folder.exists():
         folder.rename(old)
-    try:
-        work.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
+    work.rename(folder)
 
 
 def _plain_spec(examples: Examples, made: Made) -> DatasetSpec:
     """The spec of rows written plainly: a column for each text field, and one each for options and the answer."""
     spec = examples.spec
     fields = ("prompt",) if spec.messages_field else spec.text_fields
-    blank = [not all(item.fields[at].strip() for item in made.items) for at in range(len(fields))]
-    optional = () if spec.messages_field else tuple(f for f, b in zip(fields, blank, strict=True) if b)
+    optional: tuple[str, ...] = ()
+    if not spec.messages_field:  # a chat has as many fields as turns, or none
+        blank = [not all(item.fields[at].strip() for item in made.items) for at in range(len(fields))]
+        optional = tuple(f for f, b in zip(fields, blank, strict=True) if b)
     answer = _free(spec.label_field or spec.answer_field or "response", fields)
     plain = DatasetSpec(
         task_type=spec.task_type,
@@ -284,20 +284,17 @@ def _part(rows: Rows, share: float) -> Made:
 
 
 def _permute(rows: Rows) -> Made:
-    """Answers dealt anew over the rows. Where every row has options of its own, the right one is drawn anew."""
-    if any(item.options for item in rows.items):
-        drawn = [int(rows.rng.integers(len(item.options or ()))) for item in rows.items]
-        items = [
-            item._replace(label=str(at), response=(item.options or ())[at])
-            for item, at in zip(rows.items, drawn, strict=True)
-        ]
-        _must_touch(rows, items)
-        return Made(items, rows.names)
-    order = rows.rng.permutation(len(rows.items))
-    items = [
-        item._replace(label=rows.items[other].label, response=rows.items[other].response)
-        for item, other in zip(rows.items, order, strict=True)
-    ]
+    """Answers dealt anew over the rows. Where every row has options of its own, which place of theirs is the right one
+    is dealt over the rows with as many of them, so that places stay as frequent as they were."""
+    number = [len(item.options or ()) for item in rows.items]
+    dealt = np.arange(len(rows.items))
+    for options in sorted(set(number)):
+        alike = np.flatnonzero(np.asarray(number) == options)
+        dealt[alike] = alike[rows.rng.permutation(len(alike))]
+    items = []
+    for item, other in zip(rows.items, (rows.items[at] for at in dealt), strict=True):
+        response = item.options[int(other.label or 0)] if item.options else other.response
+        items.append(item._replace(label=other.label, response=response))
     _must_touch(rows, items)
     return Made(items, rows.names)
 

@@ -24,7 +24,7 @@ from training import device, shards
 from training.metrics import text_scores
 from training.pack import Pack, Packed, training_rows, write_aside
 from training.prompts import Encoded, Prompter, PromptSettings
-from training.recipe import BASE_SEED, Recipe, Runtime, adapter_key, cell_key, digest
+from training.recipe import BASE_SEED, Recipe, Runtime, adapter_key, begins_as, cell_key, digest
 from training.shards import Cell
 from warehouse.errors import InputError, ScoresError, TraitcastError
 
@@ -260,7 +260,7 @@ class _Run:
         )
         drawn = [self._drawn(job) for job in group]
         jobs = [
-            adapters.Job(self._key(job), self._examples(rows), _seed(*job))
+            adapters.Job(self._key(job), self._examples(rows), _seed(begins_as(self.recipe, job[0]), job[1]))
             for job, rows in zip(group, drawn, strict=True)
         ]
 
@@ -574,7 +574,8 @@ def _failure(pack: Pack, key: str) -> Path:
 
 
 def _seed(source: str, seed: int) -> int:
-    """The seed of an adapter's order and first weights: unlike for every source, the same on every machine."""
+    """The seed of an adapter's order and first weights: unlike for every source, the same on every machine. source: as
+    `recipe.begins_as` gives it."""
     return int(digest([source, seed])[:12], 16)
 
 

@@ -196,10 +196,25 @@ def settings(kind: type[Settings], values: Mapping[str, Any], where: str) -> Set
         raise InputError(f"{where}: {error}; plan the matrix again") from error
 
 
+def begins_as(recipe: Recipe, source: str) -> str:
+    """The dataset that a variant comes from in the end; a dataset that is no variant is its own.
+
+    Its name seeds first weights and order, so that the change alone tells a variant from its parent: with seeds of their
+    own, two adapters of the same rows differ by as much as most changes make.
+    """
+    seen = {source}
+    while (entry := recipe.datasets.get(source)) is not None and entry.parent and entry.parent not in seen:
+        source = entry.parent
+        seen.add(source)
+    return source
+
+
 def adapter_key(recipe: Recipe, runtime: Runtime, source: str, seed: int) -> str:
     """Identity of an adapter: hash of the base, its training rows, prompt format, settings, seed and engine."""
-    entry = recipe.datasets[source]
+    entry, begun_as = recipe.datasets[source], begins_as(recipe, source)
     return _key(
+        # Only where it is another one: adapters of real datasets keep the names that they had without it.
+        **({} if begun_as == source else {"begun_as": begun_as}),
         kind="adapter",
         runtime=dataclasses.asdict(runtime),
         rows=entry.train_fingerprint,

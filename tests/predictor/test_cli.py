@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -77,6 +78,21 @@ def test_rank_lists_best_first(fitted: Path) -> None:
     top = run(fitted, "rank", "d04", "--top", "3")
     assert len(top.stdout.splitlines()) == 2 + 3
     assert f"traitcast explain {document[0]['source']} d04" in top.stderr
+
+
+def test_what_was_measured_of_a_pair_is_said_beside_its_prediction(fitted: Path) -> None:
+    with Warehouse.open(fitted, read_only=True) as warehouse:
+        (row,) = [r for r in warehouse.transfer_matrix("law") if (r["source"], r["target"]) == ("d03", "d04")]
+    one = run(fitted, "predict", "d03", "d04").stderr
+    assert f"measured in 'law', and among what the predictor learnt from: {row['gain']:+.1f} pp" in one
+    every = run(fitted, "rank", "d04", "--top", "3").stderr
+    assert "3 of these 3 pairs were measured, and are among what the predictor learnt from" in every
+    assert "WHERE matrix = 'law' AND target = 'd04' ORDER BY gain DESC" in every
+    with duckdb.connect(str(fitted)) as file:
+        file.execute("DELETE FROM scores WHERE source = 'd03' AND target = 'd04'")
+    assert "measured in" not in run(fitted, "predict", "d03", "d04").stderr
+    assert "of these 17 pairs were measured" in (found := run(fitted, "rank", "d04").stderr)
+    assert "16 of these" in found
 
 
 def test_explain_adds_up(fitted: Path) -> None:
