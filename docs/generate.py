@@ -140,22 +140,23 @@ def interventions(metric: str | None = None) -> str:
     with Warehouse.open(NOWHERE, read_only=True) as warehouse:
         found = find(warehouse, matrix="smollm2_interventions", metric=metric)
     shown = [("gain", "own"), ("gain", "others"), ("label_shift", "others"), ("length_shift", "others")]
-    heads = ["change", "sources", *(f"{outcome.replace('_', ' ')}, {on}" for outcome, on in shown)]
+    heads = ["change", *(f"{outcome.replace('_', ' ')}, {on}" for outcome, on in shown)]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     by = {(e.change, e.outcome, e.on): e for e in found.effects}
     for change in dict.fromkeys(e.change for e in found.effects):
         cells = [_effect(by.get((change, *what))) for what in shown]
-        sources = max(e.sources for e in found.effects if e.change == change)
-        lines.append(f"| `{change}` | {sources} | {' | '.join(cells)} |")
+        lines.append(f"| `{change}` | {' | '.join(cells)} |")
     return "\n".join([*(f"{note[0].upper()}{note[1:]}." for note in found.notes), "", *lines])
 
 
 def _effect(effect: Effect | None) -> str:
-    """A difference with its interval, in bold where it is a find."""
+    """A difference with its interval and the number of sources, in bold where it is a find; an interval over the
+    targets of one source says so."""
     if effect is None:
         return ""
     known = "" if effect.low != effect.low else f" [{effect.low:+.1f}, {effect.high:+.1f}]"
-    text = f"{effect.difference:+.1f}{known}"
+    rests = f"n = {effect.sources}" if effect.over == "sources" else "one source"
+    text = f"{effect.difference:+.1f}{known}, {rests}"
     return f"**{text}**" if effect.q <= 0.05 else text
 
 

@@ -1033,7 +1033,9 @@ def _say_measured(
     if len(shown) == 1:
         gains = measured[shown[0].source, target]
         each = "" if len(gains) == 1 else f" (mean of {some([f'{gain:+.1f}' for gain in gains], 5)})"
-        say(f"measured in {matrix!r}, and among what the predictor learnt from: {sum(gains) / len(gains):+.1f} pp{each}")
+        say(
+            f"measured in {matrix!r}, and among what the predictor learnt from: {sum(gains) / len(gains):+.1f} pp{each}"
+        )
         return
     of, at = ("'" + name.replace("'", "''") + "'" for name in (matrix, target))
     query = f"FROM transfer_matrix WHERE matrix = {of} AND target = {at} ORDER BY gain DESC"

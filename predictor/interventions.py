@@ -85,7 +85,8 @@ class Effect:
     parents, mean over targets, then over sources. low, high: 95 %, Student's. p: two-sided, of no effect; q: over all
     effects of the report. sources: parents that were changed; targets: that any of them was scored on; cells:
     differences that went in. over: "sources", or "targets" where one source was changed: what its adapters have of
-    their own is then in every target, so there is no p. by_source: (parent, mean difference), the largest first.
+    their own is then in every target, so there is no p. seeds: least and most that a difference is a mean of.
+    by_source: (parent, mean difference), the largest first.
     """
 
     change: str
@@ -101,6 +102,7 @@ class Effect:
     targets: int
     cells: int
     over: str
+    seeds: tuple[int, int]
     by_source: tuple[tuple[str, float], ...]
 
 
@@ -124,7 +126,11 @@ class Interventions:
         """One row an effect, for a table; of one change, one row a source and outcome."""
         if change is None:
             hidden = ("by_source", "p")
-            return [{k: v for k, v in asdict(effect).items() if k not in hidden} for effect in self.effects]
+            return [
+                {k: v for k, v in asdict(effect).items() if k not in hidden}
+                | {"seeds": "-".join(str(n) for n in dict.fromkeys(effect.seeds))}
+                for effect in self.effects
+            ]
         known = list(dict.fromkeys(effect.change for effect in self.effects))
         if change not in known:
             raise ScoresError(
@@ -147,13 +153,15 @@ def interventions(
 ) -> Interventions:
     """What the variants in a measured matrix did beside their parents.
 
-    matrix: needed where the warehouse holds several with variants; model: where the matrix holds several. metric: of
+    matrix: needed where the user, or else the package, has several with variants; model: where it holds several. metric: of
     the gains, instead of the headline, in 100ths of its unit and more being better, as in `Warehouse.cells`. Raises
     ScoresError for a matrix that holds no variant beside its parent.
     """
-    varied = warehouse.varied()
-    if matrix is None and len(varied) == 1:
-        (matrix,) = varied
+    varied, shipped = warehouse.varied(), warehouse.shipped("matrices")
+    if matrix is None:
+        # Numbers of others are no answer to who has some of their own.
+        candidates = [name for name in varied if name not in shipped] or varied
+        matrix = candidates[0] if len(candidates) == 1 else None
     cells = warehouse.cells(matrix, model, metric=metric)
     name, models = cells.matrix.matrix, sorted(set(cells.models))
     if len(models) > 1:
@@ -162,14 +170,15 @@ def interventions(
             "with --model NAME."
         )
     measured = set(cells.sources)
-    every = [made for made in (Lineage(*row) for row in warehouse.lineage(name)) if made.name in measured]
+    known = [Lineage(*row) for row in warehouse.lineage(name)]
+    every = [made for made in known if made.name in measured]
     lineage = [made for made in every if made.parent in measured]
     if not lineage:
         raise ScoresError(
             f"score set {name!r} holds no variant beside its parent. Make some: {command('vary', 'DATASET')}; then "
             f"plan, run and ingest a matrix with both. With variants there are: {', '.join(varied) or 'none'}"
         )
-    outcomes, roots = _outcomes(warehouse, cells, models[0]), _roots(every)
+    outcomes, roots = _outcomes(warehouse, cells, models[0]), roots_of(known)
     effects = []
     for change in sorted({made.change for made in lineage}):
         variants = [made for made in lineage if made.change == change]
@@ -191,7 +200,7 @@ def interventions(
             for on in PLACES
             if math.isfinite(found := _noise(on, gains, roots))
         },
-        tuple(_notes(cells, lineage, [made.name for made in every if made not in lineage])),
+        tuple(_notes(cells, lineage, outcomes[OUTCOMES[0]], [made.name for made in every if made not in lineage])),
     )
 
 
@@ -214,7 +223,7 @@ def _by_source(cells: Cells) -> Gains:
     return found
 
 
-def _roots(lineage: Sequence[Lineage]) -> dict[str, str]:
+def roots_of(lineage: Sequence[Lineage]) -> dict[str, str]:
     """Variant -> the dataset that it comes from in the end: a variant of a variant has the test rows of that one."""
     parents = {made.name: made.parent for made in lineage}
     found = {}
@@ -232,12 +241,13 @@ def _effect(
 ) -> Effect | None:
     """None where nothing of that outcome was measured of both."""
     gaps: dict[str, dict[str, list[float]]] = {}
+    seeds = []
     for made in variants:
-        child, parent = _paired(gains.get(made.name, {}), gains.get(made.parent, {}))
         root = roots[made.name]
-        for target, gap in differences(child, parent).items():
+        for target, found in _paired(gains.get(made.name, {}), gains.get(made.parent, {})).items():
             if (target == root) == (on == "own"):
-                gaps.setdefault(root, {}).setdefault(target, []).append(gap)
+                gaps.setdefault(root, {}).setdefault(target, []).append(float(np.mean(found)))
+                seeds.append(len(found))
     if not gaps:
         return None
     # Several variants of one source that were changed alike are one observation.
@@ -245,7 +255,7 @@ def _effect(
     means = {source: float(np.mean(found)) for source, found in by_source.items()}
     single = len(means) == 1
     mean = mean_of(next(iter(by_source.values())) if single else list(means.values()))
-    low, high, p = _student(mean)
+    low, high, p = students(mean)
     return Effect(
         change,
         outcome,
@@ -260,25 +270,26 @@ def _effect(
         len({target for of in gaps.values() for target in of}),
         sum(len(found) for of in gaps.values() for found in of.values()),
         "targets" if single else "sources",
+        (min(seeds), max(seeds)),
         tuple(sorted(means.items(), key=lambda item: -abs(item[1]))),
     )
 
 
 def _paired(
     child: Mapping[str, Mapping[int, float]], parent: Mapping[str, Mapping[int, float]]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """target -> mean over the seeds that both have, of each."""
-    first, second = {}, {}
-    for target in child:
-        seeds = sorted(set(child[target]) & set(parent.get(target, {})))
-        if seeds:
-            first[target] = float(np.mean([child[target][seed] for seed in seeds]))
-            second[target] = float(np.mean([parent[target][seed] for seed in seeds]))
-    return first, second
+) -> dict[str, list[float]]:
+    """target -> variant minus parent, for every seed that both have; without targets that have none."""
+    found = {
+        target: [
+            child[target][seed] - parent[target][seed] for seed in sorted(set(child[target]) & set(parent[target]))
+        ]
+        for target in sorted(set(child) & set(parent))
+    }
+    return {target: gaps for target, gaps in found.items() if gaps}
 
 
-def _student(mean: Mean) -> tuple[float, float, float]:
-    """(low, high, p) of a mean, by Student's distribution; NaN where one value tells no error."""
+def students(mean: Mean) -> tuple[float, float, float]:
+    """(low, high, p) of a mean, 95 % and two-sided, by Student's distribution; NaN where one value tells no error."""
     from scipy import stats
 
     if not math.isfinite(mean.standard_error):
@@ -305,12 +316,22 @@ def _noise(on: str, gains: Gains, roots: Mapping[str, str]) -> float:
     return math.sqrt(float(np.mean(squares))) if squares else math.nan
 
 
-def _notes(cells: Cells, lineage: Sequence[Lineage], alone: Sequence[str]) -> Iterator[str]:
-    parents, targets = {made.parent for made in lineage}, set(cells.targets)
-    seeds = len(set(cells.seeds.tolist()))
+def _notes(cells: Cells, lineage: Sequence[Lineage], gains: Gains, alone: Sequence[str]) -> Iterator[str]:
+    pairs = {made: _paired(gains.get(made.name, {}), gains.get(made.parent, {})) for made in lineage}
+    used = {made: found for made, found in pairs.items() if found}
+    parents, targets = {made.parent for made in used}, {target for found in used.values() for target in found}
+    number = sorted({len(gaps) for found in used.values() for gaps in found.values()})
+    seeds = count(number[-1], "seed") if number else "no seed"
+    if len(number) > 1:
+        seeds = f"{number[0]} to {seeds}"
     yield (
-        f"{count(len(lineage), 'variant')} of {count(len(parents), 'source')} on {count(len(targets), 'target')}, "
-        f"{count(seeds, 'seed')}; the targets are these ones, so an effect is one on them"
+        f"{count(len(used), 'variant')} of {count(len(parents), 'source')} on {count(len(targets), 'target')}, "
+        f"{seeds}; the targets are these ones, so an effect is one on them"
     )
+    short = [made.name for made, found in used.items() if set(found) != targets]
+    if short:
+        yield f"not on all of the {len(targets)} targets, so a mean over sources mixes them unevenly: {some(short, 5)}"
+    if apart := [made.name for made in pairs if made not in used]:
+        yield f"left out, without a seed and a target that their parent has too: {some(apart, 5)}"
     if alone:
         yield f"left out, without their parent in the matrix: {some(alone, 5)}"

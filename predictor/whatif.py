@@ -17,7 +17,7 @@ import numpy as np
 
 from predictor import html
 from predictor.features import ProfileSet
-from predictor.interventions import Lineage, differences, mean_of
+from predictor.interventions import Lineage, differences, mean_of, roots_of, students
 from predictor.model import Prediction, Predictor
 from predictor.novelty import Seen
 from warehouse.console import command, count
@@ -33,8 +33,6 @@ _TOGETHER = 0.7
 _SHOWN = 4
 # Of the training spread: a variant whose trait moved less than this did not change it.
 _MOVED = 0.1
-# Two standard errors: the usual bar for a direction.
-_SURE = 2.0
 NOT_MEASURED = "no intervention measured: correlation only"
 
 
@@ -245,7 +243,7 @@ def _change(
         share=float(np.mean(values <= value)) if values.size else None,
         seen=low is not None and high is not None and low <= value <= high,
         together=_together(predictor, side, trait),
-        evidence=_evidence(found, value - old, effect),
+        evidence=_evidence(found, roots_of(lineage), value - old, effect),
         interventions=found,
         note=note,
     )
@@ -317,13 +315,13 @@ def interventions(
     index = {name: i for i, name in enumerate(profiles.traits.names)}
     column = profiles.traits.traits.index(definition.trait)
     spread = float(np.nanstd(profiles.traits.values[:, column]))
-    found = []
+    found, roots = [], roots_of(lineage)
     for made in lineage:
         if not {definition.trait, definition.family} & set(made.words) or not {made.name, made.parent} <= set(index):
             continue
         step = float(np.subtract(*profiles.traits.values[[index[made.name], index[made.parent]], column]))
         found_with = differences(*(_gains(predictor, side, name) for name in (made.name, made.parent)))
-        gaps = [gap for other, gap in found_with.items() if other not in (made.name, made.parent)]
+        gaps = [gap for other, gap in found_with.items() if other not in (made.name, made.parent, roots[made.name])]
         if not gaps or not abs(step) > _MOVED * spread:
             continue
         mean = mean_of(gaps)
@@ -338,19 +336,26 @@ def _gains(predictor: Predictor, side: str, name: str) -> dict[str, float]:
     return {source: gains[name] for source, gains in predictor.measured.items() if name in gains}
 
 
-def _evidence(found: Sequence[Intervention], step: float, effect: float) -> str:
-    """What the interventions say of a change of sign(step) whose predicted effect has sign(effect)."""
+def _evidence(found: Sequence[Intervention], roots: Mapping[str, str], step: float, effect: float) -> str:
+    """What the interventions say of a change of sign(step) whose predicted effect has sign(effect).
+
+    As in `predictor.interventions`, variants of one dataset are one observation: its adapter is in all of them.
+    """
     if not found:
         return NOT_MEASURED
-    turned = np.array([i.gain * math.copysign(1.0, i.step * step) for i in found])
-    mean = float(turned.mean())
-    error = float(turned.std(ddof=1) / math.sqrt(turned.size)) if turned.size > 1 else found[0].standard_error
-    counted = f"{count(len(found), 'intervention')}, {mean:+.2f} pp on average"
+    turned: dict[str, list[float]] = {}
+    for one in found:
+        turned.setdefault(roots[one.name], []).append(one.gain * math.copysign(1.0, one.step * step))
+    mean = mean_of([float(np.mean(gains)) for gains in turned.values()])
+    counted = f"{count(len(found), 'intervention')}, {mean.value:+.2f} pp on average"
     if math.isnan(step) or effect == 0:
         return f"{counted}; the prediction has no direction to hold them against"
-    if not abs(mean) > _SURE * error:
-        return f"direction not settled: {counted}, within two standard errors of zero"
-    return f"direction {'supported' if mean * effect > 0 else 'contradicted'}: {counted}"
+    if mean.n == 1:
+        return f"direction not settled: {counted}, all of one dataset"
+    low, high, _ = students(mean)
+    if not low * high > 0:
+        return f"direction not settled: {counted}; the 95 % interval over {mean.n} datasets holds 0"
+    return f"direction {'supported' if mean.value * effect > 0 else 'contradicted'}: {counted}"
 
 
 def _notes(

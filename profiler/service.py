@@ -209,6 +209,7 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
     return (
         stored.fingerprint == examples.fingerprint
         and (stored.family, stored.language, stored.licence) == (spec.family, spec.language, spec.licence)
+        and (stored.parent, stored.changed) == (spec.parent, spec.changed)
         and (details.get("split"), details.get("revision")) == (examples.split, examples.revision)
         and details.get("catalogue_version") == VERSION
         and details.get("sample_rows") == min(request.rows or total, total)

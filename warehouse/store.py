@@ -532,8 +532,17 @@ class Warehouse:
         )
 
     def varied(self) -> list[str]:
-        """Matrices that were measured with variants, in order."""
-        return [row[0] for row in self._rows("SELECT DISTINCT matrix FROM lineage ORDER BY 1")]
+        """Matrices with a variant and its parent among their sources, as `lineage` knows variants, in order."""
+        return [
+            row[0]
+            for row in self._rows(
+                "WITH made AS (SELECT matrix, dataset, parent FROM lineage UNION "
+                "SELECT matrix, name, parent FROM datasets, matrices WHERE parent IS NOT NULL) "
+                "SELECT DISTINCT matrix FROM made "
+                "WHERE (matrix, dataset) IN (SELECT (matrix, source) FROM scores) "
+                "AND (matrix, parent) IN (SELECT (matrix, source) FROM scores) ORDER BY 1"
+            )
+        ]
 
     # -- scores --------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -211,7 +212,7 @@ def made(path: Path, name: str, rows: list[tuple[str, str, int, float]], lineage
         warehouse.save_scores(
             Matrix(name, "score", "untuned", "a test"),
             pa.Table.from_pylist([whole | row for row in table]),
-            {"lineage": pa.Table.from_pylist(told)},
+            {"lineage": pa.Table.from_pylist(told)} if told else {},
         )
 
 
@@ -233,7 +234,8 @@ def test_variants_changed_alike_are_one_observation_and_own_rows_are_the_roots(t
     assert effects["x", "gain", "own"].difference == -30.0
     assert effects["y", "gain", "own"].difference == -20.0, "against a-x, on the rows of a"
     assert effects["y", "gain", "others"].difference == 0.0
-    assert found.notes[1] == "left out, without their parent in the matrix: d-x"
+    assert found.notes[1].endswith("mixes them unevenly: b-x")
+    assert found.notes[2] == "left out, without their parent in the matrix: d-x"
 
 
 def test_seeds_that_only_one_of_the_two_has_do_not_count(tmp_path: Path) -> None:
@@ -243,6 +245,32 @@ def test_seeds_that_only_one_of_the_two_has_do_not_count(tmp_path: Path) -> None
     with Warehouse.open(path, read_only=True) as warehouse:
         (effect,) = interventions(warehouse, matrix="one").effects
     assert (effect.difference, effect.cells) == (5.0, 1)
+
+
+def test_what_an_effect_rests_on_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "uneven.duckdb"
+    rows = [(s, t, seed, 0.0) for s in "abe" for t in "cd" for seed in (0, 1)]
+    rows += [("a-x", t, seed, 5.0) for t in "cd" for seed in (0, 1)]
+    rows += [("b-x", "d", 0, 5.0), ("e-x", "c", 2, 90.0), ("e-x", "d", 2, 90.0)]
+    made(path, "one", rows, [("a-x", "a", "x"), ("b-x", "b", "x"), ("e-x", "e", "x")])
+    with Warehouse.open(path, read_only=True) as warehouse:
+        found = interventions(warehouse, matrix="one")
+    (effect,) = found.effects
+    assert (effect.sources, effect.seeds, effect.cells) == (2, (1, 2), 3)
+    assert found.rows()[0]["seeds"] == "1-2"
+    assert found.notes[0].startswith("2 variants of 2 sources on 2 targets, 1 to 2 seeds; ")
+    assert found.notes[1].endswith("so a mean over sources mixes them unevenly: b-x")
+    assert found.notes[2] == "left out, without a seed and a target that their parent has too: e-x"
+
+
+def test_the_root_of_a_chain_is_known_where_a_link_was_not_measured(tmp_path: Path) -> None:
+    path = tmp_path / "chain.duckdb"
+    rows = [("a-x-y", "a", 0, 30.0), ("a-x-y", "c", 0, 1.0), ("a-x-y-z", "a", 0, 5.0), ("a-x-y-z", "c", 0, 1.0)]
+    made(path, "one", rows, [("a-x", "a", "x"), ("a-x-y", "a-x", "y"), ("a-x-y-z", "a-x-y", "z")])
+    with Warehouse.open(path, read_only=True) as warehouse:
+        effects = {(e.change, e.on): e for e in interventions(warehouse, matrix="one").effects}
+    assert effects["z", "own"].by_source == (("a", -25.0),)
+    assert effects["z", "others"].difference == 0.0
 
 
 def test_every_matrix_has_its_own_lineage(tmp_path: Path) -> None:
@@ -275,6 +303,26 @@ def test_the_only_matrix_with_variants_is_taken(tmp_path: Path) -> None:
         shipped = interventions(warehouse)
     assert (shipped.matrix, shipped.metric, len(shipped.effects)) == ("smollm2_interventions", "score", 34)
     assert min(effect.q for effect in shipped.effects if math.isfinite(effect.q)) > 0.05, "nothing is sure yet"
+
+
+def test_variants_of_ones_own_come_before_shipped_ones(tmp_path: Path) -> None:
+    path = tmp_path / "own.duckdb"
+    made(path, "mine", [("a", "c", 0, 1.0), ("a-x", "c", 0, 3.0)], [("a-x", "a", "x")])
+    with Warehouse.open(path) as warehouse:
+        assert warehouse.varied() == ["mine", "smollm2_interventions"]
+        assert interventions(warehouse).matrix == "mine"
+    # Imported scores know of no lineage: profiles do.
+    with Warehouse.open(path) as warehouse:
+        warehouse.drop_scores(["mine"])
+    made(path, "mine", [("a", "c", 0, 1.0), ("b", "c", 0, 3.0)], [])
+    with Warehouse.open(path) as warehouse:
+        assert warehouse.varied() == ["smollm2_interventions"]
+    with duckdb.connect(str(path)) as file:
+        like = "SELECT * REPLACE ('b' AS name, 'a' AS parent, 'x' AS changed) FROM datasets LIMIT 1"
+        file.execute(f"INSERT INTO datasets {like}")
+    with Warehouse.open(path) as warehouse:
+        assert warehouse.varied() == ["mine", "smollm2_interventions"]
+        assert [e.change for e in interventions(warehouse).effects] == ["x"]
 
 
 def test_lineage_goes_with_its_matrix(tmp_path: Path) -> None:

@@ -158,6 +158,17 @@ def test_interventions_support_or_contradict(
     assert f"{verdict}: 3 interventions, {-raised:+.2f} pp on average" in lowered.evidence
 
 
+def test_variants_of_one_dataset_are_one_observation(world: ProfileSet, law: Cells, predictor: Predictor) -> None:
+    profiles, cells, lineage = with_variants(world, law, 5.0)
+    measured = fit(observe(cells, profiles), profiles, shared=[(v.name, v.parent) for v in lineage]).measured
+    low, _ = extremes(world, "label_entropy_bits")
+    of_one = [replace(made, parent="d00") for made in lineage]
+    change = what_if(replace(predictor, measured=measured), profiles, low, "d04", {ENTROPY: 2.9}, of_one).changes[0]
+    assert len(change.interventions) > 1
+    assert "direction not settled: " in change.evidence
+    assert change.evidence.endswith("all of one dataset")
+
+
 def test_without_a_variant_it_is_a_correlation_only(predictor: Predictor, world: ProfileSet) -> None:
     other = [Lineage("d05", "d06", "prompt_lix"), Lineage("d07", "d08", ""), Lineage("gone", "d00", ENTROPY[1])]
     change = what_if(predictor, world, "d03", "d04", {ENTROPY: 2.0}, other).changes[0]

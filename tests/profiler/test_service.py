@@ -73,6 +73,13 @@ def test_the_spec_of_a_file_is_given_once(tickets: Path, roles: Path, tmp_path: 
     assert ensure_profiled(str(tickets), path) == "mine"
     assert ensure_profiled("mine", path) == "mine"
     assert Path(path).read_bytes() == before
+    # What it is a variant of is told anew.
+    told = tmp_path / "told.yaml"
+    told.write_text(roles.read_text() + "\nparent: sst2\nchanged: half dataset_rows\n")
+    request = Request(str(tickets), name="mine", spec=told, rows=5, seed=3)
+    made, again = profile_into(path, request)
+    assert (made.parent, made.changed, again) == ("sst2", "half dataset_rows", True)
+    assert not profile_into(path, request)[1]
 
 
 def test_the_roles_of_a_file_are_given_once(tickets: Path, tmp_path: Path) -> None:

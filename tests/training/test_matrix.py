@@ -25,8 +25,9 @@ from training.estimate import estimate  # noqa: E402
 from training.export import export, ingest  # noqa: E402
 from training.lora import Bank  # noqa: E402
 from training.matrix import RunSettings, read_flips, run, status  # noqa: E402
-from training.pack import Pack, training_rows  # noqa: E402
+from training.pack import Pack, PlanSettings, plan, training_rows  # noqa: E402
 from training.prompts import Prompter  # noqa: E402
+from training.recipe import TrainingSettings  # noqa: E402
 from warehouse.errors import InputError, ScoresError, TraitcastError  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -359,6 +360,30 @@ def test_seeds_are_tuned_on_rows_of_their_own(planned: Pack, monkeypatch: pytest
         assert set(one) != set(two)
     records = [json.loads(path.read_text()) for path in planned.adapters.glob("*/training.json")]
     assert {record["rows"] for record in records} == {12}
+
+
+def test_a_variant_begins_as_its_parent_does(datasets: dict[str, str], tmp_path: Path, base_folder: Path) -> None:
+    """The same rows under another name: as a variant they make the adapter of the parent, as a dataset of their own
+    another one, whose first weights and order are its own."""
+    from safetensors.torch import load_file
+
+    mood = Path(datasets["mood"])
+    for name, more in (("mood-same", "parent: mood\nchanged: same\n"), ("other", "")):
+        shutil.copytree(mood, tmp_path / name)
+        spec = (mood / "dataset.yaml").read_text().replace("name: mood", f"name: {name}") + more
+        (tmp_path / name / "dataset.yaml").write_text(spec)
+    folders = [str(mood), str(tmp_path / "mood-same"), str(tmp_path / "other")]
+    training = TrainingSettings(rank=2, alpha=4.0, epochs=1, batch_rows=4, learning_rate=1e-2)
+    settings = PlanSettings(str(base_folder), seeds=(0,), train_rows=12, test_rows=6, training=training)
+    pack = plan(tmp_path / "m", folders, settings)
+    run(pack)
+    runtime = matrix.read_runtime(pack)
+    assert runtime is not None
+    keys = [matrix.adapter_key(pack.recipe, runtime, name, 0) for name in ("mood", "mood-same", "other")]
+    assert len(set(keys)) == 3
+    parent, variant, other = (load_file(pack.adapters / key / "adapter_model.safetensors") for key in keys)
+    assert all(torch.allclose(parent[name], variant[name], atol=1e-6) for name in parent)
+    assert not any(torch.allclose(parent[name], other[name], atol=1e-3) for name in parent)
 
 
 def test_a_group_that_does_not_fit_names_the_cure(planned: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
