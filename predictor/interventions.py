@@ -153,9 +153,9 @@ def interventions(
 ) -> Interventions:
     """What the variants in a measured matrix did beside their parents.
 
-    matrix: needed where the user, or else the package, has several with variants; model: where it holds several. metric: of
-    the gains, instead of the headline, in 100ths of its unit and more being better, as in `Warehouse.cells`. Raises
-    ScoresError for a matrix that holds no variant beside its parent.
+    matrix: needed where the user, or else the package, has several with variants; model: where it holds several.
+    metric: of the gains, instead of the headline, in 100ths of its unit and more being better, as in `Warehouse.cells`.
+    Raises ScoresError for a matrix that holds no variant beside its parent.
     """
     varied, shipped = warehouse.varied(), warehouse.shipped("matrices")
     if matrix is None:

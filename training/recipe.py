@@ -199,8 +199,7 @@ def settings(kind: type[Settings], values: Mapping[str, Any], where: str) -> Set
 def begins_as(recipe: Recipe, source: str) -> str:
     """The dataset that a variant comes from in the end; a dataset that is no variant is its own.
 
-    Its name seeds first weights and order, so that the change alone tells a variant from its parent: with seeds of their
-    own, two adapters of the same rows differ by as much as most changes make.
+    Its name seeds first weights and order, so that the change alone tells a variant from its parent.
     """
     seen = {source}
     while (entry := recipe.datasets.get(source)) is not None and entry.parent and entry.parent not in seen:
