@@ -24,7 +24,7 @@ from profiler.lines import RATIO_VARIABLE
 from profiler.reading import items
 from profiler.spec import DatasetSpec
 from warehouse import cluster
-from warehouse.errors import InputError, UserError
+from warehouse.errors import NotSharedError, UserError
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Files:
     ratio: str
 
     def seen(self) -> tuple[FilePart, ...]:
-        """The files, on a node. Raises InputError where one is not there, or is another."""
+        """The files, on a node. Raises NotSharedError where one is not there, or is another."""
         if os.path.isdir(self.folder):
             # Paths may be relative, and stand in messages as they were given.
             os.chdir(self.folder)
@@ -56,7 +56,7 @@ class Files:
             found = _size(file)
             if size >= 0 and found != size:
                 what = "is not there" if found < 0 else f"has {found:,} bytes and not {size:,}"
-                raise InputError(
+                raise NotSharedError(
                     f"{file.name} {what} on node {platform.node()}: with --engine ray the nodes read the files. Put "
                     "them into a folder that all nodes share, by the same path, or leave --engine ray out"
                 )

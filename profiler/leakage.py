@@ -26,7 +26,7 @@ from profiler.scan import Hashes, scan
 from profiler.segments import prompt_rows
 from profiler.source import ALL, Part
 from profiler.spec import DatasetSpec
-from warehouse.errors import UserError
+from warehouse.errors import NotSharedError, UserError
 
 if TYPE_CHECKING:
     from profiler.cluster import RayEngine
@@ -69,7 +69,10 @@ class Prompts:
 
 
 def other_splits(examples: Examples, engine: RayEngine | None = None) -> OtherSplits:
-    """The prompts of every other split, read with the same roles. engine: whose nodes read those that are files."""
+    """The prompts of every other split, read with the same roles. engine: whose nodes read those that are files.
+
+    Raises NotSharedError where they do not see them.
+    """
     most = MAX_RATIO * max(examples.table.num_rows, _FEW_ROWS)
     texts: dict[str, Hashes] = {}
     rows: dict[str, int | None] = {}
@@ -82,6 +85,9 @@ def other_splits(examples: Examples, engine: RayEngine | None = None) -> OtherSp
         rows[split] = None
         try:
             found = _prompts(parts, examples.spec, most, engine) if known is None or known <= most else None
+        except NotSharedError:
+            # Nothing is wrong with the split: a share without it would be stored as that of one machine.
+            raise
         except UserError as error:
             reasons[split] = str(error)
             continue

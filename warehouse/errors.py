@@ -26,6 +26,10 @@ class InputError(UserError):
     """A file, row, column or spec that cannot be read as a dataset."""
 
 
+class NotSharedError(InputError):
+    """A node of a cluster does not see a file of whoever asks, or sees another by its name."""
+
+
 class NotProfiledError(UserError):
     """A dataset name that the warehouse does not hold."""
 

@@ -11,6 +11,7 @@ import pickle
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from profiler.held import Local
 from profiler.profile import profile
 from profiler.reading import read
 from profiler.source import Row
-from warehouse.errors import InputError, TraitcastError
+from warehouse.errors import InputError, NotSharedError, TraitcastError
 
 
 class RayError(Exception):
@@ -306,6 +307,18 @@ def test_a_node_that_does_not_see_a_file_says_what_to_do(tmp_path: Path, engine:
     path.unlink()
     with pytest.raises(InputError, match="is not there on node .*into a folder that all nodes share, by the same path"):
         list(cluster_reading.read_files(task, read(tmp_path).spec))
+
+
+def test_a_node_that_does_not_see_another_split_ends_the_profile(
+    tmp_path: Path, engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards(tmp_path, "train", GOOD, 20)
+    shards(tmp_path, "test", GOOD, 20)
+    examples, sizes = read(tmp_path, engine=engine), count(100)
+    # The node, which looks after whoever asks, sees another file.
+    monkeypatch.setattr(cluster_reading, "_size", lambda _: next(sizes))
+    with pytest.raises(NotSharedError, match=r"test-00000.jsonl has 101 bytes and not 100 on node .*all nodes share"):
+        profile(examples, rows=2, processes=1, engine=engine)
 
 
 def test_a_split_that_cannot_be_compared_is_told_as_it_is_here(
