@@ -90,7 +90,7 @@ def profile(
     )
     labels, shortened = balance.ordered(totals.labels), len(sampled.shortened)
     found = _measure(totals, labels) | sampled.traits(table.num_rows)
-    found |= prefixed("label", shortcuts.traits(totals.kept, table, seed=seed))
+    found |= prefixed("label", shortcuts.traits(totals.kept, totals.labelled, seed=seed))
     found["dataset_split_leak_share"], leaks = others.leaks(totals.normalised)
     told = [*_leak_warnings(examples.split, found, leaks), *_uncompared(examples.split, others.reasons)]
     warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *told]

@@ -2,10 +2,14 @@
 
 Owns the shortcuts of annotation artefacts (Gururangan et al. 2018; Gardner et al. 2021): length, first word, one word,
 word overlap of the fields, the longest option. All are corrected for chance, since with many classes and words
-something always fits. Refuses datasets without labels: undefined.
+something always fits. What is asked of a row beside its words is read where the row is counted (`Labelled`), so no
+text travels for it. Refuses datasets without labels: undefined.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +17,6 @@ import pyarrow.compute as pc
 
 from profiler.estimates import Estimate, Floats, Ints, exact, ratio, undefined
 from profiler.hashing import Kept
-from profiler.held import Held, held
 from profiler.scan import Hashes, mix
 
 # Fewer rows than this tell chance from a shortcut for no word.
@@ -33,16 +36,52 @@ TRAITS = (
 )
 
 
-def traits(kept: Kept, table: pa.Table | Held, *, seed: int) -> dict[str, Estimate]:
-    """Shortcut traits (without their part). kept: words of some prompts; table: the whole dataset."""
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What some rows have beside their words. labels: strings (rows,), null where a row has none. fields, options:
+    int64 (rows,), how many of each. characters: float64, of each option, row after row."""
+
+    labels: pa.Array
+    fields: Ints
+    options: Ints
+    characters: Floats
+
+    @classmethod
+    def of(cls, table: pa.Table, keep: Ints) -> Labelled:
+        """Of those rows of a table, as `Examples.table`, whose ascending numbers are in `keep`."""
+        fields, options = (_list_lengths(table.column(name)) for name in ("fields", "options"))
+        kept = np.zeros(table.num_rows, dtype=bool)
+        kept[keep] = True
+        lengths = (pc.utf8_length(chunk.flatten()) for chunk in table.column("options").chunks)
+        characters = [np.zeros(0), *(found.to_numpy(zero_copy_only=False) for found in lengths)]
+        labels = _strings(table.column("label").take(pa.array(keep)).chunks)
+        return cls(labels, fields[keep], options[keep], np.concatenate(characters)[np.repeat(kept, options)])
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Labelled]) -> Labelled:
+        """Of consecutive blocks of rows, as of one."""
+        none = np.zeros(0, dtype=np.int64)
+        return cls(
+            _strings([block.labels for block in blocks]),
+            np.concatenate([none, *(block.fields for block in blocks)]),
+            np.concatenate([none, *(block.options for block in blocks)]),
+            np.concatenate([np.zeros(0), *(block.characters for block in blocks)]),
+        )
+
+
+def _strings(chunks: Sequence[pa.Array]) -> pa.Array:
+    return pa.concat_arrays([pa.array([], pa.string()), *chunks])
+
+
+def traits(kept: Kept, rows: Labelled, *, seed: int) -> dict[str, Estimate]:
+    """Shortcut traits (without their part). kept: words of some prompts; rows: what else these rows have."""
     found = {name: undefined() for name in TRAITS}
-    rows = held(table).at(kept.rows)
-    labelled = rows.column("label").is_valid().to_numpy()
+    labelled = rows.labels.is_valid().to_numpy(zero_copy_only=False)
     n = int(labelled.sum())
     if n < 2:
         return found
-    names, labels = np.unique(rows.column("label").drop_null().to_numpy(zero_copy_only=False), return_inverse=True)
-    read = _Read(kept, labelled, _list_lengths(rows.column("fields")))
+    names, labels = np.unique(rows.labels.drop_null().to_numpy(zero_copy_only=False), return_inverse=True)
+    read = _Read(kept, labelled, rows.fields)
     rng = np.random.default_rng(seed)
     if len(names) > 1:
         lengths = np.bincount(read.row, minlength=n).astype(np.float64)
@@ -50,13 +89,11 @@ def traits(kept: Kept, table: pa.Table | Held, *, seed: int) -> dict[str, Estima
         found["first_word_information"] = information(read.first_words(), labels, rng)
         found["overlap_information"] = information(_binned(read.field_overlap()), labels, rng)
         found |= _word_traits(read, labels, rng)
-    options = _list_lengths(rows.column("options"))[labelled]
+    options = rows.options[labelled]
     if options.any():
         position = np.array([int(name) if name.isdecimal() else -1 for name in names])[labels]
-        length = pc.utf8_length(rows.column("options").combine_chunks().flatten()).to_numpy(zero_copy_only=False)
-        offsets = np.concatenate([[0], np.cumsum(_list_lengths(rows.column("options")))])
-        inside = np.repeat(labelled, np.diff(offsets))
-        found["longest_option_gain"] = pick_gain(length[inside].astype(np.float64), options, position)
+        inside = np.repeat(labelled, rows.options)
+        found["longest_option_gain"] = pick_gain(rows.characters[inside], options, position)
         found["overlapping_option_gain"] = pick_gain(read.option_overlap(options), options, position)
     return found
 

@@ -20,6 +20,7 @@ from profiler.estimates import Estimate, Ints, exact, ratio, undefined
 from profiler.hashing import Keeper, Kept, document_hashes, follow
 from profiler.scan import COUNTS, Chunk, Hashes, scan
 from profiler.segments import Rows, prompt_rows, response_rows
+from profiler.shortcuts import Labelled
 from profiler.sketches import Sketcher
 from profiler.sums import Moments, Pairs
 from profiler.tally import Tally
@@ -137,7 +138,8 @@ def _added(a: Ints, b: Ints) -> Ints:
 @dataclass(slots=True)
 class Totals:
     """Both parts of some consecutive rows, and what goes over both. normalised: prompts by hash of their words; pairs:
-    rows with both parts by hash; logs: log(1 + words) of both; kept: words of the prompts of some rows, by block."""
+    rows with both parts by hash; logs: log(1 + words) of both; kept: words of the prompts of some rows, and labelled:
+    what else these have."""
 
     rows: int = 0
     prompt: PartTotals = field(default_factory=PartTotals)
@@ -146,7 +148,7 @@ class Totals:
     pairs: Distinct = field(default_factory=Distinct)
     logs: Pairs = field(default_factory=Pairs)
     labels: Counter[str] = field(default_factory=Counter)
-    _kept: list[tuple[Kept, int]] = field(default_factory=list)
+    _kept: list[tuple[Kept, Labelled, int]] = field(default_factory=list)
 
     @property
     def parts(self) -> dict[str, PartTotals]:
@@ -156,7 +158,12 @@ class Totals:
     @property
     def kept(self) -> Kept:
         """The words of the rows to keep."""
-        return follow([kept for kept, _ in self._kept], [size for _, size in self._kept])
+        return follow([kept for kept, _, _ in self._kept], [size for _, _, size in self._kept])
+
+    @property
+    def labelled(self) -> Labelled:
+        """What else the rows to keep have."""
+        return Labelled.joined([labelled for _, labelled, _ in self._kept])
 
     @classmethod
     def of(cls, table: pa.Table, keep: Ints) -> Totals:
@@ -165,7 +172,7 @@ class Totals:
         made, keeper = cls(rows=table.num_rows), Keeper(keep)
         prompt = made.prompt.add(prompt_rows(table), "prompt", keeper)
         response = made.response.add(response_rows(table), "response")
-        made._kept.append((keeper.kept(), table.num_rows))
+        made._kept.append((keeper.kept(), Labelled.of(table, keep), table.num_rows))
         both = prompt.exists & response.exists
         made.normalised.add(prompt.normalised)
         made.pairs.add(surface.pair_hashes(prompt.hashes[both], response.hashes[both]))

@@ -216,6 +216,19 @@ def test_a_profile_has_the_bytes_of_a_local_one(
     assert rows[-1] == expected.splits[expected.split]
 
 
+def test_nothing_asks_for_the_rows_whose_words_are_kept(
+    tmp_path: Path, engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = read(choices(tmp_path), engine=engine)
+
+    def fail(*_: Any) -> pa.Table:
+        raise AssertionError("20,000 rows of any length would come here")
+
+    monkeypatch.setattr(cluster_rows.Blocks, "at", fail)
+    found = profile(examples, rows=2, processes=1, engine=engine)
+    assert next(t.n for t in found.traits if t.trait == "label_longest_option_gain") == 50
+
+
 def test_rows_come_in_any_order(tmp_path: Path, engine: RayEngine) -> None:
     path = many_files(tmp_path)
     blocks, table = read(path, engine=engine).table, Local(read(path).table)

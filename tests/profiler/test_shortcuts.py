@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,8 @@ N = 400
 def measure(make_examples: MakeExamples) -> Callable[..., dict[str, Estimate]]:
     def run(*args: Any, **named: Any) -> dict[str, Estimate]:
         table = make_examples(*args, **named).table
-        return shortcuts.traits(count_rows(table, np.arange(table.num_rows)).kept, table, seed=0)
+        totals = count_rows(table, np.arange(table.num_rows))
+        return shortcuts.traits(totals.kept, totals.labelled, seed=0)
 
     return run
 
@@ -111,6 +113,24 @@ def test_rows_without_label_words_or_options_are_left_out(measure: Measure) -> N
     found = measure(prompts, ["a"] * 60, labels=labels, options=options)
     assert found["longest_option_gain"].n == sum(1 for i in range(60) if labels[i] is not None and i % 4)
     assert found["length_information"].n == 40
+
+
+def test_what_is_kept_of_rows_is_theirs(make_examples: MakeExamples) -> None:
+    table = make_examples(
+        [["a", "b"], ["c"], ["d"]],
+        ["x"] * 3,
+        labels=["1", None, "0"],
+        options=[["a", "caf\u00e9"], ["no"], None],
+    ).table
+    # Of several chunks, as files give them.
+    table = pa.concat_tables([table, table.slice(1), table])
+    for keep in ([], [2], [0, 1, 3, 5, 7]):
+        found, rows = shortcuts.Labelled.of(table, np.array(keep, dtype=np.int64)), table.take(pa.array(keep, pa.int64()))
+        options = [options or [] for options in rows["options"].to_pylist()]
+        assert found.labels.to_pylist() == rows["label"].to_pylist()
+        assert found.fields.tolist() == [len(fields) for fields in rows["fields"].to_pylist()]
+        assert found.options.tolist() == [len(some) for some in options]
+        assert found.characters.tolist() == [len(option) for some in options for option in some]
 
 
 def test_the_rule_table_in_blocks_is_the_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,8 @@ def _bytes(totals: Totals) -> list[Any]:
     found += [_counted(texts) for texts in (totals.normalised, totals.pairs)]
     kept = totals.kept
     found += [column.tolist() for column in (kept.words, kept.row, kept.segment, kept.rows)]
+    rows = totals.labelled
+    found += [column.tolist() for column in (rows.labels, rows.fields, rows.options, rows.characters)]
     for name, part in totals.parts.items():
         found += [(t.values.tolist(), t.counts.tolist()) for t in (part.characters, part.runs, part.lines)]
         found.append(_counted(part.texts))
