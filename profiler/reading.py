@@ -39,6 +39,9 @@ __all__ = ["DatasetSpec", "Examples", "Stream", "infer", "load_spec", "read"]
 # Enough rows to see every column and every form of answer; few enough to read twice.
 _SAMPLE_ROWS = 1000
 _ROWS_A_REPORT = 4096
+# Files that are looked into for how many rows all of them have: each costs a megabyte, or a footer, before the first row
+# is read.
+_GLANCES = 8
 # How programs write a missing value; "none" in lower case is a class of real datasets.
 _MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -93,14 +96,11 @@ def read(
     if resolved.language is None and (guess := guess_language(table)):
         resolved = replace(resolved, language=guess.code)
         role_notes.append(f"language {guess.code} by {guess.reason}; if that is wrong, say --language en")
-    counts = found.counts()
-    if chosen in counts:
-        counts[chosen] = tally.read
     return Examples(
         name=name or (dataset_name(resolved.name) if resolved.name else found.slug),
         spec=resolved,
         split=chosen,
-        splits=counts,
+        splits=found.counts({chosen: tally.read}),
         origin=found.origin,
         revision=found.revision,
         table=table,
@@ -323,9 +323,24 @@ def _report(parts: Sequence[Part], on_rows: Callable[[int, int | None], None] | 
     """What takes the number of rows that were read and tells it with how many there are."""
     if on_rows is None:
         return lambda _: None
-    told, estimates = on_rows, [part.estimate() for part in parts]
-    total = None if None in estimates else sum(count or 0 for count in estimates)
+    told, total = on_rows, _estimate(parts)
     return lambda read: told(read, total)
+
+
+def _estimate(parts: Sequence[Part]) -> int | None:
+    """About how many rows there are, None where that cannot be told at a glance; of many files by the sizes of all."""
+    files = files_of(parts)
+    if len(files) <= _GLANCES:
+        return _sum([part.estimate() for part in parts])
+    some = [files[at * len(files) // _GLANCES] for at in range(_GLANCES)]
+    rows = _sum([file.estimate() for file in some])
+    size, seen = (sum(file.path.stat().st_size for file in of) for of in (files, some))
+    return None if rows is None else round(rows * size / max(seen, 1))
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> None:

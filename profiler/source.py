@@ -93,10 +93,13 @@ class Source:
             return self.splits[split]
         return tuple(part for parts in self.splits.values() for part in parts)
 
-    def counts(self) -> dict[str, int | None]:
-        """Rows of each split, None where that is not known without reading it."""
+    def counts(self, read: Mapping[str, int]) -> dict[str, int | None]:
+        """Rows of each split, None where that is not known without reading it. read: those of splits that were."""
         found: dict[str, int | None] = {}
         for split, parts in self.splits.items():
+            if split in read:
+                found[split] = read[split]
+                continue
             counts = [part.count() for part in parts]
             known = [count for count in counts if count is not None]
             found[split] = sum(known) if len(known) == len(counts) else None

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profiler.folder import slug
+from profiler.formats import FilePart
 from profiler.reading import Examples, name_of, read
 from profiler.spec import DatasetSpec, load_spec
 from warehouse.errors import InputError
@@ -634,3 +635,30 @@ def test_a_label_of_minus_one_is_asked_about(tmp_path: Path) -> None:
     rows = [{"premise": f"a premise {i}", "hypothesis": f"one {i}", "label": i % 4 - 1} for i in range(40)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert any("10 of 40 rows have the label -1, which often means no label" in w for w in read(str(file)).warnings)
+
+
+def test_of_many_files_a_few_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    real = FilePart.estimate
+
+    def estimate(self: FilePart) -> int | None:
+        looked.append(self.path.suffix)
+        return real(self)
+
+    monkeypatch.setattr(FilePart, "estimate", estimate)
+    monkeypatch.setattr("profiler.reading._ROWS_A_REPORT", 10)
+    for suffix, form in ((".jsonl", jsonl), (".parquet", parquet)):
+        folder, told = tmp_path / suffix[1:], list[int | None]()
+        folder.mkdir()
+        for number in range(40):
+            # From 10 to 49 rows of one length each.
+            (folder / f"train-{number:02}{suffix}").write_bytes(form(ROWS[:1] * (10 + number)))
+        found = read(folder, spec=SPEC, on_rows=lambda _, of, told=told: told.append(of))
+        assert found.splits == {"train": sum(range(10, 50))}
+        assert told[0] is not None
+        # The files of a size; a Parquet file is the larger part schema here.
+        assert told[0] == found.rows if suffix == ".jsonl" else 0.5 < told[0] / found.rows < 2
+    assert looked == [".jsonl"] * 8 + [".parquet"] * 8
+    monkeypatch.setattr(FilePart, "count", lambda _: pytest.fail("a footer of what was read"))
+    monkeypatch.setattr(FilePart, "estimate", lambda _: None)
+    assert read(folder, spec=SPEC, on_rows=lambda *_: None).splits == {"train": found.rows}
