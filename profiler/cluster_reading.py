@@ -31,7 +31,8 @@ T = TypeVar("T")
 # A second of reading or less. Files of less share a task, also because Ray keeps what is below 100 KB in the memory of
 # whoever asks, and blocks of many small files would all be.
 _TASK_BYTES = 4 << 20
-# Of a block's rows as JSON: long texts make a block of fewer rows.
+# Of a block's rows as JSON: long texts make a block of fewer rows. It ends with a chunk of `examples`, so it may have
+# 12 MB more, and a row.
 _BLOCK_BYTES = 16 << 20
 _READING = "a file of rows"
 

@@ -27,7 +27,8 @@ Rows = npt.NDArray[np.integer]
 # Handing a task over costs milliseconds; these take about a second.
 TASK_ROWS = 4 * BLOCK_ROWS
 # Pieces that a task takes apart, and that it makes: 10^9 rows are in order after five such steps, and each holds no
-# more than these blocks twice.
+# more than these blocks twice. A block has 28 MB and a row at most, of which files allow 32 MB, and pieces of a random
+# order are about as large: a column of eight is far below the 2 GB that 32-bit offsets of Arrow reach.
 _WAYS = 8
 _PLACE = "place"
 _COUNTING, _SAMPLING = "a block of rows", "a part of the sample"
@@ -75,11 +76,14 @@ class Blocks:
     def _taken(self, order: Rows) -> list[Any]:
         """References to the rows of an order that each block holds, with their places in it."""
         remote, back = self._remote(_taken), np.argsort(order, kind="stable")
-        inside = np.searchsorted(order, self.starts, sorter=back)
+        # As a type of one size: else the search makes a copy of the order in the larger one, 8 bytes a row.
+        inside = np.searchsorted(order, self.starts.astype(order.dtype), sorter=back)
+        place = np.int32 if len(order) < 1 << 31 else np.int64
 
         def submit(number: int) -> list[Any]:
             places = back[inside[number] : inside[number + 1]]
-            return [remote.remote(self.blocks[number], order[places] - self.starts[number], places)]
+            numbers = (order[places] - self.starts[number]).astype(np.int32)
+            return [remote.remote(self.blocks[number], numbers, places.astype(place))]
 
         return [ref for (ref,) in cluster.begun(self.ray, submit, np.flatnonzero(np.diff(inside)).tolist())]
 
@@ -155,7 +159,8 @@ def _taken(content: bytes, numbers: Rows, places: Rows) -> bytes:
 def _split(edges: Ints, *pieces: bytes) -> tuple[bytes, ...]:
     """A task: the rows of some pieces by place, from one edge to the next."""
     table = _joined(pieces)
-    cuts = np.searchsorted(table[_PLACE].to_numpy(), edges).tolist()
+    places = table[_PLACE].to_numpy()
+    cuts = np.searchsorted(places, edges.astype(places.dtype)).tolist()
     return tuple(packed(table.slice(low, high - low)) for low, high in pairwise(cuts))
 
 

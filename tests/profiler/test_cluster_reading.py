@@ -9,10 +9,12 @@ import gzip
 import json
 import pickle
 import random
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from profiler.held import Local
 from profiler.profile import profile
 from profiler.reading import read
 from profiler.source import Row
+from profiler.spec import DatasetSpec
 from warehouse.errors import InputError, NotSharedError, TraitcastError
 
 
@@ -242,6 +245,39 @@ def test_rows_come_in_any_order(tmp_path: Path, engine: RayEngine) -> None:
         assert blocks.at(order).equals(table.at(order))
 
 
+@dataclass
+class Asked:
+    """A Ray that notes what tasks are given, and runs none."""
+
+    given: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def remote(self, work: Any = None, **_: Any) -> Any:
+        return lambda work: SimpleNamespace(remote=lambda *arguments: self.given.append(arguments))
+
+    def wait(self, refs: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        return refs[:1], refs[1:]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {}
+
+
+def test_an_order_of_four_bytes_a_row_stays_one() -> None:
+    rows, asked = 1 << 20, Asked()
+    blocks = cluster_rows.Blocks(asked, ["a block"] * 64, np.arange(0, rows + 1, rows >> 6))
+    order = np.random.default_rng(0).permutation(rows).astype(np.int32)
+    tracemalloc.start()
+    try:
+        blocks._taken(order)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert {a.dtype for _, *arrays in asked.given for a in arrays} == {np.dtype(np.int32)}
+    # What sorts it, 8 bytes a row, and what tasks are given: twice 4.
+    assert peak < 18 * rows
+    found = np.concatenate([numbers.astype(np.int64) + (rows >> 6) * at for at, (_, numbers, _) in enumerate(asked.given)])
+    assert np.array_equal(found, np.arange(rows))
+
+
 def test_small_files_share_a_task(tmp_path: Path) -> None:
     shards(tmp_path, "train", reviews(100), 10)
     files = [FilePart(path, "jsonl") for path in sorted(tmp_path.iterdir())]
@@ -256,6 +292,29 @@ def test_long_texts_make_blocks_of_fewer_rows(monkeypatch: pytest.MonkeyPatch) -
     chunks = [(batch, b"12"), (batch, b"3"), (batch, b"4"), (batch, b"1234567890"), (batch, b"5")]
     found = [(len(batches), content) for batches, content in cluster_reading._blocks(chunks)]
     assert found == [(3, b"12,3,4"), (1, b"1234567890"), (1, b"5")]
+
+
+def test_a_block_of_long_texts_is_no_larger_than_it_may_be(tmp_path: Path) -> None:
+    text, rows = "to be or not " * 15_000, 160
+    lines(tmp_path / "long.jsonl", [{"text": text, "label": "ab"[i % 2]} for i in range(rows)])
+    (task,) = cluster_reading.tasks([FilePart(tmp_path / "long.jsonl", "jsonl")])
+    spec = DatasetSpec("classification", text_fields=("text",), label_field="label")
+    found = [made for made in cluster_reading.read_files(task, spec) if isinstance(made, cluster_reading._Block)]
+    assert sum(block.rows for block in found) == rows
+    assert len(found) == 2
+    assert max(len(block.content) for block in found) < (16 << 20) + 2 * (1 << 20)
+
+
+def test_chunks_of_any_size_are_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines(tmp_path / "mine.jsonl", reviews(200))
+    whole = read(tmp_path / "mine.jsonl")
+    assert any("surrogate" in warning for warning in whole.warnings)
+    for characters in (1, 300, 5000):
+        monkeypatch.setattr("profiler.examples._CHUNK_CHARACTERS", characters)
+        found = read(tmp_path / "mine.jsonl")
+        assert (found.fingerprint, found.warnings) == (whole.fingerprint, whole.warnings)
+        assert found.table.equals(whole.table)
+        assert len(found.table.to_batches()) > len(whole.table.to_batches())
 
 
 GOOD = [{"text": f"a film {i}", "label": "yes" if i % 2 else "no"} for i in range(40)]
