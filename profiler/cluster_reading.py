@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -124,18 +125,20 @@ def read(
     fingerprint, labels, tally = Fingerprint(spec), Labels(spec), Tally()
     blocks: list[Any] = []
     sizes: list[int] = []
-    for stream in cluster.handed_over(ray, lambda some: remote.remote(some, spec), tasks(files)):
-        # A task that fails for good ends with its error, which may stand where rows were expected.
-        while isinstance(found := cluster.result(ray, next(stream, *blocks[-1:]), _READING), _Block):
-            fingerprint.add(found.content)
-            blocks.append(next(stream))
-            sizes.append(found.rows)
-            on_rows(tally.read + found.read)
-        # A label of another type stands before whatever else is wrong.
-        labels.follow(found.first)
-        if found.error is not None:
-            raise found.error
-        tally.merge(found.tally)
+    given = cluster.handed_over(ray, lambda some: remote.remote(some, spec), tasks(files))
+    with closing(given) as streams:
+        for stream in streams:
+            # A task that fails for good ends with its error, which may stand where rows were expected.
+            while isinstance(found := cluster.result(ray, next(stream, *blocks[-1:]), _READING), _Block):
+                fingerprint.add(found.content)
+                blocks.append(next(stream))
+                sizes.append(found.rows)
+                on_rows(tally.read + found.read)
+            # A label of another type stands before whatever else is wrong.
+            labels.follow(found.first)
+            if found.error is not None:
+                raise found.error
+            tally.merge(found.tally)
     return Blocks(ray, blocks, np.cumsum([0, *sizes])), str(fingerprint), tally
 
 

@@ -99,7 +99,7 @@ def run(
         for done in range(1, len(tasks) + 1):
             (ready,), _ = ray.wait(list(tasks), num_returns=1)
             group = tasks.pop(ready)
-            _take(pack, group, result(ray, ready, f"group {group}"), say)
+            _take(pack, group, result(ray, ready, f"group {group}", kept="what is finished is kept"), say)
             on_progress("groups", done, len(waiting), 0)
     return matrix.status(pack)
 

@@ -10,8 +10,8 @@ import os
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, redirect_stdout, suppress
 from typing import Any, TypeVar
 
 from warehouse.errors import InputError, MissingExtraError, TraitcastError
@@ -23,6 +23,8 @@ RETRIES = 5
 _CONNECT_SECONDS = 10.0
 # Tasks for each CPU: one that waits for its next task is lost.
 _AHEAD = 3
+# Characters of an error of Ray that are told: its first sentence or two, of pages.
+_SAID = 300
 
 
 def require() -> Any:
@@ -92,8 +94,11 @@ def _no_cluster(address: str, error: Exception) -> InputError:
     )
 
 
-def result(ray: Any, task: Any, what: str) -> Any:
-    """The result of a task. Raises what it raised, without the traceback of the other machine."""
+def result(ray: Any, task: Any, what: str, *, kept: str = "nothing of it is kept") -> Any:
+    """The result of a task. Raises what it raised, without the traceback of the other machine.
+
+    what: names the task. kept: what is there of finished work when the same command is run again.
+    """
     errors = ray.exceptions
     try:
         return ray.get(task)
@@ -101,31 +106,48 @@ def result(ray: Any, task: Any, what: str) -> Any:
         if isinstance(error.cause, TraitcastError):
             raise error.cause from None
         raise TraitcastError(f"{what} failed on its node: {error.cause!r}") from error
-    except errors.RayError as error:
+    except (errors.WorkerCrashedError, errors.NodeDiedError, errors.LocalRayletDiedError) as error:
         raise TraitcastError(
-            f"{what} was lost with its node or worker {RETRIES + 1} times ({type(error).__name__}); what is finished "
-            "is kept: run the same again, with more memory or fewer tasks a node if memory was short"
+            f"{what} was lost with its node or worker {RETRIES + 1} times ({type(error).__name__}); {kept}: run the "
+            "same again, with more memory or fewer tasks a node if memory was short"
+        ) from error
+    except errors.RayError as error:
+        # A full disk, a runtime environment that cannot be made: Ray's own words tell what, and it was tried once.
+        said = " ".join(str(error).split())[:_SAID]
+        raise TraitcastError(
+            f"{what} failed on the cluster ({type(error).__name__}: {said}); {kept}: cure that, and run the same again"
         ) from error
 
 
-def handed_over(ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order]) -> Iterator[Any]:
+def handed_over(ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order]) -> Generator[Any]:
     """The tasks of orders, in order, of which some are handed over ahead: what so many make may lie on the cluster.
 
-    submit: gives the task of an order.
+    submit: gives the task of an order. When this is closed early, the last task given and those after it are cancelled:
+    the cluster would go on with what nobody takes.
     """
     tasks: deque[Any] = deque()
     ahead = _ahead(ray)
-    for order in orders:
-        tasks.append(submit(order))
-        if len(tasks) >= ahead:
-            yield tasks.popleft()
-    while tasks:
-        yield tasks.popleft()
+    try:
+        for order in orders:
+            tasks.append(submit(order))
+            if len(tasks) >= ahead:
+                yield tasks[0]
+                tasks.popleft()
+        while tasks:
+            yield tasks[0]
+            tasks.popleft()
+    finally:
+        # A connection that is gone has ended them, and must not hide why this was closed.
+        with suppress(ray.exceptions.RayError):
+            for task in tasks:
+                ray.cancel(task)
 
 
 def in_order(ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order], what: str) -> Iterator[Any]:
     """The results of tasks in the order of their orders, as `handed_over`."""
-    return (result(ray, task, what) for task in handed_over(ray, submit, orders))
+    with closing(handed_over(ray, submit, orders)) as tasks:
+        for task in tasks:
+            yield result(ray, task, what)
 
 
 def begun(ray: Any, submit: Callable[[Order], list[Any]], orders: Iterable[Order]) -> list[list[Any]]:

@@ -31,6 +31,7 @@ from profiler.profile import profile
 from profiler.reading import read
 from profiler.source import Row
 from profiler.spec import DatasetSpec
+from warehouse import cluster
 from warehouse.errors import InputError, NotSharedError, TraitcastError
 
 
@@ -43,8 +44,17 @@ class RayTaskError(RayError):
         self.cause = cause
 
 
+class WorkerCrashedError(RayError):
+    pass
+
+
+class OutOfDiskError(RayError):
+    pass
+
+
 class exceptions:  # noqa: N801 - a module of Ray
     RayError, RayTaskError = RayError, RayTaskError
+    WorkerCrashedError = NodeDiedError = LocalRayletDiedError = WorkerCrashedError
 
 
 @dataclass(eq=False)
@@ -85,9 +95,12 @@ class Remote:
 
 @dataclass
 class RayHere:
-    """Every task runs at once, in this process, and all that travels is pickled. tasks: the names of those that ran."""
+    """Every task runs at once, in this process, and all that travels is pickled. tasks: the names of those that ran.
+    cancelled: what was, and lost: what `get` fails with."""
 
     tasks: list[str] = field(default_factory=list)
+    cancelled: list[Any] = field(default_factory=list)
+    lost: RayError | None = None
     exceptions: type = exceptions
 
     def remote(self, *, max_retries: int, num_returns: Any = 1) -> Callable[[Callable[..., Any]], Remote]:
@@ -97,6 +110,8 @@ class RayHere:
     def get(self, refs: Any) -> Any:
         if isinstance(refs, list):
             return [self.get(ref) for ref in refs]
+        if self.lost is not None:
+            raise self.lost
         found = pickle.loads(refs.content)
         if refs.failed:
             raise RayTaskError(found)
@@ -105,6 +120,9 @@ class RayHere:
     def wait(self, refs: list[Ref], *, num_returns: int, fetch_local: bool) -> tuple[list[Ref], list[Ref]]:
         assert not fetch_local
         return refs[:num_returns], refs[num_returns:]
+
+    def cancel(self, task: Any) -> None:
+        self.cancelled.append(task)
 
     def cluster_resources(self) -> dict[str, float]:
         return {"CPU": 2.0}
@@ -345,6 +363,46 @@ def test_bad_rows_are_told_as_they_are_here(files: list[list[Row]], tmp_path: Pa
     with pytest.raises(InputError) as found:
         read(tmp_path, engine=engine)
     assert str(found.value) == str(expected.value)
+
+
+def test_what_nobody_takes_is_cancelled(
+    tmp_path: Path, engine: RayEngine, here: RayHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards(tmp_path, "train", GOOD, 4)
+    shards(tmp_path, "test", GOOD * 2, 8)
+    examples = read(tmp_path, engine=engine)
+    assert leakage.other_splits(examples, engine).rows == {"test": 80}
+    assert here.cancelled == []
+    monkeypatch.setattr(leakage, "_FEW_ROWS", 1)
+    monkeypatch.setattr(leakage, "MAX_RATIO", 1)
+    # Of ten tasks six are handed over, for two CPUs; the second stands for too many rows.
+    small = replace(examples, table=read(tmp_path).table[:10], splits={})
+    assert leakage.other_splits(small, engine).reasons == {"test": "it has more than 10 rows"}
+    assert len(here.cancelled) == 6
+    here.cancelled.clear()
+    (tmp_path / "train-00001.jsonl").write_text(json.dumps({"text": "a", "label": 1}) + "\n")
+    with pytest.raises(InputError, match="mixes types"):
+        read(tmp_path, spec=examples.spec, engine=engine)
+    assert len(here.cancelled) == 6
+    here.cancelled.clear()
+    found = engine.on_files([FilePart(path, "jsonl") for path in sorted(tmp_path.glob("test*"))], len)
+    assert next(found) == 1
+    found.close()  # type: ignore[attr-defined]
+    assert len(here.cancelled) == 6
+
+
+def test_what_is_lost_is_told_with_what_is_kept(here: RayHere) -> None:
+    here.lost = WorkerCrashedError("see the log")
+    with pytest.raises(TraitcastError, match=r"^a block was lost with its .* 6 times \(WorkerCrashedError\); nothing of"):
+        cluster.result(here, Ref(b""), "a block")
+    with pytest.raises(TraitcastError, match=r"6 times .*; what is finished is kept: run the same again, with more mem"):
+        cluster.result(here, Ref(b""), "group 1", kept="what is finished is kept")
+    here.lost = OutOfDiskError("The local disk is full.\n" + "Use df. " * 100)
+    with pytest.raises(TraitcastError, match=r"^a block failed on the cluster \(OutOfDiskError: The local disk is full") as e:
+        cluster.result(here, Ref(b""), "a block")
+    assert "times" not in str(e.value)
+    assert str(e.value).endswith("; nothing of it is kept: cure that, and run the same again")
+    assert len(str(e.value)) < 450
 
 
 def test_a_file_that_is_no_text_is_told_as_it_is_here(tmp_path: Path, engine: RayEngine) -> None:
