@@ -38,8 +38,8 @@ FINGERPRINT_VERSION = "v1"
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 # Rows held as Python objects at a time; larger chunks gain nothing, smaller ones cost Arrow overhead.
 _CHUNK = 4096
-# Fewer of long texts, which are there as objects, as JSON and as Arrow at once: of 20 KB each 4,096 made 78 MB of JSON. A
-# character is 12 bytes of that at most.
+# Fewer of long texts, which are there as objects, as JSON and as Arrow at once: of 20 KB each 4,096 made 78 MB of JSON.
+# A character is 12 bytes of that at most.
 _CHUNK_CHARACTERS = 1 << 20
 # A label column with more classes than this, and than this share of its rows, holds text or identifiers.
 _MAX_CLASSES = 1000

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profiler.answers import answer_forms
-from profiler.cells import cut, is_whole, listed, root, shorten
+from profiler.cells import cut, is_whole, listed, pick, root, shorten
 from profiler.chat import ASSISTANTS
 from profiler.columns import label_form
 from profiler.damage import damage_warnings
-from profiler.examples import Converter, Examples, Item, Tally, build_table, too_many_classes
+from profiler.examples import Converter, Examples, Item, Labels, Tally, build_table, too_many_classes
 from profiler.folder import local_source, slug
 from profiler.formats import ACCEPTED, MAX_COLUMNS, data_format, files_of
 from profiler.language import guess_language
@@ -39,8 +39,8 @@ __all__ = ["DatasetSpec", "Examples", "Stream", "infer", "load_spec", "read"]
 # Enough rows to see every column and every form of answer; few enough to read twice.
 _SAMPLE_ROWS = 1000
 _ROWS_A_REPORT = 4096
-# Files that are looked into for how many rows all of them have: each costs a megabyte, or a footer, before the first row
-# is read.
+# Files that are looked into for how many rows all of them have: each costs a megabyte, or a footer, before the first
+# row is read.
 _GLANCES = 8
 # How programs write a missing value; "none" in lower case is a class of real datasets.
 _MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
@@ -134,6 +134,14 @@ def prompts(
     """
     converter = Converter(spec)
     return (converter.prompt(row, where) for where, row in _rows(parts, _with_roots(columns)))
+
+
+def classes(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
+    """The classes of a split of a classification by known roles. Raises InputError for what is no label."""
+    assert spec.label_field is not None
+    labels, columns = Labels(spec), _with_roots([spec.label_field])
+    names = (labels.name(pick(row, spec.label_field), where) for where, row in _rows(parts, columns))
+    return frozenset(name for name in names if name is not None)
 
 
 def _stream_words(stream: Stream) -> str:

@@ -16,6 +16,8 @@ from warehouse.errors import InputError, nearest
 Row = dict[str, Any]
 
 ALL = "all"
+# What a matrix tests on: the first of these that a dataset has, with answers.
+HELD_OUT = ("test", "validation", "dev")
 # Names that people give to the three usual splits.
 SPLIT_WORDS = {
     "train": "train",

@@ -24,6 +24,8 @@ import numpy as np
 
 from profiler.examples import Examples, Item
 from profiler.language import language_code
+from profiler.reading import classes
+from profiler.source import HELD_OUT
 from profiler.spec import SPEC_FILE, DatasetSpec, load_spec
 from warehouse.console import command, count
 from warehouse.errors import InputError, UserError, nearest
@@ -115,13 +117,14 @@ def write_variants(
             f"that both are tuned on the same ones. Ask for the two alone: --rows {rows} --change {','.join(PARTS)}"
         )
     folders = {change.name: _place(examples, change, into) for change in chosen}
+    names = _classes(examples)
     items = _items(examples)
     if rows is not None and rows < len(items):
         items = [items[i] for i in sorted(np.random.default_rng(seed).choice(len(items), rows, replace=False))]
     made, left_out = [], []
     for change in chosen:
         try:
-            varied = _varied(examples, items, change, seed)
+            varied = _varied(examples, items, names, change, seed)
         except InputError as error:
             if changes:
                 raise
@@ -163,12 +166,30 @@ def _items(examples: Examples) -> list[Item]:
     return [row for row in rows if row.response and row.response.strip()]
 
 
-def _varied(examples: Examples, items: list[Item], change: Change, seed: int) -> Made:
+def _classes(examples: Examples) -> tuple[str, ...]:
+    """The classes that a matrix lists in the prompts of a dataset, so that those of its variants list the same: without
+    names in the spec all that occur in training and in the rows that it tests on (`training.pack`)."""
+    spec = examples.spec
+    if spec.task_type != "classification" or spec.label_names:
+        return spec.label_names
+    own = frozenset(examples.table["label"].drop_null().to_pylist())
+    tested: frozenset[str] = frozenset()
+    for split in HELD_OUT:
+        try:
+            tested = own if split == examples.split else classes(examples.others.get(split, ()), spec) or tested
+        except InputError:
+            # Planning passes over a split that cannot be read, or says why it cannot be.
+            continue
+        if own & tested:
+            break
+    return tuple(sorted(own | tested))
+
+
+def _varied(examples: Examples, items: list[Item], names: tuple[str, ...], change: Change, seed: int) -> Made:
     spec = examples.spec
     where = f"{examples.name}: change {change.name}"
     if spec.task_type not in change.kinds:
         raise InputError(f"{where} is of {' or '.join(change.kinds)}, and this is {spec.task_type}")
-    names = spec.label_names or tuple(sorted({item.label for item in items if item.label is not None}))
     try:
         return change.make(Rows(items, names, np.random.default_rng(seed), spec.language))
     except InputError as error:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from profiler.source import HELD_OUT
 from training import base
 from training.prompts import PromptSettings, Row, Task
 from training.recipe import DatasetEntry, Recipe, ScoringSettings, TrainingSettings, digest, parse
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 RECIPE = "recipe.json"
 # Where test rows are looked for, best first.
-_HELD_OUT = ("test", "validation", "dev")
 # Training rows a pack holds for each that a seed draws. Of a source that has as many or more, two seeds have a quarter
 # of their rows in common; more would make packs that are slow to carry to where they are run.
 _POOL = 4
@@ -176,7 +176,7 @@ def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str,
 
     first = read(source)
     name = check_name(first.name, "dataset name")
-    train = None if first.split in _HELD_OUT else first
+    train = None if first.split in HELD_OUT else first
     test = _held_out(source, first)
     if test is None and settings.test_from_training:
         test = first
@@ -195,7 +195,7 @@ def _held_out(source: str, first: Examples) -> Examples | None:
     """The first of the held-out splits that has answers, or the last of them."""
     from profiler.reading import read
 
-    splits = [split for split in _HELD_OUT if split in first.splits]
+    splits = [split for split in HELD_OUT if split in first.splits]
     for at, split in enumerate(splits):
         last = at + 1 == len(splits)
         try:

@@ -292,7 +292,9 @@ def test_an_order_of_four_bytes_a_row_stays_one() -> None:
     assert {a.dtype for _, *arrays in asked.given for a in arrays} == {np.dtype(np.int32)}
     # What sorts it, 8 bytes a row, and what tasks are given: twice 4.
     assert peak < 18 * rows
-    found = np.concatenate([numbers.astype(np.int64) + (rows >> 6) * at for at, (_, numbers, _) in enumerate(asked.given)])
+    found = np.concatenate(
+        [numbers.astype(np.int64) + (rows >> 6) * at for at, (_, numbers, _) in enumerate(asked.given)]
+    )
     assert np.array_equal(found, np.arange(rows))
 
 
@@ -393,12 +395,18 @@ def test_what_nobody_takes_is_cancelled(
 
 def test_what_is_lost_is_told_with_what_is_kept(here: RayHere) -> None:
     here.lost = WorkerCrashedError("see the log")
-    with pytest.raises(TraitcastError, match=r"^a block was lost with its .* 6 times \(WorkerCrashedError\); nothing of"):
+    with pytest.raises(
+        TraitcastError, match=r"^a block was lost with its .* 6 times \(WorkerCrashedError\); nothing of"
+    ):
         cluster.result(here, Ref(b""), "a block")
-    with pytest.raises(TraitcastError, match=r"6 times .*; what is finished is kept: run the same again, with more mem"):
+    with pytest.raises(
+        TraitcastError, match=r"6 times .*; what is finished is kept: run the same again, with more mem"
+    ):
         cluster.result(here, Ref(b""), "group 1", kept="what is finished is kept")
     here.lost = OutOfDiskError("The local disk is full.\n" + "Use df. " * 100)
-    with pytest.raises(TraitcastError, match=r"^a block failed on the cluster \(OutOfDiskError: The local disk is full") as e:
+    with pytest.raises(
+        TraitcastError, match=r"^a block failed on the cluster \(OutOfDiskError: The local disk is full"
+    ) as e:
         cluster.result(here, Ref(b""), "a block")
     assert "times" not in str(e.value)
     assert str(e.value).endswith("; nothing of it is kept: cure that, and run the same again")

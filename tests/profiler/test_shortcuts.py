@@ -125,7 +125,10 @@ def test_what_is_kept_of_rows_is_theirs(make_examples: MakeExamples) -> None:
     # Of several chunks, as files give them.
     table = pa.concat_tables([table, table.slice(1), table])
     for keep in ([], [2], [0, 1, 3, 5, 7]):
-        found, rows = shortcuts.Labelled.of(table, np.array(keep, dtype=np.int64)), table.take(pa.array(keep, pa.int64()))
+        found, rows = (
+            shortcuts.Labelled.of(table, np.array(keep, dtype=np.int64)),
+            table.take(pa.array(keep, pa.int64())),
+        )
         options = [options or [] for options in rows["options"].to_pylist()]
         assert found.labels.to_pylist() == rows["label"].to_pylist()
         assert found.fields.tolist() == [len(fields) for fields in rows["fields"].to_pylist()]

@@ -168,6 +168,26 @@ def test_right_options_are_drawn_anew(choices: Examples) -> None:
     )
 
 
+def test_right_places_stay_as_frequent_among_rows_of_as_many_options(tmp_path: Path) -> None:
+    rows = []
+    for i in range(80):
+        options = [f"{letter}{i}" for letter in "abcd"[: 4 if i % 4 else 2]]
+        # Seldom the first of four, never the second of two.
+        rows.append(
+            {"q": f"Which of {i}?", "options": options, "key": 0 if len(options) == 2 or i % 16 == 1 else 2 + i % 2}
+        )
+    rows += [{"q": f"One of {i}?", "options": ["yes", "no"], "key": i % 2} for i in range(10)]
+    spec = "task_type: multiple_choice\ntext_fields: [q]\noptions_field: options\nanswer_field: key\n"
+    examples = write(tmp_path / "places", rows, spec)
+
+    def places(found: dict[str, list[object]]) -> Counter[tuple[int, object]]:
+        return Counter((len(some), at) for some, at in zip(found["options"], found["label"], strict=True))  # type: ignore[arg-type]
+
+    before, after = columns(examples), columns(varied(examples, "permute_labels"))
+    assert places(after) == places(before)
+    assert after["label"] != before["label"]
+
+
 def test_smaller_parts_lie_in_larger_ones_and_rows_are_drawn_first(reviews: Examples) -> None:
     whole, half, quarter = (
         [tuple(f) for f in columns(e)["fields"]] for e in (reviews, varied(reviews, "half"), varied(reviews, "quarter"))
@@ -216,6 +236,17 @@ def test_a_chat_becomes_a_prompt(tmp_path: Path) -> None:
     after = columns(varied(examples, "lower_case"))
     assert after["fields"][2] == ["be kind.\nhi 2"]
     assert after["response"][2] == "Hello 2"
+
+
+def test_a_chat_that_its_assistant_opens_has_an_empty_prompt(tmp_path: Path) -> None:
+    rows = [{"messages": [{"role": "assistant", "content": f"Welcome {i}"}]} for i in range(6)]
+    asked = {"messages": [{"role": "user", "content": "HI"}, {"role": "assistant", "content": "Hello"}]}
+    spec = "task_type: generation\nmessages_field: messages\n"
+    examples = write(tmp_path / "opened", [*rows, asked], spec)
+    assert columns(examples)["fields"] == [[]] * 6 + [["HI"]]
+    after = columns(varied(examples, "lower_case"))
+    assert after["fields"] == [[""]] * 6 + [["hi"]]
+    assert after["response"] == columns(examples)["response"]
 
 
 def test_rows_that_cannot_be_tuned_on_are_left_out_of_both(tmp_path: Path) -> None:
@@ -276,6 +307,27 @@ def test_a_full_disk_is_told_and_leaves_the_earlier_variant(
     for changes in (["half"], []):
         with pytest.raises(InputError, match="cannot write .*: No space left on device. Choose another folder"):
             write_variants(sums, into, changes, seed=1)
+    assert [path.name for path in into.iterdir()] == ["sums-half"]
+    assert (into / "sums-half" / ROWS_FILE).read_bytes() == before
+
+
+def test_an_interruption_between_the_renames_leaves_the_earlier_variant(
+    sums: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into = tmp_path / "into"
+    write_variants(sums, into, ["half"])
+    before = (into / "sums-half" / ROWS_FILE).read_bytes()
+    real = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if ".partial" in self.name:
+            assert not target.exists()
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_variants(sums, into, ["half"], seed=1)
     assert [path.name for path in into.iterdir()] == ["sums-half"]
     assert (into / "sums-half" / ROWS_FILE).read_bytes() == before
 

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from profiler.reading import read
+from profiler.variants import write_variants
 from training import pack as packs
 from training.pack import Pack, PlanSettings, plan, training_rows
 from training.prompts import Row
@@ -334,3 +336,35 @@ def test_rows_without_an_answer_are_left_out() -> None:
     spec = DatasetSpec("generation", ("q",), answer_field="a")
     examples = Examples("d", spec, "train", {"train": 3}, "d", None, table, "v1:0")
     assert packs.rows_of(examples, packs.task_of(examples)) == [Row(("a",), "x")]
+
+
+@pytest.mark.parametrize(
+    ("splits", "classes"),
+    [
+        ({"train": "ab", "test": "abc"}, "abc"),
+        ({"train": "ab", "test": "---", "validation": "bd"}, "abd"),
+        ({"train": "ab", "test": [-1, -1], "validation": "be"}, "abe"),
+        ({"train": "ab", "test": "zz"}, "abz"),
+        ({"train": "ab", "test": "ab", "validation": "abc"}, "ab"),
+        ({"train": "abc"}, "abc"),
+        ({"test": "ab", "validation": "abc"}, "ab"),
+    ],
+)
+def test_a_variant_has_the_classes_of_its_parent(
+    tmp_path: Path, splits: dict[str, list[str | int]], classes: str
+) -> None:
+    folder = tmp_path / "parent"
+    folder.mkdir()
+    for split, labels in splits.items():
+        rows = (
+            {"text": f"{split.upper()} text {i}", "mark": None if m == "-" else m} for i, m in enumerate([*labels] * 5)
+        )
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "dataset.yaml").write_text("task_type: classification\ntext_fields: [text]\nlabel_field: mark\n")
+    split = "train" if "train" in splits else "test"
+    (made,), _ = write_variants(read(folder, split=split), tmp_path / "made", ["lower_case"])
+    assert read(made.folder).spec.label_names == tuple(classes)
+    if split == "train":
+        settings = PlanSettings("base", train_rows=4, test_rows=4, test_from_training=True)
+        parent, variant = (packs.read_dataset(str(path), settings)[1].task for path in (folder, made.folder))
+        assert variant.labels == parent.labels
