@@ -112,7 +112,7 @@ def result(ray: Any, task: Any, what: str, *, kept: str = "nothing of it is kept
             "same again, with more memory or fewer tasks a node if memory was short"
         ) from error
     except errors.RayError as error:
-        # A full disk, a runtime environment that cannot be made: Ray's own words tell what, and it was tried once.
+        # A full disk, a runtime environment that cannot be made: Ray's own words tell what, and not how often it tried.
         said = " ".join(str(error).split())[:_SAID]
         raise TraitcastError(
             f"{what} failed on the cluster ({type(error).__name__}: {said}); {kept}: cure that, and run the same again"
