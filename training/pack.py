@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from profiler.examples import Examples
 
 RECIPE = "recipe.json"
-# Where test rows are looked for, best first.
 # Training rows a pack holds for each that a seed draws. Of a source that has as many or more, two seeds have a quarter
 # of their rows in common; more would make packs that are slow to carry to where they are run.
 _POOL = 4
