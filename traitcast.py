@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,8 @@ _ORDER = (
     "latent",
     "report",
 )
-_WAREHOUSE = "traitcast.duckdb"
+# As the commands take it.
+_WAREHOUSE = os.environ.get("TRAITCAST_WAREHOUSE") or "traitcast.duckdb"
 
 
 def __dir__() -> list[str]:

@@ -21,3 +21,4 @@ worst=$(printf '%s' "$ranking" | python -c 'import json, sys; print(json.load(sy
 show explain "$best" support_tickets
 show explain "$worst" support_tickets
 show sql "SELECT name, label_class_count, round(label_majority_share, 2) AS majority, round(prompt_tokens_mean, 1) AS prompt_tokens FROM profiles WHERE label_class_count BETWEEN 4 AND 8 ORDER BY abs(prompt_tokens_mean - (SELECT prompt_tokens_mean FROM profiles WHERE name = 'support_tickets')) LIMIT 6"
+printf '\nThe warehouse of this demo is gone with it. To go on: . .venv/bin/activate, then traitcast profile my.jsonl\n' >&2

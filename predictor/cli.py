@@ -684,10 +684,10 @@ def effects(
         click.echo(f"\n{printable(title)}")
         click.echo(table(rows))
     columns = {name for _, rows in shown for name in rows[0]}
-    about = {
-        "standard_error": "over rows and seeds, those of one row taken together; with one seed, given this adapter",
-        "q": "over all that a table looked at",
-    }
+    about = {"q": "over all that a table looked at"}
+    if found.labels or found.lengths:  # scores alone tell of no rows: a note says what their errors are over
+        over = "over rows and seeds, those of one row taken together; with one seed, given this adapter"
+        about = {"standard_error": over} | about
     if words := [f"{name}: {text}" for name, text in about.items() if name in columns]:
         say("; ".join(words) + ".")
 

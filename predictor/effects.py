@@ -337,6 +337,8 @@ class _Measured:
                 "No answers are stored, so shifts of labels, lengths, malformed answers and kinds of rows are not "
                 "known: an imported score set has scores only. Measure them: traitcast matrix plan --help"
             )
+            if any(len(self.gains[self.source, t]) > 1 for t in targets):
+                yield f"{self._errors_without_rows(targets).capitalize()}."
         elif bare := [t for t in targets if self.paired(self.source, t) is None]:
             stale = all(self._by_row(self.source, t) for t in bare)
             yield (

@@ -18,6 +18,7 @@ from warehouse.console import (
     printable,
     report_errors,
     say,
+    some,
     warehouse_option,
     warn,
 )
@@ -230,6 +231,7 @@ def vary(
       traitcast matrix plan --pack m --base smollm2 data/sst2 data/trec variants/*
     """
     from profiler.service import Request, read_examples, refuse_one_name
+    from profiler.source import HELD_OUT
     from profiler.variants import CHANGES, write_variants
 
     if listed:
@@ -245,12 +247,15 @@ def vary(
         raise click.UsageError(f"--name names one dataset; {len(dataset)} were given.")
     requests = [Request(item, **options) for item in dataset]
     refuse_one_name(requests)
-    shown = []
+    shown: list[dict[str, Any]] = []
+    untested: list[str] = []
     try:
         for request in requests:
             examples = read_examples(request)
             for warning in examples.warnings:
                 warn(f"{examples.name}: {warning}")
+            if not set(HELD_OUT) & set(examples.splits):
+                untested.append(examples.name)
             made, left_out = write_variants(examples, into, changes, rows=rows, seed=seed)
             for reason in left_out:
                 say(f"  left out: {reason}")
@@ -261,6 +266,8 @@ def vary(
             emit(shown, output_format)
     parents = dict.fromkeys(dataset)
     say(f"next: {command('matrix', 'plan', '--pack', 'DIR', *parents)} {into}/*")
+    if untested:
+        say(f"a matrix scores on test rows, and {some(untested, 5)} has none: add a dataset that has, or a test file")
 
 
 COMMANDS: tuple[click.Command, ...] = (profile, vary)

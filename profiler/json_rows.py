@@ -59,13 +59,13 @@ def _line_hint(line: str, number: int, path: Path) -> str:
     """What to do about a line that is no JSON."""
     if "\r" in line.rstrip():
         return (
-            f"Lines end in a carriage return alone; convert them: tr '\\r' '\\n' < {shlex.quote(path.name)} > new-file"
+            f"Lines end in a carriage return alone; convert them: tr '\\r' '\\n' < {shlex.quote(str(path))} > new-file"
         )
     if number == 1 and line.lstrip().startswith(("[", "{")):
         return "Each line must be one JSON object; a file that is one JSON document is named .json"
     if not line.endswith("\n"):
         return "It is the last line: the file may be cut off. Copy it again, or remove the line"
-    return f"Each line must be one JSON object; see it: sed -n {number}p {shlex.quote(path.name)}"
+    return f"Each line must be one JSON object; see it: sed -n {number}p {shlex.quote(str(path))}"
 
 
 def document_rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -272,7 +272,7 @@ class _Scanner:
             where = self.bytes + error.start + 1
             raise InputError(
                 f"{self.path}: not UTF-8 at byte {where:,} (0x{error.object[error.start]:02x}). Convert it, for "
-                f"example: iconv -f WINDOWS-1252 -t UTF-8 {self.path.name} > new-file"
+                f"example: iconv -f WINDOWS-1252 -t UTF-8 {shlex.quote(str(self.path))} > new-file"
             ) from error
         self.bytes += len(block)
         if "\0" in piece:

@@ -12,6 +12,7 @@ import io
 import lzma
 import math
 import os
+import shlex
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -164,7 +165,8 @@ def check_start(raw: bytes, path: Path) -> bytes:
     """The first bytes of a text file without a UTF-8 byte order mark; refuses UTF-16 and what is another format."""
     refuse_misnamed(raw, path)
     if raw.startswith(_UTF16):
-        raise InputError(f"{path}: this is UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8 {path.name} > new-file")
+        cure = f"iconv -f UTF-16 -t UTF-8 {shlex.quote(str(path))} > new-file"
+        raise InputError(f"{path}: this is UTF-16 text; convert it: {cure}")
     return raw.removeprefix(b"\xef\xbb\xbf")
 
 
@@ -183,7 +185,7 @@ def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:
         raise InputError(
             f"{path}: line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line "
             f"(byte {offset + error.start + 1:,} of the file). Convert it, for example: "
-            f"iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new-file"
+            f"iconv -f WINDOWS-1252 -t UTF-8 {shlex.quote(str(path))} > new-file"
         ) from error
     if "\0" in line:
         raise InputError(

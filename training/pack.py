@@ -154,18 +154,35 @@ def plan(
     if before is not None:
         _same_settings(before, settings, folder)
     entries = dict(before.datasets) if before else {}
-    for source in datasets:
-        name, packed, origin, fingerprint = read_dataset(source, settings)
-        entry = _entry(packed, origin, fingerprint, settings.train_rows)
-        if name in entries and _rows_of(entries[name]) != _rows_of(entry):
-            raise InputError(f"dataset {name!r} is in {folder} with other rows; plan into a new folder")
-        entries[name] = entry
-        _write_rows(folder / "data" / f"{name}.parquet", packed)
-        if on_dataset:
-            on_dataset(name, entry)
-    recipe = _recipe(before, entries, settings, sources, targets)
+    with _nothing_half_written(folder) as data:
+        for source in datasets:
+            name, packed, origin, fingerprint = read_dataset(source, settings)
+            entry = _entry(packed, origin, fingerprint, settings.train_rows)
+            if name in entries and _rows_of(entries[name]) != _rows_of(entry):
+                raise InputError(f"dataset {name!r} is in {folder} with other rows; plan into a new folder")
+            entries[name] = entry
+            _write_rows(data / f"{name}.parquet", packed)
+            if on_dataset:
+                on_dataset(name, entry)
+        recipe = _recipe(before, entries, settings, sources, targets)
     write_aside(folder / RECIPE, recipe.to_json().encode())
     return Pack(folder)
+
+
+@contextmanager
+def _nothing_half_written(folder: Path) -> Iterator[Path]:
+    """The folder of the rows. A plan that fails leaves what there was, and no folder where there was none."""
+    data, new = folder / "data", [path for path in (folder, folder / "data") if not path.exists()]
+    before = set(data.glob("*"))
+    try:
+        yield data
+    except BaseException:
+        for path in set(data.glob("*")) - before:
+            path.unlink()
+        for path in reversed(new):
+            with suppress(OSError):  # not empty: of another run, which is at work in it
+                path.rmdir()
+        raise
 
 
 def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str, str]:

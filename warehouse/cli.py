@@ -152,7 +152,7 @@ def show(name: str, family: str | None, plot: Path | None, warehouse_path: str, 
         return
     click.echo(printable(_heading(profile)))
     if places:
-        click.echo(_unusual_text(unusual))
+        click.echo(_unusual_text(unusual, family))
     click.echo(table(rows))
     shown = {row["trait"] for row in rows}
     if words := _exact_words(profile, [t for t in profile.traits if t.trait in shown], catalogue):
@@ -209,12 +209,13 @@ def _unusual_json(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _unusual_text(unusual: Sequence[Standing]) -> str:
-    """The most extreme traits in words, a line each."""
+def _unusual_text(unusual: Sequence[Standing], family: str | None) -> str:
+    """The most extreme traits in words, a line each. family: the only one that was looked at."""
     from warehouse.standing import TAIL, in_words, meaning
 
     if not unusual:
-        return f"Nothing about it is unusual: no trait lies in the outer {TAIL:.0%} of the reference datasets.\n"
+        of = "" if family is None else f" of {family}"
+        return f"Nothing about it is unusual: no trait{of} lies in the outer {TAIL:.0%} of the reference datasets.\n"
     lines = [f"  {s.trait.trait}: {in_words(s)}. {meaning(s.trait)}." for s in unusual]
     return "\n".join(["What is unusual about it:", *lines, ""])
 
