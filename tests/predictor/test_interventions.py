@@ -301,7 +301,7 @@ def test_several_models_are_refused(tmp_path: Path) -> None:
 def test_the_only_matrix_with_variants_is_taken(tmp_path: Path) -> None:
     with Warehouse.open(tmp_path / "none.duckdb", read_only=True) as warehouse:
         shipped = interventions(warehouse)
-    assert (shipped.matrix, shipped.metric, len(shipped.effects)) == ("smollm2_interventions", "score", 34)
+    assert (shipped.matrix, shipped.metric, len(shipped.effects)) == ("smollm2_interventions", "score", 42)
     assert min(effect.q for effect in shipped.effects if math.isfinite(effect.q)) > 0.05, "nothing is sure yet"
 
 
