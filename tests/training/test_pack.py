@@ -87,6 +87,20 @@ def test_a_variant_is_tuned_on_the_rows_of_its_parent(datasets: dict[str, str], 
         assert [row.gold for row in mood] == [row.gold for row in padded] != [row.gold for row in permuted]
 
 
+def test_a_plan_that_fails_leaves_what_there_was(datasets: dict[str, str], tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(datasets["mood"], alone)
+    (alone / "test.jsonl").unlink()
+    with pytest.raises(InputError, match="none of mood has test or validation rows"):
+        plan(tmp_path / "m", [str(alone)], SETTINGS)
+    assert not (tmp_path / "m").exists()
+    plan(tmp_path / "m", [datasets["sums"]], SETTINGS)
+    before = {path: path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match="missing"):
+        plan(tmp_path / "m", [datasets["mood"], str(tmp_path / "missing.jsonl")], SETTINGS)
+    assert {path: path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file()} == before
+
+
 def test_a_plan_grows_and_keeps_its_groups(datasets: dict[str, str], tmp_path: Path) -> None:
     first = plan(tmp_path, [datasets["mood"]], SETTINGS).recipe
     more = plan(tmp_path, [datasets["sums"]], dataclasses.replace(SETTINGS, seeds=(0, 1, 2))).recipe
