@@ -428,10 +428,10 @@ def rank(
         fitted = service.predictor_of(warehouse, predictor)
         found = service.rank_sources(warehouse, fitted, target, chosen)
         quality = service.known_quality(warehouse, fitted)
-        measured = service.measured_gains(warehouse, fitted, found if top is None else found[:top])
+        shown = found[:top]
+        measured = service.measured_gains(warehouse, fitted, shown)
         same = set(service.same_rows(warehouse).get(target, ()))
     _introduce(fitted, predictor, quality)
-    shown = found if top is None else found[:top]
     if save:
         _save(warehouse_path, shown, None, predictor)
     if plot is not None:
@@ -1037,8 +1037,8 @@ def _say_measured(
             f"measured in {matrix!r}, and among what the predictor learnt from: {sum(gains) / len(gains):+.1f} pp{each}"
         )
         return
-    of, at = ("'" + name.replace("'", "''") + "'" for name in (matrix, target))
-    query = f"FROM transfer_matrix WHERE matrix = {of} AND target = {at} ORDER BY gain DESC"
+    # Names hold no quotes (`warehouse.names`).
+    query = f"FROM transfer_matrix WHERE matrix = '{matrix}' AND target = '{target}' ORDER BY gain DESC"
     were = "was measured, and is" if len(measured) == 1 else "were measured, and are"
     say(
         f"{len(measured)} of these {len(shown)} pairs {were} among what the predictor learnt from: "

@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from predictor import html
 from predictor.paired import adjusted
 from warehouse.console import command, count, some
 from warehouse.errors import ScoresError, nearest
+from warehouse.names import root_of
 
 if TYPE_CHECKING:
     from warehouse.records import Cells
@@ -31,6 +32,8 @@ PLACES = ("own", "others")
 _LEVEL = 0.95
 # Differences that are equal but for the rounding of sums.
 _ROUNDING = 1e-9
+
+Key = TypeVar("Key", str, int)
 
 Gains = Mapping[str, Mapping[str, Mapping[int, float]]]
 """source -> target -> seed -> gain, or another outcome."""
@@ -71,8 +74,8 @@ def mean_of(values: Sequence[float]) -> Mean:
     return Mean(float(found.mean()), error, int(found.size))
 
 
-def differences(with_child: Mapping[str, float], with_parent: Mapping[str, float]) -> dict[str, float]:
-    """Variant minus parent on every dataset that both were measured with."""
+def differences(with_child: Mapping[Key, float], with_parent: Mapping[Key, float]) -> dict[Key, float]:
+    """Variant minus parent on every dataset, or for every seed, that both were measured with."""
     return {other: with_child[other] - with_parent[other] for other in sorted(set(with_child) & set(with_parent))}
 
 
@@ -226,14 +229,7 @@ def _by_source(cells: Cells) -> Gains:
 def roots_of(lineage: Sequence[Lineage]) -> dict[str, str]:
     """Variant -> the dataset that it comes from in the end: a variant of a variant has the test rows of that one."""
     parents = {made.name: made.parent for made in lineage}
-    found = {}
-    for name in parents:
-        root, seen = name, {name}
-        while (above := parents.get(root)) is not None and above not in seen:
-            root = above
-            seen.add(root)
-        found[name] = root
-    return found
+    return {name: root_of(name, parents.get) for name in parents}
 
 
 def _effect(
@@ -279,13 +275,8 @@ def _paired(
     child: Mapping[str, Mapping[int, float]], parent: Mapping[str, Mapping[int, float]]
 ) -> dict[str, list[float]]:
     """target -> variant minus parent, for every seed that both have; without targets that have none."""
-    found = {
-        target: [
-            child[target][seed] - parent[target][seed] for seed in sorted(set(child[target]) & set(parent[target]))
-        ]
-        for target in sorted(set(child) & set(parent))
-    }
-    return {target: gaps for target, gaps in found.items() if gaps}
+    both = sorted(set(child) & set(parent))
+    return {target: list(gaps.values()) for target in both if (gaps := differences(child[target], parent[target]))}
 
 
 def students(mean: Mean) -> tuple[float, float, float]:

@@ -26,7 +26,7 @@ from profiler.folder import local_source, slug
 from profiler.formats import ACCEPTED, MAX_COLUMNS, data_format, files_of
 from profiler.language import guess_language
 from profiler.roles import infer
-from profiler.source import ALL, Part, Row, Source
+from profiler.source import ALL, Part, Row, Source, total
 from profiler.spec import DatasetSpec, dataset_name, is_complete, load_spec, parse_roles, with_roles
 from warehouse.console import count, quoted
 from warehouse.errors import InputError, nearest
@@ -331,24 +331,19 @@ def _report(parts: Sequence[Part], on_rows: Callable[[int, int | None], None] | 
     """What takes the number of rows that were read and tells it with how many there are."""
     if on_rows is None:
         return lambda _: None
-    told, total = on_rows, _estimate(parts)
-    return lambda read: told(read, total)
+    told, of = on_rows, _estimate(parts)
+    return lambda read: told(read, of)
 
 
 def _estimate(parts: Sequence[Part]) -> int | None:
     """About how many rows there are, None where that cannot be told at a glance; of many files by the sizes of all."""
     files = files_of(parts)
     if len(files) <= _GLANCES:
-        return _sum([part.estimate() for part in parts])
+        return total([part.estimate() for part in parts])
     some = [files[at * len(files) // _GLANCES] for at in range(_GLANCES)]
-    rows = _sum([file.estimate() for file in some])
+    rows = total([file.estimate() for file in some])
     size, seen = (sum(file.path.stat().st_size for file in of) for of in (files, some))
     return None if rows is None else round(rows * size / max(seen, 1))
-
-
-def _sum(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
 
 
 def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> None:

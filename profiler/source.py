@@ -31,6 +31,12 @@ SPLIT_WORDS = {
 }
 
 
+def total(counts: Sequence[int | None]) -> int | None:
+    """The sum, None where one of them is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
 class Part(Protocol):
     """One file or table of rows. `name` and `unit` ("line" or "row") locate a row in messages."""
 
@@ -102,7 +108,5 @@ class Source:
             if split in read:
                 found[split] = read[split]
                 continue
-            counts = [part.count() for part in parts]
-            known = [count for count in counts if count is not None]
-            found[split] = sum(known) if len(known) == len(counts) else None
+            found[split] = total([part.count() for part in parts])
         return found

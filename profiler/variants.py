@@ -206,7 +206,9 @@ def _write(examples: Examples, made: Made, change: Change, folder: Path) -> Vari
         with (work / ROWS_FILE).open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(_row(told, item), ensure_ascii=False) + "\n" for item in made.items)
         (work / SPEC_FILE).write_text(told.to_yaml(), encoding="utf-8")
-        _swap(work, folder, old)
+        if folder.exists():
+            folder.rename(old)
+        work.rename(folder)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot write {folder}: {reason}. Choose another folder with --into") from error
@@ -217,13 +219,6 @@ def _write(examples: Examples, made: Made, change: Change, folder: Path) -> Vari
         for leftover in (work, old):
             shutil.rmtree(leftover, ignore_errors=True)
     return Variant(folder.name, examples.name, change.name, changed, len(made.items), folder)
-
-
-def _swap(work: Path, folder: Path, old: Path) -> None:
-    """Put a folder in the place of another, which is `old` from then on."""
-    if folder.exists():
-        folder.rename(old)
-    work.rename(folder)
 
 
 def _plain_spec(examples: Examples, made: Made) -> DatasetSpec:

@@ -165,7 +165,7 @@ def plan(
             if on_dataset:
                 on_dataset(name, entry)
         recipe = _recipe(before, entries, settings, sources, targets)
-    write_aside(folder / RECIPE, recipe.to_json().encode())
+        write_aside(folder / RECIPE, recipe.to_json().encode())
     return Pack(folder)
 
 

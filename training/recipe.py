@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from training.prompts import FORMAT, PromptSettings
 from warehouse.errors import InputError, nearest
+from warehouse.names import root_of
 
 # Raised when a change of the engine moves scores beyond rounding: old adapters and cells are then other ones.
 ENGINE = 2
@@ -201,11 +202,8 @@ def begins_as(recipe: Recipe, source: str) -> str:
 
     Its name seeds first weights and order, so that the change alone tells a variant from its parent.
     """
-    seen = {source}
-    while (entry := recipe.datasets.get(source)) is not None and entry.parent and entry.parent not in seen:
-        source = entry.parent
-        seen.add(source)
-    return source
+    entries = recipe.datasets
+    return root_of(source, lambda name: entries[name].parent if name in entries else None)
 
 
 def adapter_key(recipe: Recipe, runtime: Runtime, source: str, seed: int) -> str:

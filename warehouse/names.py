@@ -1,4 +1,5 @@
-"""The one rule for names: of datasets, score sets and predictors; and the laxer one for models and metrics.
+"""The one rule for names: of datasets, score sets and predictors; the laxer one for models and metrics; and which
+dataset the name of a variant goes back to.
 
 A name is typed on a command line, printed in tables and written in SQL literals, so it holds nothing that a shell
 would take for an option, a person for a path or a terminal for a command, and nothing that cannot be seen.
@@ -7,6 +8,7 @@ would take for an option, a person for a path or a terminal for a command, and n
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 
 from warehouse.errors import UserError
 
@@ -59,3 +61,13 @@ def _is_plain(part: str) -> bool:
     if not part or not (part[0] == "_" or unicodedata.category(part[0])[0] in "LN"):
         return False
     return all(char in _MARKS or (unicodedata.category(char)[0] in "LMN" and char not in _INVISIBLE) for char in part)
+
+
+def root_of(name: str, parent_of: Callable[[str], str | None]) -> str:
+    """The dataset that a variant comes from in the end; one that is no variant is its own. A circle ends where it
+    closes."""
+    seen = {name}
+    while (above := parent_of(name)) and above not in seen:
+        name = above
+        seen.add(name)
+    return name

@@ -294,7 +294,7 @@ def test_planted_variants_support_the_direction_from_the_warehouse_on(
     assert result.exit_code == 0, result.output
     (change,) = json.loads(result.stdout)["changes"]
     assert change["effect"] > 0
-    assert change["evidence"].startswith("direction supported: "), change["evidence"]
+    assert change["evidence"].startswith("direction supported: 8 interventions, +")
     ranked = run(path, "rank", "d10", "--format", "json")
     assert {row["source"] for row in json.loads(ranked.stdout)}.isdisjoint(new for new, _ in renamed.values())
     told = run(path, "rank", "d10").stderr

@@ -290,44 +290,40 @@ def test_a_name_that_gets_too_long_is_refused_first(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_full_disk_is_told_and_leaves_the_earlier_variant(
-    sums: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("stop", "raised", "message"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            InputError,
+            "cannot write .*: No space left on device. Choose another folder",
+        ),
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
+    ],
+)
+def test_what_ends_between_the_renames_leaves_the_earlier_variant(
+    sums: Examples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: BaseException,
+    raised: type[BaseException],
+    message: str | None,
 ) -> None:
     into = tmp_path / "into"
     write_variants(sums, into, ["half"])
     before = (into / "sums-half" / ROWS_FILE).read_bytes()
     real = Path.rename
 
-    def full(self: Path, target: Path) -> Path:
-        if ".partial" in self.name:
-            raise OSError(28, "No space left on device")
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "rename", full)
-    for changes in (["half"], []):
-        with pytest.raises(InputError, match="cannot write .*: No space left on device. Choose another folder"):
-            write_variants(sums, into, changes, seed=1)
-    assert [path.name for path in into.iterdir()] == ["sums-half"]
-    assert (into / "sums-half" / ROWS_FILE).read_bytes() == before
-
-
-def test_an_interruption_between_the_renames_leaves_the_earlier_variant(
-    sums: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    into = tmp_path / "into"
-    write_variants(sums, into, ["half"])
-    before = (into / "sums-half" / ROWS_FILE).read_bytes()
-    real = Path.rename
-
-    def interrupted(self: Path, target: Path) -> Path:
+    def ended(self: Path, target: Path) -> Path:
         if ".partial" in self.name:
             assert not target.exists()
-            raise KeyboardInterrupt
+            raise stop
         return real(self, target)
 
-    monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_variants(sums, into, ["half"], seed=1)
+    monkeypatch.setattr(Path, "rename", ended)
+    for changes in (["half"], []):
+        with pytest.raises(raised, match=message):
+            write_variants(sums, into, changes, seed=1)
     assert [path.name for path in into.iterdir()] == ["sums-half"]
     assert (into / "sums-half" / ROWS_FILE).read_bytes() == before
 
