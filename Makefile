@@ -70,13 +70,13 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 	$(BIN)/traitcast scores import $(TRANSFER)/prompt_transferability/prompt_transfer_long.csv --spec examples/scores/prompt_transferability.yaml
 	$(BIN)/traitcast scores import $(TRANSFER)/cross_task_icl/cross_icl_long.csv --spec examples/scores/cross_task_icl.yaml
 	for matrix in smollm2_cpu smollm2_interventions; do \
-		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m warehouse.reference build/reference.duckdb \
+		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m traitcast.warehouse.database.shipped build/reference.duckdb \
 			--carry $$matrix || exit; done
 	$(BIN)/traitcast fit --scores smollm2_cpu
 	for protocol in new-target new-source new-pair; do \
 		$(BIN)/traitcast evaluate --scores smollm2_cpu --protocol $$protocol --save || exit; done
 	$(BIN)/traitcast evaluate --scores prompt_transferability --save
-	$(BIN)/python -m warehouse.reference build/reference.duckdb --into warehouse/reference
+	$(BIN)/python -m traitcast.warehouse.database.shipped build/reference.duckdb --into warehouse/reference
 
 # Measuring transfer. SmolLM2-135M comes out of a package; `matrix` is all of DATA and wants a GPU;
 # `matrix-cpu` is a part that two cores with fast bfloat16 measure in about two hours. Both go on where they were stopped.

@@ -26,20 +26,29 @@ import numpy as np
 from planted import LAWS, planted
 from predictor_worlds import restricted, shipped
 
-from predictor import metrics, trees
-from predictor.baselines import Data, nearest_profiles, prepared, ridge
-from predictor.features import FeatureSettings, ProfileSet
-from predictor.metrics import Scored
-from predictor.model import centre, pair_data
-from predictor.observations import PROTOCOLS, SOURCES_HELD_OUT, Observations, Split, group_datasets, observe, splits
-from predictor.trees import Size, TreeSettings
+from traitcast.predictor.evaluation import metrics
+from traitcast.predictor.evaluation.baselines import Data, nearest_profiles, prepared, ridge
+from traitcast.predictor.evaluation.metrics import Scored
+from traitcast.predictor.model import trees
+from traitcast.predictor.model.features import FeatureSettings, ProfileSet
+from traitcast.predictor.model.observations import (
+    PROTOCOLS,
+    SOURCES_HELD_OUT,
+    Observations,
+    Split,
+    group_datasets,
+    observe,
+    splits,
+)
+from traitcast.predictor.model.predictor import centre, pair_data
+from traitcast.predictor.model.trees import Size, TreeSettings
 
 DATASETS = 18
 SMALL = Size(2, 100, 0.05, "the default of few cells")
 LARGE = Size(3, 50, 0.15, "what inner folds choose on hundreds of cells, in larger steps")
 SETTINGS = TreeSettings()
 KEPT_FEATURES = 40
-# As `predictor.evaluate` does: a small matrix is split anew, so that one lucky split does not make the figure.
+# As `predictor.evaluation.evaluate` does: a small matrix is split anew, so that one lucky split does not make the figure.
 REPEATS, FEW = 3, 300
 
 
@@ -67,7 +76,7 @@ def grown(world: World, split: Split, table: np.ndarray | None = None, **changed
 def boosted(
     train: np.ndarray, gain: np.ndarray, weight: np.ndarray, test: np.ndarray, size: Size, **changed: object
 ) -> np.ndarray:
-    """`predictor.trees.grow` with XGBoost parameters changed."""
+    """`predictor.model.trees.grow` with XGBoost parameters changed."""
     import xgboost
 
     base = trees.parameters(gain, weight, size, SETTINGS)

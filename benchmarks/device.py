@@ -76,11 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def load(matrix: Path, folder: Path, base_file: Path | None, part_bytes: int) -> None:
     """Copy recipe and rows, the keys of known cells without their content, and the base in parts."""
-    from training import base, shards
-    from training.pack import RECIPE, Pack
+    from traitcast.training.engine import base_model
+    from traitcast.training.plan.pack import RECIPE, Pack
+    from traitcast.training.results import shards
 
-    if base_file == Path(base.OFFLINE):
-        base_file = base.offline_file()
+    if base_file == Path(base_model.OFFLINE):
+        base_file = base_model.offline_file()
     pack, target = Pack(matrix), folder / "matrix"
     shutil.rmtree(target, ignore_errors=True)
     (target / "shards").mkdir(parents=True)
@@ -105,7 +106,7 @@ def load(matrix: Path, folder: Path, base_file: Path | None, part_bytes: int) ->
 
 def take(parts: Sequence[Path], keep: Path) -> None:
     """Keep parts; with the last one the base is put together, where the offline base is looked for."""
-    from training.base import GGUF
+    from traitcast.training.engine.base_model import GGUF
 
     keep.mkdir(parents=True, exist_ok=True)
     for folder in parts:
@@ -127,8 +128,8 @@ def take(parts: Sequence[Path], keep: Path) -> None:
 def work(folder: Path, out: Path, keep: Path, minutes: float, file_bytes: int, files: int, *, text: bool) -> None:
     """Run the matrix where it was left on this machine, and write all cells that did not come from elsewhere."""
     sys.path.append(str(keep))
-    from training import matrix
-    from training.pack import Pack
+    from traitcast.training import run as matrix
+    from traitcast.training.plan.pack import Pack
 
     # Not in the folder that travels: the next call brings that anew, and adapters are worth keeping until then.
     here = keep / "matrix"
@@ -154,8 +155,9 @@ def _bring(source: Path, here: Path) -> None:
 
 def _write_results(pack: Any, out: Path, file_bytes: int, files: int, *, text: bool) -> None:
     """Write the records of runs and adapters, and the cells that are not known at home."""
-    from training import matrix, shards
-    from training.pack import write_aside
+    from traitcast.training import run as matrix
+    from traitcast.training.plan.pack import write_aside
+    from traitcast.training.results import shards
 
     here, known = pack.folder, pack.shards / THIN
     out.mkdir(parents=True, exist_ok=True)
@@ -177,9 +179,9 @@ def _write_results(pack: Any, out: Path, file_bytes: int, files: int, *, text: b
 
 def unload(results: Path, matrix: Path) -> None:
     """Put cells, records and log into the matrix; a second time changes nothing."""
-    from training import shards
-    from training.matrix import LOG, RUNTIME, read_log, status
-    from training.pack import Pack, write_aside
+    from traitcast.training.plan.pack import Pack, write_aside
+    from traitcast.training.results import shards
+    from traitcast.training.run import LOG, RUNTIME, read_log, status
 
     pack, state = Pack(matrix), json.loads((results / STATE).read_text())
     for path in sorted(results.glob("cells-*.parquet")):
@@ -222,7 +224,7 @@ def _write_cells(
     Returns how many were written, and how many were left out for want of files. Sizes are known beforehand from the
     shards, as tables: the cells of a large matrix as Python lists take longer than a borrowed machine is lent.
     """
-    from training import shards
+    from traitcast.training.results import shards
 
     waiting: list[Any] = []
     size = brought = left = written = 0

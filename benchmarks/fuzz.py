@@ -31,7 +31,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from warehouse.errors import UserError  # noqa: E402
+from traitcast.warehouse.errors import UserError  # noqa: E402
 
 WORDS = (
     *("text", "label", "labels", "question", "answer", "answers", "options", "choices", "messages", "premise", "id"),
@@ -159,7 +159,7 @@ def refused_or(call: Callable[[], Any]) -> bool:
 
 def _file(name: str, kind: str) -> Callable[[bytes], bool]:
     def target(data: bytes) -> bool:
-        from profiler.formats import FilePart
+        from traitcast.profiler.reading.files import FilePart
 
         path = written(name, data)
         return refused_or(lambda: sum(1 for _ in FilePart(path, kind).rows()))
@@ -169,7 +169,7 @@ def _file(name: str, kind: str) -> Callable[[bytes], bool]:
 
 def packed(data: bytes) -> bool:
     """A compressed file: the first byte says which compression, and whether the rest is packed or stands as it is."""
-    from profiler.formats import FilePart
+    from traitcast.profiler.reading.files import FilePart
 
     draw = Draw(data)
     suffix, whole = draw.pick((".gz", ".zst", ".bz2", ".xz")), draw.number(2)
@@ -179,7 +179,7 @@ def packed(data: bytes) -> bool:
 
 def dataset(data: bytes) -> bool:
     """A JSON Lines file of drawn columns and cells, read whole: roles, conversion, content, fingerprint."""
-    from profiler.reading import read
+    from traitcast.profiler.reading.reader import read
 
     draw = Draw(data)
     columns = [draw.text() for _ in range(1 + draw.number(5))]
@@ -191,8 +191,8 @@ def dataset(data: bytes) -> bool:
 
 def stated(data: bytes) -> bool:
     """Roles stated on the command line against drawn columns."""
-    from profiler.reading import read
-    from profiler.spec import ROLE_WORDS, parse_roles
+    from traitcast.profiler.reading.reader import read
+    from traitcast.profiler.roles.spec import ROLE_WORDS, parse_roles
 
     draw = Draw(data)
     row = {draw.text(): draw.cell() for _ in range(1 + draw.number(4))}
@@ -213,7 +213,7 @@ def _yaml(draw: Draw) -> bytes:
 
 def spec(data: bytes) -> bool:
     """A spec file."""
-    from profiler.spec import load_spec
+    from traitcast.profiler.roles.spec import load_spec
 
     path = written("dataset.yaml", _yaml(Draw(data)))
     return refused_or(lambda: load_spec(path).to_yaml())
@@ -221,7 +221,7 @@ def spec(data: bytes) -> bool:
 
 def recipe(data: bytes) -> bool:
     """A recipe of `scores import`."""
-    from warehouse.scores import load_recipe
+    from traitcast.warehouse.import_scores import load_recipe
 
     path = written("recipe.yaml", _yaml(Draw(data)))
     return refused_or(lambda: load_recipe(path))
@@ -229,7 +229,7 @@ def recipe(data: bytes) -> bool:
 
 def scores(data: bytes) -> bool:
     """A results file in one of its formats: bytes as they stand, or rows of drawn values."""
-    from warehouse.scores import COLUMNS, read_scores
+    from traitcast.warehouse.import_scores import COLUMNS, read_scores
 
     draw = Draw(data)
     suffix, raw = draw.pick((".csv", ".json", ".jsonl", ".tsv")), draw.number(2)
@@ -252,7 +252,7 @@ def scores(data: bytes) -> bool:
 
 @cache
 def _warehouse() -> Any:
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     (scratch() / "outside.csv").write_text("a\n1\n")
     path = scratch() / "fuzz.duckdb"

@@ -309,14 +309,14 @@ def plan(scratch: Path) -> Path:
     """A planned pack of six groups, the same run to its end here, and the folder of their base."""
     import conftest
 
-    from training import matrix
-    from training.pack import Pack
+    from traitcast.training import run
+    from traitcast.training.plan.pack import Pack
 
     (scratch / "data").mkdir()
     data = conftest.make_datasets(scratch / "data")
     base = conftest.make_base(scratch / "base", conftest.make_tokenizer())
     conftest.make_plan(scratch / "planned", list(data.values()), base, slots=1)
-    matrix.run(Pack(Path(shutil.copytree(scratch / "planned", scratch / "whole"))))
+    run.run(Pack(Path(shutil.copytree(scratch / "planned", scratch / "whole"))))
     return Path(base)
 
 

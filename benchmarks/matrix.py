@@ -71,10 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def plan(asked: argparse.Namespace, folder: Path) -> Any:
     """A pack with plain prompts (the peer joins prompt and option by a space) and the peer's settings."""
-    from training.pack import Pack, PlanSettings
-    from training.pack import plan as make
-    from training.prompts import PromptSettings
-    from training.recipe import ScoringSettings, TrainingSettings
+    from traitcast.training.plan.pack import Pack, PlanSettings
+    from traitcast.training.plan.pack import plan as make
+    from traitcast.training.plan.prompts import PromptSettings
+    from traitcast.training.plan.recipe import ScoringSettings, TrainingSettings
 
     if not asked.datasets:
         return Pack(folder)
@@ -93,8 +93,8 @@ def plan(asked: argparse.Namespace, folder: Path) -> Any:
 
 def engine(pack: Any, peak_tflops: float | None) -> dict[str, Any]:
     """Run the pack; seconds are those of the whole stages, the loading of the base apart."""
-    from training import shards
-    from training.matrix import LOG, run
+    from traitcast.training.results import shards
+    from traitcast.training.run import LOG, run
 
     began = time.monotonic()
     run(pack)
@@ -127,7 +127,7 @@ def engine(pack: Any, peak_tflops: float | None) -> dict[str, Any]:
 def _accuracy(cell: Any) -> float:
     import numpy as np
 
-    from training.metrics import predictions
+    from traitcast.training.results.metrics import predictions
 
     picks = predictions([np.asarray(row) for row in cell.loglikelihoods])
     return float(sum(int(p) == g for p, g in zip(picks, cell.gold, strict=True)) / len(cell.gold))
@@ -135,7 +135,7 @@ def _accuracy(cell: Any) -> float:
 
 def naive(pack: Any, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run the peer over the same rows and read its timings."""
-    from training import base
+    from traitcast.training.engine import base_model as base
 
     (folder / "data").mkdir(parents=True)
     for name in pack.recipe.targets:
@@ -165,9 +165,9 @@ def naive(pack: Any, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def _peer_rows(pack: Any, name: str) -> Iterator[dict[str, Any]]:
     from transformers import AutoTokenizer
 
-    from training import base
-    from training.pack import training_rows
-    from training.prompts import Prompter
+    from traitcast.training.engine import base_model as base
+    from traitcast.training.plan.pack import training_rows
+    from traitcast.training.plan.prompts import Prompter
 
     packed = pack.rows(name)
     prompter = Prompter(AutoTokenizer.from_pretrained(base.locate(pack.recipe.base)), pack.recipe.prompt)

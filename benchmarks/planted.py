@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from predictor.features import SIMILARITIES, ProfileSet, compare
-from warehouse.records import Cells, Matrix
+from traitcast.predictor.model.features import SIMILARITIES, ProfileSet, compare
+from traitcast.warehouse.records import Cells, Matrix
 
 LAWS = ("traits", "similarity", "mixed", "nothing")
 

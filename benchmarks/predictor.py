@@ -28,12 +28,12 @@ import numpy as np
 from planted import LAWS, planted
 from predictor_worlds import shipped
 
-from predictor.evaluate import evaluate
-from predictor.explain import explain
-from predictor.features import ProfileSet
-from predictor.model import fit
-from predictor.observations import PROTOCOLS, observe
-from warehouse.store import Warehouse
+from traitcast.predictor.evaluation.evaluate import evaluate
+from traitcast.predictor.explanation.shap import explain
+from traitcast.predictor.model.features import ProfileSet
+from traitcast.predictor.model.observations import PROTOCOLS, observe
+from traitcast.predictor.model.predictor import fit
+from traitcast.warehouse.database.warehouse import Warehouse
 
 CANDIDATES = 10_000
 
@@ -100,7 +100,9 @@ def speed() -> None:
 def process(command: list[str], path: Path) -> None:
     """A whole process beside one that only imports what the command imports."""
     root = Path(__file__).parent.parent
-    imports = "import traitcast, predictor.service, warehouse.store, xgboost, duckdb, pyarrow"
+    imports = (
+        "import traitcast, traitcast.predictor.api, traitcast.warehouse.database.warehouse, xgboost, duckdb, pyarrow"
+    )
 
     def run(arguments: list[str]) -> None:
         subprocess.run([sys.executable, *arguments], cwd=root, check=True, capture_output=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from predictor.features import ProfileSet
-from predictor.service import profiles_of
-from warehouse.records import Cells
-from warehouse.store import Warehouse
+from traitcast.predictor.api import profiles_of
+from traitcast.predictor.model.features import ProfileSet
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.records import Cells
 
 IMPORTED = ("prompt_transferability", "cross_task_icl")
 

@@ -85,7 +85,7 @@ def _cpu() -> float:
 
 def texts_of(data: Path, names: Sequence[str]) -> list[str]:
     """The distinct text fields of some datasets, whitespace made plain, in order."""
-    from profiler.reading import read
+    from traitcast.profiler.reading.reader import read
 
     fields = (
         text for name in names for row in read(data / name).table.column("fields").to_pylist() for text in row if text
@@ -108,8 +108,8 @@ def examples_of(texts: Sequence[str], language: str = "en") -> Any:
     """Examples with one text field a row and no response."""
     import pyarrow as pa
 
-    from profiler.examples import Examples
-    from profiler.spec import DatasetSpec
+    from traitcast.profiler.reading.examples import Examples
+    from traitcast.profiler.roles.spec import DatasetSpec
 
     rows = len(texts)
     strings = pa.list_(pa.string())
@@ -127,7 +127,7 @@ def examples_of(texts: Sequence[str], language: str = "en") -> Any:
 
 def measure_own(texts: Sequence[str], processes: int, language: str) -> dict[str, Any]:
     """Profile texts as a dataset: a quarter of them sees the entity recogniser, as in a default profile."""
-    from profiler.profile import profile
+    from traitcast.profiler.profile import profile
 
     warm, texts = texts[:WARM_UP], texts[WARM_UP:]
     profile(examples_of(warm, language), rows=None, processes=1)
@@ -139,8 +139,8 @@ def measure_own(texts: Sequence[str], processes: int, language: str) -> dict[str
 
 def own_values(texts: Sequence[str]) -> dict[str, list[float]]:
     """The shared traits of every text."""
-    from profiler import linguistic
-    from profiler.parse import Parser
+    from traitcast.profiler.parsing.parser import Parser
+    from traitcast.profiler.traits import linguistic
 
     counts = Parser.load(MODEL).count(list(texts), processes=1).counts[:, : len(linguistic.COUNTS)]
     found = linguistic.traits(counts)
@@ -371,8 +371,8 @@ def _memory(pid: int) -> Counter[str]:
 
 def sampling(options: argparse.Namespace) -> None:
     """How many traits miss a 95 % half-width of .05 standard deviations at the default sample, and why."""
-    from profiler.profile import ENTITY_ROWS, SAMPLE_ROWS, profile
-    from profiler.reading import read
+    from traitcast.profiler.profile import ENTITY_ROWS, SAMPLE_ROWS, profile
+    from traitcast.profiler.reading.reader import read
 
     for name in options.datasets:
         examples = read(options.data / name, split="all")

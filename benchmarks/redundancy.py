@@ -3,7 +3,7 @@
 Run: python benchmarks/redundancy.py WAREHOUSE.duckdb [--limit 0.98]
 
 Reports every pair of traits whose Pearson or Spearman correlation over the datasets is beyond the limit, with the
-reason from `profiler.catalogue.KIN`. A pair of response traits whose prompt twins differ has a reason too: both parts
+reason from `profiler.traits.catalogue.KIN`. A pair of response traits whose prompt twins differ has a reason too: both parts
 have the same list, and the responses of most public datasets are labels of one word, in which little can differ. Exit
 code 1 when a pair has no reason. A correlation counts when MIN_DATASETS datasets have both traits and as many lie off
 the commonest value of each: the rest is one dataset against many zeros.
@@ -21,9 +21,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from profiler.catalogue import kin_reason
-from warehouse.standing import average_ranks
-from warehouse.store import Warehouse
+from traitcast.profiler.traits.catalogue import kin_reason
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.percentiles import average_ranks
 
 MIN_DATASETS = 12
 

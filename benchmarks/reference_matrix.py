@@ -21,13 +21,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from predictor.associations import associate
-from predictor.effect_tables import Asymmetry, Gain
-from predictor.effects import effects
-from predictor.paired import LEVEL, adjusted
-from warehouse.errors import UserError
-from warehouse.records import Cells, TraitMatrix
-from warehouse.store import Warehouse
+from traitcast.predictor.effects.paired_tests import LEVEL, adjusted
+from traitcast.predictor.effects.side_effects import effects
+from traitcast.predictor.effects.tables import Asymmetry, Gain
+from traitcast.predictor.latent.associations import associate
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.records import Cells, TraitMatrix
 
 NOWHERE = "no-such-file.duckdb"
 # The traits that Krishna et al. 2025 name: class distribution, generation length, and linguistic features.
@@ -351,8 +351,8 @@ def _example(m: Measured) -> list[str]:
 
 def ways_to_choose(folder: Path) -> str:
     """Reliability over new rows and seeds of each way to score a choice, and its difference to `accuracy`."""
-    from training import reliability
-    from training.pack import Pack
+    from traitcast.training.plan.pack import Pack
+    from traitcast.training.results import reliability
 
     pack = Pack(folder)
     found = reliability.collected(pack)

@@ -85,15 +85,15 @@ def joined(child: int, receive: int) -> Any:
 
 def call(argv: tuple[str, ...], folder: Path) -> None:
     """Run one command in this process."""
-    import traitcast
+    import traitcast.cli
 
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        traitcast.cli([word.replace("{}", str(folder)) for word in argv], standalone_mode=False)
+        traitcast.cli.cli([word.replace("{}", str(folder)) for word in argv], standalone_mode=False)
 
 
 def content(folder: Path) -> dict[str, Any] | None:
     """Every table of the warehouse but for times, None when there is no file."""
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     file = folder / "w.duckdb"
     if not file.exists():
@@ -114,9 +114,9 @@ def matrix_warehouse(folder: Path) -> None:
     """Eight profiles of one trait each, and the scores of every one on every other."""
     import pyarrow as pa
 
-    from profiler.catalogue import CATALOGUE, VERSION
-    from warehouse.records import Matrix, Profile, TraitValue
-    from warehouse.store import Warehouse
+    from traitcast.profiler.traits.catalogue import CATALOGUE, VERSION
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.records import Matrix, Profile, TraitValue
 
     draw = random.Random(5)
     with Warehouse.open(folder / "w.duckdb") as warehouse:
@@ -269,9 +269,9 @@ def writer(file: Path, number: int, rounds: int) -> dict[str, Any]:
     """Profiles and scores of its own, one transaction each, opening the file anew each time."""
     import pyarrow as pa
 
-    from profiler.catalogue import CATALOGUE
-    from warehouse.records import Matrix, Profile, TraitValue
-    from warehouse.store import Warehouse
+    from traitcast.profiler.traits.catalogue import CATALOGUE
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.records import Matrix, Profile, TraitValue
 
     waits = []
     for turn in range(rounds):
@@ -288,8 +288,8 @@ def writer(file: Path, number: int, rounds: int) -> dict[str, Any]:
 
 def reader(file: Path, seconds: float) -> dict[str, Any]:
     """Reads until the time is up, and once at least; every profile it sees must be whole."""
-    from warehouse.errors import WarehouseError
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.errors import WarehouseError
 
     end, reads, refused, broken, longest = time.monotonic() + seconds, 0, 0, 0, 0.0
     while time.monotonic() < end or not reads:
@@ -312,8 +312,8 @@ def reader(file: Path, seconds: float) -> dict[str, Any]:
 
 def crowd(rounds: int, seconds: float, scratch: Path) -> dict[str, Any]:
     """Two writers and five readers on one file."""
-    from profiler.catalogue import CATALOGUE, VERSION
-    from warehouse.store import Warehouse
+    from traitcast.profiler.traits.catalogue import CATALOGUE, VERSION
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     file = scratch / "w.duckdb"
 
@@ -351,9 +351,15 @@ def _import_all(parser: bool) -> None:
     import sklearn.model_selection  # noqa: F401
     import xgboost  # noqa: F401
 
-    from profiler.parse import Parser
+    from traitcast.profiler.parsing.parser import Parser
 
-    for module in ("predictor.service", "profiler.service", "profiler.profile", "traitcast", "warehouse.store"):
+    for module in (
+        "traitcast.predictor.api",
+        "traitcast.profiler.service",
+        "traitcast.profiler.profile",
+        "traitcast",
+        "traitcast.warehouse.database.warehouse",
+    ):
         importlib.import_module(module)
     if parser:
         Parser.load()

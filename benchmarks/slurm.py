@@ -269,8 +269,8 @@ class Rounds:
     def __init__(self, slurm: Slurm, scratch: Path, parts: int) -> None:
         import conftest
 
-        from training import matrix
-        from training.pack import Pack
+        from traitcast.training import run
+        from traitcast.training.plan.pack import Pack
 
         self.slurm, self.scratch, self.parts = slurm, scratch, parts
         (scratch / "data").mkdir()
@@ -279,7 +279,7 @@ class Rounds:
         self.planned = scratch / "planned"
         conftest.make_plan(self.planned, list(data.values()), base, slots=1, seeds=(0, 1, 2))
         whole = shutil.copytree(self.planned, scratch / "whole" / "m")
-        matrix.run(Pack(whole))
+        run.run(Pack(whole))
         self.wanted = self.content(whole), self.ingested(whole)
 
     def fresh(self, name: str) -> tuple[Path, Path]:
@@ -311,10 +311,10 @@ class Rounds:
 
     def same(self, pack: Path) -> dict[str, Any]:
         """Cells that are missing, and whether all that was measured is what the uninterrupted run measured."""
-        from training import matrix
-        from training.pack import Pack
+        from traitcast.training import run
+        from traitcast.training.plan.pack import Pack
 
-        status = matrix.status(Pack(pack))
+        status = run.status(Pack(pack))
         found = self.content(pack), self.ingested(pack)
         return {
             "missing": status.cells - status.scored,
@@ -371,10 +371,10 @@ class Rounds:
         return len(list((pack / "shards").glob("*.parquet")))
 
     def missing(self, pack: Path) -> dict[str, int]:
-        from training import matrix
-        from training.pack import Pack
+        from traitcast.training import run
+        from traitcast.training.plan.pack import Pack
 
-        status = matrix.status(Pack(pack))
+        status = run.status(Pack(pack))
         return {"missing": status.cells - status.scored}
 
     def on(self, node: str, job: str) -> bool:

@@ -11,12 +11,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import click
 
 if TYPE_CHECKING:
-    from predictor.interventions import Effect
+    from traitcast.predictor.effects.interventions import Effect
 
 
 def trait_catalogue() -> str:
     """The trait catalogue as Markdown, one table per family."""
-    from profiler.catalogue import CATALOGUE
+    from traitcast.profiler.traits.catalogue import CATALOGUE
 
     families = list(dict.fromkeys(d.family for d in CATALOGUE))
     lines = [f"{len(CATALOGUE)} traits in {len(families)} families.", ""]
@@ -57,8 +57,8 @@ def _command(command: click.Command, parent: click.Context) -> list[str]:
 
 def warehouse_tables() -> str:
     """Tables and views of an empty warehouse with their columns, as Markdown."""
-    from warehouse.schema import NATURAL_KEYS
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.schema import NATURAL_KEYS
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     with Warehouse.open("no-such-file.duckdb", read_only=True) as warehouse:
         rows = warehouse.query(
@@ -75,7 +75,7 @@ def warehouse_tables() -> str:
 
 def metric_definitions() -> str:
     """Metrics and baselines of `evaluate` with their definitions, from the docstrings of the functions."""
-    from predictor import baselines, metrics
+    from traitcast.predictor.evaluation import baselines, metrics
 
     about = {
         "spearman": metrics.spearman,
@@ -106,7 +106,7 @@ def metric_definitions() -> str:
 def reference_matrix() -> str:
     """What the shipped matrix that was measured says, as Markdown."""
     from benchmarks.reference_matrix import NOWHERE, markdown
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     with Warehouse.open(NOWHERE, read_only=True) as warehouse:
         return markdown(warehouse, "smollm2_cpu")
@@ -114,7 +114,7 @@ def reference_matrix() -> str:
 
 def probe_definitions() -> str:
     """The probes with their definitions, as Markdown."""
-    from warehouse.probes import PROBES
+    from traitcast.warehouse.probes import PROBES
 
     lines = ["| probe | unit | definition |", "|---|---|---|"]
     return "\n".join([*lines, *(f"| `{d.trait}` | {d.unit} | {d.definition} |" for d in PROBES)])
@@ -122,7 +122,7 @@ def probe_definitions() -> str:
 
 def changes() -> str:
     """The changes that `traitcast vary` makes, as Markdown."""
-    from profiler.variants import CHANGES
+    from traitcast.profiler.variants import CHANGES
 
     lines = ["| change | what it does | moves | of |", "|---|---|---|---|"]
     for change in CHANGES.values():
@@ -134,8 +134,8 @@ def changes() -> str:
 def interventions(metric: str | None = None) -> str:
     """What the variants in the shipped matrix did, as Markdown."""
     from benchmarks.reference_matrix import NOWHERE
-    from predictor.interventions import interventions as find
-    from warehouse.store import Warehouse
+    from traitcast.predictor.effects.interventions import interventions as find
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     with Warehouse.open(NOWHERE, read_only=True) as warehouse:
         found = find(warehouse, matrix="smollm2_interventions", metric=metric)

@@ -1,0 +1,1 @@
+"""Predicts transfer from traits, and says how good that is."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 from click.core import ParameterSource
 
-from predictor.outcomes import GAIN, NAMES, OVER, outcome_of
-from warehouse.charts import plot_option
-from warehouse.console import (
+from traitcast.predictor.model.outcomes import GAIN, NAMES, OVER, outcome_of
+from traitcast.warehouse.charts import plot_option
+from traitcast.warehouse.console import (
     command,
     count,
     emit,
@@ -29,16 +29,16 @@ from warehouse.console import (
     warehouse_option,
     warn,
 )
-from warehouse.errors import UserError
+from traitcast.warehouse.errors import UserError
 
 if TYPE_CHECKING:
-    from predictor.evaluate import Evaluation
-    from predictor.explain import Explanation
-    from predictor.latent import Latent
-    from predictor.model import Prediction, Predictor
-    from predictor.whatif import WhatIf
-    from warehouse.records import LatentRecord
-    from warehouse.store import Warehouse
+    from traitcast.predictor.evaluation.evaluate import Evaluation
+    from traitcast.predictor.explanation.shap import Explanation
+    from traitcast.predictor.explanation.whatif import WhatIf
+    from traitcast.predictor.latent.search import Latent
+    from traitcast.predictor.model.predictor import Prediction, Predictor
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.records import LatentRecord
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
@@ -128,8 +128,8 @@ def fit(
       traitcast fit --scores prompt_transferability --model T5 --name t5 --format json
       traitcast fit --restore
     """
-    from predictor.service import DEFAULT, fit_into
-    from warehouse.store import Warehouse
+    from traitcast.predictor.api import DEFAULT, fit_into
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     name = name or (DEFAULT if outcome == GAIN.name else outcome)
     if restore:
@@ -174,7 +174,7 @@ def fit(
 
 def _restore(name: str, warehouse_path: str, output_format: str) -> None:
     """Put the shipped predictor back."""
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     # Without a file the predictor is the shipped one, and a name that is not shipped is refused all the same.
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
@@ -228,8 +228,8 @@ def evaluate(
       traitcast evaluate --scores smollm2_cpu --metric gold_nll
       traitcast evaluate --scores prompt_transferability --format json
     """
-    from predictor.service import evaluate_matrix
-    from warehouse.store import Warehouse
+    from traitcast.predictor.api import evaluate_matrix
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     if metric is not None and outcome != GAIN.name:
         raise UserError(f"--metric {metric} is of gains, and --outcome {outcome} is none. Leave one of the two out.")
@@ -356,15 +356,15 @@ def predict(
       traitcast predict mnli rte --plot mnli_rte.png
       traitcast predict examples/support_tickets sst2 --format json
     """
-    from predictor import service
-    from warehouse.store import Warehouse
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     source, target = (_profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        fitted = service.predictor_of(warehouse, predictor)
-        found = service.predict_pair(warehouse, fitted, source, target)
-        quality = service.known_quality(warehouse, fitted)
-        measured = service.measured_gains(warehouse, fitted, [found])
+        fitted = api.predictor_of(warehouse, predictor)
+        found = api.predict_pair(warehouse, fitted, source, target)
+        quality = api.known_quality(warehouse, fitted)
+        measured = api.measured_gains(warehouse, fitted, [found])
     _introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, [found], None, predictor)
@@ -411,9 +411,9 @@ def rank(
       traitcast rank rte --top 10 --plot rte.svg
       traitcast rank examples/support_tickets --sources sst2,mnli,ag_news --format json
     """
-    from predictor import service
-    from warehouse.outdated import warn_outdated
-    from warehouse.store import Warehouse
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.outdated import warn_outdated
 
     target = _profiled(ctx, target, warehouse_path)
     chosen = None
@@ -425,12 +425,12 @@ def rank(
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         others = [name for name in warehouse.dataset_names() if name != target] if chosen is None else []
         warn_outdated(warehouse, others)
-        fitted = service.predictor_of(warehouse, predictor)
-        found = service.rank_sources(warehouse, fitted, target, chosen)
-        quality = service.known_quality(warehouse, fitted)
+        fitted = api.predictor_of(warehouse, predictor)
+        found = api.rank_sources(warehouse, fitted, target, chosen)
+        quality = api.known_quality(warehouse, fitted)
         shown = found[:top]
-        measured = service.measured_gains(warehouse, fitted, shown)
-        same = set(service.same_rows(warehouse).get(target, ()))
+        measured = api.measured_gains(warehouse, fitted, shown)
+        same = set(api.same_rows(warehouse).get(target, ()))
     _introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, shown, None, predictor)
@@ -446,9 +446,9 @@ def rank(
         say(f"the same rows as {target!r} under another name, so no find: {', '.join(twins)}")
     ranked = {prediction.source for prediction in found}
     if left := [name for name in others if name not in ranked]:
-        why = f"not ranked, below {service.MIN_ROWS} rows or variants of another dataset"
+        why = f"not ranked, below {api.MIN_ROWS} rows or variants of another dataset"
         say(f"{why}: {some(left, 8)} (name them with --sources to see them)")
-    named = () if predictor == service.DEFAULT else ("--predictor", predictor)
+    named = () if predictor == api.DEFAULT else ("--predictor", predictor)
     say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
 
 
@@ -482,19 +482,19 @@ def explain(
       traitcast explain mnli rte --plot why.svg
       traitcast explain examples/support_tickets sst2 --format json
     """
-    from predictor import service
-    from warehouse.store import Warehouse
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     source, target = (_profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        fitted = service.predictor_of(warehouse, predictor)
-        found = service.explain_pair(warehouse, fitted, source, target)
-        quality = service.known_quality(warehouse, fitted)
+        fitted = api.predictor_of(warehouse, predictor)
+        found = api.explain_pair(warehouse, fitted, source, target)
+        quality = api.known_quality(warehouse, fitted)
     _introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, [found.prediction], found, predictor)
     if plot is not None:
-        from warehouse import charts
+        from traitcast.warehouse import charts
 
         charts.write(found.waterfall(top), plot)
         say(f"drew {plot}")
@@ -506,7 +506,7 @@ def explain(
 
 def _draw_intervals(plot: Path, fitted: Predictor, named: Sequence[tuple[str, Prediction]], title: str) -> None:
     """Predictions with their 90 % intervals, in the order given."""
-    from warehouse import charts
+    from traitcast.warehouse import charts
 
     of = fitted.outcome
     rows = [
@@ -586,15 +586,15 @@ def whatif(
       traitcast whatif mnli rte --set label_majority_share=0.9
       traitcast whatif gsm8k sst2 --set response_tokens_mean=4 --set target:prompt_tokens_mean=60 --format json
     """
-    from predictor import service
-    from warehouse.store import Warehouse
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     settings = _settings(changes)
     source, target = (_profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        fitted = service.predictor_of(warehouse, predictor)
-        found = service.what_if_pair(warehouse, fitted, source, target, settings)
-        quality = service.known_quality(warehouse, fitted)
+        fitted = api.predictor_of(warehouse, predictor)
+        found = api.what_if_pair(warehouse, fitted, source, target, settings)
+        quality = api.known_quality(warehouse, fitted)
     _introduce(fitted, predictor, quality)
     if output_format == "json":
         emit_json(found.as_row())
@@ -604,7 +604,7 @@ def whatif(
 
 def _settings(changes: tuple[str, ...]) -> dict[tuple[str, str], float]:
     """(side, trait) -> value from `trait=value`, `source:trait=value` or `target:trait=value`."""
-    from predictor.whatif import addressed
+    from traitcast.predictor.explanation.whatif import addressed
 
     settings: dict[tuple[str, str], float] = {}
     for text in changes:
@@ -668,8 +668,8 @@ def effects(
       traitcast effects gsm8k --target sst2
       traitcast effects gsm8k --format json
     """
-    from predictor.effects import effects as find
-    from warehouse.store import Warehouse
+    from traitcast.predictor.effects.side_effects import effects as find
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         found = find(warehouse, source, matrix=matrix, model=model, target=target)
@@ -720,8 +720,8 @@ def interventions(
       traitcast interventions --scores smollm2_interventions --metric gold_nll
       traitcast interventions --scores smollm2_interventions --change permute_labels
     """
-    from predictor.interventions import interventions as find
-    from warehouse.store import Warehouse
+    from traitcast.predictor.effects.interventions import interventions as find
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         found = find(warehouse, matrix=matrix, model=model, metric=metric)
@@ -797,8 +797,8 @@ def latent(
       traitcast latent --scores prompt_transferability --model T5 --plot map.svg
       traitcast latent --scores prompt_transferability --model T5 --centre double --format json
     """
-    from predictor.latent import latent_of
-    from warehouse.store import Warehouse
+    from traitcast.predictor.latent.search import latent_of
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     if plot is not None and factors == "1":
         raise UserError(
@@ -829,8 +829,8 @@ def latent(
     else:
         _print_latent(found, top)
     if plot is not None:  # last: where too few factors hold up there is no map, and the rest is told all the same
-        from predictor.report_latent import biplot
-        from warehouse import charts
+        from traitcast.predictor.report.latent import biplot
+        from traitcast.warehouse import charts
 
         charts.write(biplot(found), plot)
         say(f"drew {plot}")
@@ -896,9 +896,9 @@ def report(
       traitcast report -o mnli.html --pairs mnli:rte,mnli:sst2
       traitcast report --scores prompt_transferability --model T5 --format json
     """
-    from predictor.page import render
-    from predictor.report import Request, gather
-    from warehouse.store import Warehouse
+    from traitcast.predictor.report.page import render
+    from traitcast.predictor.report.sections import Request, gather
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     _check_writable(output)
     if model is not None and matrix is None:
@@ -1047,12 +1047,12 @@ def _say_measured(
 
 
 def _save(warehouse_path: str, found: list[Prediction], explanation: Explanation | None, name: str) -> None:
-    from predictor import service
-    from warehouse.store import Warehouse
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     existed = Path(warehouse_path).exists()
     with Warehouse.open(warehouse_path) as warehouse:
-        service.save(warehouse, found, explanation, name=name)
+        api.save(warehouse, found, explanation, name=name)
     say(f"{'saved in' if existed else 'created and saved in'} {warehouse_path}: tables predictions and attributions")
 
 

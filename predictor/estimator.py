@@ -1,6 +1,6 @@
 """The trees of the predictor as a scikit-learn estimator, to be tried with its tools or on other tables.
 
-Owns nothing but the interface: growing and predicting are `predictor.trees`. It takes a table of numbers with NaN for
+Owns nothing but the interface: growing and predicting are `predictor.model.trees`. It takes a table of numbers with NaN for
 what is undefined, and knows neither datasets nor targets; centring and intervals are the predictor's.
 """
 
@@ -14,14 +14,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from predictor import trees
-from predictor.trees import Size, TreeSettings
+from traitcast.predictor.model import trees
+from traitcast.predictor.model.trees import Size, TreeSettings
 
 _DEFAULT = TreeSettings()
 
 
 class GainRegressor(RegressorMixin, BaseEstimator):
-    """Regularised gradient-boosted trees with the predictor's defaults (see `predictor.trees.TreeSettings`).
+    """Regularised gradient-boosted trees with the predictor's defaults (see `predictor.model.trees.TreeSettings`).
 
     depth, rounds: size. learning_rate, subsample, column_share (of the columns, tried at each split), l2,
     min_child_share (of the summed weight, least in a leaf): regularisation. random_state: seed of the draws.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from warehouse.console import (
+from traitcast.warehouse.console import (
     command,
     count,
     emit,
@@ -22,10 +22,10 @@ from warehouse.console import (
     warehouse_option,
     warn,
 )
-from warehouse.errors import UserError, WarehouseError
+from traitcast.warehouse.errors import UserError, WarehouseError
 
 if TYPE_CHECKING:
-    from warehouse.records import Profile
+    from traitcast.warehouse.records import Profile
 
 # What a person asks first about a dataset; the whole profile is one `traitcast show` away.
 _GLANCE = {
@@ -115,7 +115,7 @@ def profile(
       traitcast profile stanfordnlp/sst2 --split train --revision main
       traitcast profile HuggingFaceFW/fineweb --stream 20000 --roles answer=text
     """
-    from profiler.service import Request, profile_into, refuse_one_name
+    from traitcast.profiler.service import Request, profile_into, refuse_one_name
 
     if name and len(dataset) > 1:
         raise click.UsageError(f"--name names one dataset; {len(dataset)} were given.")
@@ -230,9 +230,9 @@ def vary(
       traitcast vary data/sst2 data/trec --rows 1500 --change half,quarter
       traitcast matrix plan --pack m --base smollm2 data/sst2 data/trec variants/*
     """
-    from profiler.service import Request, read_examples, refuse_one_name
-    from profiler.source import HELD_OUT
-    from profiler.variants import CHANGES, write_variants
+    from traitcast.profiler.reading.source import HELD_OUT
+    from traitcast.profiler.service import Request, read_examples, refuse_one_name
+    from traitcast.profiler.variants import CHANGES, write_variants
 
     if listed:
         known = CHANGES.values()

@@ -1,17 +1,17 @@
 """How a text argues: connectives, hedges, feeling, quantities, per hundred words.
 
-Owns the traits made from the counts of `profiler.lexicon`. Refuses meaning: a word on a list counts wherever it
+Owns the traits made from the counts of `profiler.traits.discourse`. Refuses meaning: a word on a list counts wherever it
 stands.
 """
 
 from __future__ import annotations
 
-from profiler import lexicon
-from profiler.estimates import Floats, ratio
+from traitcast.profiler.text.estimates import Floats, ratio
+from traitcast.profiler.traits import discourse
 
 # Trait -> the count it is made of.
 RATES = {
-    **{f"{marker}_marker_rate": marker for marker in list(lexicon.MARKERS)[:7]},
+    **{f"{marker}_marker_rate": marker for marker in list(discourse.MARKERS)[:7]},
     "hedge_rate": "hedge",
     "booster_rate": "booster",
     "quantifier_rate": "quantifier",
@@ -25,4 +25,4 @@ RATES = {
 
 def traits(sums: Floats, words: Floats) -> dict[str, Floats]:
     """Trait name (without its part) -> value per document. sums: document sums of `lexicon.count_segments`."""
-    return {name: 100.0 * ratio(sums[:, lexicon.COUNTS.index(count)], words) for name, count in RATES.items()}
+    return {name: 100.0 * ratio(sums[:, discourse.COUNTS.index(count)], words) for name, count in RATES.items()}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from profiler.held import Held
+    from traitcast.profiler.passes.table import Held
 
 # Other codes (ISO 639-2 and 639-3) and English names of the languages that spaCy publishes pipelines for, by the code
 # that it gives them; Norwegian is taken as Bokmål.
@@ -187,14 +187,14 @@ def language_code(language: str | None) -> str:
 def guess_language(table: pa.Table | Held) -> Guess | None:
     """The language other than English that the prompts of a dataset are clearly in; without prompts, its responses.
 
-    table: columns `fields` (list<string>) and `response` (string), as in `profiler.examples.Examples`. Up to 500 rows,
+    table: columns `fields` (list<string>) and `response` (string), as in `profiler.reading.examples.Examples`. Up to 500 rows,
     evenly spread, and 1,000 characters of each text are looked at. Given when half of the letters are of another
     script, or when the share of words that are function words of one language is at least MIN_SHARE and MIN_RATIO times
     that of English, with MIN_DIFFERENT of them seen.
     """
     import numpy as np
 
-    from profiler.held import held
+    from traitcast.profiler.passes.table import held
 
     rows = held(table).at(np.arange(0, table.num_rows, max(1, -(-table.num_rows // _ROWS))))
     texts = [text for fields in rows["fields"].to_pylist() for text in fields or ()]

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from profiler.distinct import Distinct
-from profiler.estimates import Estimate, exact, undefined
-from profiler.examples import prompt_batches
-from profiler.formats import files_of
-from profiler.hashing import document_hashes
-from profiler.reading import prompt_columns, prompts
-from profiler.scan import Hashes, scan
-from profiler.segments import prompt_rows
-from profiler.source import ALL, Part
-from profiler.spec import DatasetSpec
-from warehouse.errors import NotSharedError, UserError
+from traitcast.profiler.reading.examples import prompt_batches
+from traitcast.profiler.reading.files import files_of
+from traitcast.profiler.reading.reader import prompt_columns, prompts
+from traitcast.profiler.reading.source import ALL, Part
+from traitcast.profiler.roles.spec import DatasetSpec
+from traitcast.profiler.text.distinct import Distinct
+from traitcast.profiler.text.documents import prompt_rows
+from traitcast.profiler.text.estimates import Estimate, exact, undefined
+from traitcast.profiler.text.kept_words import document_hashes
+from traitcast.profiler.text.scan import Hashes, scan
+from traitcast.warehouse.errors import NotSharedError, UserError
 
 if TYPE_CHECKING:
-    from profiler.cluster import RayEngine
-    from profiler.reading import Examples
+    from traitcast.profiler.ray.engine import RayEngine
+    from traitcast.profiler.reading.reader import Examples
 
 # A split this many times larger than the profiled one would cost more than the profile.
 MAX_RATIO = 20

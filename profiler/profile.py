@@ -15,34 +15,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from profiler import (
-    balance,
-    catalogue,
-    duplicates,
-    hashing,
-    leakage,
-    lengths,
-    parse,
-    pipelines,
-    sentiment,
-    shortcuts,
-    surface,
-)
-from profiler.cells import cut
-from profiler.estimates import Estimate, exact, undefined
-from profiler.held import held
-from profiler.language import language_code
-from profiler.sample import blocks
-from profiler.sample_traits import SampleTotals, prefixed
-from profiler.segments import SEGMENT_CHARACTERS
-from profiler.totals import PartTotals, Totals
-from warehouse.console import count
-from warehouse.errors import UserError
-from warehouse.records import LengthBin, Profile, TraitDefinition, TraitValue
+from traitcast.profiler import leakage, sentiment
+from traitcast.profiler.language import language_code
+from traitcast.profiler.parsing import parser as parse
+from traitcast.profiler.parsing import pipelines
+from traitcast.profiler.passes.all_rows import PartTotals, Totals
+from traitcast.profiler.passes.sample import blocks
+from traitcast.profiler.passes.sample_traits import SampleTotals, prefixed
+from traitcast.profiler.passes.table import held
+from traitcast.profiler.roles.values import cut
+from traitcast.profiler.text import kept_words
+from traitcast.profiler.text.documents import SEGMENT_CHARACTERS
+from traitcast.profiler.text.estimates import Estimate, exact, undefined
+from traitcast.profiler.traits import balance, catalogue, duplicates, lengths, shortcuts, surface
+from traitcast.warehouse.console import count
+from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.records import LengthBin, Profile, TraitDefinition, TraitValue
 
 if TYPE_CHECKING:
-    from profiler.cluster import RayEngine
-    from profiler.reading import Examples
+    from traitcast.profiler.ray.engine import RayEngine
+    from traitcast.profiler.reading.reader import Examples
 
 # 2,000 random rows put every trait within .05 standard deviations at 95 %; 1,000 just miss it (six real sets).
 SAMPLE_ROWS = 2000
@@ -82,7 +74,7 @@ def profile(
     pipeline = pipelines.choose(spacy_model, language)
     parser = parse.Parser.load(pipeline, language) if pipeline else None
     given = parser.gives if parser is not None else frozenset()
-    totals = table.totals(np.sort(sample_rows(table.num_rows, hashing.ROWS, seed)).astype(np.int64))
+    totals = table.totals(np.sort(sample_rows(table.num_rows, kept_words.ROWS, seed)).astype(np.int64))
     others = leakage.other_splits(examples, engine)
     drawn, run = sample_rows(table.num_rows, rows, seed), engine.count_batches if engine else None
     sampled = SampleTotals.of(

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from warehouse.errors import TraitcastError
+from traitcast.warehouse.errors import TraitcastError
 
 # Mean rating from which a word counts: below it readers disagree ("hand" 2.2, "well" 1.1, "number" 0.3).
 STRENGTH = 1.5

@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from profiler import pipelines
-from profiler.paths import path_from, path_text
-from warehouse import cluster
-from warehouse.console import command, count, progress, say, warn
-from warehouse.errors import UserError
+from traitcast.profiler.parsing import pipelines
+from traitcast.profiler.paths import path_from, path_text
+from traitcast.warehouse import ray_cluster
+from traitcast.warehouse.console import command, count, progress, say, warn
+from traitcast.warehouse.errors import UserError
 
 if TYPE_CHECKING:
-    from profiler.cluster import RayEngine
-    from profiler.reading import Examples
-    from warehouse.records import Profile
+    from traitcast.profiler.ray.engine import RayEngine
+    from traitcast.profiler.reading.reader import Examples
+    from traitcast.warehouse.records import Profile
 
 SAMPLE_ROWS = 2000
 
@@ -60,7 +60,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
 
 
 def _profiled(request: Request, examples: Examples, engine: RayEngine | None) -> Profile:
-    from profiler.profile import profile
+    from traitcast.profiler.profile import profile
 
     with progress(f"{examples.name}, sampled rows parsed", 0) as bar:
         result = profile(
@@ -80,7 +80,7 @@ def _engine(request: Request) -> AbstractContextManager[RayEngine | None]:
     _check_engine(request)
     if request.engine == "local":
         return nullcontext()
-    from profiler.cluster import engine
+    from traitcast.profiler.ray.engine import engine
 
     return engine(request.address, say)
 
@@ -90,7 +90,7 @@ def _check_engine(request: Request) -> None:
     if request.engine not in ("local", "ray"):
         raise UserError(f"engine {request.engine!r} is not one of local, ray")
     if request.engine == "ray":
-        cluster.check(request.address)
+        ray_cluster.check(request.address)
     elif request.address is not None:
         raise UserError(f"--address {request.address} is of a cluster: add --engine ray, or leave it out")
 
@@ -106,8 +106,8 @@ def _asked(request: Request) -> dict[str, Any]:
 
 
 def read_examples(request: Request, engine: RayEngine | None = None) -> Examples:
-    """Read one dataset and say on stderr which split and roles were taken. engine: see `profiler.reading.read`."""
-    from profiler.reading import Stream, read
+    """Read one dataset and say on stderr which split and roles were taken. engine: see `profiler.reading.reader.read`."""
+    from traitcast.profiler.reading.reader import Stream, read
 
     with progress(f"reading {request.dataset}", 0) as bar:
 
@@ -136,7 +136,7 @@ def read_examples(request: Request, engine: RayEngine | None = None) -> Examples
 
 def refuse_one_name(requests: Sequence[Request]) -> None:
     """Raise UserError when two requests would be stored under one name, the later in place of the earlier."""
-    from profiler.reading import name_of
+    from traitcast.profiler.reading.reader import name_of
 
     seen: dict[str, str] = {}
     for request in requests:
@@ -158,8 +158,8 @@ def profile_into(warehouse_path: str, request: Request, *, force: bool = False) 
 
     A stored profile with the same fingerprint, settings and trait version is returned as it is unless `force`.
     """
-    from profiler.catalogue import CATALOGUE, VERSION
-    from warehouse.store import Warehouse
+    from traitcast.profiler.traits.catalogue import CATALOGUE, VERSION
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     # Fail on an unusable engine or warehouse before minutes of work, not after; bad input creates no file.
     _check_engine(request)
@@ -189,7 +189,7 @@ def profile_into(warehouse_path: str, request: Request, *, force: bool = False) 
 
 
 def _replacing_shipped(stored: Profile, examples: Examples, warehouse_path: str) -> str:
-    from warehouse import reference
+    from traitcast.warehouse.database import shipped as reference
 
     every = len(reference.names("datasets"))
     content = "the same content" if stored.fingerprint == examples.fingerprint else "other content"
@@ -201,7 +201,7 @@ def _replacing_shipped(stored: Profile, examples: Examples, warehouse_path: str)
 
 
 def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
-    from profiler.catalogue import VERSION
+    from traitcast.profiler.traits.catalogue import VERSION
 
     total = examples.table.num_rows
     details = stored.details
@@ -226,7 +226,7 @@ def ensure_profiled(dataset: str, warehouse_path: str) -> str:
     that was profiled before keeps the name, split, spec file, roles, sample and spaCy pipeline it had then, so options
     are given once. A hub dataset keeps its configuration and its commit too, and is not fetched again.
     """
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     exists = os.path.exists(dataset)
     looks_like_path = "/" in dataset or "\\" in dataset or "." in dataset
@@ -246,7 +246,7 @@ def ensure_profiled(dataset: str, warehouse_path: str) -> str:
 
 def _same_commit(stored: Profile, request: Request) -> bool:
     """Whether a profile of a hub dataset is still good, told without the network: a commit never changes."""
-    from profiler.catalogue import VERSION
+    from traitcast.profiler.traits.catalogue import VERSION
 
     details = stored.details
     return (

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from profiler.examples import Examples, Item
-from profiler.language import language_code
-from profiler.reading import classes
-from profiler.source import HELD_OUT
-from profiler.spec import SPEC_FILE, DatasetSpec, load_spec
-from warehouse.console import command, count
-from warehouse.errors import InputError, UserError, nearest
-from warehouse.names import check_name
+from traitcast.profiler.language import language_code
+from traitcast.profiler.reading.examples import Examples, Item
+from traitcast.profiler.reading.reader import classes
+from traitcast.profiler.reading.source import HELD_OUT
+from traitcast.profiler.roles.spec import SPEC_FILE, DatasetSpec, load_spec
+from traitcast.warehouse.console import command, count
+from traitcast.warehouse.errors import InputError, UserError, nearest
+from traitcast.warehouse.names import check_name
 
 if TYPE_CHECKING:
     from spacy.tokenizer import Tokenizer
@@ -168,7 +168,7 @@ def _items(examples: Examples) -> list[Item]:
 
 def _classes(examples: Examples) -> tuple[str, ...]:
     """The classes that a matrix lists in the prompts of a dataset, so that those of its variants list the same: without
-    names in the spec all that occur in training and in the rows that it tests on (`training.pack`)."""
+    names in the spec all that occur in training and in the rows that it tests on (`training.plan.pack`)."""
     spec = examples.spec
     if spec.task_type != "classification" or spec.label_names:
         return spec.label_names

@@ -14,8 +14,8 @@ import pytest
 # Two numeric libraries with a thread pool each on a two-core machine fight; tests run on one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from warehouse.records import LengthBin, Profile, Sketch, TraitDefinition, TraitValue
-from warehouse.store import Warehouse
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.records import LengthBin, Profile, Sketch, TraitDefinition, TraitValue
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +34,7 @@ MAY_IMPORT = {
 
 
 @pytest.mark.parametrize(
-    "statement", ["import traitcast", "import traitcast; traitcast.cli(['--help'], standalone_mode=False)"]
+    "statement", ["import traitcast", "import traitcast.cli; traitcast.cli.cli(['--help'], standalone_mode=False)"]
 )
 def test_nothing_heavy_is_imported(statement: str) -> None:
     code = f"{statement}\nimport sys\nprint('heavy', sorted(set(sys.modules) & {HEAVY!r}))"
@@ -47,10 +46,11 @@ def imported_rooms(file: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.split(".")[0])
-    return names & {*MAY_IMPORT, "traitcast"}
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    assert not {name.split(".")[0] for name in names} & set(MAY_IMPORT), f"{file} imports a room without `traitcast.`"
+    return {name.split(".")[1] for name in names if name.startswith("traitcast.")} & set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
@@ -76,28 +76,28 @@ def _modules(file: Path) -> set[str]:
 def test_every_command_has_an_example_in_its_help() -> None:
     import click
 
-    import traitcast
+    import traitcast.cli
 
     def leaves(command: click.Command) -> list[click.Command]:
         if isinstance(command, click.Group):
             return [leaf for child in command.commands.values() for leaf in leaves(child)]
         return [command]
 
-    for command in leaves(traitcast.cli):
+    for command in leaves(traitcast.cli.cli):
         assert "traitcast " in (command.help or ""), command.name
 
 
 def test_version_is_that_of_the_package() -> None:
     import tomllib
 
-    import traitcast
+    import traitcast.cli
 
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == traitcast.__version__
 
 
 def test_the_shipped_profiles_were_measured_by_this_catalogue(tmp_path: Path) -> None:
-    from profiler.catalogue import CATALOGUE, VERSION
-    from warehouse.store import Warehouse
+    from traitcast.profiler.traits.catalogue import CATALOGUE, VERSION
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     with Warehouse.open(tmp_path / "missing.duckdb", read_only=True) as warehouse:
         versions = {row["catalogue_version"] for row in warehouse.datasets()}
@@ -106,15 +106,15 @@ def test_the_shipped_profiles_were_measured_by_this_catalogue(tmp_path: Path) ->
 
 
 def test_one_name_is_no_list_of_sources(tmp_path: Path) -> None:
-    import traitcast
+    import traitcast.cli
 
     with pytest.raises(traitcast.UserError, match=r"sources 'sst2' is one name, not a list\. Write \['sst2'\]\."):
         traitcast.rank("mnli", "sst2", warehouse=tmp_path / "none.duckdb")
 
 
 def test_rank_warns_of_candidates_of_an_older_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import traitcast
-    from warehouse.store import Warehouse
+    import traitcast.cli
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     path = tmp_path / "users.duckdb"
     with Warehouse.open(path) as warehouse:
@@ -124,35 +124,28 @@ def test_rank_warns_of_candidates_of_an_older_catalogue(tmp_path: Path, capsys: 
     assert "'mine' was measured with older trait definitions (version 0)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("hiding", ["predictor.py", "training/__init__.py"])
-def test_a_file_that_hides_a_room_is_named(tmp_path: Path, hiding: str) -> None:
-    file = tmp_path / hiding
-    file.parent.mkdir(exist_ok=True)
-    file.write_text("print('not traitcast')\n")
-
-    def start(*options: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, *options]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
-    run = start("-m", "traitcast", "--version")
-    assert run.returncode == 1
-    assert run.stderr.startswith(f"Error: {file} hides the package {hiding.split('/')[0].removesuffix('.py')!r}")
-    imported = start("-c", "import traitcast")
-    assert imported.stderr.splitlines()[-1].startswith(f"ImportError: {file} hides the package")
-    assert run.stdout == imported.stdout == ""
-    assert start("-P", "-m", "traitcast", "--version").returncode == 0
+def test_it_works_beside_packages_of_the_same_names_and_they_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "__init__.py").write_text("MINE = True\n")
+    (tmp_path / "predictor.py").write_text("MINE = True\n")
+    code = "import training, predictor, traitcast.training.cli; print(training.MINE, predictor.MINE)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout == "True True\n"
+    run = subprocess.run(
+        [sys.executable, "-m", "traitcast", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("traitcast, version ")
 
 
 def test_the_module_shows_its_interface_and_the_errors_to_catch() -> None:
-    import traitcast
-    import warehouse.errors
+    import traitcast.cli
+    import traitcast.warehouse.errors
 
     assert dir(traitcast) == sorted(traitcast.__all__)
-    tree = vars(warehouse.errors).values()
+    tree = vars(traitcast.warehouse.errors).values()
     errors = {kind.__name__ for kind in tree if isinstance(kind, type) and issubclass(kind, Exception)}
     assert "UserError" in errors < set(dir(traitcast))
-    assert traitcast.UserError is warehouse.errors.UserError
+    assert traitcast.UserError is traitcast.warehouse.errors.UserError
     with pytest.raises(traitcast.InputError):
         traitcast.profile("missing.jsonl")
     with pytest.raises(AttributeError, match="no attribute 'nearest'"):
@@ -162,7 +155,7 @@ def test_the_module_shows_its_interface_and_the_errors_to_catch() -> None:
 def test_narration_can_be_switched_off(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import traitcast
+    import traitcast.cli
 
     rows = "".join(f'{{"text": "Bike {i} is flat.", "label": "same"}}\n' for i in range(20))
     (tmp_path / "bikes.jsonl").write_text(rows)

@@ -1,0 +1,1 @@
+"""Measures the ground-truth transfer matrix."""

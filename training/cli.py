@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from training.base import DTYPES
-from warehouse.console import (
+from traitcast.training.engine.base_model import DTYPES
+from traitcast.warehouse.console import (
     Progress,
     command,
     count,
@@ -24,11 +24,11 @@ from warehouse.console import (
     warehouse_option,
     warn,
 )
-from warehouse.errors import InputError
+from traitcast.warehouse.errors import InputError
 
 if TYPE_CHECKING:
-    from training.matrix import Status
-    from training.recipe import DatasetEntry
+    from traitcast.training.plan.recipe import DatasetEntry
+    from traitcast.training.run import Status
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -124,8 +124,8 @@ def plan(
     Example:
       traitcast matrix plan --pack m --base smollm2 --seeds 0,1 data/sst2 data/gsm8k
     """
-    from training.estimate import estimate
-    from training.pack import plan as make
+    from traitcast.training.cost import estimate
+    from traitcast.training.plan.pack import plan as make
 
     def show(name: str, entry: DatasetEntry) -> None:
         held_out = "test rows" if entry.test_split in ("test", "") else f"test rows out of {entry.test_split}"
@@ -146,9 +146,9 @@ def plan(
 
 
 def _settings(**options: Any) -> Any:
-    from training.pack import PlanSettings
-    from training.prompts import PromptSettings
-    from training.recipe import ScoringSettings, TrainingSettings
+    from traitcast.training.plan.pack import PlanSettings
+    from traitcast.training.plan.prompts import PromptSettings
+    from traitcast.training.plan.recipe import ScoringSettings, TrainingSettings
 
     try:
         seeds = tuple(int(seed) for seed in names(options["seeds"]) or [])
@@ -241,14 +241,15 @@ def run(
       traitcast matrix run --pack m --part 2/8
       traitcast matrix run --pack m --engine ray --address auto
     """
-    from training import cluster, matrix
-    from training.pack import Pack
+    from traitcast.training import ray_run
+    from traitcast.training import run as matrix
+    from traitcast.training.plan.pack import Pack
 
     pack, settings = Pack(pack_folder), matrix.RunSettings(**options)
     with _Meter() as meter:
         if engine == "ray":
-            where = cluster.ClusterSettings(address, gpus, 1.0 if cpus is None else cpus)
-            found = cluster.run(pack, settings, where, on_progress=meter, say=meter.say)
+            where = ray_run.ClusterSettings(address, gpus, 1.0 if cpus is None else cpus)
+            found = ray_run.run(pack, settings, where, on_progress=meter, say=meter.say)
         elif (address, gpus, cpus) != (None, None, None):
             raise InputError("--address, --gpus and --cpus are of a cluster: add --engine ray, or leave them out")
         else:
@@ -316,8 +317,8 @@ def status(pack_folder: Path, output_format: str) -> None:
     Example:
       traitcast matrix status --pack m --format json
     """
-    from training.matrix import status as look
-    from training.pack import Pack
+    from traitcast.training.plan.pack import Pack
+    from traitcast.training.run import status as look
 
     _show(look(Pack(pack_folder)), output_format)
 
@@ -336,8 +337,8 @@ def reliability(pack_folder: Path, output_format: str) -> None:
       traitcast matrix reliability --pack m
       traitcast matrix reliability --pack m --format json
     """
-    from training.pack import Pack
-    from training.reliability import reliability as measure
+    from traitcast.training.plan.pack import Pack
+    from traitcast.training.results.reliability import reliability as measure
 
     emit([dataclasses.asdict(found) for found in measure(Pack(pack_folder))], output_format)
 
@@ -395,9 +396,9 @@ def ingest(
       traitcast matrix ingest --pack m --warehouse traitcast.duckdb
       traitcast matrix ingest --pack m --from node1/m --from node2/m
     """
-    from training import shards
-    from training.export import ingest as merge
-    from training.pack import Pack
+    from traitcast.training.plan.pack import Pack
+    from traitcast.training.results import shards
+    from traitcast.training.results.export import ingest as merge
 
     pack = Pack(pack_folder)
     for copy in copies:
@@ -436,8 +437,8 @@ def export(pack_folder: Path, output: Path, kind: str, no_text: bool) -> None:
     Example:
       traitcast matrix export --pack m -o scores.csv
     """
-    from training.export import export as write
-    from training.pack import Pack
+    from traitcast.training.plan.pack import Pack
+    from traitcast.training.results.export import export as write
 
     say(f"{write(Pack(pack_folder), output, kind, text=not no_text):,} cells in {output}")
 
@@ -482,8 +483,8 @@ def probe(
       traitcast probe data/sst2 --base smollm2
       traitcast probe data/sst2 data/gsm8k --base smollm2 --rows 100 --format json
     """
-    from training import probes
-    from warehouse.store import Warehouse
+    from traitcast.training.results import probes
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     wanted = [_probed(ctx, dataset, warehouse_path) for dataset in datasets]
     for name in (stored := [name for name, _, _ in wanted]):
@@ -513,7 +514,7 @@ def probe(
 
 def _probed(ctx: click.Context, dataset: str, warehouse_path: str) -> tuple[str, str, str]:
     """(name, file, folder or hub id, fingerprint) of a dataset; without a front door the argument is its name."""
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     name = dataset if ctx.obj is None else ctx.obj.ensure_profiled(dataset, warehouse_path)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:

@@ -1,0 +1,1 @@
+"""One DuckDB file with profiles, matrices and predictors."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from warehouse.console import visible, width
-from warehouse.errors import UserError
+from traitcast.warehouse.console import visible, width
+from traitcast.warehouse.errors import UserError
 
 if TYPE_CHECKING:
     import altair as alt

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from warehouse.charts import plot_option
-from warehouse.console import (
+from traitcast.warehouse.charts import plot_option
+from traitcast.warehouse.console import (
     as_csv,
     as_json,
     as_jsonl,
@@ -26,15 +26,15 @@ from warehouse.console import (
     warehouse_option,
     warn,
 )
-from warehouse.errors import QueryError, UserError
+from traitcast.warehouse.errors import QueryError, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from warehouse.records import Profile, TraitDefinition, TraitMatrix, TraitValue
-    from warehouse.reference import Kind
-    from warehouse.standing import Standing
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.shipped import Kind
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.percentiles import Standing
+    from traitcast.warehouse.records import Profile, TraitDefinition, TraitMatrix, TraitValue
 
 _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
@@ -58,8 +58,8 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
       traitcast datasets --format csv
       traitcast datasets --restore sst2
     """
-    from warehouse.outdated import warn_outdated
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.outdated import warn_outdated
 
     if restore:
         _restore("datasets", restore, "profile", warehouse_path)
@@ -88,7 +88,7 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
 
 def _restore(kind: Kind, names: Sequence[str], what: str, warehouse_path: str) -> None:
     """Put back what was shipped, and say so."""
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     # Without a file everything is as it was shipped, and a name that is not shipped is refused all the same.
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
@@ -116,10 +116,10 @@ def show(name: str, family: str | None, plot: Path | None, warehouse_path: str, 
       traitcast show gsm8k --family generation_length
       traitcast show gsm8k --plot gsm8k.png
     """
-    from warehouse.errors import nearest
-    from warehouse.outdated import warn_outdated
-    from warehouse.standing import most_unusual, standings
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.errors import nearest
+    from traitcast.warehouse.outdated import warn_outdated
+    from traitcast.warehouse.percentiles import most_unusual, standings
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         profile = warehouse.profile(name)
@@ -166,8 +166,8 @@ def _reference(warehouse: Warehouse) -> TraitMatrix:
 
 def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]]) -> None:
     """The percentiles of the same traits of one or two datasets."""
-    from warehouse import charts
-    from warehouse.standing import MIN_PROFILES
+    from traitcast.warehouse import charts
+    from traitcast.warehouse.percentiles import MIN_PROFILES
 
     rows = [
         {"name": trait, "dataset": name, "percentile": s.percentile, "order": order, "dataset_order": which}
@@ -198,7 +198,7 @@ def _exact_words(profile: Profile, shown: Sequence[TraitValue], catalogue: Mappi
 
 
 def _unusual_json(standing: Standing) -> dict[str, Any]:
-    from warehouse.standing import in_words
+    from traitcast.warehouse.percentiles import in_words
 
     return {
         "trait": standing.trait.trait,
@@ -211,7 +211,7 @@ def _unusual_json(standing: Standing) -> dict[str, Any]:
 
 def _unusual_text(unusual: Sequence[Standing], family: str | None) -> str:
     """The most extreme traits in words, a line each. family: the only one that was looked at."""
-    from warehouse.standing import TAIL, in_words, meaning
+    from traitcast.warehouse.percentiles import TAIL, in_words, meaning
 
     if not unusual:
         of = "" if family is None else f" of {family}"
@@ -272,10 +272,10 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
       traitcast compare sst2 gsm8k
       traitcast compare sst2 gsm8k --plot both.svg
     """
-    from warehouse.compare import compare_profiles
-    from warehouse.outdated import warn_outdated
-    from warehouse.standing import standings
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.compare import compare_profiles
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.outdated import warn_outdated
+    from traitcast.warehouse.percentiles import standings
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         warehouse.profile(first), warehouse.profile(second)
@@ -320,10 +320,10 @@ def card(name: str, output: Path | None, warehouse_path: str, output_format: str
       traitcast card sst2
       traitcast card sst2 --output README.md
     """
-    from warehouse.card import card as made_of
-    from warehouse.card import write
-    from warehouse.outdated import warn_outdated
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.dataset_card import card as made_of
+    from traitcast.warehouse.dataset_card import write
+    from traitcast.warehouse.outdated import warn_outdated
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         made = made_of(warehouse.profile(name), _reference(warehouse))
@@ -354,7 +354,7 @@ def sql(query: str, output: str | None, allow_external: bool, warehouse_path: st
                      WHERE label_majority_share > .8 AND response_tokens_mean < 3"
       traitcast sql "SELECT trait, unit, definition FROM trait_catalogue" --format csv
     """
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     destination = Path(output) if output else None
     if destination and destination.suffix not in _FILE_SUFFIXES:
@@ -438,8 +438,8 @@ def import_scores(
       traitcast scores import published.csv --spec recipe.yaml
       traitcast scores import results_2026.json --name harness --source gsm8k
     """
-    from warehouse.scores import load_recipe, read_scores, without_profile
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.import_scores import load_recipe, read_scores, without_profile
 
     recipe = load_recipe(spec) if spec else None
     # Opened for writing where it exists, which upgrades an older file; bad input makes no new one.
@@ -489,7 +489,7 @@ def restore_scores(name: tuple[str, ...], warehouse_path: str, output_format: st
     Example:
       traitcast scores restore prompt_transferability
     """
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     _restore("matrices", name, "score set", warehouse_path)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
@@ -511,7 +511,7 @@ def drop_scores(name: tuple[str, ...], warehouse_path: str, output_format: str) 
     Example:
       traitcast scores drop results
     """
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
 
     # Without a file there is nothing of the user's, and the refusal makes none.
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:

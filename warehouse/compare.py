@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from warehouse.records import TraitMatrix
+from traitcast.warehouse.records import TraitMatrix
 
 
 def compare_profiles(matrix: TraitMatrix, first: str, second: str) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 import click
 
-from warehouse.errors import TraitcastError
+from traitcast.warehouse.errors import TraitcastError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Row = Mapping[str, Any]

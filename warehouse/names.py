@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 
-from warehouse.errors import UserError
+from traitcast.warehouse.errors import UserError
 
 LONGEST = 100
 _LONGEST_TEXT = 200

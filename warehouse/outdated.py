@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from warehouse.console import command, warn
+from traitcast.warehouse.console import command, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from warehouse.records import Profile
-    from warehouse.store import Warehouse
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.records import Profile
 
 _SHOWN = 5
 

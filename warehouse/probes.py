@@ -7,7 +7,7 @@ model.
 
 from __future__ import annotations
 
-from warehouse.records import TraitDefinition
+from traitcast.warehouse.records import TraitDefinition
 
 FAMILY = TIER = "probe"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import load_benchmark
-from warehouse.store import Warehouse
+from traitcast.warehouse.database.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from selenium import webdriver
@@ -109,8 +109,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def write_page(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Write the report of a warehouse file and say where it is."""
-    from predictor.page import render
-    from predictor.report import Request, gather
+    from traitcast.predictor.report.page import render
+    from traitcast.predictor.report.sections import Request, gather
 
     def write(warehouse_path: Path, **request: Any) -> Path:
         with Warehouse.open(warehouse_path, read_only=True) as warehouse:
@@ -127,7 +127,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, write_page: Callable[..., Pa
     """A page with a made-up matrix of 84 x 84 datasets and three seeds over the shipped profiles."""
     import pyarrow as pa
 
-    from predictor.service import profiles_of
+    from traitcast.predictor.api import profiles_of
 
     path = tmp_path_factory.mktemp("large") / "large.duckdb"
     with Warehouse.open(path) as warehouse:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.browser.conftest import Browser
 from tests.conftest import make_profile
-from warehouse.store import Warehouse
+from traitcast.warehouse.database.warehouse import Warehouse
 
 WRONG = (
     "</script><script>window.hacked=1</script>",

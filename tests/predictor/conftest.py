@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from predictor.features import ProfileSet
-from predictor.service import fit_into
-from warehouse.records import Cells, Matrix, Profile, Sketch, TraitDefinition, TraitMatrix, TraitValue
-from warehouse.store import Warehouse
+from traitcast.predictor.api import fit_into
+from traitcast.predictor.model.features import ProfileSet
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.records import Cells, Matrix, Profile, Sketch, TraitDefinition, TraitMatrix, TraitValue
 
 TRAITS = (
     ("label_entropy_bits", "label", "class_balance", "bits"),

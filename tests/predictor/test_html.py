@@ -6,12 +6,12 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from predictor import html
-from predictor.explain import explain
-from predictor.features import ProfileSet
-from predictor.model import fit
-from predictor.observations import observe
-from warehouse.records import Cells
+from traitcast.predictor import html
+from traitcast.predictor.explanation.shap import explain
+from traitcast.predictor.model.features import ProfileSet
+from traitcast.predictor.model.observations import observe
+from traitcast.predictor.model.predictor import fit
+from traitcast.warehouse.records import Cells
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from profiler.estimates import Estimate
-from profiler.examples import Examples
-from profiler.parse import Parser
-from profiler.spec import DatasetSpec
-from profiler.sums import Means
+from traitcast.profiler.parsing.parser import Parser
+from traitcast.profiler.reading.examples import Examples
+from traitcast.profiler.roles.spec import DatasetSpec
+from traitcast.profiler.text.estimates import Estimate
+from traitcast.profiler.text.exact_sums import Means
 
 SCHEMA = pa.schema(
     [

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from profiler.cli import profile
-from warehouse.store import Warehouse
+from traitcast.profiler.cli import profile
+from traitcast.warehouse.database.warehouse import Warehouse
 
 GOOD = "".join(json.dumps({"text": f"Bike {i} is flat.", "label": "ab"[i % 2]}) + "\n" for i in range(8))
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from profiler.language import MIN_RATIO, MIN_SHARE, guess_language, guess_of
-from profiler.reading import read
-from profiler.spec import load_spec
 from tests.conftest import SHARED
+from traitcast.profiler.language import MIN_RATIO, MIN_SHARE, guess_language, guess_of
+from traitcast.profiler.reading.reader import read
+from traitcast.profiler.roles.spec import load_spec
 
 ENGLISH = (
     "The chain of my bicycle fell off on the way to work, and the shop that sold it to me had already closed. I called "

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from profiler import leakage
-from profiler.distinct import Distinct
-from profiler.profile import profile
-from profiler.reading import read
+from traitcast.profiler import leakage
+from traitcast.profiler.profile import profile
+from traitcast.profiler.reading.reader import read
+from traitcast.profiler.text.distinct import Distinct
 
 
 def _write(folder: Path, **splits: list[str]) -> None:

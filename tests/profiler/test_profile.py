@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiler.catalogue import BY_NAME, CATALOGUE, needs
-from profiler.profile import is_english, profile, sample_rows
-from profiler.reading import read
-from profiler.sketches import KINDS
-from warehouse.errors import UserError
-from warehouse.records import Profile
+from traitcast.profiler.profile import is_english, profile, sample_rows
+from traitcast.profiler.reading.reader import read
+from traitcast.profiler.text.sketches import KINDS
+from traitcast.profiler.traits.catalogue import BY_NAME, CATALOGUE, needs
+from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.records import Profile
 
 MakeExamples = Callable[..., Any]
 
@@ -105,8 +105,8 @@ def test_a_long_text_is_measured_on_its_first_part_in_every_trait_of_the_sample(
     make_examples: MakeExamples, monkeypatch: pytest.MonkeyPatch, language: str
 ) -> None:
     head, tail = "Dogs chase cats. " * 6, "and unquestionably so on " * 20
-    monkeypatch.setattr("profiler.segments.SEGMENT_CHARACTERS", len(head))
-    monkeypatch.setattr("profiler.profile.SEGMENT_CHARACTERS", len(head))
+    monkeypatch.setattr("traitcast.profiler.text.documents.SEGMENT_CHARACTERS", len(head))
+    monkeypatch.setattr("traitcast.profiler.profile.SEGMENT_CHARACTERS", len(head))
     short, long = (
         profile(make_examples([[text]] * 2, ["yes", "no"], language=language), processes=1)
         for text in (head, head + tail)
@@ -142,7 +142,7 @@ def test_shares_of_responses_are_over_rows_with_one(make_examples: MakeExamples)
 def test_same_input_same_profile_on_one_and_two_processes(
     make_examples: MakeExamples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("profiler.parse.BATCH_CHARACTERS", 600)
+    monkeypatch.setattr("traitcast.profiler.parsing.parser.BATCH_CHARACTERS", 600)
     one = profile(_many(make_examples), rows=70, processes=1)
     two = profile(_many(make_examples), rows=70, processes=2)
     assert one.traits == two.traits
@@ -319,7 +319,7 @@ def test_every_trait_on_a_million_characters(
     make_examples: MakeExamples, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """The parse sees 5,000 of them here: it is linear, and 100,000 take seconds."""
-    monkeypatch.setattr("profiler.segments.SEGMENT_CHARACTERS", 5000)
+    monkeypatch.setattr("traitcast.profiler.text.documents.SEGMENT_CHARACTERS", 5000)
     found = profile(make_examples([[text]], ["a"], labels=["a"]), processes=1)
     for trait in found.traits:
         _check_range(trait.trait, trait.value)

@@ -12,11 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from profiler.parse import MODELS
-from profiler.service import Request, as_before, ensure_profiled, profile_dataset, profile_into, refuse_one_name
-from warehouse.errors import InputError, NotProfiledError, UserError
-from warehouse.outdated import measure_again
-from warehouse.store import Warehouse
+from traitcast.profiler.parsing.parser import MODELS
+from traitcast.profiler.service import (
+    Request,
+    as_before,
+    ensure_profiled,
+    profile_dataset,
+    profile_into,
+    refuse_one_name,
+)
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.errors import InputError, NotProfiledError, UserError
+from traitcast.warehouse.outdated import measure_again
 
 ROWS = [{"ticket": f"My bike number {i} has a flat tyre.", "team": "repair" if i % 3 else "billing"} for i in range(12)]
 
@@ -104,7 +111,7 @@ def test_a_hub_dataset_is_not_fetched_again(
     """The network is off: only what is stored can answer."""
     from huggingface_hub import constants
 
-    from profiler import catalogue
+    from traitcast.profiler.traits import catalogue
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     path = str(tmp_path / "w.duckdb")

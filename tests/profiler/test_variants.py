@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.cli import vary
-from profiler.examples import Examples
-from profiler.reading import read
-from profiler.variants import CHANGES, PREAMBLE, ROWS_FILE, _simplify, write_variants
-from warehouse.errors import InputError
+from traitcast.profiler.cli import vary
+from traitcast.profiler.reading.examples import Examples
+from traitcast.profiler.reading.reader import read
+from traitcast.profiler.variants import CHANGES, PREAMBLE, ROWS_FILE, _simplify, write_variants
+from traitcast.warehouse.errors import InputError
 
 TEXTS = ('He said: "Stop it!!!"', "A (plain) one", "No -- not now...", "two  words", "Is IT ?! so")
 
@@ -329,7 +329,7 @@ def test_what_ends_between_the_renames_leaves_the_earlier_variant(
 
 
 def test_changes_name_traits_or_families_that_there_are() -> None:
-    from profiler.catalogue import CATALOGUE
+    from traitcast.profiler.traits.catalogue import CATALOGUE
 
     known = {d.trait for d in CATALOGUE} | {d.family for d in CATALOGUE}
     assert {change.traits for change in CHANGES.values()} <= known

@@ -470,7 +470,7 @@ def run(case: Case, folder: Path, warehouse: Path) -> dict[str, Any]:
     """Give one case to the command line, in this process."""
     from click.testing import CliRunner
 
-    import traitcast
+    import traitcast.cli
 
     folder.mkdir()
     case.make(folder)
@@ -478,7 +478,7 @@ def run(case: Case, folder: Path, warehouse: Path) -> dict[str, Any]:
     before = {path.name: path.read_bytes() for path in warehouse.parent.iterdir()}
     began = time.monotonic()
     signal.alarm(_SECONDS)
-    result = CliRunner().invoke(traitcast.cli, argv, env={"TRAITCAST_WAREHOUSE": str(warehouse)})
+    result = CliRunner().invoke(traitcast.cli.cli, argv, env={"TRAITCAST_WAREHOUSE": str(warehouse)})
     signal.alarm(0)
     after = {path.name: path.read_bytes() for path in warehouse.parent.iterdir()}
     unexpected = None if isinstance(result.exception, SystemExit | None) else repr(result.exception)

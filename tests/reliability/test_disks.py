@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.store import Warehouse
+from traitcast.warehouse.database.warehouse import Warehouse
 
 ROOT = Path(__file__).parents[2]
 MOUNT = "unshare --map-root-user --mount sh -c"

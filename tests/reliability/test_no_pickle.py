@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.errors import InputError
+from traitcast.warehouse.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("warehouse", "profiler", "predictor", "training", "benchmarks", "examples", "docs")
@@ -69,17 +69,17 @@ def test_the_check_finds_what_it_looks_for(source: str) -> None:
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.safetensors.index.json"])
 def test_a_pickled_base_model_is_refused(tmp_path: Path, name: str) -> None:
     pytest.importorskip("transformers", reason="training needs the train extra")
-    from training import base
+    from traitcast.training.engine import base_model
 
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     (tmp_path / name).write_bytes(pickle.dumps({"weight": [1.0]}))
     with pytest.raises(InputError, match=r"holds no .safetensors file; pickled weights are not read: convert them"):
-        base.load(str(tmp_path))
+        base_model.load(str(tmp_path))
 
 
 def test_a_pickled_adapter_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="training needs the train extra")
-    from training import checkpoints
+    from traitcast.training.engine import checkpoints
 
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}')
     (tmp_path / "adapter_model.bin").write_bytes(pickle.dumps({"weight": [1.0]}))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from warehouse.store import Warehouse
+from traitcast.warehouse.database.warehouse import Warehouse
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "reliability.py"

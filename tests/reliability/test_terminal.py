@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import traitcast
+import traitcast.cli
 from tests.conftest import DEFINITIONS, make_profile
-from warehouse.store import Warehouse
+from traitcast.warehouse.database.warehouse import Warehouse
 
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202egnp.exe\x9b2J\r"
@@ -36,7 +36,7 @@ def hostile_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*argv: str) -> Result:
-    return CliRunner().invoke(traitcast.cli, argv)
+    return CliRunner().invoke(traitcast.cli.cli, argv)
 
 
 COMMANDS = (

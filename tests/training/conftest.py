@@ -125,9 +125,9 @@ def make_plan(
     **training: Any,
 ) -> Any:
     """A planned pack of some datasets over a tiny base."""
-    from training.pack import PlanSettings, plan
-    from training.prompts import PromptSettings
-    from training.recipe import ScoringSettings, TrainingSettings
+    from traitcast.training.plan.pack import PlanSettings, plan
+    from traitcast.training.plan.prompts import PromptSettings
+    from traitcast.training.plan.recipe import ScoringSettings, TrainingSettings
 
     settings = PlanSettings(
         base=str(base),

@@ -24,8 +24,9 @@ sys.path[:0] = [str(HERE.parents[1])]
 import torch  # noqa: E402
 import transformers  # noqa: E402, F401
 
-from training import lora, matrix, scoring, shards  # noqa: E402, F401
-from training.pack import Pack  # noqa: E402
+from traitcast.training import run as matrix  # noqa: E402
+from traitcast.training.plan.pack import Pack  # noqa: E402
+from traitcast.training.results import shards  # noqa: E402
 
 
 def run(folder: Path, *, kill_after: float | None = None, kill_at: int | None = None) -> bool:

@@ -26,8 +26,9 @@ os.environ |= {"PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
 
 import kill_points  # noqa: E402
 
-from training import cluster, matrix, shards  # noqa: E402
-from training.pack import Pack  # noqa: E402
+from traitcast.training import ray_run, run  # noqa: E402
+from traitcast.training.plan.pack import Pack  # noqa: E402
+from traitcast.training.results import shards  # noqa: E402
 
 STORE = 80 << 20
 
@@ -75,7 +76,7 @@ def interrupted(nodes: Nodes, planned: Path, scratch: Path, *, shared: bool) -> 
     pack = Pack(Path(shutil.copytree(planned, scratch / "m")))
     killer = threading.Thread(target=nodes.kill_busy, args=(scratch,))
     killer.start()
-    cluster.run(pack, cluster=cluster.ClusterSettings(shared=shared), say=lambda line: print(line, file=sys.stderr))
+    ray_run.run(pack, cluster=ray_run.ClusterSettings(shared=shared), say=lambda line: print(line, file=sys.stderr))
     killer.join()
     return pack, begun(scratch)
 
@@ -94,7 +95,7 @@ def main(planned: str) -> None:
     with tempfile.TemporaryDirectory(prefix="r") as scratch:
         folder = Path(scratch)
         whole = Path(shutil.copytree(planned, folder / "whole"))
-        matrix.run(Pack(whole))
+        run.run(Pack(whole))
         for name in ("shared", "apart", "ray"):
             (folder / name).mkdir()
         # A node that shares nothing works in a temporary folder: where it can be watched.
@@ -113,7 +114,7 @@ def main(planned: str) -> None:
             }
             if name == "shared":
                 result[name]["same"] &= kill_points.content(pack.folder) == kill_points.content(whole)
-            again = cluster.run(pack)
+            again = ray_run.run(pack)
             result[name]["missing"] = again.cells - again.scored
         ray.shutdown()
         nodes.head.shutdown()

@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from training.cli import COMMANDS
+from traitcast.training.cli import COMMANDS
 
 MATRIX = next(command for command in COMMANDS if command.name == "matrix")
 
@@ -31,7 +31,7 @@ def test_every_command_shows_an_example() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys; import training.cli; "
+        "import sys; import traitcast.training.cli; "
         "print([m for m in ('torch', 'transformers', 'peft', 'numpy', 'pyarrow', 'duckdb') if m in sys.modules])"
     )
     root = Path(__file__).parents[2]

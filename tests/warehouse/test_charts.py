@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse import charts
-from warehouse.cli import compare, show
-from warehouse.errors import UserError
+from traitcast.warehouse import charts
+from traitcast.warehouse.cli import compare, show
+from traitcast.warehouse.errors import UserError
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '</text><script>alert("x")</script>'

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-import traitcast
+import traitcast.cli
 from tests.conftest import make_profile
-from warehouse.errors import UserError
-from warehouse.records import PredictorRecord
-from warehouse.store import Warehouse
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.records import PredictorRecord
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def run(warehouse_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TRAITCAST_WAREHOUSE", str(warehouse_path))
 
     def invoke(*arguments: str) -> Result:
-        return CliRunner().invoke(traitcast.cli, list(arguments), catch_exceptions=False)
+        return CliRunner().invoke(traitcast.cli.cli, list(arguments), catch_exceptions=False)
 
     return invoke
 
@@ -175,7 +175,7 @@ def test_a_missing_warehouse_is_said(run, tmp_path: Path) -> None:
 
 
 def test_no_room_for_the_output_is_one_message(run) -> None:
-    code = "import sys, traitcast; sys.argv = ['traitcast', 'datasets']; traitcast.main()"
+    code = "import sys, traitcast.cli; sys.argv = ['traitcast', 'datasets']; traitcast.cli.main()"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
@@ -332,8 +332,8 @@ def test_ctrl_c_in_a_real_command(run, warehouse_path: Path) -> None:
     # The signal comes two seconds into the query, however long the start takes: by then DuckDB no longer looks for it.
     code = """
 import os, signal, sys, threading
-import traitcast
-from warehouse.store import Warehouse
+import traitcast.cli
+from traitcast.warehouse.database.warehouse import Warehouse
 
 query = Warehouse.query
 
@@ -343,7 +343,7 @@ def interrupted(*arguments, **options):
 
 Warehouse.query = interrupted
 sys.argv = ["traitcast", "sql", "SELECT sum(a.range + b.range) FROM range(900000) a, range(900000) b"]
-traitcast.main()
+traitcast.cli.main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (130, "")

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.console import (
+from traitcast.warehouse.console import (
     Progress,
     as_csv,
     command,
@@ -32,7 +32,7 @@ from warehouse.console import (
     warn,
     width,
 )
-from warehouse.errors import InputError, TraitcastError, nearest
+from traitcast.warehouse.errors import InputError, TraitcastError, nearest
 
 
 def test_table_aligns_numbers_right_and_text_left() -> None:
@@ -135,7 +135,7 @@ def test_a_shortened_text_fits(text: str, columns: int) -> None:
 def test_progress_tells_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     # A minute of loading before the first report is no part of the rate.
     clock = iter([0.0, 60.0, 70.0, 80.0])
-    monkeypatch.setattr("warehouse.console.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("traitcast.warehouse.console.time.monotonic", lambda: next(clock))
     bar = Progress("parsing", 0, every_s=0.0)
     bar.advance(1000)
     bar.total = 10_000
@@ -151,7 +151,7 @@ def test_progress_tells_rate_and_time_left(capsys: pytest.CaptureFixture[str], m
 
 def test_a_slow_rate_is_told_by_the_minute(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 0.0, 8.0])
-    monkeypatch.setattr("warehouse.console.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("traitcast.warehouse.console.time.monotonic", lambda: next(clock))
     bar = Progress("parsing", 5, every_s=0.0)
     bar.advance(1)
     bar.advance(2)

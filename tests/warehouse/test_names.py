@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.errors import UserError
-from warehouse.names import check_name, check_text, is_name
+from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.names import check_name, check_text, is_name
 
 
 @pytest.mark.parametrize(

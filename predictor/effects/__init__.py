@@ -1,0 +1,1 @@
+"""What tuning did besides moving the score, and what a changed trait caused."""

@@ -1,0 +1,1 @@
+"""Held-out protocols, metrics, baselines and resampling."""

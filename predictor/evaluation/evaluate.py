@@ -1,0 +1,369 @@
+"""Evaluation: how good the predictor is on datasets it has not seen, beside baselines and the noise ceiling.
+
+Owns the protocols' runs and the report. Everything that learns, the size of the trees included, learns inside the
+training rows of a split; a baseline gets the same rows and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from traitcast.predictor import html
+from traitcast.predictor.evaluation import ablations, metrics
+from traitcast.predictor.evaluation.baselines import Baseline, Data, baselines
+from traitcast.predictor.evaluation.metrics import Estimate, Scored
+from traitcast.predictor.model import trees
+from traitcast.predictor.model.features import ProfileSet
+from traitcast.predictor.model.intervals import cross_conformal, cross_harm, reliability
+from traitcast.predictor.model.observations import (
+    PROTOCOLS,
+    SOURCES_HELD_OUT,
+    Grouping,
+    Observations,
+    Split,
+    group_datasets,
+    splits,
+)
+from traitcast.predictor.model.predictor import Settings, fit_gains, pair_data
+from traitcast.warehouse.console import command
+from traitcast.warehouse.errors import ScoresError
+
+Metrics = dict[str, Estimate]
+# A small matrix is split anew this often, so that one lucky split does not make the figure.
+_REPEATS = 3
+_SMALL = 1000
+_SEED_SPLITS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Quality under one protocol. All metrics as in `predictor.evaluation.metrics`.
+
+    cells: distinct measured cells that were predicted. candidates: mean number of sources ranked together.
+    groups: what was kept in one fold. ceiling: what one half of the measurements says of the other, None when
+    nothing was measured twice; ceiling_kind: "seeds" or "models". noise: how much of the gains is noise of the seeds
+    (see `seed_noise`), None with one seed. advantage: Spearman of the model minus that of the best baseline, paired
+    over the same draws. resampled: what the bootstraps draw anew. interval_width: mean full width of the 90 %
+    intervals, pp. harm: how far the chance of harm can be taken at its word (see
+    `predictor.model.intervals.reliability`). diagonal: cells with source = target, which are never
+    predicted here. ablations, claim: see `predictor.evaluation.ablations`; None unless asked for. sizes: the tree sizes that
+    were chosen, with the number of splits that chose them.
+    """
+
+    protocol: str
+    matrix: str
+    base: str
+    cells: int
+    targets: int
+    candidates: float
+    groups: str
+    leaky: bool
+    model: Metrics
+    baselines: dict[str, Metrics]
+    ceiling: Metrics | None
+    ceiling_kind: str | None
+    noise: dict[str, float] | None
+    resampled: str
+    advantage: dict[str, Any] | None
+    interval_width: float
+    harm: dict[str, Any]
+    diagonal: dict[str, float]
+    ablations: dict[str, dict[str, Any]] | None
+    claim: list[dict[str, Any]] | None
+    sizes: dict[str, int]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON contract of `evaluate`, its contracted keys first."""
+        return {
+            "protocol": self.protocol,
+            "cells": self.cells,
+            "targets": self.targets,
+            "model": self.model,
+            "baselines": self.baselines,
+            "ceiling": self.ceiling,
+            "ceiling_kind": self.ceiling_kind,
+            "noise": self.noise,
+            "resampled": self.resampled,
+            "advantage": self.advantage,
+            "ablations": self.ablations,
+            "claim": self.claim,
+            "interval_width": self.interval_width,
+            "harm": self.harm,
+            "matrix": self.matrix,
+            "base": self.base,
+            "candidates": self.candidates,
+            "groups": self.groups,
+            "leaky": self.leaky,
+            "diagonal": self.diagonal,
+            "sizes": self.sizes,
+            "notes": list(self.notes),
+        }
+
+    def quality_rows(self) -> list[dict[str, Any]]:
+        """One row per model, baseline and ceiling, a column per metric."""
+        named: dict[str, Metrics] = {"model": self.model, **self.baselines}
+        if self.ceiling is not None:
+            named[f"ceiling ({self.ceiling_kind})"] = self.ceiling
+        return [{"": name} | {key: m["value"] for key, m in found.items()} for name, found in named.items()]
+
+    def _repr_html_(self) -> str:
+        title = f"{self.protocol} on {self.matrix}: {self.cells} cells, {self.targets} targets"
+        return html.table(self.quality_rows(), caption=title)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """Every test cell of every split: row numbers into the observations and the block it is ranked in."""
+
+    row: np.ndarray
+    block: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _Contest:
+    """All that learns on the training rows of a split: the model, the baselines, the model on parts of the table."""
+
+    data: Data
+    grouping: Grouping
+    protocol: str
+    settings: Settings
+    baselines: Mapping[str, Baseline]
+    parts: Mapping[str, Data]
+    seed: int
+
+    def run(self, split: Split) -> tuple[dict[str, np.ndarray], str]:
+        """Predicted gains of the test rows by everybody, and the tree size that the model chose."""
+        chosen = self.settings.trees
+        gains = fit_gains(self.data, split.train, self.grouping, self.protocol, chosen)
+
+        def predict(data: Data, fitted: Any) -> np.ndarray:
+            return np.asarray(fitted.predict(data.table[split.test], data.observations.target[split.test]))
+
+        found = {"model": predict(self.data, gains)}
+        found |= {name: baseline(self.data, split) for name, baseline in self.baselines.items()}
+        parts = dict(self.parts)
+        if parts:
+            parts[ablations.PERMUTED] = ablations.permuted(self.data, split, self.seed)
+        for name, part in parts.items():
+            fitted = fit_gains(part, split.train, self.grouping, self.protocol, chosen, gains.size)
+            found[name] = predict(part, fitted)
+        return found, f"depth {gains.size.depth}, {gains.size.rounds} rounds of {gains.size.learning_rate:g}"
+
+
+def evaluate(
+    observations: Observations,
+    profiles: ProfileSet,
+    protocol: str = "new-target",
+    *,
+    settings: Settings | None = None,
+    with_baselines: bool = True,
+    with_ablations: bool = False,
+    shared: Sequence[tuple[str, str]] = (),
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Cross-validated quality under `protocol` (see `predictor.model.observations.splits`).
+
+    Raises ScoresError for an unknown protocol, or when too little is left to learn from in every split.
+    """
+    settings = settings or Settings()
+    data = pair_data(observations, profiles, settings.features)
+    grouping = group_datasets(observations, profiles, shared)
+    made = _splits(observations, protocol, grouping.group, seed)
+    entries = _entries(observations, made)
+    contest = _Contest(
+        data,
+        grouping,
+        protocol,
+        settings,
+        baselines(data) if with_baselines else {},
+        ablations.parts(data) if with_ablations else {},
+        seed,
+    )
+    predicted: dict[str, list[np.ndarray]] = {}
+    sizes: dict[str, int] = {}
+    for i, (found, size) in enumerate(trees.in_threads(contest.run, made)):
+        for name, gains in found.items():
+            predicted.setdefault(name, []).append(gains)
+        sizes[size] = sizes.get(size, 0) + 1
+        if on_progress is not None:
+            on_progress(i + 1, len(made))
+    joined = {name: np.concatenate(found) for name, found in predicted.items()}
+    removed = [name for name in joined if name != "model" and name not in contest.baselines]
+    sampled = protocol in SOURCES_HELD_OUT
+    scored = {name: _score(observations, grouping.group, entries, joined[name], sampled) for name in joined}
+    # Scoring every block again for every draw takes a while for 40 predictions; `bootstrap` remembers the result.
+    for _ in trees.in_threads(lambda one: metrics.bootstrap(one, seed), list(scored.values())):
+        continue
+    summaries = {name: metrics.summarise(scored[name], seed) for name in contest.baselines}
+    of_parts = {name: scored[name] for name in ["model", *removed]}
+    ceiling, kind = _ceiling(observations, entries, seed, sampled)
+    blocks = np.unique(np.column_stack([entries.block, observations.target[entries.row]]), axis=0)
+    return Evaluation(
+        protocol=protocol,
+        matrix=observations.matrix.matrix,
+        base=observations.matrix.base,
+        cells=len(np.unique(entries.row)),
+        targets=len(np.unique(observations.target[entries.row])),
+        candidates=len(entries.row) / len(blocks),
+        groups="nothing: a random split leaks" if protocol == "random-cell" else grouping.by,
+        leaky=protocol == "random-cell",
+        model=metrics.summarise(scored["model"], seed),
+        baselines=summaries,
+        ceiling=ceiling,
+        ceiling_kind=kind,
+        noise=seed_noise(observations),
+        resampled="targets and sources" if sampled else "targets",
+        advantage=_advantage(scored, summaries, seed),
+        interval_width=2 * _mean(_intervals(observations, grouping.group, entries, joined["model"])[1]),
+        harm=_harm(observations, grouping.group, entries, joined["model"]),
+        diagonal={"cells": observations.diagonal.size, "gain": _mean(observations.diagonal)},
+        ablations=ablations.summarise(of_parts, seed) if with_ablations else None,
+        claim=ablations.claim(of_parts, seed) if with_ablations else None,
+        sizes=dict(sorted(sizes.items())),
+        notes=observations.notes,
+    )
+
+
+def _splits(observations: Observations, protocol: str, group: np.ndarray, seed: int) -> list[Split]:
+    repeats = _REPEATS if len(observations) < _SMALL else 1
+    made = [split for r in range(repeats) for split in splits(observations, protocol, group, seed=seed + r)]
+    if not made:
+        others = ", ".join(p for p in PROTOCOLS if p != protocol)
+        raise ScoresError(
+            f"matrix {observations.matrix.matrix!r} has too few profiled datasets ({len(observations.names)}) for the "
+            f"{protocol} protocol: nothing is left to learn from. Other protocols: {others}; or import a larger "
+            f"matrix with: {command('scores', 'import', 'FILE')}"
+        )
+    return made
+
+
+def _entries(observations: Observations, made: Sequence[Split]) -> _Entries:
+    models = len(observations.models)
+    row = np.concatenate([split.test for split in made])
+    number = np.repeat(np.arange(len(made)), [split.test.size for split in made])
+    return _Entries(row, number * models + observations.model[row])
+
+
+def _score(
+    observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray, sampled: bool
+) -> Scored:
+    row = entries.row
+    centre, half = _intervals(observations, group, entries, predicted)
+    source = observations.source[row] if sampled else None
+    target = observations.target[row]
+    return metrics.score(observations.gain[row], predicted, half, target, entries.block, centre, source)
+
+
+def _intervals(
+    observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    row = entries.row
+    source, target = observations.source[row], observations.target[row]
+    return cross_conformal(observations.gain[row] - predicted, group[source], group[target], target)
+
+
+def _harm(observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray) -> dict[str, Any]:
+    row = entries.row
+    gain, source, target = observations.gain[row], observations.source[row], observations.target[row]
+    return reliability(cross_harm(gain - predicted, predicted, group[source], group[target], target), gain < 0)
+
+
+def _advantage(scored: dict[str, Scored], summaries: dict[str, Metrics], seed: int) -> dict[str, Any] | None:
+    """Model minus the baseline with the best Spearman here; choosing it here favours the baseline."""
+    values = {name: m["spearman"]["value"] for name, m in summaries.items() if not np.isnan(m["spearman"]["value"])}
+    if not values:
+        return None
+    best = max(values, key=lambda name: values[name])
+    gap = metrics.difference(scored["model"], scored[best], "spearman", seed)
+    return {"metric": "spearman", "baseline": best, **gap}
+
+
+def _ceiling(
+    observations: Observations, entries: _Entries, seed: int, sampled: bool
+) -> tuple[Metrics | None, str | None]:
+    """Metrics of one half of the measurements as a prediction of the other, over the same blocks.
+
+    From random halves of the seeds where there are several; else each model against the mean of the others,
+    which also counts real differences between models as noise. A half is noisier than the whole, so the true
+    ceiling is somewhat higher.
+    """
+    if observations.seed_gains.shape[1] > 1:
+        halves, kind = _seed_halves(observations, np.random.default_rng(seed)), "seeds"
+    elif len(observations.models) > 1:
+        halves, kind = [_other_models(observations)], "models"
+    else:
+        return None, None
+    every = []
+    for predicted, truth in halves:
+        row = entries.row
+        known = ~np.isnan(predicted[row]) & ~np.isnan(truth[row])
+        if not known.any():
+            return None, None
+        row, block = row[known], entries.block[known]
+        none = np.full(len(row), np.nan)
+        source = observations.source[row] if sampled else None
+        every.append(metrics.score(truth[row], predicted[row], none, observations.target[row], block, source=source))
+    return metrics.summarise(metrics.pooled(every), seed), kind
+
+
+def seed_noise(observations: Observations) -> dict[str, float] | None:
+    """How much of the differences between the sources of a target is noise of the seeds; None with one seed.
+
+    seeds: mean number of seeds of a cell. standard_deviation: of one seed, pp. reliability: share of the variance of
+    the seed means that a rerun would show again (one-way intraclass correlation of means, McGraw and Wong 1996),
+    mean over targets. attainable: its square root, the correlation with the measured means that a predictor who
+    knows every true gain would reach; the split-half ceiling is lower, since both of its sides are noisy.
+    """
+    gains = observations.seed_gains
+    counts = (~np.isnan(gains)).sum(axis=1)
+    several = counts > 1
+    if not several.any():
+        return None
+    gains, counts = gains[several], counts[several]
+    within = np.nanvar(gains, axis=1, ddof=1)
+    key = (observations.target * len(observations.models) + observations.model)[several]
+    reliabilities = []
+    for k in np.unique(key):
+        mine = key == k
+        if mine.sum() > 1 and (between := float(np.var(np.nanmean(gains[mine], axis=1), ddof=1))) > 0:
+            reliabilities.append(max(0.0, 1 - float(np.mean(within[mine] / counts[mine])) / between))
+    share = float(np.mean(reliabilities)) if reliabilities else float("nan")
+    return {
+        "seeds": float(counts.mean()),
+        "standard_deviation": float(np.sqrt(within.mean())),
+        "reliability": share,
+        "attainable": float(np.sqrt(share)),
+    }
+
+
+def _seed_halves(observations: Observations, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+    gains = observations.seed_gains
+    seeds = gains.shape[1]
+    orders = [rng.permutation(seeds) for _ in range(_SEED_SPLITS if seeds > 2 else 1)]
+    return [(_row_means(gains[:, o[: seeds // 2]]), _row_means(gains[:, o[seeds // 2 :]])) for o in orders]
+
+
+def _row_means(values: np.ndarray) -> np.ndarray:
+    known = ~np.isnan(values)
+    counts = known.sum(axis=1)
+    sums = np.where(known, values, 0.0).sum(axis=1)
+    return np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
+
+
+def _other_models(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
+    pair = observations.source * len(observations.names) + observations.target
+    sums, counts = np.bincount(pair, observations.gain), np.bincount(pair)
+    others = counts[pair] - 1
+    rest = sums[pair] - observations.gain
+    return np.divide(rest, others, out=np.full(len(pair), np.nan), where=others > 0), observations.gain
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

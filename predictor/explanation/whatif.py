@@ -1,0 +1,423 @@
+"""What if: the same pair with traits changed, and what that answer is worth.
+
+Owns setting traits of a profile, the question whether such a value was ever seen, and whether measured interventions
+(datasets made from another one by changing a trait) support the direction. It refuses values that no dataset can
+have, and it never calls a correlation a cause: without an intervention it says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from traitcast.predictor import html
+from traitcast.predictor.effects.interventions import Lineage, differences, mean_of, roots_of, students
+from traitcast.predictor.model.features import ProfileSet
+from traitcast.predictor.model.novelty import Seen
+from traitcast.predictor.model.predictor import Prediction, Predictor
+from traitcast.warehouse.console import command, count
+from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.percentiles import average_ranks
+from traitcast.warehouse.records import TraitDefinition
+
+SIDES = ("source", "target")
+# How the catalogue names what is counted; numbers of rows are counted too.
+_COUNT = "_count"
+# Traits that rank the training datasets this alike move together in every dataset one could build.
+_TOGETHER = 0.7
+_SHOWN = 4
+# Of the training spread: a variant whose trait moved less than this did not change it.
+_MOVED = 0.1
+NOT_MEASURED = "no intervention measured: correlation only"
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """What one variant measured. step: trait of the variant minus that of its parent. gain: mean difference of their
+    gains over what both were measured with, pp. standard_error: of that mean, NaN for a single one. n: how many."""
+
+    name: str
+    parent: str
+    step: float
+    gain: float
+    standard_error: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One trait that was set.
+
+    effect: pp, what this change alone does to the prediction. used: the predictor looks at this trait; if not, `note`
+    says why. low, high: its range over the training datasets of that role, None where it was never seen. share: of
+    those datasets, how many lie at or below the new value. seen: the new value lies inside the range.
+    together: traits that hang together with it and were left as they were, with their rank correlation.
+    evidence: what interventions in the matrix say of the direction. interventions: each of them.
+    """
+
+    trait: str
+    side: str
+    before: float | None
+    after: float
+    effect: float
+    used: bool
+    low: float | None
+    high: float | None
+    share: float | None
+    seen: bool
+    together: tuple[tuple[str, float], ...]
+    evidence: str
+    interventions: tuple[Intervention, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """A prediction before and after traits were changed. difference: pp. notes: what to keep in mind."""
+
+    before: Prediction
+    after: Prediction
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def difference(self) -> float:
+        """New gain minus old gain, pp."""
+        return self.after.gain - self.before.gain
+
+    def as_row(self) -> dict[str, Any]:
+        """The JSON contract of `whatif`."""
+        changes = [asdict(c) | {"together": dict(c.together)} for c in self.changes]
+        return {
+            "source": self.before.source,
+            "target": self.before.target,
+            "gain_before": self.before.gain,
+            "gain_after": self.after.gain,
+            "difference": self.difference,
+            "before": self.before.as_row(),
+            "after": self.after.as_row(),
+            "changes": changes,
+            "notes": list(self.notes),
+        }
+
+    def change_rows(self) -> list[dict[str, Any]]:
+        """One row per changed trait, for a table."""
+        columns = ("trait", "side", "before", "after", "effect", "low", "high", "share", "seen", "evidence")
+        return [{name: getattr(c, name) for name in columns} for c in self.changes]
+
+    def _repr_html_(self) -> str:
+        title = f"{self.before.source} on {self.before.target}: {self.before.gain:+.2f} to {self.after.gain:+.2f} pp"
+        return html.table(self.change_rows(), caption=title)
+
+
+def what_if(
+    predictor: Predictor,
+    profiles: ProfileSet,
+    source: str,
+    target: str,
+    settings: Mapping[tuple[str, str], float],
+    lineage: Sequence[Lineage] = (),
+) -> WhatIf:
+    """Predict the pair again with traits set. settings: (side, trait) -> value in the trait's own unit.
+
+    Everything that is derived from a trait (gaps, ratios, distances of families) is computed anew. Raises UserError
+    for an unknown trait or a value that no dataset can have, NotProfiledError for an unknown dataset.
+    """
+    if not settings:
+        example = command("whatif", source, target, "--set", "label_majority_share=0.9")
+        raise UserError(f"nothing to change. Example: {example}")
+    names = {"source": source, "target": target}
+    before = predictor.predict(profiles, [source], [target])[0]
+    for (side, trait), value in settings.items():
+        if side not in SIDES:
+            raise UserError(f"{side}:{trait} names no side of a pair. Allowed: {', '.join(SIDES)}.")
+        _check(profiles, trait, value)
+    after = _predict(predictor, profiles, names, settings)
+    changes = tuple(
+        _change(predictor, profiles, names, side, trait, value, before, lineage)
+        for (side, trait), value in settings.items()
+    )
+    return WhatIf(before, after, changes, tuple(_notes(profiles, names, settings, changes, after)))
+
+
+def addressed(name: str) -> tuple[str, str]:
+    """(side, trait) of "trait", "source:trait" or "target:trait": of the source where no side is named."""
+    side, colon, trait = name.rpartition(":")
+    return side.strip() if colon else "source", trait.strip()
+
+
+def set_traits(profiles: ProfileSet, name: str, values: Mapping[str, float]) -> tuple[ProfileSet, str]:
+    """The profiles with one more dataset: `name` with these traits, and the new one's name. Its texts stay."""
+    traits = profiles.traits
+    row = int(profiles.rows_of([name])[0])
+    made = f"{name} (changed)"
+    changed = traits.values[row].copy()
+    for trait, value in values.items():
+        changed[traits.traits.index(trait)] = value
+    rows = int(values.get("dataset_rows", traits.rows[row]))
+    grown = replace(
+        traits,
+        names=(*traits.names, made),
+        task_types=(*traits.task_types, traits.task_types[row]),
+        families=(*traits.families, traits.families[row]),
+        rows=(*traits.rows, rows),
+        values=np.vstack([traits.values, changed]),
+    )
+    sketches = {key: {**by, made: by[name]} if name in by else by for key, by in profiles.sketches.items()}
+    labels = dict(profiles.label_counts)
+    if name in labels:
+        labels[made] = labels[name]
+    return ProfileSet(grown, sketches, labels), made
+
+
+def _predict(
+    predictor: Predictor, profiles: ProfileSet, names: Mapping[str, str], settings: Mapping[tuple[str, str], float]
+) -> Prediction:
+    pair, levels = dict(names), dict(predictor.levels)
+    for side in SIDES:
+        values = {trait: value for (where, trait), value in settings.items() if where == side}
+        if values:
+            profiles, pair[side] = set_traits(profiles, names[side], values)
+    if names["target"] in levels:
+        # The measured level belongs to the target whatever trait is imagined otherwise.
+        levels[pair["target"]] = levels[names["target"]]
+    return replace(predictor, levels=levels).predict(profiles, [pair["source"]], [pair["target"]])[0]
+
+
+def _check(profiles: ProfileSet, trait: str, value: float) -> None:
+    known = profiles.traits.traits
+    if trait not in known:
+        close = get_close_matches(trait, known, n=3, cutoff=0.5)
+        hint = f" Nearest: {', '.join(close)}." if close else ""
+        raise UserError(
+            f"unknown trait {trait!r}.{hint} See them all with: "
+            f"{command('sql', 'SELECT trait, unit, definition FROM trait_catalogue')}"
+        )
+    definition = profiles.traits.definitions[known.index(trait)]
+    low, high = definition.low, definition.high
+    whole = trait.endswith(_COUNT) or definition.unit == "rows"
+    if definition.unit == "rows":
+        # An empty file has 0 rows, and nobody tunes on one.
+        low = 1.0
+    if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+        span = f"{'-∞' if low is None else f'{low:g}'} to {'∞' if high is None else f'{high:g}'}"
+        kind = f"whole {definition.unit}" if whole else definition.unit or "no unit"
+        raise UserError(f"{trait}={value:g} is impossible: it goes from {span} ({kind}).")
+    if whole and value != int(value):
+        near = f"{trait}={math.floor(value)} or {trait}={math.ceil(value)}"
+        raise UserError(f"{trait}={value:g} is impossible: it counts {definition.unit}. Set {near}.")
+
+
+def _change(
+    predictor: Predictor,
+    profiles: ProfileSet,
+    names: Mapping[str, str],
+    side: str,
+    trait: str,
+    value: float,
+    before: Prediction,
+    lineage: Sequence[Lineage],
+) -> Change:
+    column = profiles.traits.traits.index(trait)
+    old = float(profiles.traits.values[int(profiles.rows_of([names[side]])[0]), column])
+    effect = _predict(predictor, profiles, names, {(side, trait): value}).gain - before.gain
+    used, note = _used(predictor, side, trait)
+    values = _training_values(predictor, profiles, side, trait)
+    low, high = (float(values.min()), float(values.max())) if values.size else (None, None)
+    definition = profiles.traits.definitions[column]
+    found = interventions(predictor, profiles, side, definition, lineage)
+    return Change(
+        trait=trait,
+        side=side,
+        before=None if math.isnan(old) else old,
+        after=value,
+        effect=effect,
+        used=used,
+        low=low,
+        high=high,
+        share=float(np.mean(values <= value)) if values.size else None,
+        seen=low is not None and high is not None and low <= value <= high,
+        together=_together(predictor, side, trait),
+        evidence=_evidence(found, roots_of(lineage), value - old, effect),
+        interventions=found,
+        note=note,
+    )
+
+
+def _used(predictor: Predictor, side: str, trait: str) -> tuple[bool, str]:
+    space = predictor.space
+    if trait == "dataset_rows":
+        sized = side == "source" and any(f.trait == "rows_log10" for f in space.features)
+        return sized, "" if sized else "the predictor looks at the number of rows of the source only"
+    if trait not in space.traits:
+        reason = space.dropped.get(trait, "it was not in the catalogue when the predictor was fitted")
+        twin = next((word for word in reason.split() if word in space.traits), None)
+        return False, f"the predictor does not use it: {reason}" + (f"; set {twin} to see an effect" if twin else "")
+    family = next(d.family for d in space.definitions if d.trait == trait)
+    kinds = {f.name for f in space.features}
+    if not kinds & {f"{side}:{trait}", f"gap:{trait}", f"distance:{family}"}:
+        return False, f"the predictor has no feature of the {side} that holds it"
+    if f"{side}:{trait}" not in kinds:
+        return True, "it enters through comparisons of the two datasets only"
+    return True, ""
+
+
+def _training_values(predictor: Predictor, profiles: ProfileSet, side: str, trait: str) -> np.ndarray:
+    """Values of the trait over the training datasets of that role, sorted, defined ones only."""
+    seen = _seen(predictor, side)
+    if trait in predictor.space.traits:
+        j = predictor.space.traits.index(trait)
+        values = seen.profiles[:, j] * predictor.space.scales[j] + predictor.space.centres[j]
+    else:
+        here = [name for name in seen.names if name in set(profiles.traits.names)]
+        values = profiles.traits.values[profiles.rows_of(here), profiles.traits.traits.index(trait)]
+    return np.sort(values[~np.isnan(values)])
+
+
+def _seen(predictor: Predictor, side: str) -> Seen:
+    return predictor.seen_sources if side == "source" else predictor.seen_targets
+
+
+def _together(predictor: Predictor, side: str, trait: str) -> tuple[tuple[str, float], ...]:
+    """Used traits that rank the training datasets as this one does, or the other way round, the closest first."""
+    traits = predictor.space.traits
+    if trait not in traits:
+        return ()
+    values = _seen(predictor, side).profiles
+    own = values[:, traits.index(trait)]
+    found = []
+    for j, other in enumerate(traits):
+        both = ~np.isnan(own) & ~np.isnan(values[:, j])
+        if other == trait or both.sum() < 3 or not np.ptp(own[both]) or not np.ptp(values[both, j]):
+            continue
+        rho = float(np.corrcoef(average_ranks(own[both]), average_ranks(values[both, j]))[0, 1])
+        if abs(rho) >= _TOGETHER:
+            found.append((other, rho))
+    return tuple(sorted(found, key=lambda pair: -abs(pair[1]))[:_SHOWN])
+
+
+def interventions(
+    predictor: Predictor,
+    profiles: ProfileSet,
+    side: str,
+    definition: TraitDefinition,
+    lineage: Sequence[Lineage],
+) -> tuple[Intervention, ...]:
+    """Variants in the matrix whose `changed` names this trait or its family, held against their parents.
+
+    A variant counts where it and its parent were measured with the same other datasets and the trait did move.
+    """
+    index = {name: i for i, name in enumerate(profiles.traits.names)}
+    column = profiles.traits.traits.index(definition.trait)
+    spread = float(np.nanstd(profiles.traits.values[:, column]))
+    found, roots = [], roots_of(lineage)
+    for made in lineage:
+        if not {definition.trait, definition.family} & set(made.words) or not {made.name, made.parent} <= set(index):
+            continue
+        step = float(np.subtract(*profiles.traits.values[[index[made.name], index[made.parent]], column]))
+        found_with = differences(*(_gains(predictor, side, name) for name in (made.name, made.parent)))
+        gaps = [gap for other, gap in found_with.items() if other not in (made.name, made.parent, roots[made.name])]
+        if not gaps or not abs(step) > _MOVED * spread:
+            continue
+        mean = mean_of(gaps)
+        found.append(Intervention(made.name, made.parent, step, mean.value, mean.standard_error, mean.n))
+    return tuple(found)
+
+
+def _gains(predictor: Predictor, side: str, name: str) -> dict[str, float]:
+    """Measured gains of a dataset in one role: the other dataset -> pp."""
+    if side == "source":
+        return predictor.measured.get(name, {})
+    return {source: gains[name] for source, gains in predictor.measured.items() if name in gains}
+
+
+def _evidence(found: Sequence[Intervention], roots: Mapping[str, str], step: float, effect: float) -> str:
+    """What the interventions say of a change of sign(step) whose predicted effect has sign(effect).
+
+    As in `predictor.effects.interventions`, variants of one dataset are one observation: its adapter is in all of them.
+    """
+    if not found:
+        return NOT_MEASURED
+    turned: dict[str, list[float]] = {}
+    for one in found:
+        turned.setdefault(roots[one.name], []).append(one.gain * math.copysign(1.0, one.step * step))
+    mean = mean_of([float(np.mean(gains)) for gains in turned.values()])
+    counted = f"{count(len(found), 'intervention')}, {mean.value:+.2f} pp on average"
+    if math.isnan(step) or effect == 0:
+        return f"{counted}; the prediction has no direction to hold them against"
+    if mean.n == 1:
+        return f"direction not settled: {counted}, all of one dataset"
+    low, high, _ = students(mean)
+    if not low * high > 0:
+        return f"direction not settled: {counted}; the 95 % interval over {mean.n} datasets holds 0"
+    return f"direction {'supported' if mean.value * effect > 0 else 'contradicted'}: {counted}"
+
+
+def _notes(
+    profiles: ProfileSet,
+    names: Mapping[str, str],
+    settings: Mapping[tuple[str, str], float],
+    changes: Sequence[Change],
+    after: Prediction,
+) -> list[str]:
+    notes = [f"{c.side} {c.trait}: {c.note}" for c in changes if c.note]
+    set_here = {(c.side, c.trait) for c in changes}
+    for c in changes:
+        left = [f"{other} ({rho:+.2f})" for other, rho in c.together if (c.side, other) not in set_here]
+        if left:
+            notes.append(
+                f"{c.side} {c.trait} hardly moves on its own; left as they were, with their rank correlation: "
+                f"{', '.join(left)}"
+            )
+        if not c.seen and c.low is not None:
+            notes.append(f"{c.side} {c.trait}={c.after:g} was never seen: training has {c.low:.4g} to {c.high:.4g}")
+    for side in SIDES:
+        values = {trait: value for (where, trait), value in settings.items() if where == side}
+        if values:
+            notes += _impossible_labels(profiles, names[side], side, values)
+    if after.novel:
+        notes.append("the changed pair lies outside what the predictor saw: an extrapolation")
+    notes.append("similarities of texts and label names stay those of the unchanged datasets")
+    return notes
+
+
+def _impossible_labels(profiles: ProfileSet, name: str, side: str, values: Mapping[str, float]) -> list[str]:
+    """Label (or response) distributions that cannot exist once the set values meet those that were left."""
+    made, changed = set_traits(profiles, name, values)
+    row = made.traits.values[int(made.rows_of([changed])[0])]
+    value = dict(zip(made.traits.traits, row.tolist(), strict=True))
+    notes = []
+    for part, classes in (("label", "label_class_count"), ("response", "response_distinct_count")):
+        share, bits = f"{part}_majority_share", f"{part}_entropy_bits"
+        if not {share, bits, classes} & set(values) or not {share, bits, classes} <= set(value):
+            continue
+        low, high = entropy_bounds(value[share], value[classes])
+        if value[bits] < low - 0.05 or value[bits] > high + 0.05:
+            notes.append(
+                f"no dataset has {share}={value[share]:.3g} over {value[classes]:.0f} values and {bits}="
+                f"{value[bits]:.3g} (it would be {low:.3g} to {high:.3g}): set them together on the {side}"
+            )
+        elif math.isnan(low) and not math.isnan(value[share]):
+            notes.append(f"{share}={value[share]:.3g} is too small for {value[classes]:.0f} values: set them together")
+    return notes
+
+
+def entropy_bounds(majority: float, values: float) -> tuple[float, float]:
+    """Least and greatest entropy (bits) of a distribution over `values` values whose largest share is `majority`.
+
+    Greatest: the rest spread evenly. Least: as many values of the largest share as fit, one more with what is left.
+    NaN for both where no such distribution exists.
+    """
+    if not (majority > 0 and values >= 1 and majority * values >= 1 - 1e-9) or majority > 1:
+        return math.nan, math.nan
+    rest = 1 - majority
+    even = rest * math.log2(rest / (values - 1)) if rest > 0 and values > 1 else 0.0
+    whole = math.floor(1 / majority + 1e-9)
+    left = max(1 - whole * majority, 0.0)
+    least = -whole * majority * math.log2(majority) - (left * math.log2(left) if left > 1e-12 else 0.0)
+    return least, -majority * math.log2(majority) - even

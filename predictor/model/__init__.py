@@ -1,0 +1,1 @@
+"""Pair features, the boosted trees, intervals and novelty."""

@@ -1,0 +1,76 @@
+"""The datasets of the report: every trait with its percentile among the reference, and what is unusual, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from traitcast.warehouse.percentiles import in_words, meaning, most_unusual, standings
+
+if TYPE_CHECKING:
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+# A dataset takes some 5 kB of the page.
+MAX_DATASETS = 200
+_LABELS = 12
+_UNUSUAL = 5
+# A label is whatever a cell of a file held; a page needs its beginning.
+LABEL_LENGTH = 60
+
+
+def own_names(warehouse: Warehouse) -> list[str]:
+    """The datasets that the user profiled, in order."""
+    return [row["name"] for row in warehouse.datasets() if not row["reference"]]
+
+
+def chosen(warehouse: Warehouse, asked: Sequence[str], learnt: Sequence[str]) -> list[str]:
+    """Names of the datasets that the page shows: all, or the MAX_DATASETS that matter most where there are more.
+
+    First those asked for, then the user's own, then those that the predictor learnt from, then the others.
+    """
+    known = dict.fromkeys(warehouse.dataset_names())
+    wanted = [*asked, *own_names(warehouse), *learnt, *known]
+    return [name for name in dict.fromkeys(wanted) if name in known][:MAX_DATASETS]
+
+
+def profiles(warehouse: Warehouse, names: Sequence[str]) -> dict[str, Any]:
+    """What the page needs of each dataset; values and percentiles as lists in the order of the catalogue."""
+    rows = {row["name"]: row for row in warehouse.datasets()}
+    reference = warehouse.trait_matrix([name for name, row in rows.items() if row["reference"]])
+    catalogue = warehouse.catalogue()
+    return {
+        "reference": len(reference.names),
+        "traits": [[d.trait, d.family, d.unit, meaning(d)] for d in catalogue],
+        "datasets": [_dataset(warehouse, rows[name], reference, [d.trait for d in catalogue]) for name in names],
+        "left_out": len(rows) - len(names),
+    }
+
+
+def _dataset(warehouse: Warehouse, row: dict[str, Any], reference: Any, traits: Sequence[str]) -> dict[str, Any]:
+    profile = warehouse.profile(row["name"])
+    places = standings(profile, reference)
+    values = {t.trait: t.value for t in profile.traits if t.value is not None}
+    unusual = most_unusual(profile, places, reference, _UNUSUAL)
+    counts = [(shortened(label), n) for label, n in profile.label_counts[:_LABELS]]
+    return {
+        "name": profile.name,
+        "task": profile.task_type,
+        "family": profile.family,
+        "language": profile.language,
+        "licence": profile.licence,
+        "rows": profile.rows,
+        "yours": not row["reference"],
+        "prompt_words": row["prompt_words"],
+        "response_words": row["response_words"],
+        "labels": counts,
+        "more_labels": max(0, len(profile.label_counts) - _LABELS),
+        "warnings": [shortened(text, 300) for text in profile.details.get("warnings", [])],
+        "unusual": [[s.trait.trait, in_words(s)] for s in unusual],
+        "values": [None if t not in values else float(f"{values[t]:.4g}") for t in traits],
+        "percentiles": [round(places[t].percentile) if t in places else None for t in traits],
+    }
+
+
+def shortened(text: str, length: int = LABEL_LENGTH) -> str:
+    """The beginning of a text, its last letter an ellipsis where it was longer."""
+    return text if len(text) <= length else text[: length - 1] + "\u2026"

@@ -1,0 +1,218 @@
+"""The predicted part of the report: how good the predictor is, what it uses, and what it says of every pair.
+
+Owns the compact form of predictions and explanations for the page, and which pairs are explained unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from traitcast.predictor import api
+from traitcast.predictor.explanation.shap import Explanation, explain
+from traitcast.predictor.model import trees
+from traitcast.predictor.model.features import ProfileSet
+from traitcast.predictor.model.observations import PROTOCOLS
+from traitcast.predictor.model.outcomes import axis_words
+from traitcast.predictor.model.predictor import Predictor
+from traitcast.warehouse.charts import waterfall_rows
+from traitcast.warehouse.console import command
+from traitcast.warehouse.errors import ScoresError
+from traitcast.warehouse.percentiles import average_ranks
+
+if TYPE_CHECKING:
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+# With fewer cells an evaluation takes seconds, and the page measures quality itself; with more, minutes.
+QUICK_CELLS = 1000
+_SAMPLED_PAIRS = 300
+_TRAITS = 14
+_STEPS = 12
+# So many of the best and of the worst pairs are explained when none are asked for.
+_EXPLAINED = 3
+
+
+def quality(
+    warehouse: Warehouse, predictor: Predictor, say: Callable[[str], None], name: str = api.DEFAULT
+) -> dict[str, Any] | None:
+    """Stored evaluations of what the predictor learnt; where there are none and it is little, one made now. Else None.
+
+    name: the predictor's. Raises UserError where the scores are no longer those that it was fitted on, and as
+    `service.learnt_from` does.
+    """
+    matrix, model, tier, outcome = (
+        predictor.matrix.matrix,
+        predictor.model,
+        predictor.tier,
+        predictor.outcome,
+    )
+    learnt = api.learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome)
+    if not predictor.learnt(learnt.observations):
+        again = command("fit", *api.fit_options(predictor, name), warehouse=warehouse.place)
+        raise ScoresError(
+            f"the scores of {matrix!r} or their datasets have changed since the predictor learnt from them. Fit it "
+            f"again: {again}"
+        )
+    stored = [found["result"] | {"seed": found["seed"]} for found in api.evaluations_of(warehouse, predictor)]
+    if not stored and predictor.about["cells"] < QUICK_CELLS:
+        say(f"measuring the quality of the predictor on {predictor.about['cells']} cells")
+        seed = predictor.about["settings"]["trees"]["seed"]
+        made = api.evaluate_matrix(
+            warehouse, PROTOCOLS[0], matrix=matrix, model=model, tier=tier, seed=seed, outcome=outcome
+        )
+        stored = [made.as_json() | {"seed": seed}]
+    if not stored:
+        return None
+    stored.sort(key=lambda result: (PROTOCOLS.index(result["protocol"]), result["seed"]))
+    models = ", ".join(predictor.about["models"])
+    keys = (
+        *("protocol", "cells", "targets", "model", "baselines", "ceiling", "ceiling_kind"),
+        *("noise", "advantage", "interval_width", "harm", "candidates", "groups", "leaky"),
+    )
+    return {
+        "matrix": matrix,
+        "models": models,
+        "unit": outcome.unit,
+        "fitted_width": round(2 * predictor.half_width, 3),
+        "evaluations": [{key: result[key] for key in keys} for result in stored],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Numbers to show beside predictions. name: of which matrix and models. base: what they are over, in words. gains:
+    target -> source -> gain in pp, or another outcome in its unit."""
+
+    name: str
+    base: str
+    gains: Mapping[str, Mapping[str, float]]
+
+
+def rankings(
+    predictor: Predictor, profiles: ProfileSet, names: Sequence[str], sources: Sequence[str], beside: Measured
+) -> dict[str, Any]:
+    """Predictions of every source for every target among `names`: gain (or other outcome), harm, novelty by target."""
+    pairs = [(s, t) for t in names for s in sources if s != t]
+    found = predictor.predict(profiles, [s for s, _ in pairs], [t for _, t in pairs])
+    by_target: dict[str, list[Any]] = {name: [] for name in names}
+    for p in sorted(found, key=lambda p: (-p.gain, p.source)):
+        by_target[p.target].append([p.source, round(p.gain, 2), round(p.harm, 3), int(p.novel)])
+    return {
+        "targets": {name: entries for name, entries in by_target.items() if entries},
+        "half_width": round(predictor.half_width, 3),
+        "learnt": predictor.matrix.matrix,
+        "unit": predictor.outcome.unit,
+        "noun": f"{predictor.outcome.name.replace('_', ' ')}s",
+        "axis": f"{predictor.words} (line: 90 % interval)",
+        "measured_in": beside.name,
+        "measured_base": beside.base,
+        "measured": {
+            target: {s: round(gain, 2) for s, gain in sorted(by.items())} for target, by in sorted(beside.gains.items())
+        },
+    }
+
+
+def summary(predictor: Predictor, profiles: ProfileSet, seed: int = 0) -> dict[str, Any]:
+    """What the predictor uses, over (a sample of) its own pairs: mean |shap| per family and dots per feature."""
+    pairs = [(s, t) for s, gains in sorted(predictor.measured.items()) for t in sorted(gains) if s != t]
+    known = set(profiles.traits.names)
+    pairs = [pair for pair in pairs if known.issuperset(pair)]
+    if len(pairs) > _SAMPLED_PAIRS:
+        kept = np.random.default_rng(seed).choice(len(pairs), _SAMPLED_PAIRS, replace=False)
+        pairs = [pairs[i] for i in sorted(kept)]
+    sources, targets = [s for s, _ in pairs], [t for _, t in pairs]
+    shap, _ = trees.contributions(predictor.booster, predictor.table(profiles, sources, targets))
+    values = predictor.space.values(profiles, sources, targets)
+    features = predictor.space.features
+    families = {}
+    for family in dict.fromkeys(f.family for f in features):
+        mine = [j for j, f in enumerate(features) if f.family == family]
+        families[family] = float(abs(shap[:, mine].sum(axis=1)).mean())
+    size = abs(shap).mean(axis=0)
+    top = [int(j) for j in np.argsort(-size, kind="stable")[:_TRAITS] if size[j] > 0]
+    return {
+        "pairs": len(pairs),
+        "unit": predictor.outcome.unit,
+        "families": sorted(([name, round(value, 3)] for name, value in families.items()), key=lambda row: -row[1]),
+        "traits": [
+            {
+                "name": f"{features[j].side} {features[j].trait}",
+                "family": features[j].family,
+                "mean": round(float(size[j]), 3),
+                "shap": [round(float(v), 2) for v in shap[:, j]],
+                "level": _levels(values[:, j]),
+                "offset": _offsets(shap[:, j]),
+            }
+            for j in top
+        ],
+    }
+
+
+def _levels(values: np.ndarray) -> list[float | None]:
+    """Rank of each value as a share of 1, None where it is undefined."""
+    known = np.isfinite(values)
+    levels = np.full(len(values), np.nan)
+    if known.any():
+        levels[known] = (average_ranks(values[known]) - 0.5) / known.sum()
+    return [None if np.isnan(v) else round(float(v), 2) for v in levels]
+
+
+def _offsets(values: np.ndarray, bins: int = 60) -> list[float]:
+    """Where a dot stands across its line, -1 to 1: dots of like value spread out, so that their number shows."""
+    low, span = values.min(initial=0), (np.ptp(values) if values.size else 0.0) or 1.0
+    places = np.minimum(((values - low) / span * bins).astype(int), bins - 1)
+    most = max(np.bincount(places).max(initial=1), 2)
+    offsets = np.zeros(len(values))
+    for place in np.unique(places):
+        mine = np.flatnonzero(places == place)
+        offsets[mine] = (np.arange(len(mine)) - (len(mine) - 1) / 2) * 2 / most
+    return [round(float(v), 2) for v in offsets]
+
+
+def explanations(
+    predictor: Predictor,
+    profiles: ProfileSet,
+    pairs: Sequence[tuple[str, str]],
+    ranked: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """Waterfalls of `pairs`; of none given, of the strongest predicted gains and losses, each of another target.
+
+    ranked: of `rankings`, with own (targets of the user, which come first) and same (target -> sources that hold the
+    same rows under another name, which tell nothing).
+    """
+    return [_explained(explain(predictor, profiles, s, t)) for s, t in pairs or _telling(predictor, ranked)]
+
+
+def _telling(predictor: Predictor, ranked: dict[str, Any]) -> list[tuple[str, str]]:
+    """The pairs with the highest and the lowest predicted gain, a target once: of the user's own targets first, then of
+    those that the matrix measured."""
+    mine, same = set(ranked["own"]), ranked["same"]
+    entries = {
+        target: [entry for entry in found if entry[0] not in same.get(target, ())] or found
+        for target, found in ranked["targets"].items()
+    }
+    targets = [t for t in entries if t in predictor.levels or t in mine] or list(entries)
+    best = sorted(((t in mine, entries[t][0][1], entries[t][0][0], t) for t in targets), reverse=True)
+    top = [(s, t) for _, _, s, t in best[:_EXPLAINED]]
+    used = {t for _, t in top}
+    worst = sorted((entries[t][-1][1], entries[t][-1][0], t) for t in targets if t not in used)
+    return top + [(s, t) for _, s, t in worst[:_EXPLAINED]]
+
+
+def _explained(found: Explanation) -> dict[str, Any]:
+    p = found.prediction
+    return {
+        "source": p.source,
+        "target": p.target,
+        "sentence": found.sentence,
+        "unit": found.outcome.unit,
+        "axis": f"predicted {axis_words(found.outcome, found.base)}",
+        "bars": waterfall_rows(found.base_value, found.steps(_STEPS)),
+        "contributions": [
+            [c.side, c.trait, c.family, c.value, round(c.shap, 3), c.spread, c.agreement]
+            for c in found.contributions[: 2 * _STEPS]
+        ],
+    }

@@ -1,0 +1,1 @@
+"""The two passes over a dataset: all rows, and the parsed sample."""

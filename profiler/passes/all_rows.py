@@ -1,0 +1,203 @@
+"""What a pass over all rows gives, block by block: totals that merge into those of all rows, exactly.
+
+Owns the counts, sums, tallies, sketches and hashes from which every trait of all rows is made. A block of rows makes
+totals; totals of consecutive blocks merge into the totals of both, whatever the blocks, to the last bit. Refuses to
+keep in memory what grows with the rows: hashes of distinct prompts and responses lie on the disk (`profiler.text.distinct`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from traitcast.profiler.text.distinct import Distinct
+from traitcast.profiler.text.documents import Rows, prompt_rows, response_rows
+from traitcast.profiler.text.estimates import Estimate, Ints, exact, ratio, undefined
+from traitcast.profiler.text.exact_sums import Moments, Pairs
+from traitcast.profiler.text.histogram import Tally
+from traitcast.profiler.text.kept_words import Keeper, Kept, document_hashes, follow
+from traitcast.profiler.text.scan import COUNTS, Chunk, Hashes, scan
+from traitcast.profiler.text.sketches import Sketcher
+from traitcast.profiler.traits import balance, surface
+from traitcast.profiler.traits.shortcuts import Labelled
+
+# Rows of a block: thousands keep the cost of a block small, and the counts of a block are all that is held per row.
+BLOCK_ROWS = 1 << 13
+_EVERYWHERE = {"url_share": surface.URL, "code_share": surface.CODE}
+EXPRESSIONS = {
+    "prompt": _EVERYWHERE | {"mention_share": surface.MENTION, "hashtag_share": surface.HASHTAG},
+    "response": _EVERYWHERE | {"number_share": surface.NUMBER, "list_share": surface.LIST},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One part of the rows of a block. exists: bool (rows,), whether a row has it; runs: int64 (rows,); hashes: of the
+    exact texts; normalised: of the documents with words, from these alone."""
+
+    exists: npt.NDArray[np.bool_]
+    runs: Ints
+    hashes: Hashes
+    normalised: Hashes
+
+
+@dataclass(slots=True)
+class PartTotals:
+    """One part of some rows. documents: rows that have it; blank: rows without a word in it. characters, runs, lines:
+    documents by size. filled: segments that are not blank. shares: character classes of a document, by trait.
+    matches: documents in which an expression is found, by trait. points: characters by code point. texts: documents
+    by hash of the exact text."""
+
+    documents: int = 0
+    blank: int = 0
+    filled: int = 0
+    characters: Tally = field(default_factory=Tally)
+    runs: Tally = field(default_factory=Tally)
+    lines: Tally = field(default_factory=Tally)
+    line_characters: Moments = field(default_factory=Moments)
+    shares: dict[str, Moments] = field(default_factory=lambda: {name: Moments() for name in surface.SHARES})
+    matches: Counter[str] = field(default_factory=Counter)
+    points: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    texts: Distinct = field(default_factory=Distinct)
+    sketcher: Sketcher = field(default_factory=Sketcher)
+
+    def add(self, rows: Rows, part: str, keeper: Keeper | None = None) -> _Block:
+        """Take one block of rows; what of it the other part needs beside its own."""
+        counts, hashes, normalised = [np.zeros((0, len(COUNTS)), np.int64)], [np.zeros(0, np.uint64)], []
+        for chunk in scan(rows):
+            counts.append(chunk.counts)
+            hashes.append(chunk.row_hash)
+            normalised.append(document_hashes(chunk))
+            self._count_points(chunk)
+            self.sketcher.add(chunk)
+            if keeper is not None:
+                keeper.add(chunk)
+        exists = np.diff(rows.offsets) > 0
+        block = _Block(
+            exists,
+            np.concatenate([c[:, COUNTS.index("runs")] for c in counts]),
+            np.concatenate(hashes),
+            np.concatenate([np.zeros(0, np.uint64), *normalised]),
+        )
+        self._count(np.concatenate(counts), block)
+        for name, expression in EXPRESSIONS[part].items():
+            self.matches[name] += surface.matches(rows, expression)
+        return block
+
+    def _count(self, counts: Ints, block: _Block) -> None:
+        held = counts[block.exists]
+        column = {name: held[:, at] for at, name in enumerate(COUNTS)}
+        self.documents += len(held)
+        self.blank += int((block.runs == 0).sum())
+        self.filled += int(column["filled"].sum())
+        self.characters.add(column["characters"])
+        self.runs.add(column["runs"])
+        self.lines.add(column["lines"])
+        self.line_characters.add(ratio(column["characters"], column["lines"]))
+        for name, values in surface.character_shares(held).items():
+            self.shares[name].add(values)
+        self.texts.add(block.hashes[block.exists])
+
+    def _count_points(self, chunk: Chunk) -> None:
+        self.points = _added(self.points, np.bincount(chunk.points))
+
+    def merge(self, other: PartTotals) -> None:
+        """Take what another one took."""
+        self.documents += other.documents
+        self.blank += other.blank
+        self.filled += other.filled
+        for name in ("characters", "runs", "lines", "line_characters", "texts", "sketcher"):
+            getattr(self, name).merge(getattr(other, name))
+        for name, shares in self.shares.items():
+            shares.merge(other.shares[name])
+        self.matches.update(other.matches)
+        self.points = _added(self.points, other.points)
+
+    @property
+    def character_entropy(self) -> float:
+        """Entropy of the characters in bits, NaN where there are none."""
+        return balance.entropy(self.points) if self.points.any() else float("nan")
+
+    def share_of(self, documents: int) -> Estimate:
+        """Some of the documents as a share of all."""
+        return exact(documents / self.documents, self.documents) if self.documents else undefined()
+
+
+def _added(a: Ints, b: Ints) -> Ints:
+    """Sums of two arrays of counts, the shorter one filled up by zeros."""
+    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
+    result = longer.astype(np.int64)
+    result[: len(shorter)] += shorter
+    return result
+
+
+@dataclass(slots=True)
+class Totals:
+    """Both parts of some consecutive rows, and what goes over both. normalised: prompts by hash of their words; pairs:
+    rows with both parts by hash; logs: log(1 + words) of both; kept: words of the prompts of some rows, and labelled:
+    what else these have."""
+
+    rows: int = 0
+    prompt: PartTotals = field(default_factory=PartTotals)
+    response: PartTotals = field(default_factory=PartTotals)
+    normalised: Distinct = field(default_factory=Distinct)
+    pairs: Distinct = field(default_factory=Distinct)
+    logs: Pairs = field(default_factory=Pairs)
+    labels: Counter[str] = field(default_factory=Counter)
+    _kept: list[tuple[Kept, Labelled, int]] = field(default_factory=list)
+
+    @property
+    def parts(self) -> dict[str, PartTotals]:
+        """Both parts by name."""
+        return {"prompt": self.prompt, "response": self.response}
+
+    @property
+    def kept(self) -> Kept:
+        """The words of the rows to keep."""
+        return follow([kept for kept, _, _ in self._kept], [size for _, _, size in self._kept])
+
+    @property
+    def labelled(self) -> Labelled:
+        """What else the rows to keep have."""
+        return Labelled.joined([labelled for _, labelled, _ in self._kept])
+
+    @classmethod
+    def of(cls, table: pa.Table, keep: Ints) -> Totals:
+        """The totals of one block. table: as `Examples.table`; keep: ascending numbers of the rows of which the words
+        are kept."""
+        made, keeper = cls(rows=table.num_rows), Keeper(keep)
+        prompt = made.prompt.add(prompt_rows(table), "prompt", keeper)
+        response = made.response.add(response_rows(table), "response")
+        made._kept.append((keeper.kept(), Labelled.of(table, keep), table.num_rows))
+        both = prompt.exists & response.exists
+        made.normalised.add(prompt.normalised)
+        made.pairs.add(surface.pair_hashes(prompt.hashes[both], response.hashes[both]))
+        made.logs.add(np.log1p(prompt.runs[both]), np.log1p(response.runs[both]))
+        made.labels.update(balance.value_counts(table.column("label")))
+        return made
+
+    def merge(self, other: Totals) -> None:
+        """Take the totals of the rows that follow."""
+        self.rows += other.rows
+        for name in ("prompt", "response", "normalised", "pairs", "logs"):
+            getattr(self, name).merge(getattr(other, name))
+        self.labels.update(other.labels)
+        self._kept += other._kept
+
+
+def count_rows(table: pa.Table, keep: Ints, *, rows: int = BLOCK_ROWS) -> Totals:
+    """The totals of a table, block by block. keep: as in `Totals.of`. rows: of a block, which changes nothing."""
+    totals = Totals()
+    for first in range(0, table.num_rows, rows):
+        totals.merge(Totals.of(*block(table, keep, first, rows)))
+    return totals
+
+
+def block(table: pa.Table, keep: Ints, first: int, rows: int) -> tuple[pa.Table, Ints]:
+    """The rows of a table from `first` on, `rows` at most, and which of them are in `keep`: what `Totals.of` takes."""
+    inside = slice(*np.searchsorted(keep, [first, first + rows]))
+    return table.slice(first, rows), keep[inside] - first

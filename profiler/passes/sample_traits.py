@@ -1,0 +1,129 @@
+"""What the sampled rows give, block by block: values of documents, of which only sums stay.
+
+Owns which traits are made of the sample, and the totals from which they follow: means over documents, and what is
+counted over all documents together (vocabulary, openings, token counts, compressed text). Blocks of any size give the
+same totals. Refuses to keep what grows with the rows: hashes of distinct words lie on the disk (`profiler.text.distinct`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from traitcast.profiler import discourse
+from traitcast.profiler.parsing import parser
+from traitcast.profiler.passes.sample import Block, Sampled
+from traitcast.profiler.text.distinct import Distinct
+from traitcast.profiler.text.estimates import Estimate, Floats
+from traitcast.profiler.text.exact_sums import Means
+from traitcast.profiler.text.histogram import Tally
+from traitcast.profiler.text.words import Vocabulary
+from traitcast.profiler.traits import (
+    catalogue,
+    copying,
+    diversity,
+    form,
+    lengths,
+    linguistic,
+    readability,
+    repetition,
+    surface,
+)
+
+Value = TypeVar("Value")
+
+
+@dataclass(slots=True)
+class _Part:
+    """One part of the documents together. tokens: documents by their number of tokens, None where none are counted."""
+
+    corpus: diversity.Corpus = field(default_factory=diversity.Corpus)
+    openings: Distinct = field(default_factory=Distinct)
+    compression: diversity.Compression = field(default_factory=diversity.Compression)
+    tokens: Tally | None = None
+
+    def add(self, part: Sampled, vocabulary: Vocabulary) -> None:
+        self.corpus.add(part.words, vocabulary)
+        self.openings.add(surface.openings(part.words, vocabulary))
+        self.compression.add(part.documents.walk())
+        if part.parsed is not None:
+            self.tokens = self.tokens or Tally()
+            self.tokens.add(part.held("tokens")[part.exists].astype(np.int64))
+
+    def traits(self) -> dict[str, Estimate]:
+        return {
+            **self.corpus.traits(),
+            "common_opening_share": surface.common_opening(self.openings),
+            "compression_ratio": self.compression.ratio(),
+            **(lengths.token_traits(self.tokens) if self.tokens is not None else {}),
+        }
+
+
+@dataclass(slots=True)
+class SampleTotals:
+    """The sampled rows so far. shortened: digests of the texts that were cut."""
+
+    shortened: set[bytes] = field(default_factory=set)
+    _means: Means = field(default_factory=Means)
+    _parts: dict[str, _Part] = field(default_factory=lambda: {part: _Part() for part in catalogue.TEXT_PARTS})
+
+    @classmethod
+    def of(cls, blocks: Iterable[Block]) -> SampleTotals:
+        """The totals of some blocks, of which only one is held."""
+        made = cls()
+        for block in blocks:
+            made.add(block)
+        return made
+
+    def add(self, block: Block) -> None:
+        """Take the rows that follow."""
+        self.shortened |= block.shortened
+        prompt, response = block.parts["prompt"], block.parts["response"]
+        for name, part in block.parts.items():
+            self._parts[name].add(part, block.vocabulary)
+            self._means.add(prefixed(name, _values(part, block.vocabulary)))
+        self._means.add(prefixed("prompt", form.prompt_forms(prompt.documents)))
+        self._means.add(prefixed("response", form.response_shapes(response.documents)))
+        self._means.add(prefixed("response", copying.values(prompt.words, response.words)))
+        if prompt.parsed is not None:
+            tokens = prompt.held("tokens"), response.held("tokens")
+            self._means.add({"response_one_token_share": lengths.one_token(tokens[1])})
+            self._means.add(prefixed("dataset", lengths.ratio_values(*tokens)))
+
+    def traits(self, rows: int) -> dict[str, Estimate]:
+        """Every trait of the sample, by full name. rows: of the whole dataset."""
+        found = self._means.estimates(rows)
+        for name, part in self._parts.items():
+            found |= prefixed(name, part.traits())
+        return found
+
+
+def _values(part: Sampled, vocabulary: Vocabulary) -> dict[str, Floats]:
+    """What is told of each document of either part."""
+    found = {
+        **diversity.values(part.words, vocabulary),
+        "repeated_bigram_share": surface.repeated_bigrams(part.words),
+        **repetition.values(part.documents, part.words, vocabulary),
+        **discourse.traits(part.lexicon, part.words.lengths.astype(np.float64)),
+    }
+    if part.parsed is None or part.entities is None:
+        return found
+    sums = part.parsed[:, : len(linguistic.COUNTS)]
+    column = {name: part.parsed[:, i] for i, name in enumerate(parser.COUNTS)}
+    return {
+        **found,
+        **linguistic.traits(sums),
+        **readability.traits(part.readability, column["sentences"]),
+        **linguistic.entity_traits(part.entities),
+        **lengths.sample_values(part.held("tokens"), part.held("sentences")),
+        "sentence_tokens_sd": linguistic.sentence_spread(sums),
+        **surface.token_shares(column["alphabetic_tokens"], column["stop_tokens"], column["tokens"]),
+    }
+
+
+def prefixed(part: str, found: Mapping[str, Value]) -> dict[str, Value]:
+    """Full names of the traits of a part."""
+    return {f"{part}_{name}": value for name, value in found.items()}

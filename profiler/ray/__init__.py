@@ -1,0 +1,1 @@
+"""The same profile, measured on a Ray cluster."""

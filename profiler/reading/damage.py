@@ -1,0 +1,188 @@
+"""Signs that the texts of a dataset were harmed on the way: cut off, or decoded with the wrong encoding.
+
+Owns what counts as a sign and from how many rows on it is worth a warning. Signs are counted block by block, once, and
+merge into those of all rows whatever the blocks. It never repairs a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from traitcast.profiler.passes.table import Held, held
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# UTF-8 read as Latin-1 or Windows-1252: a lead byte shows as one of a few capitals, the next one as a sign that no
+# language puts behind them ("cafÃ©", "donâ€™t", "Ð¿Ñ€Ð¸").
+MOJIBAKE = (
+    "[\u00c2\u00c3][\u0080-\u00bf\u20ac\u201a\u0192\u201e\u2026\u2020-\u2022\u02c6\u2030\u0160\u2039\u0152\u017d\u0161\u0153\u017e"
+    "\u0178]|\u00e2\u20ac.|[\u00d0\u00d1][\u0080-\u00bf][\u00d0\u00d1]|\u00ef\u00bb\u00bf"
+    # Three bytes with a control character among them: other scripts as Latin-1.
+    "|[\u00e0-\u00ef][\u0080-\u009f][\u0080-\u00bf]|[\u00e0-\u00ef][\u0080-\u00bf][\u0080-\u009f]"
+)
+REPLACED = "\ufffd"
+
+# A slip in one text of thousands is no news.
+_HARMED_TEXTS, _HARMED_SHARE = 5, 0.005
+# Lengths repeat by chance too: a limit shows in at least this many texts, in this share of the texts, and in many more
+# than have any of the lengths just below it.
+_CUT_TEXTS, _CUT_SHARE = 5, 0.01
+_CUT_NEAR, _CUT_SPIKE = 20, 5
+# Shorter texts of one length are tweets or codes rather than cut.
+_CUT_CHARACTERS = 100
+# Of texts of one length, hashed at a time: that takes 40 bytes a character.
+_HASHED_CHARACTERS = 1 << 15
+# A text that ends like this was not cut at a limit.
+_ENDED = "[.!?:;)\\]}\"'`\u2019\u201d\u3002\uff01\uff1f\u2026>*|]\\s*$"
+# Three dots are a matter of style; these are written by programs.
+_CUT_MARK = "(\\[\u2026\\]|\\[\\.\\.\\.\\]|[\\[(<]truncated[\\])>]|\\S\u2026)\\s*$"
+_MARKED_SHARE = 0.05
+
+
+def damage_warnings(table: pa.Table | Held, *, replaced: bool = True) -> Iterator[str]:
+    """A warning for each kind of damage in the prompts and the responses of `Examples.table`.
+
+    replaced: whether to look for U+FFFD, which is told elsewhere when reading has put it there.
+    """
+    parts = {"prompt": _Signs(), "response": _Signs()}
+    for found in held(table).each(_signs):
+        for part, signs in found.items():
+            parts[part].merge(signs)
+    for part, signs in parts.items():
+        if replaced:
+            yield from _replaced(signs, part)
+        yield from _mojibake(signs, part)
+        yield from _cut(signs, part)
+
+
+def _signs(rows: pa.Table) -> dict[str, _Signs]:
+    """The signs in the prompts and in the responses of a block of rows."""
+    parts = {"prompt": _Signs(), "response": _Signs()}
+    for batch in rows.to_batches():
+        parts["prompt"].merge(_Signs.of(_prompts(batch)))
+        parts["response"].merge(_Signs.of(_written(batch)))
+    return parts
+
+
+class _Signs:
+    """Signs in some texts. example: from the first that was decoded wrongly. longest: characters of the longest text.
+    near: how many are that long, one character shorter, ... _CUT_NEAR shorter. at_limit: the different ones that are as
+    long, by hash; ended: those among them that end as texts do; both empty below _CUT_CHARACTERS."""
+
+    def __init__(self) -> None:
+        from traitcast.profiler.text.distinct import Distinct
+
+        self.texts = self.replaced = self.mojibake = self.marked = self.longest = 0
+        self.example = ""
+        self.near = [0] * (_CUT_NEAR + 1)
+        self.at_limit, self.ended = Distinct(), Distinct()
+
+    @classmethod
+    def of(cls, texts: pa.Array) -> _Signs:
+        """The signs in the texts of a record batch."""
+        import pyarrow.compute as pc
+
+        made = cls()
+        made.texts = len(texts)
+        made.replaced = _count(pc.match_substring(texts, REPLACED))
+        wrong = pc.match_substring_regex(texts, MOJIBAKE)
+        made.mojibake = _count(wrong)
+        if made.mojibake:
+            first = texts.filter(wrong)[:1]
+            found = pc.extract_regex(first, f"(?P<seen>\\S{{0,12}}(?:{MOJIBAKE})\\S{{0,12}})")[0].as_py()
+            made.example = found["seen"]
+        made.marked = _count(pc.match_substring_regex(texts, _CUT_MARK))
+        lengths = pc.utf8_length(texts)
+        made.longest = pc.max(lengths).as_py() or 0
+        made.near = [_count(pc.equal(lengths, made.longest - shorter)) for shorter in range(_CUT_NEAR + 1)]
+        if made.longest >= _CUT_CHARACTERS:
+            made._hash(texts.filter(pc.equal(lengths, made.longest)).drop_null())
+        return made
+
+    def _hash(self, long: pa.Array) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from traitcast.profiler.text.scan import code_points, hash_runs
+
+        step = max(1, _HASHED_CHARACTERS // self.longest)
+        for first in range(0, len(long), step):
+            part = long[first : first + step]
+            for seen, found in (
+                (self.at_limit, part),
+                (self.ended, part.filter(pc.match_substring_regex(part, _ENDED))),
+            ):
+                points, bounds = code_points(found.cast(pa.large_string()))
+                seen.add(hash_runs(points, bounds[:-1]))
+
+    def merge(self, other: _Signs) -> None:
+        """Take the signs in the texts that follow."""
+        for name in ("texts", "replaced", "mojibake", "marked"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.example = self.example or other.example
+        longest = max(self.longest, other.longest)
+        self.near = [a + b for a, b in zip(self._below(longest), other._below(longest), strict=True)]
+        if other.longest > self.longest:
+            self.longest, self.at_limit, self.ended = longest, other.at_limit, other.ended
+        elif other.longest == self.longest:
+            self.at_limit.merge(other.at_limit)
+            self.ended.merge(other.ended)
+
+    def _below(self, longest: int) -> list[int]:
+        """`near`, counted from a greater length."""
+        return ([0] * min(longest - self.longest, _CUT_NEAR + 1) + self.near)[: _CUT_NEAR + 1]
+
+
+def _count(marks: pa.Array) -> int:
+    import pyarrow.compute as pc
+
+    return pc.sum(marks).as_py() or 0
+
+
+def _prompts(rows: pa.RecordBatch) -> pa.Array:
+    import pyarrow.compute as pc
+
+    return pc.list_flatten(rows["fields"])
+
+
+def _written(rows: pa.RecordBatch) -> pa.Array:
+    """Responses that somebody wrote: class names and options repeat, and their lengths are no limit."""
+    import pyarrow.compute as pc
+
+    unlabelled = rows["label"].null_count == rows.num_rows
+    return rows["response"] if unlabelled else rows["response"].filter(pc.is_null(rows["label"]))
+
+
+def _replaced(signs: _Signs, part: str) -> Iterator[str]:
+    if signs.replaced and _worth(signs.replaced, signs.texts):
+        of = f"{signs.replaced:,} of {signs.texts:,} {part} texts"
+        yield f"{of} hold U+FFFD, which stands for a character that was lost"
+
+
+def _mojibake(signs: _Signs, part: str) -> Iterator[str]:
+    if signs.mojibake and _worth(signs.mojibake, signs.texts):
+        yield (
+            f"{signs.mojibake:,} of {signs.texts:,} {part} texts look like UTF-8 that was decoded as another encoding "
+            f"({signs.example!r}): decode the source again"
+        )
+
+
+def _worth(count: int, total: int) -> bool:
+    return count >= _HARMED_TEXTS or count >= _HARMED_SHARE * total
+
+
+def _cut(signs: _Signs, part: str) -> Iterator[str]:
+    of = f"of {signs.texts:,} {part} texts"
+    if signs.longest >= _CUT_CHARACTERS:
+        at_limit, ended = signs.at_limit.occurrences().n, signs.ended.occurrences().n
+        near = sum(signs.near[1:])
+        enough = max(_CUT_TEXTS, _CUT_SHARE * signs.texts, _CUT_SPIKE * near / _CUT_NEAR)
+        if at_limit >= enough and ended <= at_limit / 2:
+            yield (
+                f"{at_limit:,} {of} have exactly {signs.longest:,} characters, the most there is, and most stop in "
+                "mid-sentence: they may have been cut off there"
+            )
+    if signs.marked >= max(_CUT_TEXTS, _MARKED_SHARE * signs.texts):
+        yield f"{signs.marked:,} {of} end in a mark of truncation such as '\u2026' or '[...]'"

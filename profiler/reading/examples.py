@@ -1,0 +1,432 @@
+"""Rows with roles applied: from dictionaries and a spec to one Arrow table of examples.
+
+Owns what a prompt, a response, a label and an option are in a row, and the content fingerprint. Rows stream
+through in chunks and only Arrow columns are kept. Refuses what has no plain reading: nested text, mixed label
+types, labels outside label_names, answers that name no option.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from traitcast.profiler.roles import annotations as tagging
+from traitcast.profiler.roles.chat import layout as chat_layout
+from traitcast.profiler.roles.chat import turns
+from traitcast.profiler.roles.multiple_choice import Answers, options_of
+from traitcast.profiler.roles.spec import DatasetSpec
+from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, pick, shorten, text, unpacked
+from traitcast.profiler.text.spool import Spool
+from traitcast.warehouse.console import some
+from traitcast.warehouse.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from traitcast.profiler.reading.source import Part
+
+Cells = TypeVar("Cells", bound=tuple[Any, ...])
+
+FINGERPRINT_VERSION = "v1"
+
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+# Rows held as Python objects at a time; larger chunks gain nothing, smaller ones cost Arrow overhead.
+_CHUNK = 4096
+# Fewer of long texts, which are there as objects, as JSON and as Arrow at once: of 20 KB each 4,096 made 78 MB of JSON.
+# A character is 12 bytes of that at most.
+_CHUNK_CHARACTERS = 1 << 20
+# A label column with more classes than this, and than this share of its rows, holds text or identifiers.
+_MAX_CLASSES = 1000
+_MAX_CLASS_SHARE = 0.2
+
+
+class Item(NamedTuple):
+    """One example. response None: missing. label None: the task has none."""
+
+    fields: list[str]
+    options: list[str] | None
+    response: str | None
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """The rows of one split of one dataset with roles applied.
+
+    name: `--name`, the spec's name, or one derived from the path or hub id.
+    splits: every split found, and its rows where that is known without reading it.
+    origin: absolute path or hub id. revision: resolved commit hash of a hub dataset.
+    table: a table, or rows on a cluster (`profiler.passes.table.Held`), of the columns `fields` list<string> (text fields in
+    order, "" where absent; for chat every turn before the response), `options` list<string> (null unless multiple
+    choice), `response` string (null if missing),
+    `label` string (the class; for multiple choice the answer position "0", "1", ...; for several labels a row the set
+    of them as one class, see `profiler.roles.annotations`; null for other generation).
+    fingerprint: "v1:" and a 128-bit blake2b over roles and rows, in order.
+    notes: how roles were found, a line each. warnings: what a user has to know before trusting the numbers.
+    others: the splits that were not read, as far as reading them is no download.
+    """
+
+    name: str
+    spec: DatasetSpec
+    split: str
+    splits: Mapping[str, int | None]
+    origin: str
+    revision: str | None
+    table: pa.Table
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    others: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows kept."""
+        return int(self.table.num_rows)
+
+
+class Labels:
+    """Raw class values to class names; every row must agree on the type of the value."""
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        self.field = spec.label_field or ""
+        self.names = spec.label_names
+        self.known = frozenset(spec.label_names)
+        self.codes = dict(zip(spec.label_codes, spec.label_names, strict=True)) if spec.label_codes else {}
+        self.first: tuple[str, str, Any] | None = None
+
+    def name(self, value: Any, where: str) -> str | None:
+        """The class name of a raw value, None for a missing one (null, "", and the hub's -1)."""
+        if missing(value):
+            return None
+        type_name, raw = self._plain(value, where)
+        self._same_type(type_name, value, where)
+        if self.codes:
+            return self.codes[raw] if raw in self.codes else self._unknown(raw, where, self.codes)
+        if not self.names or raw in self.known:
+            return raw
+        # CSV has no integers, so digits count as a position when they are not a name themselves.
+        if type_name in ("integer", "boolean"):
+            return self._at(int(value), where)
+        # A table program writes the integers of a column with gaps as 0.0 and 1.0.
+        if type_name == "text" and is_position(raw.removesuffix(".0")):
+            return self._at(int(raw.removesuffix(".0")), where)
+        return self._unknown(raw, where, self.names)
+
+    def _at(self, position: int, where: str) -> str | None:
+        if position == -1:
+            return None
+        if 0 <= position < len(self.names):
+            return self.names[position]
+        return self._unknown(str(position), where, [f"0 to {len(self.names) - 1}", *self.names])
+
+    def _plain(self, value: Any, where: str) -> tuple[str, str]:
+        """(kind, text) of a raw label; 2.0 counts as the integer 2."""
+        if isinstance(value, str):
+            return "text", value
+        if isinstance(value, bool):
+            return "boolean", "true" if value else "false"
+        if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+            value = int(value)
+        if isinstance(value, int):
+            return "integer", str(value)
+        if isinstance(value, float | Decimal):
+            raise InputError(
+                f"{where}: label column {self.field!r} holds the number {value}, which is a score and no class. "
+                f"{SPEC_HINT} with task_type: generation and answer_field: {self.field}"
+            )
+        if isinstance(value, list):
+            raise InputError(
+                f"{where}: label column {self.field!r} holds a list: {shorten(value)}; expected one class per row. "
+                f"For several labels a row name it labels_field instead, in a spec or by --roles labels={self.field}"
+            )
+        raise InputError(
+            f"{where}: label column {self.field!r} holds a {kind(value)}: {shorten(value)}; expected one class "
+            f"per row (text, integer or boolean). {SPEC_HINT} naming another label_field"
+        )
+
+    def follow(self, first: tuple[str, str, Any] | None) -> None:
+        """Take the first label of rows that were read elsewhere. Raises InputError when its type is another one."""
+        if first is not None:
+            type_name, where, value = first
+            self._same_type(type_name, value, where)
+
+    def _same_type(self, type_name: str, value: Any, where: str) -> None:
+        if self.first is None:
+            self.first = (type_name, where, value)
+        elif self.first[0] != type_name:
+            first_type, first_where, first = self.first
+            raise InputError(
+                f"label column {self.field!r} mixes types: {first!r} ({first_type}) at {first_where}, but "
+                f"{value!r} ({type_name}) at {where}. Write one kind of value in the whole column"
+            )
+
+    def _unknown(self, raw: str, where: str, allowed: Iterable[str]) -> str:
+        allowed = list(allowed)
+        raise InputError(
+            f"{where}: label {shorten(raw)} in column {self.field!r} is not in label_names"
+            f"{nearest(raw[:100], allowed)} Allowed: {some(allowed, 20)}"
+        )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was dropped or looks wrong, counted while rows stream through.
+
+    speakers: of the conversations in which no assistant speaks.
+    """
+
+    read: int = 0
+    no_content: int = 0
+    no_label: int = 0
+    no_response: int = 0
+    empty_response: int = 0
+    after_answer: int = 0
+    no_text: Counter[str] = field(default_factory=Counter)
+    surrogates: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    speakers: frozenset[str] = frozenset()
+
+    def merge(self, other: Tally) -> None:
+        """Take the tally of the rows that follow; fields and classes stay in the order in which they first came."""
+        for name in ("read", "no_content", "no_label", "no_response", "empty_response", "after_answer", "surrogates"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.no_text.update(other.no_text)
+        self.classes.update(other.classes)
+        self.speakers |= other.speakers
+
+
+class Converter:
+    """Turns raw rows into items according to one spec. `convert` is the whole interface."""
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        self.spec = spec
+        self.tally = Tally()
+        self.labels = Labels(spec)
+        self.answers = Answers(spec)
+        self.names = tagging.Names(spec.response_field, spec.label_names, spec.label_codes)
+        self.optional = frozenset(spec.optional_fields)
+
+    def convert(self, row: Mapping[str, Any], where: str) -> Item | None:
+        """One item, or None for a row that is dropped and counted. Raises InputError naming `where`."""
+        self.tally.read += 1
+        texts = self.texts(row, where)
+        if self.spec.messages_field:
+            return self._chat(row, texts, where)
+        if self.spec.task_type == "classification":
+            return self._classified(row, texts, where)
+        if self.spec.task_type == "multiple_choice":
+            return self._chosen(row, texts, where)
+        if self.spec.has_labels:
+            return self._annotated(row, texts, where)
+        assert self.spec.answer_field is not None
+        return self._generated(texts, text(pick(row, self.spec.answer_field), self.spec.answer_field, where))
+
+    def prompt(self, row: Mapping[str, Any], where: str) -> tuple[list[str], list[str] | None]:
+        """(fields, options) of a row whether or not it has an answer. Raises InputError naming `where`."""
+        texts = self.texts(row, where)
+        if self.spec.messages_field:
+            name = self.spec.messages_field
+            texts += turns(pick(row, name), name, where, whole=self.spec.answer_field is not None).prompt
+        if self.spec.task_type == "multiple_choice":
+            return texts, options_of(row, self.spec, where)[0]
+        return texts, None
+
+    def texts(self, row: Mapping[str, Any], where: str) -> list[str]:
+        """The text fields of a row; tokens that have tags are joined by blanks."""
+        texts = []
+        for position, name in enumerate(self.spec.text_fields):
+            cell = pick(row, name)
+            if self.spec.tags_field and position == 0:
+                cell = " ".join(tagging.tokens_of(cell, name, where))
+            value = text(cell, name, where) or ""
+            if name not in self.optional and not value.strip():
+                self.tally.no_text[name] += 1
+            texts.append(value)
+        return texts
+
+    def _classified(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
+        assert self.spec.label_field is not None
+        label = self.labels.name(pick(row, self.spec.label_field), where)
+        if label is None:
+            self._count_unlabelled(texts)
+            return None
+        self.tally.classes[label] += 1
+        return Item(texts, None, label, label)
+
+    def _chosen(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
+        assert self.spec.answer_field is not None
+        options, keys = options_of(row, self.spec, where)
+        position = self.answers.position(pick(row, self.spec.answer_field), options, keys, where)
+        if position is None:
+            self._count_unlabelled(texts)
+            return None
+        return Item(texts, options, options[position], str(position))
+
+    def _count_unlabelled(self, texts: Sequence[str]) -> None:
+        if any(value.strip() for value in texts):
+            self.tally.no_label += 1
+        else:
+            self.tally.no_content += 1
+
+    def _chat(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
+        assert self.spec.messages_field is not None
+        name = self.spec.answer_field
+        chat = turns(pick(row, self.spec.messages_field), self.spec.messages_field, where, whole=name is not None)
+        self.tally.after_answer += chat.after > 0
+        if name is None:
+            self.tally.speakers |= chat.speakers
+            return self._generated(texts + chat.prompt, chat.response)
+        # The answer stands in a column of its own, as a chat or as a text.
+        answer = pick(row, name)
+        spoken = chat_layout(unpacked(answer)) is not None
+        response = turns(answer, name, where).response if spoken else text(answer, name, where)
+        return self._generated(texts + chat.prompt, response)
+
+    def _annotated(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
+        """A row with a set of labels, tags or spans."""
+        found = self._annotation(row, texts, where)
+        if found is None:
+            self._count_unlabelled(texts)
+            return None
+        response, label = found
+        if label is not None:
+            self.tally.classes[label] += 1
+        return Item(texts, None, response, label)
+
+    def _annotation(self, row: Mapping[str, Any], texts: list[str], where: str) -> tuple[str, str | None] | None:
+        spec = self.spec
+        if spec.labels_fields:
+            cells = {name: pick(row, name) for name in spec.labels_fields}
+            if all(missing(cell) for cell in cells.values()):
+                return None
+            return tagging.response_of_set([n for n, c in cells.items() if tagging.marked(c, n, where)])
+        if spec.labels_field:
+            marks = spec.label_form == "marks"
+            names = tagging.label_set(pick(row, spec.labels_field), self.names, where, marks=marks)
+            return None if names is None else tagging.response_of_set(names)
+        if spec.spans_field:
+            text = texts[0] if texts else ""
+            spans = tagging.spans_of(pick(row, spec.spans_field), text, self.names, where)
+            return None if spans is None else tagging.response_of_spans(spans)
+        tokens = tagging.tokens_of(pick(row, spec.text_fields[0]), spec.text_fields[0], where)
+        tags = tagging.tags_of(pick(row, spec.tags_field or ""), len(tokens), self.names, where)
+        if tags is None:
+            return None
+        if spec.label_form == "each":
+            return " ".join(tags), None
+        return tagging.response_of_spans(tagging.tagged_spans(tokens, tags))
+
+    def _generated(self, texts: list[str], response: str | None) -> Item | None:
+        blank = response is None or not response.strip()
+        if blank and not any(value.strip() for value in texts):
+            self.tally.no_content += 1
+            return None
+        if response is None:
+            self.tally.no_response += 1
+        elif blank:
+            self.tally.empty_response += 1
+        return Item(texts, None, response, None)
+
+
+class Fingerprint:
+    """The fingerprint of roles and rows, fed with what `encoded` gives of the rows, in order."""
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        self._digest = blake2b(_ENCODE(spec.roles()).encode(), digest_size=16)
+
+    def add(self, content: bytes) -> None:
+        """Take the rows that follow."""
+        self._digest.update(content)
+        self._digest.update(b",")
+
+    def __str__(self) -> str:
+        return f"{FINGERPRINT_VERSION}:{self._digest.hexdigest()}"
+
+
+def table_schema() -> pa.Schema:
+    """The columns of `Examples.table`."""
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema([("fields", pa.list_(text)), ("options", pa.list_(text)), ("response", text), ("label", text)])
+
+
+def encoded(items: Iterator[Item], tally: Tally) -> Iterator[tuple[pa.RecordBatch, bytes]]:
+    """Items in chunks: as rows of `Examples.table`, and as bytes for their fingerprint, of which those of
+    several chunks are joined by commas."""
+    schema = table_schema()
+    for chunk in _chunks(items):
+        columns, batch = _columns(chunk, schema, tally)
+        # Cutting the outer brackets makes the stream independent of the chunk size.
+        content = _ENCODE(list(zip(*columns, strict=True)))[1:-1].encode()
+        del columns
+        yield batch, content
+        # What was taken is not held while the next chunk is read.
+        del batch, content
+
+
+def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple[pa.Table, str]:
+    """(table, fingerprint) of a stream of items; memory is that of one chunk, and of a spool."""
+    fingerprint = Fingerprint(spec)
+    with Spool(table_schema()) as spool:
+        for batch, content in encoded(items, tally):
+            spool.add(batch)
+            fingerprint.add(content)
+            del batch, content
+        return spool.table(), str(fingerprint)
+
+
+def prompt_batches(prompts: Iterable[tuple[list[str], list[str] | None]]) -> Iterator[pa.RecordBatch]:
+    """The columns `fields` and `options` of what `Converter.prompt` gives, in chunks."""
+    import pyarrow as pa
+
+    schema = pa.schema([("fields", pa.list_(pa.string())), ("options", pa.list_(pa.string()))])
+    return (_columns(chunk, schema, Tally())[1] for chunk in _chunks(iter(prompts)))
+
+
+def too_many_classes(classes: int, rows: int) -> bool:
+    """Whether a label column has so many distinct values that it cannot be a class label."""
+    return classes > max(_MAX_CLASSES, _MAX_CLASS_SHARE * rows)
+
+
+def _chunks(items: Iterator[Cells]) -> Iterator[list[Cells]]:
+    chunk: list[Cells] = []
+    characters = 0
+    for item in items:
+        chunk.append(item)
+        characters += sum(len(cell) if isinstance(cell, str) else sum(map(len, cell)) for cell in item if cell)
+        if len(chunk) == _CHUNK or characters >= _CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _columns(chunk: Sequence[tuple[Any, ...]], schema: pa.Schema, tally: Tally) -> tuple[list[Any], pa.RecordBatch]:
+    """Rows by column, as Python values that Arrow can hold and as a batch."""
+    import pyarrow as pa
+
+    columns: list[Any] = [list(column) for column in zip(*chunk, strict=True)]
+    try:
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    except UnicodeEncodeError:
+        columns = [[_without_surrogates(value, tally) for value in column] for column in columns]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    return columns, pa.record_batch(arrays, schema=schema)
+
+
+def _without_surrogates(value: Any, tally: Tally) -> Any:
+    """JSON may escape half of a surrogate pair, which no UTF-8 text can hold: it becomes U+FFFD."""
+    if isinstance(value, list):
+        return [_without_surrogates(item, tally) for item in value]
+    if not isinstance(value, str) or value.isascii():
+        return value
+    clean = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    tally.surrogates += clean != value
+    return clean

@@ -1,0 +1,305 @@
+"""JSON as rows: JSON Lines, and single documents (an array of objects, an object of columns, {"data": [...]}).
+
+Arrays stream object by object. Refuses, naming line and column: broken JSON, rows that are no objects, repeated
+keys, and documents that are no table.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from traitcast.profiler.reading.source import Row
+from traitcast.profiler.reading.text_lines import MAX_LINE_BYTES, read_blocks, read_lines
+from traitcast.profiler.roles import chat
+from traitcast.profiler.roles.column_names import OPTIONS, plain_name
+from traitcast.profiler.roles.columns import kind_of
+from traitcast.profiler.roles.values import listed
+from traitcast.warehouse.errors import InputError
+
+# Documents that hold their rows under one key: pandas orient="table", the hub's viewer, many exports.
+_ROW_KEYS = ("data", "rows", "examples", "instances")
+
+# An object of columns cannot be streamed; beyond this it would not fit beside its rows in 2 GB.
+_MAX_DOCUMENT_BYTES = 256 << 20
+
+# Lists of objects that one row holds. Rows of a text and a label are keyed options to `kind_of`, so those do not count.
+_CELLS = ("chat", "spans")
+
+_SPACE = " \t\r\n"
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
+    """(line number, row) of a JSON Lines file; blank lines are skipped."""
+    for number, line in read_lines(path):
+        if line.isspace():
+            continue
+        try:
+            row = _DECODER.decode(line)
+        except json.JSONDecodeError as error:
+            column = min(error.pos, len(line.rstrip())) + 1
+            hint = _line_hint(line, number, path)
+            raise InputError(f"{path}: line {number}, column {column}: broken JSON: {error.msg}. {hint}") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: line {number}: {_reason(error)}") from error
+        if not isinstance(row, dict):
+            raise InputError(
+                f"{path}: line {number} is {_kind(row)}, not an object such as "
+                '{"text": "...", "label": "..."}. A file that is one JSON document is named .json'
+            )
+        yield number, row
+
+
+def _line_hint(line: str, number: int, path: Path) -> str:
+    """What to do about a line that is no JSON."""
+    if "\r" in line.rstrip():
+        return (
+            f"Lines end in a carriage return alone; convert them: tr '\\r' '\\n' < {shlex.quote(str(path))} > new-file"
+        )
+    if number == 1 and line.lstrip().startswith(("[", "{")):
+        return "Each line must be one JSON object; a file that is one JSON document is named .json"
+    if not line.endswith("\n"):
+        return "It is the last line: the file may be cut off. Copy it again, or remove the line"
+    return f"Each line must be one JSON object; see it: sed -n {number}p {shlex.quote(str(path))}"
+
+
+def document_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """(row number, row) of a .json file: an array, an object, or JSON Lines under the wrong suffix."""
+    scanner = _Scanner(path)
+    start = scanner.peek()
+    if start == "[":
+        return _array_rows(scanner)
+    if start == "":
+        return iter(())
+    if start == "{" and _is_json_lines(path):
+        return json_lines(path)
+    return _table_rows(path)
+
+
+def _array_rows(scanner: _Scanner) -> Iterator[tuple[int, Row]]:
+    scanner.skip(1)
+    number = 0
+    while (mark := scanner.peek()) != "]":
+        number += 1
+        row = scanner.value(f"row {number}")
+        if not isinstance(row, dict):
+            raise InputError(f"{scanner.path}: row {number} of the array is {_kind(row)}, not an object")
+        yield number, row
+        mark = scanner.peek()
+        if mark == ",":
+            scanner.skip(1)
+        elif mark != "]":
+            end = "the file ends" if mark == "" else f"{mark!r} stands"
+            raise scanner.error(f"broken JSON: {end} after row {number}, where ',' or ']' was expected")
+    scanner.skip(1)
+    if scanner.peek():
+        raise scanner.error(f"broken JSON: text after the end of the array: {scanner.peek()!r}")
+
+
+def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """Rows of one JSON document that is not an array."""
+    scanner = _Scanner(path)
+    scanner.peek()
+    document = scanner.value("the document", limit=_MAX_DOCUMENT_BYTES)
+    if scanner.peek():
+        raise scanner.error(f"broken JSON: text after the end of the document: {scanner.peek()!r}")
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: the document is {_kind(document)}; expected a list of rows or an object of columns")
+    for key in _ROW_KEYS:
+        rows = document.get(key)
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+            return iter(enumerate(map(_unwrapped, rows), 1))
+    if _is_conversation(document):
+        return iter([(1, document)])
+    _refuse_tables(document, path)
+    columns = {name: _column(values) for name, values in document.items()}
+    lengths = {name: len(values) for name, values in columns.items() if values is not None}
+    if len(lengths) == len(columns) and len(set(lengths.values())) == 1:
+        names = list(columns)
+        zipped = zip(*(values for values in columns.values() if values is not None), strict=True)
+        return enumerate((dict(zip(names, values, strict=True)) for values in zipped), 1)
+    keys = f"the keys {listed(document, 12)}" if document else "no keys"
+    uneven = f" Lists of different lengths: {lengths}." if len(set(lengths.values())) > 1 else ""
+    raise InputError(
+        f"{path}: one JSON object with {keys} is no table.{uneven} Expected a list of objects (pandas: "
+        'orient="records"), an object of equally long columns, or '
+        f"the rows under one of: {', '.join(_ROW_KEYS)}"
+    )
+
+
+def _unwrapped(row: Row) -> Row:
+    """The row itself: the API of the hub's viewer wraps it as {"row_idx": 0, "row": {...}, "truncated_cells": []}."""
+    inside = row.get("row")
+    return inside if "row_idx" in row and isinstance(inside, dict) else row
+
+
+def _refuse_tables(document: Row, path: Path) -> None:
+    """Raise InputError for an object of tables, such as {"train": [...], "test": [...]}: its splits are no columns."""
+    if tables := _tables(document):
+        take = f".[{json.dumps(tables[0])}][]"
+        raise InputError(
+            f"{path}: the rows are one level down, under {listed(tables, 12)}. Take them out, for example: "
+            f"jq -c {shlex.quote(take)} {shlex.quote(path.name)} > new-file.jsonl"
+        )
+
+
+def _tables(document: Row) -> list[str]:
+    """Keys of an object under which rows are: lists of objects that are no cell of one row, and no other lists."""
+    lists = {name: values for name, values in document.items() if isinstance(values, list) and values}
+    tables = [name for name, values in lists.items() if all(isinstance(value, dict) for value in values)]
+    # Beside columns of plain values, a list of objects is a nested column.
+    cells = [name for name in tables if plain_name(name) in OPTIONS or kind_of([lists[name]]) in _CELLS]
+    return [] if cells or len(tables) < len(lists) else tables
+
+
+def _column(values: Any) -> list[Any] | None:
+    """A column as a list; pandas writes columns as {"0": ..., "1": ...}."""
+    if isinstance(values, dict) and values and all(key.isdigit() for key in values):
+        return list(values.values())
+    return values if isinstance(values, list) else None
+
+
+def _is_json_lines(path: Path) -> bool:
+    """Whether the first line is a whole object that is a row, not a table written on one line."""
+    filled = (line for _, line in read_lines(path) if not line.isspace())
+    try:
+        line = next(filled)
+        row = _DECODER.decode(line)
+    except (InputError, ValueError, RecursionError):
+        # A line that is too long for a row may be a table written on one line; what else is wrong is said there.
+        return False
+    if not isinstance(row, dict) or next(filled, None) is not None:
+        return isinstance(row, dict)
+    if any(isinstance(row.get(key), list) for key in _ROW_KEYS) or _tables(row):
+        return False
+    return _is_conversation(row) or not all(_column(v) is not None for v in row.values())
+
+
+def _is_conversation(document: Row) -> bool:
+    """Whether an object is one row that holds a list of turns, which looks like a table of objects one level down."""
+    return any(chat.layout(value) is not None for value in document.values())
+
+
+class _Scanner:
+    """A JSON text read in blocks: values are decoded one at a time from a growing buffer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.blocks = read_blocks(path)
+        self.decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self.buffer, self.position = "", 0
+        self.line, self.column = 1, 1
+        self.bytes = 0
+        self.ended = False
+
+    def peek(self) -> str:
+        """The next character that is not white space, "" at the end."""
+        while True:
+            while self.position < len(self.buffer) and self.buffer[self.position] in _SPACE:
+                self.skip(1)
+            if self.position < len(self.buffer):
+                return self.buffer[self.position]
+            if not self._more():
+                return ""
+
+    def skip(self, count: int) -> None:
+        """Move over characters, counting lines."""
+        passed = self.buffer[self.position : self.position + count]
+        breaks = passed.count("\n")
+        self.line += breaks
+        self.column = len(passed) - passed.rfind("\n") if breaks else self.column + len(passed)
+        self.position += count
+
+    def value(self, what: str, limit: int = MAX_LINE_BYTES) -> Any:
+        """Decode the value at the position, reading on as far as it needs; `limit` bounds its characters."""
+        wanted = 0
+        while True:
+            try:
+                found, end = _DECODER.raw_decode(self.buffer, self.position)
+            except json.JSONDecodeError as error:
+                size, ahead = len(self.buffer) - self.position, error.pos - self.position
+                if size > limit:
+                    raise self._too_long(what, limit) from error
+                # Doubling keeps repeated attempts at a long value linear.
+                wanted = max(2 * size, wanted)
+                if not self._more(wanted):
+                    self.skip(ahead)
+                    raise self.error(f"broken JSON: {error.msg}") from error
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{self.path}: {what} (line {self.line}): {_reason(error)}") from error
+            else:
+                if end - self.position > limit:
+                    raise self._too_long(what, limit)
+                # A bare number may go on in the next block; objects and lists cannot.
+                if end == len(self.buffer) and not isinstance(found, dict | list | str) and self._more():
+                    continue
+                self.skip(end - self.position)
+                return found
+
+    def _too_long(self, what: str, limit: int) -> InputError:
+        return InputError(
+            f"{self.path}: {what} (line {self.line}) is longer than {limit >> 20} MB or never ends. "
+            "Write long tables as JSON Lines, one object a line"
+        )
+
+    def error(self, message: str) -> InputError:
+        """An InputError at the current place."""
+        return InputError(f"{self.path}: line {self.line}, column {self.column}: {message}")
+
+    def _more(self, wanted: int = 0) -> bool:
+        """Read until `wanted` characters are ahead, at least one block. False at the end of the file."""
+        self.buffer, self.position = self.buffer[self.position :], 0
+        pieces = [self.buffer]
+        size, before = len(self.buffer), len(self.buffer)
+        while not self.ended and (size == before or size < wanted):
+            block = next(self.blocks, b"")
+            self.ended = not block
+            piece = self._text(block)
+            pieces.append(piece)
+            size += len(piece)
+        self.buffer = "".join(pieces)
+        return size > before
+
+    def _text(self, block: bytes) -> str:
+        try:
+            piece = self.decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            where = self.bytes + error.start + 1
+            raise InputError(
+                f"{self.path}: not UTF-8 at byte {where:,} (0x{error.object[error.start]:02x}). Convert it, for "
+                f"example: iconv -f WINDOWS-1252 -t UTF-8 {shlex.quote(str(self.path))} > new-file"
+            ) from error
+        self.bytes += len(block)
+        if "\0" in piece:
+            raise InputError(f"{self.path}: holds a NUL byte: the file is binary, damaged or UTF-16, not UTF-8 text")
+        return piece
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError when it repeats a key, since all but the last value would be lost."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"duplicate column name {repeated!r}; every column of a row must have its own name")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "JSON is nested too deeply to be a row of text"
+    # Python's own words for endless digits tell a programmer what to call.
+    return "a number of thousands of digits; write it as a text" if "integer string" in str(error) else str(error)
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", str: "a text", bool: "a boolean", dict: "an object", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+# Writers use NaN for a missing value; reading it as null keeps it missing.
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=lambda _: None)

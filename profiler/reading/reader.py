@@ -1,0 +1,421 @@
+"""Reading a dataset: `read` takes a file, a folder or a hub id and gives `Examples`.
+
+Owns the order in which roles are found (`--spec`, then dataset.yaml beside the data, then inference), the
+check of roles against the columns, and the warnings. Formats, folders, the hub and role inference have their own
+modules. It never executes anything a dataset brings along.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from traitcast.profiler.language import guess_language
+from traitcast.profiler.reading.damage import damage_warnings
+from traitcast.profiler.reading.examples import Converter, Examples, Item, Labels, Tally, build_table, too_many_classes
+from traitcast.profiler.reading.files import ACCEPTED, MAX_COLUMNS, data_format, files_of
+from traitcast.profiler.reading.folder import local_source, slug
+from traitcast.profiler.reading.source import ALL, Part, Row, Source, total
+from traitcast.profiler.roles.chat import ASSISTANTS
+from traitcast.profiler.roles.columns import label_form
+from traitcast.profiler.roles.inference import infer
+from traitcast.profiler.roles.multiple_choice import answer_forms
+from traitcast.profiler.roles.spec import DatasetSpec, dataset_name, is_complete, load_spec, parse_roles, with_roles
+from traitcast.profiler.roles.values import cut, is_whole, listed, pick, root, shorten
+from traitcast.warehouse.console import count, quoted
+from traitcast.warehouse.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from traitcast.profiler.ray.engine import RayEngine
+
+__all__ = ["DatasetSpec", "Examples", "Stream", "infer", "load_spec", "read"]
+
+# Enough rows to see every column and every form of answer; few enough to read twice.
+_SAMPLE_ROWS = 1000
+_ROWS_A_REPORT = 4096
+# Files that are looked into for how many rows all of them have: each costs a megabyte, or a footer, before the first
+# row is read.
+_GLANCES = 8
+# How programs write a missing value; "none" in lower case is a class of real datasets.
+_MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Read a hub dataset without downloading it whole: `rows` rows of each split in an order drawn by `seed`."""
+
+    rows: int
+    seed: int = 0
+
+
+def read(
+    source: str | Path,
+    *,
+    name: str | None = None,
+    split: str | None = None,
+    spec: str | Path | DatasetSpec | None = None,
+    roles: Sequence[str] = (),
+    language: str | None = None,
+    revision: str | None = None,
+    config: str | None = None,
+    stream: Stream | None = None,
+    on_rows: Callable[[int, int | None], None] | None = None,
+    engine: RayEngine | None = None,
+) -> Examples:
+    """Read one split of a dataset and apply its roles.
+
+    source: a local file or folder, or a hub id "org/name"; an existing path wins.
+    split: train when there is one; "all" reads every split. spec: roles, instead of those beside the data.
+    roles: some of them stated in short ("text=title,body", see `profiler.roles.spec.parse_roles`), above everything else.
+    revision, config, stream: of a hub dataset. on_rows(read, of how many by estimate) is called now and then.
+    engine: a cluster whose nodes read the files, and on which their rows stay; a hub dataset is read here all the same.
+    Raises InputError (exit code 2) for anything that is no clean dataset.
+    """
+    name = None if name is None else dataset_name(name)
+    stated = parse_roles(roles) | ({"language": language} if language else {})
+    found = _locate(source, revision, config, stream)
+    chosen = found.choose(split)
+    parts = found.parts(chosen)
+    notes = [note for part in parts[:1] for note in part.notes()]
+    resolved, role_notes = _resolve_spec(spec, stated, found, parts)
+    told = _report(parts, on_rows)
+    if engine is not None and (files := files_of(parts)):
+        table, fingerprint, tally = engine.read(files, resolved, told)
+    else:
+        converter = Converter(resolved)
+        table, fingerprint = build_table(items(parts, converter, told), resolved, converter.tally)
+        tally = converter.tally
+    _check_content(tally, resolved, found.origin, table.num_rows)
+    if resolved.language is None and (guess := guess_language(table)):
+        resolved = replace(resolved, language=guess.code)
+        role_notes.append(f"language {guess.code} by {guess.reason}; if that is wrong, say --language en")
+    return Examples(
+        name=name or (dataset_name(resolved.name) if resolved.name else found.slug),
+        spec=resolved,
+        split=chosen,
+        splits=found.counts({chosen: tally.read}),
+        origin=found.origin,
+        revision=found.revision,
+        table=table,
+        fingerprint=fingerprint,
+        notes=(*notes, *role_notes),
+        warnings=(
+            *([_stream_words(stream)] if stream else []),
+            *_warnings(tally, resolved, table.num_rows),
+            *damage_warnings(table, replaced=tally.surrogates == 0),
+        ),
+        others={} if chosen == ALL or stream else {s: p for s, p in found.splits.items() if s != chosen},
+    )
+
+
+def prompt_columns(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
+    """The columns that the prompts of a split are made of by known roles. Raises InputError when it lacks one."""
+    answers = {spec.response_field, *spec.labels_fields} - {spec.messages_field}
+    wanted = frozenset(name for name in spec.columns if name not in answers)
+    sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
+    if sample:
+        _check_columns(spec, wanted, _columns(sample), parts[0])
+    return wanted
+
+
+def prompts(
+    parts: Sequence[Part], spec: DatasetSpec, columns: frozenset[str]
+) -> Iterator[tuple[list[str], list[str] | None]]:
+    """(fields, options) of each row of some parts; answers are not read. columns: from `prompt_columns`.
+
+    Raises InputError for what is no prompt.
+    """
+    converter = Converter(spec)
+    return (converter.prompt(row, where) for where, row in _rows(parts, _with_roots(columns)))
+
+
+def classes(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
+    """The classes of a split of a classification by known roles. Raises InputError for what is no label."""
+    assert spec.label_field is not None
+    labels, columns = Labels(spec), _with_roots([spec.label_field])
+    names = (labels.name(pick(row, spec.label_field), where) for where, row in _rows(parts, columns))
+    return frozenset(name for name in names if name is not None)
+
+
+def _stream_words(stream: Stream) -> str:
+    return (
+        f"a stream of {stream.rows:,} rows stands for the dataset: counts, duplicates and rare classes are those of "
+        "these rows"
+    )
+
+
+def name_of(
+    source: str | Path, *, name: str | None = None, spec: str | Path | None = None, config: str | None = None
+) -> str:
+    """The name that `read` will give, found without reading any row and without the network.
+
+    Of a hub dataset the configuration counts only when it is given. Raises what `read` would raise so far.
+    """
+    if name is not None:
+        return dataset_name(name)
+    if spec is not None and (stated := load_spec(spec).name):
+        return stated
+    if _there(str(source)) and config is None:
+        found = local_source(Path(source))
+        beside = load_spec(found.spec_file).name if spec is None and found.spec_file else None
+        return beside or found.slug
+    last = Path(source).resolve().name if _there(str(source)) else str(source).rsplit("/", 1)[-1]
+    return slug(last if config in (None, "default") else f"{last}_{config}")
+
+
+def _locate(source: str | Path, revision: str | None, config: str | None, stream: Stream | None) -> Source:
+    text = str(source)
+    path = Path(text)
+    exists = _there(text)
+    if exists and config is None and revision is None and stream is None:
+        return local_source(path)
+    from traitcast.profiler.reading.hub import hub_source
+
+    drawn = (stream.rows, stream.seed) if stream else None
+    if exists and path.is_dir():
+        return hub_source(text, revision=revision, config=config, stream=drawn)
+    if exists:
+        raise InputError(f"{text} is a file; --config, --revision and --stream are for hub datasets")
+    if _HUB_ID.fullmatch(text) and data_format(path) is None and not path.is_absolute():
+        return hub_source(text, revision=revision, config=config, stream=drawn)
+    hint = nearest(path.name, _siblings(path))
+    there = next((place for place in path.parents if os.path.isdir(place)), Path("."))
+    raise InputError(
+        f"{shorten(text, 300)} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
+        f"`ls {quoted(there)}`. Files read: {ACCEPTED}"
+    )
+
+
+def _there(text: str) -> bool:
+    """Whether a file or folder of that name is there. InputError for one that is, but cannot be looked at."""
+    try:
+        os.stat(text)
+    except (ValueError, FileNotFoundError, NotADirectoryError):
+        if os.path.islink(text):
+            raise InputError(f"{text} is a link to {os.readlink(text)!r}, which is not there") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            reason = "its links lead in a circle" if error.errno == errno.ELOOP else error.strerror
+            raise InputError(f"cannot read {text}: {reason}") from error
+    else:
+        return True
+    return False
+
+
+def _siblings(path: Path) -> list[str]:
+    try:
+        return [item.name for item in path.parent.iterdir()]
+    except OSError:
+        # A folder that is missing or closed has no names to suggest.
+        return []
+
+
+def _resolve_spec(
+    spec: str | Path | DatasetSpec | None, stated: Mapping[str, Any], source: Source, parts: Sequence[Part]
+) -> tuple[DatasetSpec, list[str]]:
+    """(spec, notes): stated roles checked against the columns, or inferred ones."""
+    sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
+    if not sample:
+        raise InputError(f"{parts[0].name} holds no rows; expected at least one row of data below any header")
+    columns = _columns(sample)
+    names = parts[0].label_names()
+    if spec is None and source.spec_file is not None:
+        spec = source.spec_file
+    if spec is None and not is_complete(stated):
+        inference = infer(columns, source=source.origin, label_names=names, stated=stated)
+        found, notes = inference.spec, list(inference.notes)
+        _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
+        return _completed(found, columns, names, notes), notes
+    notes = []
+    if spec is None:
+        found = with_roles(DatasetSpec("generation"), stated)
+    else:
+        found = spec if isinstance(spec, DatasetSpec) else load_spec(spec)
+        notes += [f"roles stated in {found.stated_in}"] if found.stated_in else []
+        found = with_roles(found, stated) if stated else found
+    if stated:
+        notes.append(
+            f"stated on the command line: {', '.join(f'{key} {cut(_shown(value))}' for key, value in stated.items())}"
+        )
+    _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
+    return _completed(found, columns, names, notes), notes
+
+
+def _completed(
+    spec: DatasetSpec, columns: dict[str, list[Any]], names: Mapping[str, Sequence[str]], notes: list[str]
+) -> DatasetSpec:
+    """A stated spec with what only the data can tell: class names of the schema, and forms. Adds to the notes."""
+    field = spec.label_field or spec.labels_field or spec.tags_field
+    if field and not spec.label_names and names.get(field):
+        spec = replace(spec, label_names=tuple(names[field]))
+        notes.append(f"label names of {field!r} come from the schema of the file")
+    if spec.task_type == "multiple_choice" and spec.answer_form is None:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        forms = answer_forms(rows, spec)
+        spec = replace(spec, answer_form=forms[0] if forms else "index")
+    if spec.label_form is None and (spec.labels_field or spec.tags_field):
+        spec = replace(spec, label_form=label_form(spec, columns))
+    return spec
+
+
+def _shown(value: Any) -> str:
+    return " + ".join(value) if isinstance(value, list) else str(value)
+
+
+def _columns(sample: Sequence[tuple[str, Row]]) -> dict[str, list[Any]]:
+    """Values by column; rows of JSON need not have the same keys."""
+    columns: dict[str, list[Any]] = {}
+    for where, row in sample:
+        for column in row:
+            columns.setdefault(column, [])
+        if len(columns) > MAX_COLUMNS:
+            raise InputError(f"{where}: {len(columns):,} columns so far; a text dataset has at most {MAX_COLUMNS:,}")
+    if not columns:
+        raise InputError(f"{sample[0][0]}: the rows have no columns; expected for example a text and a label")
+    for column, values in columns.items():
+        values.extend(row.get(column) for _, row in sample)
+    return columns
+
+
+def _writable(spec: DatasetSpec, part: Part) -> DatasetSpec:
+    """The spec, refused when JSON has escaped half of a surrogate pair in a column name: no profile can hold that."""
+    broken = [name for name in (*spec.columns, *spec.label_names) if not is_whole(name)]
+    if broken:
+        raise InputError(
+            f"{part.name}: {shorten(broken[0])} names a column or class, but holds half of a surrogate pair, which is "
+            "encoding damage. Rename it"
+        )
+    return spec
+
+
+def _check_columns(spec: DatasetSpec, names: Iterable[str], columns: dict[str, list[Any]], part: Part) -> None:
+    for name in names:
+        if name not in spec.optional_fields and root(name, columns) is None:
+            where = f" ({spec.stated_in})" if spec.stated_in else ""
+            raise InputError(
+                f"{part.name}: the spec{where} names the field {shorten(name)}, but there is no such column"
+                f"{nearest(name[:100], columns)} Columns: {listed(columns)}"
+            )
+
+
+def _rows(parts: Sequence[Part], columns: frozenset[str] | None) -> Iterator[tuple[str, Row]]:
+    for part in parts:
+        place = f"{part.name}: {part.unit} "
+        for number, row in part.rows(columns):
+            yield f"{place}{number}", row
+
+
+def _with_roots(names: Collection[str]) -> frozenset[str]:
+    """The columns to read: a path needs its first column; a plain name needs itself."""
+    return frozenset(names) | {re.split(r"[.\[]", name, maxsplit=1)[0] for name in names}
+
+
+def items(parts: Sequence[Part], converter: Converter, on_rows: Callable[[int], None] | None = None) -> Iterator[Item]:
+    """The rows of some parts with the roles of a converter applied. on_rows(read) is called now and then."""
+    for where, row in _rows(parts, _with_roots(converter.spec.columns)):
+        item = converter.convert(row, where)
+        if on_rows and converter.tally.read % _ROWS_A_REPORT == 0:
+            on_rows(converter.tally.read)
+        if item is not None:
+            yield item
+
+
+def _report(parts: Sequence[Part], on_rows: Callable[[int, int | None], None] | None) -> Callable[[int], None]:
+    """What takes the number of rows that were read and tells it with how many there are."""
+    if on_rows is None:
+        return lambda _: None
+    told, of = on_rows, _estimate(parts)
+    return lambda read: told(read, of)
+
+
+def _estimate(parts: Sequence[Part]) -> int | None:
+    """About how many rows there are, None where that cannot be told at a glance; of many files by the sizes of all."""
+    files = files_of(parts)
+    if len(files) <= _GLANCES:
+        return total([part.estimate() for part in parts])
+    some = [files[at * len(files) // _GLANCES] for at in range(_GLANCES)]
+    rows = total([file.estimate() for file in some])
+    size, seen = (sum(file.path.stat().st_size for file in of) for of in (files, some))
+    return None if rows is None else round(rows * size / max(seen, 1))
+
+
+def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> None:
+    """Refuse data that holds nothing to learn, or a label column that is no label."""
+    column = spec.response_field
+    if spec.label_field and not tally.classes:
+        raise InputError(
+            f"{origin}: the label column {column!r} is empty in all {tally.read:,} rows. Choose a split with labels "
+            "by --split, or name another label_field by --spec FILE"
+        )
+    if spec.messages_field and spec.answer_field is None and tally.no_response == rows:
+        spoke = f" The speakers are {listed(sorted(tally.speakers), 8)}." if tally.speakers else ""
+        raise InputError(
+            f"{origin}: no turn of an assistant in {column!r} in any of {count(tally.read, 'row')}, so there is no "
+            f"response.{spoke} It is told by one of the names {', '.join(ASSISTANTS)}: rename the speaker, or name a "
+            f"column that holds the response: --roles 'messages={column} answer=COLUMN'"
+        )
+    if rows == 0 or tally.no_response + tally.empty_response == rows:
+        raise InputError(
+            f"{origin}: the response column {column!r} is empty in all {tally.read:,} rows. Choose a split with "
+            "answers by --split, or name another answer_field by --spec FILE"
+        )
+    if spec.label_field and too_many_classes(len(tally.classes), rows):
+        raise InputError(
+            f"{origin}: the label column {column!r} has {len(tally.classes):,} distinct values in {rows:,} rows, "
+            f"which is no class label. Pass --spec FILE with task_type: generation and answer_field: {column}"
+        )
+
+
+def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
+    """What a table program or a slip of the hand makes into classes of their own."""
+    if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
+        yield f"{classes['-1']:,} of {rows:,} rows have the label -1, which often means no label; if so, leave them out"
+    plain: dict[str, str] = {}
+    pairs = []
+    for label, labelled in classes.items():
+        if label in _MISSING_WORDS:
+            of = f"{labelled:,} of {rows:,} rows"
+            yield f"{of} have the label {label!r}; if that means no label, leave the cell empty"
+        other = plain.setdefault(label.strip().casefold(), label)
+        if other != label:
+            pairs.append(f"{shorten(other)} and {shorten(label)}")
+    if pairs:
+        yield f"labels that differ only in case or spaces count as different classes: {listed(pairs, 3)}"
+
+
+def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
+    def share(part: int, of: int) -> str:
+        return f"{part:,} of {of:,} rows"
+
+    if tally.no_content:
+        yield f"{share(tally.no_content, tally.read)} dropped: neither prompt nor response"
+    if tally.no_label:
+        yield f"{share(tally.no_label, tally.read)} dropped: no value in {spec.response_field!r}"
+    if tally.no_response:
+        why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
+        yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
+    if tally.empty_response:
+        yield f"{share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
+    for name, empty in tally.no_text.items():
+        yield f"{share(empty, tally.read)} have nothing in the prompt field {name!r}"
+    if tally.after_answer:
+        yield (
+            f"{share(tally.after_answer, tally.read)} go on after the last turn of the assistant: what follows it is "
+            "left out"
+        )
+    if spec.has_labels and too_many_classes(len(tally.classes), rows):
+        yield (
+            f"{len(tally.classes):,} different sets of labels in {rows:,} rows; the label traits see a set as a class"
+        )
+    if tally.surrogates:
+        yield f"{count(tally.surrogates, 'text')} held half of a surrogate pair, replaced by U+FFFD: encoding damage"
+    if rows == 1:
+        yield "only one row: spreads and standard errors are undefined"
+    yield from _class_warnings(tally.classes, rows)

@@ -1,0 +1,1 @@
+"""Which column is what: the prompt, the response, the label, the options."""

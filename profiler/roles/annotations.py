@@ -1,0 +1,227 @@
+"""Labels that are more than one class a row: sets of labels, a tag for each token, spans of the text.
+
+Owns how each of them becomes a response and a label. The response is what a model would be taught to write: the names
+of a set ("joy, surprise"), the spans in the order of the text ("person: John; place: Rome"), or the tags one after
+the other. The label is the set of names that occur, sorted, as one class ("person, place"), so that the balance of
+classes means something; tags that are no spans (parts of speech) have none. Nothing at all is "none".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, shorten, unpacked
+from traitcast.warehouse.errors import InputError, nearest
+
+NOTHING = "none"
+OUTSIDE = "O"
+
+# Begin, inside, end, last, single, unit: the schemes IOB, IOB2, BIOES and BILOU.
+_PREFIXED = re.compile(r"([BIELSU])[-_](.+)", re.DOTALL)
+_STARTS = ("start", "begin", "start_offset", "start_char", "offset")
+_ENDS = ("end", "stop", "end_offset", "end_char")
+_TYPES = ("label", "type", "tag", "entity_type", "entity_group", "category", "entity", "labels")
+_SURFACES = ("text", "word", "surface", "span", "name", "mention", "value", "entity")
+
+
+class Span(NamedTuple):
+    """A stretch of text and its type."""
+
+    type: str
+    text: str
+
+
+def response_of_set(names: Sequence[str]) -> tuple[str, str]:
+    """(response, label) of a set of labels: in the order given, and sorted as one class."""
+    distinct = list(dict.fromkeys(names))
+    return ", ".join(distinct) or NOTHING, ", ".join(sorted(distinct)) or NOTHING
+
+
+def response_of_spans(spans: Sequence[Span]) -> tuple[str, str]:
+    """(response, label) of spans: each with its type, and the set of types as one class."""
+    response = "; ".join(f"{span.type}: {span.text}" for span in spans) or NOTHING
+    return response, ", ".join(sorted({span.type for span in spans})) or NOTHING
+
+
+class Names:
+    """Raw labels to names: integers are positions in `names`, texts stand for themselves (or one of `names`)."""
+
+    def __init__(self, field: str, names: Sequence[str], codes: Sequence[str] = ()) -> None:
+        self.field, self.names = field, tuple(names)
+        self.codes = dict(zip(codes, names, strict=True)) if codes else {}
+
+    def name(self, value: Any, where: str) -> str:
+        """The name of one label. Raises InputError for nesting, scores, and what is not among the names."""
+        if isinstance(value, float | Decimal) and value == value and value == int(value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise InputError(
+                f"{where}: a label in {self.field!r} is a {kind(value)}: {shorten(value)}; expected a text or an "
+                f"integer. {SPEC_HINT}"
+            )
+        raw = str(value)
+        if self.codes:
+            return self.codes[raw] if raw in self.codes else self._unknown(raw, where)
+        if not self.names or raw in self.names:
+            return raw
+        if is_position(raw) and int(raw) < len(self.names):
+            return self.names[int(raw)]
+        return self._unknown(raw, where)
+
+    def _unknown(self, raw: str, where: str) -> str:
+        allowed = list(self.codes or self.names)
+        raise InputError(
+            f"{where}: label {shorten(raw)} in {self.field!r} is not in label_names{nearest(raw[:100], allowed)} "
+            f"Allowed: {', '.join(allowed[:20])}{', ...' if len(allowed) > 20 else ''}"
+        )
+
+
+def label_set(value: Any, names: Names, where: str, *, marks: bool = False) -> list[str] | None:
+    """The names of a list of labels; None when it is missing. marks: 0 or 1 for each of the known names instead."""
+    value = unpacked(value)
+    if missing(value):
+        return None
+    if not isinstance(value, list):
+        raise InputError(
+            f"{where}: {names.field!r} holds a {kind(value)}: {shorten(value)}; expected a list of labels. "
+            f"{SPEC_HINT} with label_field for one label a row"
+        )
+    if not marks:
+        return [names.name(item, where) for item in value]
+    if names.names and len(value) != len(names.names):
+        raise InputError(f"{where}: {names.field!r} holds {len(value)} marks, but there are {len(names.names)} names")
+    known = names.names or tuple(map(str, range(len(value))))
+    return [name for name, mark in zip(known, value, strict=True) if marked(mark, names.field, where)]
+
+
+def marked(value: Any, field: str, where: str) -> bool:
+    """Whether a mark says yes: 1, true and their texts; 0, false, nothing and -1 (not rated) say no."""
+    word = "" if missing(value) else str(value).strip().lower().removesuffix(".0")
+    if word in ("1", "true", "yes"):
+        return True
+    if word in ("", "0", "false", "no", "-1"):
+        return False
+    raise InputError(f"{where}: {field!r} holds {shorten(value)}; expected 0 or 1 for each class. {SPEC_HINT}")
+
+
+def tokens_of(value: Any, field: str, where: str) -> list[str]:
+    """The tokens of a row: a list of texts, or one text with blanks between them."""
+    value = unpacked(value)
+    if missing(value):
+        return []
+    if isinstance(value, str):
+        return value.split()
+    if not isinstance(value, list) or not all(isinstance(token, str) for token in value):
+        raise InputError(f"{where}: {field!r} holds a {kind(value)}: {shorten(value)}; expected a list of tokens")
+    return value
+
+
+def tags_of(value: Any, count: int, names: Names, where: str) -> list[str] | None:
+    """The tag of each of `count` tokens; None when the tags are missing."""
+    value = unpacked(value)
+    if missing(value):
+        return None
+    tags = value.split() if isinstance(value, str) else value
+    if not isinstance(tags, list):
+        raise InputError(f"{where}: {names.field!r} holds a {kind(value)}; expected a list with a tag for each token")
+    if len(tags) != count:
+        raise InputError(f"{where}: {len(tags)} tags in {names.field!r} for {count} tokens; each token has one tag")
+    return [names.name(tag, where) for tag in tags]
+
+
+def are_spans(tags: Iterable[str]) -> bool:
+    """Whether tags mark spans (B-PER, I-PER, O) and not every token by itself (NOUN, VERB)."""
+    found = set(tags)
+    return OUTSIDE in found or any(_PREFIXED.fullmatch(tag) for tag in found)
+
+
+def tagged_spans(tokens: Sequence[str], tags: Sequence[str]) -> list[Span]:
+    """The spans that tags mark, in IOB, IOB2, BIOES or BILOU, or without prefixes. Tokens are joined by blanks.
+
+    An inside tag that follows no span of its type begins one, as the CoNLL scorer reads it.
+    """
+    spans: list[tuple[str, list[str]]] = []
+    is_open = False
+    for token, tag in zip(tokens, tags, strict=True):
+        if tag == OUTSIDE:
+            is_open = False
+            continue
+        match = _PREFIXED.fullmatch(tag)
+        mark, type_name = (match[1], match[2]) if match else ("I", tag)
+        if is_open and mark in "IEL" and spans[-1][0] == type_name:
+            spans[-1][1].append(token)
+        else:
+            spans.append((type_name, [token]))
+        is_open = mark not in "ELSU"
+    return [Span(type_name, " ".join(words)) for type_name, words in spans]
+
+
+def spans_of(value: Any, text: str, names: Names, where: str) -> list[Span] | None:
+    """Spans as objects ({start, end, label} or {text, label}), as lists [start, end, label], or column by column.
+
+    `text` is what the offsets count, in characters. None when the spans are missing, which is not the same as none.
+    """
+    value = unpacked(value)
+    if missing(value):
+        return None
+    if isinstance(value, Mapping):
+        value = rows_of(value)
+    if not isinstance(value, list):
+        raise InputError(f"{where}: {names.field!r} holds a {kind(value)}: {shorten(value)}; expected a list of spans")
+    found = [_span(item, text, names, where) for item in value]
+    return [span for _, span in sorted(found, key=lambda pair: pair[0])]
+
+
+def is_span(value: Any) -> bool:
+    """Whether a value looks like one span."""
+    if isinstance(value, Mapping):
+        type_key, surface_key = _key(value, _TYPES), _key(value, _SURFACES)
+        offsets = _key(value, _STARTS) is not None and _key(value, _ENDS) is not None
+        return type_key is not None and (offsets or surface_key not in (None, type_key))
+    return isinstance(value, list) and len(value) == 3 and [type(item) for item in value] == [int, int, str]
+
+
+def _span(item: Any, text: str, names: Names, where: str) -> tuple[int, Span]:
+    """(start, span); without offsets the order of the list stays, since sorting is stable."""
+    if not is_span(item):
+        raise InputError(
+            f"{where}: {names.field!r} holds {shorten(item)}, which is no span; expected start, end and label, or text "
+            f"and label. {SPEC_HINT} naming another spans_field"
+        )
+    if isinstance(item, list):
+        start, end, type_name = item
+        return start, Span(names.name(type_name, where), _cut(text, start, end, where))
+    type_key = _key(item, _TYPES) or ""
+    raw = item[type_key]
+    type_name = names.name(raw[0] if isinstance(raw, list) and len(raw) == 1 else raw, where)
+    start_key, end_key, surface_key = _key(item, _STARTS), _key(item, _ENDS), _key(item, _SURFACES)
+    if start_key and end_key:
+        return item[start_key], Span(type_name, _cut(text, item[start_key], item[end_key], where))
+    surface = item[surface_key] if surface_key else None
+    if not isinstance(surface, str):
+        raise InputError(f"{where}: a span in {names.field!r} has no text: {shorten(item)}")
+    return 0, Span(type_name, surface)
+
+
+def _cut(text: str, start: Any, end: Any, where: str) -> str:
+    if type(start) is not int or type(end) is not int or not 0 <= start <= end <= len(text):
+        raise InputError(
+            f"{where}: a span from {shorten(start)} to {shorten(end)} does not lie in the text of {len(text):,} "
+            "characters; offsets count characters of the first text field from 0, the end is not part of the span"
+        )
+    return text[start:end]
+
+
+def _key(item: Mapping[str, Any], allowed: Sequence[str]) -> str | None:
+    return next((key for key in allowed if item.get(key) is not None), None)
+
+
+def rows_of(columns: Mapping[str, Any]) -> Any:
+    """{"start": [0, 5], "label": ["a", "b"]} as the list of objects that it stands for."""
+    lists = {key: values for key, values in columns.items() if isinstance(values, list)}
+    if not lists or len({len(values) for values in lists.values()}) != 1:
+        return columns
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]

@@ -1,0 +1,422 @@
+"""Column roles from names and values: which columns are the prompt, the options, the label, the response.
+
+Owns the names that common layouts use, and the evidence that values give. Anything with two readings, or none, is
+refused with the columns, their types and a spec to edit: nothing is guessed without saying so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from traitcast.profiler.roles.column_names import (
+    CONTEXTS,
+    GENERATION,
+    LABEL_LISTS,
+    LABELS,
+    MC_ANSWERS,
+    MC_PROMPT,
+    OPTION_COLUMN,
+    OPTIONS,
+    PAIRS,
+    PROMPTS,
+    SCORES,
+    SINGLE,
+    SPANS,
+    SYSTEM,
+    TOKENS,
+    YES_NO,
+    is_id,
+    plain_name,
+)
+from traitcast.profiler.roles.columns import (
+    MIN_ROWS_FOR_SHARES,
+    Columns,
+    View,
+    are_marks,
+    field_list,
+    first_columns,
+    label_form,
+    mark_columns,
+    values_at,
+)
+from traitcast.profiler.roles.explanation import ANSWER_BLANK, Inference, ask, draft_of, explained, misfit, prompt_draft
+from traitcast.profiler.roles.multiple_choice import answer_forms
+from traitcast.profiler.roles.spec import DatasetSpec, with_roles
+from traitcast.profiler.roles.values import listed, pick
+from traitcast.warehouse.errors import InputError
+
+
+def infer(
+    columns: Columns,
+    *,
+    source: str = "the data",
+    label_names: Mapping[str, Sequence[str]] | None = None,
+    stated: Mapping[str, Any] | None = None,
+) -> Inference:
+    """Roles of a dataset from its column names and a sample of values.
+
+    columns: name -> values of the sampled rows, all of one length, None where absent. source: how messages name
+    the data. label_names: class names by column, where the file format carries them. stated: spec keys that are
+    settled; what they leave open is inferred around them.
+    Raises InputError, with a spec to edit, when no layout fits or more than one does.
+    """
+    # A column without a name cannot be given a role: a spec could not name it.
+    view = View({name: values for name, values in columns.items() if name}, dict(label_names or {}))
+    stated = dict(stated or {})
+    try:
+        found = _around(view, stated)
+        spec = with_roles(found, stated) if stated else found
+        if not spec.label_names and (names := _schema_names(view, spec)):
+            spec = replace(spec, label_names=names)
+        return explained(spec, view, stated)
+    except _UnclearError as reason:
+        draft = reason.draft or draft_of(view)
+        if stated.get("text_fields") and draft.response_field not in stated["text_fields"]:
+            draft = replace(draft, text_fields=tuple(stated["text_fields"]), optional_fields=())
+        raise InputError(ask(view, source, str(reason), draft)) from None
+
+
+def _layouts(view: View, task_type: str | None = None, answer_form: str | None = None) -> DatasetSpec:
+    """The first layout that fits, of a task type if that is settled."""
+    for layout in (_chat, _multiple_choice, _generation, _annotated, _classification, _scored):
+        try:
+            found = layout(view)
+        except _UnclearError as unclear:
+            settled = unclear.draft is not None and answer_form in unclear.forms
+            found = replace(unclear.draft, answer_form=answer_form) if settled and unclear.draft else None
+            if found is None and task_type in (None, unclear.draft.task_type if unclear.draft else None):
+                raise
+        if found is not None and task_type in (None, found.task_type):
+            return found
+    raise _UnclearError(misfit(view))
+
+
+def _around(view: View, stated: Mapping[str, Any]) -> DatasetSpec:
+    """Roles for what is not stated, the stated ones among them only as far as they help to find these."""
+    form, task_type, texts = stated.get("answer_form"), stated.get("task_type"), stated.get("text_fields")
+    response = next((field_list(stated[key]) for key in _RESPONSE_KEYS if stated.get(key)), None)
+    options = {key: stated[key] for key in ("options_field", "options_fields") if stated.get(key)}
+    if options and "answer_field" not in stated:
+        draft = DatasetSpec("multiple_choice", text_fields=tuple(texts or ()))
+        return _choice(view, replace(draft, **{k: _frozen(v) for k, v in options.items()}), form)
+    if response is None:
+        return _response_of(view, texts, task_type, form) if texts else _layouts(view, task_type, form)
+    taken = first_columns([*response, *(field for value in options.values() for field in field_list(value))])
+    if stated.get("tags_field"):
+        tokens = (view.actual.get(plain) for plain in TOKENS)
+        prompt = tuple(name for name in tokens if name and name not in taken)[:1]
+    elif stated.get("answer_field") and not set(_usual(view)) - taken:
+        # A corpus of plain texts has no prompts, and its other columns say where they come from.
+        prompt = ()
+    else:
+        told = {key: _frozen(stated[key]) for key in _RESPONSE_KEYS if stated.get(key)}
+        kind = task_type or ("classification" if "label_field" in told else "generation")
+        draft = replace(DatasetSpec(kind), **told)
+        prompt = _prompt(view, taken, f"the response is stated ({listed(response)})", draft)
+    return DatasetSpec("generation", text_fields=prompt)
+
+
+def _response_of(view: View, texts: Sequence[str], task_type: str | None, form: str | None) -> DatasetSpec:
+    """The roles where the prompt is stated: what else might be a prompt is left out of the search."""
+    hidden = {name for name in view.columns if plain_name(name) in PROMPTS} | first_columns(texts)
+    rest = {name: values for name, values in view.columns.items() if name not in hidden}
+    head = values_at(view.columns, texts[0])
+    found = _layouts(View({"prompt": head, **rest}, view.label_names), task_type, form)
+    return replace(found, text_fields=tuple(texts), optional_fields=())
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+_RESPONSE_KEYS = (
+    "label_field",
+    "answer_field",
+    "labels_field",
+    "labels_fields",
+    "tags_field",
+    "spans_field",
+)
+
+
+def _schema_names(view: View, spec: DatasetSpec) -> tuple[str, ...]:
+    field = spec.label_field or spec.labels_field or spec.tags_field
+    return tuple(view.label_names.get(field, ())) if field else ()
+
+
+class _UnclearError(Exception):
+    """Why the roles have two readings or none. draft: the roles that the columns look like, where they look so.
+    forms: the answer forms between which it could not be decided."""
+
+    def __init__(self, reason: str, draft: DatasetSpec | None = None, forms: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.draft, self.forms = draft, forms
+
+
+def _chat(view: View) -> DatasetSpec | None:
+    chats = [name for name, kind in view.kinds.items() if kind == "chat"]
+    system = tuple(view.actual[plain] for plain in SYSTEM if view.has(plain, "text"))
+    if len(chats) == 2 and {"prompt", "completion"} == {plain_name(name) for name in chats}:
+        prompt, completion = sorted(chats, key=plain_name, reverse=True)
+        return DatasetSpec("generation", system, messages_field=prompt, answer_field=completion)
+    if len(chats) > 1:
+        draft = DatasetSpec("generation", messages_field=chats[0])
+        raise _UnclearError(f"there are several chat columns ({listed(chats)})", draft)
+    return DatasetSpec("generation", system, messages_field=chats[0]) if chats else None
+
+
+def _annotated(view: View) -> DatasetSpec | None:
+    """Tags of tokens, spans of a text, and several labels of one text."""
+    found = _tagged(view)
+    marks = mark_columns(view)
+    classes = [name for plain, name in view.actual.items() if plain in ("label", *LABELS) and view.class_like(name)]
+    # A 0/1 column called label is one of the marks by its values; the flags beside it are metadata all the same.
+    if found is not None or set(classes) - set(marks) or "label" in map(plain_name, marks):
+        return found
+    spans = [view.actual[plain] for plain in view.actual if plain in SPANS and view.has(plain, "spans")]
+    lists = [
+        name
+        for plain, name in view.actual.items()
+        if plain in LABEL_LISTS and view.has(plain, "list of texts", "list of integers")
+    ]
+    found_in = spans + lists
+    if not found_in and not marks:
+        return None
+    if lists:
+        form = "marks" if are_marks(view.columns[lists[0]]) else "names"
+        draft = DatasetSpec("generation", labels_field=lists[0], label_form=form)
+    else:
+        draft = DatasetSpec("generation", spans_field=spans[0] if spans else None, labels_fields=() if spans else marks)
+    prompt = _prompt(view, {*found_in, *marks}, f"it has labels ({listed(found_in or marks)})", draft)
+    draft = replace(draft, text_fields=prompt)
+    if len(found_in) > 1:
+        raise _UnclearError(f"the labels could be {' or '.join(found_in)}", draft)
+    return draft
+
+
+def _tagged(view: View) -> DatasetSpec | None:
+    tokens = next((view.actual[plain] for plain in TOKENS if view.has(plain, "list of texts")), None)
+    if tokens is None:
+        return None
+    length = [len(value or ()) for value in view.columns[tokens]]
+    tags = [
+        name
+        for name, kind in view.kinds.items()
+        if name != tokens and kind in ("list of texts", "list of integers")
+        if [len(value or ()) for value in view.columns[name]] == length
+    ]
+    if not tags:
+        return None
+    draft = DatasetSpec("generation", (tokens,), tags_field=next((n for n in tags if "ner" in plain_name(n)), tags[0]))
+    if len(tags) > 1:
+        raise _UnclearError(f"the tags could be {' or '.join(tags)}", draft)
+    return replace(draft, label_form=label_form(draft, view.columns, view.label_names.get(tags[0], ())))
+
+
+def _scored(view: View) -> DatasetSpec | None:
+    """A text or a pair with a grade: the response is the number."""
+    scores = [name for plain, name in view.actual.items() if plain in SCORES and view.kinds[name] == "number"]
+    if not scores:
+        return None
+    draft = DatasetSpec("generation", answer_field=scores[0], metric="numeric_match")
+    draft = replace(draft, text_fields=_prompt(view, set(scores), f"it has a score ({scores[0]})", draft))
+    if len(scores) > 1:
+        raise _UnclearError(f"the score could be {' or '.join(scores)}", draft)
+    return draft
+
+
+# Numbers are options too, and a list that is padded with null is a list of nothing in particular.
+_OPTION_LISTS = ("list of texts", "list of integers", "list", "keyed options")
+
+
+def _multiple_choice(view: View) -> DatasetSpec | None:
+    lists = [view.actual[plain] for plain in OPTIONS if view.has(plain, *_OPTION_LISTS)]
+    groups = _option_columns(view)
+    if not lists and not groups:
+        return None
+    options_fields = () if lists else groups[0]
+    prompt = tuple(name for name in view.texts({*MC_PROMPT, *CONTEXTS, *SYSTEM}) if name not in options_fields)
+    draft = DatasetSpec(
+        "multiple_choice",
+        text_fields=prompt,
+        options_field=lists[0] if lists else None,
+        options_fields=options_fields,
+    )
+    if len(lists) + len(groups) > 1:
+        where = " or ".join([*lists, *(", ".join(group) for group in groups)])
+        draft = _choice_draft(view, draft, _answer_columns(view, draft))
+        raise _UnclearError(f"the options could be in {where}", draft)
+    # Columns a, b, c may be anything; only an answer that names one of them makes them options.
+    return _choice(view, draft) if lists or _answer_columns(view, draft) else None
+
+
+def _choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetSpec:
+    """The question, the answer and its form beside options that are settled."""
+    if not draft.text_fields:
+        named = {*MC_PROMPT, *CONTEXTS, *SYSTEM}
+        draft = replace(draft, text_fields=tuple(n for n in view.texts(named) if n not in draft.columns))
+    fits = _answer_columns(view, draft)
+    if not fits:
+        draft = _choice_draft(view, draft, fits)
+        raise _UnclearError("there are options, but no column that names the right one in every row", draft)
+    if not draft.text_fields:
+        draft = _choice_draft(view, draft, fits)
+        raise _UnclearError("there are options, but no known column for the question", draft)
+    answer, forms = fits[0]
+    if len(forms) > 1 and form not in forms:
+        draft = _choice_draft(view, draft, fits)
+        reason = f"the answers in {answer!r} could be read as answer_form: {' or '.join(forms)}"
+        raise _UnclearError(reason, draft, forms)
+    return replace(draft, answer_field=answer, answer_form=form if form in forms else forms[0])
+
+
+def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tuple[str, ...]]]) -> DatasetSpec:
+    """A draft with what is still missing: the likeliest column for the answer, and any text for the question."""
+    if fits:
+        answer, form = fits[0][0], fits[0][1][0]
+    else:
+        known = [view.actual[plain] for plain in MC_ANSWERS if plain in view.actual]
+        other = [name for name, kind in view.kinds.items() if kind in ("text", "integer") and not is_id(name)]
+        free = (name for name in (*known, *reversed(other)) if name not in draft.columns and view.telling(name))
+        answer, form = next(free, ANSWER_BLANK), None
+    texts = [name for name, kind in view.kinds.items() if kind == "text" and not is_id(name)]
+    unused = [name for name in texts if name not in (answer, *draft.columns) and view.telling(name)]
+    prompt = tuple(name for name in draft.text_fields if name != answer) or prompt_draft(unused)
+    return replace(draft, text_fields=prompt, answer_field=answer, answer_form=form)
+
+
+def _answer_columns(view: View, draft: DatasetSpec) -> list[tuple[str, tuple[str, ...]]]:
+    """(column, readings) for every column that can name the right option in all sampled rows."""
+    found = []
+    for plain in MC_ANSWERS:
+        name = view.actual.get(plain)
+        taken = (*draft.options_fields, *draft.text_fields)
+        if name is None or name in taken or view.kinds[name] not in ("text", "integer"):
+            continue
+        rows = [{column: values[i] for column, values in view.columns.items()} for i in range(view.rows)]
+        forms = answer_forms(rows, replace(draft, answer_field=name))
+        if forms:
+            found.append((name, forms))
+    return found
+
+
+def _option_columns(view: View) -> list[tuple[str, ...]]:
+    """Groups such as option_a, option_b, ... or choice1, ..., choice12 or A, B, C, D."""
+    groups: dict[tuple[str, bool], dict[int, str]] = {}
+    for plain, name in view.actual.items():
+        match = OPTION_COLUMN.fullmatch(plain)
+        # Of questions with different numbers of options, a sample may leave the last columns empty.
+        if match and view.kinds[name] in ("text", "integer", "number", "empty"):
+            numbered = match[2].isdigit()
+            place = int(match[2]) if numbered else ord(match[2]) - ord("a")
+            groups.setdefault((match[1] or "", numbered), {}).setdefault(place, name)
+    found = []
+    for (stem, numbered), members in groups.items():
+        places = sorted(members)
+        consecutive = places == list(range(places[0], places[0] + len(places)))
+        filled = any(view.kinds[name] != "empty" for name in members.values())
+        if consecutive and filled and places[0] <= numbered and len(places) >= (2 if stem else 3):
+            found.append(tuple(members[place] for place in places))
+    return found
+
+
+def _generation(view: View) -> DatasetSpec | None:
+    if "label" in view.actual and view.class_like(view.actual["label"]):
+        return None
+    for head, beside, answers in GENERATION:
+        if not view.has(head, "text"):
+            continue
+        fields = [field for field in (_response(view, plain) for plain in answers) if field is not None]
+        prompt = tuple(name for name in view.texts({head, *beside}) if view.distinct(name))
+        draft = DatasetSpec("generation", text_fields=prompt, answer_field=fields[0] if fields else None)
+        if len(fields) > 1:
+            raise _UnclearError(f"the response could be {' or '.join(fields)}", draft)
+        if not fields or _is_class(view, fields[0]):
+            continue
+        return draft
+    return None
+
+
+def _response(view: View, plain: str) -> str | None:
+    """The field of a response column: itself, or the first answer inside of SQuAD-like columns."""
+    name = view.actual.get(plain)
+    if name is None:
+        return None
+    kind = view.kinds[name]
+    if kind in ("text", "integer", "number", "boolean"):
+        return name
+    if kind == "list of texts":
+        return f"{name}[0]"
+    first = next((value for value in view.columns[name] if value), None)
+    if isinstance(first, Mapping) and isinstance(first.get("text"), list):
+        return f"{name}.text[0]"
+    return f"{name}[0].text" if isinstance(first, list) and isinstance(pick({"a": first}, "a[0].text"), str) else None
+
+
+def _is_class(view: View, field: str) -> bool:
+    """Whether a response column holds classes: booleans, yes/no, or `target` with few distinct values."""
+    if field not in view.columns or view.kinds[field] not in ("text", "integer", "boolean"):
+        return False
+    values = {str(value).strip().lower() for value in view.columns[field] if value not in (None, "")}
+    if view.kinds[field] == "boolean" or (values and values <= YES_NO):
+        return True
+    return plain_name(field) == "target" and view.rows >= MIN_ROWS_FOR_SHARES and len(values) <= view.rows / 10
+
+
+def _classification(view: View) -> DatasetSpec | None:
+    label = _label(view)
+    if label is None:
+        return None
+    known = _usual(view)
+    responses = [view.actual[p] for _, _, answers in GENERATION for p in answers if view.has(p, "text")]
+    responses = [name for name in dict.fromkeys(responses) if name != label and name not in known]
+    if responses:
+        raise _UnclearError(f"it has both a label ({label}) and what may be a response ({listed(responses)})")
+    draft = DatasetSpec("classification", label_field=label)
+    return replace(draft, text_fields=_prompt(view, {label}, f"it has a label ({label})", draft))
+
+
+def _usual(view: View) -> tuple[str, ...]:
+    """Columns of texts that have a usual name of a prompt."""
+    return view.texts({*SINGLE} | {plain for pair in PAIRS for plain in pair})
+
+
+def _prompt(view: View, taken: Collection[str], beside: str, draft: DatasetSpec) -> tuple[str, ...]:
+    """The prompt among the columns that are not taken. beside: what else there is, in words, and draft: as roles."""
+    prompt = tuple(name for name in _usual(view) if name not in taken)
+    for pair in PAIRS:
+        names = tuple(view.actual[plain] for plain in pair if view.has(plain, "text"))
+        if len(names) == len(pair) and not set(names) & set(taken) and set(prompt) <= set(names):
+            return names
+    if prompt:
+        return prompt
+    others = [n for n, kind in view.kinds.items() if kind == "text" and n not in taken and not is_id(n)]
+    others = [name for name in others if view.telling(name)] or others
+    if len(others) == 1:
+        return (others[0],)
+    what = f"the prompt could be any of: {listed(others)}" if others else "there is no text column beside it"
+    raise _UnclearError(f"{beside}, but {what}", replace(draft, text_fields=prompt_draft(others)))
+
+
+def _label(view: View) -> str | None:
+    """The label column, None when there is none."""
+    usable = [plain for plain, name in view.actual.items() if view.class_like(name)]
+    readable = [plain for plain in ("label_text", "label_name") if plain in usable]
+    if "label" in usable:
+        # SetFit writes both; the names say more than the numbers when they stand for each other.
+        if readable and view.kinds[view.actual["label"]] == "integer" and _same_classes(view, "label", readable[0]):
+            return view.actual[readable[0]]
+        return view.actual["label"]
+    answers = [plain for plain in ("answer", "output", "response") if plain in usable]
+    answers = [plain for plain in answers if _is_class(view, view.actual[plain])]
+    found = [plain for plain in usable if plain in LABELS] + answers
+    if len(found) > 1:
+        raise _UnclearError(f"the label could be {' or '.join(view.actual[plain] for plain in found)}")
+    return view.actual[found[0]] if found else None
+
+
+def _same_classes(view: View, one: str, other: str) -> bool:
+    pairs = set(zip(map(str, view.columns[view.actual[one]]), map(str, view.columns[view.actual[other]]), strict=True))
+    return len(pairs) == view.distinct(view.actual[one]) == view.distinct(view.actual[other])

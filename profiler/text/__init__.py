@@ -1,0 +1,1 @@
+"""Counting, hashing and sketching of texts."""

@@ -1,0 +1,159 @@
+"""Sums that come out the same whatever the order: of blocks, of processes, of machines.
+
+Owns exact totals of float64 numbers, as whole numbers of 2^-UNIT, and what follows from them: means, spreads and the
+line through pairs. Adding blocks in another order, or in other blocks, changes no bit. Refuses to hold the numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from traitcast.profiler.text.estimates import Estimate, Floats, exact, undefined
+
+# The last bit of the smallest float64 (2^-1074 is written as 2^52 times it).
+UNIT = 1126
+# Equal values leave a standard deviation of 1e-17 by rounding, which differs between machines: below this share of the
+# greatest value it is none.
+ROUNDING = 1e-12
+_LOW = 26
+_SPLIT = float((1 << 27) + 1)
+
+
+def total(values: Floats) -> int:
+    """The exact sum of finite numbers, in units of 2^-UNIT. Up to 2^26 numbers at a time."""
+    if not len(values):
+        return 0
+    mantissa, exponent = np.frexp(values)
+    whole = np.ldexp(mantissa, 53).astype(np.int64)
+    shift = exponent.astype(np.int64) + (UNIT - 53)
+    least = int(shift.min())
+    # Half mantissas by exponent: sums of 2^26 numbers below 2^27 are whole numbers that a float64 holds.
+    high = np.bincount(shift - least, weights=whole >> _LOW)
+    low = np.bincount(shift - least, weights=whole & ((1 << _LOW) - 1))
+    return sum(((int(h) << _LOW) + int(b)) << (at + least) for at, (h, b) in enumerate(zip(high, low, strict=True)))
+
+
+def products(a: Floats, b: Floats) -> int:
+    """The exact sum of a * b, in units of 2^-UNIT: each product as its rounding and its error (Dekker 1971).
+
+    Numbers are 0, or between 2^-400 and 2^400: the error of a smaller product is below the smallest float64.
+    """
+    rounded = a * b
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    error = ((a_high * b_high - rounded) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return total(rounded) + total(error)
+
+
+def _halves(values: Floats) -> tuple[Floats, Floats]:
+    scaled = _SPLIT * values
+    high = scaled - (scaled - values)
+    return high, values - high
+
+
+@dataclass(slots=True)
+class Moments:
+    """Number, sum and sum of squares of what was added, and its greatest magnitude."""
+
+    n: int = 0
+    sum: int = 0
+    squares: int = 0
+    most: float = 0.0
+
+    def add(self, values: Floats) -> None:
+        """Take numbers; those that are not finite are undefined, and left out."""
+        held = values[np.isfinite(values)]
+        if not len(held):
+            return
+        self.n += len(held)
+        self.sum += total(held)
+        self.squares += products(held, held)
+        self.most = max(self.most, float(np.abs(held).max()))
+
+    def merge(self, other: Moments) -> None:
+        """Take what another one took."""
+        self.n, self.sum, self.squares = self.n + other.n, self.sum + other.sum, self.squares + other.squares
+        self.most = max(self.most, other.most)
+
+    def estimate(self) -> Estimate:
+        """Mean and spread (divisor n - 1) of all rows, which carry no sampling error."""
+        if not self.n:
+            return undefined()
+        return exact(self.sum / (self.n << UNIT), self.n, self._spread())
+
+    def _spread(self) -> float | None:
+        if self.n < 2:
+            return None
+        squared = (self.n * self.squares << UNIT) - self.sum**2
+        found = math.sqrt(squared / (self.n * (self.n - 1) << 2 * UNIT))
+        return found if found > ROUNDING * self.most else 0.0
+
+
+@dataclass(slots=True)
+class Means:
+    """Means over drawn documents of values by name. drawn: documents, those without a value included."""
+
+    moments: dict[str, Moments] = field(default_factory=dict)
+    drawn: dict[str, int] = field(default_factory=dict)
+
+    def add(self, values: Mapping[str, Floats]) -> None:
+        """Take the values of the documents that follow, NaN where undefined: leaving those out would understate how
+        much was drawn."""
+        for name, of_documents in values.items():
+            self.moments.setdefault(name, Moments()).add(of_documents)
+            self.drawn[name] = self.drawn.get(name, 0) + len(of_documents)
+
+    def estimates(self, rows: int) -> dict[str, Estimate]:
+        """Means over the documents where a value is defined, with their standard errors.
+
+        rows: of the dataset they were drawn from without replacement. The error is s / sqrt(n) * sqrt(1 - f), with n
+        and s the number and the standard deviation of the defined values and f = drawn / rows. How many are defined is
+        random too; this is the error of a mean over a subpopulation (Cochran 1977, Sampling Techniques, section 2.12,
+        with f for the unknown share of the subpopulation that was drawn). None when every row was drawn or n < 2.
+        """
+        return {name: _sampled(moments.estimate(), self.drawn[name], rows) for name, moments in self.moments.items()}
+
+
+def _sampled(found: Estimate, drawn: int, rows: int) -> Estimate:
+    if found.spread is None or drawn >= rows:
+        return found
+    error = found.spread / math.sqrt(found.n) * math.sqrt(1.0 - drawn / rows)
+    return Estimate(found.value, error, found.n, found.spread)
+
+
+@dataclass(slots=True)
+class Pairs:
+    """Number, sums, sums of squares and of products of pairs of numbers."""
+
+    n: int = 0
+    x: int = 0
+    y: int = 0
+    xx: int = 0
+    yy: int = 0
+    xy: int = 0
+
+    def add(self, x: Floats, y: Floats) -> None:
+        """Take pairs of finite numbers."""
+        self.merge(Pairs(len(x), total(x), total(y), products(x, x), products(y, y), products(x, y)))
+
+    def merge(self, other: Pairs) -> None:
+        """Take what another one took."""
+        self.n, self.x, self.y = self.n + other.n, self.x + other.x, self.y + other.y
+        self.xx, self.yy, self.xy = self.xx + other.xx, self.yy + other.yy, self.xy + other.xy
+
+    def line(self) -> tuple[float, float, float] | None:
+        """(correlation, slope of y on x, standard deviation of what the line leaves, divisor n); None below three
+        pairs, or where x or y is constant."""
+        n = self.n
+        x = (n * self.xx << UNIT) - self.x**2
+        y = (n * self.yy << UNIT) - self.y**2
+        both = (n * self.xy << UNIT) - self.x * self.y
+        if n < 3 or x <= 0 or y <= 0:
+            return None
+        left = max(0, x * y - both**2)
+        # Not by copysign: these whole numbers are too long for a float.
+        correlation = math.sqrt(both**2 / (x * y))
+        return correlation if both >= 0 else -correlation, both / x, math.sqrt(left / (x * n**2 << 2 * UNIT))

@@ -1,0 +1,260 @@
+"""One pass over the text of every row, as code points in NumPy: no Python object per row or word.
+
+Owns what a character and a word are for the all-rows traits and the sketches. A word is a whitespace-separated run
+with its punctuation removed, apostrophes of contractions kept, empty ones dropped: the rule of textstat's
+`list_words` (textstat 0.7.13), so these words are the words of the readability formulas. Refuses to keep text: what
+leaves is counts and 64-bit hashes, the same on every machine, process and Python version.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from traitcast.profiler.text.documents import Rows
+from traitcast.profiler.text.estimates import Ints
+
+Hashes = npt.NDArray[np.uint64]
+
+SPACE, WORD, ALPHABETIC, UPPER, DIGIT, PUNCTUATION, SYMBOL, LATIN, SEEN = (1 << bit for bit in range(9))
+COUNTS = (
+    "characters",
+    "segments",
+    "filled",
+    "lines",
+    "runs",
+    "words",
+    "word_characters",
+    "non_ascii",
+    "upper",
+    "alphabetic",
+    "digit",
+    "punctuation",
+    "whitespace",
+    "symbol",
+    "latin",
+)
+# 1 MiB of text makes about 80 MB of temporaries; larger chunks leave the caches and buy nothing.
+CHUNK_BYTES = 1 << 20
+CHUNK_ROWS = 1 << 14
+# Odd, with bits of no pattern (2^64 over the golden ratio): what rolling hashes multiply by.
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_MASK = (1 << 64) - 1
+_POWERS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some consecutive rows, scanned.
+
+    first_row: where the chunk starts. counts: int64 (rows, len(COUNTS)); `filled` are the segments and `lines` the
+    lines of segments with more than whitespace, `runs` are whitespace-separated runs before punctuation is removed.
+    row_hash: uint64 (rows,) of the exact text with its segment borders. words: uint64 hashes of the lower-cased words
+    in order; word_row: int64, the row (from first_row) of each; word_segment: int64, the segment of each, counted from
+    0 in its row. points: uint32 lower-cased code points of all
+    segments, every whitespace as a space; point_segment: the number of the segment of each.
+    """
+
+    first_row: int
+    counts: Ints
+    row_hash: Hashes
+    words: Hashes
+    word_row: Ints
+    word_segment: Ints
+    points: npt.NDArray[np.uint32]
+    point_segment: Ints
+
+
+def scan(rows: Rows) -> Iterator[Chunk]:
+    """Scan rows in bounded chunks. A single row longer than the bound is one chunk."""
+    strings = pc.cast(rows.strings, pa.large_string())
+    sizes = pc.binary_length(strings).to_numpy(zero_copy_only=False)
+    edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])[rows.offsets]
+    first, total = 0, len(rows.offsets) - 1
+    while first < total:
+        last = int(np.searchsorted(edges, edges[first] + CHUNK_BYTES, side="right")) - 1
+        last = min(max(first + 1, last), first + CHUNK_ROWS, total)
+        yield _scan_chunk(strings, rows.offsets, first, last)
+        first = last
+
+
+def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> Chunk:
+    offsets = row_offsets[first : last + 1] - row_offsets[first]
+    points, bounds = code_points(strings.slice(row_offsets[first], offsets[-1]))
+    flags, lower = _classify(points)
+    segment = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    row = np.repeat(np.arange(last - first), np.diff(offsets))
+    runs, kept, word_starts = _words(points, flags, bounds)
+    per_character = {
+        "characters": None,
+        "non_ascii": points > 127,
+        "upper": flags & UPPER,
+        "alphabetic": flags & ALPHABETIC,
+        "digit": flags & DIGIT,
+        "punctuation": flags & PUNCTUATION,
+        "whitespace": flags & SPACE,
+        "symbol": flags & SYMBOL,
+        "latin": flags & LATIN,
+    }
+    row_bounds = bounds[offsets]
+    counts = {
+        name: np.diff(row_bounds) if marks is None else _count(marks, row_bounds)
+        for name, marks in per_character.items()
+    }
+    counts["segments"] = np.diff(offsets)
+    filled, lines = _lines(points, flags, segment)
+    counts["filled"] = np.bincount(row[segment[filled]], minlength=last - first)
+    counts["lines"] = np.bincount(row[segment[lines]], minlength=last - first)
+    counts["runs"] = np.bincount(row[segment[runs]], minlength=last - first)
+    word_row = row[segment[word_starts]]
+    counts["words"] = np.bincount(word_row, minlength=last - first)
+    kept_at = np.flatnonzero(kept)
+    counts["word_characters"] = np.bincount(row[segment[kept_at]], minlength=last - first)
+    return Chunk(
+        first_row=first,
+        counts=np.column_stack([counts[name] for name in COUNTS]).astype(np.int64),
+        row_hash=_row_hashes(points, bounds, offsets),
+        words=hash_runs(lower[kept_at], np.searchsorted(kept_at, word_starts)),
+        word_row=word_row,
+        word_segment=segment[word_starts] - offsets[word_row],
+        points=np.where(flags & SPACE, np.uint32(32), lower),
+        point_segment=segment,
+    )
+
+
+def code_points(texts: pa.Array) -> tuple[npt.NDArray[np.uint32], Ints]:
+    """The code points of large_string texts laid end to end, uint32 (n,), and their int64 bounds (texts + 1,)."""
+    bounds = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum(pc.utf8_length(texts).to_numpy(zero_copy_only=False), out=bounds[1:])
+    _, positions, data = texts.buffers()
+    if len(texts) == 0 or data is None:
+        return np.zeros(0, dtype=np.uint32), bounds
+    edges = np.frombuffer(positions, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    text = data[int(edges[0]) : int(edges[-1])].to_pybytes().decode("utf-8")
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32), bounds
+
+
+def _count(marks: npt.NDArray[np.generic], bounds: Ints) -> Ints:
+    """How many marked characters lie in bounds[i]:bounds[i + 1]."""
+    return np.diff(np.searchsorted(np.flatnonzero(marks), bounds))
+
+
+@cache
+def _tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
+    """Flags and lower case by code point, filled as code points are first met (SEEN marks the filled ones)."""
+    return np.zeros(0x110000, dtype=np.uint16), np.arange(0x110000, dtype=np.uint32)
+
+
+def _classify(points: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
+    flags, lower = _tables()
+    found = flags[points]
+    if not found.all():
+        for point in np.unique(points[found == 0]).tolist():
+            flags[point], lower[point] = _character(point)
+        found = flags[points]
+    return found, lower[points]
+
+
+def _character(point: int) -> tuple[int, int]:
+    """Flags of one code point and its lower case (itself where lower case is longer than one code point)."""
+    character = chr(point)
+    flags = SEEN
+    flags |= SPACE * character.isspace() | ALPHABETIC * character.isalpha()
+    # Circled letters and Roman numerals are upper case to Python and no letters: a share of letters would pass 1.
+    flags |= UPPER * (character.isupper() and character.isalpha())
+    flags |= WORD * (character.isalnum() or character == "_")  # what `\w` matches
+    category = unicodedata.category(character)
+    flags |= DIGIT * (category == "Nd") | PUNCTUATION * (category[0] == "P") | SYMBOL * (category[0] == "S")
+    # Only letters carry their script in their name; no table of scripts comes with Python.
+    flags |= LATIN * (character.isalpha() and unicodedata.name(character, "").startswith("LATIN"))
+    lower = character.lower()
+    return flags, ord(lower) if len(lower) == 1 else point
+
+
+def _lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], segment: Ints) -> tuple[Ints, Ints]:
+    """Positions of the first character that is not whitespace of each segment, and of each line of a segment."""
+    solid = np.flatnonzero((flags & SPACE) == 0)
+    opens_segment = np.diff(segment[solid], prepend=-1) > 0
+    opens_line = np.diff(np.cumsum(points == 10)[solid], prepend=-1) > 0
+    return solid[opens_segment], solid[opens_segment | opens_line]
+
+
+def _words(
+    points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], bounds: Ints
+) -> tuple[Ints, npt.NDArray[np.bool_], Ints]:
+    """Where whitespace-separated runs start, which characters words keep, and where words start (all by position)."""
+    solid = (flags & SPACE) == 0
+    run_start = solid.copy()
+    run_start[1:] &= ~solid[:-1]
+    edges = bounds[(bounds > 0) & (bounds < len(points))]
+    run_start[edges] = solid[edges]
+    kept = ((flags & WORD) > 0) | _contractions(points, bounds)
+    kept_at = np.flatnonzero(kept)
+    run_of_kept = np.cumsum(run_start)[kept_at]
+    first_of_run = np.diff(run_of_kept, prepend=0) > 0
+    return np.flatnonzero(run_start), kept, kept_at[first_of_run]
+
+
+def _contractions(points: npt.NDArray[np.uint32], bounds: Ints) -> npt.NDArray[np.bool_]:
+    """Apostrophes that textstat keeps: those before t, s, d, ve, ll or re in the same segment."""
+    result = np.zeros(len(points), dtype=bool)
+    at = np.flatnonzero(points == 39)
+    if not len(at):
+        return result
+    end = bounds[np.searchsorted(bounds, at, side="right")]
+    padded = np.concatenate([points, np.zeros(2, dtype=np.uint32)])
+    one = np.where(at + 1 < end, padded[at + 1], 0)
+    two = np.where(at + 2 < end, padded[at + 2], 0)
+    pairs = [(one == ord(a)) & (two == ord(b)) for a, b in ("ve", "ll", "re")]
+    result[at] = np.isin(one, [ord(c) for c in "tsd"]) | np.logical_or.reduce(pairs)
+    return result
+
+
+@cache
+def _powers() -> Hashes:
+    """Powers of an odd base modulo 2**64."""
+    powers = [1]
+    for _ in range(_POWERS - 1):
+        powers.append(powers[-1] * int(MULTIPLIER) & _MASK)
+    return np.array(powers, dtype=np.uint64)
+
+
+def mix(values: Hashes) -> Hashes:
+    """The splitmix64 finaliser (Steele, Lea and Flood 2014): spreads every input bit over all 64 bits."""
+    x = values.astype(np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def hash_runs(values: npt.NDArray[np.generic], starts: Ints) -> Hashes:
+    """One 64-bit hash per non-empty run values[starts[i]:starts[i + 1]]: a polynomial modulo 2**64, then mixed."""
+    if not len(starts):
+        return np.zeros(0, dtype=np.uint64)
+    lengths = np.diff(np.append(starts, len(values)))
+    position = np.arange(len(values)) - np.repeat(starts, lengths)
+    powers = _powers()
+    weight = powers[position % _POWERS]
+    far = position >= _POWERS
+    if far.any():
+        weight[far] *= mix((position[far] // _POWERS).astype(np.uint64)) | np.uint64(1)
+    terms = (values.astype(np.uint64) + np.uint64(1)) * weight
+    return mix(np.add.reduceat(terms, starts) ^ mix(lengths.astype(np.uint64)))
+
+
+def _row_hashes(points: npt.NDArray[np.uint32], bounds: Ints, offsets: Ints) -> Hashes:
+    """A hash of the exact segments of each row, in order; rows without segments share one value."""
+    segment_hash = np.zeros(len(bounds) - 1, dtype=np.uint64)
+    filled = np.flatnonzero(np.diff(bounds) > 0)
+    segment_hash[filled] = hash_runs(points, bounds[filled])
+    rows = np.zeros(len(offsets) - 1, dtype=np.uint64)
+    owning = np.flatnonzero(np.diff(offsets) > 0)
+    rows[owning] = hash_runs(segment_hash, offsets[owning])
+    return rows

@@ -1,0 +1,1 @@
+"""The trait catalogue, and one module per family of traits."""

@@ -1,0 +1,350 @@
+"""The commands: JSON contracts, tables, exit codes and messages, on a small warehouse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+from traitcast.predictor.cli import COMMANDS
+from traitcast.predictor.explanation.whatif import set_traits
+from traitcast.predictor.model.features import ProfileSet
+from traitcast.warehouse.database import shipped
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.errors import NotProfiledError
+from traitcast.warehouse.records import Cells, Matrix
+
+PREDICTION = {"source", "target", "gain", "low", "high", "harm", "novel", "source_mean"}
+
+
+class Door:
+    """What the front door promises: a profiled name is returned, anything else is refused."""
+
+    def ensure_profiled(self, dataset: str, warehouse_path: str) -> str:
+        name = Path(dataset).stem
+        with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+            if warehouse.find(name) is None:
+                raise NotProfiledError(f"{dataset!r} is neither profiled nor a file.")
+        return name
+
+
+def run(path: Path, *arguments: str) -> Result:
+    command = next(c for c in COMMANDS if c.name == arguments[0])
+    return CliRunner().invoke(command, [*arguments[1:], "--warehouse", str(path)], obj=Door())
+
+
+def test_fit_reports_what_it_fitted(law_warehouse: Path) -> None:
+    result = run(law_warehouse, "fit", "--scores", "law", "--format", "json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["predictor"], document["matrix"], document["cells"]) == ("default", "law", 306)
+    assert (document["sources"], document["targets"]) == (18, 18)
+    assert document["half_width"] > 0
+    assert document["fingerprint"].startswith("v1:")
+    assert "306 measured cells of matrix 'law' (m), 18 sources x 18 targets" in result.stderr
+    table = run(law_warehouse, "fit", "--name", "second", "--model", "m")
+    assert "half_width" in table.stdout
+    assert "traitcast evaluate --scores law" in table.stderr
+    with Warehouse.open(law_warehouse, read_only=True) as warehouse:
+        assert warehouse.predictor("second").model == "m"
+
+
+def test_predict_gives_one_object(fitted: Path) -> None:
+    result = run(fitted, "predict", "d03", "d04", "--format", "json")
+    document = json.loads(result.stdout)
+    assert set(document) == PREDICTION
+    assert document["low"] < document["gain"] < document["high"]
+    assert "Gain, low, high: pp over the untuned model" in result.stderr
+    assert "d03" in run(fitted, "predict", "d03", "d04").stdout
+
+
+def test_rank_lists_best_first(fitted: Path) -> None:
+    document = json.loads(run(fitted, "rank", "d04", "--format", "json").stdout)
+    assert len(document) == 17
+    assert all(set(row) == PREDICTION and row["target"] == "d04" and row["source"] != "d04" for row in document)
+    gains = [row["gain"] for row in document]
+    assert gains == sorted(gains, reverse=True)
+    some = json.loads(run(fitted, "rank", "d04", "--sources", "d01, d02,d04", "--format", "json").stdout)
+    assert {row["source"] for row in some} == {"d01", "d02"}
+    top = run(fitted, "rank", "d04", "--top", "3")
+    assert len(top.stdout.splitlines()) == 2 + 3
+    assert f"traitcast explain {document[0]['source']} d04" in top.stderr
+
+
+def test_what_was_measured_of_a_pair_is_said_beside_its_prediction(fitted: Path) -> None:
+    with Warehouse.open(fitted, read_only=True) as warehouse:
+        (row,) = [r for r in warehouse.transfer_matrix("law") if (r["source"], r["target"]) == ("d03", "d04")]
+    one = run(fitted, "predict", "d03", "d04").stderr
+    assert f"measured in 'law', and among what the predictor learnt from: {row['gain']:+.1f} pp" in one
+    every = run(fitted, "rank", "d04", "--top", "3").stderr
+    assert "3 of these 3 pairs were measured, and are among what the predictor learnt from" in every
+    assert "WHERE matrix = 'law' AND target = 'd04' ORDER BY gain DESC" in every
+    with duckdb.connect(str(fitted)) as file:
+        file.execute("DELETE FROM scores WHERE source = 'd03' AND target = 'd04'")
+    assert "measured in" not in run(fitted, "predict", "d03", "d04").stderr
+    assert "of these 17 pairs were measured" in (found := run(fitted, "rank", "d04").stderr)
+    assert "16 of these" in found
+
+
+def test_explain_adds_up(fitted: Path) -> None:
+    document = json.loads(run(fitted, "explain", "d03", "d04", "--format", "json").stdout)
+    assert set(document) >= PREDICTION | {"base_value", "contributions"}
+    stable = {"spread", "agreement"}
+    assert set(document["contributions"][0]) == {"trait", "side", "family", "value", "shap"} | stable
+    assert set(document["family_spread"]) == set(document["by_family"]) - {"measured"}
+    total = document["base_value"] + sum(c["shap"] for c in document["contributions"])
+    assert total == pytest.approx(document["gain"])
+    table = run(fitted, "explain", "d03", "d04", "--top", "4").stdout
+    assert "Tuning on d03 is predicted to" in table
+    assert "family class_balance" in table
+    assert "side source" in table
+
+
+def test_evaluate_follows_the_contract(law_warehouse: Path) -> None:
+    result = run(law_warehouse, "evaluate", "--protocol", "new-pair", "--format", "json")
+    document = json.loads(result.stdout)
+    assert set(document) >= {"protocol", "cells", "targets", "model", "baselines", "ceiling"}
+    assert document["protocol"] == "new-pair"
+    assert document["baselines"]["source_mean"]["spearman"]["value"] is None
+    assert document["ceiling"] is None
+    assert "NaN" not in result.stdout
+    assert document["ablations"] is None
+    alone = json.loads(run(law_warehouse, "evaluate", "--no-baselines", "--format", "json").stdout)
+    assert alone["baselines"] == {}
+    same = json.loads(
+        run(law_warehouse, "evaluate", "--metric", "accuracy", "--no-baselines", "--format", "json").stdout
+    )
+    assert same == alone | {"metric": "accuracy"}
+    table = run(law_warehouse, "evaluate", "--protocol", "random-cell")
+    assert "LEAKY" in table.stderr
+    assert "source_mean" in table.stdout
+
+
+def test_evaluate_takes_the_features_apart_when_asked(law_warehouse: Path) -> None:
+    result = run(law_warehouse, "evaluate", "--protocol", "new-source", "--no-baselines", "--ablations")
+    assert result.exit_code == 0, result.output
+    for text in ("only class_balance", "without class_balance", "claimed traits", "permuted gains", "over_similarity"):
+        assert text in result.stdout
+    assert "Chance of harm: off by" in result.stderr
+
+
+def test_whatif_shows_old_and_new(fitted: Path) -> None:
+    changes = ("--set", "label_entropy_bits=0.1", "--set", "target:response_words_mean=500")
+    result = run(fitted, "whatif", "d03", "d04", *changes, "--format", "json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    before = json.loads(run(fitted, "predict", "d03", "d04", "--format", "json").stdout)
+    assert document["before"] == before
+    assert document["difference"] == pytest.approx(document["gain_after"] - document["gain_before"])
+    assert [(c["side"], c["trait"]) for c in document["changes"]] == [
+        ("source", "label_entropy_bits"),
+        ("target", "response_words_mean"),
+    ]
+    table = run(fitted, "whatif", "d03", "d04", *changes)
+    assert "source label_entropy_bits: no intervention measured: correlation only." in table.stdout
+    assert "target response_words_mean=500 was never seen: training has" in table.stderr
+
+
+def test_results_are_stored_only_when_asked(fitted: Path) -> None:
+    def stored(name: str) -> int:
+        with Warehouse.open(fitted, read_only=True) as warehouse:
+            return int(warehouse.query(f"SELECT count(*) AS n FROM {name}")["n"][0].as_py())
+
+    run(fitted, "explain", "d03", "d04")
+    assert (stored("predictions"), stored("attributions")) == (0, 0)
+    result = run(fitted, "explain", "d03", "d04", "--save")
+    assert "saved in" in result.stderr
+    contributions = stored("attributions")
+    assert contributions > 20
+    run(fitted, "rank", "d04", "--top", "5", "--save")
+    assert stored("predictions") in (5, 6)
+    run(fitted, "explain", "d03", "d04", "--save")
+    assert stored("attributions") == contributions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "d03", "nowhere"), "'nowhere' is neither profiled nor a file"),
+        (("predict", "d03", "d03"), "source and target are both 'd03'"),
+        (("predict", "d03", "d04", "--predictor", "defualt"), "did you mean 'default'?"),
+        (("rank", "d04", "--sources", ","), "--sources ',' names no dataset"),
+        (("rank", "d04", "--sources", "d04"), "no source is left to rank for 'd04'"),
+        (("evaluate", "--scores", "lwa"), "did you mean 'law'?"),
+        (("evaluate", "--metric", "acuracy"), "has no metric 'acuracy'; did you mean 'accuracy'? It has: accuracy."),
+        (
+            ("evaluate", "--metric", "accuracy", "--outcome", "label_shift"),
+            "--metric accuracy is of gains, and --outcome",
+        ),
+        (("evaluate", "--metric", "accuracy", "--save"), "in the headline only, not of gains in accuracy"),
+        (("fit", "--model", "llama"), "has no model 'llama'"),
+        (("whatif", "d03", "d04", "--set", "label_entropy=1"), "Nearest: label_entropy_bits."),
+        (("whatif", "d03", "d04", "--set", "label_entropy_bits"), "is not TRAIT=NUMBER"),
+        (("whatif", "d03", "d04", "--set", "label_entropy_bits=nan"), "is not TRAIT=NUMBER"),
+        (("whatif", "d03", "d04", "--set", "both:label_entropy_bits=1"), "target:TRAIT=NUMBER"),
+        (("whatif", "d03", "d04", "--set", "prompt_lix=1", "--set", "source:prompt_lix=2"), "is set twice"),
+        (("whatif", "d03", "d04", "--set", "prompt_lix=-1"), "prompt_lix=-1 is impossible: it goes from 0 to ∞"),
+        (("whatif", "d03", "d03", "--set", "prompt_lix=1"), "source and target are both 'd03'"),
+        (("fit", "--tier", "probe"), "no probe says anything of the training datasets"),
+    ],
+)
+def test_mistakes_exit_with_two_and_say_what_to_do(fitted: Path, arguments: tuple[str, ...], message: str) -> None:
+    before = fitted.read_bytes()
+    result = run(fitted, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+    with Warehouse.open(fitted, read_only=True) as warehouse:
+        assert warehouse.predictor().matrix == "law"
+    assert len(before) == len(fitted.read_bytes())
+
+
+def test_a_predictor_of_another_catalogue_version_is_refused(fitted: Path) -> None:
+    with Warehouse.open(fitted) as warehouse:
+        warehouse.sync_catalogue(warehouse.catalogue(), 2)
+    for arguments in (("rank", "d04"), ("explain", "d03", "d04"), ("whatif", "d03", "d04", "--set", "prompt_lix=9")):
+        result = run(fitted, *arguments)
+        assert result.exit_code == 2
+        assert "predictor 'default' was fitted on version 1 of the trait catalogue" in result.stderr
+        assert "Fit it again with: traitcast fit --scores law" in result.stderr
+    assert run(fitted, "fit").exit_code == 0
+    assert run(fitted, "rank", "d04").exit_code == 0
+
+
+def with_scores(path: Path, name: str, rows: list[tuple[str, str, float]]) -> None:
+    """One more score set of untuned scores and these (source, target, score)."""
+    targets = sorted({target for _, target, _ in rows})
+    where = {"model": "m", "seed": 0, "metric": "accuracy", "n": 9, "standard_error": 0.01}
+    every = [where | {"source": s, "target": t, "score": x} for s, t, x in [*((("", t, 0.5)) for t in targets), *rows]]
+    with Warehouse.open(path) as warehouse:
+        warehouse.save_scores(Matrix(name, "accuracy", "untuned", "made up"), pa.Table.from_pylist(every))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "message"),
+    [
+        ("one", [(f"d{i:02d}", "d00", 0.5 + i / 100) for i in range(1, 9)], "has 8 sources and 1 targets"),
+        ("flat", [(f"d{i:02d}", t, 0.5) for i in range(3, 9) for t in ("d00", "d01")], "every gain is 0 pp"),
+        ("gone", [(f"x{i:02d}", t, 0.5 + i / 100) for i in range(6) for t in ("d00", "d01")], "Not profiled: x00, x01"),
+    ],
+)
+def test_a_matrix_that_cannot_be_learnt_says_what_to_do_here(
+    fitted: Path, name: str, rows: list[tuple[str, str, float]], message: str
+) -> None:
+    with_scores(fitted, name, rows)
+    for command in ("fit", "evaluate"):
+        result = run(fitted, command, "--scores", name)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert f"--warehouse {fitted}" in result.stderr
+
+
+def test_next_commands_name_the_warehouse(fitted: Path) -> None:
+    for arguments in (
+        ("whatif", "d03", "d04", "--set", "prompt_lixx=1"),
+        ("predict", "d03", "d03"),
+        ("rank", "d04", "--sources", "d04"),
+        ("fit", "--tier", "probe"),
+    ):
+        result = run(fitted, *arguments)
+        assert result.exit_code == 2
+        assert f"--warehouse {fitted}" in result.stderr, result.stderr
+
+
+def test_planted_variants_support_the_direction_from_the_warehouse_on(
+    tmp_path: Path,
+    world: ProfileSet,
+    cells_of: Callable[..., Cells],
+    warehouse_of: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Variants whose spec names parent and change, measured under a law in which entropy helps."""
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
+    profiles, renamed = world, {}
+    parents = [f"d{number:02}" for number in range(8)]
+    for parent in parents:
+        profiles, made = set_traits(profiles, parent, {"label_entropy_bits": 2.9})
+        renamed[made] = (f"{parent}_even", parent)
+    names = tuple(renamed.get(name, (name, ""))[0] for name in profiles.traits.names)
+    plain = {made: new for made, (new, _) in renamed.items()}
+    grown = ProfileSet(
+        replace(profiles.traits, names=names),
+        {key: {plain.get(n, n): v for n, v in by.items()} for key, by in profiles.sketches.items()},
+        {plain.get(n, n): counts for n, counts in profiles.label_counts.items()},
+    )
+    path = warehouse_of(tmp_path / "variants.duckdb", grown, cells_of(grown))
+    with Warehouse.open(path) as warehouse:
+        for new, parent in renamed.values():
+            made_from = replace(warehouse.profile(new), parent=parent, changed="label_entropy_bits")
+            warehouse.save_profile(made_from)
+        assert len(warehouse.lineage()) == 8
+    assert run(path, "fit").exit_code == 0
+    entropy = grown.traits.values[:, 0]
+    low = names[int(np.argmin(np.where(np.isin(names, parents), np.inf, entropy)))]
+    result = run(path, "whatif", low, "d10", "--set", "label_entropy_bits=2.8", "--format", "json")
+    assert result.exit_code == 0, result.output
+    (change,) = json.loads(result.stdout)["changes"]
+    assert change["effect"] > 0
+    assert change["evidence"].startswith("direction supported: 8 interventions, +")
+    ranked = run(path, "rank", "d10", "--format", "json")
+    assert {row["source"] for row in json.loads(ranked.stdout)}.isdisjoint(new for new, _ in renamed.values())
+    told = run(path, "rank", "d10").stderr
+    assert "not ranked, below 100 rows or variants of another dataset: d00_even, d01_even, d02_even" in told
+    named = run(path, "rank", "d10", "--sources", "d00_even,d03", "--format", "json")
+    assert len(json.loads(named.stdout)) == 2
+    other = run(path, "whatif", low, "d10", "--set", "prompt_lix=30", "--format", "json")
+    assert json.loads(other.stdout)["changes"][0]["evidence"] == "no intervention measured: correlation only"
+
+
+def test_without_a_predictor_fit_is_named(law_warehouse: Path) -> None:
+    result = run(law_warehouse, "rank", "d04")
+    assert result.exit_code == 2
+    assert "Make one with: traitcast fit" in result.stderr
+
+
+def test_the_commands_import_nothing_heavy() -> None:
+    code = (
+        "import sys, traitcast.predictor.cli\n"
+        "print([m for m in ('numpy', 'duckdb', 'xgboost', 'sklearn', 'shap', 'pyarrow') if m in sys.modules])"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", [c.name for c in COMMANDS])
+def test_every_help_has_examples(command: str) -> None:
+    result = CliRunner().invoke(next(c for c in COMMANDS if c.name == command), ["--help"])
+    assert f"traitcast {command}" in result.output
+
+
+def test_replacing_the_shipped_predictor_is_said_with_the_way_back(tmp_path: Path) -> None:
+    path = tmp_path / "new.duckdb"
+    first = run(path, "fit", "--scores", "cross_task_icl")
+    again = run(path, "fit", "--scores", "cross_task_icl")
+    if "default" not in shipped.names("predictors"):
+        pytest.skip("no reference data is shipped here")
+    assert "takes the place of the shipped predictor 'default'" in first.stderr
+    assert f"traitcast fit --restore --name default --warehouse {path}" in first.stderr
+    assert "takes the place" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict", "sst2", "gsm8k"], ["rank", "gsm8k", "--top", "1"], ["explain", "sst2", "gsm8k"]]
+)
+def test_predictions_say_how_good_their_predictor_was_found_to_be(arguments: list[str], tmp_path: Path) -> None:
+    result = run(tmp_path / "none.duckdb", *arguments)
+    assert result.exit_code == 0, result.stderr
+    with Warehouse.open(tmp_path / "none.duckdb", read_only=True) as warehouse:
+        (stored,) = [e["result"] for e in warehouse.evaluations("smollm2_cpu") if e["protocol"] == "new-target"]
+    value = stored["model"]["spearman"]["value"]
+    assert f"On targets it has not seen it ranks sources with a Spearman of {value:.2f} [" in result.stderr

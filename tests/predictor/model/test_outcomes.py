@@ -1,0 +1,195 @@
+"""Side effects as outcomes: learnt where they follow from traits, told in their own units, refused where unknown."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+import traitcast.cli
+from traitcast.predictor import api
+from traitcast.predictor.model.features import ProfileSet
+from traitcast.predictor.model.outcomes import GAIN, OUTCOMES, outcome_of
+from traitcast.predictor.report import predictor as report_predictor
+from traitcast.predictor.report.page import render
+from traitcast.predictor.report.sections import Request, gather
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.errors import ScoresError, UserError
+from traitcast.warehouse.records import Cells, Matrix
+
+ROWS = 400
+
+
+@pytest.fixture
+def measured(law_warehouse: Path, world: ProfileSet, law: Cells) -> Path:
+    """The law's warehouse with side effects in a matrix "made": lengths follow those of the source's responses, and
+    a source of little entropy drags the answers to the label "a"."""
+    traits, rng = world.traits, np.random.default_rng(3)
+    place = {name: i for i, name in enumerate(traits.names)}
+    length = np.log1p(traits.values[:, traits.traits.index("response_words_mean")])
+    entropy = traits.values[:, traits.traits.index("label_entropy_bits")]
+    labels, texts = [], []
+    for name in traits.names:
+        labels += [("", name, "a", ROWS // 2), ("", name, "b", ROWS // 2)]
+        texts.append(("", name, 20.0))
+    for source, target in zip(law.sources, law.targets, strict=True):
+        dragged = int(np.clip(ROWS // 2 + 60 * (3 - entropy[place[source]]) + 4 * rng.normal(), 0, ROWS))
+        labels += [(source, target, "a", dragged), (source, target, "b", ROWS - dragged)]
+        texts.append((source, target, 20.0 + 8 * (length[place[source]] - 1) + 0.5 * rng.normal()))
+    where = {"model": "m", "seed": 0}
+    predicted = [where | {"source": s, "target": t, "gold": "a", "predicted": p, "n": n} for s, t, p, n in labels]
+    blank = dict.fromkeys(("tokens_p10", "tokens_p50", "tokens_p90", "finished", "empty"), 0.0)
+    written = [where | {"source": s, "target": t, "n": ROWS, "tokens_mean": mean} | blank for s, t, mean in texts]
+    scores = [
+        where | {"source": s, "target": t, "metric": "score", "score": 0.5 + 0.001 * i, "n": 9, "standard_error": 0.01}
+        for i, (s, t, _) in enumerate(texts)
+    ]
+    with Warehouse.open(law_warehouse) as warehouse:
+        warehouse.save_scores(
+            Matrix("made", "score", "untuned", "side effects by a law"),
+            pa.Table.from_pylist(scores),
+            {"predicted_labels": pa.Table.from_pylist(predicted), "generations": pa.Table.from_pylist(written)},
+        )
+    return law_warehouse
+
+
+def run(path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(traitcast.cli.cli, [*arguments, "--warehouse", str(path)])
+
+
+@pytest.mark.parametrize("name", ["label_shift", "length_shift"])
+def test_what_was_planted_is_found(measured: Path, name: str) -> None:
+    with Warehouse.open(measured, read_only=True) as warehouse:
+        made = api.evaluate_matrix(warehouse, "new-source", matrix="made", outcome=outcome_of(name))
+    assert made.model["spearman"]["value"] > 0.5
+    assert made.model["spearman"]["low"] > 0.0
+    assert made.advantage is not None
+    assert made.cells == 18 * 17
+
+
+def test_units_and_signs(measured: Path) -> None:
+    with Warehouse.open(measured, read_only=True) as warehouse:
+        labels, lengths, gains = (warehouse.cells("made", outcome=o) for o in ("label_shift", "length_shift", "gain"))
+    assert len(labels.gain) == len(lengths.gain) == len(gains.gain) == 18 * 18
+    assert 0 <= labels.gain.min() < labels.gain.max() <= 50
+    assert lengths.gain.max() > 1
+    assert np.isnan(labels.standard_error).all()
+
+
+def test_commands_tell_the_outcome(measured: Path) -> None:
+    fitted = run(measured, "fit", "--scores", "made", "--outcome", "label_shift", "--format", "json")
+    assert fitted.exit_code == 0, fitted.output
+    assert (json.loads(fitted.stdout)["predictor"], json.loads(fitted.stdout)["outcome"]) == ("label_shift",) * 2
+    one = run(measured, "predict", "d00", "d01", "--predictor", "label_shift", "--format", "json", "--save")
+    document = json.loads(one.stdout)
+    assert document["harm"] is None
+    assert document["low"] >= 0
+    assert "share of answers (%)" in one.stderr
+    with Warehouse.open(measured, read_only=True) as warehouse:
+        assert warehouse.query("SELECT harm FROM predictions").to_pylist() == [{"harm": None}]
+    sentence = json.loads(
+        run(measured, "explain", "d00", "d01", "--predictor", "label_shift", "--format", "json").stdout
+    )["sentence"]
+    assert "move" in sentence
+    assert "% of the answers on d01 to another label" in sentence
+    assert "harm" not in sentence
+    assert "Upwards:" in sentence or "Downwards:" in sentence
+    assert run(measured, "fit", "--scores", "made", "--outcome", "length_shift", "--name", "len").exit_code == 0
+    table = run(measured, "explain", "d00", "d01", "--predictor", "len")
+    assert "tokens longer" in table.stdout or "tokens shorter" in table.stdout
+    evaluated = run(measured, "evaluate", "--scores", "made", "--outcome", "length_shift", "--no-baselines")
+    assert "tokens wide." in evaluated.stderr
+    assert "Chance of harm" not in evaluated.stderr
+
+
+@pytest.mark.parametrize("name", ["label_shift", "length_shift"])
+def test_the_report_tells_the_quality_of_the_outcome(measured: Path, name: str) -> None:
+    assert run(measured, "evaluate", "--scores", "made", "--save").exit_code == 0
+    with Warehouse.open(measured) as warehouse:
+        api.fit_into(warehouse, matrix="made", name=name, outcome=outcome_of(name))
+        found = {s.key: s for s in gather(warehouse, Request(predictor=name)).sections}
+        own = api.evaluate_matrix(warehouse, "new-target", matrix="made", outcome=outcome_of(name))
+    (shown,) = found["quality"].data["evaluations"]
+    assert shown["model"] == own.model  # not those of the gains, which are stored
+
+
+def test_the_report_has_the_unit_and_the_measurements_of_the_outcome(measured: Path) -> None:
+    with Warehouse.open(measured) as warehouse:
+        api.fit_into(warehouse, matrix="made", name="len", outcome=outcome_of("length_shift"))
+        found = {s.key: s for s in gather(warehouse, Request(matrix="made", predictor="len")).sections}
+        page = render(gather(warehouse, Request(matrix="law", predictor="len")))
+        cells = warehouse.cells("made", outcome="length_shift")
+    ranking = found["ranking"].data
+    assert (ranking["unit"], ranking["noun"]) == ("tokens", "length shifts")
+    assert {found[key].data["unit"] for key in ("quality", "reasons")} == {"tokens"}
+    assert found["explanations"].data[0]["unit"] == "tokens"
+    expected = {
+        (s, t): round(float(gain), 2)
+        for s, t, gain in zip(cells.sources, cells.targets, cells.gain, strict=True)
+        if s != t
+    }
+    assert {(s, t): gain for t, by in ranking["measured"].items() for s, gain in by.items()} == expected
+    words = found["overview"].data["words"][1]
+    assert "It predicts the mean tokens written more" in words
+    assert "tokens wide" in words
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    assert data["sections"]["ranking"]["measured"] == {}, "law holds no lengths"
+    assert data["sections"]["ranking"]["targets"]["d00"][0][2] is None, "no chance of harm"
+
+
+def test_a_page_keeps_no_quality_of_a_large_matrix_of_another_outcome(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_predictor, "QUICK_CELLS", 1)
+    with Warehouse.open(measured) as warehouse:
+        api.fit_into(warehouse, matrix="made", name="len", outcome=outcome_of("length_shift"))
+        sections = gather(warehouse, Request(predictor="len")).sections
+    quality = next(section for section in sections if section.key == "quality")
+    (lack,) = quality.missing
+    assert lack.what.endswith("only that of gains is kept. See it on a terminal:")
+    assert lack.command == f"traitcast evaluate --scores made --outcome length_shift --warehouse {measured}"
+
+
+def test_scores_that_changed_since_are_told(measured: Path) -> None:
+    with Warehouse.open(measured) as warehouse:
+        api.fit_into(warehouse, matrix="made", name="len", outcome=outcome_of("length_shift"))
+        others = warehouse.cells("made")
+        rows = {"model": list(others.models), "source": list(others.sources), "target": list(others.targets)}
+        rows |= {"seed": others.seeds.tolist(), "tokens_mean": [1.0 + i % 7 for i in range(len(others.seeds))]}
+        blank = dict.fromkeys(
+            ("tokens_p10", "tokens_p50", "tokens_p90", "finished", "empty"), [0.0] * len(others.seeds)
+        )
+        table = pa.table(rows | {"n": [ROWS] * len(others.seeds)} | blank)
+        scores = pa.table(
+            {name: rows[name] for name in ("model", "source", "target", "seed")}
+            | {"metric": ["score"] * len(others.seeds), "score": others.score.tolist()}
+        )
+        warehouse.save_scores(others.matrix, scores, {"generations": table})
+        sections = gather(warehouse, Request(predictor="len")).sections
+    quality = next(section for section in sections if section.key == "quality")
+    assert "have changed since the predictor learnt from them" in quality.missing[0].what
+    assert "--outcome length_shift --name len" in quality.missing[0].what
+
+
+def test_what_is_refused(measured: Path) -> None:
+    message = r"'law' holds no label_shift: only a measured one does.*matrix ingest"
+    with Warehouse.open(measured, read_only=True) as warehouse, pytest.raises(ScoresError, match=message):
+        warehouse.cells("law", outcome="label_shift")
+    with pytest.raises(UserError, match=r"unknown outcome 'label_shfit'; did you mean 'label_shift'\?"):
+        outcome_of("label_shfit")
+    saved = run(measured, "evaluate", "--scores", "made", "--outcome", "label_shift", "--save")
+    assert (saved.exit_code, "keeps the quality of gains in the headline only" in saved.stderr) == (2, True)
+
+
+def test_a_gain_is_what_it_was(fitted: Path) -> None:
+    assert outcome_of("gain") is GAIN is OUTCOMES[0]
+    with Warehouse.open(fitted, read_only=True) as warehouse:
+        predictor = api.predictor_of(warehouse)
+        assert predictor.outcome is GAIN
+        assert "outcome" not in predictor.about
+        assert 0 < api.predict_pair(warehouse, predictor, "d00", "d01").harm < 1

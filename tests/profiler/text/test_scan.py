@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textstat.backend.selections import list_words
+
+import traitcast.profiler.text.scan
+from traitcast.profiler.text.documents import Rows
+from traitcast.profiler.text.scan import COUNTS, Chunk, scan
+
+HELLO_WORLD = [17959398819273886847, 2853273985098254490]
+HELLO_WORLD_ROW = [15849218055973595174]
+
+
+def _rows(rows: list[list[str]]) -> Rows:
+    offsets = np.cumsum([0, *(len(row) for row in rows)]).astype(np.int64)
+    return Rows(pa.array([text for row in rows for text in row], pa.string()), offsets)
+
+
+def _scan(rows: list[list[str]]) -> list[Chunk]:
+    return list(scan(_rows(rows)))
+
+
+def _count(chunk: Chunk, name: str) -> list[int]:
+    return chunk.counts[:, COUNTS.index(name)].tolist()
+
+
+def test_character_counts_by_hand() -> None:
+    (chunk,) = _scan([["Été 42!\n", "No."], [""], []])
+    expected = {
+        "characters": [11, 0, 0],
+        "segments": [2, 1, 0],
+        "filled": [2, 0, 0],
+        "lines": [2, 0, 0],
+        "runs": [3, 0, 0],
+        "words": [3, 0, 0],
+        "word_characters": [7, 0, 0],
+        "non_ascii": [2, 0, 0],
+        "upper": [2, 0, 0],
+        "alphabetic": [5, 0, 0],
+        "digit": [2, 0, 0],
+        "punctuation": [2, 0, 0],
+        "whitespace": [2, 0, 0],
+        "symbol": [0, 0, 0],
+        "latin": [5, 0, 0],
+    }
+    assert {name: _count(chunk, name) for name in COUNTS} == expected
+
+
+def test_symbols_scripts_and_the_segment_of_a_word() -> None:
+    (chunk,) = _scan([["1 + 1 = $2 😀", "мир ab"], [], ["", "c"]])
+    assert _count(chunk, "symbol") == [4, 0, 0]
+    assert (_count(chunk, "latin"), _count(chunk, "alphabetic")) == ([2, 0, 1], [5, 0, 1])
+    assert chunk.word_row.tolist() == [0, 0, 0, 0, 0, 2]
+    assert chunk.word_segment.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_blank_segments_and_blank_lines_are_not_counted() -> None:
+    (chunk,) = _scan([["a\n\n b\n", "", "c"], [" \n ", "\nd"], [], ["\n"], ["e", "f"]])
+    assert _count(chunk, "segments") == [3, 2, 0, 1, 2]
+    assert _count(chunk, "filled") == [2, 1, 0, 0, 2]
+    assert _count(chunk, "lines") == [3, 1, 0, 0, 2]
+
+
+def test_upper_case_characters_that_are_no_letters_are_no_upper_case_letters() -> None:
+    (chunk,) = _scan([["a\u24b6\u2167B"]])  # a circled letter and a Roman numeral
+    assert (_count(chunk, "upper"), _count(chunk, "alphabetic")) == ([1], [2])
+
+
+# Letters whose lower case has two code points are left out: the hash keeps them as they are.
+texts = st.text(
+    alphabet=st.sampled_from("aB'stdvelr re-_.,!?\"’ \t\n\u00a0é7٣中😀#@"),
+    max_size=30,
+)
+
+
+@given(st.lists(st.lists(texts, max_size=3), min_size=1, max_size=5))
+def test_words_are_those_of_textstat(rows: list[list[str]]) -> None:
+    (chunk,) = _scan(rows)
+    words = [[word for text in row for word in list_words(text, lowercase=True)] for row in rows]
+    assert _count(chunk, "words") == [len(row) for row in words]
+    assert _count(chunk, "runs") == [sum(len(text.split()) for text in row) for row in rows]
+    assert _count(chunk, "characters") == [sum(map(len, row)) for row in rows]
+    assert _count(chunk, "filled") == [sum(bool(text.strip()) for text in row) for row in rows]
+    assert _count(chunk, "lines") == [sum(bool(line.strip()) for t in row for line in t.split("\n")) for row in rows]
+    flat = [word for row in words for word in row]
+    numbers: dict[str, int] = {}
+    for word, number in zip(flat, chunk.words.tolist(), strict=True):
+        assert numbers.setdefault(word, number) == number
+    assert len(set(numbers.values())) == len(numbers)
+    assert chunk.word_row.tolist() == [i for i, row in enumerate(words) for _ in row]
+
+
+@given(st.lists(st.lists(texts, max_size=3), min_size=1, max_size=6))
+def test_row_hashes_are_equal_exactly_for_equal_rows(rows: list[list[str]]) -> None:
+    (chunk,) = _scan(rows)
+    hashes: dict[tuple[str, ...], int] = {}
+    for row, number in zip(rows, chunk.row_hash.tolist(), strict=True):
+        assert hashes.setdefault(tuple(row), number) == number
+    assert len(set(hashes.values())) == len(hashes)
+
+
+def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["one two", "three"], [], ["fo'ur " * 9], ["é" * 50], ["five"]]
+    (whole,) = _scan(rows)
+    monkeypatch.setattr(traitcast.profiler.text.scan, "CHUNK_BYTES", 16)
+    pieces = _scan(rows)
+    assert len(pieces) > 2
+    assert [piece.first_row for piece in pieces] == np.cumsum([0, *(len(p.counts) for p in pieces[:-1])]).tolist()
+    np.testing.assert_array_equal(np.concatenate([p.counts for p in pieces]), whole.counts)
+    np.testing.assert_array_equal(np.concatenate([p.row_hash for p in pieces]), whole.row_hash)
+    np.testing.assert_array_equal(np.concatenate([p.words for p in pieces]), whole.words)
+
+
+def test_hashes_are_the_same_on_every_machine() -> None:
+    (chunk,) = _scan([["Hello world"]])
+    assert chunk.words.tolist() == HELLO_WORLD
+    assert chunk.row_hash.tolist() == HELLO_WORLD_ROW
+
+
+def test_a_text_longer_than_the_table_of_powers() -> None:
+    a, b = "x" * 70_000 + "y", "y" + "x" * 70_000
+    (chunk,) = _scan([[a], [b], [a]])
+    assert chunk.row_hash[0] == chunk.row_hash[2] != chunk.row_hash[1]
+    assert chunk.words[0] == chunk.words[2] != chunk.words[1]

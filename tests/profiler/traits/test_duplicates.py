@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import traitcast.profiler.text.scan
+from traitcast.profiler.text.documents import Rows
+from traitcast.profiler.text.kept_words import Keeper, Kept
+from traitcast.profiler.text.scan import scan
+from traitcast.profiler.traits import duplicates
+
+
+def _keep(texts: list[str], keep: list[bool] | None = None) -> Kept:
+    keeper = Keeper(np.flatnonzero(keep or [True] * len(texts)))
+    for chunk in scan(Rows(pa.array(texts, pa.string()), np.arange(len(texts) + 1))):
+        keeper.add(chunk)
+    return keeper.kept()
+
+
+def _sentence(rng: random.Random, words: int) -> list[str]:
+    return [f"w{rng.randrange(5000)}" for _ in range(words)]
+
+
+def test_planted_copies_are_found_and_others_are_not() -> None:
+    rng = random.Random(0)
+    texts = [" ".join(_sentence(rng, 60)) for _ in range(400)]
+    changed = [text.rsplit(" ", 1)[0] + " end" for text in texts[:50]]  # one pair of 59 differs
+    far = [" ".join(text.split()[:30] + _sentence(rng, 30)) for text in texts[50:100]]  # a third is shared
+    found = duplicates.near_duplicate_share(_keep(texts + changed + far))
+    assert (found.value, found.n) == (pytest.approx(100 / 500), 500)
+
+
+def test_signatures_estimate_the_jaccard_similarity_of_word_pairs() -> None:
+    rng = random.Random(1)
+    estimates, truth = [], []
+    for _ in range(60):
+        a = _sentence(rng, 40)
+        b = a[: rng.randrange(5, 40)] + _sentence(rng, 10)
+        pairs = [set(pairwise(words)) for words in (a, b)]
+        truth.append(len(pairs[0] & pairs[1]) / len(pairs[0] | pairs[1]))
+        signatures = duplicates.signatures_of(_keep([" ".join(a), " ".join(b)]))
+        estimates.append((signatures[0] == signatures[1]).mean())
+    difference = np.array(estimates) - truth
+    assert abs(difference.mean()) < 3 * 0.06 / 60**0.5
+    assert np.abs(difference).max() < 4 * (0.25 / duplicates.HASHES) ** 0.5
+
+
+def test_exact_copies_case_and_marks() -> None:
+    assert duplicates.near_duplicate_share(_keep(["A b c.", "a B c", "d e f"])).value == pytest.approx(2 / 3)
+    assert duplicates.near_duplicate_share(_keep(["yes", "Yes!", "no", "", "?"])).value == pytest.approx(2 / 3)
+    assert duplicates.near_duplicate_share(_keep(["", "?"])).value is None
+    assert duplicates.near_duplicate_share(_keep([])).value is None
+
+
+def test_many_copies_of_one_text_stay_cheap_and_all_count() -> None:
+    assert duplicates.near_duplicate_share(_keep(["the same text again"] * 3000 + ["another one it is"])).value == (
+        pytest.approx(3000 / 3001)
+    )
+
+
+def test_only_the_rows_to_keep_are_kept_whatever_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"row {i} word{i % 3}" if i % 4 else "" for i in range(40)]
+    keep = [i % 2 == 0 for i in range(40)]
+    whole = _keep(texts, keep)
+    monkeypatch.setattr(traitcast.profiler.text.scan, "CHUNK_BYTES", 30)
+    pieces = _keep(texts, keep)
+    for a, b in zip((whole.words, whole.row, whole.segment), (pieces.words, pieces.row, pieces.segment), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert whole.rows.tolist() == list(range(0, 40, 2))
+    assert len(whole.words) == 30
+    assert set(whole.row.tolist()) == {i // 2 for i in range(0, 40, 2) if i % 4}

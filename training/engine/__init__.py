@@ -1,0 +1,1 @@
+"""The base model, LoRA training and scoring."""

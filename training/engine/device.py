@@ -1,0 +1,60 @@
+"""The device of a run: which one, in what precision, how much memory it held. Imports torch only when called."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+from traitcast.warehouse.errors import InputError, MissingExtraError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def choose(asked: str) -> str:
+    """ "cpu" or "cuda"; auto takes cuda where torch sees one. On cuda, sums are made to come in one order.
+
+    Raises InputError for a device that is unknown or not there, MissingExtraError without torch.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("torch is not installed; run: pip install 'traitcast[train]'") from error
+    if asked not in DEVICES:
+        raise InputError(f"device {asked!r} is not one of {', '.join(DEVICES)}")
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError("device 'cuda' was asked for and torch sees none; use --device cpu")
+    if asked == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    # Must be set before the first cuBLAS call.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling fresh tensors would cost a pass over memory each; everything here is written before it is read.
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
+    return "cuda"
+
+
+def default_dtype(device: str) -> str:
+    """bfloat16 on an accelerator; float32 on a CPU: bfloat16 is fast on some (AVX512-BF16, AMX) and slow on others."""
+    return "bfloat16" if device == "cuda" else "float32"
+
+
+def name(device: str) -> str:
+    """The device as a person knows it, for the record of a run."""
+    if device == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name())
+    return f"cpu {platform.machine()}"
+
+
+def peak_bytes(device: str) -> int:
+    """Most memory held so far: by the allocator of an accelerator, by the process on a CPU."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,265 @@
+"""The recipe of a matrix: every setting that shapes a score, and the keys made from them.
+
+Owns the settings of training and scoring, their strict reading from recipe.json, and the identity of adapters and
+cells (versioned hash of canonical JSON). It refuses unknown keys and knows no files, tensors or datasets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from traitcast.training.plan.prompts import FORMAT, PromptSettings
+from traitcast.warehouse.errors import InputError, nearest
+from traitcast.warehouse.names import root_of
+
+# Raised when a change of the engine moves scores beyond rounding: old adapters and cells are then other ones.
+ENGINE = 2
+
+SCHEDULES = ("cosine", "linear", "constant")
+MODES = ("merged", "exact")
+BASE_SEED = -1
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """How one adapter is tuned. batch_rows is the effective batch of one adapter, whatever the micro-batches.
+
+    There is no dropout: its masks would follow from how rows are packed beside other adapters' rows, and a run that
+    was split for memory or resumed could not be told to be the same one.
+
+    targets: "all-linear" (every nn.Linear but the output head, as peft names it) or last parts of module names.
+    warmup: share of the steps over which the learning rate rises from 0. max_grad_norm 0: no clipping.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    targets: tuple[str, ...] = ("all-linear",)
+    epochs: int = 2
+    batch_rows: int = 8
+    learning_rate: float = 2e-4
+    schedule: str = "cosine"
+    warmup: float = 0.03
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check(self.schedule in SCHEDULES, "schedule", self.schedule, ", ".join(SCHEDULES))
+        for name in ("rank", "epochs", "batch_rows"):
+            _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _check(0 <= self.warmup < 1, "warmup", self.warmup, "a share from 0 to below 1")
+        _check(bool(self.targets), "targets", self.targets, "all-linear, or last parts of module names")
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+    def steps(self, rows: int) -> int:
+        """Optimizer steps for `rows` training rows; the last batch of an epoch may be short."""
+        return self.epochs * -(-rows // self.batch_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringSettings:
+    """How a model is scored. merged: adapters are added into the weights in fp32 and rounded once; exact: kept apart.
+
+    max_new_tokens caps greedy decoding; a target's own cap is lower where its references are short.
+    content_free: also score prompts without content, for calibrated accuracy.
+    """
+
+    mode: str = "merged"
+    max_new_tokens: int = 128
+    content_free: bool = True
+
+    def __post_init__(self) -> None:
+        _check(self.mode in MODES, "mode", self.mode, ", ".join(MODES))
+        _check(self.max_new_tokens >= 1, "max_new_tokens", self.max_new_tokens, "1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetEntry:
+    """A packed dataset: its task and how much of it there is.
+
+    pool_rows: training rows in the pack, of which every seed draws its own train_rows. train_characters: of that many
+    rows of mean length. test_split: what the dataset calls the split of the test rows. fingerprints: of the packed
+    rows, task included. parent, changed: of a variant of another dataset, empty otherwise.
+    """
+
+    task_type: str
+    metric: str
+    instruction: str
+    field_names: tuple[str, ...]
+    labels: tuple[str, ...]
+    train_rows: int
+    pool_rows: int
+    test_rows: int
+    train_fingerprint: str
+    test_fingerprint: str
+    train_characters: int
+    test_characters: int
+    test_split: str = ""
+    origin: str = ""
+    dataset_fingerprint: str = ""
+    parent: str = ""
+    changed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A planned matrix: adapters for `sources` x `seeds`, scored with the base on `targets`.
+
+    groups: the adapters trained together, [[source, seed], ...] each; blocks: the targets scored together. Both are
+    fixed by the plan, so that a resumed run repeats the arithmetic of an uninterrupted one bit for bit.
+    dtype: "auto" is bfloat16 on an accelerator and float32 on a CPU. prompt_format, engine: of the version that
+    planned; one that words prompts or computes scores otherwise refuses to mix its own in.
+    """
+
+    base: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    datasets: Mapping[str, DatasetEntry]
+    groups: tuple[tuple[tuple[str, int], ...], ...]
+    blocks: tuple[tuple[str, ...], ...]
+    base_revision: str | None = None
+    dtype: str = "auto"
+    sample_seed: int = 0
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    prompt_format: str = FORMAT
+    engine: int = ENGINE
+    format: int = 1
+
+    @property
+    def cells(self) -> int:
+        return (len(self.sources) * len(self.seeds) + 1) * len(self.targets)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What only the machine that runs knows: the weights it loaded and the precision it used."""
+
+    base_fingerprint: str
+    dtype: str
+
+
+def parse(text: str | bytes, where: str) -> Recipe:
+    """Read recipe.json strictly. Raises InputError naming the key and the nearest valid one."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 are a ValueError too
+        raise InputError(f"{where} is not JSON ({error}); plan the matrix again") from error
+    data = dict(_mapping(data, where))
+    for name, kind in (("prompt", PromptSettings), ("training", TrainingSettings), ("scoring", ScoringSettings)):
+        data[name] = settings(kind, data.get(name, {}), f"{where}: {name}")
+    entries = _mapping(data.get("datasets", {}), f"{where}: datasets")
+    data["datasets"] = {n: settings(DatasetEntry, e, f"{where}: datasets.{n}") for n, e in entries.items()}
+    try:
+        data["groups"] = tuple(tuple((str(s), int(seed)) for s, seed in group) for group in data.get("groups", ()))
+        data["blocks"] = tuple(tuple(block) for block in data.get("blocks", ()))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: groups or blocks are malformed ({error}); plan the matrix again") from error
+    recipe = settings(Recipe, data, where)
+    if recipe.format != 1:
+        raise InputError(f"{where} has format {recipe.format}; this version reads 1: use the traitcast that wrote it")
+    if (recipe.prompt_format, recipe.engine) != (FORMAT, ENGINE):
+        raise InputError(
+            f"{where} was planned for prompt format {recipe.prompt_format} and engine {recipe.engine}; this version "
+            f"has {FORMAT} and {ENGINE}, whose scores differ: use the traitcast that wrote it, or plan a new folder"
+        )
+    return recipe
+
+
+def settings(kind: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
+    """A settings dataclass from a mapping; lists become tuples, unknown or missing keys are refused."""
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in _mapping(values, where):
+        if key not in fields:
+            raise InputError(f"{where}: unknown key {key!r}{nearest(key, fields)} Allowed: {', '.join(fields)}")
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return kind(**plain)
+    except TypeError as error:
+        raise InputError(f"{where}: {error}; plan the matrix again") from error
+
+
+def begins_as(recipe: Recipe, source: str) -> str:
+    """The dataset that a variant comes from in the end; a dataset that is no variant is its own.
+
+    Its name seeds first weights and order, so that the change alone tells a variant from its parent.
+    """
+    entries = recipe.datasets
+    return root_of(source, lambda name: entries[name].parent if name in entries else None)
+
+
+def adapter_key(recipe: Recipe, runtime: Runtime, source: str, seed: int) -> str:
+    """Identity of an adapter: hash of the base, its training rows, prompt format, settings, seed and engine."""
+    entry, begun_as = recipe.datasets[source], begins_as(recipe, source)
+    return _key(
+        # Only where it is another one: adapters of real datasets keep the names that they had without it.
+        **({} if begun_as == source else {"begun_as": begun_as}),
+        kind="adapter",
+        runtime=dataclasses.asdict(runtime),
+        rows=entry.train_fingerprint,
+        drawn=[entry.train_rows, recipe.sample_seed],
+        source=source,
+        seed=seed,
+        prompt=dataclasses.asdict(recipe.prompt),
+        prompt_format=FORMAT,
+        training=dataclasses.asdict(recipe.training),
+        engine=ENGINE,
+    )
+
+
+def cell_key(recipe: Recipe, runtime: Runtime, adapter: str | None, target: str) -> str:
+    """Identity of a cell: hash of the model that is scored, the target's rows, and how they are scored."""
+    return _key(
+        kind="cell",
+        runtime=dataclasses.asdict(runtime),
+        adapter=adapter or "base",
+        rows=recipe.datasets[target].test_fingerprint,
+        target=target,
+        prompt=dataclasses.asdict(recipe.prompt),
+        prompt_format=FORMAT,
+        scoring=dataclasses.asdict(recipe.scoring),
+        engine=ENGINE,
+    )
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest(value: Any) -> str:
+    """The first 128 bits of BLAKE2b over the canonical JSON of `value`, in hex."""
+    return hashlib.blake2b(canonical(value), digest_size=16).hexdigest()
+
+
+def _key(**parts: Any) -> str:
+    return "v1-" + digest(parts)
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where} holds {type(value).__name__}, not an object; plan the matrix again")
+    return value
+
+
+def _check(fine: bool, name: str, value: Any, allowed: str) -> None:
+    if not fine:
+        raise InputError(f"{name} is {value!r}; allowed: {allowed}")

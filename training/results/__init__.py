@@ -1,0 +1,1 @@
+"""Shards of measured cells, and the tables made of them."""

@@ -1,0 +1,185 @@
+"""Results leaving a pack: long tables, lm-evaluation-harness result files, one shard file, or the warehouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from traitcast.training.plan.pack import Pack, aside, write_aside
+from traitcast.training.results import probes, row_tables, shards
+from traitcast.training.results.shards import HEADLINE, Cell
+from traitcast.training.run import read_flips, read_runtime
+from traitcast.warehouse.errors import InputError, ScoresError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from traitcast.training.plan.recipe import Recipe
+
+FORMATS = ("csv", "parquet", "tables", "lm-eval", "shard")
+
+# Our names for what the harness calls otherwise.
+_HARNESS = {
+    "accuracy": "acc",
+    "accuracy_character": "acc_norm",
+    "exact_match": "exact_match",
+    "rouge_l": "rougeL",
+    "macro_f1": "f1",
+}
+
+
+def export(pack: Pack, path: Path, kind: str, *, text: bool = True) -> int:
+    """Write the results of a pack; returns how many cells.
+
+    csv, parquet: one row per cell and metric. tables: a folder with all that `ingest` takes, a few MB where the
+    shards are many, one Parquet file per table. lm-eval: a folder with one results file per model. shard: all cells in
+    one Parquet file that may be put into the shards folder of a copy of the pack; text=False leaves generated texts
+    out, and with them what their metrics need.
+    """
+    if not shards.keys(pack):
+        raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
+    if kind == "shard":
+        shards.write_file(path, shards.read(pack, text=text))
+    elif kind == "lm-eval":
+        _write_harness(pack, shards.walk(pack, text=False), path)
+    elif kind == "tables":
+        for name, table in _tables(pack).items():
+            _write_table(table, path / f"{name}.parquet", "parquet")
+    elif kind in FORMATS:
+        _write_table(shards.tables(pack, shards.walk(pack, text=False))["scores"], path, kind)
+    else:
+        raise InputError(f"format {kind!r} is not one of {', '.join(FORMATS)}")
+    return len(shards.keys(pack))
+
+
+def _write_table(table: pa.Table, path: Path, kind: str) -> None:
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    with aside(path) as work:
+        if kind == "csv":
+            pyarrow.csv.write_csv(table, work)
+        else:
+            pq.write_table(table, work, compression="zstd")
+
+
+def _write_harness(pack: Pack, cells: Iterable[Cell], folder: Path) -> None:
+    """One file per model, laid out as lm-evaluation-harness writes its results."""
+    by_model: dict[str, dict[str, Any]] = {}
+    packed = {name: pack.rows(name) for name in pack.recipe.targets}
+    for cell in cells:
+        model = by_model.setdefault(
+            f"{cell.source}.s{cell.seed}" if cell.source else "base", {"results": {}, "n-samples": {}}
+        )
+        found = shards.cell_metrics(cell, packed[cell.target].task, packed[cell.target].test)
+        result: dict[str, Any] = {"alias": cell.target}
+        for metric in found:
+            if metric.metric == HEADLINE:
+                continue
+            name = _HARNESS.get(metric.metric, metric.metric)
+            error = metric.standard_error
+            result[f"{name},none"] = metric.value
+            result[f"{name}_stderr,none"] = error if error == error else "N/A"
+            model["n-samples"][cell.target] = {"original": metric.n, "effective": metric.n}
+        model["results"][cell.target] = result
+        model["config"] = {
+            "model": "hf",
+            "model_args": f"pretrained={cell.base}" + (f",peft=adapters/{cell.adapter}" if cell.adapter else ""),
+        }
+    for name, content in by_model.items():
+        write_aside(folder / f"results_{name}.json", json.dumps(content, indent=1, sort_keys=True).encode())
+
+
+def _tables(pack: Pack) -> dict[str, pa.Table]:
+    found = shards.tables(pack, shards.walk(pack, text=row_tables.needs_text(pack)))
+    return found | {"probes": probes.table(pack)}
+
+
+def ingest(
+    pack: Pack,
+    warehouse: str | Path,
+    *,
+    name: str | None = None,
+    tables: Path | None = None,
+    by_row: bool = True,
+    parsed: bool = True,
+    on_target: Callable[[str], None] | None = None,
+) -> dict[str, int]:
+    """Merge the results of a pack into a warehouse file; returns rows by table. A second time changes nothing.
+
+    tables: a folder that `export` wrote with "tables" elsewhere, instead of the shards of this copy of the pack.
+    by_row: also the results on single test rows and the traits of those rows; parsed: those that need the parser too.
+    Raises ScoresError where a matrix of that name has cells on other test rows that are not among these.
+    on_target(name) is called before the test rows of each target are measured.
+    """
+    from traitcast.warehouse.console import count
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.records import Matrix
+
+    found = _tables(pack) if tables is None else _read_tables(tables)
+    if not found["scores"].num_rows:
+        raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
+    if "" not in set(found["scores"]["source"].to_pylist()):
+        raise ScoresError(f"{pack.folder} holds no cells of the base model, so no gain can be told; run the matrix on")
+    runtime = read_runtime(pack)
+    recipe = pack.recipe
+    description = (
+        f"LoRA r={recipe.training.rank}, {count(recipe.training.epochs, 'epoch')}, {len(recipe.sources)} sources x "
+        f"{len(recipe.targets)} targets x {len(recipe.seeds)} seeds"
+    )
+    if runtime is not None:
+        description += f", base {runtime.base_fingerprint}, {runtime.dtype}"
+    # Parts of a run that began together measured them each.
+    if answers := sum(flips["answers"] for flips in read_flips(pack)):
+        changed = sum(flips["answers"] * flips["changed"] for flips in read_flips(pack)) / answers
+        description += f", merged scoring changes {100 * changed:.2f} % of {answers} answers"
+    matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
+    fingerprints = {target: recipe.datasets[target].test_fingerprint for target in recipe.targets}
+    with Warehouse.open(warehouse) as store:
+        store.check_rows(matrix.matrix, fingerprints, found["scores"])
+        # A shipped matrix of this name goes as a whole, and what is known of its rows with it.
+        known = {} if matrix.matrix in store.shipped("matrices") else store.targets(matrix.matrix)
+        languages = store.languages()
+    # With the file closed: parsing takes minutes, and nobody else could use it meanwhile.
+    if not by_row:
+        del found["row_scores"]
+        on_target = None
+    found["lineage"] = lineage(recipe)
+    found |= row_tables.describe(pack, known, languages, traits=by_row, parsed=parsed, on_target=on_target)
+    with Warehouse.open(warehouse) as store:
+        store.save_scores(matrix, found["scores"], {name: t for name, t in found.items() if name != "scores"})
+    return {table: content.num_rows for table, content in found.items()}
+
+
+def lineage(recipe: Recipe) -> pa.Table:
+    """Table `lineage` of a matrix: its sources that are variants of another dataset, and what was changed."""
+    import pyarrow as pa
+
+    made = [(name, recipe.datasets[name]) for name in recipe.sources if recipe.datasets[name].parent]
+    columns = {
+        "dataset": [name for name, _ in made],
+        "parent": [entry.parent for _, entry in made],
+        "changed": [entry.changed for _, entry in made],
+    }
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+
+
+def _read_tables(folder: Path) -> dict[str, pa.Table]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = {}
+    for name, columns in {**shards.TABLES, "row_scores": row_tables.SCHEMA, "probes": probes.COLUMNS}.items():
+        path = folder / f"{name}.parquet"
+        if name == "probes" and not path.exists():
+            # Folders that were written before there were probes hold all the rest.
+            continue
+        try:
+            found[name] = pq.read_table(path, columns=list(columns))
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(
+                f"cannot read {path} ({error}); write it: traitcast matrix export --as tables -o {folder}"
+            ) from error
+    return found

@@ -1,0 +1,5 @@
+"""`python -m traitcast`."""
+
+from traitcast.cli import main
+
+main()

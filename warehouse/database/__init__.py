@@ -1,0 +1,1 @@
+"""The DuckDB file: schema, profiles, matrices, results, queries."""

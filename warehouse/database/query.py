@@ -1,0 +1,160 @@
+"""Queries of the user: one reading statement in, an Arrow table out.
+
+Owns which statements may run and which column types leave DuckDB as they are. Refuses everything that writes;
+the read-only file and the disabled external access under it give the safety, the guard here the clear message.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from traitcast.warehouse.console import command
+from traitcast.warehouse.errors import QueryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+    from duckdb.sqltypes import DuckDBPyType
+
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
+_VIEWS = "profiles, transfer, transfer_matrix, datasets, traits, trait_catalogue, scores, label_counts"
+
+_ONLY_READS = "`traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT."
+
+_WHOLE = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint", "hugeint")
+# What Python, and so JSON and CSV, can hold without loss. Dates do not count: Python's end with the year 9999.
+_AS_TEXT = frozenset((*_WHOLE, "boolean", "float", "double", "decimal", "varchar", "uuid", "enum"))
+# What Arrow and Parquet hold too. TIME and the rest do not count: DuckDB's 24:00:00, zones of times, months in
+# intervals and integers above 128 bits with sign would arrive as something else.
+_AS_ARROW = _AS_TEXT | {
+    "blob",
+    "date",
+    "timestamp",
+    "timestamp_s",
+    "timestamp_ms",
+    "timestamp_ns",
+    "timestamp with time zone",
+}
+
+
+def run(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    *,
+    text: bool = False,
+    warehouse: Path | None = None,
+    external: bool = False,
+) -> pa.Table:
+    """Run one reading statement. Raises QueryError for anything that writes or cannot run.
+
+    Types that Arrow and Parquet cannot hold (INTERVAL, UHUGEINT, UNION, ...) come as DuckDB's text, also inside
+    lists, structs and maps. text: so do dates, timestamps, times and blobs, and keys of maps, for output as text.
+    Columns of equal names are told apart (a, a_1). warehouse: its file, for the commands that messages name.
+    external: the connection may read other files.
+    """
+    statement = _one_reading_statement(sql, warehouse, external)
+    # A CTE may hold an INSERT, and reference data in memory is no read-only file.
+    connection.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        relation = connection.sql(statement)
+        kept = _AS_TEXT if text else _AS_ARROW
+        names = _distinct(relation.columns)
+        types = [_portable(kind, kept, text) for kind in relation.types]
+        # By position, since columns may share a name.
+        columns = [
+            f"#{i}" if kind == str(own) else f"CAST(#{i} AS {kind})"
+            for i, (kind, own) in enumerate(zip(types, relation.types, strict=True), start=1)
+        ]
+        if names != relation.columns or any(column.startswith("CAST") for column in columns):
+            pairs = zip(columns, names, strict=True)
+            relation = relation.project(", ".join(f"{column} AS {_quoted(name)}" for column, name in pairs))
+        return relation.to_arrow_table()
+    except duckdb.CatalogException as error:
+        every = command("sql", "SHOW TABLES", warehouse=warehouse)
+        raise QueryError(f"{_told(error)}\nTables and views: {_VIEWS}, ... ({every})") from error
+    except duckdb.PermissionException as error:
+        raise QueryError(
+            f"{_told(error)}\n`traitcast sql` reads the warehouse and nothing else, unless you give --allow-external."
+        ) from error
+    except (duckdb.InvalidInputException, duckdb.TransactionException) as error:
+        if "read-only" not in str(error):
+            raise
+        raise QueryError(_ONLY_READS) from error
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        raise QueryError("the result does not fit in memory. Select fewer columns, or add LIMIT.") from error
+    except duckdb.Error as error:
+        if "requires the extension" not in str(error):
+            raise
+        raise QueryError(f"{_told(error)}\nExtensions are never loaded: fetch the file, and query the copy.") from error
+    finally:
+        # A failed statement may have ended the transaction already.
+        with suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+
+
+def _one_reading_statement(sql: str, warehouse: Path | None, external: bool) -> duckdb.Statement:
+    if not sql.isascii() and any("\ud800" <= char <= "\udfff" for char in sql):
+        raise QueryError("cannot parse the query: it holds bytes that are not UTF-8. Write it in UTF-8.")
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise QueryError(f"cannot parse the query: {error}") from error
+    if len(statements) != 1:
+        example = command("sql", "SELECT * FROM profiles", warehouse=warehouse)
+        raise QueryError(f"give one statement, not {len(statements)}. Example: {example}")
+    try:
+        kind = statements[0].type
+    except ValueError:  # a kind that DuckDB's own Python package does not list, such as UPDATE EXTENSIONS
+        raise QueryError(_ONLY_READS) from None
+    if kind not in _READING:
+        raise QueryError(f"{kind.name} is not allowed: {_ONLY_READS}")
+    if external and kind == duckdb.StatementType.EXPLAIN:
+        # EXPLAIN ANALYZE COPY (...) TO 'file' writes, and what is explained cannot be told from outside.
+        raise QueryError("EXPLAIN is not allowed together with --allow-external. Leave one of the two out.")
+    return statements[0]
+
+
+def _portable(kind: DuckDBPyType, kept: frozenset[str], text: bool) -> str:
+    """The SQL type as which a column of type `kind` leaves DuckDB: itself, with VARCHAR for what is not kept."""
+
+    def inner(child: Any) -> str:
+        return _portable(child, kept, text)
+
+    if kind.id == "struct" and kind.children:
+        fields = (
+            f"{_quoted(name or f'element{i}')} {inner(child)}" for i, (name, child) in enumerate(kind.children, 1)
+        )
+        return f"STRUCT({', '.join(fields)})"
+    if kind.id == "map":
+        key, value = (child for _, child in kind.children)
+        # JSON has text keys only, and a Python mapping no lists as keys.
+        return f"MAP({'VARCHAR' if text else inner(key)}, {inner(value)})"
+    if kind.id == "list":
+        return f"{inner(kind.children[0][1])}[]"
+    if kind.id == "array":
+        return f"{inner(kind.children[0][1])}[{kind.children[1][1]}]"
+    return str(kind) if kind.id in kept else "VARCHAR"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _distinct(names: list[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        candidate, k = name, 0
+        while candidate in found:
+            k += 1
+            candidate = f"{name}_{k}"
+        found.append(candidate)
+    return found
+
+
+def _told(error: duckdb.Error) -> str:
+    """What DuckDB says, less the advice to install extensions, which cannot be followed here."""
+    return str(error).split("\n\nPlease try installing")[0].strip()

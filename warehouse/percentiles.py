@@ -1,0 +1,133 @@
+"""Where a profile stands among the reference profiles: percentiles, and the few traits that are most unusual.
+
+Owns which traits are worth naming: far out in the tail, and not one more shadow of a trait that is named already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from traitcast.warehouse.console import number
+from traitcast.warehouse.records import Profile, TraitDefinition, TraitMatrix
+
+# With fewer profiles a percentile says little.
+MIN_PROFILES = 20
+# Unusual is the outer tenth on either side: datasets differ in few traits at once, and ten are wanted.
+TAIL = 0.1
+_OF_PROSE = ("linguistic", "readability")
+# Traits whose ranks go together over the reference tell one story; one of them is enough.
+_SAME_STORY = 0.8
+# The scale of a normal distribution from its median absolute deviation.
+_MAD = 1.4826
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One trait of one dataset against the reference.
+
+    percentile: 0 to 100, the share of reference datasets below, those equal counted half. median: of the reference.
+    distance: from the median in robust standard deviations, with sign. n: reference datasets that have the trait.
+    """
+
+    trait: TraitDefinition
+    value: float
+    percentile: float
+    median: float
+    distance: float
+    below: int
+    above: int
+    n: int
+
+
+def standings(profile: Profile, reference: TraitMatrix) -> dict[str, Standing]:
+    """Standing by trait, of the traits that the profile and enough of the reference have.
+
+    The profile itself is left out of the reference, should it be part of it.
+    """
+    others = np.array([name != profile.name for name in reference.names], dtype=bool)
+    values = {t.trait: t.value for t in profile.traits if t.value is not None}
+    found = {}
+    for j, definition in enumerate(reference.definitions):
+        column = reference.values[others, j]
+        column = column[np.isfinite(column)]
+        value = values.get(definition.trait)
+        if value is None or len(column) < MIN_PROFILES:
+            continue
+        below, above = int((column < value).sum()), int((column > value).sum())
+        median = float(np.median(column))
+        scale = _MAD * float(np.median(abs(column - median))) or float(np.std(column))
+        found[definition.trait] = Standing(
+            trait=definition,
+            value=value,
+            percentile=100.0 * (below + (len(column) - below - above) / 2) / len(column),
+            median=median,
+            distance=(value - median) / scale if scale else 0.0,
+            below=below,
+            above=above,
+            n=len(column),
+        )
+    return found
+
+
+def most_unusual(
+    profile: Profile, found: Mapping[str, Standing], reference: TraitMatrix, count: int = 10
+) -> list[Standing]:
+    """The `count` traits of `found` farthest from the median among those in the tails, each with its own story."""
+    tails = [s for s in found.values() if min(s.percentile, 100 - s.percentile) <= 100 * TAIL and s.distance]
+    if profile.task_type == "classification":
+        # The response is the name of a class, and its grammar says nothing about the dataset.
+        tails = [s for s in tails if s.trait.part != "response" or s.trait.family not in _OF_PROSE]
+    ranks = {s.trait.trait: _ranks(reference, s.trait.trait) for s in tails}
+    chosen: list[Standing] = []
+    for standing in sorted(tails, key=lambda s: (-abs(s.distance), s.trait.trait)):
+        mine = ranks[standing.trait.trait]
+        if all(abs(_correlation(mine, ranks[other.trait.trait])) < _SAME_STORY for other in chosen):
+            chosen.append(standing)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _ranks(reference: TraitMatrix, trait: str) -> np.ndarray:
+    """Ranks of a trait over the reference, float64 (datasets,), equal values sharing theirs; NaN where undefined."""
+    column = reference.values[:, reference.traits.index(trait)]
+    known = np.isfinite(column)
+    ranks = np.full(len(column), np.nan)
+    ranks[known] = average_ranks(column[known])
+    return ranks
+
+
+def average_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1, ties sharing their average rank (as scipy.stats.rankdata does). Shape (n,) -> (n,)."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[inverse]
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's correlation where both are known; 0 where it is undefined."""
+    both = np.isfinite(first) & np.isfinite(second)
+    a, b = first[both], second[both]
+    if len(a) < 3 or a.std() == 0 or b.std() == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def in_words(standing: Standing) -> str:
+    """One standing as a sentence: "11.8 % (median 6 %), higher than 82 of 83 reference datasets"."""
+    side, count = ("higher", standing.below) if standing.percentile >= 50 else ("lower", standing.above)
+    among = f"all {standing.n}" if count == standing.n else f"{count} of {standing.n}"
+    share = standing.trait.unit == "share"
+    value, median = (f"{100 * v:.3g} %" if share else number(v) for v in (standing.value, standing.median))
+    unit = "" if share else f" {standing.trait.unit}"
+    return f"{value}{unit} (median {median}), {side} than {among} reference datasets"
+
+
+def meaning(definition: TraitDefinition) -> str:
+    """What a trait is in a few words: the start of its definition without formulas and remarks in brackets."""
+    short = re.split(r"[:;.](?= |$)", re.sub(r" \([^()]*\)", "", definition.definition), maxsplit=1)[0]
+    return short if re.search("[a-z]{4}", short) else definition.definition.rstrip(".")
