@@ -115,7 +115,8 @@ def profile(
       traitcast profile stanfordnlp/sst2 --split train --revision main
       traitcast profile HuggingFaceFW/fineweb --stream 20000 --roles answer=text
     """
-    from traitcast.profiler.service import Request, profile_into, refuse_one_name
+    from traitcast.profiler.request import Request
+    from traitcast.profiler.service import profile_into, refuse_one_name
 
     if name and len(dataset) > 1:
         raise click.UsageError(f"--name names one dataset; {len(dataset)} were given.")
@@ -231,7 +232,8 @@ def vary(
       traitcast matrix plan --pack m --base smollm2 data/sst2 data/trec variants/*
     """
     from traitcast.profiler.reading.source import HELD_OUT
-    from traitcast.profiler.service import Request, read_examples, refuse_one_name
+    from traitcast.profiler.request import Request
+    from traitcast.profiler.service import read_examples, refuse_one_name
     from traitcast.profiler.variants import CHANGES, write_variants
 
     if listed:

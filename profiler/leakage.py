@@ -29,7 +29,7 @@ from traitcast.profiler.text.scan import Hashes, scan
 from traitcast.warehouse.errors import NotSharedError, UserError
 
 if TYPE_CHECKING:
-    from traitcast.profiler.ray.engine import RayEngine
+    from traitcast.profiler.engine import Engine
     from traitcast.profiler.reading.reader import Examples
 
 # A split this many times larger than the profiled one would cost more than the profile.
@@ -68,7 +68,7 @@ class Prompts:
     error: UserError | None = None
 
 
-def other_splits(examples: Examples, engine: RayEngine | None = None) -> OtherSplits:
+def other_splits(examples: Examples, engine: Engine | None = None) -> OtherSplits:
     """The prompts of every other split, read with the same roles. engine: whose nodes read those that are files.
 
     Raises NotSharedError where they do not see them.
@@ -98,7 +98,7 @@ def other_splits(examples: Examples, engine: RayEngine | None = None) -> OtherSp
     return OtherSplits(texts, rows, reasons)
 
 
-def _prompts(parts: Sequence[Part], spec: DatasetSpec, most: int, engine: RayEngine | None) -> Prompts | None:
+def _prompts(parts: Sequence[Part], spec: DatasetSpec, most: int, engine: Engine | None) -> Prompts | None:
     """The prompts of a split, None where it has more than `most` rows. Raises UserError for one that cannot be read."""
     work = partial(read_prompts, spec=spec, columns=prompt_columns(parts, spec), most=most + 1)
     rows, texts = 0, [_NONE]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from traitcast.profiler import leakage, sentiment
-from traitcast.profiler.language import language_code
+from traitcast.profiler import leakage
+from traitcast.profiler.language import is_english
 from traitcast.profiler.parsing import parser as parse
 from traitcast.profiler.parsing import pipelines
 from traitcast.profiler.passes.all_rows import PartTotals, Totals
@@ -27,13 +27,13 @@ from traitcast.profiler.roles.values import cut
 from traitcast.profiler.text import kept_words
 from traitcast.profiler.text.documents import SEGMENT_CHARACTERS
 from traitcast.profiler.text.estimates import Estimate, exact, undefined
-from traitcast.profiler.traits import balance, catalogue, duplicates, lengths, shortcuts, surface
+from traitcast.profiler.traits import balance, catalogue, discourse, duplicates, lengths, shortcuts, surface
 from traitcast.warehouse.console import count
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.records import LengthBin, Profile, TraitDefinition, TraitValue
 
 if TYPE_CHECKING:
-    from traitcast.profiler.ray.engine import RayEngine
+    from traitcast.profiler.engine import Engine
     from traitcast.profiler.reading.reader import Examples
 
 # 2,000 random rows put every trait within .05 standard deviations at 95 %; 1,000 just miss it (six real sets).
@@ -58,7 +58,7 @@ def profile(
     processes: int | None = None,
     spacy_model: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-    engine: RayEngine | None = None,
+    engine: Engine | None = None,
 ) -> Profile:
     """All traits of one dataset.
 
@@ -128,7 +128,7 @@ def _method(parser: parse.Parser | None, entity_rows: int) -> dict[str, Any]:
         "sentences": parser.sentences if parser is not None else None,
         "textstat": version("textstat"),
         "pyphen": version("pyphen"),
-        "sentiment_lexicon": sentiment.lexicon_version(),
+        "sentiment_lexicon": discourse.lexicon_version(),
         "unicode_version": unicodedata.unidata_version,
     }
 
@@ -151,11 +151,6 @@ def sample_rows(total: int, rows: int | None, seed: int) -> npt.NDArray[np.integ
     order: npt.NDArray[np.integer] = np.arange(total, dtype=np.int32 if total < 1 << 31 else np.int64)
     np.random.default_rng(seed).shuffle(order)
     return order if rows is None else order[:rows].copy()
-
-
-def is_english(language: str | None) -> bool:
-    """Whether the English traits apply. A dataset that states no language is taken as English."""
-    return language_code(language) == "en"
 
 
 def _row_traits(part: PartTotals, total: int) -> Named:

@@ -9,48 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traitcast.profiler.parsing import pipelines
-from traitcast.profiler.paths import path_from, path_text
+from traitcast.profiler.request import SAMPLE_ROWS, Request
+from traitcast.profiler.roles.values import path_from, path_text
 from traitcast.warehouse import ray_cluster
 from traitcast.warehouse.console import command, count, progress, say, warn
 from traitcast.warehouse.errors import UserError
 
 if TYPE_CHECKING:
-    from traitcast.profiler.ray.engine import RayEngine
+    from traitcast.profiler.engine import Engine
     from traitcast.profiler.reading.reader import Examples
     from traitcast.warehouse.records import Profile
-
-SAMPLE_ROWS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the user asked for: which dataset, read how, sampled how.
-
-    roles: some column roles in short ("text=title,body"). stream: rows to draw from a hub dataset instead of
-    downloading it. rows: rows in the sample for traits that need a parse; None for all of them. engine: "local", or
-    "ray" to read, count and parse on the cluster at `address` (None: RAY_ADDRESS, else this machine alone).
-    """
-
-    dataset: str
-    name: str | None = None
-    split: str | None = None
-    spec: Path | None = None
-    roles: tuple[str, ...] = ()
-    language: str | None = None
-    config: str | None = None
-    revision: str | None = None
-    stream: int | None = None
-    rows: int | None = SAMPLE_ROWS
-    seed: int = 0
-    processes: int | None = None
-    spacy_model: str | None = None
-    engine: str = "local"
-    address: str | None = None
 
 
 def profile_dataset(request: Request, examples: Examples | None = None) -> Profile:
@@ -59,7 +32,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
         return _profiled(request, examples or read_examples(request, engine), engine)
 
 
-def _profiled(request: Request, examples: Examples, engine: RayEngine | None) -> Profile:
+def _profiled(request: Request, examples: Examples, engine: Engine | None) -> Profile:
     from traitcast.profiler.profile import profile
 
     with progress(f"{examples.name}, sampled rows parsed", 0) as bar:
@@ -75,7 +48,7 @@ def _profiled(request: Request, examples: Examples, engine: RayEngine | None) ->
     return replace(result, details={**result.details, **_asked(request), "splits": dict(examples.splits)})
 
 
-def _engine(request: Request) -> AbstractContextManager[RayEngine | None]:
+def _engine(request: Request) -> AbstractContextManager[Engine | None]:
     """What reads, counts and parses; None for this process and its workers."""
     _check_engine(request)
     if request.engine == "local":
@@ -105,7 +78,7 @@ def _asked(request: Request) -> dict[str, Any]:
     }
 
 
-def read_examples(request: Request, engine: RayEngine | None = None) -> Examples:
+def read_examples(request: Request, engine: Engine | None = None) -> Examples:
     """Read one dataset and say on stderr which split and roles were taken. engine: see `profiler.reading.reader.read`."""
     from traitcast.profiler.reading.reader import Stream, read
 

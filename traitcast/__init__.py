@@ -77,10 +77,11 @@ def profile(dataset: str, *, warehouse: str | Path | None = None, **options: Any
     """Profile a local file or folder, or a hub id, and return its traits.
 
     warehouse: a DuckDB file to store the profile in; None stores nothing. options: those of
-    `traitcast.profiler.service.Request` (name, split, spec, rows, seed, revision, config, processes, spacy_model).
+    `traitcast.profiler.request.Request` (name, split, spec, rows, seed, revision, config, processes, spacy_model).
     Raises traitcast.warehouse.errors.InputError for data that cannot be read.
     """
-    from traitcast.profiler.service import Request, profile_dataset, profile_into
+    from traitcast.profiler.request import Request
+    from traitcast.profiler.service import profile_dataset, profile_into
 
     if warehouse is None:
         return profile_dataset(Request(dataset, **options))

@@ -12,14 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from traitcast.profiler import discourse
+from traitcast.profiler.language import is_english
 from traitcast.profiler.parsing import parser as parse
 from traitcast.profiler.passes.sample import Sampled, blocks
-from traitcast.profiler.profile import is_english
 from traitcast.profiler.text.documents import Rows, prompt_rows, response_rows
 from traitcast.profiler.text.estimates import Floats, Ints, ratio
 from traitcast.profiler.text.scan import COUNTS, scan
-from traitcast.profiler.traits import catalogue, form, linguistic, readability, surface
+from traitcast.profiler.traits import catalogue, discourse, form, linguistic, readability, surface
 
 # A choice, since every trait looked at costs power when many are tested: lengths, marks, form, what a text argues
 # with, and syntax, without near-twins ("numeral_rate" stands for "digit_share").

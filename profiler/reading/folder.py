@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from traitcast.profiler.paths import path_text
 from traitcast.profiler.reading.files import ACCEPTED, FilePart, data_format
 from traitcast.profiler.reading.source import ALL, SPLIT_WORDS, Source
 from traitcast.profiler.roles.spec import SPEC_FILE
-from traitcast.profiler.roles.values import listed
+from traitcast.profiler.roles.values import listed, path_text
 from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.names import LONGEST, is_name
 

@@ -16,11 +16,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traitcast.profiler.language import guess_language
 from traitcast.profiler.reading.damage import damage_warnings
 from traitcast.profiler.reading.examples import Converter, Examples, Item, Labels, Tally, build_table, too_many_classes
 from traitcast.profiler.reading.files import ACCEPTED, MAX_COLUMNS, data_format, files_of
 from traitcast.profiler.reading.folder import local_source, slug
+from traitcast.profiler.reading.language_guess import guess_language
 from traitcast.profiler.reading.source import ALL, Part, Row, Source, total
 from traitcast.profiler.roles.chat import ASSISTANTS
 from traitcast.profiler.roles.columns import label_form
@@ -32,7 +32,7 @@ from traitcast.warehouse.console import count, quoted
 from traitcast.warehouse.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from traitcast.profiler.ray.engine import RayEngine
+    from traitcast.profiler.engine import Engine
 
 __all__ = ["DatasetSpec", "Examples", "Stream", "infer", "load_spec", "read"]
 
@@ -67,7 +67,7 @@ def read(
     config: str | None = None,
     stream: Stream | None = None,
     on_rows: Callable[[int, int | None], None] | None = None,
-    engine: RayEngine | None = None,
+    engine: Engine | None = None,
 ) -> Examples:
     """Read one split of a dataset and apply its roles.
 

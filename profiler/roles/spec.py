@@ -15,8 +15,7 @@ from typing import Any
 
 import yaml
 
-from traitcast.profiler.paths import path_text
-from traitcast.profiler.roles.values import is_whole, listed, shorten
+from traitcast.profiler.roles.values import is_whole, listed, path_text, shorten
 from traitcast.warehouse.errors import InputError, UserError, nearest
 from traitcast.warehouse.names import check_name
 from traitcast.warehouse.strict_yaml import read_document

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import struct
 import warnings
@@ -15,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date, time
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from traitcast.warehouse.errors import InputError
@@ -30,6 +32,9 @@ _LISTED = 30
 
 SPEC_HINT = "If that column was chosen wrongly, pass --spec FILE"
 
+# A file name on Linux is bytes. Python keeps those that are not UTF-8 as lone surrogates, which no database, JSON or
+# YAML text can hold; here they are written as `\\xe9`.
+_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(-?\d+)\]")
 
 
@@ -166,3 +171,16 @@ def listed(names: Iterable[str], count: int = _LISTED) -> str:
     every = list(names)
     more = f", ... ({len(every):,} in all)" if len(every) > count else ""
     return ", ".join(cut(name, 60) for name in every[:count]) + more
+
+
+def path_text(path: str | Path) -> str:
+    """A path as UTF-8 text; bytes that are no UTF-8 become `\\x` and two hexadecimal digits."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def path_from(text: str) -> Path:
+    """The path that `path_text` wrote. A file whose name really holds a backslash is found as it stands."""
+    if os.path.exists(text):
+        return Path(text)
+    raw = _BYTE.sub(lambda match: bytes([int(match[1], 16)]), os.fsencode(text))
+    return Path(os.fsdecode(raw))

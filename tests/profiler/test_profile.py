@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from traitcast.profiler.profile import is_english, profile, sample_rows
+from traitcast.profiler.language import is_english
+from traitcast.profiler.profile import profile, sample_rows
 from traitcast.profiler.reading.reader import read
 from traitcast.profiler.text.sketches import KINDS
 from traitcast.profiler.traits.catalogue import BY_NAME, CATALOGUE, needs

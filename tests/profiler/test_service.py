@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from traitcast.profiler.parsing.parser import MODELS
+from traitcast.profiler.request import Request
 from traitcast.profiler.service import (
-    Request,
     as_before,
     ensure_profiled,
     profile_dataset,

@@ -17,7 +17,8 @@ from traitcast.profiler.cli import COMMANDS
 from traitcast.profiler.parsing.parser import Parser, make_batches
 from traitcast.profiler.passes.all_rows import count_rows
 from traitcast.profiler.ray import blocks, engine
-from traitcast.profiler.service import Request, profile_dataset
+from traitcast.profiler.request import Request
+from traitcast.profiler.service import profile_dataset
 from traitcast.warehouse.errors import TraitcastError, UserError
 
 HERE = Path(__file__).parent

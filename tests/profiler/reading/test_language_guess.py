@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SHARED
-from traitcast.profiler.language import MIN_RATIO, MIN_SHARE, guess_language, guess_of
+from traitcast.profiler.reading.language_guess import MIN_RATIO, MIN_SHARE, guess_language, guess_of
 from traitcast.profiler.reading.reader import read
 from traitcast.profiler.roles.spec import load_spec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from traitcast.profiler.paths import path_from, path_text
+from traitcast.profiler.roles.values import path_from, path_text
 
 file_names = st.binary(min_size=1, max_size=40).filter(
     lambda name: not {0, 47} & set(name) and name not in (b".", b"..")
