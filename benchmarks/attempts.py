@@ -27,7 +27,7 @@ from planted import LAWS, planted
 from predictor_worlds import restricted, shipped
 
 from traitcast.predictor.evaluation import metrics
-from traitcast.predictor.evaluation.baselines import Data, nearest_profiles, prepared, ridge
+from traitcast.predictor.evaluation.baselines import nearest_profiles, prepared, ridge
 from traitcast.predictor.evaluation.metrics import Scored
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet
@@ -40,7 +40,8 @@ from traitcast.predictor.model.observations import (
     observe,
     splits,
 )
-from traitcast.predictor.model.predictor import centre, pair_data
+from traitcast.predictor.model.pair_data import Data, pair_data
+from traitcast.predictor.model.predictor import centre
 from traitcast.predictor.model.trees import Size, TreeSettings
 
 DATASETS = 18

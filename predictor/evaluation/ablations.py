@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from traitcast.predictor.evaluation import metrics
-from traitcast.predictor.evaluation.baselines import Data
 from traitcast.predictor.evaluation.metrics import Scored
 from traitcast.predictor.model.observations import Split
+from traitcast.predictor.model.pair_data import Data
 
 # What Krishna et al. (2025, arXiv 2509.13624) name as the drivers of transfer, against what they hold it up to.
 CLAIMED = ("class_balance", "generation_length", "linguistic")

@@ -7,31 +7,17 @@ A baseline that does not know a held-out dataset falls back to the mean gain of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from traitcast.predictor.model.features import PairSpace, root_mean_square
-from traitcast.predictor.model.observations import Observations, Split
+from traitcast.predictor.model.features import root_mean_square
+from traitcast.predictor.model.observations import Split
+from traitcast.predictor.model.pair_data import Data
 
 # Pseudo-counts that pull an effect estimated from few cells to zero.
 _SHRINKAGE = 2.0
 _NEIGHBOURS = 5
 _ALPHAS = np.logspace(0, 5, 11)
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """Observations with their pair features.
-
-    table: (rows, features). standardised: traits of the matrix's datasets, (datasets, traits), NaN undefined.
-    """
-
-    observations: Observations
-    space: PairSpace
-    table: np.ndarray
-    standardised: np.ndarray
-
 
 Baseline = Callable[[Data, Split], np.ndarray]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from traitcast.predictor import html
 from traitcast.predictor.evaluation import ablations, metrics
-from traitcast.predictor.evaluation.baselines import Baseline, Data, baselines
+from traitcast.predictor.evaluation.baselines import Baseline, baselines
 from traitcast.predictor.evaluation.metrics import Estimate, Scored
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.features import ProfileSet
@@ -28,7 +28,8 @@ from traitcast.predictor.model.observations import (
     group_datasets,
     splits,
 )
-from traitcast.predictor.model.predictor import Settings, fit_gains, pair_data
+from traitcast.predictor.model.pair_data import Data, pair_data
+from traitcast.predictor.model.predictor import Settings, fit_gains
 from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import ScoresError
 

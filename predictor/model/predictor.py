@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from traitcast.predictor import html
-from traitcast.predictor.evaluation.baselines import Data
 from traitcast.predictor.model import intervals, novelty, trees
-from traitcast.predictor.model.features import Feature, FeatureSettings, PairSpace, ProfileSet, fit_space
+from traitcast.predictor.model.features import Feature, FeatureSettings, PairSpace, ProfileSet
 from traitcast.predictor.model.intervals import Residuals
 from traitcast.predictor.model.novelty import Seen
 from traitcast.predictor.model.observations import MAX_FOLDS, Grouping, Observations, Split, group_datasets, splits
 from traitcast.predictor.model.outcomes import GAIN, Outcome, axis_words, outcome_of
+from traitcast.predictor.model.pair_data import Data, pair_data
 from traitcast.predictor.model.trees import Size, TreeSettings
 from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import UserError
@@ -286,14 +286,6 @@ def fit(
         about=_about(data, grouping, settings, gains.size, errors, model, catalogue, kept),
         folds=folds,
     )
-
-
-def pair_data(observations: Observations, profiles: ProfileSet, settings: FeatureSettings) -> Data:
-    """The observations with their features. Features are chosen from the profiles alone; no gain is looked at."""
-    sources, targets = (len(set(role.tolist())) for role in (observations.source, observations.target))
-    space = fit_space(profiles, observations.names, settings, sources=sources, targets=targets)
-    table = space.table(profiles, observations.source_names, observations.target_names)
-    return Data(observations, space, table, space.standardised(profiles, observations.names))
 
 
 def fit_gains(

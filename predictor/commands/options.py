@@ -1,0 +1,95 @@
+"""What the commands of this room share: options, the way to a profiled dataset, and what numbers rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+from traitcast.predictor.model.outcomes import GAIN, NAMES, OVER
+from traitcast.warehouse.console import say
+
+if TYPE_CHECKING:
+    from traitcast.predictor.model.predictor import Predictor
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+BASES = OVER | {"target mean": f"{OVER['target mean']} (the matrix has no untuned score)"}
+
+PREDICTION_COLUMNS = ("source", "target", "gain", "low", "high", "harm", "novel", "source_mean")
+
+
+class FrontDoor(Protocol):
+    """What the root command puts into `ctx.obj`."""
+
+    def ensure_profiled(self, dataset: str, warehouse_path: str) -> str:
+        """Name of the dataset in the warehouse; profiles a local file or hub id first if need be."""
+
+
+def predictor_option(decorated: Command) -> Command:
+    return click.option("--predictor", default="default", show_default=True, help="Name of the fitted predictor.")(
+        decorated
+    )
+
+
+def save_option(decorated: Command) -> Command:
+    return click.option("--save", is_flag=True, help="Also store the result in the warehouse.")(decorated)
+
+
+def metric_option(decorated: Command) -> Command:
+    """--metric NAME: of the gains."""
+    return click.option(
+        "--metric", help="Metric of the gains, such as gold_nll  [default: the headline of the score set]"
+    )(decorated)
+
+
+def outcome_option(decorated: Command) -> Command:
+    return click.option(
+        "--outcome",
+        type=click.Choice(NAMES),
+        default=GAIN.name,
+        show_default=True,
+        help="What to predict: the gain (pp), how many answers change their label (%), or tokens written more.",
+    )(decorated)
+
+
+def fit_options(decorated: Command) -> Command:
+    for option in (
+        click.option("--seed", default=0, show_default=True, help="Seed of folds, trees and bootstrap."),
+        click.option(
+            "--tier",
+            type=click.Choice(("static", "probe")),
+            default="static",
+            show_default=True,
+            help="static: traits of the data alone; probe: also numbers that need the base model.",
+        ),
+        click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]"),
+        click.option("--model", help="Use the cells of one model  [default: pool all]"),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+def profiled(ctx: click.Context, dataset: str, warehouse_path: str) -> str:
+    """The dataset's name in the warehouse. Without a front door the argument is taken as a name."""
+    door: FrontDoor | None = ctx.obj
+    return dataset if door is None else door.ensure_profiled(dataset, warehouse_path)
+
+
+def introduce(predictor: Predictor, name: str, quality: Mapping[str, float] | None = None) -> None:
+    """Say on stderr what the numbers rest on. quality: as `service.known_quality` gives it."""
+    about = predictor.about
+    models = ", ".join(about["models"])
+    say(
+        f"predictor {name!r}: {about['cells']} measured cells of matrix {predictor.matrix.matrix!r} ({models}), "
+        f"{about['sources']} sources x {about['targets']} targets."
+    )
+    of, base = predictor.outcome, predictor.matrix.base
+    what = f"Gain, low, high: pp over {BASES.get(base, base)}" if of.harmful else f"Gain, low, high here: {of.what}"
+    say(f"{what}, 90 % interval.")
+    if quality is not None:
+        say(
+            f"On targets it has not seen it ranks sources with a Spearman of {quality['value']:.2f} "
+            f"[{quality['low']:.2f}, {quality['high']:.2f}]; 0 is chance."
+        )

@@ -1,0 +1,391 @@
+"""The commands `predict`, `rank`, `explain` and `whatif`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from traitcast.predictor.commands.options import (
+    PREDICTION_COLUMNS,
+    introduce,
+    predictor_option,
+    profiled,
+    save_option,
+)
+from traitcast.warehouse.charts import plot_option
+from traitcast.warehouse.console import (
+    command,
+    count,
+    emit,
+    emit_json,
+    format_option,
+    report_errors,
+    say,
+    some,
+    table,
+    warehouse_option,
+)
+from traitcast.warehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from traitcast.predictor.explanation.shap import Explanation
+    from traitcast.predictor.explanation.whatif import WhatIf
+    from traitcast.predictor.model.predictor import Prediction, Predictor
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@predictor_option
+@save_option
+@plot_option
+@warehouse_option
+@format_option()
+@click.pass_context
+@report_errors
+def predict(
+    ctx: click.Context,
+    source: str,
+    target: str,
+    predictor: str,
+    save: bool,
+    plot: Path | None,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """Predict what tuning on SOURCE does to TARGET, in percentage points.
+
+    SOURCE and TARGET are profiled names, local files or folders, or hub ids.
+
+    \b
+    Examples:
+      traitcast predict mnli rte
+      traitcast predict mnli rte --plot mnli_rte.png
+      traitcast predict examples/support_tickets sst2 --format json
+    """
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    source, target = (profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        fitted = api.predictor_of(warehouse, predictor)
+        found = api.predict_pair(warehouse, fitted, source, target)
+        quality = api.known_quality(warehouse, fitted)
+        measured = api.measured_gains(warehouse, fitted, [found])
+    introduce(fitted, predictor, quality)
+    if save:
+        _save(warehouse_path, [found], None, predictor)
+    if plot is not None:
+        _draw_intervals(plot, fitted, [(f"{source} on {target}", found)], f"{source} on {target}")
+    if output_format == "json":
+        emit_json(found.as_row())
+    else:
+        emit([found.as_row()], output_format, PREDICTION_COLUMNS)
+        _warn_novel([found])
+        _say_measured(measured, fitted, [found], warehouse_path)
+
+
+@click.command()
+@click.argument("target")
+@click.option("--sources", metavar="A,B,...", help="Candidates  [default: every other profiled dataset]")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N best only.")
+@predictor_option
+@save_option
+@plot_option
+@warehouse_option
+@format_option()
+@click.pass_context
+@report_errors
+def rank(
+    ctx: click.Context,
+    target: str,
+    sources: str | None,
+    top: int | None,
+    predictor: str,
+    save: bool,
+    plot: Path | None,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """Rank sources for TARGET by predicted gain, best first.
+
+    TARGET and each source is a profiled name, a local file or folder, or a hub id. Without --sources, every other
+    profiled dataset of 100 rows or more is a candidate, variants of others (`traitcast vary`) left out.
+
+    \b
+    Examples:
+      traitcast rank rte --top 10
+      traitcast rank rte --top 10 --plot rte.svg
+      traitcast rank examples/support_tickets --sources sst2,mnli,ag_news --format json
+    """
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.outdated import warn_outdated
+
+    target = profiled(ctx, target, warehouse_path)
+    chosen = None
+    if sources is not None:
+        asked = [name.strip() for name in sources.split(",") if name.strip()]
+        if not asked:
+            raise UserError(f"--sources {sources!r} names no dataset. Example: --sources mnli,sst2")
+        chosen = [profiled(ctx, name, warehouse_path) for name in asked]
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        others = [name for name in warehouse.dataset_names() if name != target] if chosen is None else []
+        warn_outdated(warehouse, others)
+        fitted = api.predictor_of(warehouse, predictor)
+        found = api.rank_sources(warehouse, fitted, target, chosen)
+        quality = api.known_quality(warehouse, fitted)
+        shown = found[:top]
+        measured = api.measured_gains(warehouse, fitted, shown)
+        same = set(api.same_rows(warehouse).get(target, ()))
+    introduce(fitted, predictor, quality)
+    if save:
+        _save(warehouse_path, shown, None, predictor)
+    if plot is not None:
+        _draw_intervals(plot, fitted, [(one.source, one) for one in shown], f"sources for {target}")
+    if output_format == "json":
+        emit_json([prediction.as_row() for prediction in shown])
+        return
+    emit([prediction.as_row() for prediction in shown], output_format, PREDICTION_COLUMNS)
+    _warn_novel(shown)
+    _say_measured(measured, fitted, shown, warehouse_path)
+    if twins := [prediction.source for prediction in shown if prediction.source in same]:
+        say(f"the same rows as {target!r} under another name, so no find: {', '.join(twins)}")
+    ranked = {prediction.source for prediction in found}
+    if left := [name for name in others if name not in ranked]:
+        why = f"not ranked, below {api.MIN_ROWS} rows or variants of another dataset"
+        say(f"{why}: {some(left, 8)} (name them with --sources to see them)")
+    named = () if predictor == api.DEFAULT else ("--predictor", predictor)
+    say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@click.option("--top", type=click.IntRange(1), default=12, show_default=True, help="Traits shown in the table.")
+@predictor_option
+@save_option
+@plot_option
+@warehouse_option
+@format_option()
+@click.pass_context
+@report_errors
+def explain(
+    ctx: click.Context,
+    source: str,
+    target: str,
+    top: int,
+    predictor: str,
+    save: bool,
+    plot: Path | None,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """Explain the prediction for SOURCE and TARGET: exact TreeSHAP per trait, by family and by side.
+
+    \b
+    Examples:
+      traitcast explain mnli rte
+      traitcast explain mnli rte --plot why.svg
+      traitcast explain examples/support_tickets sst2 --format json
+    """
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    source, target = (profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        fitted = api.predictor_of(warehouse, predictor)
+        found = api.explain_pair(warehouse, fitted, source, target)
+        quality = api.known_quality(warehouse, fitted)
+    introduce(fitted, predictor, quality)
+    if save:
+        _save(warehouse_path, [found.prediction], found, predictor)
+    if plot is not None:
+        from traitcast.warehouse import charts
+
+        charts.write(found.waterfall(top), plot)
+        say(f"drew {plot}")
+    if output_format == "json":
+        emit_json(found.as_row())
+    else:
+        _print_explanation(found, top)
+
+
+def _draw_intervals(plot: Path, fitted: Predictor, named: Sequence[tuple[str, Prediction]], title: str) -> None:
+    """Predictions with their 90 % intervals, in the order given."""
+    from traitcast.warehouse import charts
+
+    of = fitted.outcome
+    rows = [
+        {
+            "name": name,
+            "value": p.gain,
+            "low": p.low,
+            "high": p.high,
+            "order": order,
+            "shown": f"{p.gain:+.1f} {of.unit}",
+        }
+        | {"group": "extrapolation" if p.novel else "predicted"}
+        for order, (name, p) in enumerate(named)
+    ]
+    charts.write(charts.intervals(rows, title=title, axis=f"predicted {fitted.words} (line: 90 % interval)"), plot)
+    say(f"drew {plot}")
+
+
+def _print_explanation(found: Explanation, top: int) -> None:
+    click.echo(found.sentence)
+    click.echo()
+    rows = [
+        {"trait": c.trait, "side": c.side, "family": c.family, "value": c.value, "shap": c.shap}
+        | {"spread": c.spread, "agreement": c.agreement}
+        for c in found.contributions[:top]
+    ]
+    rest = sum(c.shap for c in found.contributions[top:])
+    if len(found.contributions) > top:
+        rows.append({"trait": f"{len(found.contributions) - top} more", "shap": rest})
+    click.echo(table(rows, ("trait", "side", "family", "value", "shap", "spread", "agreement")))
+    click.echo()
+    sums = [
+        {"sum of shap by": f"{what} {key}", "pp": value, "spread": spread.get(key)}
+        for what, by, spread in (
+            ("family", found.by_family, found.family_spread),
+            ("side", found.by_side, found.side_spread),
+        )
+        for key, value in by.items()
+    ]
+    sums += [{"sum of shap by": "base value", "pp": found.base_value}]
+    click.echo(table(sums, ("sum of shap by", "pp", "spread")))
+    say("spread, agreement: over models fitted without a share of the datasets each; low agreement is no reason.")
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    required=True,
+    metavar="TRAIT=VALUE",
+    help="A trait of the source and its new value; target:TRAIT=VALUE for the target. Repeatable.",
+)
+@predictor_option
+@warehouse_option
+@format_option()
+@click.pass_context
+@report_errors
+def whatif(
+    ctx: click.Context,
+    source: str,
+    target: str,
+    changes: tuple[str, ...],
+    predictor: str,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """Predict SOURCE and TARGET again with traits changed, and say what that answer is worth.
+
+    It says whether such a value was ever seen, which traits hang together with it, and whether measured interventions
+    (datasets made from another one by changing that trait) support the direction.
+
+    \b
+    Examples:
+      traitcast whatif mnli rte --set label_majority_share=0.9
+      traitcast whatif gsm8k sst2 --set response_tokens_mean=4 --set target:prompt_tokens_mean=60 --format json
+    """
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    settings = _settings(changes)
+    source, target = (profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        fitted = api.predictor_of(warehouse, predictor)
+        found = api.what_if_pair(warehouse, fitted, source, target, settings)
+        quality = api.known_quality(warehouse, fitted)
+    introduce(fitted, predictor, quality)
+    if output_format == "json":
+        emit_json(found.as_row())
+    else:
+        _print_what_if(found)
+
+
+def _settings(changes: tuple[str, ...]) -> dict[tuple[str, str], float]:
+    """(side, trait) -> value from `trait=value`, `source:trait=value` or `target:trait=value`."""
+    from traitcast.predictor.explanation.whatif import addressed
+
+    settings: dict[tuple[str, str], float] = {}
+    for text in changes:
+        name, equals, value = text.partition("=")
+        side, trait = addressed(name)
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not equals or not trait or side not in ("source", "target") or not math.isfinite(number):
+            raise UserError(
+                f"--set {text!r} is not TRAIT=NUMBER, source:TRAIT=NUMBER or target:TRAIT=NUMBER. "
+                "Example: --set label_majority_share=0.9"
+            )
+        if (side, trait) in settings:
+            raise UserError(f"--set {text!r}: {trait} of the {side} is set twice. Give it once.")
+        settings[side, trait] = number
+    return settings
+
+
+def _print_what_if(found: WhatIf) -> None:
+    rows = [{"": name} | p.as_row() for name, p in (("as it is", found.before), ("changed", found.after))]
+    click.echo(table(rows, ("", "gain", "low", "high", "harm", "novel")))
+    click.echo()
+    click.echo(table([{key: row[key] for key in row if key != "evidence"} for row in found.change_rows()]))
+    click.echo()
+    for change in found.changes:
+        click.echo(f"{change.side} {change.trait}: {change.evidence}.")
+    for note in found.notes:
+        say(note)
+    say("effect: pp of that change alone; low to high: seen in training; share: training datasets at or below it.")
+
+
+def _warn_novel(found: list[Prediction]) -> None:
+    novel = sum(prediction.novel for prediction in found)
+    if novel:
+        say(f"novel: {novel} of {count(len(found), 'pair')} outside what the predictor saw: read as extrapolation.")
+
+
+def _say_measured(
+    measured: Mapping[tuple[str, str], Sequence[float]],
+    fitted: Predictor,
+    shown: Sequence[Prediction],
+    warehouse_path: str,
+) -> None:
+    """Say what was measured of the pairs shown, which is better evidence than a prediction of it."""
+    if not measured:
+        return
+    matrix, target = fitted.matrix.matrix, shown[0].target
+    if len(shown) == 1:
+        gains = measured[shown[0].source, target]
+        each = "" if len(gains) == 1 else f" (mean of {some([f'{gain:+.1f}' for gain in gains], 5)})"
+        say(
+            f"measured in {matrix!r}, and among what the predictor learnt from: {sum(gains) / len(gains):+.1f} pp{each}"
+        )
+        return
+    # Names hold no quotes (`warehouse.names`).
+    query = f"FROM transfer_matrix WHERE matrix = '{matrix}' AND target = '{target}' ORDER BY gain DESC"
+    were = "was measured, and is" if len(measured) == 1 else "were measured, and are"
+    say(
+        f"{len(measured)} of these {len(shown)} pairs {were} among what the predictor learnt from: "
+        f"{command('sql', query, warehouse=warehouse_path)}"
+    )
+
+
+def _save(warehouse_path: str, found: list[Prediction], explanation: Explanation | None, name: str) -> None:
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    existed = Path(warehouse_path).exists()
+    with Warehouse.open(warehouse_path) as warehouse:
+        api.save(warehouse, found, explanation, name=name)
+    say(f"{'saved in' if existed else 'created and saved in'} {warehouse_path}: tables predictions and attributions")

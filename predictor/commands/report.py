@@ -1,0 +1,153 @@
+"""The command `report`."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from traitcast.predictor.commands.options import predictor_option, profiled
+from traitcast.warehouse.console import (
+    emit,
+    emit_json,
+    format_option,
+    report_errors,
+    say,
+    warehouse_option,
+    warn,
+)
+from traitcast.warehouse.errors import UserError
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="report.html",
+    show_default=True,
+    help="The file to write.",
+)
+@click.option("--scores", "matrix", metavar="NAME", help="Show one score set only  [default: all]")
+@click.option("--model", help="Show the cells of one model only  [default: all]")
+@click.option("--pairs", metavar="A:B,...", help="Explain SOURCE:TARGET pairs  [default: the best and the worst]")
+@predictor_option
+@warehouse_option
+@format_option()
+@click.pass_context
+@report_errors
+def report(
+    ctx: click.Context,
+    output: Path,
+    matrix: str | None,
+    model: str | None,
+    pairs: str | None,
+    predictor: str,
+    warehouse_path: str,
+    output_format: str,
+) -> None:
+    """Write everything that the warehouse knows into one HTML page.
+
+    The page works without a network and without a server: send it, print it, open it on a phone. What is missing is
+    named there with the command that adds it. The quality of a predictor of a large matrix comes from
+    `traitcast evaluate --save`.
+
+    \b
+    Examples:
+      traitcast report
+      traitcast report -o mnli.html --pairs mnli:rte,mnli:sst2
+      traitcast report --scores prompt_transferability --model T5 --format json
+    """
+    from traitcast.predictor.report.page import render
+    from traitcast.predictor.report.sections import Request, gather
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    _check_writable(output)
+    if model is not None and matrix is None:
+        raise UserError(f"--model {model!r} needs the score set it belongs to. Example: --scores NAME --model {model}")
+    chosen = tuple((profiled(ctx, s, warehouse_path), profiled(ctx, t, warehouse_path)) for s, t in _pairs(pairs or ""))
+    request = Request(matrix, model, predictor, chosen, _now(), _absent(ctx, warehouse_path))
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        found = gather(warehouse, request, say)
+    page = render(found).encode()
+    _write_page(output, page)
+    if output_format != "json":
+        for section in found.sections:
+            for lack in section.missing:
+                say(f"{section.key}: {lack.what} {lack.command}".rstrip())
+    rows = [{"section": s.key, "state": s.state, "lacks": [m.what for m in s.missing]} for s in found.sections]
+    if output_format == "json":
+        emit_json({"file": str(output), "bytes": len(page), "sections": rows})
+    else:
+        # What is lacking would be cut in a column, so it is narrated above.
+        emit(rows, output_format, ("section", "state"))
+    say(f"wrote {output} ({len(page) / 1e6:.1f} MB): open it in a browser")
+
+
+def _absent(ctx: click.Context, warehouse_path: str) -> str:
+    """The name of a warehouse that the user named and that is not there, "" otherwise. Warns of it.
+
+    Without --warehouse nobody expects a file: the shipped data are what a first report is made of.
+    """
+    named = ctx.get_parameter_source("warehouse_path") is not ParameterSource.DEFAULT
+    if not named or Path(warehouse_path).exists():
+        return ""
+    warn(f"there is no warehouse {warehouse_path}: the report shows the data that came with traitcast.")
+    return Path(warehouse_path).name
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """(source, target) from `A:B,C:D`. Raises UserError."""
+    made = []
+    for part in (piece.strip() for piece in text.split(",")):
+        source, _, target = (word.strip() for word in part.partition(":"))
+        if part and not (source and target):
+            raise UserError(f"--pairs {part!r} is not SOURCE:TARGET. Example: --pairs mnli:rte,gsm8k:sst2")
+        if part and source == target:
+            raise UserError(f"--pairs {part!r} names one dataset twice; a predictor compares two.")
+        if part:
+            made.append((source, target))
+    return made
+
+
+def _now() -> str:
+    """The time for a reader; SOURCE_DATE_EPOCH stands in for the clock where the same bytes are wanted."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(fixed), UTC) if fixed and fixed.isdecimal() else datetime.now(UTC)
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _check_writable(output: Path) -> None:
+    if not output.parent.is_dir():
+        raise UserError(f"folder {output.parent} does not exist. Make it, or choose another file with --output FILE.")
+    if output.exists() and output.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{output} is there already and no HTML file. Choose another file with --output FILE.")
+    partial = _partial(output)
+    try:
+        partial.touch()
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    partial.unlink()
+
+
+def _partial(output: Path) -> Path:
+    """Beside the destination, so that a failure leaves no half page."""
+    return output.with_name(f".{output.name}.partial")
+
+
+def _unwritable(output: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {output}: {error.strerror or error}. Choose another file with --output FILE.")
+
+
+def _write_page(output: Path, page: bytes) -> None:
+    partial = _partial(output)
+    try:
+        partial.write_bytes(page)
+        os.replace(partial, output)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
