@@ -23,8 +23,7 @@ from traitcast.profiler.passes.table import Held, held
 from traitcast.profiler.text.documents import Documents, join, prompts, responses
 from traitcast.profiler.text.estimates import Floats, Ints
 from traitcast.profiler.text.words import Vocabulary, Words, read_words
-from traitcast.profiler.traits import discourse as lexicon
-from traitcast.profiler.traits import readability
+from traitcast.profiler.traits import discourse, readability
 
 # A default sample is one block, as it was before there were any: what is parsed together is part of what a text's parse
 # hangs on, in one token of a million.
@@ -156,7 +155,7 @@ class _Read:
         if self._counts is not None:
             self._known.complete(self._place, self._parsed, self._counts.counts)
         vocabulary = read_words(self._texts)
-        readable, listed = readability.count_segments(self._texts, vocabulary), lexicon.count_segments(vocabulary)
+        readable, listed = readability.count_segments(self._texts, vocabulary), discourse.count_segments(vocabulary)
         parts = {
             part: Sampled(
                 exists=np.diff(documents.offsets) > 0,

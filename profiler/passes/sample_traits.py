@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from traitcast.profiler import discourse
 from traitcast.profiler.parsing import parser
 from traitcast.profiler.passes.sample import Block, Sampled
 from traitcast.profiler.text.distinct import Distinct
@@ -24,6 +23,7 @@ from traitcast.profiler.text.words import Vocabulary
 from traitcast.profiler.traits import (
     catalogue,
     copying,
+    discourse,
     diversity,
     form,
     lengths,

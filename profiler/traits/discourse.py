@@ -8,15 +8,19 @@ company ("so that", "as a result").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from traitcast.profiler.sentiment import words as sentiment_words
-from traitcast.profiler.text.estimates import Floats, Ints
+from traitcast.profiler.text.estimates import Floats, Ints, ratio
 from traitcast.profiler.text.words import Vocabulary
+from traitcast.warehouse.errors import TraitcastError
 
 # Connectives by the senses of the Penn Discourse Treebank (Prasad et al. 2008), after its list of explicit ones and
 # Halliday and Hasan 1976; hedges and boosters after Hyland 2005, appendix, without words that are mostly something
@@ -87,6 +91,23 @@ NOMINAL_LETTERS = 7
 # What is told from one word alone, beside the one-word markers.
 WORD_CLASSES = ("positive", "negative", "nominalisation", "numeral")
 COUNTS = (*MARKERS, *WORD_CLASSES)
+# Trait -> the count it is made of.
+RATES = {
+    **{f"{marker}_marker_rate": marker for marker in list(MARKERS)[:7]},
+    "hedge_rate": "hedge",
+    "booster_rate": "booster",
+    "quantifier_rate": "quantifier",
+    "unit_rate": "unit",
+    "numeral_rate": "numeral",
+    "positive_word_rate": "positive",
+    "negative_word_rate": "negative",
+    "nominalisation_rate": "nominalisation",
+}
+# Mean rating from which a word counts: below it readers disagree ("hand" 2.2, "well" 1.1, "number" 0.3).
+STRENGTH = 1.5
+# More often a preposition than praise.
+_NOT_FEELING = frozenset({"like"})
+_PLAIN = re.compile(r"[a-z]{3,}")
 
 
 def count_segments(vocabulary: Vocabulary) -> Floats:
@@ -140,3 +161,33 @@ def _classes(word: str) -> npt.NDArray[np.int8]:
         any(character.isdecimal() for character in word),
     )
     return row
+
+
+def traits(sums: Floats, words: Floats) -> dict[str, Floats]:
+    """Trait name (without its part) -> value per document. sums: document sums of `count_segments`."""
+    return {name: 100.0 * ratio(sums[:, COUNTS.index(count)], words) for name, count in RATES.items()}
+
+
+@cache
+def sentiment_words() -> tuple[frozenset[str], frozenset[str]]:
+    """(positive, negative): plain lower-case words of three letters or more. TraitcastError without the lexicon."""
+    spec = find_spec("vaderSentiment")
+    if spec is None or not spec.submodule_search_locations:
+        raise TraitcastError("the sentiment lexicon is not installed. Install it with `pip install vaderSentiment`")
+    path = Path(spec.submodule_search_locations[0]) / "vader_lexicon.txt"
+    positive, negative = set(), set()
+    for line in path.read_text(encoding="utf-8").splitlines():
+        word, _, rest = line.partition("\t")
+        if not _PLAIN.fullmatch(word) or word in _NOT_FEELING:
+            continue
+        rating = float(rest.split("\t")[0])
+        if rating >= STRENGTH:
+            positive.add(word)
+        elif rating <= -STRENGTH:
+            negative.add(word)
+    return frozenset(positive), frozenset(negative)
+
+
+def lexicon_version() -> str:
+    """What the word lists were read from, as stored with a profile."""
+    return f"vaderSentiment {version('vaderSentiment')}"

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import pyphen
 
-from traitcast.profiler.syllables import syllables
 from traitcast.profiler.text.documents import sum_ranges
 from traitcast.profiler.text.estimates import Floats, ratio
 from traitcast.profiler.text.words import Vocabulary
@@ -22,11 +22,18 @@ from traitcast.profiler.text.words import Vocabulary
 WORD_COUNTS = ("words", "letters", "syllables", "polysyllables", "unlisted", "complex", "long")
 COUNTS = (*WORD_COUNTS, "runs", "characters")
 
+# Hyphenation of one "word" of a megabyte takes minutes; no English word is longer.
+SYLLABLE_CHARACTERS = 64
+# pyphen keeps every word it has seen, 400 bytes each, and takes a quarter of a second to load again.
+_WORDS_OF_PYPHEN = 1 << 18
 _NOT_WORD = re.compile(r"\W")
 
 
 def count_segments(texts: Sequence[str], vocabulary: Vocabulary) -> Floats:
     """Additive counts per segment, float64 (segments, len(COUNTS)). vocabulary: the words of the same texts."""
+    if _word_counts.cache_info().misses > _WORDS_OF_PYPHEN:
+        _word_counts.cache_clear()
+        _hyphenation.cache_clear()
     table = np.array([_word_counts(word) for word in vocabulary.types], dtype=np.float64).reshape(-1, len(WORD_COUNTS))
     counts = sum_ranges(table[vocabulary.ids], vocabulary.offsets)
     runs = [text.split() for text in texts]
@@ -64,7 +71,7 @@ def traits(sums: Floats, sentences: Floats) -> dict[str, Floats]:
 def _word_counts(word: str) -> tuple[int, ...]:
     """WORD_COUNTS of one lower-cased word."""
     letters = len(_NOT_WORD.sub("", word))
-    count = syllables(word)
+    count = count_syllables(word)
     unlisted = word not in _easy_words()
     return 1, letters, count, count >= 3, unlisted, unlisted and count >= 3, letters > 6
 
@@ -74,3 +81,13 @@ def _easy_words() -> frozenset[str]:
     from textstat.backend.utils import get_lang_easy_words
 
     return frozenset(get_lang_easy_words("en_US"))
+
+
+def count_syllables(word: str) -> int:
+    """Syllables of a lower-cased English word: the points where pyphen lets it be broken (Liang 1983), and one more."""
+    return len(_hyphenation().positions(word[:SYLLABLE_CHARACTERS])) + 1
+
+
+@lru_cache(maxsize=1)
+def _hyphenation() -> pyphen.Pyphen:
+    return pyphen.Pyphen(lang="en_US", cache=False)

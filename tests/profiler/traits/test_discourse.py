@@ -3,17 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from traitcast.profiler import discourse, sentiment
 from traitcast.profiler.text.documents import documents
 from traitcast.profiler.text.words import read_words, words
-from traitcast.profiler.traits import discourse as lexicon
+from traitcast.profiler.traits import discourse
 
 
 def _rates(*texts: str) -> dict[str, float]:
     """Rates of one document of these texts."""
     docs = documents([list(texts)])
     vocabulary = read_words(docs.texts)
-    sums = docs.sum(lexicon.count_segments(vocabulary))
+    sums = docs.sum(discourse.count_segments(vocabulary))
     found = discourse.traits(sums, vocabulary.of_documents(docs).lengths.astype(np.float64))
     return {name: float(values[0]) for name, values in found.items()}
 
@@ -54,7 +53,7 @@ def test_an_entry_of_several_words_does_not_cross_texts() -> None:
 
 
 def test_no_entry_holds_another_of_its_list() -> None:
-    for entries in lexicon.MARKERS.values():
+    for entries in discourse.MARKERS.values():
         assert len(set(entries)) == len(entries)
         assert not [(a, b) for a in entries for b in entries if a != b and f" {b} " in f" {a} "]
         assert all(" ".join(words(entry)) == entry for entry in entries)
@@ -65,10 +64,10 @@ def test_no_word_means_undefined() -> None:
 
 
 def test_the_sentiment_lists_are_those_of_vader() -> None:
-    positive, negative = sentiment.words()
+    positive, negative = discourse.sentiment_words()
     assert (len(positive), len(negative)) == (1788, 2218)
     assert not positive & negative
     assert {"good", "happy"} <= positive - negative
     assert {"bad", "war"} <= negative - positive
     assert "like" not in positive | negative
-    assert sentiment.lexicon_version().startswith("vaderSentiment ")
+    assert discourse.lexicon_version().startswith("vaderSentiment ")

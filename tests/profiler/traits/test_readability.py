@@ -85,6 +85,14 @@ def test_no_word_means_undefined(text: str) -> None:
     assert all(math.isnan(value) for value in found.values()), found
 
 
+@pytest.mark.parametrize(
+    ("word", "count"),
+    [("", 1), ("a", 1), ("cat", 1), ("table", 2), ("hyphenation", 3), ("extraordinarily", 6), ("x" * 1_000_000, 1)],
+)
+def test_syllables_of_known_words(word: str, count: int) -> None:
+    assert readability.count_syllables(word) == count
+
+
 def test_counts_are_additive_over_segments() -> None:
     joined = " ".join(TEXTS)
     one = readability.count_segments([joined], read_words([joined]))
@@ -93,7 +101,7 @@ def test_counts_are_additive_over_segments() -> None:
 
 
 def test_a_word_of_a_megabyte_is_quick() -> None:
-    assert readability.syllables("ba" * 500_000) == readability.syllables("ba" * 32)
+    assert readability.count_syllables("ba" * 500_000) == readability.count_syllables("ba" * 32)
 
 
 def test_the_version_of_textstat_that_the_catalogue_cites() -> None:
