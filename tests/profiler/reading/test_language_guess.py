@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SHARED
 from traitcast.profiler.reading.language_guess import MIN_RATIO, MIN_SHARE, guess_language, guess_of
 from traitcast.profiler.reading.reader import read
 from traitcast.profiler.roles.spec import load_spec
@@ -163,10 +162,9 @@ def test_texts_without_prompts_are_judged_too(tmp_path: Path) -> None:
     assert read(path, roles=["answer=text"]).spec.language == "it"
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared datasets are not beside this checkout")
-def test_every_shared_dataset_stays_english() -> None:
+def test_every_shared_dataset_stays_english(shared: Path) -> None:
     seen = 0
-    for folder in sorted(path.parent for path in SHARED.glob("datasets/*/dataset.yaml")):
+    for folder in sorted(path.parent for path in shared.glob("datasets/*/dataset.yaml")):
         assert load_spec(folder / "dataset.yaml").language == "en"
         assert guess_language(read(folder, split="validation").table) is None, folder.name
         seen += 1

@@ -28,8 +28,6 @@ from traitcast.profiler.roles.spec import DatasetSpec, load_spec
 from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.names import check_name
 
-SHARED = Path(__file__).parents[4] / "shared" / "datasets"
-
 ROWS = [
     {"text": 'a film, "quoted"\tand tabbed', "label": "pos"},
     {"text": "two\nlines", "label": "neg"},
@@ -605,10 +603,9 @@ def test_python_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     assert peak < 6_000_000
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared datasets are not beside this checkout")
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_all_shared_datasets_read_as_documented(split: str) -> None:
-    folders = sorted(path.parent for path in SHARED.glob("*/dataset.yaml"))
+def test_all_shared_datasets_read_as_documented(split: str, shared: Path) -> None:
+    folders = sorted(path.parent for path in shared.glob("datasets/*/dataset.yaml"))
     assert len(folders) == 84
     for folder in folders:
         spec = load_spec(folder / "dataset.yaml")

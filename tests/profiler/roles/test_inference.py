@@ -20,8 +20,6 @@ from traitcast.profiler.roles.inference import infer
 from traitcast.profiler.roles.spec import load_spec, parse_spec
 from traitcast.warehouse.errors import InputError
 
-SHARED = Path(__file__).parents[4] / "shared" / "datasets"
-
 WORDS = ["the film was long", "a quiet place", "rain again today", "what a match"]
 CHAT = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
 SHAREGPT = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
@@ -423,11 +421,10 @@ def test_any_columns_give_roles_that_exist_or_an_input_error(columns: dict[str, 
         assert parse_spec(spec.roles()).roles() == spec.roles()
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared datasets are not beside this checkout")
-def test_no_shared_dataset_is_read_wrongly_without_its_spec(tmp_path: Path) -> None:
+def test_no_shared_dataset_is_read_wrongly_without_its_spec(tmp_path: Path, shared: Path) -> None:
     """Inference may ask, but what it answers is what the curated spec says."""
     agreed, asked = 0, []
-    for folder in sorted(path.parent for path in SHARED.glob("*/dataset.yaml")):
+    for folder in sorted(path.parent for path in shared.glob("datasets/*/dataset.yaml")):
         stated = load_spec(folder / "dataset.yaml")
         alone = tmp_path / folder.name
         alone.mkdir()

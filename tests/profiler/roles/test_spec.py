@@ -23,8 +23,6 @@ from traitcast.profiler.roles.spec import (
 )
 from traitcast.warehouse.errors import InputError
 
-SHARED = Path(__file__).parents[4] / "shared" / "datasets"
-
 TEXT_LABEL = {"task_type": "classification", "text_fields": ["text"], "label_field": "label"}
 
 # YAML has no way to write most control characters or lone surrogates; names of columns have none.
@@ -76,11 +74,10 @@ def test_every_field_is_a_key_or_derived() -> None:
     assert {field.name for field in fields(DatasetSpec)} - derived == set(KEYS) - set(PROVENANCE)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared datasets are not beside this checkout")
-def test_all_shared_specs_read_as_they_are() -> None:
-    specs = [load_spec(path) for path in sorted(SHARED.glob("*/dataset.yaml"))]
+def test_all_shared_specs_read_as_they_are(shared: Path) -> None:
+    specs = [load_spec(path) for path in sorted(shared.glob("datasets/*/dataset.yaml"))]
     assert len(specs) == 84
-    assert [spec.name for spec in specs] == sorted(path.parent.name for path in SHARED.glob("*/dataset.yaml"))
+    assert [spec.name for spec in specs] == sorted(path.parent.name for path in shared.glob("datasets/*/dataset.yaml"))
     assert all({"citation", "origin", "rows"} <= set(spec.provenance) for spec in specs)
     assert all(spec.licence and spec.instruction and spec.language == "en" for spec in specs)
 
