@@ -15,7 +15,7 @@ NOTEBOOK = ROOT / "examples" / "which_source_first.ipynb"
 # The kernel's event loop and sockets are Jupyter's own; their deprecations are not ours to mend.
 @pytest.mark.filterwarnings("default")
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nbclient = pytest.importorskip("nbclient", reason="nbclient is in the test extra")
+    nbclient = pytest.importorskip("nbclient", reason="needs an extra: pip install 'traitcast[test]'")
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))

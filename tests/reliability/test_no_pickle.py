@@ -68,7 +68,7 @@ def test_the_check_finds_what_it_looks_for(source: str) -> None:
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.safetensors.index.json"])
 def test_a_pickled_base_model_is_refused(tmp_path: Path, name: str) -> None:
-    pytest.importorskip("transformers", reason="training needs the train extra")
+    pytest.importorskip("transformers", reason="needs an extra: pip install 'traitcast[train]'")
     from traitcast.training.engine import base_model
 
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
@@ -78,7 +78,7 @@ def test_a_pickled_base_model_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_pickled_adapter_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="training needs the train extra")
+    pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
     from traitcast.training.engine import checkpoints
 
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}')

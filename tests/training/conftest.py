@@ -154,7 +154,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
-    pytest.importorskip("transformers", reason="training needs the train extra")
+    pytest.importorskip("transformers", reason="needs an extra: pip install 'traitcast[train]'")
     return make_tokenizer()
 
 

@@ -40,7 +40,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_from_plan_to_export(datasets: dict[str, str], base_folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="training needs the train extra")
+    pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
     pytest.importorskip("duckdb", reason="the warehouse needs duckdb")
     pack = tmp_path / "m"
     done = call(

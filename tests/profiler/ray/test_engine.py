@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_nodes_killed_on_the_way_change_nothing() -> None:
-    pytest.importorskip("ray", reason="needs the ray extra")
+    pytest.importorskip("ray", reason="needs an extra: pip install 'traitcast[ray]'")
     done = subprocess.run([sys.executable, HERE / "ray_cluster.py"], capture_output=True, text=True, timeout=580)
     assert done.returncode == 0, done.stderr
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs the train extra")
-pytest.importorskip("transformers", reason="training needs the train extra")
+torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
+pytest.importorskip("transformers", reason="needs an extra: pip install 'traitcast[train]'")
 
 from traitcast.training.engine import base_model, device  # noqa: E402
 from traitcast.warehouse.errors import InputError, MissingExtraError  # noqa: E402
@@ -96,7 +96,7 @@ def test_devices() -> None:
 
 def test_gguf_is_converted_into_plain_safetensors(model_maker: Any, tokenizer: Any, tmp_path: Path) -> None:
     """A tiny Llama written as GGUF with the gguf package; the converted folder gives the same logits."""
-    gguf = pytest.importorskip("gguf", reason="training needs the train extra")
+    gguf = pytest.importorskip("gguf", reason="needs an extra: pip install 'traitcast[train]'")
     model = model_maker()
     source = tmp_path / "tiny.gguf"
     write_gguf(gguf, model, tokenizer, source)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs the train extra")
-peft = pytest.importorskip("peft", reason="training needs the train extra")
+torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
+peft = pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train]'")
 
 from traitcast.training.engine import checkpoints  # noqa: E402
 from traitcast.training.engine.lora import Bank  # noqa: E402

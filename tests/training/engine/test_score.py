@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs the train extra")
-pytest.importorskip("peft", reason="training needs the train extra")
+torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
+pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train]'")
 
 from traitcast.training.engine import score  # noqa: E402
 from traitcast.training.engine.lora import Bank  # noqa: E402

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="training needs the train extra")
-peft = pytest.importorskip("peft", reason="training needs the train extra")
+torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
+peft = pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train]'")
 
 from traitcast.training.engine import train as adapters  # noqa: E402
 from traitcast.training.engine.lora import Bank  # noqa: E402

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("transformers", reason="training needs the train extra")
+pytest.importorskip("transformers", reason="needs an extra: pip install 'traitcast[train]'")
 
 from traitcast.training.plan.prompts import Prompter, PromptSettings, Row, Task
 from traitcast.warehouse.errors import InputError, UserError
