@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo browser test test-all test-floor check format docs reference clean help
+.PHONY: demo browser test test-all test-floor check format docs site reference clean help
 .PHONY: matrix interventions matrix-cpu matrix-cpu-plan interventions-cpu interventions-cpu-plan
 
 help:            ## this list
@@ -49,15 +49,22 @@ check: $(VENV)/.test browser   ## format, lint, types, docs in sync, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cog --check docs/*.md
+	$(COG) --check $(PAGES)
 	$(BIN)/python -m pytest -m "not slow"
 
 format: $(VENV)/.test   ## format and fix what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.test   ## regenerate the pages that code knows better
-	$(BIN)/cog -r docs/*.md
+# What pages generate: tables from the code, figures from the shipped data, and what commands print.
+PAGES = README.md docs/*.md docs/*/*.md
+COG = $(BIN)/cog -I docs -P -p "from generate import *" --verbosity 1
+docs: $(VENV)/.test   ## regenerate the blocks of README.md and docs/ that come from code, data and commands
+	$(COG) -r $(PAGES)
+
+site: $(VENV)/.test   ## build the documentation as a site into build/site; fails on a dead link
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	$(BIN)/mkdocs build --strict
 
 # The numbers that ship with the package. DATA holds the folders of INDEX.md, TRANSFER the published matrices.
 DATA ?= ../shared/datasets
@@ -70,13 +77,13 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 	$(BIN)/traitcast scores import $(TRANSFER)/prompt_transferability/prompt_transfer_long.csv --spec examples/scores/prompt_transferability.yaml
 	$(BIN)/traitcast scores import $(TRANSFER)/cross_task_icl/cross_icl_long.csv --spec examples/scores/cross_task_icl.yaml
 	for matrix in smollm2_cpu smollm2_interventions; do \
-		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m traitcast.warehouse.database.shipped build/reference.duckdb \
+		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m traitcast.warehouse.database.release build/reference.duckdb \
 			--carry $$matrix || exit; done
-	$(BIN)/traitcast fit --scores smollm2_cpu
+	$(BIN)/traitcast fit --matrix smollm2_cpu
 	for protocol in new-target new-source new-pair; do \
-		$(BIN)/traitcast evaluate --scores smollm2_cpu --protocol $$protocol --save || exit; done
-	$(BIN)/traitcast evaluate --scores prompt_transferability --save
-	$(BIN)/python -m traitcast.warehouse.database.shipped build/reference.duckdb --into warehouse/reference
+		$(BIN)/traitcast evaluate --matrix smollm2_cpu --protocol $$protocol --save || exit; done
+	$(BIN)/traitcast evaluate --matrix prompt_transferability --save
+	$(BIN)/python -m traitcast.warehouse.database.release build/reference.duckdb --into warehouse/reference
 
 # Measuring transfer. SmolLM2-135M comes out of a package; `matrix` is all of DATA and wants a GPU;
 # `matrix-cpu` is a part that two cores with fast bfloat16 measure in about two hours. Both go on where they were stopped.

@@ -1,54 +1,108 @@
-"""What the cog blocks in docs/*.md call: tables and help texts taken from the code itself."""
+"""What the cog blocks of README.md and docs/ print: tables from the code, figures from the shipped data, and what
+commands print when they are run.
+
+`make docs` writes the blocks anew, `make check` fails where they differ from what the code prints today.
+"""
 
 from __future__ import annotations
 
+import copy
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
 import sys
+import tempfile
+import textwrap
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
+from typing import TYPE_CHECKING, Any
 
 import click
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
     from traitcast.predictor.effects.interventions import Effect
 
+__all__ = [
+    "calibration",
+    "changes",
+    "command_line",
+    "interventions",
+    "metric_definitions",
+    "probe_definitions",
+    "quality",
+    "reference_matrix",
+    "shell",
+    "trait_catalogue",
+    "warehouse_tables",
+]
+
+NOWHERE = "no-such-file.duckdb"
+WIDTH = 116
+# The default predictor learns from this matrix; the box in README.md is about it.
+DEFAULT_MATRIX = "smollm2_cpu"
+# Options that nearly every command takes: docs/reference/cli.md states them once.
+COMMON = {"--warehouse", "--format"}
+
+
+def _table(head: str, rows: list[tuple[str, ...]]) -> str:
+    names = head.split(" | ")
+    lines = [f"| {head} |", "|" + "---|" * len(names)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+# -- the code ---------------------------------------------------------------------------------------------------
+
 
 def trait_catalogue() -> str:
-    """The trait catalogue as Markdown, one table per family."""
+    """The trait catalogue, one table per family; a trait of the prompt and its twin of the response share a line."""
     from traitcast.profiler.traits.catalogue import CATALOGUE
 
+    names: dict[tuple[str, ...], list[str]] = {}
+    for d in CATALOGUE:
+        stem = d.trait.removeprefix(f"{d.part}_")
+        names.setdefault((d.family, stem, d.unit, d.tier, d.definition, d.source), []).append(d.trait)
     families = list(dict.fromkeys(d.family for d in CATALOGUE))
-    lines = [f"{len(CATALOGUE)} traits in {len(families)} families.", ""]
+    parts = [f"{len(CATALOGUE)} traits in {len(families)} families."]
     for family in families:
-        lines += [f"## {family.replace('_', ' ')}", "", "| trait | unit | range | rows | definition | source |"]
-        lines.append("|---|---|---|---|---|---|")
-        for d in (d for d in CATALOGUE if d.family == family):
-            span = f"{_bound(d.low, '-∞')} … {_bound(d.high, '∞')}"
-            cells = (f"`{d.trait}`", d.unit, span, d.tier, d.definition, d.source)
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        lines.append("")
-    return "\n".join(lines)
+        rows = [
+            ("<br>".join(f"`{name}`" for name in traits), unit, tier, _cell(definition), _cell(source))
+            for (of, _, unit, tier, definition, source), traits in names.items()
+            if of == family
+        ]
+        title = family.replace("_", " ").capitalize()
+        parts += [f"## {title}", _table("trait | unit | rows | definition | source", rows)]
+    return "\n\n".join(parts)
 
 
-def _bound(value: float | None, unbounded: str) -> str:
-    return unbounded if value is None else f"{value:g}"
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def command_line() -> str:
-    """The --help of every command as Markdown."""
-    from traitcast import cli
+    """The --help of every command, without the options that all of them share."""
+    from traitcast.cli import cli
 
     root = click.Context(cli, info_name="traitcast", max_content_width=100, terminal_width=100)
     lines: list[str] = []
     for name in cli.list_commands(root):
         lines += _command(cli.commands[name], root)
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def _command(command: click.Command, parent: click.Context) -> list[str]:
-    context = click.Context(command, info_name=command.name, parent=parent, max_content_width=100, terminal_width=100)
-    lines = [f"## {context.command_path}", "", "```text", command.get_help(context), "```", ""]
+    shown = copy.copy(command)
+    shown.params = [param for param in command.params if not COMMON & set(param.opts)]
+    shown.add_help_option = False
+    context = click.Context(shown, info_name=command.name, parent=parent, max_content_width=100, terminal_width=100)
+    text = shown.get_help(context).removeprefix("Usage: ")
+    lines = [f"## {context.command_path}", "", "```text", text, "```", ""]
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             lines += _command(command.commands[name], context)
@@ -56,40 +110,38 @@ def _command(command: click.Command, parent: click.Context) -> list[str]:
 
 
 def warehouse_tables() -> str:
-    """Tables and views of an empty warehouse with their columns, as Markdown."""
+    """Tables and views of an empty warehouse with their columns."""
     from traitcast.warehouse.database.schema import NATURAL_KEYS
-    from traitcast.warehouse.database.warehouse import Warehouse
 
-    with Warehouse.open("no-such-file.duckdb", read_only=True) as warehouse:
-        rows = warehouse.query(
-            "SELECT table_name, string_agg('`' || column_name || '` ' || data_type, ', ' ORDER BY ordinal_position) "
-            "AS columns FROM information_schema.columns WHERE table_name NOT IN ('profiles', 'traitcast_meta') "
-            "GROUP BY table_name ORDER BY table_name"
-        ).to_pylist()
-    lines = ["| table or view | natural key | columns |", "|---|---|---|"]
-    for row in rows:
-        key = ", ".join(NATURAL_KEYS.get(row["table_name"], ("(view)",)))
-        lines.append(f"| `{row['table_name']}` | {key} | {row['columns']} |")
-    return "\n".join(lines)
+    rows = _query(
+        "SELECT table_name AS name, "
+        "string_agg('`' || column_name || '` ' || data_type, ', ' ORDER BY ordinal_position) AS columns "
+        "FROM information_schema.columns WHERE table_schema = 'main' "
+        "AND table_name NOT IN ('profiles', 'traitcast_meta') GROUP BY table_name ORDER BY table_name"
+    )
+    keys = {row["name"]: ", ".join(NATURAL_KEYS.get(row["name"], ("(view)",))) for row in rows}
+    return _table(
+        "table or view | natural key | columns", [(f"`{r['name']}`", keys[r["name"]], r["columns"]) for r in rows]
+    )
 
 
 def metric_definitions() -> str:
-    """Metrics and baselines of `evaluate` with their definitions, from the docstrings of the functions."""
+    """Metrics and baselines of `evaluate`, from the docstrings of the functions."""
     from traitcast.predictor.evaluation import baselines, metrics
 
-    about = {
+    about: dict[str, Callable[..., Any]] = {
         "spearman": metrics.spearman,
         "pairwise_accuracy": metrics.pairwise_accuracy,
         "ndcg": metrics.ndcg,
         "regret_at_1, _3, _5": metrics.regret_at,
         "sign_accuracy": metrics.sign_accuracy,
     }
-    lines = ["| metric | definition |", "|---|---|"]
-    lines += [f"| `{name}` | {_flat(function.__doc__)} |" for name, function in about.items()]
-    lines.append("| `rmse` | Root of the mean squared error over all predicted cells, pp. |")
-    lines.append("| `coverage_90` | Share of measured gains inside their 90 % interval. |")
-    lines += ["", "| baseline | definition |", "|---|---|"]
-    for function in (
+    rows = [(f"`{name}`", _summary(function)) for name, function in about.items()]
+    rows += [
+        ("`rmse`", "Root of the mean squared error over all predicted cells, pp."),
+        ("`coverage_90`", "Share of measured gains inside their 90 % interval."),
+    ]
+    known = (
         baselines.zero,
         baselines.mean,
         baselines.target_mean,
@@ -97,56 +149,136 @@ def metric_definitions() -> str:
         baselines.additive,
         baselines.ridge,
         baselines.nearest_profiles,
-    ):
-        lines.append(f"| `{function.__name__}` | {_flat(function.__doc__)} |")
-    lines.append("| each similarity | One pair similarity alone, scaled by least squares on the training cells. |")
-    return "\n".join(lines)
+    )
+    compared = [(f"`{function.__name__}`", _summary(function)) for function in known]
+    compared.append(("each similarity", "One pair similarity alone, scaled by least squares on the training cells."))
+    return f"{_table('metric | definition', rows)}\n\n{_table('baseline | definition', compared)}"
 
 
-def reference_matrix() -> str:
-    """What the shipped matrix that was measured says, as Markdown."""
-    from benchmarks.reference_matrix import NOWHERE, markdown
-    from traitcast.warehouse.database.warehouse import Warehouse
-
-    with Warehouse.open(NOWHERE, read_only=True) as warehouse:
-        return markdown(warehouse, "smollm2_cpu")
+def _summary(function: Callable[..., Any]) -> str:
+    """The docstring up to its first section, on one line."""
+    text = re.split(r"\n\s*\w+\n\s*---", function.__doc__ or "")[0]
+    return " ".join(text.split())
 
 
 def probe_definitions() -> str:
-    """The probes with their definitions, as Markdown."""
+    """The probes with their definitions."""
     from traitcast.warehouse.probes import PROBES
 
-    lines = ["| probe | unit | definition |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| `{d.trait}` | {d.unit} | {d.definition} |" for d in PROBES)])
+    return _table("probe | unit | definition", [(f"`{d.trait}`", d.unit, d.definition) for d in PROBES])
 
 
 def changes() -> str:
-    """The changes that `traitcast vary` makes, as Markdown."""
+    """The changes that `traitcast vary` makes."""
     from traitcast.profiler.variants import CHANGES
 
-    lines = ["| change | what it does | moves | of |", "|---|---|---|---|"]
+    rows = []
     for change in CHANGES.values():
         kinds = ", ".join(kind.replace("_", " ") for kind in change.kinds) if len(change.kinds) < 3 else "all"
-        lines.append(f"| `{change.name}` | {change.does} | `{change.traits}` | {kinds} |")
-    return "\n".join(lines)
+        rows.append((f"`{change.name}`", change.does, f"`{change.traits}`", kinds))
+    return _table("change | what it does | moves | of", rows)
+
+
+# -- the shipped data -------------------------------------------------------------------------------------------
+
+
+def _query(sql: str) -> list[dict[str, Any]]:
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    with Warehouse.open(NOWHERE, read_only=True) as warehouse:
+        return list(warehouse.query(sql).to_pylist())
+
+
+def reference_matrix() -> str:
+    """What the shipped matrix that was measured says."""
+    from benchmarks.reference_matrix import markdown
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    with Warehouse.open(NOWHERE, read_only=True) as warehouse:
+        return markdown(warehouse, DEFAULT_MATRIX)
+
+
+@cache
+def _evaluations() -> dict[tuple[str, str], dict[str, Any]]:
+    """The stored results of `evaluate --save` by matrix and protocol."""
+    rows = _query("SELECT matrix, protocol, result FROM evaluations WHERE tier = 'static' ORDER BY matrix, protocol")
+    return {(row["matrix"], row["protocol"]): json.loads(row["result"]) for row in rows}
+
+
+def quality() -> str:
+    """How good the predictor is, as `evaluate --save` of `make reference` stored it."""
+    rows = []
+    for (matrix, protocol), found in _evaluations().items():
+        ranked = {name: m["spearman"]["value"] for name, m in found["baselines"].items()}
+        best = max((name for name in ranked if ranked[name] is not None), key=lambda name: ranked[name])
+        rows.append(
+            (
+                f"`{matrix}`",
+                protocol,
+                _interval(found["model"]["spearman"]),
+                f"{best.removeprefix('similarity:').replace('_', ' ')} {ranked[best]:.2f}",
+                f"{found['ceiling']['spearman']['value']:.2f} ({found['ceiling_kind']})",
+                f"{found['model']['rmse']['value']:.1f}",
+                f"{found['baselines']['zero']['rmse']['value']:.1f}",
+                f"{found['interval_width']:.0f} pp, {100 * found['model']['coverage_90']['value']:.0f} %",
+                f"{found['harm']['brier']:.2f} ({found['harm']['base']:.2f})",
+            )
+        )
+    head = (
+        "matrix | protocol | Spearman | best baseline | ceiling | rmse, pp | rmse of no change | "
+        "90 % interval: width, coverage | Brier score of harm (of a constant)"
+    )
+    return _table(head, rows)
+
+
+def _interval(estimate: dict[str, float]) -> str:
+    return f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+
+
+def calibration() -> str:
+    """What a ranking of the shipped predictor can be trusted for, in four lines."""
+    found = _evaluations()[DEFAULT_MATRIX, "new-target"]
+    model, chance, harm = found["model"], found["baselines"]["mean"], found["harm"]
+    rows = [
+        (
+            "rank correlation with the measured gains",
+            _interval(model["spearman"]),
+            f"0 is chance; two seeds of the matrix agree at {found['ceiling']['spearman']['value']:.2f}",
+        ),
+        (
+            "gain missed by trying its three best sources",
+            f"{model['regret_at_3']['value']:.1f} pp",
+            f"three random sources miss {chance['regret_at_3']['value']:.1f} pp",
+        ),
+        (
+            "measured gains inside the 90 % interval",
+            f"{100 * model['coverage_90']['value']:.0f} %",
+            f"but the interval is {found['interval_width']:.0f} pp wide",
+        ),
+        (
+            "error of the chance of harm (Brier score)",
+            f"{harm['brier']:.2f}",
+            f"always saying the overall share of harms gives {harm['base']:.2f}",
+        ),
+    ]
+    return _table("on targets it has not seen | measured | for comparison", rows)
 
 
 def interventions(metric: str | None = None) -> str:
-    """What the variants in the shipped matrix did, as Markdown."""
-    from benchmarks.reference_matrix import NOWHERE
+    """What the variants in the shipped matrix did."""
     from traitcast.predictor.effects.interventions import interventions as find
     from traitcast.warehouse.database.warehouse import Warehouse
 
     with Warehouse.open(NOWHERE, read_only=True) as warehouse:
         found = find(warehouse, matrix="smollm2_interventions", metric=metric)
     shown = [("gain", "own"), ("gain", "others"), ("label_shift", "others"), ("length_shift", "others")]
-    heads = ["change", *(f"{outcome.replace('_', ' ')}, {on}" for outcome, on in shown)]
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     by = {(e.change, e.outcome, e.on): e for e in found.effects}
-    for change in dict.fromkeys(e.change for e in found.effects):
-        cells = [_effect(by.get((change, *what))) for what in shown]
-        lines.append(f"| `{change}` | {' | '.join(cells)} |")
-    return "\n".join([*(f"{note[0].upper()}{note[1:]}." for note in found.notes), "", *lines])
+    rows = [
+        (f"`{change}`", *(_effect(by.get((change, *what))) for what in shown))
+        for change in dict.fromkeys(e.change for e in found.effects)
+    ]
+    head = " | ".join(["change", *(f"{outcome.replace('_', ' ')}, {on}" for outcome, on in shown)])
+    return "\n".join([*(f"{note[0].upper()}{note[1:]}." for note in found.notes), "", _table(head, rows)])
 
 
 def _effect(effect: Effect | None) -> str:
@@ -160,5 +292,48 @@ def _effect(effect: Effect | None) -> str:
     return f"**{text}**" if effect.q <= 0.05 else text
 
 
-def _flat(docstring: str | None) -> str:
-    return " ".join((docstring or "").split())
+# -- commands ---------------------------------------------------------------------------------------------------
+
+
+@cache
+def _folder() -> str:
+    """A folder that holds the example, where commands run one after the other, as a reader would run them."""
+    folder = Path(tempfile.mkdtemp(prefix="traitcast-docs-"))
+    shutil.copytree(ROOT / "examples" / "support_tickets", folder / "support_tickets")
+    return str(folder)
+
+
+@cache
+def _run(command: str) -> str:
+    words = shlex.split(command)
+    if words[0] != "traitcast":
+        raise ValueError(f"{command!r}: only traitcast is run")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TRAITCAST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=_folder(),
+        env=environment | {"COLUMNS": "100", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command!r} ended with {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+def shell(*commands: str, lines: int = 0) -> str:
+    """The commands with what each prints on stdout: the first `lines` of it, or all."""
+    shown = []
+    for command in commands:
+        printed = _run(command).rstrip().splitlines()
+        cut = [*printed[:lines], "..."] if lines and len(printed) > lines else printed
+        shown.append("\n".join([f"$ {command}", *(_wrapped(line) for line in cut)]))
+    return "```console\n" + "\n\n".join(shown) + "\n```"
+
+
+def _wrapped(line: str) -> str:
+    """A long sentence over several lines; a row of a table as it is."""
+    if len(line) <= WIDTH or "  " in line.strip():
+        return line.rstrip()
+    return textwrap.fill(line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

@@ -65,7 +65,7 @@ def test_84_datasets_and_three_seeds_stay_small_and_quick(browser: Browser, larg
     assert large.stat().st_size < 5_000_000
     started = time.monotonic()
     browser.open(large)
-    # Under 2 s on an idle machine (docs/report.md); tests often run on a busy one.
+    # Under 2 s on an idle machine (docs/guides/share.md); tests often run on a busy one.
     assert time.monotonic() - started < 30
     assert cells(browser) == 84 * 84
 
