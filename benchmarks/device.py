@@ -2,7 +2,7 @@
 
 For a machine with an accelerator that holds torch, transformers, peft, numpy and pyarrow but no network and no other
 package of ours, takes at most so many megabytes at a time, hands back a few small files, and may be a fresh one at
-every call. docs/training.md has the whole sequence.
+every call. docs/guides/measure.md has the whole sequence.
 
     python benchmarks/device.py load MATRIX .gpu --base-file smollm2   # here: fill .gpu with what travels
     python benchmarks/device.py take .gpu/base-0                       # there: keep a part of the base
@@ -155,15 +155,16 @@ def _bring(source: Path, here: Path) -> None:
 
 def _write_results(pack: Any, out: Path, file_bytes: int, files: int, *, text: bool) -> None:
     """Write the records of runs and adapters, and the cells that are not known at home."""
-    from traitcast.training import run as matrix
     from traitcast.training.plan.pack import write_aside
     from traitcast.training.results import shards
+    from traitcast.training.results.run_log import read_log
+    from traitcast.training.state import status
 
     here, known = pack.folder, pack.shards / THIN
     out.mkdir(parents=True, exist_ok=True)
     state: dict[str, Any] = {
-        "runtime": dataclasses.asdict(runtime) if (runtime := matrix.read_runtime(pack)) else None,
-        "log": matrix.read_log(pack),
+        "runtime": dataclasses.asdict(runtime) if (runtime := shards.read_runtime(pack)) else None,
+        "log": read_log(pack),
         "adapters": {
             path.parent.name: json.loads(path.read_text()) for path in here.glob("adapters/v1-*/training.json")
         },
@@ -173,7 +174,7 @@ def _write_results(pack: Any, out: Path, file_bytes: int, files: int, *, text: b
     write_aside(out / STATE, json.dumps(state).encode())
     at_home = {cell.key for cell in shards.cells_of(known, text=False)} if known.is_file() else set()
     brought, left = _write_cells(pack, out, at_home, file_bytes, files, text=text)
-    found = matrix.status(pack)
+    found = status(pack)
     print(json.dumps({"cells": found.cells, "scored": found.scored, "brought": brought, "left_there": left}))
 
 
@@ -181,7 +182,9 @@ def unload(results: Path, matrix: Path) -> None:
     """Put cells, records and log into the matrix; a second time changes nothing."""
     from traitcast.training.plan.pack import Pack, write_aside
     from traitcast.training.results import shards
-    from traitcast.training.run import LOG, RUNTIME, read_log, status
+    from traitcast.training.results.run_log import LOG, read_log
+    from traitcast.training.results.shards import RUNTIME
+    from traitcast.training.state import status
 
     pack, state = Pack(matrix), json.loads((results / STATE).read_text())
     for path in sorted(results.glob("cells-*.parquet")):

@@ -94,7 +94,8 @@ def plan(asked: argparse.Namespace, folder: Path) -> Any:
 def engine(pack: Any, peak_tflops: float | None) -> dict[str, Any]:
     """Run the pack; seconds are those of the whole stages, the loading of the base apart."""
     from traitcast.training.results import shards
-    from traitcast.training.run import LOG, run
+    from traitcast.training.results.run_log import LOG
+    from traitcast.training.run import run
 
     began = time.monotonic()
     run(pack)

@@ -1,4 +1,4 @@
-"""The job array of docs/scale.md on a real Slurm: two nodes that are daemons on this machine, and what stops a job.
+"""The job array of docs/guides/slurm.md on a real Slurm: two daemons of this machine as nodes, and what stops a job.
 
     python benchmarks/slurm.py
     python benchmarks/slurm.py --parts 4 --rounds array stopped
@@ -240,16 +240,16 @@ def slurm(folder: Path) -> Iterator[Slurm]:
 
 
 def documented() -> str:
-    """The job script of docs/scale.md."""
-    section = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8").partition("## On Slurm")[2]
-    return next(block for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) if "#SBATCH" in block)
+    """The job script of docs/guides/slurm.md."""
+    page = (ROOT / "docs" / "guides" / "slurm.md").read_text(encoding="utf-8")
+    return next(block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "#SBATCH" in block)
 
 
 def fitted(text: str, pack: str, parts: int) -> str:
     """The script for another folder and number of parts; leaves when it is not the script that was known here."""
     for old, new in (("/shared/m", pack), ("--array=1-8", f"--array=1-{parts}"), ('/8"', f'/{parts}"')):
         if text.count(old) != 1:
-            raise SystemExit(f"the script in docs/scale.md does not have {old!r} once: mend benchmarks/slurm.py")
+            raise SystemExit(f"the script in docs/guides/slurm.md does not have {old!r} once: mend benchmarks/slurm.py")
         text = text.replace(old, new)
     return text
 
@@ -311,10 +311,10 @@ class Rounds:
 
     def same(self, pack: Path) -> dict[str, Any]:
         """Cells that are missing, and whether all that was measured is what the uninterrupted run measured."""
-        from traitcast.training import run
+        from traitcast.training import state
         from traitcast.training.plan.pack import Pack
 
-        status = run.status(Pack(pack))
+        status = state.status(Pack(pack))
         found = self.content(pack), self.ingested(pack)
         return {
             "missing": status.cells - status.scored,
@@ -371,10 +371,10 @@ class Rounds:
         return len(list((pack / "shards").glob("*.parquet")))
 
     def missing(self, pack: Path) -> dict[str, int]:
-        from traitcast.training import run
+        from traitcast.training import state
         from traitcast.training.plan.pack import Pack
 
-        status = run.status(Pack(pack))
+        status = state.status(Pack(pack))
         return {"missing": status.cells - status.scored}
 
     def on(self, node: str, job: str) -> bool:

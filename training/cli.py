@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from traitcast.training.engine.base_model import DTYPES
+from traitcast.training.plan.base_name import DTYPES
 from traitcast.warehouse.console import (
     Progress,
     command,
@@ -28,7 +28,7 @@ from traitcast.warehouse.errors import InputError
 
 if TYPE_CHECKING:
     from traitcast.training.plan.recipe import DatasetEntry
-    from traitcast.training.run import Status
+    from traitcast.training.state import Status
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -318,7 +318,7 @@ def status(pack_folder: Path, output_format: str) -> None:
       traitcast matrix status --pack m --format json
     """
     from traitcast.training.plan.pack import Pack
-    from traitcast.training.run import status as look
+    from traitcast.training.state import status as look
 
     _show(look(Pack(pack_folder)), output_format)
 
@@ -483,7 +483,7 @@ def probe(
       traitcast probe data/sst2 --base smollm2
       traitcast probe data/sst2 data/gsm8k --base smollm2 --rows 100 --format json
     """
-    from traitcast.training.results import probes
+    from traitcast.training import probe_run
     from traitcast.warehouse.database.warehouse import Warehouse
 
     wanted = [_probed(ctx, dataset, warehouse_path) for dataset in datasets]
@@ -491,7 +491,7 @@ def probe(
         if stored.count(name) > 1:
             raise InputError(f"{name!r} is given twice. Give it once.")
     with _Meter() as meter:
-        found, read = probes.run(
+        found, read = probe_run.run(
             [source for _, source, _ in wanted],
             base,
             revision=revision,

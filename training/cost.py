@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from traitcast.training.plan import pack as packs
 from traitcast.training.plan.pack import Pack
-from traitcast.training.run import read_log
+from traitcast.training.results.run_log import read_log
 
 # Tokens per second (training, scoring) of SmolLM2-135M: the H200 figures are the design's targets, not yet a
 # measurement; the CPU figures were measured on one core of an AMD EPYC in float32.

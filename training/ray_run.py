@@ -23,10 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from traitcast.training import run as matrix
+from traitcast.training import state
 from traitcast.training.plan.pack import RECIPE, Pack, write_aside
-from traitcast.training.results import shards
-from traitcast.training.results.shards import Cell
-from traitcast.training.run import LOG, Progress, RunSettings, Status
+from traitcast.training.results import run_log, shards
+from traitcast.training.results.cells import Cell
+from traitcast.training.results.run_log import LOG
+from traitcast.training.run import Progress, RunSettings
+from traitcast.training.state import Status
 from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.ray_cluster import RETRIES, connected, result
 
@@ -90,10 +93,10 @@ def run(
     if settings.part != (1, 1):
         raise InputError("a part is for machines without an engine: leave --part out with --engine ray")
     if settings.retry_failed:
-        matrix.forget_failures(pack)
-    waiting = matrix.unfinished(pack)
+        state.forget_failures(pack)
+    waiting = state.unfinished(pack)
     if not waiting:
-        return matrix.status(pack)
+        return state.status(pack)
     with connected(cluster.address, say) as ray, _token(pack, shared=cluster.shared) as token:
         tasks = _submit(ray, pack, settings, cluster, waiting, token, say)
         on_progress("groups", 0, len(tasks), 0)
@@ -102,7 +105,7 @@ def run(
             group = tasks.pop(ready)
             _take(pack, group, result(ray, ready, f"group {group}", kept="what is finished is kept"), say)
             on_progress("groups", done, len(waiting), 0)
-    return matrix.status(pack)
+    return state.status(pack)
 
 
 def _submit(
@@ -148,16 +151,16 @@ def _common_files(pack: Pack) -> dict[str, bytes]:
     """What a node without the folder needs of the pack: recipe, rows, weights it was begun with, failures."""
     paths = [pack.folder / RECIPE, *(pack.folder / "data").glob("*.parquet"), *pack.adapters.glob("v1-*.failed.json")]
     files = {str(path.relative_to(pack.folder)): path.read_bytes() for path in paths}
-    if (runtime := matrix.read_runtime(pack)) is not None:
-        files[matrix.RUNTIME] = json.dumps(dataclasses.asdict(runtime)).encode()
+    if (runtime := shards.read_runtime(pack)) is not None:
+        files[shards.RUNTIME] = json.dumps(dataclasses.asdict(runtime)).encode()
     # One measurement of merged against exact scoring is enough, wherever it was made.
-    files[LOG] = b"".join(json.dumps(flips).encode() + b"\n" for flips in matrix.read_flips(pack))
+    files[LOG] = b"".join(json.dumps(flips).encode() + b"\n" for flips in run_log.read_flips(pack))
     return files
 
 
 def _known_cells(pack: Pack, group: int, known: Sequence[Cell]) -> bytes:
     """The keys of those known cells that are of a group, as a shard without content; empty where there are none."""
-    jobs = matrix.jobs_of(pack.recipe, group)
+    jobs = state.jobs_of(pack.recipe, group)
     mine = [cell for cell in known if (cell.source, cell.seed) in jobs]
     if not mine:
         return b""
@@ -201,7 +204,7 @@ def _work(order: _Order, files: list[Any]) -> _Done:
             pack.shards.mkdir()
             (pack.shards / _KNOWN).write_bytes(known)
         done = _measure(pack, order)
-        log = tuple(matrix.read_log(pack)[before:])
+        log = tuple(run_log.read_log(pack)[before:])
         return dataclasses.replace(done, files=_new_files(pack), log=log)
 
 
@@ -215,7 +218,7 @@ def _measure(pack: Pack, order: _Order) -> _Done:
         if order.until <= time.time():
             return _Done(node, ("no time left",), {}, ())
     place = ray.get_runtime_context().get_node_id()
-    matrix.note(pack, stage="begin", part=list(order.part), node=node, ray_node=place, time=int(time.time()))
+    run_log.note(pack, stage="begin", part=list(order.part), node=node, ray_node=place, time=int(time.time()))
     matrix.run(pack, part, say=said.append)
     return _Done(node, tuple(said), {}, ())
 
@@ -232,7 +235,7 @@ def _take(pack: Pack, group: int, done: _Done, say: Callable[[str], None]) -> No
     for line in done.said:
         say(f"group {group} on {done.node}: {line}")
     for entry in done.log:
-        matrix.note(pack, **entry)
+        run_log.note(pack, **entry)
     shard_files = {name: content for name, content in done.files.items() if name.startswith("shards")}
     for name in done.files.keys() - shard_files.keys():
         write_aside(pack.folder / name, done.files[name])

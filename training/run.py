@@ -11,11 +11,10 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +24,11 @@ from traitcast.training.plan.pack import Pack, Packed, training_rows, write_asid
 from traitcast.training.plan.prompts import Encoded, Prompter, PromptSettings
 from traitcast.training.plan.recipe import BASE_SEED, Recipe, Runtime, adapter_key, begins_as, cell_key, digest
 from traitcast.training.results import shards
+from traitcast.training.results.cells import Cell
 from traitcast.training.results.metrics import text_scores
-from traitcast.training.results.shards import Cell
+from traitcast.training.results.run_log import note, read_flips
+from traitcast.training.results.shards import RUNTIME, read_runtime
+from traitcast.training.state import Status, failure, forget_failures, status
 from traitcast.warehouse.errors import InputError, ScoresError, TraitcastError
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from traitcast.training.engine.score import Prepared, Scorer
     from traitcast.training.engine.train import Outcome
 
-RUNTIME = "runtime.json"
-LOG = "runs.jsonl"
 
 # A target's own cap on decoding: half as long again as nearly all of its references, and never under this.
 _CAP_MARGIN, _CAP_SHARE, _CAP_LEAST = 1.5, 0.95, 8
@@ -64,18 +64,6 @@ class RunSettings:
     part: tuple[int, int] = (1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Where a pack stands. failed: adapters that were not finite."""
-
-    adapters: int
-    trained: int
-    failed: int
-    cells: int
-    scored: int
-    runtime: Runtime | None
-
-
 Progress = Callable[[str, int, int, int], None]
 """Called as (stage, done, total, tokens): stage "train" counts steps, "score" shards, "groups" (of a cluster) groups of
 adapters, all from 0 on."""
@@ -92,82 +80,6 @@ class _Block:
     slices: dict[str, tuple[slice, slice]]
     prompts: dict[str, tuple[list[list[int]], int]]
     references: dict[str, list[str]]
-
-
-def status(pack: Pack) -> Status:
-    """Count what is there. Before the first run nothing is known of the weights, and nothing can be done."""
-    recipe, runtime = pack.recipe, read_runtime(pack)
-    jobs = [job for group in recipe.groups for job in group]
-    if runtime is None:
-        return Status(len(jobs), 0, 0, recipe.cells, 0, None)
-    adapter_keys = [adapter_key(recipe, runtime, *job) for job in jobs]
-    trained = sum((pack.adapters / key / "adapter_config.json").is_file() for key in adapter_keys)
-    failed = sum(_failure(pack, key).is_file() for key in adapter_keys)
-    done = set(shards.expected(pack, runtime)) & shards.keys(pack)
-    return Status(len(jobs), trained, failed, recipe.cells, len(done), runtime)
-
-
-def read_runtime(pack: Pack) -> Runtime | None:
-    """The weights and precision of earlier runs of this pack, wherever they ran; None before the first."""
-    path = pack.folder / RUNTIME
-    if not path.is_file():
-        return shards.runtime(pack)
-    try:
-        return Runtime(**json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, TypeError) as error:
-        raise InputError(f"cannot read {path} ({error}); restore it, or plan into a new folder") from error
-
-
-def read_flips(pack: Pack) -> list[dict[str, Any]]:
-    """What runs of this pack measured of merged against exact scoring: share of changed answers, and of how many."""
-    return [entry for entry in read_log(pack) if entry.get("stage") == "flips"]
-
-
-def read_log(pack: Pack) -> list[dict[str, Any]]:
-    """The log of all runs of a pack, oldest first; a line that a crash cut short is left out."""
-    path = pack.folder / LOG
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        with suppress(json.JSONDecodeError):
-            entries.append(json.loads(line))
-    return [entry for entry in entries if isinstance(entry, dict)]
-
-
-def note(pack: Pack, **entry: Any) -> None:
-    """Add a line to the log of runs. Raises InputError where it cannot be written."""
-    path = pack.folder / LOG
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry, sort_keys=True) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {path} ({error}); free space, then run the same again") from error
-
-
-def unfinished(pack: Pack) -> tuple[int, ...]:
-    """Which groups of adapters, counted from 1, have cells that are missing; the base's belong to the first."""
-    recipe, runtime = pack.recipe, read_runtime(pack)
-    if runtime is None:
-        return tuple(range(1, len(recipe.groups) + 1))
-    found = shards.keys(pack)
-    missing = {job[:2] for key, job in shards.expected(pack, runtime).items() if key not in found}
-    return tuple(at for at in range(1, len(recipe.groups) + 1) if missing & jobs_of(recipe, at))
-
-
-def jobs_of(recipe: Recipe, group: int) -> set[tuple[str | None, int]]:
-    """(source, seed) of a group, counted from 1; the base's cells are measured with the first."""
-    return {*recipe.groups[group - 1], *([(None, BASE_SEED)] if group == 1 else [])}
-
-
-def forget_failures(pack: Pack, keys: Iterable[str] | None = None) -> None:
-    """Make adapters that were not finite count as missing, with their cells. keys: among these (None: all)."""
-    if keys is None:
-        runtime = read_runtime(pack)
-        keys = [adapter_key(pack.recipe, runtime, *job) for g in pack.recipe.groups for job in g] if runtime else []
-    failures = {key: path for key in keys if (path := _failure(pack, key)).is_file()}
-    # Their cells first: a run that is killed here still knows of the failures.
-    shards.drop(pack, set(failures))
-    for path in failures.values():
-        path.unlink()
 
 
 def run(
@@ -211,7 +123,7 @@ class _Run:
         self.last: tuple[tuple[str, int], Weights] | None = None
         if settings.retry_failed:
             forget_failures(pack, map(self._key, self._jobs()))
-        elif count := sum(_failure(pack, key).is_file() for key in map(self._key, self._jobs())):
+        elif count := sum(failure(pack, key).is_file() for key in map(self._key, self._jobs())):
             say(f"{count} adapters failed before and are kept so; --retry-failed trains them again")
 
     def _jobs(self) -> list[tuple[str, int]]:
@@ -250,7 +162,7 @@ class _Run:
 
     def _exists(self, job: tuple[str, int]) -> bool:
         key = self._key(job)
-        return (self.pack.adapters / key / "adapter_config.json").is_file() or _failure(self.pack, key).is_file()
+        return (self.pack.adapters / key / "adapter_config.json").is_file() or failure(self.pack, key).is_file()
 
     def _train_group(self, group: Sequence[tuple[str, int]], done: int, total: int) -> int:
         from traitcast.training.engine import train as adapters
@@ -328,7 +240,7 @@ class _Run:
         }
         if outcome.failed_at is not None:
             self.say(f"adapter {source} seed {seed} was not finite at step {outcome.failed_at}: frozen, marked failed")
-            write_aside(_failure(self.pack, key), json.dumps(record, sort_keys=True).encode())
+            write_aside(failure(self.pack, key), json.dumps(record, sort_keys=True).encode())
             return
         checkpoints.write(
             self.pack.adapters / key,
@@ -403,7 +315,7 @@ class _Run:
 
     def _weights(self, model: tuple[str, int] | None) -> Weights | None:
         """The adapter of a model, None for the base and for one that failed; the last one read is remembered."""
-        if model is None or _failure(self.pack, self._key(model)).is_file():
+        if model is None or failure(self.pack, self._key(model)).is_file():
             return None
         if self.last is None or self.last[0] != model:
             from traitcast.training.engine import checkpoints
@@ -568,10 +480,6 @@ def _sweep(pack: Pack) -> None:
     for path in [*pack.adapters.glob(".*"), *pack.shards.glob(".*.part")]:
         if time.time() - path.stat().st_mtime > _STALE_SECONDS:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _failure(pack: Pack, key: str) -> Path:
-    return pack.adapters / f"{key}.failed.json"
 
 
 def _seed(source: str, seed: int) -> int:

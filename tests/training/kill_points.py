@@ -27,6 +27,7 @@ import transformers  # noqa: E402, F401
 from traitcast.training import run as matrix  # noqa: E402
 from traitcast.training.plan.pack import Pack  # noqa: E402
 from traitcast.training.results import shards  # noqa: E402
+from traitcast.training.results.tables import long_tables  # noqa: E402
 
 
 def run(folder: Path, *, kill_after: float | None = None, kill_at: int | None = None) -> bool:
@@ -75,7 +76,7 @@ def content(folder: Path) -> str:
     pack, digest = Pack(folder), hashlib.blake2b()
     for path in sorted(pack.adapters.glob("v1-*/adapter_model.safetensors")):
         digest.update(path.parent.name.encode() + path.read_bytes())
-    for name, table in shards.tables(pack, shards.read(pack)).items():
+    for name, table in long_tables(pack, shards.read(pack)).items():
         digest.update(name.encode() + repr(table.to_pylist()).encode())
     digest.update(repr(shards.read(pack)).encode())
     return digest.hexdigest()

@@ -29,6 +29,7 @@ import kill_points  # noqa: E402
 from traitcast.training import ray_run, run  # noqa: E402
 from traitcast.training.plan.pack import Pack  # noqa: E402
 from traitcast.training.results import shards  # noqa: E402
+from traitcast.training.results.tables import long_tables  # noqa: E402
 
 STORE = 80 << 20
 
@@ -84,7 +85,7 @@ def interrupted(nodes: Nodes, planned: Path, scratch: Path, *, shared: bool) -> 
 def tables(folder: Path) -> str:
     """Everything measured but the adapters, which stay on a node that shares nothing."""
     pack = Pack(folder)
-    found = shards.tables(pack, shards.read(pack))
+    found = long_tables(pack, shards.read(pack))
     return repr([(name, table.to_pylist()) for name, table in found.items()]) + repr(shards.read(pack))
 
 

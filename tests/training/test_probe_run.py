@@ -16,17 +16,19 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import entropy
 
-torch = pytest.importorskip("torch", reason="training needs the train extra")
-pytest.importorskip("peft", reason="training needs the train extra")
+torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
+pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train]'")
 
 import pyarrow as pa  # noqa: E402
 
-import traitcast  # noqa: E402
+import traitcast.cli  # noqa: E402
+from traitcast.training import probe_run  # noqa: E402
 from traitcast.training.plan.pack import Pack  # noqa: E402
 from traitcast.training.plan.prompts import Row, Task  # noqa: E402
 from traitcast.training.results import probes  # noqa: E402
+from traitcast.training.results.cells import Cell  # noqa: E402
 from traitcast.training.results.export import export, ingest  # noqa: E402
-from traitcast.training.results.shards import Cell, model_name  # noqa: E402
+from traitcast.training.results.tables import model_name  # noqa: E402
 from traitcast.training.run import run  # noqa: E402
 from traitcast.warehouse.database.warehouse import Warehouse  # noqa: E402
 from traitcast.warehouse.probes import PROBES  # noqa: E402
@@ -115,7 +117,7 @@ def test_a_run_over_datasets_gives_what_the_matrix_gives(
 ) -> None:
     wanted = probes.table(base_scored).to_pylist()
     # The pack cuts prompts at 100 tokens and answers at 12; the rows of these datasets are far below both but `sums`.
-    made, read = probes.run([datasets["mood"], datasets["choice"]], str(base_folder), rows=6)
+    made, read = probe_run.run([datasets["mood"], datasets["choice"]], str(base_folder), rows=6)
     assert [(p.name, p.split, p.rows) for p in read] == [("mood", "test", 6), ("choice", "test", 6)]
     by_key = {(row["dataset"], row["trait"]): row["value"] for row in wanted}
     for row in made.to_pylist():
@@ -125,7 +127,7 @@ def test_a_run_over_datasets_gives_what_the_matrix_gives(
 def test_a_dataset_without_a_held_out_split_is_probed_on_the_one_it_has(tmp_path: Path, base_folder: Path) -> None:
     lines = [json.dumps({"text": f"the film {i}", "label": ("good", "bad")[i % 2]}) for i in range(30)]
     (tmp_path / "one.jsonl").write_text("\n".join(lines))
-    made, (read,) = probes.run([str(tmp_path / "one.jsonl")], str(base_folder), rows=5, names=["mine"])
+    made, (read,) = probe_run.run([str(tmp_path / "one.jsonl")], str(base_folder), rows=5, names=["mine"])
     assert read.rows == 5
     assert set(made["dataset"].to_pylist()) == {"mine"}
     assert set(made["n"].to_pylist()) == {5}

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-pytest.importorskip("torch", reason="training needs the train extra")
+pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
 
-from traitcast.training import ray_run, run
+from traitcast.training import ray_run, run, state
 from traitcast.training.cli import COMMANDS
 from traitcast.training.plan.pack import Pack
 from traitcast.training.results import shards
@@ -35,7 +35,7 @@ def finished(plan_small: Callable[..., Pack], tmp_path_factory: pytest.TempPathF
 
 @pytest.mark.slow
 def test_a_node_killed_in_the_middle_changes_nothing(plan_small: Callable[..., Pack], tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="needs the ray extra")
+    pytest.importorskip("ray", reason="needs an extra: pip install 'traitcast[ray]'")
     pack = plan_small(tmp_path / "m", slots=1)
     done = subprocess.run(
         [sys.executable, HERE / "ray_cluster.py", pack.folder], capture_output=True, text=True, timeout=280
@@ -53,7 +53,7 @@ def test_a_node_killed_in_the_middle_changes_nothing(plan_small: Callable[..., P
 
 def test_a_finished_pack_needs_no_cluster(finished: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert ray_run.run(finished) == run.status(finished)
+    assert ray_run.run(finished) == state.status(finished)
 
 
 def test_a_missing_extra_names_the_cure(planned: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,13 +72,13 @@ def test_mistakes(planned: Pack) -> None:
 
 
 def test_groups_with_missing_cells(finished: Pack, plan_small: Callable[..., Pack], tmp_path: Path) -> None:
-    assert run.unfinished(plan_small(tmp_path / "new")) == (1, 2)
-    assert run.unfinished(finished) == ()
+    assert state.unfinished(plan_small(tmp_path / "new")) == (1, 2)
+    assert state.unfinished(finished) == ()
     for path in sorted(finished.shards.iterdir()):
         content = path.read_bytes()
         (cell, *_) = shards.cells_of(path)
         path.unlink()
-        (group,) = run.unfinished(finished)
+        (group,) = state.unfinished(finished)
         path.write_bytes(content)
         jobs = finished.recipe.groups[group - 1]
         assert (group == 1) if cell.source is None else ((cell.source, cell.seed) in jobs)
@@ -96,11 +96,11 @@ def test_what_travels_is_enough_and_no_more(finished: Pack, tmp_path: Path) -> N
         (tmp_path / "shards" / f"{group}.parquet").write_bytes(
             ray_run._known_cells(finished, group, shards.thin(finished))
         )
-    assert run.status(Pack(tmp_path)).scored == run.status(finished).scored == 21
+    assert state.status(Pack(tmp_path)).scored == state.status(finished).scored == 21
 
 
 def test_a_silent_address_is_refused_at_once(planned: Pack) -> None:
-    pytest.importorskip("ray", reason="needs the ray extra")
+    pytest.importorskip("ray", reason="needs an extra: pip install 'traitcast[ray]'")
     with socket.socket() as bound:
         # Bound and not listening: refused, and nobody else can take it meanwhile.
         bound.bind(("127.0.0.1", 0))

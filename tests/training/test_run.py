@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs the train extra")
-pytest.importorskip("peft", reason="training needs the train extra")
+torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
+pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train]'")
 
 from traitcast.training import run as matrix  # noqa: E402
 from traitcast.training.cost import estimate  # noqa: E402
@@ -28,7 +28,10 @@ from traitcast.training.plan.prompts import Prompter  # noqa: E402
 from traitcast.training.plan.recipe import TrainingSettings  # noqa: E402
 from traitcast.training.results import shards  # noqa: E402
 from traitcast.training.results.export import export, ingest  # noqa: E402
-from traitcast.training.run import RunSettings, read_flips, run, status  # noqa: E402
+from traitcast.training.results.run_log import read_flips  # noqa: E402
+from traitcast.training.results.tables import TABLES, long_tables  # noqa: E402
+from traitcast.training.run import RunSettings, run  # noqa: E402
+from traitcast.training.state import status  # noqa: E402
 from traitcast.warehouse.errors import InputError, ScoresError, TraitcastError  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -128,7 +131,7 @@ def test_parts_on_copies_make_the_same_matrix_when_merged(
     for _ in range(2):
         shards.merge(copies[0], copies[1])
         assert status(copies[0]).scored == status(whole).scored
-        assert shards.tables(copies[0], shards.walk(copies[0])) == shards.tables(whole, shards.walk(whole))
+        assert long_tables(copies[0], shards.walk(copies[0])) == long_tables(whole, shards.walk(whole))
     # One folder for all parts, in any order.
     shared = Pack(shutil.copytree(copies[1].folder, tmp_path / "shared"))
     run(shared, RunSettings(part=(1, 2)))
@@ -183,7 +186,7 @@ def test_what_was_cut_is_counted_stored_and_told(plan_small: Callable[..., Pack]
         if split == "test":
             cells = [cell for cell in shards.read(pack) if cell.target == "choice"]
             assert {(cell.cut_prompts, cell.cut_answers) for cell in cells} == {(prompts, answers)}
-            stored = shards.tables(pack, cells)["scores"].to_pylist()
+            stored = long_tables(pack, cells)["scores"].to_pylist()
             assert {r["score"] for r in stored if r["metric"] == "cut_prompts"} == {prompts / len(rows)}
             assert {r["score"] for r in stored if r["metric"] == "cut_answers"} == {answers / len(rows)}
         else:
@@ -266,7 +269,7 @@ def test_a_failed_adapter_is_marked_and_its_neighbours_finish(
     for cell in shards.read(planned):
         assert cell.failed == ((cell.source, cell.seed) == ("mood", 1))
         assert cell.failed or cell == wanted[cell.key]
-    scores = shards.tables(planned, shards.read(planned))
+    scores = long_tables(planned, shards.read(planned))
     assert ("mood", 1) not in {(r["source"], r["seed"]) for r in scores["scores"].to_pylist()}
     (record,) = [r for r in scores["adapters"].to_pylist() if r["failed_at"] is not None]
     assert (record["source"], record["seed"], record["failed_at"]) == ("mood", 1, 0)
@@ -353,7 +356,7 @@ def test_seeds_are_tuned_on_rows_of_their_own(planned: Pack, monkeypatch: pytest
 
     monkeypatch.setattr(adapters, "train", watched)
     run(planned)
-    runtime = matrix.read_runtime(planned)
+    runtime = shards.read_runtime(planned)
     assert runtime is not None
     for source in planned.recipe.sources:
         one, two = (seen[matrix.adapter_key(planned.recipe, runtime, source, seed)] for seed in (0, 1))
@@ -378,7 +381,7 @@ def test_a_variant_begins_as_its_parent_does(datasets: dict[str, str], tmp_path:
     settings = PlanSettings(str(base_folder), seeds=(0,), train_rows=12, test_rows=6, training=training)
     pack = plan(tmp_path / "m", folders, settings)
     run(pack)
-    runtime = matrix.read_runtime(pack)
+    runtime = shards.read_runtime(pack)
     assert runtime is not None
     keys = [matrix.adapter_key(pack.recipe, runtime, name, 0) for name in ("mood", "mood-same", "other")]
     assert len(set(keys)) == 3
@@ -501,12 +504,12 @@ def test_numbers_travel_without_the_texts(finished: Pack, copied: Pack, tmp_path
         path.unlink()
     shutil.copy(tmp_path / "all.parquet", copied.shards)
     assert all(cell.outputs is None for cell in shards.read(copied))
-    tables = [shards.tables(pack, shards.read(pack)) for pack in (finished, copied)]
+    tables = [long_tables(pack, shards.read(pack)) for pack in (finished, copied)]
     assert tables[0]["scores"].equals(tables[1]["scores"])
 
 
 def test_tables(finished: Pack) -> None:
-    found = shards.tables(finished, shards.read(finished))
+    found = long_tables(finished, shards.read(finished))
     labels = found["predicted_labels"].to_pylist()
     mood = [row for row in labels if (row["source"], row["target"]) == ("", "mood")]
     assert sum(row["n"] for row in mood) == 6
@@ -532,7 +535,7 @@ def test_ingest_twice_is_ingest_once(finished: Pack, tmp_path: Path) -> None:
         with Warehouse.open(path, read_only=True) as store:
             content = {
                 table: store.query(f"SELECT * FROM {table} WHERE matrix = 'mine' ORDER BY ALL").to_pylist()
-                for table in (*shards.TABLES, "row_scores", "targets", "row_traits")
+                for table in (*TABLES, "row_scores", "targets", "row_traits")
             }
             found.append((counts, content))
             effects = store.query("SELECT * FROM side_effects WHERE matrix = 'mine'").num_rows
@@ -551,7 +554,7 @@ def test_ingest_twice_is_ingest_once(finished: Pack, tmp_path: Path) -> None:
 def test_tables_travel_without_the_shards(finished: Pack, copied: Pack, tmp_path: Path) -> None:
     pytest.importorskip("duckdb", reason="the warehouse needs duckdb")
     assert export(finished, tmp_path / "tables", "tables") == 21
-    assert {*shards.TABLES, "row_scores"} <= {path.stem for path in (tmp_path / "tables").iterdir()}
+    assert {*TABLES, "row_scores"} <= {path.stem for path in (tmp_path / "tables").iterdir()}
     shutil.rmtree(copied.shards)
     counts = ingest(copied, tmp_path / "w.duckdb", tables=tmp_path / "tables")
     assert counts == ingest(finished, tmp_path / "x.duckdb")

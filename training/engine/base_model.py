@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from traitcast.training.plan.base_name import DEFAULT, DTYPES, OFFLINE, check_name
 from traitcast.warehouse.errors import InputError, MissingExtraError
 
-DEFAULT = "HuggingFaceTB/SmolLM2-135M-Instruct"
-OFFLINE = "smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-DTYPES = ("float32", "bfloat16", "float16")
 _WEIGHTS = ("*.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
@@ -64,15 +62,6 @@ def require() -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingExtraError(f"{error.name} is not installed; run: pip install 'traitcast[train]'") from error
     return torch, transformers
-
-
-def check_name(name: str) -> None:
-    """Refuse what can be no base model on any machine, before anything is planned for it.
-
-    A path or hub id may well be known only where the matrix will run.
-    """
-    if name != OFFLINE and "/" not in name and not Path(name).expanduser().is_dir():
-        raise InputError(f"base model {name!r} is neither a folder, {OFFLINE!r}, nor a hub id such as {DEFAULT!r}")
 
 
 def locate(name: str, *, revision: str | None = None) -> Path:

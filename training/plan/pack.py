@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from traitcast.profiler.reading.source import HELD_OUT
-from traitcast.training.engine import base_model as base
+from traitcast.training.plan import base_name
 from traitcast.training.plan.prompts import PromptSettings, Row, Task
 from traitcast.training.plan.recipe import DatasetEntry, Recipe, ScoringSettings, TrainingSettings, digest, parse
 from traitcast.warehouse.errors import InputError, ScoresError, nearest
@@ -149,7 +149,7 @@ def plan(
     Raises InputError for a target without test rows, and when no dataset has any; ScoresError for settings that differ
     from those of the pack.
     """
-    base.check_name(settings.base)
+    base_name.check_name(settings.base)
     before = Pack(folder).recipe if (folder / RECIPE).is_file() else None
     if before is not None:
         _same_settings(before, settings, folder)

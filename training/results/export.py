@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from traitcast.training.plan.pack import Pack, aside, write_aside
 from traitcast.training.results import probes, row_tables, shards
-from traitcast.training.results.shards import HEADLINE, Cell
-from traitcast.training.run import read_flips, read_runtime
+from traitcast.training.results.cells import HEADLINE, Cell, cell_metrics
+from traitcast.training.results.run_log import read_flips
+from traitcast.training.results.shards import read_runtime
+from traitcast.training.results.tables import TABLES, long_tables
 from traitcast.warehouse.errors import InputError, ScoresError
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def export(pack: Pack, path: Path, kind: str, *, text: bool = True) -> int:
         for name, table in _tables(pack).items():
             _write_table(table, path / f"{name}.parquet", "parquet")
     elif kind in FORMATS:
-        _write_table(shards.tables(pack, shards.walk(pack, text=False))["scores"], path, kind)
+        _write_table(long_tables(pack, shards.walk(pack, text=False))["scores"], path, kind)
     else:
         raise InputError(f"format {kind!r} is not one of {', '.join(FORMATS)}")
     return len(shards.keys(pack))
@@ -73,7 +75,7 @@ def _write_harness(pack: Pack, cells: Iterable[Cell], folder: Path) -> None:
         model = by_model.setdefault(
             f"{cell.source}.s{cell.seed}" if cell.source else "base", {"results": {}, "n-samples": {}}
         )
-        found = shards.cell_metrics(cell, packed[cell.target].task, packed[cell.target].test)
+        found = cell_metrics(cell, packed[cell.target].task, packed[cell.target].test)
         result: dict[str, Any] = {"alias": cell.target}
         for metric in found:
             if metric.metric == HEADLINE:
@@ -93,7 +95,7 @@ def _write_harness(pack: Pack, cells: Iterable[Cell], folder: Path) -> None:
 
 
 def _tables(pack: Pack) -> dict[str, pa.Table]:
-    found = shards.tables(pack, shards.walk(pack, text=row_tables.needs_text(pack)))
+    found = long_tables(pack, shards.walk(pack, text=row_tables.needs_text(pack)))
     return found | {"probes": probes.table(pack)}
 
 
@@ -171,7 +173,7 @@ def _read_tables(folder: Path) -> dict[str, pa.Table]:
     import pyarrow.parquet as pq
 
     found = {}
-    for name, columns in {**shards.TABLES, "row_scores": row_tables.SCHEMA, "probes": probes.COLUMNS}.items():
+    for name, columns in {**TABLES, "row_scores": row_tables.SCHEMA, "probes": probes.COLUMNS}.items():
         path = folder / f"{name}.parquet"
         if name == "probes" and not path.exists():
             # Folders that were written before there were probes hold all the rest.

@@ -7,24 +7,21 @@ anyway), and the run over a sample of any other dataset. It scores nothing itsel
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from traitcast.training.plan.pack import Pack, PlanSettings, plan
+from traitcast.training.plan.pack import Pack
 from traitcast.training.plan.prompts import Row, Task
 from traitcast.training.results import shards
+from traitcast.training.results.cells import HEADLINE, Cell, cell_metrics, choices
 from traitcast.training.results.metrics import Metric, log_shares, mean
-from traitcast.training.results.shards import HEADLINE, Cell
+from traitcast.training.results.tables import model_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from traitcast.training.run import Progress
 
 COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(("base", "fingerprint", "dtype", "dataset", "trait"), "string"),
@@ -34,22 +31,12 @@ COLUMNS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """A dataset that was probed. split: whose rows; rows: how many; fingerprint: of the split that a profile is of."""
-
-    name: str
-    split: str
-    rows: int
-    fingerprint: str
-
-
 def probes_of(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
     """The probes of `warehouse.probes.PROBES` that a cell of the base gives, with standard errors over its rows.
 
     Those of options are of classification and multiple choice, those of lengths of generation.
     """
-    headline = next(m for m in shards.cell_metrics(cell, task, rows) if m.metric == HEADLINE)
+    headline = next(m for m in cell_metrics(cell, task, rows) if m.metric == HEADLINE)
     found = [Metric("score", headline.value, headline.standard_error, headline.n)]
     found += _of_options(cell, task, rows) if cell.loglikelihoods is not None else _of_texts(cell)
     return [Metric(f"probe_{m.metric}", m.value, m.standard_error, m.n) for m in found]
@@ -59,7 +46,7 @@ def _of_options(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
     sums = [np.asarray(row, dtype=np.float64) for row in cell.loglikelihoods or []]
     gold, tokens = np.asarray(cell.gold or [], dtype=np.int64), cell.answer_tokens or []
     shares = [log_shares(row) for row in sums]
-    picks = shards.choices(cell, task, rows)
+    picks = choices(cell, task, rows)
     classes = len(task.labels) or max(map(len, sums), default=0)
     said, true = (np.bincount(x[x >= 0], minlength=classes) / max(len(x), 1) for x in (picks, gold))
     top = float(said.max(initial=0.0))
@@ -108,7 +95,7 @@ def table(pack: Pack, names: Mapping[str, str] | None = None) -> pa.Table:
     for cell in base_cells(pack):
         packed = pack.rows(cell.target)
         where = {
-            "base": shards.model_name(pack),
+            "base": model_name(pack),
             "fingerprint": cell.base_fingerprint,
             "dtype": cell.dtype,
             "dataset": (names or {}).get(cell.target, cell.target),
@@ -129,42 +116,3 @@ def base_cells(pack: Pack) -> Iterator[Cell]:
         # Most shards hold none, and what they measured need not be read.
         if mine := keep & base:
             yield from (Cell(**row) for row in shards.cell_table(path, mine, text=False).to_pylist())
-
-
-def run(
-    datasets: Sequence[str],
-    base: str,
-    *,
-    revision: str | None = None,
-    rows: int = 200,
-    seed: int = 0,
-    device: str = "auto",
-    names: Sequence[str] | None = None,
-    on_progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
-) -> tuple[pa.Table, list[Probed]]:
-    """Score the untuned `base` on at most `rows` random rows of each dataset (paths, hub ids); see `table`.
-
-    Of the test or validation split where there is one, as a matrix scores them, else of the only one. names: to store
-    the datasets under, in their order. Raises as `plan` and `matrix.run` do.
-    """
-    from traitcast.training import run as matrix
-
-    settings = PlanSettings(
-        base, revision, seeds=(0,), train_rows=1, test_rows=rows, sample_seed=seed, test_from_training=True
-    )
-    read: list[Probed] = []
-    with TemporaryDirectory(prefix="traitcast-probe-") as folder:
-        pack = plan(
-            Path(folder),
-            datasets,
-            settings,
-            on_dataset=lambda name, e: read.append(Probed(name, e.test_split, e.test_rows, e.dataset_fingerprint)),
-        )
-        matrix.run(pack, matrix.RunSettings(device=device), on_progress=on_progress, say=say, base_only=True)
-        stored = dict(zip((found.name for found in read), _chosen(names, read), strict=True))
-        return table(pack, stored), read
-
-
-def _chosen(names: Sequence[str] | None, read: Iterable[Probed]) -> list[str]:
-    return list(names) if names is not None else [found.name for found in read]

@@ -17,7 +17,7 @@ import numpy as np
 
 from traitcast.training.plan.pack import Pack, Packed
 from traitcast.training.results import metrics, shards
-from traitcast.training.results.shards import HEADLINE, Cell
+from traitcast.training.results.cells import HEADLINE, Cell, cell_rows, choices, headline_of
 from traitcast.warehouse.errors import ScoresError
 
 # Fewer sources on a target say nothing of how they differ.
@@ -171,15 +171,15 @@ def _parts(rows: int, splits: int, seed: int) -> np.ndarray:
 
 def _of_cell(cell: Cell, packed: Packed, parts: np.ndarray) -> Iterable[tuple[str, np.ndarray]]:
     """Every metric of a cell on every part of its rows."""
-    rows = shards.cell_rows(cell, packed.task, packed.test)
+    rows = cell_rows(cell, packed.task, packed.test)
     sizes = parts.sum(axis=1)
     if not rows or (sizes == 0).any():
         return
     for name, values in rows.items():
         means = parts @ values.astype(float) / sizes
         yield name, means
-        if name == shards.headline_of(packed.task):
+        if name == headline_of(packed.task):
             yield HEADLINE, means
     if packed.task.labels and cell.gold is not None:
-        truth, picks = np.asarray(cell.gold), shards.choices(cell, packed.task, packed.test)
+        truth, picks = np.asarray(cell.gold), choices(cell, packed.task, packed.test)
         yield "macro_f1", np.array([metrics.macro_f1(truth[part], picks[part]) for part in parts])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from traitcast.training.plan.pack import Pack, Packed
     from traitcast.training.plan.prompts import Row, Task
-    from traitcast.training.results.shards import Cell
+    from traitcast.training.results.cells import Cell
 
 NUMERIC = "numeric_match"
 COLUMNS: Mapping[str, str] = {

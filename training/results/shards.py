@@ -7,92 +7,21 @@ what was measured per row (log-likelihoods, texts, lengths), so that metrics can
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from traitcast.training.plan.pack import Pack, aside, write_aside
-from traitcast.training.plan.prompts import Row, Task
 from traitcast.training.plan.recipe import Runtime, adapter_key, cell_key, digest
-from traitcast.training.results import metrics, row_tables
-from traitcast.training.results.metrics import Metric
+from traitcast.training.results.cells import FORMAT, Cell, schema
 from traitcast.warehouse.errors import InputError, ScoresError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "2"
-HEADLINE = "score"
-# What "accuracy" means as a headline: the option that is likeliest per character is the answer (`choices`). Of the ways
-# to choose it is the one whose gains would repeat best (docs/matrix.md); the others are kept by their names.
-_CHOSEN = "accuracy_character"
+RUNTIME = "runtime.json"
 _IDENTITY = ("key", "source", "seed", "target", "base_fingerprint", "dtype")
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell. source None: the base model, seed -1. failed: the adapter was not finite; nothing was measured.
-
-    Choices (classification, multiple choice), a list per row: loglikelihoods in nats, answer_tokens, prior (the same
-    after a content-free prompt, one list for all rows of a classification; None when not asked for), gold.
-    Generations, a value per row: outputs and their scores against the references, output_tokens, finished,
-    reference_nll in nats, reference_tokens. cut_prompts, cut_answers: rows with a shortened prompt, or with an answer
-    (any option, or the reference) that was cut.
-    """
-
-    key: str
-    base: str
-    base_fingerprint: str
-    dtype: str
-    source: str | None
-    seed: int
-    target: str
-    adapter: str | None
-    device: str
-    failed: bool = False
-    cut_prompts: int = 0
-    cut_answers: int = 0
-    gold: list[int] | None = None
-    loglikelihoods: list[list[float]] | None = None
-    answer_tokens: list[list[int]] | None = None
-    prior: list[list[float]] | None = None
-    outputs: list[str] | None = None
-    exact_match: list[float] | None = None
-    numeric_match: list[float] | None = None
-    rouge_l: list[float] | None = None
-    output_tokens: list[int] | None = None
-    finished: list[bool] | None = None
-    reference_nll: list[float] | None = None
-    reference_tokens: list[int] | None = None
-
-
-def schema() -> pa.Schema:
-    """Column types of a shard."""
-    import pyarrow as pa
-
-    types = {
-        "seed": pa.int32(),
-        "failed": pa.bool_(),
-        "cut_prompts": pa.int32(),
-        "cut_answers": pa.int32(),
-        "gold": pa.list_(pa.int16()),
-        "loglikelihoods": pa.list_(pa.list_(pa.float32())),
-        "answer_tokens": pa.list_(pa.list_(pa.int16())),
-        "prior": pa.list_(pa.list_(pa.float32())),
-        "outputs": pa.list_(pa.string()),
-        "exact_match": pa.list_(pa.float32()),
-        "numeric_match": pa.list_(pa.float32()),
-        "rouge_l": pa.list_(pa.float32()),
-        "output_tokens": pa.list_(pa.int16()),
-        "finished": pa.list_(pa.bool_()),
-        "reference_nll": pa.list_(pa.float32()),
-        "reference_tokens": pa.list_(pa.int16()),
-    }
-    return pa.schema([(f.name, types.get(f.name, pa.string())) for f in fields(Cell)], metadata={"format": FORMAT})
 
 
 def write(folder: Path, cells: Sequence[Cell]) -> Path:
@@ -216,7 +145,18 @@ def _among(column: pa.ChunkedArray, values: Set[str], *, wanted: bool) -> pa.Arr
     return pa.array([(value in values) == wanted for value in column.to_pylist()], pa.bool_())
 
 
-def runtime(pack: Pack) -> Runtime | None:
+def read_runtime(pack: Pack) -> Runtime | None:
+    """The weights and precision of earlier runs of this pack, wherever they ran; None before the first."""
+    path = pack.folder / RUNTIME
+    if not path.is_file():
+        return _measured(pack)
+    try:
+        return Runtime(**json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise InputError(f"cannot read {path} ({error}); restore it, or plan into a new folder") from error
+
+
+def _measured(pack: Pack) -> Runtime | None:
     """The weights and precision that the shards were measured with; None without shards."""
     for path in _files(pack):
         for row in _table(path, _IDENTITY).to_pylist():
@@ -266,7 +206,7 @@ def adopt(pack: Pack, path: Path) -> None:
     Raises ScoresError, and changes nothing, when they belong to another recipe or were measured with other weights or
     precision than those that are there.
     """
-    table, before = cell_table(path), runtime(pack)
+    table, before = cell_table(path), _measured(pack)
     rows = table.select(list(_IDENTITY)).to_pylist()
     for row in rows:
         now = Runtime(row["base_fingerprint"], row["dtype"])
@@ -305,176 +245,9 @@ def expected(pack: Pack, runtime: Runtime) -> dict[str, tuple[str | None, int, s
     return planned
 
 
-def cell_metrics(cell: Cell, task: Task, rows: Sequence[Row]) -> list[Metric]:
-    """All metrics of a cell, the headline first under the name "score". Empty for a failed cell.
-
-    The last two are the shares of rows whose prompt, or any of whose answers, was cut to fit.
-    """
-    if cell.failed:
-        return []
-    found = [metrics.mean(name, values) for name, values in cell_rows(cell, task, rows).items()]
-    if cell.loglikelihoods is not None and task.labels:
-        truth = np.asarray(cell.gold)
-        found.append(Metric("macro_f1", metrics.macro_f1(truth, choices(cell, task, rows)), np.nan, len(truth)))
-    (headline,) = [metric for metric in found if metric.metric == headline_of(task)]
-    n = headline.n
-    cut = [Metric(name, getattr(cell, name) / n if n else np.nan, np.nan, n) for name in ("cut_prompts", "cut_answers")]
-    return [Metric(HEADLINE, headline.value, headline.standard_error, n), *found, *cut]
-
-
-def headline_of(task: Task) -> str:
-    """The metric of a task that its score is."""
-    return _CHOSEN if task.metric == "accuracy" else task.metric
-
-
-def choices(cell: Cell, task: Task, rows: Sequence[Row]) -> np.ndarray:
-    """The option that a cell answers every row with, (rows,); -1 for none. Only for cells with options."""
-    return metrics.predictions(metrics.per(_arrays(cell.loglikelihoods or []), _characters(task, rows)))
-
-
-def _characters(task: Task, rows: Sequence[Row]) -> list[np.ndarray]:
-    return [np.array([len(choice) for choice in row.choices(task)], float) for row in rows]
-
-
-def cell_rows(cell: Cell, task: Task, rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """The metrics of a cell that are means over rows, before the mean: metric -> (rows,). Empty for a failed cell."""
-    if cell.failed:
-        return {}
-    if cell.loglikelihoods is not None:
-        return metrics.option_rows(
-            _arrays(cell.loglikelihoods),
-            cell.gold or [],
-            tokens=_arrays(cell.answer_tokens or []),
-            characters=_characters(task, rows),
-            priors=_priors(cell),
-        )
-    return metrics.generation_rows(
-        {name: getattr(cell, name) or [] for name in ("exact_match", "numeric_match", "rouge_l")},
-        output_tokens=cell.output_tokens or [],
-        finished=cell.finished or [],
-        reference_nll=cell.reference_nll or [],
-        reference_tokens=cell.reference_tokens or [],
-    )
-
-
-def _priors(cell: Cell) -> list[np.ndarray] | None:
-    """One prior per row: the labels of a classification have the same for all."""
-    if cell.prior is None:
-        return None
-    found = _arrays(cell.prior)
-    return found if len(found) == len(cell.gold or []) else found * len(cell.gold or [])
-
-
-def confusion(cell: Cell, task: Task, picks: np.ndarray | None) -> list[tuple[str, str, int]]:
-    """(gold, predicted, rows): label names of a classification, answer positions of a multiple choice. picks: those of
-    `choices`, None for a generation."""
-    if picks is None or cell.gold is None:
-        return []
-
-    def name(index: int) -> str:
-        return task.labels[index] if task.labels and index >= 0 else str(index)
-
-    counts = Counter((name(g), name(int(p))) for g, p in zip(cell.gold, picks, strict=True))
-    return [(gold, predicted, n) for (gold, predicted), n in sorted(counts.items())]
-
-
-def model_name(pack: Pack) -> str:
-    """What results call the base model: a hub id or name as it is, a folder by its last part."""
-    base = pack.recipe.base
-    return Path(base).name if base.count("/") != 1 or base[0] in "./~" else base
-
-
-def tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
-    """What the warehouse keeps: scores, predicted_labels, generations and adapters as long tables, and row_scores.
-
-    A base cell has source "" and seed 0. Quantiles of generated lengths are in tokens.
-    """
-    import pyarrow as pa
-
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-    by_row = row_tables.RowScores()
-    packed = {name: pack.rows(name) for name in pack.recipe.targets}
-    for cell in cells:
-        model, target = model_name(pack), packed[cell.target]
-        where = {"model": model, "source": cell.source or "", "target": cell.target, "seed": max(cell.seed, 0)}
-        for m in cell_metrics(cell, target.task, target.test):
-            error = None if np.isnan(m.standard_error) else m.standard_error
-            rows["scores"].append({**where, "metric": m.metric, "score": m.value, "n": m.n, "standard_error": error})
-        picks = None if cell.loglikelihoods is None else choices(cell, target.task, target.test)
-        for gold, predicted, n in confusion(cell, target.task, picks):
-            rows["predicted_labels"].append({**where, "gold": gold, "predicted": predicted, "n": n})
-        if cell.output_tokens:
-            rows["generations"].append({**where, **_lengths(cell)})
-        by_row.add(where, cell, target.task, picks)
-    for found in rows.values():
-        found.sort(key=lambda row: (row["source"], row["seed"], row["target"]))
-    rows["adapters"] = list(_adapters(pack))
-    found_tables = {
-        name: pa.Table.from_pylist(rows[name], schema=pa.schema(_types(columns))) for name, columns in TABLES.items()
-    }
-    return found_tables | {"row_scores": by_row.table()}
-
-
-_WHERE = {"model": "string", "source": "string", "target": "string", "seed": "int64"}
-TABLES: dict[str, Mapping[str, str]] = {
-    "scores": {**_WHERE, "metric": "string", "score": "float64", "n": "int64", "standard_error": "float64"},
-    "predicted_labels": {**_WHERE, "gold": "string", "predicted": "string", "n": "int64"},
-    "generations": {
-        **_WHERE,
-        "n": "int64",
-        "tokens_mean": "float64",
-        "tokens_p10": "float64",
-        "tokens_p50": "float64",
-        "tokens_p90": "float64",
-        "finished": "float64",
-        "empty": "float64",
-    },
-    "adapters": {
-        "model": "string",
-        "source": "string",
-        "seed": "int64",
-        "adapter": "string",
-        "rank": "int64",
-        "steps": "int64",
-        "rows": "int64",
-        "tokens": "int64",
-        "final_loss": "float64",
-        "failed_at": "int64",
-    },
-}
-"""Columns of the long tables that `matrix ingest` hands to the warehouse."""
-
-
-def _types(columns: Mapping[str, str]) -> list[Any]:
-    import pyarrow as pa
-
-    return [(name, pa.type_for_alias(kind)) for name, kind in columns.items()]
-
-
-def _lengths(cell: Cell) -> dict[str, float]:
-    sizes = np.asarray(cell.output_tokens, dtype=np.float64)
-    low, middle, high = np.quantile(sizes, [0.1, 0.5, 0.9])
-    return {
-        "n": len(sizes),
-        "tokens_mean": float(sizes.mean()),
-        "tokens_p10": float(low),
-        "tokens_p50": float(middle),
-        "tokens_p90": float(high),
-        "finished": float(np.mean(cell.finished or [])),
-        "empty": float(np.mean(sizes == 0)),
-    }
-
-
 def records(pack: Pack) -> list[Path]:
     """What training left of each adapter, finished or failed, in a fixed order."""
     return sorted([*pack.adapters.glob("v1-*/training.json"), *pack.adapters.glob("v1-*.failed.json")])
-
-
-def _adapters(pack: Pack) -> Iterable[dict[str, Any]]:
-    """Rows of the adapters table, from the records that training left."""
-    for path in records(pack):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        yield {"model": model_name(pack), **{name: record.get(name) for name in TABLES["adapters"] if name != "model"}}
 
 
 def _files(pack: Pack) -> list[Path]:
@@ -492,7 +265,3 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
         return file.read(columns=list(columns))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"cannot read shard {path} ({error}); delete it and run the matrix again") from error
-
-
-def _arrays(rows: Sequence[Sequence[float]]) -> list[np.ndarray]:
-    return [np.asarray(row, dtype=np.float64) for row in rows]

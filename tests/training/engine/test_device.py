@@ -15,13 +15,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-pytest.importorskip("torch", reason="training needs the train extra")
-pytest.importorskip("peft", reason="training needs the train extra")
+pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
+pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train]'")
 
 from tests.conftest import ROOT, load_benchmark
 from traitcast.training.plan.pack import Pack
 from traitcast.training.results import shards
-from traitcast.training.run import read_log, run, status
+from traitcast.training.results.run_log import read_log
+from traitcast.training.results.tables import long_tables
+from traitcast.training.run import run
+from traitcast.training.state import status
 from traitcast.warehouse.errors import ScoresError
 
 # What a training machine need not have, click with the command line included.
@@ -87,7 +90,7 @@ def test_a_matrix_goes_on_over_fresh_machines(planned: Pack, plan_small: Callabl
     pack, home = Pack(planned.folder), plan_small(tmp_path / "home")
     run(home)
     assert shards.read(pack) == shards.read(home)
-    tables, wanted = (shards.tables(p, shards.read(p)) for p in (pack, home))
+    tables, wanted = (long_tables(p, shards.read(p)) for p in (pack, home))
     assert all(tables[name].equals(wanted[name]) for name in tables)
     assert {entry["stage"] for entry in read_log(pack)} == {"train", "score", "flips"}
     assert status(pack).scored == 21

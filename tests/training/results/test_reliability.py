@@ -16,8 +16,8 @@ from traitcast.training.cli import COMMANDS
 from traitcast.training.plan.pack import Pack, PlanSettings, plan
 from traitcast.training.plan.recipe import Runtime, adapter_key, cell_key
 from traitcast.training.results import shards
+from traitcast.training.results.cells import Cell, cell_metrics, choices, confusion
 from traitcast.training.results.reliability import of_values, reliability
-from traitcast.training.results.shards import Cell
 from traitcast.warehouse.errors import ScoresError
 
 (MATRIX,) = [command for command in COMMANDS if command.name == "matrix"]
@@ -174,8 +174,8 @@ def test_the_score_of_options_is_of_the_likeliest_per_character(pack: Pack) -> N
     about = dataclasses.replace(cell(pack, "choice", target, 0), gold=[1] * len(packed.test))
     # -4 over 2 characters is less likely than -6 over 10, though -4 is the likelier sum.
     found = dataclasses.replace(about, loglikelihoods=[[-4.0, -6.0]] * len(packed.test))
-    values = {metric.metric: metric.value for metric in shards.cell_metrics(found, task, packed.test)}
+    values = {metric.metric: metric.value for metric in cell_metrics(found, task, packed.test)}
     assert (values["score"], values["accuracy"], values["macro_f1"]) == (1.0, 0.0, 1.0)
-    picks = shards.choices(found, task, packed.test)
+    picks = choices(found, task, packed.test)
     assert picks.tolist() == [1] * len(packed.test)
-    assert shards.confusion(found, task, picks) == [("entailment", "entailment", len(packed.test))]
+    assert confusion(found, task, picks) == [("entailment", "entailment", len(packed.test))]

@@ -17,9 +17,10 @@ from traitcast.training.cli import COMMANDS
 from traitcast.training.plan.pack import Pack, PlanSettings, plan
 from traitcast.training.plan.recipe import Runtime, adapter_key, cell_key
 from traitcast.training.results import export, shards
+from traitcast.training.results.cells import Cell
 from traitcast.training.results.metrics import text_scores
 from traitcast.training.results.row_tables import describe
-from traitcast.training.results.shards import Cell
+from traitcast.training.results.tables import long_tables
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import InputError, ScoresError
 
@@ -69,7 +70,7 @@ def pack(datasets: dict[str, str], tmp_path: Path) -> Pack:
 
 
 def test_row_scores_are_the_scores_taken_apart(pack: Pack) -> None:
-    found = shards.tables(pack, shards.walk(pack))
+    found = long_tables(pack, shards.walk(pack))
     scores = {(r["source"], r["target"]): r["score"] for r in found["scores"].to_pylist() if r["metric"] == "score"}
     cells = found["row_scores"].to_pylist()
     assert len(cells) == len(scores) == 12
@@ -92,10 +93,10 @@ def test_row_scores_are_the_scores_taken_apart(pack: Pack) -> None:
 
 def test_what_was_not_measured_is_null(pack: Pack, tmp_path: Path) -> None:
     """Without texts nobody knows whether they held a number; a failed cell has no rows."""
-    without = shards.tables(pack, shards.walk(pack, text=False))["row_scores"].to_pylist()
+    without = long_tables(pack, shards.walk(pack, text=False))["row_scores"].to_pylist()
     assert all(row["has_number"] is None for row in without)
     failed = Cell(**{**{f: getattr(cell(pack, "mood", "sums"), f) for f in Cell.__slots__}, "failed": True})
-    assert shards.tables(pack, [failed])["row_scores"].num_rows == 0
+    assert long_tables(pack, [failed])["row_scores"].num_rows == 0
 
 
 def test_ingest_keeps_rows_and_their_traits_once(pack: Pack, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from traitcast.training.results.shards import Cell, cells_of
+from traitcast.training.results.cells import Cell
+from traitcast.training.results.shards import cells_of
 from traitcast.warehouse.database.warehouse import Warehouse
 
 CELLS = Path(__file__).parents[3] / "examples" / "matrix" / "smollm2_cpu.parquet"

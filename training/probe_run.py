@@ -1,0 +1,65 @@
+"""Probe datasets without a matrix: plan a small pack, score the untuned base on it, and read the probes off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from traitcast.training import run as matrix
+from traitcast.training.plan.pack import PlanSettings, plan
+from traitcast.training.results.probes import table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from traitcast.training.run import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A dataset that was probed. split: whose rows; rows: how many; fingerprint: of the split that a profile is of."""
+
+    name: str
+    split: str
+    rows: int
+    fingerprint: str
+
+
+def run(
+    datasets: Sequence[str],
+    base: str,
+    *,
+    revision: str | None = None,
+    rows: int = 200,
+    seed: int = 0,
+    device: str = "auto",
+    names: Sequence[str] | None = None,
+    on_progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> tuple[pa.Table, list[Probed]]:
+    """Score the untuned `base` on at most `rows` random rows of each dataset (paths, hub ids); see `table`.
+
+    Of the test or validation split where there is one, as a matrix scores them, else of the only one. names: to store
+    the datasets under, in their order. Raises as `plan` and `matrix.run` do.
+    """
+    settings = PlanSettings(
+        base, revision, seeds=(0,), train_rows=1, test_rows=rows, sample_seed=seed, test_from_training=True
+    )
+    read: list[Probed] = []
+    with TemporaryDirectory(prefix="traitcast-probe-") as folder:
+        pack = plan(
+            Path(folder),
+            datasets,
+            settings,
+            on_dataset=lambda name, e: read.append(Probed(name, e.test_split, e.test_rows, e.dataset_fingerprint)),
+        )
+        matrix.run(pack, matrix.RunSettings(device=device), on_progress=on_progress, say=say, base_only=True)
+        stored = dict(zip((found.name for found in read), _chosen(names, read), strict=True))
+        return table(pack, stored), read
+
+
+def _chosen(names: Sequence[str] | None, read: Iterable[Probed]) -> list[str]:
+    return list(names) if names is not None else [found.name for found in read]

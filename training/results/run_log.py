@@ -1,0 +1,37 @@
+"""The log of the runs of a pack: one JSON object a line, appended by every run."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from traitcast.training.plan.pack import Pack
+from traitcast.warehouse.errors import InputError
+
+LOG = "runs.jsonl"
+
+
+def note(pack: Pack, **entry: Any) -> None:
+    """Add a line to the log of runs. Raises InputError where it cannot be written."""
+    path = pack.folder / LOG
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry, sort_keys=True) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error}); free space, then run the same again") from error
+
+
+def read_log(pack: Pack) -> list[dict[str, Any]]:
+    """The log of all runs of a pack, oldest first; a line that a crash cut short is left out."""
+    path = pack.folder / LOG
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with suppress(json.JSONDecodeError):
+            entries.append(json.loads(line))
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def read_flips(pack: Pack) -> list[dict[str, Any]]:
+    """What runs of this pack measured of merged against exact scoring: share of changed answers, and of how many."""
+    return [entry for entry in read_log(pack) if entry.get("stage") == "flips"]

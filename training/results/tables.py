@@ -1,0 +1,111 @@
+"""The long tables that leave a pack: scores, predicted labels, generated lengths and adapters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from traitcast.training.plan.pack import Pack
+from traitcast.training.results import row_tables
+from traitcast.training.results.cells import Cell, cell_metrics, choices, confusion
+from traitcast.training.results.shards import records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WHERE = {"model": "string", "source": "string", "target": "string", "seed": "int64"}
+TABLES: dict[str, Mapping[str, str]] = {
+    "scores": {**_WHERE, "metric": "string", "score": "float64", "n": "int64", "standard_error": "float64"},
+    "predicted_labels": {**_WHERE, "gold": "string", "predicted": "string", "n": "int64"},
+    "generations": {
+        **_WHERE,
+        "n": "int64",
+        "tokens_mean": "float64",
+        "tokens_p10": "float64",
+        "tokens_p50": "float64",
+        "tokens_p90": "float64",
+        "finished": "float64",
+        "empty": "float64",
+    },
+    "adapters": {
+        "model": "string",
+        "source": "string",
+        "seed": "int64",
+        "adapter": "string",
+        "rank": "int64",
+        "steps": "int64",
+        "rows": "int64",
+        "tokens": "int64",
+        "final_loss": "float64",
+        "failed_at": "int64",
+    },
+}
+"""Columns of the long tables that `matrix ingest` hands to the warehouse."""
+
+
+def model_name(pack: Pack) -> str:
+    """What results call the base model: a hub id or name as it is, a folder by its last part."""
+    base = pack.recipe.base
+    return Path(base).name if base.count("/") != 1 or base[0] in "./~" else base
+
+
+def long_tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
+    """What the warehouse keeps: scores, predicted_labels, generations and adapters as long tables, and row_scores.
+
+    A base cell has source "" and seed 0. Quantiles of generated lengths are in tokens.
+    """
+    import pyarrow as pa
+
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    by_row = row_tables.RowScores()
+    packed = {name: pack.rows(name) for name in pack.recipe.targets}
+    for cell in cells:
+        model, target = model_name(pack), packed[cell.target]
+        where = {"model": model, "source": cell.source or "", "target": cell.target, "seed": max(cell.seed, 0)}
+        for m in cell_metrics(cell, target.task, target.test):
+            error = None if np.isnan(m.standard_error) else m.standard_error
+            rows["scores"].append({**where, "metric": m.metric, "score": m.value, "n": m.n, "standard_error": error})
+        picks = None if cell.loglikelihoods is None else choices(cell, target.task, target.test)
+        for gold, predicted, n in confusion(cell, target.task, picks):
+            rows["predicted_labels"].append({**where, "gold": gold, "predicted": predicted, "n": n})
+        if cell.output_tokens:
+            rows["generations"].append({**where, **_lengths(cell)})
+        by_row.add(where, cell, target.task, picks)
+    for found in rows.values():
+        found.sort(key=lambda row: (row["source"], row["seed"], row["target"]))
+    rows["adapters"] = list(_adapters(pack))
+    found_tables = {
+        name: pa.Table.from_pylist(rows[name], schema=pa.schema(_types(columns))) for name, columns in TABLES.items()
+    }
+    return found_tables | {"row_scores": by_row.table()}
+
+
+def _types(columns: Mapping[str, str]) -> list[Any]:
+    import pyarrow as pa
+
+    return [(name, pa.type_for_alias(kind)) for name, kind in columns.items()]
+
+
+def _lengths(cell: Cell) -> dict[str, float]:
+    sizes = np.asarray(cell.output_tokens, dtype=np.float64)
+    low, middle, high = np.quantile(sizes, [0.1, 0.5, 0.9])
+    return {
+        "n": len(sizes),
+        "tokens_mean": float(sizes.mean()),
+        "tokens_p10": float(low),
+        "tokens_p50": float(middle),
+        "tokens_p90": float(high),
+        "finished": float(np.mean(cell.finished or [])),
+        "empty": float(np.mean(sizes == 0)),
+    }
+
+
+def _adapters(pack: Pack) -> Iterable[dict[str, Any]]:
+    """Rows of the adapters table, from the records that training left."""
+    for path in records(pack):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        yield {"model": model_name(pack), **{name: record.get(name) for name in TABLES["adapters"] if name != "model"}}
