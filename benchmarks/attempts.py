@@ -26,9 +26,9 @@ import numpy as np
 from planted import LAWS, planted
 from predictor_worlds import restricted, shipped
 
-from traitcast.predictor.evaluation import metrics
+from traitcast.predictor.evaluation import scoring
 from traitcast.predictor.evaluation.baselines import nearest_profiles, prepared, ridge
-from traitcast.predictor.evaluation.metrics import Scored
+from traitcast.predictor.evaluation.scoring import Scored
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet
 from traitcast.predictor.model.observations import (
@@ -316,7 +316,7 @@ def contest(world: World, profiles: ProfileSet, protocol: str, names: Sequence[s
     found = {}
     for name, attempt in {"default": grown, **{name: ATTEMPTS[name] for name in names}}.items():
         predicted = np.concatenate([attempt(world, split) for split in made])
-        found[name] = metrics.score(o.gain[row], predicted, none, o.target[row], block, source=source)
+        found[name] = scoring.score(o.gain[row], predicted, none, o.target[row], block, source=source)
     return found
 
 
@@ -334,8 +334,8 @@ def main() -> None:
         for protocol in PROTOCOLS[:3]:
             found = contest(World(data, cut, size), profiles, protocol, arguments.attempt or list(ATTEMPTS))
             for attempt, scored in found.items():
-                m = metrics.summarise(scored)
-                gap = metrics.difference(scored, found["default"], "spearman")
+                m = scoring.summarise(scored)
+                gap = scoring.difference(scored, found["default"], "spearman")
                 figures = (m["spearman"]["value"], gap["value"], gap["low"], gap["high"], m["rmse"]["value"])
                 print(name, protocol, attempt, *(f"{x:.3f}" for x in figures), sep="\t", flush=True)
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from traitcast.warehouse.percentiles import average_ranks
-
 Floats = npt.NDArray[np.float64]
 
 # A correlation of ranks is told from its null by a normal distribution, which needs rows, and rows that are not tied:
@@ -316,9 +314,10 @@ def _off_mode(values: Floats) -> int:
 
 def _correlation(stratum: Stratum) -> _Part:
     """Correlation of the ranks of the trait with those of the change: the mean of what every seed adds to it."""
+    from scipy.stats import rankdata
+
     seeds, n = stratum.changes.shape
-    trait = average_ranks(stratum.trait) - (n + 1) / 2
-    ranks = np.stack([average_ranks(change) for change in stratum.changes]) - (n + 1) / 2
+    trait, ranks = (rankdata(values, axis=-1) - (n + 1) / 2 for values in (stratum.trait, stratum.changes))
     length = float((ranks.mean(axis=0) ** 2).sum())
     if length == 0:
         # Seeds that cancel one another out on every row.

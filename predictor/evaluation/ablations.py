@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from traitcast.predictor.evaluation import metrics
-from traitcast.predictor.evaluation.metrics import Scored
+from traitcast.predictor.evaluation import scoring
+from traitcast.predictor.evaluation.scoring import Scored
 from traitcast.predictor.model.observations import Split
 from traitcast.predictor.model.pair_data import Data
 
@@ -70,8 +70,8 @@ def summarise(scored: Mapping[str, Scored], seed: int = 0) -> dict[str, dict[str
     found: dict[str, dict[str, Any]] = {}
     for name, part in scored.items():
         if name != "model":
-            gap = metrics.difference(scored["model"], part, "spearman", seed)
-            found[name] = {**metrics.summarise(part, seed), "loss": gap}
+            gap = scoring.difference(scored["model"], part, "spearman", seed)
+            found[name] = {**scoring.summarise(part, seed), "loss": gap}
     return found
 
 
@@ -81,16 +81,16 @@ def claim(scored: Mapping[str, Scored], seed: int = 0) -> list[dict[str, Any]]:
     spearman: with its bootstrap. share: of the Spearman that everything together reaches, None unless that is
     above zero. advantage: Spearman minus that of similarity alone, paired over targets.
     """
-    everything = metrics.summarise(scored["model"], seed)["spearman"]["value"]
+    everything = scoring.summarise(scored["model"], seed)["spearman"]["value"]
     rows = []
     for label, name in _CLAIM:
         if name not in scored:
             continue
-        spearman = metrics.summarise(scored[name], seed)["spearman"]
+        spearman = scoring.summarise(scored[name], seed)["spearman"]
         row: dict[str, Any] = {"features": label, "spearman": spearman, "advantage": None, "share": None}
         if everything > 0:
             row["share"] = spearman["value"] / everything
         if f"only {SIMILARITY}" in scored and name != f"only {SIMILARITY}":
-            row["advantage"] = metrics.difference(scored[name], scored[f"only {SIMILARITY}"], "spearman", seed)
+            row["advantage"] = scoring.difference(scored[name], scored[f"only {SIMILARITY}"], "spearman", seed)
         rows.append(row)
     return rows

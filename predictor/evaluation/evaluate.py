@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from traitcast.predictor import html
-from traitcast.predictor.evaluation import ablations, metrics
+from traitcast.predictor.evaluation import ablations, scoring
 from traitcast.predictor.evaluation.baselines import Baseline, baselines
-from traitcast.predictor.evaluation.metrics import Estimate, Scored
+from traitcast.predictor.evaluation.scoring import Estimate, Scored
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.intervals import cross_conformal, cross_harm, reliability
@@ -199,9 +199,9 @@ def evaluate(
     sampled = protocol in SOURCES_HELD_OUT
     scored = {name: _score(observations, grouping.group, entries, joined[name], sampled) for name in joined}
     # Scoring every block again for every draw takes a while for 40 predictions; `bootstrap` remembers the result.
-    for _ in trees.in_threads(lambda one: metrics.bootstrap(one, seed), list(scored.values())):
+    for _ in trees.in_threads(lambda one: scoring.bootstrap(one, seed), list(scored.values())):
         continue
-    summaries = {name: metrics.summarise(scored[name], seed) for name in contest.baselines}
+    summaries = {name: scoring.summarise(scored[name], seed) for name in contest.baselines}
     of_parts = {name: scored[name] for name in ["model", *removed]}
     ceiling, kind = _ceiling(observations, entries, seed, sampled)
     blocks = np.unique(np.column_stack([entries.block, observations.target[entries.row]]), axis=0)
@@ -214,7 +214,7 @@ def evaluate(
         candidates=len(entries.row) / len(blocks),
         groups="nothing: a random split leaks" if protocol == "random-cell" else grouping.by,
         leaky=protocol == "random-cell",
-        model=metrics.summarise(scored["model"], seed),
+        model=scoring.summarise(scored["model"], seed),
         baselines=summaries,
         ceiling=ceiling,
         ceiling_kind=kind,
@@ -258,7 +258,7 @@ def _score(
     centre, half = _intervals(observations, group, entries, predicted)
     source = observations.source[row] if sampled else None
     target = observations.target[row]
-    return metrics.score(observations.gain[row], predicted, half, target, entries.block, centre, source)
+    return scoring.score(observations.gain[row], predicted, half, target, entries.block, centre, source)
 
 
 def _intervals(
@@ -281,7 +281,7 @@ def _advantage(scored: dict[str, Scored], summaries: dict[str, Metrics], seed: i
     if not values:
         return None
     best = max(values, key=lambda name: values[name])
-    gap = metrics.difference(scored["model"], scored[best], "spearman", seed)
+    gap = scoring.difference(scored["model"], scored[best], "spearman", seed)
     return {"metric": "spearman", "baseline": best, **gap}
 
 
@@ -309,8 +309,8 @@ def _ceiling(
         row, block = row[known], entries.block[known]
         none = np.full(len(row), np.nan)
         source = observations.source[row] if sampled else None
-        every.append(metrics.score(truth[row], predicted[row], none, observations.target[row], block, source=source))
-    return metrics.summarise(metrics.pooled(every), seed), kind
+        every.append(scoring.score(truth[row], predicted[row], none, observations.target[row], block, source=source))
+    return scoring.summarise(scoring.pooled(every), seed), kind
 
 
 def seed_noise(observations: Observations) -> dict[str, float] | None:

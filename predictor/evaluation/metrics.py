@@ -1,22 +1,18 @@
-"""Metrics of a predicted transfer matrix, with their definitions.
+"""The metrics of a predicted transfer matrix: one formula each, for a list and for many resamples of it at once.
 
-Every metric is computed over the sources of one target that were held out together (a block: one split of one
-model's cells), then averaged over the blocks of all targets. Intervals are percentile bootstraps: over targets where
-the sources are known, over targets and sources (the pigeonhole bootstrap of Owen 2007) where sources are held out too.
-Ties in the predictions are never broken by position: ranking metrics take the expectation over random orders.
+A list holds the sources of one target that were ranked together. `weight` (draws, m) says how often each of its m
+sources counts in each draw: ones for the list itself, the numbers of a bootstrap for its resamples, so that a bootstrap
+over sources does not score hundreds of lists one by one. A source drawn twice counts twice in averages and orders, and
+once as a choice (regret). Predictions that tie are never ordered by position: ranking metrics take the mean over all
+orders. Every function returns (draws,), NaN where the metric is undefined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from math import comb, nan
+from math import nan
 
 import numpy as np
-
-from traitcast.predictor.evaluation.resampling import Block, resampled
-from traitcast.warehouse.percentiles import average_ranks
 
 METRICS = (
     "spearman",
@@ -29,227 +25,160 @@ METRICS = (
     "sign_accuracy",
     "coverage_90",
 )
-BOOTSTRAPS = 1000
-# Each draw of sources scores every block anew, so there are fewer.
-TWO_WAY_BOOTSTRAPS = 300
-# Percentiles over fewer targets than this would look like knowledge.
-MIN_BOOTSTRAP_TARGETS = 3
-
-Estimate = dict[str, float]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """Metrics per (target, block): values (groups, metrics) with NaN where undefined, target int64 (groups,).
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The cells of one target that were ranked together; all arrays have shape (m,).
 
-    The rmse column holds mean squared errors until they are averaged. blocks: the cells behind every group, by which
-    sources are drawn anew too; empty where the sources are not a sample of others.
+    Parameters
+    ----------
+    truth, predicted
+        Measured and predicted gains, pp.
+    moved
+        Predictions moved to the median of their errors, pp: their size, sign and interval are judged.
+    half_width
+        Half the width of the 90 % intervals around `moved`, pp; NaN without intervals.
+    source
+        int64: the dataset behind every cell, with which it is resampled.
     """
 
-    values: np.ndarray
-    target: np.ndarray
-    blocks: tuple[Block, ...] = ()
+    truth: np.ndarray
+    predicted: np.ndarray
+    moved: np.ndarray
+    half_width: np.ndarray
+    source: np.ndarray
+
+    @property
+    def orders(self) -> bool:
+        """Whether both the gains and the predictions put the sources in some order."""
+        return bool(np.ptp(self.truth) > 0 and np.ptp(self.predicted) > 0)
 
 
-def pooled(parts: Sequence[Scored]) -> Scored:
-    """Several scorings of the same matrix as one."""
-    return Scored(
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.target for part in parts]),
-        tuple(block for part in parts for block in part.blocks),
-    )
+def values_of(block: Block, drawn: np.ndarray | None = None) -> np.ndarray:
+    """All metrics of a block under draws of its sources.
+
+    Parameters
+    ----------
+    block
+        The cells.
+    drawn
+        How often each source was drawn, (draws, m); None: once each, in one draw.
+
+    Returns
+    -------
+    np.ndarray
+        (draws, metrics) in the order of METRICS. The column of the rmse holds mean squared errors, whose root is taken
+        after averaging.
+    """
+    truth, predicted, moved = block.truth, block.predicted, block.moved
+    weight = np.ones((1, truth.size)) if drawn is None else drawn.astype(np.float64)
+    columns = [
+        spearman(weight, truth, predicted),
+        pairwise_accuracy(weight, truth, predicted),
+        ndcg(weight, truth, predicted),
+        *(regret_at(k, weight, truth, predicted) for k in (1, 3, 5)),
+        _average(weight, (truth - moved) ** 2),
+        sign_accuracy(weight, truth, moved),
+        coverage(weight, truth, moved, block.half_width),
+    ]
+    return np.column_stack(columns)
 
 
-def spearman(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Spearman's rank correlation, ties by average rank; NaN when either side is constant."""
-    if truth.size < 2 or np.ptp(truth) == 0 or np.ptp(predicted) == 0:
-        return nan
-    return float(np.corrcoef(average_ranks(truth), average_ranks(predicted))[0, 1])
+def spearman(weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation, ties by average rank; 0 for equal predictions, undefined for equal gains."""
+    x, y = (_centred_ranks(weight, values) for values in (truth, predicted))
+    xx, yy, xy = ((weight * a * b).sum(axis=1) for a, b in ((x, x), (y, y), (x, y)))
+    varies = xx > 1e-9
+    found = np.divide(xy, np.sqrt(xx * yy), out=np.zeros(len(weight)), where=varies & (yy > 1e-9))
+    return np.where(varies, found, nan)
 
 
-def pairwise_accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
+def pairwise_accuracy(weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Share of source pairs with different gains that are put in the right order; a predicted tie counts half."""
-    i, j = np.triu_indices(truth.size, k=1)
-    differs = truth[i] != truth[j]
-    if not differs.any():
-        return nan
-    agreement = np.sign(truth[i] - truth[j])[differs] * np.sign(predicted[i] - predicted[j])[differs]
-    return float(np.mean((agreement + 1) / 2))
+    above = np.sign(truth[:, None] - truth[None, :])
+    right = np.where(above != 0, (above * np.sign(predicted[:, None] - predicted[None, :]) + 1) / 2, 0.0)
+    differs = (weight @ (above != 0).astype(np.float64) * weight).sum(axis=1)
+    agrees = (weight @ right * weight).sum(axis=1)
+    return np.divide(agrees, differs, out=np.full(len(weight), nan), where=differs > 0)
 
 
-def ndcg(truth: np.ndarray, predicted: np.ndarray) -> float:
+def ndcg(weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """NDCG over the whole list: relevance (gain - worst) / (best - worst) of the target, discount 1/log2(rank+1).
 
-    Tied predictions share the mean discount of their ranks (McSherry and Najork 2008). NaN for constant gains.
+    Tied predictions share the mean discount of their ranks (McSherry and Najork 2008). Undefined for equal gains.
     """
-    if truth.size < 2 or np.ptp(truth) == 0:
-        return nan
-    relevance = (truth - truth.min()) / np.ptp(truth)
-    discount = 1.0 / np.log2(np.arange(truth.size) + 2.0)
-    _, inverse, counts = np.unique(-predicted, return_inverse=True, return_counts=True)
-    mean_discount = np.add.reduceat(discount, np.cumsum(counts) - counts) / counts
-    return float(relevance @ mean_discount[inverse] / (np.sort(relevance)[::-1] @ discount))
+    present = weight > 0
+    worst = np.where(present, truth, np.inf).min(axis=1)
+    best = np.where(present, truth, -np.inf).max(axis=1)
+    spread = best - worst
+    varies = np.isfinite(spread) & (spread > 0)
+    relevance = np.zeros(weight.shape)
+    np.divide(truth - worst[:, None], spread[:, None], out=relevance, where=varies[:, None] & present)
+    mass = weight * relevance
+    found, ideal = ((mass * _discount(weight, values)).sum(axis=1) for values in (predicted, truth))
+    return np.divide(found, ideal, out=np.full(len(weight), nan), where=varies)
 
 
-def regret_at(k: int, truth: np.ndarray, predicted: np.ndarray) -> float:
+def regret_at(k: int, weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Best gain of all sources minus the best among the k predicted best, pp; expected over random tie-breaks."""
-    if truth.size < 2:
-        return nan
-    k = min(k, truth.size)
-    order = np.argsort(-predicted, kind="stable")
-    edge = predicted[order[k - 1]]
-    sure = truth[predicted > edge]
-    tied = np.sort(truth[predicted == edge])
-    taken = k - sure.size
-    # The largest of `taken` random draws out of m sorted values is the i-th with probability C(i, taken-1)/C(m, taken).
-    chances = np.array([comb(i, taken - 1) for i in range(tied.size)], dtype=np.float64) / comb(tied.size, taken)
-    best_sure = sure.max() if sure.size else -np.inf
-    return float(truth.max() - chances @ np.maximum(tied, best_sure))
+    from scipy.special import comb
+
+    order = np.argsort(truth, kind="stable")
+    here, gain = (weight[:, order] > 0).astype(np.float64), truth[order]
+    ahead, tied = _places(here, predicted[order])
+    # Ties at the edge of the k best: `drawn` of them are chosen at random.
+    edge = (here > 0) & (ahead < k) & (ahead + tied > k)
+    sure = (here > 0) & (ahead + tied <= k)
+    drawn = np.where(edge, k - ahead, 0).max(axis=1, keepdims=True)
+    among = edge.sum(axis=1, keepdims=True)
+    # Chance that the best choice is the i-th gain at most: no sure choice is above it, nor any of the drawn ones.
+    below = comb(np.cumsum(edge, axis=1), drawn) / comb(among, drawn)
+    below[np.cumsum(sure[:, ::-1], axis=1)[:, ::-1] - sure > 0] = 0.0
+    chance = np.diff(below, axis=1, prepend=0.0)
+    best = np.where(here > 0, gain, -np.inf).max(axis=1)
+    several = here.sum(axis=1) > 1
+    return np.where(several, np.subtract(best, chance @ gain, where=several, out=np.zeros(len(best))), nan)
 
 
-def sign_accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
+def sign_accuracy(weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Share of gains whose sign is right; gains of exactly 0 do not count, a prediction of 0 counts half."""
-    nonzero = truth != 0
-    if not nonzero.any():
-        return nan
-    return float(np.mean((np.sign(truth[nonzero]) * np.sign(predicted[nonzero]) + 1) / 2))
+    return _average(np.where(truth != 0, weight, 0.0), (np.sign(truth) * np.sign(predicted) + 1) / 2)
 
 
-def score(
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    half_width: np.ndarray,
-    target: np.ndarray,
-    block: np.ndarray,
-    centre: np.ndarray | None = None,
-    source: np.ndarray | None = None,
-) -> Scored:
-    """All metrics of every (target, block). All arguments have shape (cells,); half_width is NaN without intervals.
-
-    source: int64, given where sources were held out, so that intervals are over targets and sources.
-
-    centre: pp, what a prediction is moved by before its size, its sign and its interval are judged (default 0, also
-    for NaN); orders are judged without, since a predictor moves all of its predictions alike.
-
-    block: int64; the cells of one target in one block are ranked against each other, and no others.
-
-    A target whose predictions are all equal gets Spearman 0 (the mean over random orders) as long as the
-    predictor orders the sources of some other target; one that never orders anything has no Spearman at all.
-    """
-    order = np.lexsort((block, target))
-    changes = np.flatnonzero((np.diff(target[order]) != 0) | (np.diff(block[order]) != 0)) + 1
-    groups = np.split(order, changes)
-    moved = predicted if centre is None else predicted + np.nan_to_num(centre)
-    values = np.array([_group(truth[c], predicted[c], moved[c], half_width[c]) for c in groups])
-    correlations = values[:, 0]
-    ranked = ~np.isnan(values[:, 1])
-    if (~np.isnan(correlations)).any():
-        correlations[np.isnan(correlations) & ranked] = 0.0
-    columns = () if source is None else (truth, predicted, moved, half_width, source)
-    blocks = tuple(Block(*(column[cells] for column in columns)) for cells in groups) if columns else ()
-    return Scored(values, np.array([target[cells[0]] for cells in groups], dtype=np.int64), blocks)
+def coverage(weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray, half_width: np.ndarray) -> np.ndarray:
+    """Share of measured gains inside their 90 % interval; undefined unless every cell has one."""
+    if np.isnan(half_width).any():
+        return np.full(len(weight), nan)
+    return _average(weight, (np.abs(truth - predicted) <= half_width).astype(np.float64))
 
 
-def _group(truth: np.ndarray, predicted: np.ndarray, moved: np.ndarray, half_width: np.ndarray) -> np.ndarray:
-    error = np.abs(truth - moved)
-    has_width = not np.isnan(half_width).any()
-    return np.array(
-        [
-            spearman(truth, predicted),
-            pairwise_accuracy(truth, predicted),
-            ndcg(truth, predicted),
-            *(regret_at(k, truth, predicted) for k in (1, 3, 5)),
-            float(np.mean(error**2)),
-            sign_accuracy(truth, moved),
-            float(np.mean(error <= half_width)) if has_width else nan,
-        ]
+def _average(weight: np.ndarray, values: np.ndarray) -> np.ndarray:
+    total = weight.sum(axis=1)
+    return np.divide(weight @ values, total, out=np.full(len(weight), nan), where=total > 0)
+
+
+def _centred_ranks(weight: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Average ranks within each draw minus their mean, (draws, m)."""
+    below = values[None, :] < values[:, None]
+    level = values[None, :] == values[:, None]
+    ranks = weight @ (below + 0.5 * level).T
+    count = np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
+    return ranks - (weight * ranks).sum(axis=1, keepdims=True) / count
+
+
+def _places(weight: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many values lie above each value, and how many equal it (itself counts), int64 (draws, m)."""
+    above, level = (
+        np.rint(weight @ (compared.T).astype(np.float64)).astype(np.int64)
+        for compared in (values[None, :] > values[:, None], values[None, :] == values[:, None])
     )
+    return above, level
 
 
-def summarise(scored: Scored, seed: int = 0) -> dict[str, Estimate]:
-    """Mean over targets and 95 % percentile bootstrap: metric -> {"value", "low", "high"}."""
-    point = _means(scored.values)
-    low = high = np.full(len(METRICS), np.nan)
-    if _enough(scored):
-        low, high = _percentiles(bootstrap(scored, seed))
-    return {
-        name: {"value": float(point[i]), "low": float(low[i]), "high": float(high[i])} for i, name in enumerate(METRICS)
-    }
-
-
-def difference(ours: Scored, theirs: Scored, metric: str, seed: int = 0) -> Estimate:
-    """Paired difference ours - theirs of one metric, with the same draws for both."""
-    i = METRICS.index(metric)
-    value = _means(ours.values)[i] - _means(theirs.values)[i]
-    low = high = np.array([nan])
-    if _enough(ours):
-        low, high = _percentiles(bootstrap(ours, seed)[:, [i]] - bootstrap(theirs, seed)[:, [i]])
-    return {"value": float(value), "low": float(low[0]), "high": float(high[0])}
-
-
-def _enough(scored: Scored) -> bool:
-    return len(set(scored.target.tolist())) >= MIN_BOOTSTRAP_TARGETS
-
-
-@lru_cache(maxsize=64)
-def bootstrap(scored: Scored, seed: int = 0) -> np.ndarray:
-    """Metrics of many draws, (draws, metrics): of the targets, and of the sources too where they were held out.
-
-    Remembered, since the model is held against every baseline and every part.
-    """
-    return _over_both(scored, seed) if scored.blocks else _over_targets(scored, seed)
-
-
-def _over_both(scored: Scored, seed: int) -> np.ndarray:
-    """Targets and sources drawn independently: a cell counts as often as both of its datasets together.
-
-    It is a little wide: what is particular to a cell counts up to three times (Owen 2007, theorem 3.1).
-    """
-    rng = np.random.default_rng(seed)
-    targets, group = np.unique(scored.target, return_inverse=True)
-    sources = np.unique(np.concatenate([block.source for block in scored.blocks]))
-    of_target, of_source = (
-        rng.multinomial(n, np.full(n, 1 / n), TWO_WAY_BOOTSTRAPS) for n in (len(targets), len(sources))
-    )
-    sums, counts = np.zeros((2, TWO_WAY_BOOTSTRAPS, len(METRICS)))
-    never_orders = bool(np.isnan(scored.values[:, 0]).all())
-    for block, target in zip(scored.blocks, group, strict=True):
-        found = resampled(block, of_source[:, np.searchsorted(sources, block.source)])
-        if never_orders:
-            found[:, 0] = nan
-        known, weight = ~np.isnan(found), of_target[:, [target]]
-        sums += np.where(known, found, 0.0) * weight
-        counts += known * weight
-    return _finish(sums, counts)
-
-
-def _over_targets(scored: Scored, seed: int) -> np.ndarray:
-    targets, group = np.unique(scored.target, return_inverse=True)
-    known = ~np.isnan(scored.values)
-    sums = np.zeros((len(targets), len(METRICS)))
-    counts = np.zeros((len(targets), len(METRICS)))
-    np.add.at(sums, group, np.where(known, scored.values, 0.0))
-    np.add.at(counts, group, known)
-    drawn = np.random.default_rng(seed).multinomial(len(targets), np.full(len(targets), 1 / len(targets)), BOOTSTRAPS)
-    return _finish(drawn @ sums, drawn @ counts)
-
-
-def _means(values: np.ndarray) -> np.ndarray:
-    known = ~np.isnan(values)
-    return _finish(np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0))
-
-
-def _finish(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-    rmse = METRICS.index("rmse")
-    means[..., rmse] = np.sqrt(means[..., rmse])
-    return means
-
-
-def _percentiles(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    low, high = np.full(draws.shape[1], np.nan), np.full(draws.shape[1], np.nan)
-    for i, column in enumerate(draws.T):
-        defined = column[~np.isnan(column)]
-        if defined.size:
-            low[i], high[i] = np.percentile(defined, [2.5, 97.5])
-    return low, high
+def _discount(weight: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Mean discount 1/log2(rank+1) over the ranks that a value and those equal to it take, (draws, m)."""
+    ahead, tied = _places(weight, values)
+    longest = int((ahead + tied).max())
+    summed = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(longest) + 2.0))])
+    return np.divide(summed[ahead + tied] - summed[ahead], tied, out=np.zeros(weight.shape), where=tied > 0)

@@ -22,7 +22,6 @@ from traitcast.predictor.model.novelty import Seen
 from traitcast.predictor.model.predictor import Prediction, Predictor
 from traitcast.warehouse.console import command, count
 from traitcast.warehouse.errors import UserError
-from traitcast.warehouse.percentiles import average_ranks
 from traitcast.warehouse.records import TraitDefinition
 
 SIDES = ("source", "target")
@@ -285,6 +284,8 @@ def _seen(predictor: Predictor, side: str) -> Seen:
 
 def _together(predictor: Predictor, side: str, trait: str) -> tuple[tuple[str, float], ...]:
     """Used traits that rank the training datasets as this one does, or the other way round, the closest first."""
+    from scipy.stats import spearmanr
+
     traits = predictor.space.traits
     if trait not in traits:
         return ()
@@ -295,7 +296,7 @@ def _together(predictor: Predictor, side: str, trait: str) -> tuple[tuple[str, f
         both = ~np.isnan(own) & ~np.isnan(values[:, j])
         if other == trait or both.sum() < 3 or not np.ptp(own[both]) or not np.ptp(values[both, j]):
             continue
-        rho = float(np.corrcoef(average_ranks(own[both]), average_ranks(values[both, j]))[0, 1])
+        rho = float(spearmanr(own[both], values[both, j]).statistic)
         if abs(rho) >= _TOGETHER:
             found.append((other, rho))
     return tuple(sorted(found, key=lambda pair: -abs(pair[1]))[:_SHOWN])

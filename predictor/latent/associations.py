@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from traitcast.predictor.effects.paired_tests import LEVEL, adjusted
-from traitcast.predictor.evaluation.metrics import spearman
 from traitcast.warehouse.records import TraitMatrix
 
 # With fewer datasets even a perfect order comes up by chance once in 60 times.
@@ -57,6 +56,8 @@ def associate(sides: Iterable[tuple[str, Sequence[str], np.ndarray]], profiles: 
     sides: (side, names of the datasets, values (datasets, k)); datasets without a profile are passed over. Traits that
     are defined for fewer than MIN_DATASETS of them, or are the same for all, are not asked.
     """
+    from scipy import stats
+
     row_of = {name: i for i, name in enumerate(profiles.names)}
     asked: list[tuple[int, str, str, str, float, int, int]] = []
     questions: list[tuple[float, Ties, Ties]] = []
@@ -73,8 +74,8 @@ def associate(sides: Iterable[tuple[str, Sequence[str], np.ndarray]], profiles: 
             trait_ties = ties(trait[has], relatives[has])
             for f in range(values.shape[1]):
                 factor = values[known, f][has]
-                rho = spearman(trait[has], factor)
-                if np.isfinite(rho):
+                if np.ptp(factor) > 0:
+                    rho = float(stats.spearmanr(trait[has], factor).statistic)
                     asked.append((f + 1, side, definition.trait, definition.family, rho, n, families))
                     questions.append((rho, trait_ties, ties(factor, relatives[has])))
     p = chances(questions)
@@ -102,6 +103,8 @@ def chances(questions: Sequence[tuple[float, Ties, Ties]]) -> list[float]:
     simulated orders, up to _SIMULATED pairs: the t distribution that is often used is too sure for few datasets, and
     orders without the ties of a trait are too sure for a trait that has many.
     """
+    from scipy import stats
+
     p = [1.0] * len(questions)
     simulated: dict[Ties, list[int]] = {}
     for at, (rho, first, second) in enumerate(questions):
@@ -109,8 +112,6 @@ def chances(questions: Sequence[tuple[float, Ties, Ties]]) -> list[float]:
         if n < 3 or min(len(first), len(second)) < 2:
             continue
         if n > _SIMULATED:
-            from scipy import stats
-
             p[at] = float(2 * stats.t.sf(abs(rho) * np.sqrt((n - 2) / max(1 - rho**2, 1e-15)), n - 2))
         else:
             simulated.setdefault(second, []).append(at)

@@ -13,7 +13,6 @@ import numpy as np
 
 from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import NotProfiledError, UserError, nearest
-from traitcast.warehouse.percentiles import average_ranks
 from traitcast.warehouse.probes import FAMILY as PROBE_FAMILY
 from traitcast.warehouse.records import TraitDefinition, TraitMatrix
 
@@ -335,9 +334,11 @@ def _refuse_idle_probes(definitions: Sequence[TraitDefinition], dropped: Mapping
 
 def _centred_ranks(column: np.ndarray) -> np.ndarray:
     """Ranks as a unit vector, so that a dot product is Spearman's correlation; undefined values sit at the mean."""
+    from scipy.stats import rankdata
+
     defined = ~np.isnan(column)
     centred = np.zeros(len(column))
-    ranks = average_ranks(column[defined])
+    ranks = rankdata(column[defined])
     centred[defined] = ranks - ranks.mean()
     return centred / np.linalg.norm(centred)
 

@@ -44,14 +44,11 @@ def remember(names: Sequence[str], profiles: np.ndarray) -> Seen:
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """All distances, (len(a), len(b)); infinite where two profiles share no defined trait.
+    """All distances, (len(a), len(b)); infinite where two profiles share no defined trait."""
+    from sklearn.metrics.pairwise import nan_euclidean_distances
 
-    From matrix products, |a|² - 2ab + |b|² over the traits that both define: ten thousand datasets take
-    milliseconds, at the price of some 1e-7 instead of 0 between equal profiles.
-    """
-    known_a, known_b = ~np.isnan(a), ~np.isnan(b)
-    x, y = np.where(known_a, a, 0.0), np.where(known_b, b, 0.0)
-    squares = (x * x) @ known_b.T - 2 * x @ y.T + known_a @ (y * y).T
-    counts = known_a.astype(np.float64) @ known_b.T
-    mean = np.divide(np.maximum(squares, 0.0), counts, out=np.full(counts.shape, np.inf), where=counts > 0)
-    return np.sqrt(mean)
+    if not a.shape[1]:
+        return np.full((len(a), len(b)), np.inf)
+    # Its squares are scaled up from the traits that both profiles define to all of them.
+    apart = nan_euclidean_distances(a, b) / np.sqrt(a.shape[1])
+    return np.where(np.isnan(apart), np.inf, apart)

@@ -21,7 +21,6 @@ from traitcast.predictor.model.predictor import Predictor
 from traitcast.warehouse.charts import waterfall_rows
 from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import ScoresError
-from traitcast.warehouse.percentiles import average_ranks
 
 if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse
@@ -153,10 +152,12 @@ def summary(predictor: Predictor, profiles: ProfileSet, seed: int = 0) -> dict[s
 
 def _levels(values: np.ndarray) -> list[float | None]:
     """Rank of each value as a share of 1, None where it is undefined."""
+    from scipy.stats import rankdata
+
     known = np.isfinite(values)
     levels = np.full(len(values), np.nan)
     if known.any():
-        levels[known] = (average_ranks(values[known]) - 0.5) / known.sum()
+        levels[known] = (rankdata(values[known]) - 0.5) / known.sum()
     return [None if np.isnan(v) else round(float(v), 2) for v in levels]
 
 

@@ -12,18 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cosine as scipy_cosine
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import rankdata
 
 from traitcast.predictor.model import features
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet, fit_space
 from traitcast.warehouse.errors import NotProfiledError, UserError
 
 counts = arrays(np.float64, (2, 12), elements=st.integers(0, 9).map(float))
-
-
-@given(arrays(np.float64, st.integers(1, 30), elements=st.integers(-3, 3).map(float)))
-def test_ranks_are_those_of_scipy(values: np.ndarray) -> None:
-    assert np.array_equal(features.average_ranks(values), rankdata(values))
 
 
 @given(counts)
