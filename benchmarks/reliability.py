@@ -159,7 +159,7 @@ def operations(pack: Path | None) -> dict[str, Operation]:
         "profile-new": Operation(profile, None),
         "import": Operation(imported, matrix_warehouse),
         "import-new": Operation(imported, None),
-        "fit": Operation(("fit", "--scores", "toy", "--warehouse", "{}/w.duckdb"), matrix_warehouse),
+        "fit": Operation(("fit", "--matrix", "toy", "--warehouse", "{}/w.duckdb"), matrix_warehouse),
     }
     if pack:
         ingest = ("matrix", "ingest", "--pack", str(pack), "--name", "measured", "--no-parse")

@@ -168,7 +168,7 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
 
 def evaluate_options(predictor: Predictor) -> list[str]:
     """The options by which `evaluate` measures the quality of such a predictor; `fit` takes them too."""
-    words = ["--scores", predictor.matrix.matrix]
+    words = ["--matrix", predictor.matrix.matrix]
     words += ["--model", predictor.model] if predictor.model else []
     words += ["--tier", predictor.tier] if predictor.tier != Settings().features.tier else []
     return words + (["--outcome", predictor.outcome.name] if predictor.outcome != GAIN else [])

@@ -64,8 +64,8 @@ def fit(
 
     \b
     Examples:
-      traitcast fit --scores prompt_transferability
-      traitcast fit --scores prompt_transferability --model T5 --name t5 --format json
+      traitcast fit --matrix prompt_transferability
+      traitcast fit --matrix prompt_transferability --model T5 --name t5 --format json
       traitcast fit --restore
     """
     from traitcast.predictor.api import DEFAULT, fit_into
@@ -74,7 +74,7 @@ def fit(
     name = name or (DEFAULT if outcome == GAIN.name else outcome)
     if restore:
         if matrix is not None or model is not None:
-            raise UserError("--restore fits nothing: leave out --scores and --model, or leave out --restore.")
+            raise UserError("--restore fits nothing: leave out --matrix and --model, or leave out --restore.")
         _restore(name, warehouse_path, output_format)
         return
     with Warehouse.open(warehouse_path) as warehouse:
@@ -109,7 +109,7 @@ def fit(
         return
     emit([{"what": key, "value": value} for key, value in row.items()], output_format)
     say(f"trees: depth {size['depth']}, {size['rounds']} rounds ({size['reason']})")
-    say(f"How good is it? {command('evaluate', '--scores', predictor.matrix.matrix, warehouse=warehouse_path)}")
+    say(f"How good is it? {command('evaluate', '--matrix', predictor.matrix.matrix, warehouse=warehouse_path)}")
 
 
 def _restore(name: str, warehouse_path: str, output_format: str) -> None:
@@ -167,11 +167,11 @@ def evaluate(
 
     \b
     Examples:
-      traitcast evaluate --scores prompt_transferability --protocol new-pair
-      traitcast evaluate --scores prompt_transferability --ablations
-      traitcast evaluate --scores prompt_transferability --save
-      traitcast evaluate --scores smollm2_cpu --metric gold_nll
-      traitcast evaluate --scores prompt_transferability --format json
+      traitcast evaluate --matrix prompt_transferability --protocol new-pair
+      traitcast evaluate --matrix prompt_transferability --ablations
+      traitcast evaluate --matrix prompt_transferability --save
+      traitcast evaluate --matrix smollm2_cpu --metric gold_nll
+      traitcast evaluate --matrix prompt_transferability --format json
     """
     from traitcast.predictor.api import evaluate_matrix
     from traitcast.warehouse.database.warehouse import Warehouse

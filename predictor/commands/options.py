@@ -20,6 +20,19 @@ BASES = OVER | {"target mean": f"{OVER['target mean']} (the matrix has no untune
 PREDICTION_COLUMNS = ("source", "target", "gain", "low", "high", "harm", "novel", "source_mean")
 
 
+class _MatrixOption(click.Option):
+    """Keeps `--scores`, the name of `--matrix` in earlier releases, out of the help."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        return record and (record[0].replace(", --scores", ""), record[1])
+
+
+def matrix_option(words: str = "Transfer matrix  [default: your only one]") -> Callable[[Command], Command]:
+    """--matrix NAME: of which transfer matrix. words: its help."""
+    return click.option("--matrix", "--scores", "matrix", cls=_MatrixOption, metavar="NAME", help=words)
+
+
 class FrontDoor(Protocol):
     """What the root command puts into `ctx.obj`."""
 
@@ -40,7 +53,7 @@ def save_option(decorated: Command) -> Command:
 def metric_option(decorated: Command) -> Command:
     """--metric NAME: of the gains."""
     return click.option(
-        "--metric", help="Metric of the gains, such as gold_nll  [default: the headline of the score set]"
+        "--metric", help="Metric of the gains, such as gold_nll  [default: the headline of the matrix]"
     )(decorated)
 
 
@@ -64,7 +77,7 @@ def fit_options(decorated: Command) -> Command:
             show_default=True,
             help="static: traits of the data alone; probe: also numbers that need the base model.",
         ),
-        click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]"),
+        matrix_option(),
         click.option("--model", help="Use the cells of one model  [default: pool all]"),
     ):
         decorated = option(decorated)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from traitcast.predictor.commands.options import predictor_option, profiled
+from traitcast.predictor.commands.options import matrix_option, predictor_option, profiled
 from traitcast.warehouse.console import (
     emit,
     emit_json,
@@ -31,7 +31,7 @@ from traitcast.warehouse.errors import UserError
     show_default=True,
     help="The file to write.",
 )
-@click.option("--scores", "matrix", metavar="NAME", help="Show one score set only  [default: all]")
+@matrix_option("Show one transfer matrix only  [default: all]")
 @click.option("--model", help="Show the cells of one model only  [default: all]")
 @click.option("--pairs", metavar="A:B,...", help="Explain SOURCE:TARGET pairs  [default: the best and the worst]")
 @predictor_option
@@ -59,7 +59,7 @@ def report(
     Examples:
       traitcast report
       traitcast report -o mnli.html --pairs mnli:rte,mnli:sst2
-      traitcast report --scores prompt_transferability --model T5 --format json
+      traitcast report --matrix prompt_transferability --model T5 --format json
     """
     from traitcast.predictor.report.page import render
     from traitcast.predictor.report.sections import Request, gather
@@ -67,7 +67,7 @@ def report(
 
     _check_writable(output)
     if model is not None and matrix is None:
-        raise UserError(f"--model {model!r} needs the score set it belongs to. Example: --scores NAME --model {model}")
+        raise UserError(f"--model {model!r} needs the matrix it belongs to. Example: --matrix NAME --model {model}")
     chosen = tuple((profiled(ctx, s, warehouse_path), profiled(ctx, t, warehouse_path)) for s, t in _pairs(pairs or ""))
     request = Request(matrix, model, predictor, chosen, _now(), _absent(ctx, warehouse_path))
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from traitcast.predictor.commands.options import metric_option, save_option
+from traitcast.predictor.commands.options import matrix_option, metric_option, save_option
 from traitcast.warehouse.charts import plot_option
 from traitcast.warehouse.console import (
     emit,
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source")
 @click.option("--target", metavar="NAME", help="Look at this target only, with its confusion matrices.")
-@click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]")
-@click.option("--model", help="Model, where the score set has several.")
+@matrix_option()
+@click.option("--model", help="Model, where the matrix has several.")
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Rows of each table.")
 @warehouse_option
 @format_option()
@@ -54,7 +54,7 @@ def effects(
 
     \b
     Examples:
-      traitcast effects mnli --scores prompt_transferability --model T5
+      traitcast effects mnli --matrix prompt_transferability --model T5
       traitcast effects gsm8k --target sst2
       traitcast effects gsm8k --format json
     """
@@ -83,8 +83,8 @@ def effects(
 
 
 @click.command()
-@click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: the only one with variants]")
-@click.option("--model", help="Model, where the score set has several.")
+@matrix_option("Transfer matrix  [default: the only one with variants]")
+@click.option("--model", help="Model, where the matrix has several.")
 @metric_option
 @click.option("--change", metavar="NAME", help="Look at this change only, source by source.")
 @warehouse_option
@@ -107,8 +107,8 @@ def interventions(
     \b
     Examples:
       traitcast interventions
-      traitcast interventions --scores smollm2_interventions --metric gold_nll
-      traitcast interventions --scores smollm2_interventions --change permute_labels
+      traitcast interventions --matrix smollm2_interventions --metric gold_nll
+      traitcast interventions --matrix smollm2_interventions --change permute_labels
     """
     from traitcast.predictor.effects.interventions import interventions as find
     from traitcast.warehouse.database.warehouse import Warehouse
@@ -129,8 +129,8 @@ def interventions(
 
 
 @click.command()
-@click.option("--scores", "matrix", metavar="NAME", help="Score set  [default: your only one]")
-@click.option("--model", help="Model, where the score set has several.")
+@matrix_option()
+@click.option("--model", help="Model, where the matrix has several.")
 @click.option(
     "--factors",
     default="auto",
@@ -182,10 +182,10 @@ def latent(
 
     \b
     Examples:
-      traitcast latent --scores prompt_transferability --model T5
-      traitcast latent --scores prompt_transferability --model T5 --factors 2 --method varimax
-      traitcast latent --scores prompt_transferability --model T5 --plot map.svg
-      traitcast latent --scores prompt_transferability --model T5 --centre double --format json
+      traitcast latent --matrix prompt_transferability --model T5
+      traitcast latent --matrix prompt_transferability --model T5 --factors 2 --method varimax
+      traitcast latent --matrix prompt_transferability --model T5 --plot map.svg
+      traitcast latent --matrix prompt_transferability --model T5 --centre double --format json
     """
     from traitcast.predictor.latent.search import latent_of
     from traitcast.warehouse.database.warehouse import Warehouse

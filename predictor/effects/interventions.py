@@ -178,7 +178,7 @@ def interventions(
     lineage = [made for made in every if made.parent in measured]
     if not lineage:
         raise ScoresError(
-            f"score set {name!r} holds no variant beside its parent. Make some: {command('vary', 'DATASET')}; then "
+            f"matrix {name!r} holds no variant beside its parent. Make some: {command('vary', 'DATASET')}; then "
             f"plan, run and ingest a matrix with both. With variants there are: {', '.join(varied) or 'none'}"
         )
     outcomes, roots = _outcomes(warehouse, cells, models[0]), roots_of(known)

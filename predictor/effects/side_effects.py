@@ -162,13 +162,13 @@ class _Measured:
         name, sources = self.cells.matrix.matrix, sorted({s for s, _ in self.gains})
         if source not in sources:
             raise ScoresError(
-                f"nothing was tuned on {source!r} in score set {name!r}{nearest(source, sources)} Its sources: "
+                f"nothing was tuned on {source!r} in matrix {name!r}{nearest(source, sources)} Its sources: "
                 f"{', '.join(sources)}. For what was not measured: {command('predict', source, 'TARGET')}"
             )
         targets = sorted({t for s, t in self.gains if s == source})
         if target is not None and target not in targets:
             raise ScoresError(
-                f"{source!r} was not scored on {target!r} in score set {name!r}{nearest(target, targets)} Its targets: "
+                f"{source!r} was not scored on {target!r} in matrix {name!r}{nearest(target, targets)} Its targets: "
                 f"{', '.join(targets)}. For what was not measured: {command('predict', source, target)}"
             )
 
@@ -330,12 +330,12 @@ class _Measured:
         """What is missing, and the command that adds it."""
         matrix, targets = self.cells.matrix, [t for t in self.targets if self.asked in (None, t)]
         if matrix.base != "untuned":
-            yield "The score set has no scores of the untuned model: gains are over an average source on a target."
+            yield "The matrix has no scores of the untuned model: gains are over an average source on a target."
         ingest = command("matrix", "ingest", "--pack", "DIR", "--name", matrix.matrix)
         if not any((self.source, t) in self.answers or (self.source, t) in self.written for t in targets):
             yield (
                 "No answers are stored, so shifts of labels, lengths, malformed answers and kinds of rows are not "
-                "known: an imported score set has scores only. Measure them: traitcast matrix plan --help"
+                "known: an imported matrix has scores only. Measure them: traitcast matrix plan --help"
             )
             if any(len(self.gains[self.source, t]) > 1 for t in targets):
                 yield f"{self._errors_without_rows(targets).capitalize()}."

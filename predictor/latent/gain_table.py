@@ -95,7 +95,7 @@ def _only_model(cells: Cells) -> str:
         )
     raise ScoresError(
         f"matrix {name!r} has {len(models)} models ({', '.join(models)}), and factors are those of one. "
-        f"Choose it: {command('latent', '--scores', name, '--model', models[0])}"
+        f"Choose it: {command('latent', '--matrix', name, '--model', models[0])}"
     )
 
 

@@ -241,7 +241,7 @@ class Latent:
             said.append(self._no_trait())
         if not self.factors:
             number = min(2, self.most)
-            again = command("latent", "--scores", self.matrix, "--model", self.model, "--factors", str(number))
+            again = command("latent", "--matrix", self.matrix, "--model", self.model, "--factors", str(number))
             these = "two" if number == 2 else "one"
             said.append(f"no factor is more than chance and foresees cells too. See {these} all the same: {again}")
         return tuple(said)

@@ -178,7 +178,7 @@ def _refuse_levels(table: GainTable, centre: Centre) -> None:
     between, left = (low_rank(table.values, 0, off).centred[known] for off in CENTRES)
     if (left**2).sum() > _ROUNDING * (between**2).sum():
         return
-    levels = command("latent", "--scores", table.matrix.matrix, "--model", table.model, "--factors", "1")
+    levels = command("latent", "--matrix", table.matrix.matrix, "--model", table.model, "--factors", "1")
     raise ScoresError(
         f"matrix {table.matrix.matrix!r}: every gain of {table.model} is the level of its source plus that of its "
         f"target, so --centre {centre} leaves nothing to look for factors in. See the levels with: {levels}"
@@ -210,7 +210,7 @@ def _asked(factors: str | int, most: int, table: GainTable) -> int | None:
         rows, columns = table.values.shape
         raise UserError(
             f"factors {factors!r}: allowed are auto and 1 to {most} for {rows} sources x {columns} targets. "
-            f"Try: {command('latent', '--scores', table.matrix.matrix, '--model', table.model)}"
+            f"Try: {command('latent', '--matrix', table.matrix.matrix, '--model', table.model)}"
         )
     return number
 

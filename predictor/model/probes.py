@@ -43,7 +43,7 @@ def base_of(warehouse: Warehouse, cells: Cells) -> ProbedBase:
     if len(models) != 1:
         raise UserError(
             f"probes belong to one base model, and matrix {matrix!r} has {', '.join(models)}. Choose one with: "
-            f"{command('fit', '--scores', matrix, '--model', models[0], '--tier', 'probe')}"
+            f"{command('fit', '--matrix', matrix, '--model', models[0], '--tier', 'probe')}"
         )
     (base,) = models
     own, users, every = (warehouse.probe_fingerprints(base, matrix=name) for name in (matrix, "", None))
@@ -63,7 +63,7 @@ def base_of(warehouse: Warehouse, cells: Cells) -> ProbedBase:
         raise UserError(
             f"the warehouse holds no probes of {base!r}. Measure them with: "
             f"{command('probe', 'DATASET', '--base', base)}; or do without: "
-            f"{command('fit', '--scores', matrix, '--tier', 'static')}"
+            f"{command('fit', '--matrix', matrix, '--tier', 'static')}"
         )
     return ProbedBase(base, found[0] if found else None, matrix)
 

@@ -118,7 +118,7 @@ class _Desk:
         asked, predictor = self.request.matrix, self.predictor
         if predictor is None or asked in (None, predictor.matrix.matrix):
             return ()
-        words = ("fit", "--scores", str(asked), *(("--model", self.request.model) if self.request.model else ()))
+        words = ("fit", "--matrix", str(asked), *(("--model", self.request.model) if self.request.model else ()))
         what = f"This predictor learnt from {predictor.matrix.matrix}, not from {asked}. To predict by {asked}:"
         return (Missing(what, self.command(*words)),)
 
@@ -150,7 +150,7 @@ def _desk(warehouse: Warehouse, request: Request, say: Callable[[str], None]) ->
         names = [m.matrix for m in matrices]
         if request.matrix not in names:
             known = f" There are: {', '.join(names)}." if names else " There are none."
-            raise ScoresError(f"no scores named {request.matrix!r}{nearest(request.matrix, names)}{known}")
+            raise ScoresError(f"no matrix named {request.matrix!r}{nearest(request.matrix, names)}{known}")
         matrices = [m for m in matrices if m.matrix == request.matrix]
         warehouse.cells(request.matrix, request.model)  # says so if the model is unknown
     desk = _Desk(warehouse, request, say, matrices, report_datasets.own_names(warehouse), None, None, Missing(""))
@@ -200,7 +200,7 @@ def _transfer(desk: _Desk) -> Section:
     more: tuple[Missing, ...] = ()
     if left := maps[len(kept) :]:
         what = f"{len(left)} more, by matrix and model, would make this page too large. See another one:"
-        more = (Missing(what, desk.command("report", "--scores", left[0]["matrix"])),)
+        more = (Missing(what, desk.command("report", "--matrix", left[0]["matrix"])),)
     kept = [entry | {"own": [name for name in desk.own if name in entry["sources"]]} for entry in kept]
     return Section(key, short, title, kept, more=more)
 
@@ -332,7 +332,7 @@ def _latent(desk: _Desk, shown: Any) -> Section:
     if left:
         matrix, model = left[0]
         what = f"{len(left)} more, by matrix and model, can be looked at one by one:"
-        more = (Missing(what, desk.command("latent", "--scores", matrix, "--model", model)),)
+        more = (Missing(what, desk.command("latent", "--matrix", matrix, "--model", model)),)
     return Section(key, short, title, found or None, notes=tuple(notes), more=more)
 
 
@@ -354,7 +354,7 @@ def _effects(desk: _Desk, shown: Any, explained: Any) -> Section:
     wanted = [name for name in dict.fromkeys([*desk.own, *wanted]) if name in first["sources"]]
     sources = wanted[:_EFFECT_SOURCES]
     tables = [report_transfer.of_source(desk.warehouse, first, source) for source in sources]
-    other = desk.command("effects", "SOURCE", "--scores", first["matrix"], "--model", first["model"])
+    other = desk.command("effects", "SOURCE", "--matrix", first["matrix"], "--model", first["model"])
     more = (Missing("What any other source did:", other),)
     return Section(key, short, title, {"shifts": found, "sources": tables}, missing, more=more)
 

@@ -419,7 +419,7 @@ def command_lines() -> Iterator[Case]:
     yield words("--predictor", "predict", "reviews", "topics", "--predictor", hostile)
     yield words("--family", "show", "reviews", "--family", hostile)
     yield words("--restore", "datasets", "--restore", hostile)
-    yield words("fit of unknown scores", "fit", "--scores", hostile)
+    yield words("fit of unknown scores", "fit", "--matrix", hostile)
     for query in (
         *(
             "",

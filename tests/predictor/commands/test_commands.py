@@ -43,7 +43,7 @@ def run(path: Path, *arguments: str) -> Result:
 
 
 def test_fit_reports_what_it_fitted(law_warehouse: Path) -> None:
-    result = run(law_warehouse, "fit", "--scores", "law", "--format", "json")
+    result = run(law_warehouse, "fit", "--matrix", "law", "--format", "json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert (document["predictor"], document["matrix"], document["cells"]) == ("default", "law", 306)
@@ -53,7 +53,7 @@ def test_fit_reports_what_it_fitted(law_warehouse: Path) -> None:
     assert "306 measured cells of matrix 'law' (m), 18 sources x 18 targets" in result.stderr
     table = run(law_warehouse, "fit", "--name", "second", "--model", "m")
     assert "half_width" in table.stdout
-    assert "traitcast evaluate --scores law" in table.stderr
+    assert "traitcast evaluate --matrix law" in table.stderr
     with Warehouse.open(law_warehouse, read_only=True) as warehouse:
         assert warehouse.predictor("second").model == "m"
 
@@ -179,7 +179,7 @@ def test_results_are_stored_only_when_asked(fitted: Path) -> None:
         (("predict", "d03", "d04", "--predictor", "defualt"), "did you mean 'default'?"),
         (("rank", "d04", "--sources", ","), "--sources ',' names no dataset"),
         (("rank", "d04", "--sources", "d04"), "no source is left to rank for 'd04'"),
-        (("evaluate", "--scores", "lwa"), "did you mean 'law'?"),
+        (("evaluate", "--matrix", "lwa"), "did you mean 'law'?"),
         (("evaluate", "--metric", "acuracy"), "has no metric 'acuracy'; did you mean 'accuracy'? It has: accuracy."),
         (
             ("evaluate", "--metric", "accuracy", "--outcome", "label_shift"),
@@ -215,13 +215,13 @@ def test_a_predictor_of_another_catalogue_version_is_refused(fitted: Path) -> No
         result = run(fitted, *arguments)
         assert result.exit_code == 2
         assert "predictor 'default' was fitted on version 1 of the trait catalogue" in result.stderr
-        assert "Fit it again with: traitcast fit --scores law" in result.stderr
+        assert "Fit it again with: traitcast fit --matrix law" in result.stderr
     assert run(fitted, "fit").exit_code == 0
     assert run(fitted, "rank", "d04").exit_code == 0
 
 
 def with_scores(path: Path, name: str, rows: list[tuple[str, str, float]]) -> None:
-    """One more score set of untuned scores and these (source, target, score)."""
+    """One more matrix of untuned scores and these (source, target, score)."""
     targets = sorted({target for _, target, _ in rows})
     where = {"model": "m", "seed": 0, "metric": "accuracy", "n": 9, "standard_error": 0.01}
     every = [where | {"source": s, "target": t, "score": x} for s, t, x in [*((("", t, 0.5)) for t in targets), *rows]]
@@ -242,7 +242,7 @@ def test_a_matrix_that_cannot_be_learnt_says_what_to_do_here(
 ) -> None:
     with_scores(fitted, name, rows)
     for command in ("fit", "evaluate"):
-        result = run(fitted, command, "--scores", name)
+        result = run(fitted, command, "--matrix", name)
         assert result.exit_code == 2
         assert message in result.stderr
         assert f"--warehouse {fitted}" in result.stderr
@@ -329,8 +329,8 @@ def test_every_help_has_examples(command: str) -> None:
 
 def test_replacing_the_shipped_predictor_is_said_with_the_way_back(tmp_path: Path) -> None:
     path = tmp_path / "new.duckdb"
-    first = run(path, "fit", "--scores", "cross_task_icl")
-    again = run(path, "fit", "--scores", "cross_task_icl")
+    first = run(path, "fit", "--matrix", "cross_task_icl")
+    again = run(path, "fit", "--matrix", "cross_task_icl")
     if "default" not in shipped.names("predictors"):
         pytest.skip("no reference data is shipped here")
     assert "takes the place of the shipped predictor 'default'" in first.stderr

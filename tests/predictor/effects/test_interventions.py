@@ -165,18 +165,18 @@ def test_differences_are_of_what_both_have() -> None:
 
 def test_command_and_python(path: Path) -> None:
     runner = CliRunner()
-    done = runner.invoke(COMMAND, ["--scores", "made", "--warehouse", str(path), "--format", "json"])
+    done = runner.invoke(COMMAND, ["--matrix", "made", "--warehouse", str(path), "--format", "json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert {e["change"] for e in told["effects"]} == {*CHANGES, "single"}
     assert told == json.loads(
         json.dumps(traitcast.interventions(scores="made", warehouse=path).as_row()).replace("NaN", "null")
     )
-    shown = runner.invoke(COMMAND, ["--scores", "made", "--warehouse", str(path)])
+    shown = runner.invoke(COMMAND, ["--matrix", "made", "--warehouse", str(path)])
     assert "variant minus parent" in shown.stderr
     assert "25 variants of 8 sources on 6 targets, 2 seeds" in shown.stderr
     one = runner.invoke(
-        COMMAND, ["--scores", "made", "--change", "single", "--warehouse", str(path), "--format", "json"]
+        COMMAND, ["--matrix", "made", "--change", "single", "--warehouse", str(path), "--format", "json"]
     )
     assert [row["source"] for row in json.loads(one.stdout)] == ["a"] * 3
 
@@ -184,13 +184,13 @@ def test_command_and_python(path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--scores", "made", "--change", "bettr"], "no change 'bettr' .* did you mean 'better'"),
-        (["--scores", "made", "--metric", "gold"], "no metric 'gold'.* It has: gold_nll, score"),
+        (["--matrix", "made", "--change", "bettr"], "no change 'bettr' .* did you mean 'better'"),
+        (["--matrix", "made", "--metric", "gold"], "no metric 'gold'.* It has: gold_nll, score"),
         (
-            ["--scores", "smollm2_cpu"],
+            ["--matrix", "smollm2_cpu"],
             "no variant beside its parent.* With variants there are: made, smollm2_interventions",
         ),
-        (["--scores", "mad"], "no scores named 'mad'; did you mean 'made'"),
+        (["--matrix", "mad"], "no matrix named 'mad'; did you mean 'made'"),
     ],
 )
 def test_refusals(path: Path, options: list[str], message: str) -> None:
@@ -331,5 +331,5 @@ def test_lineage_goes_with_its_matrix(tmp_path: Path) -> None:
         assert len(warehouse.lineage("made")) == 25
         warehouse.drop_scores(["made"])
         assert warehouse.lineage("made") == []
-        with pytest.raises(ScoresError, match="no scores named 'made'"):
+        with pytest.raises(ScoresError, match="no matrix named 'made'"):
             interventions(warehouse, matrix="made")

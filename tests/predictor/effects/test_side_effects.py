@@ -356,7 +356,7 @@ def test_rows_of_some_seeds_only_are_not_taken_for_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source": "aa"}, r"nothing was tuned on 'aa' in score set 'made'.*a, b, c.*traitcast predict aa TARGET"),
+        ({"source": "aa"}, r"nothing was tuned on 'aa' in matrix 'made'.*a, b, c.*traitcast predict aa TARGET"),
         ({"source": "a", "target": "z"}, r"'a' was not scored on 'z'.*a, b, c.*traitcast predict a z"),
         ({"source": "a", "model": "tinny"}, r"no model 'tinny'; did you mean 'tiny'\?"),
     ],
@@ -376,7 +376,7 @@ def test_several_models_need_a_choice(made: Path) -> None:
 
 def test_from_the_command_line(made: Path) -> None:
     def call(*words: str) -> Any:
-        return CliRunner().invoke(COMMAND, [*words, "--scores", "made", "--warehouse", str(made)])
+        return CliRunner().invoke(COMMAND, [*words, "--matrix", "made", "--warehouse", str(made)])
 
     done = call("a")
     assert done.exit_code == 0, done.output
@@ -394,16 +394,16 @@ def test_from_the_command_line(made: Path) -> None:
 
 def test_the_footnote_is_of_columns_that_are_there(made: Path) -> None:
     run = CliRunner().invoke
-    full = run(COMMAND, ["a", "--scores", "made", "--warehouse", str(made)])
+    full = run(COMMAND, ["a", "--matrix", "made", "--warehouse", str(made)])
     assert "standard_error: over rows and seeds" in full.stderr
-    bare = run(COMMAND, ["mnli", "--scores", "prompt_transferability", "--model", "T5", "--warehouse", str(made)])
+    bare = run(COMMAND, ["mnli", "--matrix", "prompt_transferability", "--model", "T5", "--warehouse", str(made)])
     assert bare.exit_code == 0
     assert "standard_error" not in bare.output
     assert "q: over all" not in bare.output
 
 
 def test_hostile_labels_stay_text(made: Path) -> None:
-    done = CliRunner().invoke(COMMAND, ["a", "--target", "b", "--scores", "made", "--warehouse", str(made)])
+    done = CliRunner().invoke(COMMAND, ["a", "--target", "b", "--matrix", "made", "--warehouse", str(made)])
     assert done.exit_code == 0, done.output
     assert "\x1b" not in done.output
     assert "\u202e" not in done.output

@@ -108,7 +108,7 @@ def test_noise_gives_no_factors_and_says_so(world: ProfileSet) -> None:
     assert latent.scores.shape == (12, 0)
     assert latent.sentence.startswith("0 factors in the 12 x 12 gains of m on made. Parallel analysis finds")
     assert latent.tables() == []
-    assert latent.remarks[-1].endswith("traitcast latent --scores made --model m --factors 2")
+    assert latent.remarks[-1].endswith("traitcast latent --matrix made --model m --factors 2")
     json.loads(json.dumps(latent.as_row()))
     asked = latent_of(Desk(cells_from(gain, names), world.traits), factors="2", bootstraps=20)  # type: ignore[arg-type]
     assert asked.scores.shape == (12, 2)
@@ -122,7 +122,7 @@ def test_four_datasets_are_never_sent_to_two_factors(world: ProfileSet) -> None:
     gain = np.random.default_rng(1).normal(size=(4, 4))
     latent = latent_of(Desk(cells_from(gain, world.traits.names[:4]), world.traits))  # type: ignore[arg-type]
     assert (latent.most, latent.factors) == (1, ())
-    assert latent.remarks[-1].endswith("See one all the same: traitcast latent --scores made --model m --factors 1")
+    assert latent.remarks[-1].endswith("See one all the same: traitcast latent --matrix made --model m --factors 1")
     with pytest.raises(UserError, match=r"a map needs two factors, and this one has 0 factors\. So few datasets allow"):
         biplot(latent)
 
@@ -212,7 +212,7 @@ def test_levels_alone_leave_nothing_to_double_centring(world: ProfileSet) -> Non
     message = (
         "every gain of m is the level of its source plus that of its target, so --centre double leaves nothing .* "
     )
-    with pytest.raises(ScoresError, match=message + "traitcast latent --scores made --model m --factors 1$"):
+    with pytest.raises(ScoresError, match=message + "traitcast latent --matrix made --model m --factors 1$"):
         latent_of(desk, centre="double")  # type: ignore[arg-type]
     assert latent_of(desk, factors=1, bootstraps=5).explained.value == pytest.approx(1)  # type: ignore[arg-type]
     some = Desk(cells_from(gain + 0.01 * rng.normal(size=(8, 8)), world.traits.names), world.traits)
@@ -314,4 +314,4 @@ def test_the_command_reads_well(law_warehouse: Path) -> None:
     assert "Factors: share of the centred gains" in result.stdout
     refused = run(law_warehouse, "--factors", "99")
     assert refused.exit_code == 2
-    assert f"Try: traitcast latent --scores law --model m --warehouse {law_warehouse}" in refused.stderr
+    assert f"Try: traitcast latent --matrix law --model m --warehouse {law_warehouse}" in refused.stderr

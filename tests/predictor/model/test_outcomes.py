@@ -82,7 +82,7 @@ def test_units_and_signs(measured: Path) -> None:
 
 
 def test_commands_tell_the_outcome(measured: Path) -> None:
-    fitted = run(measured, "fit", "--scores", "made", "--outcome", "label_shift", "--format", "json")
+    fitted = run(measured, "fit", "--matrix", "made", "--outcome", "label_shift", "--format", "json")
     assert fitted.exit_code == 0, fitted.output
     assert (json.loads(fitted.stdout)["predictor"], json.loads(fitted.stdout)["outcome"]) == ("label_shift",) * 2
     one = run(measured, "predict", "d00", "d01", "--predictor", "label_shift", "--format", "json", "--save")
@@ -99,17 +99,17 @@ def test_commands_tell_the_outcome(measured: Path) -> None:
     assert "% of the answers on d01 to another label" in sentence
     assert "harm" not in sentence
     assert "Upwards:" in sentence or "Downwards:" in sentence
-    assert run(measured, "fit", "--scores", "made", "--outcome", "length_shift", "--name", "len").exit_code == 0
+    assert run(measured, "fit", "--matrix", "made", "--outcome", "length_shift", "--name", "len").exit_code == 0
     table = run(measured, "explain", "d00", "d01", "--predictor", "len")
     assert "tokens longer" in table.stdout or "tokens shorter" in table.stdout
-    evaluated = run(measured, "evaluate", "--scores", "made", "--outcome", "length_shift", "--no-baselines")
+    evaluated = run(measured, "evaluate", "--matrix", "made", "--outcome", "length_shift", "--no-baselines")
     assert "tokens wide." in evaluated.stderr
     assert "Chance of harm" not in evaluated.stderr
 
 
 @pytest.mark.parametrize("name", ["label_shift", "length_shift"])
 def test_the_report_tells_the_quality_of_the_outcome(measured: Path, name: str) -> None:
-    assert run(measured, "evaluate", "--scores", "made", "--save").exit_code == 0
+    assert run(measured, "evaluate", "--matrix", "made", "--save").exit_code == 0
     with Warehouse.open(measured) as warehouse:
         api.fit_into(warehouse, matrix="made", name=name, outcome=outcome_of(name))
         found = {s.key: s for s in gather(warehouse, Request(predictor=name)).sections}
@@ -152,7 +152,7 @@ def test_a_page_keeps_no_quality_of_a_large_matrix_of_another_outcome(
     quality = next(section for section in sections if section.key == "quality")
     (lack,) = quality.missing
     assert lack.what.endswith("only that of gains is kept. See it on a terminal:")
-    assert lack.command == f"traitcast evaluate --scores made --outcome length_shift --warehouse {measured}"
+    assert lack.command == f"traitcast evaluate --matrix made --outcome length_shift --warehouse {measured}"
 
 
 def test_scores_that_changed_since_are_told(measured: Path) -> None:
@@ -182,7 +182,7 @@ def test_what_is_refused(measured: Path) -> None:
         warehouse.cells("law", outcome="label_shift")
     with pytest.raises(UserError, match=r"unknown outcome 'label_shfit'; did you mean 'label_shift'\?"):
         outcome_of("label_shfit")
-    saved = run(measured, "evaluate", "--scores", "made", "--outcome", "label_shift", "--save")
+    saved = run(measured, "evaluate", "--matrix", "made", "--outcome", "label_shift", "--save")
     assert (saved.exit_code, "keeps the quality of gains in the headline only" in saved.stderr) == (2, True)
 
 

@@ -132,7 +132,7 @@ def test_the_report_names_the_evaluation_of_the_tier(probed: Path, monkeypatch: 
     with Warehouse.open(probed, read_only=True) as warehouse:
         quality = next(section for section in gather(warehouse, Request()).sections if section.key == "quality")
     assert quality.data is None
-    assert quality.missing[0].command == f"traitcast evaluate --scores law --tier probe --save --warehouse {probed}"
+    assert quality.missing[0].command == f"traitcast evaluate --matrix law --tier probe --save --warehouse {probed}"
 
 
 def test_weights_are_never_mixed(probed: Path) -> None:

@@ -272,8 +272,8 @@ def test_more_datasets_than_fit_keep_those_that_matter(warehouse_path: Path, mon
 
 def test_a_stored_evaluation_is_shown_and_goes_with_the_scores(tmp_path: Path) -> None:
     path = tmp_path / "mine.duckdb"
-    arguments = ["--scores", "prompt_transferability", "--no-baselines", "--warehouse", str(path), "--format", "json"]
-    fitted = CliRunner().invoke(fit, ["--scores", "prompt_transferability", "--warehouse", str(path)])
+    arguments = ["--matrix", "prompt_transferability", "--no-baselines", "--warehouse", str(path), "--format", "json"]
+    fitted = CliRunner().invoke(fit, ["--matrix", "prompt_transferability", "--warehouse", str(path)])
     assert fitted.exit_code == 0, fitted.stderr
     first = CliRunner().invoke(evaluate, [*arguments, "--save"])
     assert first.exit_code == 0
@@ -294,7 +294,7 @@ def test_a_stored_evaluation_is_shown_and_goes_with_the_scores(tmp_path: Path) -
         assert warehouse.evaluations("prompt_transferability") == []
         others = pc.subtract(1.0, scores["score"])
         warehouse.save_scores(matrix, scores.set_column(scores.column_names.index("score"), "score", others))
-        told = r"have changed since the predictor learnt from them\. Fit it again: traitcast fit --scores prompt_tran"
+        told = r"have changed since the predictor learnt from them\. Fit it again: traitcast fit --matrix prompt_tran"
         with pytest.raises(ScoresError, match=told):
             report_predictor.quality(warehouse, predictor, lambda _: None)
 
@@ -302,7 +302,7 @@ def test_a_stored_evaluation_is_shown_and_goes_with_the_scores(tmp_path: Path) -
 def test_unknown_names_are_told(tmp_path: Path) -> None:
     with Warehouse.open(tmp_path / "none.duckdb", read_only=True) as warehouse:
         with pytest.raises(
-            ScoresError, match="no scores named 'prompt_transfer'; did you mean 'prompt_transferability'"
+            ScoresError, match="no matrix named 'prompt_transfer'; did you mean 'prompt_transferability'"
         ):
             gather(warehouse, Request(matrix="prompt_transfer"))
         with pytest.raises(ScoresError, match="no model 'T6'"):
@@ -318,7 +318,7 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
     [
         (["--pairs", "mnli"], "--pairs 'mnli' is not SOURCE:TARGET"),
         (["--pairs", "mnli:mnli"], "names one dataset twice"),
-        (["--model", "T5"], "--model 'T5' needs the score set it belongs to"),
+        (["--model", "T5"], "--model 'T5' needs the matrix it belongs to"),
         (["-o", "no/where.html"], "folder no does not exist"),
         (["-o", "data.csv"], "data.csv is there already and no HTML file"),
         (["-o", "/proc/report.html"], "cannot write /proc/report.html"),
@@ -351,7 +351,7 @@ def test_the_command_writes_the_page(warehouse_path: Path, monkeypatch: pytest.M
 
 def test_commands_draw(tmp_path: Path) -> None:
     nowhere = ["--warehouse", str(tmp_path / "none.duckdb"), "--plot"]
-    matrix = ["--scores", "prompt_transferability", "--model", "T5", "--factors", "2"]
+    matrix = ["--matrix", "prompt_transferability", "--model", "T5", "--factors", "2"]
     for run, arguments, word in (
         (predict, ["mnli", "rte"], "mnli on rte"),
         (rank, ["rte", "--sources", "mnli,sst2"], "sst2"),
@@ -403,7 +403,7 @@ def test_rankings_say_what_they_learnt_from_and_what_is_measured(with_own: Path)
     for key in ("overview", "ranking", "explanations", "quality"):
         (other,) = section(found, key).more
         assert other.what.startswith("This predictor learnt from smollm2_cpu, not from mine.")
-        assert other.command == f"traitcast fit --scores mine --model tiny --warehouse {with_own}"
+        assert other.command == f"traitcast fit --matrix mine --model tiny --warehouse {with_own}"
     assert section(found, "quality").data["matrix"] == "smollm2_cpu"
     assert any("of the predictor on smollm2_cpu" in words for _, words in section(found, "overview").data["facts"])
     matrices = next(t for t in section(found, "recipe").data["tables"] if t["title"] == "Matrices")
