@@ -21,6 +21,7 @@ from traitcast.profiler.service import (
     profile_into,
     refuse_one_name,
 )
+from traitcast.warehouse.database import release
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import InputError, NotProfiledError, UserError
 from traitcast.warehouse.outdated import measure_again
@@ -249,7 +250,7 @@ def test_profiles_are_the_same_bytes_each_time(tickets: Path, roles: Path, tmp_p
         path = str(tmp_path / f"{i}.duckdb")
         profile_into(path, Request(str(tickets), spec=roles, processes=i))
         with Warehouse.open(path, read_only=True) as warehouse:
-            warehouse.export_reference(tmp_path / str(i))
+            release.export(warehouse, tmp_path / str(i))
         exports.append({file.name: file.read_bytes() for file in sorted((tmp_path / str(i)).iterdir())})
     assert exports[0].keys() >= {"datasets.parquet", "traits.parquet", "sketches.parquet"}
     assert exports[0] == exports[1]

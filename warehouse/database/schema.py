@@ -10,7 +10,7 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,6 +45,12 @@ NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "latent_scores": ("matrix", "model", "method", "factor", "side", "dataset"),
     "latent_traits": ("matrix", "model", "method", "factor", "side", "trait"),
 }
+
+# Kinds of things that the package ships and the user may store under the same name.
+Kind = Literal["datasets", "matrices", "predictors"]
+LATENT_TABLES = ("latents", "latent_factors", "latent_scores", "latent_traits")
+# What was found with the traits of a matrix's datasets: it is untrue where the user has another profile of one.
+FOUND = ("evaluations", "latent_traits")
 
 _TABLES = """
 CREATE TABLE datasets (

@@ -11,9 +11,9 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from traitcast.warehouse.database.schema import NATURAL_KEYS
+from traitcast.warehouse.database.schema import FOUND, NATURAL_KEYS, Kind
 from traitcast.warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ def folder() -> Path:
     return Path(os.environ.get("TRAITCAST_REFERENCE") or Path(__file__).parents[1] / "reference")
 
 
-# Tables that travel with the package. Those in _OWNED have no `reference` column of their own: their rows
+# Tables that travel with the package. Those in OWNED have no `reference` column of their own: their rows
 # belong to the dataset or matrix named by the column given here.
-_FLAGGED = ("datasets", "matrices", "predictors")
-_OWNED = {
+FLAGGED = ("datasets", "matrices", "predictors")
+OWNED = {
     "traits": ("dataset", "datasets", "name"),
     "label_counts": ("dataset", "datasets", "name"),
     "length_histograms": ("dataset", "datasets", "name"),
@@ -50,13 +50,9 @@ _OWNED = {
     "row_scores": ("matrix", "matrices", "matrix"),
 }
 
-# What was found with the traits of a matrix's datasets: it is untrue where the user has another profile of one.
-FOUND = ("evaluations", "latent_traits")
 _AS_FOUND = (
     "matrix NOT IN (SELECT matrix FROM scores JOIN datasets d ON d.name IN (source, target) WHERE NOT d.reference)"
 )
-
-Kind = Literal["datasets", "matrices", "predictors"]
 
 
 def names(kind: Kind) -> list[str]:
@@ -71,7 +67,7 @@ def restore(connection: duckdb.DuckDBPyConnection, kind: Kind, name: str) -> Non
     The caller holds the transaction, and has seen `name` in `names(kind)`.
     """
     key = NATURAL_KEYS[kind][0]
-    owned = {table: column for table, (column, parent, _) in _OWNED.items() if parent == kind}
+    owned = {table: column for table, (column, parent, _) in OWNED.items() if parent == kind}
     if kind == "predictors":
         for child in ("predictions", "attributions"):
             connection.execute(f"DELETE FROM {child} WHERE predictor = ?", [name])
@@ -117,20 +113,20 @@ def install(connection: duckdb.DuckDBPyConnection, catalogue_version: int) -> in
     catalogue that is not older takes its place. Returns the catalogue version now stored if it did. The caller
     holds the transaction. Raises WarehouseError if a shipped file is damaged.
     """
-    for child, (column, parent, key) in _OWNED.items():
+    for child, (column, parent, key) in OWNED.items():
         connection.execute(f"DELETE FROM {child} WHERE {column} IN (SELECT {key} FROM {parent} WHERE reference)")
     for child in ("predictions", "attributions"):
         connection.execute(f"DELETE FROM {child} WHERE predictor IN (SELECT predictor FROM predictors WHERE reference)")
-    for table in _FLAGGED:
+    for table in FLAGGED:
         connection.execute(f"DELETE FROM {table} WHERE reference")
-    for table in (*_OWNED, *_FLAGGED):
+    for table in (*OWNED, *FLAGGED):
         _put_back(connection, table, _not_the_users(table))
     return _install_catalogue(connection, catalogue_version)
 
 
 def _not_the_users(table: str) -> str:
     """SQL: the row's dataset, matrix or predictor is not one that the user stored."""
-    column, parent, key = _OWNED.get(table, (NATURAL_KEYS[table][0], table, NATURAL_KEYS[table][0]))
+    column, parent, key = OWNED.get(table, (NATURAL_KEYS[table][0], table, NATURAL_KEYS[table][0]))
     own = f"{column} NOT IN (SELECT {key} FROM {parent} WHERE NOT reference)"
     return f"{own} AND {_AS_FOUND}" if table in FOUND else own
 
@@ -164,71 +160,3 @@ def _read(table: str) -> pa.Table | None:
             f"the reference data of traitcast is damaged ({file.name}: {str(error).splitlines()[0]}). "
             "Install it again: pip install --force-reinstall traitcast"
         ) from error
-
-
-def export(connection: duckdb.DuckDBPyConnection, destination: Path) -> None:
-    """Write every dataset, matrix and predictor of a warehouse as reference files into `destination`.
-
-    Rows are ordered by their natural key and carry no time stamp and no local path, so that the same
-    warehouse content gives the same bytes.
-    """
-    import pyarrow.parquet as pq
-
-    destination.mkdir(parents=True, exist_ok=True)
-    for table in ("trait_catalogue", *_OWNED, *_FLAGGED):
-        select = "*"
-        if table in _FLAGGED:
-            select = "* REPLACE (true AS reference)"
-        if table == "datasets":
-            # These two are paths of the machine that profiled.
-            select = (
-                "* REPLACE (true AS reference, NULL::TIMESTAMP AS profiled_at, "
-                'json_merge_patch(details, \'{"origin": null, "spec": null}\') AS details)'
-            )
-        order = "position" if table == "trait_catalogue" else ", ".join(NATURAL_KEYS[table])
-        rows = connection.sql(f"SELECT {select} FROM {table} ORDER BY {order}").to_arrow_table()
-        if rows.num_rows:
-            pq.write_table(rows, destination / f"{table}.parquet", compression="zstd", compression_level=19)
-
-
-def carry(connection: duckdb.DuckDBPyConnection, matrix: str) -> None:
-    """Put a shipped matrix into the warehouse that the next release is made from: measuring it again takes a device.
-
-    Raises WarehouseError for one that is not shipped. The caller holds the transaction.
-    """
-    if matrix not in names("matrices"):
-        raise WarehouseError(f"{folder()} holds no matrix {matrix!r}; it has: {', '.join(names('matrices')) or 'none'}")
-    restore(connection, "matrices", matrix)
-    connection.execute("UPDATE matrices SET reference = false WHERE matrix = ?", [matrix])
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the reference files of a release, or put a matrix that ships now into the warehouse that they will be made
-    from: `python -m traitcast.warehouse.database.shipped WAREHOUSE (--into FOLDER | --carry MATRIX)`."""
-    import argparse
-
-    import duckdb
-
-    from traitcast.warehouse.database.warehouse import Warehouse
-
-    parser = argparse.ArgumentParser(prog="python -m traitcast.warehouse.database.shipped")
-    parser.add_argument("warehouse", type=Path)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--into", type=Path, metavar="FOLDER")
-    what.add_argument("--carry", metavar="MATRIX")
-    asked = parser.parse_args(arguments)
-    if not asked.warehouse.is_file():
-        raise SystemExit(f"no warehouse file {asked.warehouse}; make it with: make reference")
-    if asked.carry:
-        # Not through Warehouse.open, which would install all that ships.
-        with duckdb.connect(asked.warehouse) as connection:
-            connection.begin()
-            carry(connection, asked.carry)
-            connection.commit()
-        return
-    with Warehouse.open(asked.warehouse, read_only=True) as warehouse:
-        warehouse.export_reference(asked.into)
-
-
-if __name__ == "__main__":
-    main()

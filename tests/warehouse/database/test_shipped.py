@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import traitcast.cli
 import traitcast.front_door
 from tests.conftest import DEFINITIONS, make_profile
-from traitcast.warehouse.database import shipped as reference
+from traitcast.warehouse.database import release, shipped
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import ScoresError, UserError, WarehouseError
 from traitcast.warehouse.outdated import measure_again
@@ -83,7 +83,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]
             warehouse.save_scores(Matrix(f"only{version}", "accuracy", "untuned", ""), scores(0.6))
             warehouse.save_predictor(predictor("default", f"shipped {version}"))
             folders[version] = tmp_path / f"reference{version}"
-            warehouse.export_reference(folders[version])
+            release.export(warehouse, folders[version])
     return folders
 
 
@@ -290,7 +290,7 @@ def test_what_was_found_with_shipped_traits_goes_and_comes_with_them(
     monkeypatch.setenv("TRAITCAST_REFERENCE", str(packages[2]))
     with Warehouse.open(tmp_path / "release.duckdb") as warehouse:
         warehouse.save_evaluation(result)
-        warehouse.export_reference(tmp_path / "reference")
+        release.export(warehouse, tmp_path / "reference")
     monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "reference"))
     with Warehouse.open(tmp_path / "users.duckdb") as warehouse:
 
@@ -327,7 +327,7 @@ def test_what_is_as_shipped_keeps_what_was_derived_from_it(
     [
         ("datasets", "topcs", r"traitcast ships no dataset 'topcs'; did you mean 'topics'\?"),
         ("datasets", "mine", r"traitcast ships no dataset 'mine'\."),
-        ("matrices", "own", r"ships no score set 'own'"),
+        ("matrices", "own", r"ships no matrix 'own'"),
         ("predictors", "own", r"ships no predictor 'own'"),
     ],
 )
@@ -370,17 +370,17 @@ def test_scores_restore(users: Path, tmp_path: Path) -> None:
         return CliRunner().invoke(traitcast.cli.cli, ["scores", "restore", *arguments, "--format", "json"])
 
     with Warehouse.open(users, read_only=True) as warehouse:
-        own = next(m.matrix for m in warehouse.matrices() if m.matrix in reference.names("matrices"))
+        own = next(m.matrix for m in warehouse.matrices() if m.matrix in shipped.names("matrices"))
         assert own not in warehouse.shipped("matrices")
     result = run(own, "--warehouse", str(users))
     assert result.exit_code == 0
-    assert f"{own}: the shipped score set is back" in result.stderr
+    assert f"{own}: the shipped matrix is back" in result.stderr
     assert {row["matrix"]: row["shipped"] for row in json.loads(result.stdout)}[own]
     with Warehouse.open(users, read_only=True) as warehouse:
         assert own in warehouse.shipped("matrices")
     wrong = run("nothing", "--warehouse", str(tmp_path / "missing.duckdb"))
     assert wrong.exit_code == 2
-    assert "ships no score set 'nothing'" in wrong.stderr
+    assert "ships no matrix 'nothing'" in wrong.stderr
 
 
 def test_shipped_scores_are_not_dropped(users: Path, tmp_path: Path) -> None:
@@ -388,17 +388,17 @@ def test_shipped_scores_are_not_dropped(users: Path, tmp_path: Path) -> None:
         return CliRunner().invoke(traitcast.cli.cli, ["scores", "drop", *arguments, "--format", "json"])
 
     with Warehouse.open(users) as warehouse:
-        shipped = warehouse.shipped("matrices")[0]
-        own = next(name for name in reference.names("matrices") if name not in warehouse.shipped("matrices"))
+        came_with_it = warehouse.shipped("matrices")[0]
+        own = next(name for name in shipped.names("matrices") if name not in warehouse.shipped("matrices"))
         before = warehouse.matrices()
-    refused = run(shipped, "--warehouse", str(users))
+    refused = run(came_with_it, "--warehouse", str(users))
     assert refused.exit_code == 2
-    assert f"{shipped!r} came with traitcast and would come back with its next version" in refused.stderr
+    assert f"{came_with_it!r} came with traitcast and would come back with its next version" in refused.stderr
     replaced = run(own, "--warehouse", str(users))
     assert replaced.exit_code == 2
     assert f"Put the shipped one back in place of yours: traitcast scores restore {own}" in replaced.stderr
     missing = tmp_path / "missing.duckdb"
-    assert run(shipped, "--warehouse", str(missing)).exit_code == 2
+    assert run(came_with_it, "--warehouse", str(missing)).exit_code == 2
     assert run("nothing", "--warehouse", str(missing)).exit_code == 2
     assert not missing.exists()
     with Warehouse.open(users, read_only=True) as warehouse:
@@ -442,7 +442,7 @@ def with_measured(packages: dict[int, Path], tmp_path: Path, monkeypatch: pytest
     folder = tmp_path / "with_measured"
     with Warehouse.open(tmp_path / "next.duckdb") as warehouse:
         warehouse.save_scores(Matrix("lora", "accuracy", "untuned", "ours"), scores(0.8), {"adapters": ADAPTER})
-        warehouse.export_reference(folder)
+        release.export(warehouse, folder)
     return folder
 
 
@@ -465,7 +465,7 @@ def test_a_file_of_an_older_package_says_how_to_get_a_matrix_that_ships_now(
     with Warehouse.open(tmp_path / "old.duckdb", read_only=True) as warehouse:
         with pytest.raises(ScoresError, match="of an older traitcast, without 'lora'.*traitcast scores restore lora"):
             warehouse.cells("lora")
-        with pytest.raises(ScoresError, match="no scores named 'lara'"):
+        with pytest.raises(ScoresError, match="no matrix named 'lara'"):
             warehouse.cells("lara")
     with Warehouse.open(tmp_path / "old.duckdb") as warehouse:
         assert warehouse.cells("lora").matrix.matrix == "lora"
@@ -478,15 +478,15 @@ def test_a_measured_matrix_is_carried_into_the_next_release(
     path = tmp_path / "build.duckdb"
     Warehouse.open(path).close()
     monkeypatch.setenv("TRAITCAST_REFERENCE", str(with_measured))
-    reference.main([str(path), "--carry", "lora"])
+    release.main([str(path), "--carry", "lora"])
     with pytest.raises(WarehouseError, match="holds no matrix 'lara'; it has: lora, only1, published"):
-        reference.main([str(path), "--carry", "lara"])
+        release.main([str(path), "--carry", "lara"])
     monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
     with Warehouse.open(path) as warehouse:
         assert [m.matrix for m in warehouse.matrices()] == ["lora"]
         assert warehouse.cells().gain.round(6).tolist() == [30.0]
-    reference.main([str(path), "--into", str(tmp_path / "out")])
+    release.main([str(path), "--into", str(tmp_path / "out")])
     for name in ("matrices", "adapters"):
         assert (tmp_path / "out" / f"{name}.parquet").is_file()
     with pytest.raises(SystemExit, match="make it with: make reference"):
-        reference.main([str(tmp_path / "no.duckdb"), "--into", str(tmp_path / "out")])
+        release.main([str(tmp_path / "no.duckdb"), "--into", str(tmp_path / "out")])

@@ -1,0 +1,439 @@
+"""Transfer matrices in the warehouse: scores and gains, what cells did besides, their test rows, and probes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from traitcast.warehouse.console import count, some
+from traitcast.warehouse.database import schema, shipped
+from traitcast.warehouse.database.connection import Connection, check_plain
+from traitcast.warehouse.database.schema import LATENT_TABLES
+from traitcast.warehouse.errors import ScoresError, nearest
+from traitcast.warehouse.records import Cells, Matrix, RowResults, Target
+
+_MATRIX_TABLES = (
+    *("scores", "predicted_labels", "generations", "adapters"),
+    *("targets", "row_traits", "row_scores", "probes", "lineage"),
+)
+_CELL = ("model", "source", "target", "seed")
+# What is stored of single cells beside their scores, and does not outlive another measurement of them.
+_CELL_TABLES = ("predicted_labels", "generations", "row_scores")
+# Metrics of a measured matrix that fall when things improve.
+LESS_IS_BETTER = ("gold_nll", "reference_nll")
+_OUTCOMES = {
+    "gain": "SELECT model, source, target, seed, gain, standard_error, score, base_score FROM transfer "
+    "WHERE matrix = ? AND metric = ? AND (? IS NULL OR model = ?) ORDER BY model, source, target, seed",
+    **{
+        name: f"SELECT model, source, target, seed, {scale} * {name} AS gain, NULL AS standard_error, NULL AS score, "
+        f"NULL AS base_score FROM side_effects WHERE matrix = ? AND ? IS NOT NULL AND (? IS NULL OR model = ?) "
+        f"AND {name} IS NOT NULL ORDER BY model, source, target, seed"
+        for name, scale in (("label_shift", 100), ("length_shift", 1))
+    },
+}
+_SAME_PROBED = "(base, fingerprint, dataset) IN (SELECT (base, fingerprint, dataset) FROM incoming)"
+
+
+class Matrices(Connection):
+    """What is stored of matrices."""
+
+    def save_scores(self, matrix: Matrix, rows: pa.Table, side_effects: Mapping[str, pa.Table] | None = None) -> None:
+        """Merge score rows (model, source, target, seed, metric, score, n, standard_error) into one matrix.
+
+        side_effects: rows of `predicted_labels`, `generations`, `adapters`, `probes`, `targets`, `row_traits`,
+        `row_scores` and `lineage`, without the matrix column. What is stored beside the scores of an earlier
+        measurement of the same cells goes, whether it comes again or not. Raises ScoresError as `check_rows` does.
+        """
+        check_plain(matrix.matrix, "matrix name")
+        tables = {"scores": rows, **(side_effects or {})}
+        with self._transaction():
+            if matrix.matrix in self.shipped("matrices"):
+                # Two matrices of one name are not one matrix: the user's takes the place of the shipped one.
+                for table in _MATRIX_TABLES:
+                    self._connection.execute(f"DELETE FROM {table} WHERE matrix = ?", [matrix.matrix])
+            # What was found on other scores says nothing of these.
+            for table in ("evaluations", *LATENT_TABLES, "matrices"):
+                self._connection.execute(f"DELETE FROM {table} WHERE matrix = ?", [matrix.matrix])
+            self._connection.execute(
+                "INSERT INTO matrices (matrix, metric, base, description, reference) VALUES (?, ?, ?, ?, false)",
+                [matrix.matrix, matrix.metric, matrix.base, matrix.description],
+            )
+            if "targets" in tables:
+                self._forget_rows(matrix.matrix, tables["targets"], rows)
+            self._forget_cells(matrix.matrix, tables)
+            for table, content in tables.items():
+                named = content.append_column("matrix", pa.array([matrix.matrix] * content.num_rows, pa.string()))
+                self._merge(table, named)
+
+    def check_import(self, matrix: str, scores: pa.Table) -> None:
+        """Raise ScoresError where imported scores would take the place of measured ones, whose answers would go.
+
+        Not for a shipped matrix: such a one is replaced as a whole.
+        """
+        if matrix in self.shipped("matrices"):
+            return
+        keys = ", ".join(_CELL)
+        every = " UNION ".join(f"SELECT {keys} FROM {table} WHERE matrix = ?" for table in _CELL_TABLES)
+        self._connection.register("incoming", scores.select(list(_CELL)))
+        found = self._rows(
+            f"SELECT {keys} FROM ({every}) WHERE ({keys}) IN (SELECT ({keys}) FROM incoming)",
+            [matrix] * len(_CELL_TABLES),
+        )
+        self._connection.unregister("incoming")
+        if found:
+            sources = some(sorted({source or "the untuned model" for _, source, _, _ in found}), 3)
+            raise ScoresError(
+                f"matrix {matrix!r} was measured here, and these scores would take the place of "
+                f"{count(len(found), 'cell')} (of {sources}) and of the answers that are stored with them. Keep both: "
+                f"{self._command('scores', 'import', 'FILE', '--name', 'NAME')}. Or give the measured one up first: "
+                f"{self._command('scores', 'drop', matrix)}"
+            )
+
+    def drop_scores(self, names: Sequence[str]) -> list[str]:
+        """Remove matrices with all that was measured and found on them: all of them or none.
+
+        Returns the names of predictors that learnt from them, which stay as they are. Raises ScoresError for an unknown
+        name, and for one of a shipped matrix.
+        """
+        for name in names:
+            self._check_own(name)
+        dropped = [list(names)]
+        with self._transaction():
+            for table, keys in schema.NATURAL_KEYS.items():
+                if keys[0] == "matrix":
+                    self._connection.execute(f"DELETE FROM {table} WHERE list_contains(?, matrix)", dropped)
+        rows = self._rows("SELECT predictor FROM predictors WHERE list_contains(?, matrix) ORDER BY 1", dropped)
+        return [predictor for (predictor,) in rows]
+
+    def _check_own(self, matrix: str) -> None:
+        """What came with the package would be back with its next version, so it cannot be dropped."""
+        if matrix in self.shipped("matrices"):
+            raise ScoresError(
+                f"{matrix!r} came with traitcast and would come back with its next version, so it is not dropped. "
+                "Where it is in the way, choose another matrix with --matrix NAME."
+            )
+        if matrix in shipped.names("matrices"):
+            raise ScoresError(
+                f"{matrix!r} is in the place of a shipped matrix. Put the shipped one back in place of yours: "
+                f"{self._command('scores', 'restore', matrix)}"
+            )
+        known = [m.matrix for m in self.matrices()]
+        if matrix not in known:
+            raise _no_scores(matrix, known)
+
+    def check_rows(self, matrix: str, fingerprints: Mapping[str, str], scores: pa.Table) -> list[str]:
+        """The targets whose test rows are no longer those that a matrix was measured on, in order.
+
+        fingerprints: target -> that of its test rows now. scores: the cells measured on them. Raises ScoresError where
+        stored cells of such a target are not among these: their gains would be over a base on other rows.
+        """
+        # A shipped matrix is replaced as a whole.
+        stored = {} if matrix in self.shipped("matrices") else self.targets(matrix)
+        changed = [t for t, now in sorted(fingerprints.items()) if t in stored and stored[t].fingerprint != now]
+        if not changed:
+            return []
+        new = set(zip(*(scores[name].to_pylist() for name in _CELL), strict=True))
+        old = self._rows(
+            "SELECT DISTINCT model, source, target, seed FROM scores WHERE matrix = ? AND list_contains(?, target) "
+            "ORDER BY ALL",
+            [matrix, changed],
+        )
+        if left := [cell for cell in old if cell not in new]:
+            sources, targets = (some(sorted({c[at] or "the untuned model" for c in left}), 3) for at in (1, 2))
+            raise ScoresError(
+                f"matrix {matrix!r} was measured on other test rows of {targets}, and "
+                f"{count(len(left), 'cell')} of it (of {sources}) would stay, which these scores do not compare "
+                f"with. Keep both: {self._command('matrix', 'ingest', '--pack', 'DIR', '--name', 'NAME')}"
+            )
+        return changed
+
+    def _forget_rows(self, matrix: str, targets: pa.Table, scores: pa.Table) -> None:
+        """Row traits that are measured anew go; so does all that was measured on test rows a target no longer has."""
+        names = targets["target"].to_pylist()
+        fingerprints = dict(zip(names, targets["fingerprint"].to_pylist(), strict=True))
+        changed = self.check_rows(matrix, fingerprints, scores)
+        for tables, gone in ((("row_traits",), names), (("scores", *_CELL_TABLES), changed)):
+            for table in tables:
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE matrix = ? AND list_contains(?, target)", [matrix, gone]
+                )
+
+    def _forget_cells(self, matrix: str, tables: Mapping[str, pa.Table]) -> None:
+        """What is stored beside earlier scores of the same cells is not of these; nor are probes of other weights."""
+        for table in _CELL_TABLES:
+            for name in ("scores", table):
+                if name in tables:
+                    self._forget_known(matrix, table, _CELL, tables[name])
+        if "lineage" in tables:
+            sources = tables["scores"].select(["source"]).rename_columns(["dataset"])
+            self._forget_known(matrix, "lineage", ("dataset",), sources)
+        if "probes" in tables:
+            self._forget_known(matrix, "probes", ("base", "dataset"), tables["probes"])
+
+    def _forget_known(self, matrix: str, table: str, keys: Sequence[str], rows: pa.Table) -> None:
+        """Drop the rows of a matrix's table whose `keys` are among those of `rows`."""
+        self._connection.register("incoming", rows.select(list(keys)))
+        columns = ", ".join(keys)
+        self._connection.execute(
+            f"DELETE FROM {table} WHERE matrix = ? AND ({columns}) IN (SELECT ({columns}) FROM incoming)", [matrix]
+        )
+        self._connection.unregister("incoming")
+
+    def lineage(self, matrix: str | None = None) -> list[tuple[str, str, str]]:
+        """Variants that were made on purpose: (dataset, the parent it was made from, what was changed), once each.
+
+        matrix: as that one was measured with them, or else as they are profiled. None: as they are profiled, or else as
+        some matrix was measured with them.
+        """
+        return self._rows(
+            "SELECT dataset, parent, changed FROM ("
+            "SELECT dataset, parent, changed, 0 AS place, matrix FROM lineage WHERE matrix = ? "
+            "UNION ALL SELECT name, parent, coalesce(changed, ''), 1, '' FROM datasets WHERE parent IS NOT NULL "
+            "UNION ALL SELECT dataset, parent, changed, 2, matrix FROM lineage WHERE ? IS NULL"
+            ") QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY place, matrix) = 1 ORDER BY dataset",
+            [matrix, matrix],
+        )
+
+    def varied(self) -> list[str]:
+        """Matrices with a variant and its parent among their sources, as `lineage` knows variants, in order."""
+        return [
+            row[0]
+            for row in self._rows(
+                "WITH made AS (SELECT matrix, dataset, parent FROM lineage UNION "
+                "SELECT matrix, name, parent FROM datasets, matrices WHERE parent IS NOT NULL) "
+                "SELECT DISTINCT matrix FROM made "
+                "WHERE (matrix, dataset) IN (SELECT (matrix, source) FROM scores) "
+                "AND (matrix, parent) IN (SELECT (matrix, source) FROM scores) ORDER BY 1"
+            )
+        ]
+
+    def targets(self, matrix: str) -> dict[str, Target]:
+        """What is known of the test rows of each target of a matrix, by name; without their traits."""
+        rows = self._rows(
+            "SELECT target, task_type, metric, fingerprint, rows, labels, gold, catalogue_version, parsed "
+            "FROM targets WHERE matrix = ? ORDER BY target",
+            [matrix],
+        )
+        return {
+            name: Target(
+                target=name,
+                task_type=task_type,
+                metric=metric,
+                fingerprint=fingerprint,
+                rows=count,
+                labels=tuple(labels),
+                gold=None if gold is None else np.asarray(gold, np.int64),
+                catalogue_version=version,
+                parsed=parsed,
+            )
+            for name, task_type, metric, fingerprint, count, labels, gold, version, parsed in rows
+        }
+
+    def row_traits(self, matrix: str, target: str | None = None) -> dict[str, dict[str, np.ndarray]]:
+        """target -> trait -> float64 value per test row, NaN where it is undefined. target: only this one's."""
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for name, trait, value in self._rows(
+            "SELECT target, trait, value FROM row_traits WHERE matrix = ? AND (? IS NULL OR target = ?) "
+            "ORDER BY target, trait",
+            [matrix, target, target],
+        ):
+            found.setdefault(name, {})[trait] = np.array(value, dtype=np.float64)
+        return found
+
+    def row_results(
+        self, matrix: str, model: str, *, source: str | None = None, target: str | None = None
+    ) -> list[RowResults]:
+        """What cells did on single test rows, and what the untuned model did (source ''), by target.
+
+        source, target: only the cells of this source (and the untuned model's), only those on this target.
+        """
+        found = self._arrow(
+            "SELECT source, target, seed, score, predicted, output_tokens, finished, has_number FROM row_scores "
+            "WHERE matrix = ? AND model = ? AND (? IS NULL OR source IN ('', ?)) AND (? IS NULL OR target = ?) "
+            "ORDER BY target, source, seed",
+            [matrix, model, source, source, target, target],
+        )
+        keys = (found[name].to_pylist() for name in ("source", "target", "seed"))
+        results = (_arrays(column) for column in found.columns[3:])
+        return [RowResults(*cell) for cell in zip(*keys, *results, strict=True)]
+
+    def predicted_labels(self, matrix: str, model: str, source: str) -> list[tuple[str, str, int, str, str, int]]:
+        """(target, source, seed, gold, predicted, rows) of a source's cells and of the untuned model's (source '')."""
+        return self._rows(
+            "SELECT target, source, seed, gold, predicted, n FROM predicted_labels "
+            "WHERE matrix = ? AND model = ? AND source IN ('', ?) ORDER BY ALL",
+            [matrix, model, source],
+        )
+
+    def generations(self, matrix: str, model: str, source: str) -> list[dict[str, Any]]:
+        """Rows of `generations` of a source's cells and of the untuned model's (source ''), by target."""
+        return self._dicts(
+            "SELECT * EXCLUDE (matrix, model) FROM generations "
+            "WHERE matrix = ? AND model = ? AND source IN ('', ?) ORDER BY target, source, seed",
+            [matrix, model, source],
+        )
+
+    def matrices(self) -> list[Matrix]:
+        """All matrices, the measured and imported ones of the user before the shipped ones."""
+        rows = self._rows("SELECT matrix, metric, base, description FROM matrices ORDER BY reference, matrix")
+        return [Matrix(*row) for row in rows]
+
+    def cells(
+        self,
+        matrix: str | None = None,
+        model: str | None = None,
+        *,
+        outcome: str = "gain",
+        metric: str | None = None,
+    ) -> Cells:
+        """The cells of `matrix`, of `model` or of all models. Default: the user's only matrix, else the only shipped
+        one that was measured, not imported, and without variants, else the only one.
+
+        outcome: "gain", or a side effect in its place: "label_shift" (%) or "length_shift" (tokens). metric: of the
+        gains, instead of the headline. A gain is better for being more: of a metric that falls when things improve
+        (`LESS_IS_BETTER`) it is the fall. Raises ScoresError for an unknown or ambiguous matrix, model or metric.
+        """
+        chosen = self._choose_matrix(matrix)
+        if metric is not None:
+            self._check_metric(chosen.matrix, metric)
+            chosen = dataclasses.replace(chosen, metric=metric)
+        models = [
+            row[0]
+            for row in self._rows("SELECT DISTINCT model FROM scores WHERE matrix = ? ORDER BY 1", [chosen.matrix])
+        ]
+        if model is not None and model not in models:
+            raise ScoresError(
+                f"matrix {chosen.matrix!r} has no model {model!r}{nearest(model, models)} It has: {', '.join(models)}."
+            )
+        columns = self._arrow(_OUTCOMES[outcome], [chosen.matrix, chosen.metric, model, model])
+        if outcome != "gain" and not columns.num_rows:
+            raise ScoresError(
+                f"matrix {chosen.matrix!r} holds no {outcome}: only a measured one does. Measure one with: "
+                f"{self._command('matrix', 'ingest', '--pack', 'DIR')}"
+            )
+
+        def floats(name: str) -> np.ndarray:
+            return columns[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+
+        turned = -1.0 if outcome == "gain" and chosen.metric in LESS_IS_BETTER else 1.0
+        return Cells(
+            matrix=chosen,
+            models=tuple(columns["model"].to_pylist()),
+            sources=tuple(columns["source"].to_pylist()),
+            targets=tuple(columns["target"].to_pylist()),
+            seeds=columns["seed"].to_numpy(),
+            gain=turned * floats("gain") + 0.0,  # no -0
+            standard_error=floats("standard_error"),
+            score=floats("score"),
+            base_score=floats("base_score"),
+        )
+
+    def _check_metric(self, matrix: str, metric: str) -> None:
+        known = [
+            row[0] for row in self._rows("SELECT DISTINCT metric FROM scores WHERE matrix = ? ORDER BY 1", [matrix])
+        ]
+        if metric not in known:
+            raise ScoresError(
+                f"matrix {matrix!r} has no metric {metric!r}{nearest(metric, known)} It has: {', '.join(known)}."
+            )
+
+    def transfer_matrix(self, matrix: str) -> list[dict[str, Any]]:
+        """The view of that name, of one matrix: model, source, target, gain, standard_error (pp) and `gains`, a list
+        with the gain of every seed, in the order of the seeds. Cells without a gain are left out."""
+        return self._dicts(
+            "SELECT model, source, target, m.gain, m.standard_error, list(t.gain ORDER BY t.seed) AS gains "
+            "FROM transfer_matrix m JOIN transfer t USING (matrix, model, source, target) "
+            "JOIN matrices USING (matrix, metric) "
+            "WHERE matrix = ? AND m.gain IS NOT NULL GROUP BY ALL ORDER BY model, source, target",
+            [matrix],
+        )
+
+    def side_effects(self, matrix: str) -> list[dict[str, Any]]:
+        """The view of that name, of one matrix, as means over the seeds: model, source, target, label_shift (share of
+        the predicted labels that moved), length_shift (tokens), seeds."""
+        return self._dicts(
+            "SELECT model, source, target, avg(label_shift) AS label_shift, avg(length_shift) AS length_shift, "
+            "count(*) AS seeds FROM side_effects WHERE matrix = ? GROUP BY ALL ORDER BY model, source, target",
+            [matrix],
+        )
+
+    def _choose_matrix(self, name: str | None) -> Matrix:
+        every = self.matrices()
+        if not every:
+            raise ScoresError(
+                f"the warehouse holds no scores. Add some with: {self._command('scores', 'import', 'FILE')}"
+            )
+        names = [m.matrix for m in every]
+        if name is not None:
+            if name not in names and name in shipped.names("matrices"):
+                raise ScoresError(
+                    f"the warehouse holds the reference data of an older traitcast, without {name!r}. Any command that "
+                    f"writes brings it up to date, such as: {self._command('scores', 'restore', name)}"
+                )
+            if name not in names:
+                raise _no_scores(name, names)
+            return every[names.index(name)]
+        came = self.shipped("matrices")
+        own = [name for name in names if name not in came]
+        measured = {row[0] for row in self._rows("SELECT matrix FROM adapters EXCEPT SELECT matrix FROM lineage")}
+        candidates = own or [name for name in names if name in measured] or names
+        if len(candidates) > 1:
+            raise ScoresError(f"several matrices: {', '.join(candidates)}. Choose one with --matrix NAME.")
+        return every[names.index(candidates[0])]
+
+    def save_probes(self, rows: pa.Table, *, replace: bool = False) -> None:
+        """Merge probes (base, fingerprint, dtype, dataset, trait, value, standard_error, n) that no matrix measured.
+
+        A dataset's earlier ones of the same weights go first; replace: so do all those of the same base.
+        """
+        with self._transaction():
+            self._connection.register("incoming", rows)
+            same = "base IN (SELECT base FROM incoming)" if replace else _SAME_PROBED
+            self._connection.execute(f"DELETE FROM probes WHERE matrix = '' AND {same}")
+            self._connection.unregister("incoming")
+            self._insert("probes", rows.append_column("matrix", pa.array([""] * rows.num_rows, pa.string())))
+
+    def probe_fingerprints(self, base: str, *, matrix: str | None = None) -> list[str]:
+        """The weights that probes of a base were measured with, in order. matrix: by this one alone."""
+        rows = self._rows(
+            "SELECT DISTINCT fingerprint FROM probes WHERE base = ? AND (? IS NULL OR matrix = ?) ORDER BY 1",
+            [base, matrix, matrix],
+        )
+        return [fingerprint for (fingerprint,) in rows]
+
+    def probes(self, base: str, fingerprint: str, *, matrix: str = "") -> dict[str, dict[str, float]]:
+        """dataset -> probe -> value. Of one measured several times, what `matrix` measured counts first, then what the
+        user did with `traitcast probe`, then what other matrices did."""
+        found: dict[str, dict[str, float]] = {}
+        for dataset, trait, value in self._rows(
+            "SELECT dataset, trait, value FROM probes WHERE base = ? AND fingerprint = ? "
+            "ORDER BY matrix = ?, matrix = '', matrix DESC, dataset, trait",
+            [base, fingerprint, matrix],
+        ):
+            found.setdefault(dataset, {})[trait] = value
+        return found
+
+    def base_scores(self, matrix: str, model: str) -> dict[str, float]:
+        """target -> headline score of the untuned model in a matrix, mean over its seeds."""
+        return dict(
+            self._rows(
+                "SELECT target, avg(score) FROM scores JOIN matrices USING (matrix, metric) "
+                "WHERE matrix = ? AND model = ? AND source = '' GROUP BY target ORDER BY target",
+                [matrix, model],
+            )
+        )
+
+
+def _no_scores(name: str, known: Sequence[str]) -> ScoresError:
+    there = f"There are: {', '.join(known)}." if known else "There are none."
+    return ScoresError(f"no matrix named {name!r}{nearest(name, known)} {there}")
+
+
+def _arrays(column: pa.ChunkedArray) -> list[np.ndarray | None]:
+    """Each list of a column as float64, NaN where an element is NULL; None for a list that is."""
+    lists = column.cast(pa.list_(pa.float64()))
+    return [one.values.to_numpy(zero_copy_only=False) if one.is_valid else None for one in lists]

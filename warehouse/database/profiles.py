@@ -1,0 +1,287 @@
+"""Profiles in the warehouse: traits, label counts, length histograms and sketches, and the trait catalogue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from traitcast.warehouse.database import schema
+from traitcast.warehouse.database.connection import Connection, check_plain
+from traitcast.warehouse.errors import NotProfiledError, nearest
+from traitcast.warehouse.names import LONGEST, is_name
+from traitcast.warehouse.records import LengthBin, Profile, Sketch, TraitDefinition, TraitMatrix, TraitValue
+
+# Of files that `traitcast profile` reads, for a hint only.
+_DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".ndjson")
+_PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
+_DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
+
+
+class Profiles(Connection):
+    """What is stored of datasets."""
+
+    def sync_catalogue(self, definitions: Sequence[TraitDefinition], version: int) -> None:
+        """Make the stored trait catalogue equal the one in code, and rebuild the `profiles` view if it moved."""
+        fields = ("trait", "part", "family", "unit", "definition", "source", "low", "high", "tier")
+        new = [tuple(getattr(d, name) for name in fields) for d in definitions]
+        stored = self._rows(f"SELECT {', '.join(fields)} FROM trait_catalogue ORDER BY position")
+        if stored == new and self._meta("catalogue_version") == str(version):
+            return
+        types = {"low": pa.float64(), "high": pa.float64()}
+        columns: dict[str, pa.Array] = {"position": pa.array(range(len(new)), pa.int32())}
+        for i, name in enumerate(fields):
+            columns[name] = pa.array([row[i] for row in new], types.get(name, pa.string()))
+        with self._transaction():
+            self._connection.execute("DELETE FROM trait_catalogue")
+            self._insert("trait_catalogue", pa.table(columns))
+            schema.rebuild_profiles_view(self._connection)
+            self._set_meta("catalogue_version", str(version))
+
+    def save_profile(self, profile: Profile) -> None:
+        """Store a profile whole, in place of an earlier one of the same name. Raises UserError for a bad name.
+
+        What was found with other values of its traits (evaluations, traits of latent factors) goes with them.
+        """
+        check_plain(profile.name, "dataset name")
+        with self._transaction():
+            if self._is_other(profile):
+                self._forget_found([profile.name])
+            for table in _DATASET_TABLES:
+                self._connection.execute(f"DELETE FROM {table} WHERE dataset = ?", [profile.name])
+            self._connection.execute("DELETE FROM datasets WHERE name = ?", [profile.name])
+            for table, rows in _profile_tables(profile, self._parts()).items():
+                if rows.num_rows:
+                    self._insert(table, rows)
+            self._connection.execute(
+                "UPDATE datasets SET profiled_at = now()::TIMESTAMP WHERE name = ?", [profile.name]
+            )
+
+    def _is_other(self, profile: Profile) -> bool:
+        """Whether data, family or a trait's value is not what is stored under the profile's name."""
+        about = self._rows("SELECT fingerprint, task_type, family FROM datasets WHERE name = ?", [profile.name])
+        traits = dict(self._rows("SELECT trait, value FROM traits WHERE dataset = ?", [profile.name]))
+        new = {t.trait: t.value for t in profile.traits}
+        return about != [(profile.fingerprint, profile.task_type, profile.family)] or traits != new
+
+    def _parts(self) -> dict[str, str]:
+        return dict(self._rows("SELECT trait, part FROM trait_catalogue"))
+
+    def find(self, name: str) -> str | None:
+        """`name` if a dataset of that name is profiled, else None."""
+        return name if self._rows("SELECT 1 FROM datasets WHERE name = ?", [name]) else None
+
+    def find_origin(self, origin: str) -> str | None:
+        """The name of the dataset last profiled from `origin` (an absolute path or a hub id), if any."""
+        rows = self._rows(
+            "SELECT name FROM datasets WHERE details ->> '$.origin' = ? ORDER BY profiled_at DESC, name LIMIT 1",
+            [origin],
+        )
+        return rows[0][0] if rows else None
+
+    def outdated(self, names: Sequence[str] | None = None) -> list[str]:
+        """The user's own profiles among `names` (default: all) measured under another catalogue version, in order.
+
+        Shipped profiles are left out: the package renews them, the user cannot.
+        """
+        rows = self._rows(
+            "SELECT name FROM datasets WHERE NOT reference AND (details ->> '$.catalogue_version')::BIGINT <> ? "
+            "ORDER BY name",
+            [self.catalogue_version()],
+        )
+        return [name for (name,) in rows if names is None or name in names]
+
+    def languages(self) -> dict[str, str]:
+        """dataset -> the language that its spec states; those that state none are left out."""
+        return dict(self._rows("SELECT name, language FROM datasets WHERE language IS NOT NULL ORDER BY name"))
+
+    def dataset_names(self) -> list[str]:
+        """Names of all profiled datasets, in order."""
+        return [row[0] for row in self._rows("SELECT name FROM datasets ORDER BY name")]
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """One row per profiled dataset, with the figures one asks for first."""
+        return self._dicts(
+            "SELECT d.name, d.task_type, d.family, d.language, d.rows, "
+            "max(t.value) FILTER (t.trait = 'label_class_count')::BIGINT AS classes, "
+            "max(t.value) FILTER (t.trait = 'label_majority_share') AS majority, "
+            "max(t.value) FILTER (t.trait = 'prompt_words_mean') AS prompt_words, "
+            "max(t.value) FILTER (t.trait = 'response_words_mean') AS response_words, "
+            "d.reference, d.fingerprint, (d.details ->> '$.catalogue_version')::BIGINT AS catalogue_version "
+            "FROM datasets d LEFT JOIN traits t ON t.dataset = d.name "
+            "GROUP BY ALL ORDER BY d.name"
+        )
+
+    def profile(self, name: str) -> Profile:
+        """The stored profile of `name`. Raises NotProfiledError with the nearest name."""
+        rows = self._dicts("SELECT * FROM datasets WHERE name = ?", [name])
+        if not rows:
+            raise self._not_profiled(name)
+        row = rows[0]
+        traits = self._rows(
+            "SELECT t.trait, t.value, t.standard_error, t.n FROM traits t "
+            "LEFT JOIN trait_catalogue c USING (trait) WHERE t.dataset = ? ORDER BY c.position, t.trait",
+            [name],
+        )
+        labels = self._rows("SELECT label, n FROM label_counts WHERE dataset = ? ORDER BY n DESC, label", [name])
+        bins = self._rows(
+            "SELECT part, unit, low, high, n FROM length_histograms WHERE dataset = ? ORDER BY part, unit, low", [name]
+        )
+        vectors = self._rows("SELECT part, kind, vector FROM sketches WHERE dataset = ? ORDER BY part, kind", [name])
+        return Profile(
+            name=row["name"],
+            fingerprint=row["fingerprint"],
+            task_type=row["task_type"],
+            rows=row["rows"],
+            traits=tuple(TraitValue(*trait) for trait in traits),
+            label_counts=tuple(labels),
+            length_histograms=tuple(LengthBin(*values) for values in bins),
+            sketches=tuple(Sketch(part, kind, np.asarray(v, dtype=np.float32)) for part, kind, v in vectors),
+            family=row["family"],
+            language=row["language"],
+            licence=row["licence"],
+            parent=row["parent"],
+            changed=row["changed"],
+            details=json.loads(row["details"] or "{}"),
+        )
+
+    def _not_profiled(self, name: str) -> NotProfiledError:
+        hint = nearest(name, self.dataset_names())
+        shown = name if len(name) <= LONGEST else name[:40] + "..."
+        words: tuple[str, ...] = ("profile", "DATASET")
+        if nearby := _data_named(name):
+            words = ("profile", nearby)
+        elif is_name(name):
+            words = ("profile", "DATASET", "--name", name)
+        return NotProfiledError(
+            f"no profile of {shown!r} in {self.path or 'the reference data'}{hint} See what is there with: "
+            f"{self._command('datasets')}. {f'There is {nearby} here: p' if nearby else 'P'}rofile it with: "
+            f"{self._command(*words)}"
+        )
+
+    def catalogue(self) -> tuple[TraitDefinition, ...]:
+        """The trait catalogue as stored, in its order."""
+        rows = self._rows(
+            "SELECT trait, part, family, unit, definition, source, low, high, tier "
+            "FROM trait_catalogue ORDER BY position"
+        )
+        return tuple(TraitDefinition(*row) for row in rows)
+
+    def trait_matrix(self, names: Sequence[str] | None = None) -> TraitMatrix:
+        """Traits of `names` (default: all profiled datasets) as one float64 matrix, NaN where undefined."""
+        wanted = list(names) if names is not None else self.dataset_names()
+        about = {row[0]: row[1:] for row in self._rows("SELECT name, task_type, family, rows FROM datasets")}
+        for name in wanted:
+            if name not in about:
+                raise self._not_profiled(name)
+        definitions = self.catalogue()
+        row_of = {name: i for i, name in enumerate(wanted)}
+        column_of = {d.trait: j for j, d in enumerate(definitions)}
+        values = np.full((len(wanted), len(definitions)), np.nan)
+        with self._told():
+            table = self._connection.execute(
+                "SELECT dataset, trait, value FROM traits WHERE value IS NOT NULL"
+            ).fetchnumpy()
+        for dataset, trait, value in zip(table["dataset"], table["trait"], table["value"], strict=True):
+            i, j = row_of.get(dataset), column_of.get(trait)
+            if i is not None and j is not None:
+                values[i, j] = value
+        return TraitMatrix(
+            names=tuple(wanted),
+            task_types=tuple(about[name][0] for name in wanted),
+            families=tuple(about[name][1] for name in wanted),
+            rows=tuple(about[name][2] for name in wanted),
+            definitions=definitions,
+            values=values,
+        )
+
+    def sketches(self) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+        """(part, kind) -> dataset -> float32 vector."""
+        found: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+        for dataset, part, kind, vector in self._rows("SELECT dataset, part, kind, vector FROM sketches ORDER BY ALL"):
+            found.setdefault((part, kind), {})[dataset] = np.asarray(vector, dtype=np.float32)
+        return found
+
+    def label_counts(self) -> dict[str, dict[str, int]]:
+        """dataset -> label -> rows."""
+        found: dict[str, dict[str, int]] = {}
+        for dataset, label, n in self._rows("SELECT dataset, label, n FROM label_counts ORDER BY ALL"):
+            found.setdefault(dataset, {})[label] = n
+        return found
+
+
+def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.Table]:
+    """The rows of a profile, table by table, as Arrow."""
+    name = profile.name
+    unknown = [t.trait for t in profile.traits if t.trait not in parts]
+    if unknown:
+        raise ValueError(f"traits that are not in the catalogue: {unknown[:5]}; call sync_catalogue first")
+
+    def table(rows: Sequence[Any], columns: Mapping[str, tuple[str | int, pa.DataType]]) -> pa.Table:
+        pick = {
+            column: pa.array([row[key] if isinstance(key, int) else getattr(row, key) for row in rows], kind)
+            for column, (key, kind) in columns.items()
+        }
+        return pa.table({"dataset": pa.array([name] * len(rows), pa.string()), **pick})
+
+    traits = table(
+        profile.traits,
+        {
+            "trait": ("trait", pa.string()),
+            "value": ("value", pa.float64()),
+            "standard_error": ("standard_error", pa.float64()),
+            "n": ("n", pa.int64()),
+        },
+    ).append_column("part", pa.array([parts[t.trait] for t in profile.traits], pa.string()))
+    datasets = pa.table(
+        {
+            "name": [name],
+            "fingerprint": [profile.fingerprint],
+            "task_type": [profile.task_type],
+            "rows": pa.array([profile.rows], pa.int64()),
+            "family": pa.array([profile.family], pa.string()),
+            "language": pa.array([profile.language], pa.string()),
+            "licence": pa.array([profile.licence], pa.string()),
+            "parent": pa.array([profile.parent], pa.string()),
+            "changed": pa.array([profile.changed], pa.string()),
+            "details": [json.dumps(profile.details, sort_keys=True, ensure_ascii=False)],
+            "reference": [False],
+        }
+    )
+    return {
+        "datasets": datasets,
+        "traits": traits,
+        "label_counts": table(profile.label_counts, {"label": (0, pa.string()), "n": (1, pa.int64())}),
+        "length_histograms": table(
+            profile.length_histograms,
+            {
+                "part": ("part", pa.string()),
+                "unit": ("unit", pa.string()),
+                "low": ("low", pa.int64()),
+                "high": ("high", pa.int64()),
+                "n": ("n", pa.int64()),
+            },
+        ),
+        "sketches": table(
+            profile.sketches,
+            {
+                "part": ("part", pa.string()),
+                "kind": ("kind", pa.string()),
+                "vector": ("vector", pa.list_(pa.float32())),
+            },
+        ),
+    }
+
+
+def _data_named(name: str) -> str | None:
+    """A file or folder of the working folder that a profile of that name could be made from, if there is one."""
+    if not is_name(name):
+        return None
+    if Path(name).is_dir():
+        return name
+    found = (name + suffix + packed for suffix in _DATA_SUFFIXES for packed in ("", *_PACKED_SUFFIXES))
+    return next((file for file in found if Path(file).is_file()), None)

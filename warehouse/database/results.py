@@ -1,0 +1,157 @@
+"""What was learned from matrices: predictors with their predictions, evaluations, and latent factors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from traitcast.warehouse.console import as_json, finite
+from traitcast.warehouse.database.connection import Connection, check_plain
+from traitcast.warehouse.database.schema import LATENT_TABLES
+from traitcast.warehouse.errors import UserError, nearest
+from traitcast.warehouse.records import LatentRecord, PredictorRecord
+
+_LATENT_ORDERS = ("ALL", "factor", "factor, side, score DESC, dataset", "q, p, abs(spearman) DESC, factor, side, trait")
+_EVALUATION_TYPES = pa.schema(
+    {
+        "matrix": pa.string(),
+        "model": pa.string(),
+        "protocol": pa.string(),
+        "tier": pa.string(),
+        "seed": pa.int64(),
+        "cells": pa.int64(),
+        "targets": pa.int64(),
+        "spearman": pa.float64(),
+        "rmse": pa.float64(),
+        "result": pa.string(),
+    }
+)
+_PREDICTION_TYPES = {
+    "source": pa.string(),
+    "target": pa.string(),
+    "gain": pa.float64(),
+    "low": pa.float64(),
+    "high": pa.float64(),
+    "harm": pa.float64(),
+    "novel": pa.bool_(),
+}
+_ATTRIBUTION_TYPES = {
+    "source": pa.string(),
+    "target": pa.string(),
+    "trait": pa.string(),
+    "side": pa.string(),
+    "family": pa.string(),
+    "value": pa.float64(),
+    "shap": pa.float64(),
+}
+
+
+class Results(Connection):
+    """What is stored of predictors, evaluations and latent factors."""
+
+    def save_predictor(self, record: PredictorRecord) -> None:
+        """Store a fitted predictor in place of an earlier one of the same name.
+
+        Stored predictions of a predictor that was another go with it. Raises UserError for a bad name.
+        """
+        check_plain(record.name, "predictor name")
+        with self._transaction():
+            stored = self._rows("SELECT fingerprint FROM predictors WHERE predictor = ?", [record.name])
+            if stored != [(record.fingerprint,)]:
+                for table in ("predictions", "attributions"):
+                    self._connection.execute(f"DELETE FROM {table} WHERE predictor = ?", [record.name])
+            self._connection.execute("DELETE FROM predictors WHERE predictor = ?", [record.name])
+            self._connection.execute(
+                "INSERT INTO predictors (predictor, matrix, model, tier, fingerprint, bundle, reference) "
+                "VALUES (?, ?, ?, ?, ?, ?, false)",
+                [record.name, record.matrix, record.model, record.tier, record.fingerprint, record.bundle],
+            )
+
+    def predictor(self, name: str = "default") -> PredictorRecord:
+        """The stored predictor `name`. Raises UserError naming `traitcast fit` when there is none."""
+        rows = self._rows(
+            "SELECT predictor, matrix, model, tier, fingerprint, bundle FROM predictors WHERE predictor = ?", [name]
+        )
+        if not rows:
+            names = [row[0] for row in self._rows("SELECT predictor FROM predictors ORDER BY 1")]
+            known = f"There are: {', '.join(names)}. " if names else ""
+            raise UserError(
+                f"no predictor named {name!r}{nearest(name, names)} {known}Make one with: {self._command('fit')}"
+            )
+        return PredictorRecord(*rows[0])
+
+    def save_predictions(
+        self, predictor: str, predictions: Sequence[Mapping[str, Any]], attributions: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Merge predictions, and replace the attributions of the pairs that `attributions` names.
+
+        predictions: source, target, gain, low, high, harm, novel. attributions: source, target, trait,
+        side, family, value, shap.
+        """
+        pairs = {(row["source"], row["target"]) for row in attributions}
+        with self._transaction():
+            if predictions:
+                self._merge("predictions", _with_predictor(predictor, predictions, _PREDICTION_TYPES))
+            for source, target in sorted(pairs):
+                self._connection.execute(
+                    "DELETE FROM attributions WHERE predictor = ? AND source = ? AND target = ?",
+                    [predictor, source, target],
+                )
+            if attributions:
+                self._insert("attributions", _with_predictor(predictor, attributions, _ATTRIBUTION_TYPES))
+
+    def save_evaluation(
+        self, result: Mapping[str, Any], *, model: str | None = None, tier: str = "static", seed: int = 0
+    ) -> None:
+        """Store what `evaluate` found, in place of the same evaluation made before. result: its JSON contract."""
+        key = {"matrix": result["matrix"], "model": model, "protocol": result["protocol"], "tier": tier, "seed": seed}
+        found = {"cells": result["cells"], "targets": result["targets"]}
+        found |= {name: finite(result["model"][name]["value"]) for name in ("spearman", "rmse")}
+        rows = pa.Table.from_pylist([key | found | {"result": as_json(result, indent=None)}], _EVALUATION_TYPES)
+        with self._transaction():
+            self._merge("evaluations", rows)
+
+    def evaluations(self, matrix: str) -> list[dict[str, Any]]:
+        """Stored evaluations on a matrix: model (None: pooled), protocol, tier, seed and result, in that order."""
+        rows = self._rows(
+            "SELECT model, protocol, tier, seed, result FROM evaluations WHERE matrix = ? ORDER BY ALL", [matrix]
+        )
+        names = ("model", "protocol", "tier", "seed")
+        return [dict(zip(names, row[:4], strict=True)) | {"result": json.loads(row[4])} for row in rows]
+
+    def save_latent(self, record: LatentRecord) -> None:
+        """Store the factors of a matrix, model and method in place of earlier ones; new scores take them away."""
+        key = {"matrix": record.matrix, "model": record.model, "method": record.method}
+        contents = ((record.about,), record.factors, record.scores, record.traits)
+        with self._transaction():
+            for table, rows in zip(LATENT_TABLES, contents, strict=True):
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE matrix = ? AND model = ? AND method = ?", list(key.values())
+                )
+                columns = self._connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
+                self._insert(table, pa.Table.from_pylist([key | finite(row) for row in rows], columns))
+
+    def latent(self, matrix: str, model: str, method: str = "pca") -> LatentRecord:
+        """The stored factors of a matrix, model and method. Raises UserError naming `traitcast latent`."""
+        about, factors, scores, traits = (
+            self._dicts(
+                f"SELECT * EXCLUDE (matrix, model, method) FROM {table} "
+                f"WHERE matrix = ? AND model = ? AND method = ? ORDER BY {order}",
+                [matrix, model, method],
+            )
+            for table, order in zip(LATENT_TABLES, _LATENT_ORDERS, strict=True)
+        )
+        if not about:
+            raise UserError(
+                f"no factors of {matrix!r}, {model!r} by {method!r} are stored. Find them with: "
+                + self._command("latent", "--matrix", matrix, "--model", model, "--method", method, "--save")
+            )
+        return LatentRecord(matrix, model, method, about[0], tuple(factors), tuple(scores), tuple(traits))
+
+
+def _with_predictor(predictor: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType]) -> pa.Table:
+    columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in types.items()}
+    return pa.table({"predictor": pa.array([predictor] * len(rows), pa.string()), **columns})
