@@ -143,7 +143,7 @@ def own_values(texts: Sequence[str]) -> dict[str, list[float]]:
     from traitcast.profiler.traits import linguistic
 
     counts = Parser.load(MODEL).count(list(texts), processes=1).counts[:, : len(linguistic.COUNTS)]
-    found = linguistic.traits(counts)
+    found = linguistic.document_traits(counts)
     return {name: found[name].tolist() for name in SHARED}
 
 

@@ -6,15 +6,16 @@ Without one (None) the same work is done in this process and its workers. The im
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from traitcast.profiler.parsing.parser import Batch, Counted, Parser
-from traitcast.profiler.passes.table import Held
-from traitcast.profiler.reading.examples import Tally
-from traitcast.profiler.reading.files import FilePart
+from traitcast.profiler.parsing.parser import BatchCounts, Parser, TextBatch
+from traitcast.profiler.passes.table import RowTable
 from traitcast.profiler.roles.spec import DatasetSpec
 
 T = TypeVar("T")
+# A `reading.files.FilePart`, and a `reading.examples.Tally`: the reader, which asks an engine, is above this module.
+FilePart: TypeAlias = Any
+Tally: TypeAlias = Any
 
 
 class Engine(Protocol):
@@ -22,7 +23,7 @@ class Engine(Protocol):
 
     def read(
         self, files: Sequence[FilePart], spec: DatasetSpec, on_rows: Callable[[int], None]
-    ) -> tuple[Held, str, Tally]:
+    ) -> tuple[RowTable, str, Tally]:
         """(rows, fingerprint, tally) of files by known roles, as `examples.build_table` gives them."""
         ...
 
@@ -30,10 +31,10 @@ class Engine(Protocol):
         """What a module-level function makes of the files, some consecutive ones at a time, in order."""
         ...
 
-    def held(self, table: Any) -> Held:
+    def row_table(self, table: Any) -> RowTable:
         """The rows of `Examples.table`, wherever they are."""
         ...
 
-    def count_batches(self, parser: Parser, batches: Iterable[Batch]) -> Iterator[Counted]:
+    def count_batches(self, parser: Parser, batches: Iterable[TextBatch]) -> Iterator[BatchCounts]:
         """The counts of each batch of texts, in order, as `Parser.count_batch` gives them."""
         ...

@@ -21,8 +21,8 @@ from traitcast.profiler.reading.files import files_of
 from traitcast.profiler.reading.reader import prompt_columns, prompts
 from traitcast.profiler.reading.source import ALL, Part
 from traitcast.profiler.roles.spec import DatasetSpec
-from traitcast.profiler.text.distinct import Distinct
-from traitcast.profiler.text.documents import prompt_rows
+from traitcast.profiler.text.distinct import HashCounts
+from traitcast.profiler.text.documents import prompt_segments
 from traitcast.profiler.text.estimates import Estimate, exact, undefined
 from traitcast.profiler.text.kept_words import document_hashes
 from traitcast.profiler.text.scan import Hashes, scan
@@ -47,12 +47,12 @@ class OtherSplits:
     rows: Mapping[str, int | None]
     reasons: Mapping[str, str]
 
-    def leaks(self, own: Distinct) -> tuple[Estimate, dict[str, float]]:
+    def leaks(self, own: HashCounts) -> tuple[Estimate, dict[str, float]]:
         """Share of the prompts of the other splits that occur in this one, of all together and of each that has any.
 
         own: normalised prompts of this split.
         """
-        found = {split: own.holds(texts) for split, texts in self.texts.items() if len(texts)}
+        found = {split: own.contains(texts) for split, texts in self.texts.items() if len(texts)}
         if not found:
             return undefined(), {}
         every = np.concatenate(list(found.values()))
@@ -131,4 +131,4 @@ def read_prompts(parts: Sequence[Part], *, spec: DatasetSpec, columns: frozenset
 
 def normalised(table: pa.Table) -> Hashes:
     """Hashes of the normalised prompts of a table, without those that have no word."""
-    return np.concatenate([_NONE, *(document_hashes(chunk) for chunk in scan(prompt_rows(table)))])
+    return np.concatenate([_NONE, *(document_hashes(chunk) for chunk in scan(prompt_segments(table)))])

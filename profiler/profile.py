@@ -19,10 +19,11 @@ from traitcast.profiler import leakage
 from traitcast.profiler.language import is_english
 from traitcast.profiler.parsing import parser as parse
 from traitcast.profiler.parsing import pipelines
-from traitcast.profiler.passes.all_rows import PartTotals, Totals
-from traitcast.profiler.passes.sample import blocks
+from traitcast.profiler.passes.all_rows import PartTotals, RowTotals
+from traitcast.profiler.passes.sample import sample_blocks
 from traitcast.profiler.passes.sample_traits import SampleTotals, prefixed
-from traitcast.profiler.passes.table import held
+from traitcast.profiler.passes.table import row_table
+from traitcast.profiler.request import SAMPLE_ROWS
 from traitcast.profiler.roles.values import cut
 from traitcast.profiler.text import kept_words
 from traitcast.profiler.text.documents import SEGMENT_CHARACTERS
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from traitcast.profiler.engine import Engine
     from traitcast.profiler.reading.reader import Examples
 
-# 2,000 random rows put every trait within .05 standard deviations at 95 %; 1,000 just miss it (six real sets).
-SAMPLE_ROWS = 2000
 # Entities cost as much as everything else together, so they are counted on fewer rows.
 ENTITY_ROWS = 500
 _NEARLY_CONSTANT = 0.95
@@ -70,17 +69,19 @@ def profile(
     """
     if rows is not None and rows < 1:
         raise UserError(f"{rows} rows cannot be profiled: give 1 or more with --rows, or `--rows all`")
-    table, language = (engine.held if engine else held)(examples.table), examples.spec.language
+    table, language = (engine.row_table if engine else row_table)(examples.table), examples.spec.language
     pipeline = pipelines.choose(spacy_model, language)
     parser = parse.Parser.load(pipeline, language) if pipeline else None
-    given = parser.gives if parser is not None else frozenset()
-    totals = table.totals(np.sort(sample_rows(table.num_rows, kept_words.ROWS, seed)).astype(np.int64))
+    given = parser.provides if parser is not None else frozenset()
+    totals = table.totals(np.sort(sample_rows(table.num_rows, kept_words.KEPT_ROWS, seed)).astype(np.int64))
     others = leakage.other_splits(examples, engine)
     drawn, run = sample_rows(table.num_rows, rows, seed), engine.count_batches if engine else None
     sampled = SampleTotals.of(
-        blocks(table, drawn, parser, entity_rows=entity_rows, processes=processes, run=run, on_progress=on_progress)
+        sample_blocks(
+            table, drawn, parser, entity_rows=entity_rows, processes=processes, run=run, on_progress=on_progress
+        )
     )
-    labels, shortened = balance.ordered(totals.labels), len(sampled.shortened)
+    labels, shortened = balance.by_frequency(totals.labels), len(sampled.shortened)
     found = _measure(totals, labels) | sampled.traits(table.num_rows)
     found |= prefixed("label", shortcuts.traits(totals.kept, totals.labelled, seed=seed))
     found["dataset_split_leak_share"], leaks = others.leaks(totals.normalised)
@@ -133,7 +134,7 @@ def _method(parser: parse.Parser | None, entity_rows: int) -> dict[str, Any]:
     }
 
 
-def _measure(totals: Totals, labels: tuple[tuple[str, int], ...]) -> Named:
+def _measure(totals: RowTotals, labels: tuple[tuple[str, int], ...]) -> Named:
     """Every trait of all rows that needs no other split and no label beside the words, by full name."""
     total = totals.rows
     found = prefixed("label", balance.label_traits(np.array([n for _, n in labels], dtype=np.int64)))
@@ -163,13 +164,13 @@ def _row_traits(part: PartTotals, total: int) -> Named:
     }
 
 
-def _dataset_traits(totals: Totals) -> Named:
+def _dataset_traits(totals: RowTotals) -> Named:
     total = totals.rows
     return {
         "rows": exact(total, total),
         "prompt_fields_mean": exact(totals.prompt.filled / total, total) if total else undefined(),
         "duplicate_pair_share": surface.duplicate_share(totals.pairs),
-        **lengths.pair_traits(totals.logs),
+        **lengths.pair_traits(totals.log_words),
     }
 
 
@@ -202,7 +203,7 @@ def _language_warning(language: str | None, parser: parse.Parser | None) -> str:
     """What is left empty for a language other than English, and what would fill a part of it."""
     english = "what rests on English (readability, discourse, relations and clauses, entities, stop words, most forms)"
     if parser is not None:
-        lacking = [w for w in (catalogue.SENTENCES, catalogue.POS, catalogue.TREES) if w not in parser.gives]
+        lacking = [w for w in (catalogue.SENTENCES, catalogue.POS, catalogue.TREES) if w not in parser.provides]
         rest = f", and so are {', '.join(lacking)}, which it does not give" if lacking else ""
         return f"language is {language!r}, parsed with {parser.model}: {english} is left empty{rest}"
     name = pipelines.published(language)
@@ -257,5 +258,5 @@ def _looks_foreign(found: Named) -> str | None:
     )
 
 
-def _histograms(totals: Totals) -> tuple[LengthBin, ...]:
+def _histograms(totals: RowTotals) -> tuple[LengthBin, ...]:
     return tuple(b for name, part in totals.parts.items() for b in lengths.histogram(part.runs, name))

@@ -74,7 +74,7 @@ class SegmentCounts:
         found[entities] = 0.0
         return cls(np.zeros((len(entities), len(COUNTS))), found)
 
-    def add(self, batch: Batch, counted: Counted) -> None:
+    def add(self, batch: TextBatch, counted: BatchCounts) -> None:
         """Take the counts of a batch."""
         counts, entities = counted
         np.add.at(self.counts, batch.segments, counts)
@@ -83,7 +83,7 @@ class SegmentCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TextBatch:
     """Pieces of text that go through the pipeline together. segments: int64, the text that each is a piece of."""
 
     texts: tuple[str, ...]
@@ -92,7 +92,7 @@ class Batch:
 
 
 # Counts per piece of a batch, and entity counts where they were asked for.
-Counted = tuple[Floats, Floats | None]
+BatchCounts = tuple[Floats, Floats | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,14 @@ class Parser:
     """A loaded pipeline.
 
     name, language: what it was loaded by. model: its name and version, as stored with every profile.
-    gives: what traits may need of it (`catalogue.needs`).
+    provides: what traits may need of it (`catalogue.needs`).
     """
 
     nlp: Language
     name: str
     language: str
     model: str
-    gives: frozenset[str]
+    provides: frozenset[str]
     codes: linguistic.Codes = field(repr=False)
     ruler: Ruler | None = field(repr=False)
 
@@ -133,7 +133,7 @@ class Parser:
         except (OSError, ImportError, ValueError) as error:
             raise UserError(_cannot_load(name, error)) from error
         _check_language(nlp, name, code)
-        gives = _gives(nlp)
+        provides = _provides(nlp)
         _use_numpy_blas(nlp)
         fast_encoder.install(nlp)
         fast_transitions.keep_tables(nlp)
@@ -143,7 +143,7 @@ class Parser:
         strings = nlp.vocab.strings
         codes = linguistic.Codes((s, strings.add(s)) for s in linguistic.needed_strings())
         version = f"{name} {nlp.meta['version']}, spacy {spacy.__version__}"
-        return cls(nlp, name, code, version, gives, codes, _compiled_ruler(nlp) if code == "en" else None)
+        return cls(nlp, name, code, version, provides, codes, _compiled_ruler(nlp) if code == "en" else None)
 
     @property
     def recognises_entities(self) -> bool:
@@ -169,13 +169,13 @@ class Parser:
         wanted = np.zeros(len(texts), dtype=bool) if entities is None else np.asarray(entities, dtype=bool)
         wanted = wanted & self.recognises_entities
         batches = make_batches(texts, wanted)
-        workers = worth(sum(map(len, texts))) if processes is None else processes
+        workers = processes_for(sum(map(len, texts))) if processes is None else processes
         result = SegmentCounts.zeros(wanted)
         for batch, counted in zip(batches, self.run(batches, min(workers, len(batches))), strict=True):
             result.add(batch, counted)
         return result
 
-    def run(self, batches: Iterable[Batch], workers: int) -> Iterator[Counted]:
+    def run(self, batches: Iterable[TextBatch], workers: int) -> Iterator[BatchCounts]:
         """The counts of each batch, in order, by so many processes; batches are taken from it a few ahead."""
         with one_thread():
             if workers <= 1 or not _can_fork():
@@ -183,13 +183,13 @@ class Parser:
                 return
             yield from _fork(self, batches, workers)
 
-    def count_batch(self, batch: Batch) -> Counted:
+    def count_batch(self, batch: TextBatch) -> BatchCounts:
         """(counts, entity counts or None) per piece of one batch."""
         # Words that come later are forgotten with their batch.
         with self.nlp.memory_zone() if len(self.nlp.vocab) >= KEPT_WORDS else nullcontext():
             return self._count(batch)
 
-    def _count(self, batch: Batch) -> Counted:
+    def _count(self, batch: TextBatch) -> BatchCounts:
         docs = [self.nlp.make_doc(text) for text in batch.texts]
         skipped = {"ner"} if not batch.entities else set()
         if self.ruler is not None:
@@ -199,7 +199,7 @@ class Parser:
                 docs = fast_transitions.annotate(pipe, docs)
         return self._extract(docs, batch.entities)
 
-    def _extract(self, docs: Sequence[Doc], entities: bool) -> Counted:
+    def _extract(self, docs: Sequence[Doc], entities: bool) -> BatchCounts:
         from spacy import attrs
 
         names = ["TAG", "POS", "DEP", "LOWER", "HEAD", "SENT_START", "IS_SPACE", "IS_ALPHA", "IS_STOP"]
@@ -232,32 +232,32 @@ class Parser:
         return counts, linguistic.count_entities(tokens.segment, begins, kind, self.codes, len(docs))
 
 
-Runner = Callable[[Parser, Iterable[Batch]], Iterator[Counted]]
+Runner = Callable[[Parser, Iterable[TextBatch]], Iterator[BatchCounts]]
 
 
 def make_batches(
     texts: Sequence[str], entities: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_] | bool = True
-) -> list[Batch]:
+) -> list[TextBatch]:
     """Cut texts, or the chosen ones, into pieces and pieces into batches. Entity texts come first."""
-    batches: list[Batch] = []
+    batches: list[TextBatch] = []
     for with_entities in (True, False):
         pieces: list[str] = []
         owners: list[int] = []
         size = 0
         for owner in np.flatnonzero((entities == with_entities) & chosen).tolist():
-            for piece in cut(_LONG_RUN.sub(r"\g<0> ", texts[owner])):
+            for piece in split_long(_LONG_RUN.sub(r"\g<0> ", texts[owner])):
                 if pieces and size + len(piece) > BATCH_CHARACTERS:
-                    batches.append(Batch(tuple(pieces), np.array(owners), with_entities))
+                    batches.append(TextBatch(tuple(pieces), np.array(owners), with_entities))
                     pieces, owners, size = [], [], 0
                 pieces.append(piece)
                 owners.append(owner)
                 size += len(piece)
         if pieces:
-            batches.append(Batch(tuple(pieces), np.array(owners), with_entities))
+            batches.append(TextBatch(tuple(pieces), np.array(owners), with_entities))
     return batches
 
 
-def cut(text: str) -> Iterator[str]:
+def split_long(text: str) -> Iterator[str]:
     """Pieces of at most PIECE_CHARACTERS, cut after the last whitespace in the second half of a piece if any."""
     start = 0
     while len(text) - start > PIECE_CHARACTERS:
@@ -287,7 +287,7 @@ def _check_language(nlp: Language, name: str, code: str) -> None:
         )
 
 
-def _gives(nlp: Language) -> frozenset[str]:
+def _provides(nlp: Language) -> frozenset[str]:
     factories = set(_factories(nlp))
     given = {
         catalogue.ENGLISH: nlp.lang == "en",
@@ -316,13 +316,13 @@ def _compiled_ruler(nlp: Language) -> Ruler | None:
 _shared: Parser | None = None
 
 
-def _fork(parser: Parser, batches: Iterable[Batch], workers: int) -> Iterator[Counted]:
+def _fork(parser: Parser, batches: Iterable[TextBatch], workers: int) -> Iterator[BatchCounts]:
     """Batches over forked workers: the model is inherited, texts and number arrays travel."""
     import multiprocessing
 
     global _shared
     _shared = parser
-    futures: deque[Future[Counted]] = deque()
+    futures: deque[Future[BatchCounts]] = deque()
     try:
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt) as pool:
@@ -345,7 +345,7 @@ def _fork(parser: Parser, batches: Iterable[Batch], workers: int) -> Iterator[Co
         _shared = None
 
 
-def _submit(pool: ProcessPoolExecutor, batch: Batch) -> Future[Counted]:
+def _submit(pool: ProcessPoolExecutor, batch: TextBatch) -> Future[BatchCounts]:
     with warnings.catch_warnings():
         # Python 3.12 warns when a process with threads forks; the workers touch no thread pool of ours.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -357,7 +357,7 @@ def _ignore_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _count_shared(batch: Batch) -> Counted:
+def _count_shared(batch: TextBatch) -> BatchCounts:
     assert _shared is not None
     return _shared.count_batch(batch)
 
@@ -367,7 +367,7 @@ def _can_fork() -> bool:
     return sys.platform == "linux"
 
 
-def worth(characters: int) -> int:
+def processes_for(characters: int) -> int:
     """How many processes so much text is worth, of the cores that are free."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     return max(1, min(cores, characters // CHARACTERS_PER_PROCESS))

@@ -15,7 +15,7 @@ from typing import Any
 
 from traitcast.profiler.language import language_code
 from traitcast.profiler.parsing.parser import MODELS
-from traitcast.warehouse.outdated import pipeline_name
+from traitcast.warehouse.records import pipeline_name
 
 # Of several pipelines of one language the small one is taken, as for English; others by --spacy-model.
 _SIZES = ("sm", "md", "lg", "trf")

@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from traitcast.profiler.text.distinct import Distinct
-from traitcast.profiler.text.documents import Rows, prompt_rows, response_rows
+from traitcast.profiler.text.distinct import HashCounts
+from traitcast.profiler.text.documents import SegmentRows, prompt_segments, response_segments
 from traitcast.profiler.text.estimates import Estimate, Ints, exact, ratio, undefined
-from traitcast.profiler.text.exact_sums import Moments, Pairs
-from traitcast.profiler.text.histogram import Tally
-from traitcast.profiler.text.kept_words import Keeper, Kept, document_hashes, follow
+from traitcast.profiler.text.exact_sums import Moments, PairMoments
+from traitcast.profiler.text.histogram import ValueCounts
+from traitcast.profiler.text.kept_words import KeptWords, WordKeeper, concatenate, document_hashes
 from traitcast.profiler.text.scan import COUNTS, Chunk, Hashes, scan
 from traitcast.profiler.text.sketches import Sketcher
 from traitcast.profiler.traits import balance, surface
-from traitcast.profiler.traits.shortcuts import Labelled
+from traitcast.profiler.traits.shortcuts import LabelledRows
 
 # Rows of a block: thousands keep the cost of a block small, and the counts of a block are all that is held per row.
 BLOCK_ROWS = 1 << 13
@@ -35,7 +35,7 @@ EXPRESSIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _PartBlock:
     """One part of the rows of a block. exists: bool (rows,), whether a row has it; runs: int64 (rows,); hashes: of the
     exact texts; normalised: of the documents with words, from these alone."""
 
@@ -55,17 +55,17 @@ class PartTotals:
     documents: int = 0
     blank: int = 0
     filled: int = 0
-    characters: Tally = field(default_factory=Tally)
-    runs: Tally = field(default_factory=Tally)
-    lines: Tally = field(default_factory=Tally)
+    characters: ValueCounts = field(default_factory=ValueCounts)
+    runs: ValueCounts = field(default_factory=ValueCounts)
+    lines: ValueCounts = field(default_factory=ValueCounts)
     line_characters: Moments = field(default_factory=Moments)
     shares: dict[str, Moments] = field(default_factory=lambda: {name: Moments() for name in surface.SHARES})
     matches: Counter[str] = field(default_factory=Counter)
     points: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    texts: Distinct = field(default_factory=Distinct)
+    texts: HashCounts = field(default_factory=HashCounts)
     sketcher: Sketcher = field(default_factory=Sketcher)
 
-    def add(self, rows: Rows, part: str, keeper: Keeper | None = None) -> _Block:
+    def add(self, rows: SegmentRows, part: str, keeper: WordKeeper | None = None) -> _PartBlock:
         """Take one block of rows; what of it the other part needs beside its own."""
         counts, hashes, normalised = [np.zeros((0, len(COUNTS)), np.int64)], [np.zeros(0, np.uint64)], []
         for chunk in scan(rows):
@@ -77,7 +77,7 @@ class PartTotals:
             if keeper is not None:
                 keeper.add(chunk)
         exists = np.diff(rows.offsets) > 0
-        block = _Block(
+        block = _PartBlock(
             exists,
             np.concatenate([c[:, COUNTS.index("runs")] for c in counts]),
             np.concatenate(hashes),
@@ -85,10 +85,10 @@ class PartTotals:
         )
         self._count(np.concatenate(counts), block)
         for name, expression in EXPRESSIONS[part].items():
-            self.matches[name] += surface.matches(rows, expression)
+            self.matches[name] += surface.count_matches(rows, expression)
         return block
 
-    def _count(self, counts: Ints, block: _Block) -> None:
+    def _count(self, counts: Ints, block: _PartBlock) -> None:
         held = counts[block.exists]
         column = {name: held[:, at] for at, name in enumerate(COUNTS)}
         self.documents += len(held)
@@ -136,19 +136,19 @@ def _added(a: Ints, b: Ints) -> Ints:
 
 
 @dataclass(slots=True)
-class Totals:
+class RowTotals:
     """Both parts of some consecutive rows, and what goes over both. normalised: prompts by hash of their words; pairs:
-    rows with both parts by hash; logs: log(1 + words) of both; kept: words of the prompts of some rows, and labelled:
+    rows with both parts by hash; log_words: log(1 + words) of both; kept: words of the prompts of some rows, and labelled:
     what else these have."""
 
     rows: int = 0
     prompt: PartTotals = field(default_factory=PartTotals)
     response: PartTotals = field(default_factory=PartTotals)
-    normalised: Distinct = field(default_factory=Distinct)
-    pairs: Distinct = field(default_factory=Distinct)
-    logs: Pairs = field(default_factory=Pairs)
+    normalised: HashCounts = field(default_factory=HashCounts)
+    pairs: HashCounts = field(default_factory=HashCounts)
+    log_words: PairMoments = field(default_factory=PairMoments)
     labels: Counter[str] = field(default_factory=Counter)
-    _kept: list[tuple[Kept, Labelled, int]] = field(default_factory=list)
+    _kept: list[tuple[KeptWords, LabelledRows, int]] = field(default_factory=list)
 
     @property
     def parts(self) -> dict[str, PartTotals]:
@@ -156,48 +156,48 @@ class Totals:
         return {"prompt": self.prompt, "response": self.response}
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> KeptWords:
         """The words of the rows to keep."""
-        return follow([kept for kept, _, _ in self._kept], [size for _, _, size in self._kept])
+        return concatenate([kept for kept, _, _ in self._kept], [size for _, _, size in self._kept])
 
     @property
-    def labelled(self) -> Labelled:
+    def labelled(self) -> LabelledRows:
         """What else the rows to keep have."""
-        return Labelled.joined([labelled for _, labelled, _ in self._kept])
+        return LabelledRows.concatenate([labelled for _, labelled, _ in self._kept])
 
     @classmethod
-    def of(cls, table: pa.Table, keep: Ints) -> Totals:
+    def of(cls, table: pa.Table, keep: Ints) -> RowTotals:
         """The totals of one block. table: as `Examples.table`; keep: ascending numbers of the rows of which the words
         are kept."""
-        made, keeper = cls(rows=table.num_rows), Keeper(keep)
-        prompt = made.prompt.add(prompt_rows(table), "prompt", keeper)
-        response = made.response.add(response_rows(table), "response")
-        made._kept.append((keeper.kept(), Labelled.of(table, keep), table.num_rows))
+        made, keeper = cls(rows=table.num_rows), WordKeeper(keep)
+        prompt = made.prompt.add(prompt_segments(table), "prompt", keeper)
+        response = made.response.add(response_segments(table), "response")
+        made._kept.append((keeper.kept(), LabelledRows.of(table, keep), table.num_rows))
         both = prompt.exists & response.exists
         made.normalised.add(prompt.normalised)
         made.pairs.add(surface.pair_hashes(prompt.hashes[both], response.hashes[both]))
-        made.logs.add(np.log1p(prompt.runs[both]), np.log1p(response.runs[both]))
+        made.log_words.add(np.log1p(prompt.runs[both]), np.log1p(response.runs[both]))
         made.labels.update(balance.value_counts(table.column("label")))
         return made
 
-    def merge(self, other: Totals) -> None:
+    def merge(self, other: RowTotals) -> None:
         """Take the totals of the rows that follow."""
         self.rows += other.rows
-        for name in ("prompt", "response", "normalised", "pairs", "logs"):
+        for name in ("prompt", "response", "normalised", "pairs", "log_words"):
             getattr(self, name).merge(getattr(other, name))
         self.labels.update(other.labels)
         self._kept += other._kept
 
 
-def count_rows(table: pa.Table, keep: Ints, *, rows: int = BLOCK_ROWS) -> Totals:
-    """The totals of a table, block by block. keep: as in `Totals.of`. rows: of a block, which changes nothing."""
-    totals = Totals()
+def count_rows(table: pa.Table, keep: Ints, *, rows: int = BLOCK_ROWS) -> RowTotals:
+    """The totals of a table, block by block. keep: as in `RowTotals.of`. rows: of a block, which changes nothing."""
+    totals = RowTotals()
     for first in range(0, table.num_rows, rows):
-        totals.merge(Totals.of(*block(table, keep, first, rows)))
+        totals.merge(RowTotals.of(*slice_rows(table, keep, first, rows)))
     return totals
 
 
-def block(table: pa.Table, keep: Ints, first: int, rows: int) -> tuple[pa.Table, Ints]:
-    """The rows of a table from `first` on, `rows` at most, and which of them are in `keep`: what `Totals.of` takes."""
+def slice_rows(table: pa.Table, keep: Ints, first: int, rows: int) -> tuple[pa.Table, Ints]:
+    """The rows of a table from `first` on, `rows` at most, and which of them are in `keep`: what `RowTotals.of` takes."""
     inside = slice(*np.searchsorted(keep, [first, first + rows]))
     return table.slice(first, rows), keep[inside] - first

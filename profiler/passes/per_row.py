@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from traitcast.profiler.language import is_english
 from traitcast.profiler.parsing import parser as parse
-from traitcast.profiler.passes.sample import Sampled, blocks
-from traitcast.profiler.text.documents import Rows, prompt_rows, response_rows
+from traitcast.profiler.passes.sample import SampledPart, sample_blocks
+from traitcast.profiler.text.documents import SegmentRows, prompt_segments, response_segments
 from traitcast.profiler.text.estimates import Floats, Ints, ratio
 from traitcast.profiler.text.scan import COUNTS, scan
 from traitcast.profiler.traits import catalogue, discourse, form, linguistic, readability, surface
@@ -53,9 +53,9 @@ def row_traits(
     english = is_english(language)
     parser = parse.Parser.load() if parsed and english else None
     found: dict[str, Floats] = {}
-    blocks_of = blocks(table, np.arange(table.num_rows), parser, processes=processes)
+    blocks_of = sample_blocks(table, np.arange(table.num_rows), parser, processes=processes)
     told = [{part: _told(part, sampled) for part, sampled in block.parts.items()} for block in blocks_of]
-    for part, rows in (("prompt", prompt_rows(table)), ("response", response_rows(table))):
+    for part, rows in (("prompt", prompt_segments(table)), ("response", response_segments(table))):
         values = _counted(rows) | {name: np.concatenate([of[part][name] for of in told]) for name in told[0][part]}
         wanted = ROW_TRAITS[part] + (PARSED_TRAITS[part] if parser is not None else ())
         found |= {f"{part}_{name}": values[name] for name in wanted}
@@ -64,12 +64,12 @@ def row_traits(
     }
 
 
-def _told(part: str, sampled: Sampled) -> dict[str, Floats]:
+def _told(part: str, sampled: SampledPart) -> dict[str, Floats]:
     """What the sampled rows tell beyond lengths and characters."""
     return _read(part, sampled) | (_parsed(sampled) if sampled.parsed is not None else {})
 
 
-def _counted(rows: Rows) -> dict[str, Floats]:
+def _counted(rows: SegmentRows) -> dict[str, Floats]:
     """Lengths and kinds of characters."""
     exists = np.diff(rows.offsets) > 0
     counts: Ints = np.concatenate([np.zeros((0, len(COUNTS)), np.int64), *(chunk.counts for chunk in scan(rows))])
@@ -78,23 +78,23 @@ def _counted(rows: Rows) -> dict[str, Floats]:
     return found | surface.character_shares(counts)
 
 
-def _read(part: str, sampled: Sampled) -> dict[str, Floats]:
+def _read(part: str, sampled: SampledPart) -> dict[str, Floats]:
     """What words and expressions tell."""
     forms = form.prompt_forms if part == "prompt" else form.response_shapes
     sentences = np.ones(len(sampled.exists))  # no trait of these needs them
     return {
         **forms(sampled.documents),
-        **discourse.traits(sampled.lexicon, sampled.words.lengths.astype(np.float64)),
-        "syllables_per_word": readability.traits(sampled.readability, sentences)["syllables_per_word"],
+        **discourse.document_traits(sampled.markers, sampled.words.lengths.astype(np.float64)),
+        "syllables_per_word": readability.document_traits(sampled.readability, sentences)["syllables_per_word"],
     }
 
 
-def _parsed(sampled: Sampled) -> dict[str, Floats]:
+def _parsed(sampled: SampledPart) -> dict[str, Floats]:
     """What needs tokens, sentences, tags and trees."""
     assert sampled.parsed is not None
-    tokens, sentences = sampled.held("tokens"), sampled.held("sentences")
+    tokens, sentences = sampled.count("tokens"), sampled.count("sentences")
     return {
-        **linguistic.traits(sampled.parsed[:, : len(linguistic.COUNTS)]),
+        **linguistic.document_traits(sampled.parsed[:, : len(linguistic.COUNTS)]),
         "tokens_mean": tokens,
         "sentences_mean": sentences,
         "sentence_tokens_mean": ratio(tokens, sentences),

@@ -2,7 +2,7 @@
 
 Owns what a block is, which of its texts are parsed, and bringing what comes back of them to their documents. Batches of
 the blocks that follow are handed over while a block waits for its own, so that no process waits at the end of one. A
-text of an earlier block is not parsed again as far as it is among the first KNOWN. Refuses to keep a text beyond its
+text of an earlier block is not parsed again as far as it is among the first KNOWN_TEXTS. Refuses to keep a text beyond its
 block.
 """
 
@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from traitcast.profiler.parsing import parser as parse
-from traitcast.profiler.passes.table import Held, held
-from traitcast.profiler.text.documents import Documents, join, prompts, responses
+from traitcast.profiler.passes.table import RowTable, row_table
+from traitcast.profiler.text.documents import Documents, prompts, responses, share_segments
 from traitcast.profiler.text.estimates import Floats, Ints
 from traitcast.profiler.text.words import Vocabulary, Words, read_words
 from traitcast.profiler.traits import discourse, readability
@@ -29,13 +29,13 @@ from traitcast.profiler.traits import discourse, readability
 # hangs on, in one token of a million.
 BLOCK_ROWS = 1 << 12
 # Texts whose counts are kept for the blocks that follow, 600 bytes each: contexts of several questions, labels.
-KNOWN = 1 << 16
+KNOWN_TEXTS = 1 << 16
 
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
+class SampledPart:
     """One part of some sampled rows: sums over the segments of each document (documents, ...)."""
 
     exists: Flags
@@ -43,26 +43,26 @@ class Sampled:
     parsed: Floats | None
     entities: Floats | None
     readability: Floats
-    lexicon: Floats
+    markers: Floats
     words: Words
 
-    def held(self, name: str) -> Floats:
+    def count(self, name: str) -> Floats:
         """One of parse.COUNTS per drawn row, NaN where the row has no such part."""
         assert self.parsed is not None
         return np.where(self.exists, self.parsed[:, parse.COUNTS.index(name)], np.nan)
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class SampleBlock:
     """Some consecutive sampled rows. shortened: digests of the texts that were cut."""
 
-    parts: Mapping[str, Sampled]
+    parts: Mapping[str, SampledPart]
     vocabulary: Vocabulary
     shortened: frozenset[bytes]
 
 
-def blocks(
-    table: pa.Table | Held,
+def sample_blocks(
+    table: pa.Table | RowTable,
     order: npt.NDArray[np.integer],
     parser: parse.Parser | None,
     *,
@@ -70,31 +70,31 @@ def blocks(
     processes: int | None = None,
     run: parse.Runner | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Iterator[Block]:
+) -> Iterator[SampleBlock]:
     """The rows of a table in an order, BLOCK_ROWS at a time; one empty block where there are none.
 
     order: numbers of the rows. parser: None counts nothing of tokens. entity_rows: how many of the first rows the
     entity recogniser sees. processes: None uses the free cores as far as the texts are worth it. run: counts batches,
     in order, instead of processes of this machine. on_progress(done, total) counts rows as they are parsed.
     """
-    known = _Known()
+    known = _KnownTexts()
     read = (
-        _Read(rows, parser, known, max(entity_rows - number * BLOCK_ROWS, 0))
-        for number, rows in enumerate(held(table).walk(order, BLOCK_ROWS))
+        _PendingBlock(rows, parser, known, max(entity_rows - number * BLOCK_ROWS, 0))
+        for number, rows in enumerate(row_table(table).batches(order, BLOCK_ROWS))
     )
     if parser is None:
         yield from (block.finished() for block in read)
         return
     head = next(read)
-    waiting: deque[_Read] = deque()
+    waiting: deque[_PendingBlock] = deque()
     if processes is None:
-        processes = parse.worth(head.characters * -(-len(order) // BLOCK_ROWS))
+        processes = parse.processes_for(head.characters * -(-len(order) // BLOCK_ROWS))
     if len(order) <= BLOCK_ROWS:
         processes = min(processes, len(head.batches))
     every = chain([head], read)
     del head
 
-    def batches() -> Iterator[parse.Batch]:
+    def batches() -> Iterator[parse.TextBatch]:
         for block in every:
             waiting.append(block)
             yield from block.batches
@@ -115,12 +115,12 @@ def blocks(
     yield from (block.finished() for block in waiting)
 
 
-class _Read:
+class _PendingBlock:
     """A block that was read, and takes the counts of its batches."""
 
-    def __init__(self, rows: pa.Table, parser: parse.Parser | None, known: _Known, entity_rows: int) -> None:
-        joint, shortened = join({"prompt": prompts(rows), "response": responses(rows)})
-        self.rows, self.taken, self.batches = rows.num_rows, 0, list[parse.Batch]()
+    def __init__(self, rows: pa.Table, parser: parse.Parser | None, known: _KnownTexts, entity_rows: int) -> None:
+        joint, shortened = share_segments({"prompt": prompts(rows), "response": responses(rows)})
+        self.rows, self.taken, self.batches = rows.num_rows, 0, list[parse.TextBatch]()
         self._documents, self._entity_rows, self._known = joint, min(entity_rows, rows.num_rows), known
         self._texts = joint["prompt"].texts
         self._shortened = frozenset(map(_digest, shortened))
@@ -144,40 +144,40 @@ class _Read:
     def characters(self) -> int:
         return sum(len(text) for batch in self.batches for text in batch.texts)
 
-    def take(self, counted: parse.Counted) -> None:
+    def take(self, counted: parse.BatchCounts) -> None:
         """Take the counts of the next batch."""
         assert self._counts is not None
         self._counts.add(self.batches[self.taken], counted)
         self.taken += 1
 
-    def finished(self) -> Block:
+    def finished(self) -> SampleBlock:
         """The block, once all of its batches were taken and the blocks before it are finished."""
         if self._counts is not None:
             self._known.complete(self._place, self._parsed, self._counts.counts)
         vocabulary = read_words(self._texts)
         readable, listed = readability.count_segments(self._texts, vocabulary), discourse.count_segments(vocabulary)
         parts = {
-            part: Sampled(
+            part: SampledPart(
                 exists=np.diff(documents.offsets) > 0,
                 documents=documents,
                 parsed=documents.sum(self._counts.counts) if self._counts else None,
                 entities=documents.head(self._entity_rows).sum(self._counts.entities) if self._counts else None,
                 readability=documents.sum(readable),
-                lexicon=documents.sum(listed),
+                markers=documents.sum(listed),
                 words=vocabulary.of_documents(documents),
             )
             for part, documents in self._documents.items()
         }
-        return Block(parts, vocabulary, self._shortened)
+        return SampleBlock(parts, vocabulary, self._shortened)
 
 
-class _Known:
-    """Counts of the first KNOWN texts that were parsed, by a digest of the text."""
+class _KnownTexts:
+    """Counts of the first KNOWN_TEXTS texts that were parsed, by a digest of the text."""
 
     def __init__(self) -> None:
         self._places: dict[bytes, int] = {}
         # Memory that is not written to is not taken.
-        self._counts = np.zeros((KNOWN, len(parse.COUNTS)))
+        self._counts = np.zeros((KNOWN_TEXTS, len(parse.COUNTS)))
 
     def places(self, texts: Sequence[str]) -> tuple[Ints, Flags]:
         """Where the counts of each text are, or will be, -1 where there is no room; and which texts are new."""
@@ -185,7 +185,7 @@ class _Known:
         found = np.full(len(texts), -1, dtype=np.int64)
         for i, text in enumerate(texts):
             key = _digest(text)
-            if len(self._places) < KNOWN:
+            if len(self._places) < KNOWN_TEXTS:
                 found[i] = self._places.setdefault(key, len(self._places))
             else:
                 found[i] = self._places.get(key, -1)

@@ -14,11 +14,11 @@ from typing import TypeVar
 import numpy as np
 
 from traitcast.profiler.parsing import parser
-from traitcast.profiler.passes.sample import Block, Sampled
-from traitcast.profiler.text.distinct import Distinct
+from traitcast.profiler.passes.sample import SampleBlock, SampledPart
+from traitcast.profiler.text.distinct import HashCounts
 from traitcast.profiler.text.estimates import Estimate, Floats
-from traitcast.profiler.text.exact_sums import Means
-from traitcast.profiler.text.histogram import Tally
+from traitcast.profiler.text.exact_sums import SampleMeans
+from traitcast.profiler.text.histogram import ValueCounts
 from traitcast.profiler.text.words import Vocabulary
 from traitcast.profiler.traits import (
     catalogue,
@@ -41,17 +41,17 @@ class _Part:
     """One part of the documents together. tokens: documents by their number of tokens, None where none are counted."""
 
     corpus: diversity.Corpus = field(default_factory=diversity.Corpus)
-    openings: Distinct = field(default_factory=Distinct)
+    openings: HashCounts = field(default_factory=HashCounts)
     compression: diversity.Compression = field(default_factory=diversity.Compression)
-    tokens: Tally | None = None
+    tokens: ValueCounts | None = None
 
-    def add(self, part: Sampled, vocabulary: Vocabulary) -> None:
+    def add(self, part: SampledPart, vocabulary: Vocabulary) -> None:
         self.corpus.add(part.words, vocabulary)
         self.openings.add(surface.openings(part.words, vocabulary))
-        self.compression.add(part.documents.walk())
+        self.compression.add(part.documents.joined())
         if part.parsed is not None:
-            self.tokens = self.tokens or Tally()
-            self.tokens.add(part.held("tokens")[part.exists].astype(np.int64))
+            self.tokens = self.tokens or ValueCounts()
+            self.tokens.add(part.count("tokens")[part.exists].astype(np.int64))
 
     def traits(self) -> dict[str, Estimate]:
         return {
@@ -67,18 +67,18 @@ class SampleTotals:
     """The sampled rows so far. shortened: digests of the texts that were cut."""
 
     shortened: set[bytes] = field(default_factory=set)
-    _means: Means = field(default_factory=Means)
+    _means: SampleMeans = field(default_factory=SampleMeans)
     _parts: dict[str, _Part] = field(default_factory=lambda: {part: _Part() for part in catalogue.TEXT_PARTS})
 
     @classmethod
-    def of(cls, blocks: Iterable[Block]) -> SampleTotals:
+    def of(cls, blocks: Iterable[SampleBlock]) -> SampleTotals:
         """The totals of some blocks, of which only one is held."""
         made = cls()
         for block in blocks:
             made.add(block)
         return made
 
-    def add(self, block: Block) -> None:
+    def add(self, block: SampleBlock) -> None:
         """Take the rows that follow."""
         self.shortened |= block.shortened
         prompt, response = block.parts["prompt"], block.parts["response"]
@@ -87,11 +87,11 @@ class SampleTotals:
             self._means.add(prefixed(name, _values(part, block.vocabulary)))
         self._means.add(prefixed("prompt", form.prompt_forms(prompt.documents)))
         self._means.add(prefixed("response", form.response_shapes(response.documents)))
-        self._means.add(prefixed("response", copying.values(prompt.words, response.words)))
+        self._means.add(prefixed("response", copying.document_traits(prompt.words, response.words)))
         if prompt.parsed is not None:
-            tokens = prompt.held("tokens"), response.held("tokens")
-            self._means.add({"response_one_token_share": lengths.one_token(tokens[1])})
-            self._means.add(prefixed("dataset", lengths.ratio_values(*tokens)))
+            tokens = prompt.count("tokens"), response.count("tokens")
+            self._means.add({"response_one_token_share": lengths.is_one_token(tokens[1])})
+            self._means.add(prefixed("dataset", lengths.document_ratios(*tokens)))
 
     def traits(self, rows: int) -> dict[str, Estimate]:
         """Every trait of the sample, by full name. rows: of the whole dataset."""
@@ -101,13 +101,13 @@ class SampleTotals:
         return found
 
 
-def _values(part: Sampled, vocabulary: Vocabulary) -> dict[str, Floats]:
+def _values(part: SampledPart, vocabulary: Vocabulary) -> dict[str, Floats]:
     """What is told of each document of either part."""
     found = {
-        **diversity.values(part.words, vocabulary),
+        **diversity.document_traits(part.words, vocabulary),
         "repeated_bigram_share": surface.repeated_bigrams(part.words),
-        **repetition.values(part.documents, part.words, vocabulary),
-        **discourse.traits(part.lexicon, part.words.lengths.astype(np.float64)),
+        **repetition.document_traits(part.documents, part.words, vocabulary),
+        **discourse.document_traits(part.markers, part.words.lengths.astype(np.float64)),
     }
     if part.parsed is None or part.entities is None:
         return found
@@ -115,10 +115,10 @@ def _values(part: Sampled, vocabulary: Vocabulary) -> dict[str, Floats]:
     column = {name: part.parsed[:, i] for i, name in enumerate(parser.COUNTS)}
     return {
         **found,
-        **linguistic.traits(sums),
-        **readability.traits(part.readability, column["sentences"]),
-        **linguistic.entity_traits(part.entities),
-        **lengths.sample_values(part.held("tokens"), part.held("sentences")),
+        **linguistic.document_traits(sums),
+        **readability.document_traits(part.readability, column["sentences"]),
+        **linguistic.document_entity_traits(part.entities),
+        **lengths.document_traits(part.count("tokens"), part.count("sentences")),
         "sentence_tokens_sd": linguistic.sentence_spread(sums),
         **surface.token_shares(column["alphabetic_tokens"], column["stop_tokens"], column["tokens"]),
     }

@@ -1,4 +1,4 @@
-"""Rows that lie on a Ray cluster, in blocks, and what a profile asks of them (`profiler.passes.table.Held`).
+"""Numbers that lie on a Ray cluster, in blocks, and what a profile asks of them (`profiler.passes.table.RowTable`).
 
 Owns how rows travel: as bytes of an Arrow stream, a block to the task that works on it, and sampled rows, brought into
 their order in steps, to whoever asks. Refuses to bring a block here: of every block only what was made of it comes.
@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from traitcast.profiler.passes.all_rows import BLOCK_ROWS, Totals, block
-from traitcast.profiler.passes.table import Local
+from traitcast.profiler.passes.all_rows import BLOCK_ROWS, RowTotals, slice_rows
+from traitcast.profiler.passes.table import LocalRows
 from traitcast.profiler.reading.examples import table_schema
 from traitcast.profiler.text.estimates import Ints
 from traitcast.warehouse import ray_cluster
 
 T = TypeVar("T")
-Rows = npt.NDArray[np.integer]
+Numbers = npt.NDArray[np.integer]
 
 # Handing a task over costs milliseconds; these take about a second.
 TASK_ROWS = 4 * BLOCK_ROWS
@@ -46,24 +46,24 @@ class Blocks:
     def num_rows(self) -> int:
         return int(self.starts[-1])
 
-    def at(self, numbers: Rows) -> pa.Table:
-        """As `Held.at`."""
-        (found,) = self.walk(numbers, max(len(numbers), 1))
+    def take(self, numbers: Numbers) -> pa.Table:
+        """As `RowTable.take`."""
+        (found,) = self.batches(numbers, max(len(numbers), 1))
         return found
 
-    def walk(self, order: Rows, rows: int) -> Iterator[pa.Table]:
-        """As `Held.walk`."""
+    def batches(self, order: Numbers, rows: int) -> Iterator[pa.Table]:
+        """As `RowTable.batches`."""
         if len(order):
             return self._walk(self._taken(order), 0, len(order), rows)
         return iter([table_schema().empty_table()])
 
-    def each(self, work: Callable[[pa.Table], T]) -> Iterator[T]:
-        """As `Held.each`."""
+    def map_blocks(self, work: Callable[[pa.Table], T]) -> Iterator[T]:
+        """As `RowTable.map_blocks`."""
         remote = self._remote(_made)
         return ray_cluster.in_order(self.ray, lambda ref: remote.remote(ref, work), self.blocks, _COUNTING)
 
-    def totals(self, keep: Ints) -> Totals:
-        """As `Held.totals`."""
+    def totals(self, keep: Ints) -> RowTotals:
+        """As `RowTable.totals`."""
         remote, inside = self._remote(totals_of), np.searchsorted(keep, self.starts)
         orders = zip(self.blocks, self.starts.tolist(), pairwise(inside.tolist()), strict=False)
         return merged(
@@ -73,7 +73,7 @@ class Blocks:
     def _remote(self, work: Callable[..., Any]) -> Any:
         return self.ray.remote(max_retries=ray_cluster.RETRIES)(work)
 
-    def _taken(self, order: Rows) -> list[Any]:
+    def _taken(self, order: Numbers) -> list[Any]:
         """References to the rows of an order that each block holds, with their places in it."""
         remote, back = self._remote(_taken), np.argsort(order, kind="stable")
         # As a type of one size: else the search makes a copy of the order in the larger one, 8 bytes a row.
@@ -104,32 +104,32 @@ class Blocks:
 
 
 @dataclass(frozen=True, slots=True)
-class Shipped(Local):
+class Shipped(LocalRows):
     """A table of this process whose rows are counted on a cluster. ray: connected."""
 
     ray: Any
 
-    def totals(self, keep: Ints) -> Totals:
-        """As `Held.totals`."""
+    def totals(self, keep: Ints) -> RowTotals:
+        """As `RowTable.totals`."""
         remote = self.ray.remote(max_retries=ray_cluster.RETRIES)(totals_of)
 
         def submit(first: int) -> Any:
-            rows, kept = block(self.table, keep, first, TASK_ROWS)
+            rows, kept = slice_rows(self.table, keep, first, TASK_ROWS)
             return remote.remote(packed(rows), kept)
 
         return merged(ray_cluster.in_order(self.ray, submit, range(0, self.num_rows, TASK_ROWS), _COUNTING))
 
 
-def merged(blocks: Iterator[Totals]) -> Totals:
+def merged(blocks: Iterator[RowTotals]) -> RowTotals:
     """The totals of consecutive blocks."""
-    totals = Totals()
+    totals = RowTotals()
     for counted in blocks:
         totals.merge(counted)
     return totals
 
 
 def packed(table: pa.Table) -> bytes:
-    """Rows as bytes: pickled, a slice would take the buffers of the whole table along."""
+    """Numbers as bytes: pickled, a slice would take the buffers of the whole table along."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -141,9 +141,9 @@ def unpacked(content: bytes) -> pa.Table:
     return pa.ipc.open_stream(content).read_all()
 
 
-def totals_of(content: bytes, keep: Ints) -> Totals:
+def totals_of(content: bytes, keep: Ints) -> RowTotals:
     """A task: the totals of a block. keep is not written to, which Ray would not allow."""
-    return Totals.of(unpacked(content), keep)
+    return RowTotals.of(unpacked(content), keep)
 
 
 def _made(content: bytes, work: Callable[[pa.Table], Any]) -> Any:
@@ -151,7 +151,7 @@ def _made(content: bytes, work: Callable[[pa.Table], Any]) -> Any:
     return work(unpacked(content))
 
 
-def _taken(content: bytes, numbers: Rows, places: Rows) -> bytes:
+def _taken(content: bytes, numbers: Numbers, places: Numbers) -> bytes:
     """A task: some rows of a block, and the place of each in the sample."""
     return packed(unpacked(content).take(pa.array(numbers)).append_column(_PLACE, pa.array(places)))
 

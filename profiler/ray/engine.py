@@ -16,8 +16,8 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, TypeVar
 
-from traitcast.profiler.parsing.parser import Batch, Counted, Parser, one_thread
-from traitcast.profiler.passes.table import Held
+from traitcast.profiler.parsing.parser import BatchCounts, Parser, TextBatch, one_thread
+from traitcast.profiler.passes.table import RowTable
 from traitcast.profiler.ray import files as cluster_reading
 from traitcast.profiler.ray.blocks import Blocks, Shipped
 from traitcast.profiler.reading.examples import Tally
@@ -54,15 +54,15 @@ class RayEngine:
         """As `cluster_reading.on_files`."""
         return cluster_reading.on_files(self.ray, files, work)
 
-    def held(self, table: Any) -> Held:
+    def row_table(self, table: Any) -> RowTable:
         """The rows of `Examples.table`, wherever they are, counted on the cluster."""
         return table if isinstance(table, Blocks) else Shipped(table, self.ray)
 
-    def count_batches(self, parser: Parser, batches: Iterable[Batch]) -> Iterator[Counted]:
+    def count_batches(self, parser: Parser, batches: Iterable[TextBatch]) -> Iterator[BatchCounts]:
         """The counts of each batch, in order, as `Parser.count_batch` gives them."""
         remote = self.ray.remote(max_retries=ray_cluster.RETRIES)(_parsed)
 
-        def submit(some: Sequence[Batch]) -> Any:
+        def submit(some: Sequence[TextBatch]) -> Any:
             return remote.remote(parser.name, parser.language, parser.model, some)
 
         left = iter(batches)
@@ -85,7 +85,7 @@ def engine(address: str | None, say: Callable[[str], None]) -> Iterator[RayEngin
         yield RayEngine(connect)
 
 
-def _parsed(name: str, language: str, model: str, batches: Sequence[Batch]) -> list[Counted]:
+def _parsed(name: str, language: str, model: str, batches: Sequence[TextBatch]) -> list[BatchCounts]:
     """A task: the counts of some batches, by the very pipeline of whoever asks."""
     parser = Parser.load(name, language)
     if parser.model != model:

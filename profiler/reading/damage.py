@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from traitcast.profiler.passes.table import Held, held
+from traitcast.profiler.passes.table import RowTable, row_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,13 +41,13 @@ _CUT_MARK = "(\\[\u2026\\]|\\[\\.\\.\\.\\]|[\\[(<]truncated[\\])>]|\\S\u2026)\\s
 _MARKED_SHARE = 0.05
 
 
-def damage_warnings(table: pa.Table | Held, *, replaced: bool = True) -> Iterator[str]:
+def damage_warnings(table: pa.Table | RowTable, *, replaced: bool = True) -> Iterator[str]:
     """A warning for each kind of damage in the prompts and the responses of `Examples.table`.
 
     replaced: whether to look for U+FFFD, which is told elsewhere when reading has put it there.
     """
     parts = {"prompt": _Signs(), "response": _Signs()}
-    for found in held(table).each(_signs):
+    for found in row_table(table).map_blocks(_signs):
         for part, signs in found.items():
             parts[part].merge(signs)
     for part, signs in parts.items():
@@ -72,12 +72,12 @@ class _Signs:
     long, by hash; ended: those among them that end as texts do; both empty below _CUT_CHARACTERS."""
 
     def __init__(self) -> None:
-        from traitcast.profiler.text.distinct import Distinct
+        from traitcast.profiler.text.distinct import HashCounts
 
         self.texts = self.replaced = self.mojibake = self.marked = self.longest = 0
         self.example = ""
         self.near = [0] * (_CUT_NEAR + 1)
-        self.at_limit, self.ended = Distinct(), Distinct()
+        self.at_limit, self.ended = HashCounts(), HashCounts()
 
     @classmethod
     def of(cls, texts: pa.Array) -> _Signs:

@@ -59,17 +59,30 @@ class Item(NamedTuple):
 class Examples:
     """The rows of one split of one dataset with roles applied.
 
-    name: `--name`, the spec's name, or one derived from the path or hub id.
-    splits: every split found, and its rows where that is known without reading it.
-    origin: absolute path or hub id. revision: resolved commit hash of a hub dataset.
-    table: a table, or rows on a cluster (`profiler.passes.table.Held`), of the columns `fields` list<string> (text fields in
-    order, "" where absent; for chat every turn before the response), `options` list<string> (null unless multiple
-    choice), `response` string (null if missing),
-    `label` string (the class; for multiple choice the answer position "0", "1", ...; for several labels a row the set
-    of them as one class, see `profiler.roles.annotations`; null for other generation).
-    fingerprint: "v1:" and a 128-bit blake2b over roles and rows, in order.
-    notes: how roles were found, a line each. warnings: what a user has to know before trusting the numbers.
-    others: the splits that were not read, as far as reading them is no download.
+    Parameters
+    ----------
+    name
+        As asked for, else that of the spec, else one made of the path or hub id.
+    splits
+        Every split found, and its rows where they are known without reading it.
+    origin
+        Absolute path or hub id.
+    revision
+        Commit hash of a hub dataset.
+    table
+        A table, or rows on a cluster (`profiler.passes.table`). Columns: `fields` list<string> (the text fields in
+        order, "" where absent; for chat every turn before the response), `options` list<string> (null unless multiple
+        choice), `response` string (null where missing), `label` string (the class; for multiple choice the answer
+        position "0", "1", ...; for several labels a row the set of them as one class, see
+        `profiler.roles.annotations`; null for other generation).
+    fingerprint
+        "v1:" and a 128-bit blake2b over roles and rows, in order.
+    notes
+        How roles were found, a line each.
+    warnings
+        What to know before trusting the numbers.
+    others
+        The splits that were not read, where reading them is not a download.
     """
 
     name: str

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from traitcast.profiler.passes.table import Held
+    from traitcast.profiler.passes.table import RowTable
 
 # Function words are 30 to 50 % of the words of prose, and 20 to 40 % those that no other language here shares. English,
 # code, formulas and names hold less of any list: at most 7 % in the prompts of 84 public English datasets, beside five
@@ -95,7 +95,7 @@ def _function_words(code: str) -> frozenset[str]:
     return frozenset(word.lower() for word in words if _WORD.fullmatch(word))
 
 
-def guess_language(table: pa.Table | Held) -> Guess | None:
+def guess_language(table: pa.Table | RowTable) -> Guess | None:
     """The language that a dataset is clearly in, where that is not English.
 
     Half of the letters have to be of another script; or the function words of one language have to make up MIN_SHARE
@@ -115,9 +115,9 @@ def guess_language(table: pa.Table | Held) -> Guess | None:
     """
     import numpy as np
 
-    from traitcast.profiler.passes.table import held
+    from traitcast.profiler.passes.table import row_table
 
-    rows = held(table).at(np.arange(0, table.num_rows, max(1, -(-table.num_rows // _ROWS))))
+    rows = row_table(table).take(np.arange(0, table.num_rows, max(1, -(-table.num_rows // _ROWS))))
     texts = [text for fields in rows["fields"].to_pylist() for text in fields or ()]
     if not any(text.strip() for text in texts):
         texts = [text for text in rows["response"].to_pylist() if text]

@@ -47,13 +47,13 @@ class Documents:
         """Numbers of the segments that these documents hold, ascending: parts share one list of segments."""
         return np.unique(self.index)
 
-    def of(self, document: int) -> list[str]:
+    def segments_of(self, document: int) -> list[str]:
         """The segments of one document, in order."""
         return [self.texts[i] for i in self.index[self.offsets[document] : self.offsets[document + 1]]]
 
-    def walk(self) -> Iterator[str]:
+    def joined(self) -> Iterator[str]:
         """The documents in order, the segments of each joined by line breaks."""
-        return ("\n".join(self.of(document)) for document in range(len(self)))
+        return ("\n".join(self.segments_of(document)) for document in range(len(self)))
 
     def head(self, count: int) -> Documents:
         """The first `count` documents, with only the segments they use."""
@@ -96,7 +96,7 @@ def responses(table: pa.Table) -> Documents:
     return documents([[r] if r is not None else [] for r in table.column("response").to_pylist()])
 
 
-def join(parts: Mapping[str, Documents]) -> tuple[dict[str, Documents], frozenset[str]]:
+def share_segments(parts: Mapping[str, Documents]) -> tuple[dict[str, Documents], frozenset[str]]:
     """The parts over one list of distinct segments (options hold the right answer, so parts share segments), each cut
     to SEGMENT_CHARACTERS, and the segments that were cut, whole."""
     ids: dict[str, int] = {}
@@ -110,7 +110,7 @@ def join(parts: Mapping[str, Documents]) -> tuple[dict[str, Documents], frozense
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class SegmentRows:
     """Segments of many rows as Arrow strings, one after another, nothing deduplicated: for passes over every row.
 
     strings: pa.Array of large_string, no nulls. offsets: int64 (rows + 1,) into strings.
@@ -120,23 +120,23 @@ class Rows:
     offsets: Ints
 
 
-def prompt_rows(table: pa.Table) -> Rows:
+def prompt_segments(table: pa.Table) -> SegmentRows:
     """Every text field, then every option, of each row."""
     fields, field_offsets = _flat(table.column("fields"))
     options, option_offsets = _flat(table.column("options"))
     offsets = field_offsets + option_offsets
     if len(options) == 0:
-        return Rows(fields, offsets)
+        return SegmentRows(fields, offsets)
     rows = len(offsets) - 1
     owner = np.concatenate([np.repeat(np.arange(rows), np.diff(o)) for o in (field_offsets, option_offsets)])
     order = np.argsort(owner, kind="stable")  # stable: fields stay before options
-    return Rows(pa.concat_arrays([fields, options]).take(pa.array(order)), offsets)
+    return SegmentRows(pa.concat_arrays([fields, options]).take(pa.array(order)), offsets)
 
 
-def response_rows(table: pa.Table) -> Rows:
+def response_segments(table: pa.Table) -> SegmentRows:
     """The response of each row; a row without one has no segment."""
     column = table.column("response")
-    return Rows(_large(column.chunks).drop_null(), _edges(column.is_valid().to_numpy().astype(np.int64)))
+    return SegmentRows(_large(column.chunks).drop_null(), _edges(column.is_valid().to_numpy().astype(np.int64)))
 
 
 def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:

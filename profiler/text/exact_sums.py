@@ -23,7 +23,7 @@ _LOW = 26
 _SPLIT = float((1 << 27) + 1)
 
 
-def total(values: Floats) -> int:
+def exact_sum(values: Floats) -> int:
     """The exact sum of finite numbers, in units of 2^-UNIT. Up to 2^26 numbers at a time."""
     if not len(values):
         return 0
@@ -37,7 +37,7 @@ def total(values: Floats) -> int:
     return sum(((int(h) << _LOW) + int(b)) << (at + least) for at, (h, b) in enumerate(zip(high, low, strict=True)))
 
 
-def products(a: Floats, b: Floats) -> int:
+def exact_dot(a: Floats, b: Floats) -> int:
     """The exact sum of a * b, in units of 2^-UNIT: each product as its rounding and its error (Dekker 1971).
 
     Numbers are 0, or between 2^-400 and 2^400: the error of a smaller product is below the smallest float64.
@@ -45,7 +45,7 @@ def products(a: Floats, b: Floats) -> int:
     rounded = a * b
     (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
     error = ((a_high * b_high - rounded) + a_high * b_low + a_low * b_high) + a_low * b_low
-    return total(rounded) + total(error)
+    return exact_sum(rounded) + exact_sum(error)
 
 
 def _halves(values: Floats) -> tuple[Floats, Floats]:
@@ -61,7 +61,7 @@ class Moments:
     n: int = 0
     sum: int = 0
     squares: int = 0
-    most: float = 0.0
+    largest: float = 0.0
 
     def add(self, values: Floats) -> None:
         """Take numbers; those that are not finite are undefined, and left out."""
@@ -69,14 +69,14 @@ class Moments:
         if not len(held):
             return
         self.n += len(held)
-        self.sum += total(held)
-        self.squares += products(held, held)
-        self.most = max(self.most, float(np.abs(held).max()))
+        self.sum += exact_sum(held)
+        self.squares += exact_dot(held, held)
+        self.largest = max(self.largest, float(np.abs(held).max()))
 
     def merge(self, other: Moments) -> None:
         """Take what another one took."""
         self.n, self.sum, self.squares = self.n + other.n, self.sum + other.sum, self.squares + other.squares
-        self.most = max(self.most, other.most)
+        self.largest = max(self.largest, other.largest)
 
     def estimate(self) -> Estimate:
         """Mean and spread (divisor n - 1) of all rows, which carry no sampling error."""
@@ -89,11 +89,11 @@ class Moments:
             return None
         squared = (self.n * self.squares << UNIT) - self.sum**2
         found = math.sqrt(squared / (self.n * (self.n - 1) << 2 * UNIT))
-        return found if found > ROUNDING * self.most else 0.0
+        return found if found > ROUNDING * self.largest else 0.0
 
 
 @dataclass(slots=True)
-class Means:
+class SampleMeans:
     """Means over drawn documents of values by name. drawn: documents, those without a value included."""
 
     moments: dict[str, Moments] = field(default_factory=dict)
@@ -125,7 +125,7 @@ def _sampled(found: Estimate, drawn: int, rows: int) -> Estimate:
 
 
 @dataclass(slots=True)
-class Pairs:
+class PairMoments:
     """Number, sums, sums of squares and of products of pairs of numbers."""
 
     n: int = 0
@@ -137,9 +137,9 @@ class Pairs:
 
     def add(self, x: Floats, y: Floats) -> None:
         """Take pairs of finite numbers."""
-        self.merge(Pairs(len(x), total(x), total(y), products(x, x), products(y, y), products(x, y)))
+        self.merge(PairMoments(len(x), exact_sum(x), exact_sum(y), exact_dot(x, x), exact_dot(y, y), exact_dot(x, y)))
 
-    def merge(self, other: Pairs) -> None:
+    def merge(self, other: PairMoments) -> None:
         """Take what another one took."""
         self.n, self.x, self.y = self.n + other.n, self.x + other.x, self.y + other.y
         self.xx, self.yy, self.xy = self.xx + other.xx, self.yy + other.yy, self.xy + other.xy

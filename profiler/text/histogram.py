@@ -20,7 +20,7 @@ Whole = npt.NDArray[np.integer]
 _WAITING = 1 << 16
 
 
-class Tally:
+class ValueCounts:
     """Distinct values, ascending, and how often each was added."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Tally:
         self._size = 0
 
     @classmethod
-    def of(cls, values: Whole) -> Tally:
+    def of(cls, values: Whole) -> ValueCounts:
         """A tally of some values."""
         made = cls()
         made.add(values)
@@ -38,21 +38,21 @@ class Tally:
 
     def add(self, values: Whole) -> None:
         """Count values once more each."""
-        self.take(*np.unique(values, return_counts=True))
+        self.add_counts(*np.unique(values, return_counts=True))
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: ValueCounts) -> None:
         """Count what another one counted."""
-        self.take(other.values, other.counts)
+        self.add_counts(other.values, other.counts)
 
-    def take(self, values: Whole, counts: Ints) -> None:
+    def add_counts(self, values: Whole, counts: Ints) -> None:
         """Count values so many times more each."""
         if len(values):
             self._waiting.append((values, counts.astype(np.int64)))
             self._size += len(values)
         if self._size > max(_WAITING, len(self._values)):
-            self._settle()
+            self._consolidate()
 
-    def _settle(self) -> None:
+    def _consolidate(self) -> None:
         if not self._waiting:
             return
         # Without the empty start, whose type may be another.
@@ -67,7 +67,7 @@ class Tally:
     @property
     def values(self) -> Whole:
         """The distinct values, ascending."""
-        self._settle()
+        self._consolidate()
         return self._values
 
     @property
@@ -76,14 +76,14 @@ class Tally:
         return self.values.astype(np.uint64, copy=False)
 
     @property
-    def held(self) -> int:
+    def in_memory(self) -> int:
         """How many values are in memory, those that wait to be sorted included."""
         return len(self._values) + self._size
 
     @property
     def counts(self) -> Ints:
         """How often each was added."""
-        self._settle()
+        self._consolidate()
         return self._counts
 
     @property
@@ -100,7 +100,7 @@ class Tally:
 class Distribution:
     """What follows from the counts of whole numbers from 0 on. Undefined values are NaN."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: ValueCounts) -> None:
         self.values = tally.values.astype(np.int64)
         self.counts = tally.counts
         self.n = tally.n

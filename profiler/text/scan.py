@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from traitcast.profiler.text.documents import Rows
+from traitcast.profiler.text.documents import SegmentRows
 from traitcast.profiler.text.estimates import Ints
 
 Hashes = npt.NDArray[np.uint64]
@@ -72,7 +72,7 @@ class Chunk:
     point_segment: Ints
 
 
-def scan(rows: Rows) -> Iterator[Chunk]:
+def scan(rows: SegmentRows) -> Iterator[Chunk]:
     """Scan rows in bounded chunks. A single row longer than the bound is one chunk."""
     strings = pc.cast(rows.strings, pa.large_string())
     sizes = pc.binary_length(strings).to_numpy(zero_copy_only=False)

@@ -86,7 +86,7 @@ class Sketcher:
         self._take_minima()
         result = []
         if self._documents.any():
-            result.append(Sketch(part, "words_minhash", unit(self._minima)))
+            result.append(Sketch(part, "words_minhash", to_unit_interval(self._minima)))
             shares = self._documents / max(self._rows, 1)
             result.append(Sketch(part, "words_hashed", shares.astype(np.float32)))
         if self._trigrams.any():
@@ -94,7 +94,7 @@ class Sketcher:
             result.append(Sketch(part, "trigrams_hashed", shares.astype(np.float32)))
         if len(self._texts):
             vector = np.full(TEXTS, np.nan, dtype=np.float32)
-            vector[: len(self._texts)] = unit(self._texts)
+            vector[: len(self._texts)] = to_unit_interval(self._texts)
             result.append(Sketch(part, "texts_bottom", vector))
         return tuple(result)
 
@@ -107,7 +107,7 @@ def text_hashes(chunk: Chunk) -> Hashes:
     return hashes[np.diff(opens, append=len(chunk.words)) >= TEXT_WORDS]
 
 
-def unit(hashes: Hashes) -> npt.NDArray[np.float32]:
+def to_unit_interval(hashes: Hashes) -> npt.NDArray[np.float32]:
     """64-bit hashes as float32 in [0, 1). Small ones, and minima are small, keep 24 significant bits."""
     below_one = np.nextafter(np.float32(1), np.float32(0))
     return np.minimum((hashes.astype(np.float64) / 2.0**64).astype(np.float32), below_one)

@@ -49,7 +49,7 @@ class Spool:
         try:
             self._write()
         except OSError as error:
-            raise no_room(error, self._bytes, "rows") from error
+            raise disk_full(error, self._bytes, "rows") from error
 
     def _write(self) -> None:
         import pyarrow as pa
@@ -71,11 +71,11 @@ class Spool:
             self._writer.close()
             mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
-            raise no_room(error, self._bytes, "rows") from error
+            raise disk_full(error, self._bytes, "rows") from error
         return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
 
 
-def no_room(error: OSError, size: int, what: str) -> InputError:
+def disk_full(error: OSError, size: int, what: str) -> InputError:
     """What to say when a temporary file cannot be written. size: its bytes; what: what they are of."""
     return InputError(
         f"cannot write {size:,} bytes of {what} to {tempfile.gettempdir()} ({error.strerror or error}): free space "

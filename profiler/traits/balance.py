@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from traitcast.profiler.text.estimates import Estimate, Ints, exact, undefined
-from traitcast.profiler.text.histogram import Tally
+from traitcast.profiler.text.histogram import ValueCounts
 
 LABEL_TRAITS = (
     "class_count",
@@ -42,7 +42,7 @@ def value_counts(column: pa.ChunkedArray) -> dict[str, int]:
     return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
 
 
-def ordered(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+def by_frequency(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     """(value, rows), most frequent first, ties by value."""
     return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -66,40 +66,40 @@ def label_traits(counts: Ints) -> dict[str, Estimate]:
     return {name: exact(float(values[name]), n) for name in LABEL_TRAITS}
 
 
-def response_traits(texts: Tally) -> dict[str, Estimate]:
+def response_traits(texts: ValueCounts) -> dict[str, Estimate]:
     """The same over distinct responses. texts: how many of them stand in one row, how many in two, and so on."""
-    counts, alike = texts.values.astype(np.int64), texts.counts
-    n = int((counts * alike).sum())
+    counts, multiplicity = texts.values.astype(np.int64), texts.counts
+    n = int((counts * multiplicity).sum())
     if n == 0:
         return {name: undefined() for name in RESPONSE_TRAITS}
     values = {
         "distinct_count": texts.n,
         "distinct_share": texts.n / n,
-        "entropy_bits": entropy(counts, alike),
-        "entropy_normalised": entropy_normalised(counts, alike),
+        "entropy_bits": entropy(counts, multiplicity),
+        "entropy_normalised": entropy_normalised(counts, multiplicity),
         "majority_share": counts.max() / n,
-        "effective_values": 2.0 ** entropy(counts, alike),
-        "gini_simpson": gini_simpson(counts, alike),
+        "effective_values": 2.0 ** entropy(counts, multiplicity),
+        "gini_simpson": gini_simpson(counts, multiplicity),
     }
     return {name: exact(float(values[name]), n) for name in RESPONSE_TRAITS}
 
 
-def entropy(counts: Ints, alike: Ints | int = 1) -> float:
+def entropy(counts: Ints, multiplicity: Ints | int = 1) -> float:
     """Shannon entropy in bits of a distribution given by counts (Shannon 1948): -sum p log2 p.
 
-    alike: how many values have each count.
+    multiplicity: how many values have each count.
     """
     used = counts > 0
-    shares = counts[used] / (counts * alike).sum()
-    return float(max(0.0, -(shares * np.log2(shares) * np.broadcast_to(alike, counts.shape)[used]).sum()))
+    shares = counts[used] / (counts * multiplicity).sum()
+    return float(max(0.0, -(shares * np.log2(shares) * np.broadcast_to(multiplicity, counts.shape)[used]).sum()))
 
 
-def entropy_normalised(counts: Ints, alike: Ints | int = 1) -> float:
+def entropy_normalised(counts: Ints, multiplicity: Ints | int = 1) -> float:
     """Entropy over its maximum log2 k, Pielou's evenness (Pielou 1966); NaN below two classes."""
-    k = int(np.broadcast_to(alike, counts.shape).sum())
-    return min(1.0, entropy(counts, alike) / np.log2(k)) if k > 1 else float("nan")
+    k = int(np.broadcast_to(multiplicity, counts.shape).sum())
+    return min(1.0, entropy(counts, multiplicity) / np.log2(k)) if k > 1 else float("nan")
 
 
-def gini_simpson(counts: Ints, alike: Ints | int = 1) -> float:
+def gini_simpson(counts: Ints, multiplicity: Ints | int = 1) -> float:
     """The chance that two rows drawn with replacement differ: 1 - sum p^2 (Simpson 1949)."""
-    return float(max(0.0, 1.0 - (alike * (counts / (counts * alike).sum()) ** 2).sum()))
+    return float(max(0.0, 1.0 - (multiplicity * (counts / (counts * multiplicity).sum()) ** 2).sum()))

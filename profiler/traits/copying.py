@@ -13,7 +13,7 @@ from traitcast.profiler.text.scan import MULTIPLIER, Hashes, mix
 from traitcast.profiler.text.words import Words
 
 
-def values(prompt: Words, response: Words) -> dict[str, Floats]:
+def document_traits(prompt: Words, response: Words) -> dict[str, Floats]:
     """Trait name (without its part) -> copied share per row; both parts numbered by one vocabulary."""
     hashed = _Hashed(prompt), _Hashed(response)
     lengths = response.lengths

@@ -163,7 +163,7 @@ def _classes(word: str) -> npt.NDArray[np.int8]:
     return row
 
 
-def traits(sums: Floats, words: Floats) -> dict[str, Floats]:
+def document_traits(sums: Floats, words: Floats) -> dict[str, Floats]:
     """Trait name (without its part) -> value per document. sums: document sums of `count_segments`."""
     return {name: 100.0 * ratio(sums[:, COUNTS.index(count)], words) for name, count in RATES.items()}
 

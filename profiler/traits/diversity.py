@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from traitcast.profiler.text.distinct import Distinct
+from traitcast.profiler.text.distinct import HashCounts
 from traitcast.profiler.text.documents import sum_ranges
 from traitcast.profiler.text.estimates import Estimate, Floats, Ints, exact, ratio, undefined
 from traitcast.profiler.text.scan import Hashes
@@ -36,7 +36,7 @@ MAAS_WORDS = 10
 COMPRESSED_BYTES = 200_000
 
 
-def values(read: Words, vocabulary: Vocabulary) -> dict[str, Floats]:
+def document_traits(read: Words, vocabulary: Vocabulary) -> dict[str, Floats]:
     """Trait name (without its part) -> value per document. read: the words of documents, numbered by `vocabulary`."""
     ids, offsets = read.ids, read.offsets
     words = read.lengths.astype(np.float64)
@@ -56,7 +56,7 @@ class Corpus:
     CORPUS_WORDS and the distinct ones of every window of WINDOW_WORDS."""
 
     def __init__(self) -> None:
-        self._words = Distinct()
+        self._words = HashCounts()
         self._first = _Stretch()
         # What follows the last full window.
         self._open = _Stretch()
@@ -79,16 +79,16 @@ class Corpus:
         """Traits of the whole sample. n: the documents whose words enter."""
         n = self._documents
         often = self._words.occurrences()
-        counts, alike = often.values.astype(np.int64), often.counts
+        counts, multiplicity = often.values.astype(np.int64), often.counts
         first, tens = self._first, self._first.within(10_000)
         vocabulary = self._types / self._windows if self._windows else float("nan")
         in_ten = window_types(tens.words, 10_000)
         return {
             "corpus_mtld": exact(_document_mtld(first.words.tolist()), len(first.starts)),
-            "corpus_hdd": exact(hdd(counts, alike), n),
-            "corpus_yule_k": exact(yule_k(counts, alike), n),
-            "word_entropy_bits": exact(entropy(counts, alike) if n else float("nan"), n),
-            "hapax_share": exact(float(alike[counts == 1].sum() / alike.sum()) if n else float("nan"), n),
+            "corpus_hdd": exact(hdd(counts, multiplicity), n),
+            "corpus_yule_k": exact(yule_k(counts, multiplicity), n),
+            "word_entropy_bits": exact(entropy(counts, multiplicity) if n else float("nan"), n),
+            "hapax_share": exact(float(multiplicity[counts == 1].sum() / multiplicity.sum()) if n else float("nan"), n),
             "vocabulary_1k": exact(vocabulary, n - len(self._open.starts)),
             "vocabulary_10k": exact(float(in_ten[0]) if len(in_ten) else float("nan"), len(tens.starts)),
         }
@@ -134,13 +134,13 @@ class Compression:
         return exact(len(raw) / len(zlib.compress(raw, 6)), n) if raw.strip() else undefined(n)
 
 
-def yule_k(counts: Ints, alike: Ints | int = 1) -> float:
+def yule_k(counts: Ints, multiplicity: Ints | int = 1) -> float:
     """Yule's characteristic K (Yule 1944): 10^4 (sum of squared counts - N) / N^2; NaN below two words.
 
-    alike: how many words have each count.
+    multiplicity: how many words have each count.
     """
-    total = int((counts * alike).sum())
-    squares = float((counts.astype(np.float64) ** 2 * alike).sum())
+    total = int((counts * multiplicity).sum())
+    squares = float((counts.astype(np.float64) ** 2 * multiplicity).sum())
     return float(1e4 * (squares - total) / total**2) if total > 1 else float("nan")
 
 
@@ -192,18 +192,18 @@ def _walk(words: list[int]) -> float:
     return len(words) / (factors or 1 / (len(words) + 1) / (1 - FACTOR_TTR))
 
 
-def hdd(counts: Ints, alike: Ints | int = 1, *, draws: int = HDD_DRAWS) -> float:
+def hdd(counts: Ints, multiplicity: Ints | int = 1, *, draws: int = HDD_DRAWS) -> float:
     """HD-D (McCarthy and Jarvis 2007): expected type-token ratio of `draws` words drawn without replacement.
 
-    counts: occurrences of types; alike: how many types have each. NaN below `draws` words. Each type adds P(drawn at
+    counts: occurrences of types; multiplicity: how many types have each. NaN below `draws` words. Each type adds P(drawn at
     least once) / draws, with P(never drawn) = C(N - c, draws) / C(N, draws) as a product over the draws.
     """
-    total = int((counts * alike).sum())
+    total = int((counts * multiplicity).sum())
     if total < draws:
         return float("nan")
     step = np.arange(draws)
     missed = np.prod(np.clip(total - counts[:, None] - step, 0, None) / (total - step), axis=1)
-    return float(((1 - missed) * alike).sum() / draws)
+    return float(((1 - missed) * multiplicity).sum() / draws)
 
 
 def window_types(words: npt.NDArray[np.integer], size: int) -> Ints:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traitcast.profiler.text.estimates import Estimate, exact, undefined
-from traitcast.profiler.text.kept_words import Kept
+from traitcast.profiler.text.kept_words import KeptWords
 from traitcast.profiler.text.scan import MULTIPLIER, Hashes, mix
 
 SIMILARITY = 0.8
@@ -18,7 +18,7 @@ HASHES, BAND = 64, 4
 _FACTORS = mix(np.arange(1, HASHES + 1, dtype=np.uint64)) | np.uint64(1)
 
 
-def near_duplicate_share(kept: Kept) -> Estimate:
+def near_duplicate_share(kept: KeptWords) -> Estimate:
     """Share of documents with another one at an estimated Jaccard similarity of SIMILARITY or more.
 
     Two documents meet in one of 16 bands of 4 hashes with a chance of 1 - (1 - .8^4)^16 > .999 at .8. n: documents
@@ -43,7 +43,7 @@ def near_duplicate_share(kept: Kept) -> Estimate:
     return exact(float(near.mean()), n)
 
 
-def signatures_of(kept: Kept) -> npt.NDArray[np.uint32]:
+def signatures_of(kept: KeptWords) -> npt.NDArray[np.uint32]:
     """MinHash signatures of the documents that have words, uint32 (documents, HASHES)."""
     pairs, row = _word_pairs(kept)
     if not len(pairs):
@@ -55,7 +55,7 @@ def signatures_of(kept: Kept) -> npt.NDArray[np.uint32]:
     return result
 
 
-def _word_pairs(kept: Kept) -> tuple[Hashes, npt.NDArray[np.int64]]:
+def _word_pairs(kept: KeptWords) -> tuple[Hashes, npt.NDArray[np.int64]]:
     """Hashed pairs of neighbouring words of a row, and their rows; a row of one word has that word."""
     following = np.zeros_like(kept.words)
     following[:-1] = kept.words[1:]

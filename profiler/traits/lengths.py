@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from traitcast.profiler.text.estimates import Estimate, Floats, exact, ratio, undefined
-from traitcast.profiler.text.exact_sums import Moments, Pairs
-from traitcast.profiler.text.histogram import Distribution, Tally
+from traitcast.profiler.text.exact_sums import Moments, PairMoments
+from traitcast.profiler.text.histogram import Distribution, ValueCounts
 from traitcast.profiler.traits.balance import entropy
 from traitcast.warehouse.records import LengthBin
 
@@ -18,7 +18,9 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95, "q9
 TOKEN_QUANTILES = ("q50", "q95")
 
 
-def row_traits(characters: Tally, words: Tally, lines: Tally, line_characters: Moments) -> dict[str, Estimate]:
+def row_traits(
+    characters: ValueCounts, words: ValueCounts, lines: ValueCounts, line_characters: Moments
+) -> dict[str, Estimate]:
     """Length traits of one part from all its rows: counts of the documents that exist, by length."""
     shape = Distribution(words)
     skewness, kurtosis, n = shape.skewness, shape.kurtosis, shape.n
@@ -38,7 +40,7 @@ def row_traits(characters: Tally, words: Tally, lines: Tally, line_characters: M
     }
 
 
-def sample_values(tokens: Floats, sentences: Floats) -> dict[str, Floats]:
+def document_traits(tokens: Floats, sentences: Floats) -> dict[str, Floats]:
     """Trait name (without its part) -> value per row, from counts per drawn row, NaN where it has no such part."""
     return {
         "tokens_mean": tokens,
@@ -47,7 +49,7 @@ def sample_values(tokens: Floats, sentences: Floats) -> dict[str, Floats]:
     }
 
 
-def token_traits(tokens: Tally) -> dict[str, Estimate]:
+def token_traits(tokens: ValueCounts) -> dict[str, Estimate]:
     """How the tokens of the sampled documents are distributed."""
     shape = Distribution(tokens)
     n, spread = shape.n, shape.mean().spread
@@ -55,12 +57,12 @@ def token_traits(tokens: Tally) -> dict[str, Estimate]:
     return {"tokens_sd": undefined(n) if spread is None else exact(spread, n), **quantiles}
 
 
-def one_token(tokens: Floats) -> Floats:
+def is_one_token(tokens: Floats) -> Floats:
     """Whether each document is one token, from tokens per drawn row, NaN where it has no document."""
     return np.where(np.isnan(tokens), np.nan, tokens == 1)
 
 
-def pair_traits(logs: Pairs) -> dict[str, Estimate]:
+def pair_traits(logs: PairMoments) -> dict[str, Estimate]:
     """How response length goes with prompt length: log(1 + words) of both, of all rows that have both."""
     names = ("length_correlation", "length_slope", "length_residual_sd")
     line = logs.line()
@@ -71,7 +73,7 @@ def pair_traits(logs: Pairs) -> dict[str, Estimate]:
     )
 
 
-def ratio_values(prompt_tokens: Floats, response_tokens: Floats) -> dict[str, Floats]:
+def document_ratios(prompt_tokens: Floats, response_tokens: Floats) -> dict[str, Floats]:
     """Response tokens over prompt tokens per drawn row, from counts, NaN where the row has no such part."""
     ratios = ratio(response_tokens, prompt_tokens)
     logs = np.full(len(ratios), np.nan)
@@ -79,12 +81,12 @@ def ratio_values(prompt_tokens: Floats, response_tokens: Floats) -> dict[str, Fl
     return {"length_ratio_mean": ratios, "length_log_ratio_mean": logs}
 
 
-def _histogram_entropy(words: Tally) -> float:
+def _histogram_entropy(words: ValueCounts) -> float:
     """Shannon entropy in bits of the bins of `histogram`."""
     return entropy(np.array([b.n for b in histogram(words, "")], dtype=np.int64)) if words.n else float("nan")
 
 
-def histogram(words: Tally, part: str) -> tuple[LengthBin, ...]:
+def histogram(words: ValueCounts, part: str) -> tuple[LengthBin, ...]:
     """Words per document in bins [0, 1), [1, 2), [2, 3), [3, 4), [4, 6), [6, 8), [8, 12) ...: two a doubling."""
     if not words.n:
         return ()

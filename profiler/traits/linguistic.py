@@ -1,7 +1,7 @@
 """The linguistic traits: what the tagger, the dependency parser and the entity recogniser say about a text.
 
 Owns the definitions on tokens and trees, as NumPy over flat token arrays of many segments at once: additive counts per
-segment (`count_segments`), and the traits as ratios of document sums (`traits`). A token is a token that is not
+segment (`count_segments`), and the traits as ratios of document sums (`document_traits`). A token is a token that is not
 whitespace: spaCy makes a token of every double space and line break (one in 25 in solved maths problems), hung as a
 leaf on its neighbour, and layout is no syntax. Refuses to load a model or to see text: `profiler.parsing.parser` hands it
 arrays.
@@ -313,7 +313,7 @@ def count_entities(segment: Ints, begins: Flags, kind: npt.NDArray[np.uint64], c
     return result
 
 
-def traits(sums: Floats) -> dict[str, Floats]:
+def document_traits(sums: Floats) -> dict[str, Floats]:
     """Trait name (without its part) -> value per document, from document sums of `count_segments`."""
     c = {name: sums[:, column] for column, name in enumerate(COUNTS)}
     tokens, sentences, verbs = c["tokens"], c["sentences"], c["pos_VERB"]
@@ -367,7 +367,7 @@ def sentence_spread(sums: Floats) -> Floats:
     return np.where(n > 1, np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
 
-def entity_traits(sums: Floats) -> dict[str, Floats]:
+def document_entity_traits(sums: Floats) -> dict[str, Floats]:
     """Entity traits per document, from document sums of `count_entities`."""
     c = {name: sums[:, column] for column, name in enumerate(ENTITY_COUNTS)}
     return {

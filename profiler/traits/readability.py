@@ -41,7 +41,7 @@ def count_segments(texts: Sequence[str], vocabulary: Vocabulary) -> Floats:
     return np.column_stack([counts, [len(run) for run in runs], characters])
 
 
-def traits(sums: Floats, sentences: Floats) -> dict[str, Floats]:
+def document_traits(sums: Floats, sentences: Floats) -> dict[str, Floats]:
     """Trait name (without its part) -> value per document. sums: document sums of `count_segments`."""
     c = {name: sums[:, column] for column, name in enumerate(COUNTS)}
     words = c["words"]

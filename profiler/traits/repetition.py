@@ -89,7 +89,7 @@ def _windows(points: npt.NDArray[np.uint32], bounds: Ints) -> Floats:
     return np.column_stack([windows, np.bincount(segment[inside[first]], minlength=segments)]).astype(np.float64)
 
 
-def values(documents: Documents, read: Words, vocabulary: Vocabulary) -> dict[str, Floats]:
+def document_traits(documents: Documents, read: Words, vocabulary: Vocabulary) -> dict[str, Floats]:
     """Trait name (without its part) -> value per document. read: the words of documents."""
     used = documents.used()
     counts = np.zeros((len(documents.texts), len(COUNTS)))

@@ -2,7 +2,7 @@
 
 Owns the shortcuts of annotation artefacts (Gururangan et al. 2018; Gardner et al. 2021): length, first word, one word,
 word overlap of the fields, the longest option. All are corrected for chance, since with many classes and words
-something always fits. What is asked of a row beside its words is read where the row is counted (`Labelled`), so no
+something always fits. What is asked of a row beside its words is read where the row is counted (`LabelledRows`), so no
 text travels for it. Refuses datasets without labels: undefined.
 """
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from traitcast.profiler.text.estimates import Estimate, Floats, Ints, exact, ratio, undefined
-from traitcast.profiler.text.kept_words import Kept
+from traitcast.profiler.text.kept_words import KeptWords
 from traitcast.profiler.text.scan import Hashes, mix
 
 # Fewer rows than this tell chance from a shortcut for no word.
@@ -37,7 +37,7 @@ TRAITS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledRows:
     """What some rows have beside their words. labels: strings (rows,), null where a row has none. fields, options:
     int64 (rows,), how many of each. characters: float64, of each option, row after row."""
 
@@ -47,7 +47,7 @@ class Labelled:
     characters: Floats
 
     @classmethod
-    def of(cls, table: pa.Table, keep: Ints) -> Labelled:
+    def of(cls, table: pa.Table, keep: Ints) -> LabelledRows:
         """Of those rows of a table, as `Examples.table`, whose ascending numbers are in `keep`."""
         fields, options = (_list_lengths(table.column(name)) for name in ("fields", "options"))
         kept = np.zeros(table.num_rows, dtype=bool)
@@ -58,7 +58,7 @@ class Labelled:
         return cls(labels, fields[keep], options[keep], np.concatenate(characters)[np.repeat(kept, options)])
 
     @classmethod
-    def joined(cls, blocks: Sequence[Labelled]) -> Labelled:
+    def concatenate(cls, blocks: Sequence[LabelledRows]) -> LabelledRows:
         """Of consecutive blocks of rows, as of one."""
         none = np.zeros(0, dtype=np.int64)
         return cls(
@@ -73,7 +73,7 @@ def _strings(chunks: Sequence[pa.Array]) -> pa.Array:
     return pa.concat_arrays([pa.array([], pa.string()), *chunks])
 
 
-def traits(kept: Kept, rows: Labelled, *, seed: int) -> dict[str, Estimate]:
+def traits(kept: KeptWords, rows: LabelledRows, *, seed: int) -> dict[str, Estimate]:
     """Shortcut traits (without their part). kept: words of some prompts; rows: what else these rows have."""
     found = {name: undefined() for name in TRAITS}
     labelled = rows.labels.is_valid().to_numpy(zero_copy_only=False)
@@ -81,7 +81,7 @@ def traits(kept: Kept, rows: Labelled, *, seed: int) -> dict[str, Estimate]:
     if n < 2:
         return found
     names, labels = np.unique(rows.labels.drop_null().to_numpy(zero_copy_only=False), return_inverse=True)
-    read = _Read(kept, labelled, rows.fields)
+    read = _LabelledWords(kept, labelled, rows.fields)
     rng = np.random.default_rng(seed)
     if len(names) > 1:
         lengths = np.bincount(read.row, minlength=n).astype(np.float64)
@@ -98,10 +98,10 @@ def traits(kept: Kept, rows: Labelled, *, seed: int) -> dict[str, Estimate]:
     return found
 
 
-class _Read:
+class _LabelledWords:
     """The words of the rows with a label, renumbered from 0."""
 
-    def __init__(self, kept: Kept, labelled: np.ndarray, fields: Ints) -> None:
+    def __init__(self, kept: KeptWords, labelled: np.ndarray, fields: Ints) -> None:
         inside = labelled[kept.row]
         self.row: Ints = (np.cumsum(labelled) - 1)[kept.row[inside]]
         self.words: Hashes = kept.words[inside]
@@ -175,7 +175,7 @@ def _binned(values: Floats) -> Ints | None:
     return np.where(np.isfinite(values), np.searchsorted(edges, np.nan_to_num(values), side="right"), -1)
 
 
-def _word_traits(read: _Read, labels: Ints, rng: np.random.Generator) -> dict[str, Estimate]:
+def _word_traits(read: _LabelledWords, labels: Ints, rng: np.random.Generator) -> dict[str, Estimate]:
     """The strongest tie of a word to a class, and what the best rule on one word gains in rows it was not made on."""
     n, classes = len(labels), int(labels.max()) + 1
     first = np.unique(read.keys(np.ones(len(read.words), dtype=bool)), return_index=True)[1]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from traitcast.profiler.text.distinct import Distinct
-from traitcast.profiler.text.documents import Rows
+from traitcast.profiler.text.distinct import HashCounts
+from traitcast.profiler.text.documents import SegmentRows
 from traitcast.profiler.text.estimates import Estimate, Floats, Ints, exact, ratio, undefined
 from traitcast.profiler.text.scan import COUNTS, MULTIPLIER, Hashes, hash_runs
 from traitcast.profiler.text.words import Vocabulary, Words
@@ -61,13 +61,13 @@ def _share(counts: npt.NDArray[np.integer], part: str, whole: str) -> Floats:
     return ratio(counts[:, COUNTS.index(part)], counts[:, COUNTS.index(whole)])
 
 
-def duplicate_share(texts: Distinct) -> Estimate:
+def duplicate_share(texts: HashCounts) -> Estimate:
     """1 - distinct / rows, from hashes."""
     n = texts.n
     return exact(1 - texts.occurrences().n / n, n) if n else undefined()
 
 
-def matches(rows: Rows, expression: str) -> int:
+def count_matches(rows: SegmentRows, expression: str) -> int:
     """How many documents have a segment in which the expression is found."""
     found = pc.match_substring_regex(rows.strings, expression).to_numpy(zero_copy_only=False)
     return int((np.diff(np.concatenate([[0], np.cumsum(found)])[rows.offsets]) > 0).sum())
@@ -101,7 +101,7 @@ def openings(read: Words, vocabulary: Vocabulary, *, words: int = 3) -> Hashes:
     return hash_runs(vocabulary.hashes[opening].reshape(-1), np.arange(len(starts)) * words)
 
 
-def common_opening(openings: Distinct) -> Estimate:
+def common_opening(openings: HashCounts) -> Estimate:
     """Share of documents that open with the most common first words, among documents that long."""
     n = openings.n
     return exact(float(openings.occurrences().values[-1] / n), n) if n else undefined()

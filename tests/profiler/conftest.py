@@ -11,7 +11,7 @@ from traitcast.profiler.parsing.parser import Parser
 from traitcast.profiler.reading.examples import Examples
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.text.estimates import Estimate
-from traitcast.profiler.text.exact_sums import Means
+from traitcast.profiler.text.exact_sums import SampleMeans
 
 SCHEMA = pa.schema(
     [
@@ -37,7 +37,7 @@ class MakeExamples(Protocol):
 
 def averaged(values: Mapping[str, np.ndarray], rows: int) -> dict[str, Estimate]:
     """Means of values per document."""
-    means = Means()
+    means = SampleMeans()
     means.add(values)
     return means.estimates(rows)
 

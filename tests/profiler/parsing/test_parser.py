@@ -108,10 +108,10 @@ def test_no_texts(parser: Parser) -> None:
 def test_long_texts_are_parsed_in_pieces_cut_at_whitespace(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parse, "PIECE_CHARACTERS", 40)
     text = "Dogs chase cats. " * 12
-    assert "".join(parse.cut(text)) == text
-    assert max(map(len, parse.cut(text))) <= 40
-    assert all(piece.endswith(" ") for piece in parse.cut(text))
-    assert [len(piece) for piece in parse.cut("x" * 100)] == [40, 40, 20]
+    assert "".join(parse.split_long(text)) == text
+    assert max(map(len, parse.split_long(text))) <= 40
+    assert all(piece.endswith(" ") for piece in parse.split_long(text))
+    assert [len(piece) for piece in parse.split_long("x" * 100)] == [40, 40, 20]
     counts = parser.count([text, "Dogs."], processes=1).counts
     assert counts[:, parse.COUNTS.index("tokens")].tolist() == [48, 2]
 
@@ -132,7 +132,7 @@ def test_counts_of_any_text_are_finite_and_shares_of_tokens(parser: Parser, text
     counts = parser.count(texts, entities=[True] * len(texts), processes=1)
     assert np.isfinite(counts.counts).all()
     assert (counts.counts >= 0).all()
-    for values in linguistic.traits(counts.counts[:, : len(linguistic.COUNTS)]).values():
+    for values in linguistic.document_traits(counts.counts[:, : len(linguistic.COUNTS)]).values():
         assert (values[np.isfinite(values)] >= 0).all()
 
 
@@ -145,7 +145,7 @@ def test_a_dead_worker_is_an_error_and_no_hang(parser: Parser, monkeypatch: pyte
         parser.count(PROSE, processes=2)
 
 
-def _die(batch: parse.Batch) -> None:
+def _die(batch: parse.TextBatch) -> None:
     os._exit(1)
 
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from traitcast.profiler.passes.all_rows import Totals, count_rows
+from traitcast.profiler.passes.all_rows import RowTotals, count_rows
 from traitcast.profiler.profile import profile
 from traitcast.profiler.text import distinct, exact_sums
-from traitcast.profiler.text.distinct import Distinct
-from traitcast.profiler.text.exact_sums import Moments, Pairs
-from traitcast.profiler.text.histogram import Distribution, Tally
+from traitcast.profiler.text.distinct import HashCounts
+from traitcast.profiler.text.exact_sums import Moments, PairMoments
+from traitcast.profiler.text.histogram import Distribution, ValueCounts
 
 MakeExamples = Callable[..., Any]
 numbers = (
@@ -28,14 +28,14 @@ numbers = (
 texts = st.text(alphabet="ab #@1.\n\u00e9\U0001f600'", max_size=12)
 
 
-def _counted(texts: Distinct) -> tuple[list[int], list[int]]:
+def _counted(texts: HashCounts) -> tuple[list[int], list[int]]:
     blocks = list(texts.blocks())
     return [v for values, _ in blocks for v in values.tolist()], [n for _, counts in blocks for n in counts.tolist()]
 
 
-def _bytes(totals: Totals) -> list[Any]:
+def _bytes(totals: RowTotals) -> list[Any]:
     """Everything that traits are made of."""
-    found: list[Any] = [totals.rows, totals.logs, sorted(totals.labels.items())]
+    found: list[Any] = [totals.rows, totals.log_words, sorted(totals.labels.items())]
     found += [_counted(texts) for texts in (totals.normalised, totals.pairs)]
     kept = totals.kept
     found += [column.tolist() for column in (kept.words, kept.row, kept.segment, kept.rows)]
@@ -53,7 +53,7 @@ def _bytes(totals: Totals) -> list[Any]:
     rows=st.lists(st.tuples(st.lists(texts, max_size=2), st.none() | texts), max_size=14),
     size=st.integers(1, 15),
     seed=st.integers(0, 9),
-    held=st.sampled_from([1, 5, distinct.HELD]),
+    held=st.sampled_from([1, 5, distinct.HASHES_IN_MEMORY]),
 )
 @settings(max_examples=60, deadline=None)
 def test_any_blocks_give_the_same_bits(
@@ -64,14 +64,14 @@ def test_any_blocks_give_the_same_bits(
     keep = np.flatnonzero(np.random.default_rng(seed).random(len(rows)) < 0.5)
     whole = count_rows(table, keep)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distinct, "HELD", held)
+        patch.setattr(distinct, "HASHES_IN_MEMORY", held)
         assert _bytes(count_rows(table, keep, rows=size)) == _bytes(whole)
     # Associative: the blocks after the first, merged before they follow it.
-    first = Totals.of(table.slice(0, size), keep[keep < size])
-    rest = Totals()
+    first = RowTotals.of(table.slice(0, size), keep[keep < size])
+    rest = RowTotals()
     for start in range(size, table.num_rows, size):
         inside = keep[(keep >= start) & (keep < start + size)] - start
-        rest.merge(Totals.of(table.slice(start, size), inside))
+        rest.merge(RowTotals.of(table.slice(start, size), inside))
     first.merge(rest)
     assert _bytes(first) == _bytes(whole)
 
@@ -96,8 +96,8 @@ def test_a_profile_does_not_know_its_blocks(make_examples: MakeExamples, monkeyp
 @given(st.lists(numbers, max_size=40))
 def test_totals_and_products_are_exact(values: list[float]) -> None:
     array = np.array(values, dtype=np.float64)
-    assert Fraction(exact_sums.total(array), 1 << exact_sums.UNIT) == sum(map(Fraction, values))
-    assert Fraction(exact_sums.products(array, array), 1 << exact_sums.UNIT) == sum(Fraction(v) ** 2 for v in values)
+    assert Fraction(exact_sums.exact_sum(array), 1 << exact_sums.UNIT) == sum(map(Fraction, values))
+    assert Fraction(exact_sums.exact_dot(array, array), 1 << exact_sums.UNIT) == sum(Fraction(v) ** 2 for v in values)
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=40))
@@ -112,7 +112,7 @@ def test_means_and_spreads_are_those_of_the_numbers(pairs: list[tuple[int, int]]
 
 
 def test_equal_values_have_no_spread_and_no_line() -> None:
-    moments, pairs = Moments(), Pairs()
+    moments, pairs = Moments(), PairMoments()
     moments.add(np.full(1000, 1 / 3))
     assert moments.estimate().spread == 0
     pairs.add(np.full(9, math.log(3)), np.arange(9.0))
@@ -124,7 +124,7 @@ def test_equal_values_have_no_spread_and_no_line() -> None:
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=80), st.floats(0, 1))
 def test_distributions_are_those_of_the_numbers(values: list[int], q: float) -> None:
     array = np.array(values)
-    shape = Distribution(Tally.of(array))
+    shape = Distribution(ValueCounts.of(array))
     assert shape.quantile(q) == pytest.approx(np.quantile(array, q), rel=1e-12, abs=1e-12)
     assert shape.deviation == pytest.approx(array.std(), rel=1e-12, abs=1e-12)
     assert shape.mean().value == pytest.approx(array.mean(), rel=1e-14)
@@ -132,9 +132,9 @@ def test_distributions_are_those_of_the_numbers(values: list[int], q: float) -> 
 
 @given(st.lists(st.lists(st.integers(0, 20), max_size=30), max_size=8))
 def test_tallies_count_whatever_the_blocks(blocks: list[list[int]]) -> None:
-    made = Tally()
+    made = ValueCounts()
     for block in blocks:
-        made.merge(Tally.of(np.array(block, dtype=np.uint64)))
+        made.merge(ValueCounts.of(np.array(block, dtype=np.uint64)))
     everything = np.array([value for block in blocks for value in block], dtype=np.uint64)
     values, counts = np.unique(everything, return_counts=True)
     assert (made.hashes.tolist(), made.counts.tolist(), made.n) == (values.tolist(), counts.tolist(), len(everything))
@@ -142,7 +142,7 @@ def test_tallies_count_whatever_the_blocks(blocks: list[list[int]]) -> None:
 
 def test_a_tally_settles_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("traitcast.profiler.text.histogram._WAITING", 8)
-    made = Tally()
+    made = ValueCounts()
     for start in range(0, 90, 3):
         made.add(np.arange(start, start + 5))
     assert made.distinct == 92

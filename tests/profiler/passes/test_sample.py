@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traitcast.profiler.parsing import parser as parse
-from traitcast.profiler.parsing.parser import Batch, Counted, Parser
+from traitcast.profiler.parsing.parser import BatchCounts, Parser, TextBatch
 from traitcast.profiler.passes import sample
-from traitcast.profiler.passes.sample import blocks
+from traitcast.profiler.passes.sample import sample_blocks
 from traitcast.profiler.passes.sample_traits import SampleTotals
 from traitcast.profiler.profile import profile
 
@@ -44,11 +44,16 @@ rows = st.lists(
 
 def _totals(table: Any, parser: Parser | None, *, entity_rows: int = 0) -> dict[str, Any]:
     order = np.random.default_rng(0).permutation(table.num_rows)
-    found = SampleTotals.of(blocks(table, order, parser, entity_rows=entity_rows, processes=1))
+    found = SampleTotals.of(sample_blocks(table, order, parser, entity_rows=entity_rows, processes=1))
     return found.traits(table.num_rows + 5)
 
 
-@given(rows=rows, size=st.integers(1, 12), entity_rows=st.integers(0, 12), known=st.sampled_from([0, 3, sample.KNOWN]))
+@given(
+    rows=rows,
+    size=st.integers(1, 12),
+    entity_rows=st.integers(0, 12),
+    known=st.sampled_from([0, 3, sample.KNOWN_TEXTS]),
+)
 @settings(max_examples=25, deadline=None)
 def test_blocks_of_any_size_give_the_same_bits(
     make_examples: MakeExamples,
@@ -62,7 +67,7 @@ def test_blocks_of_any_size_give_the_same_bits(
     whole = _totals(table, parser, entity_rows=entity_rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample, "BLOCK_ROWS", size)
-        patch.setattr(sample, "KNOWN", known)
+        patch.setattr(sample, "KNOWN_TEXTS", known)
         assert _totals(table, parser, entity_rows=entity_rows) == whole
 
 
@@ -97,12 +102,12 @@ def test_a_text_that_was_parsed_is_not_parsed_again(
     table = make_examples([["A long story.", f"Question {i % 20}?"] for i in range(60)], ["yes"] * 60).table
     seen: list[str] = []
 
-    def run(parser: Parser, batches: Iterator[Batch]) -> Iterator[Counted]:
+    def run(parser: Parser, batches: Iterator[TextBatch]) -> Iterator[BatchCounts]:
         for batch in batches:
             seen.extend(batch.texts)
             yield parser.count_batch(batch)
 
-    assert len(list(blocks(table, np.arange(60), parser, run=run))) == 6
+    assert len(list(sample_blocks(table, np.arange(60), parser, run=run))) == 6
     # Each block hands one text over, so that it is given back in its turn.
     assert len(seen) == 22 + 5
     assert set(seen) == {"A long story.", "yes", *(f"Question {i}?" for i in range(20))}
@@ -112,7 +117,7 @@ def test_blocks_are_let_go_one_after_the_other(make_examples: MakeExamples, monk
     monkeypatch.setattr(sample, "BLOCK_ROWS", 5)
     table = make_examples([[f"prompt {i}"] for i in range(40)], ["yes"] * 40).table
     alive: list[weakref.ref[Any]] = []
-    for block in blocks(table, np.arange(40), None):
+    for block in sample_blocks(table, np.arange(40), None):
         alive.append(weakref.ref(block.vocabulary.ids))
         gc.collect()
         assert sum(ref() is not None for ref in alive) <= 2
@@ -125,9 +130,9 @@ def test_blocks_without_text_come_back_too(
     monkeypatch.setattr(sample, "BLOCK_ROWS", 2)
     empty: list[list[str]] = [[], []]
     table = make_examples([*empty, ["a"], ["b"], *empty], [None, None, "x", None, None, None]).table
-    found = list(blocks(table, np.arange(6), parser))
+    found = list(sample_blocks(table, np.arange(6), parser))
     assert [block.parts["prompt"].exists.tolist() for block in found] == [[False] * 2, [True] * 2, [False] * 2]
-    (nothing,) = blocks(table.slice(0, 0), np.arange(0), parser)
+    (nothing,) = sample_blocks(table.slice(0, 0), np.arange(0), parser)
     assert len(nothing.parts["prompt"].documents) == 0
 
 
@@ -138,7 +143,7 @@ def test_progress_reaches_the_end_and_never_goes_back(
     monkeypatch.setattr(sample, "BLOCK_ROWS", 30)
     table = make_examples([[f"Sentence number {i} talks about cats."] for i in range(80)], [None] * 80).table
     seen: list[tuple[int, int]] = []
-    list(blocks(table, np.arange(80), parser, entity_rows=40, on_progress=lambda *at: seen.append(at)))
+    list(sample_blocks(table, np.arange(80), parser, entity_rows=40, on_progress=lambda *at: seen.append(at)))
     assert seen == sorted(seen)
     assert len(seen) > 20
     assert seen[-1] == (80, 80)

@@ -25,7 +25,7 @@ os.environ |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 import numpy as np  # noqa: E402
 
-from traitcast.profiler.passes.table import held  # noqa: E402
+from traitcast.profiler.passes.table import row_table  # noqa: E402
 from traitcast.profiler.profile import profile  # noqa: E402
 from traitcast.profiler.ray import engine as cluster  # noqa: E402
 from traitcast.profiler.ray import files as cluster_reading  # noqa: E402
@@ -109,7 +109,7 @@ def main() -> None:
             )
             seen["same"] = content(found) == content(whole) and examples.warnings == expected.warnings
             order = np.random.default_rng(0).permutation(ROWS)
-            here, there = held(expected.table).walk(order, 500), examples.table.walk(order, 500)
+            here, there = row_table(expected.table).batches(order, 500), examples.table.batches(order, 500)
             seen["same_order"] = all(a.equals(b) for a, b in zip(here, there, strict=True))
             (data / "train-5.jsonl").write_text('{"text": "a film", "label": 1}\n{"text": {"a": 1}, "label": "yes"}\n')
             seen["message"] = message(data, engine)

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from traitcast.profiler import leakage
-from traitcast.profiler.passes.table import Local
+from traitcast.profiler.passes.table import LocalRows
 from traitcast.profiler.profile import profile
 from traitcast.profiler.ray import blocks as cluster_rows
 from traitcast.profiler.ray import files as cluster_reading
@@ -231,7 +231,7 @@ def test_a_profile_has_the_bytes_of_a_local_one(
     found = read(path, engine=engine, on_rows=lambda *now: told.append(now))
     assert isinstance(found.table, cluster_rows.Blocks)
     assert len(found.table.blocks) > 3
-    assert found.table.at(np.arange(found.rows)).equals(expected.table)
+    assert found.table.take(np.arange(found.rows)).equals(expected.table)
     assert content(found, engine) == content(expected)
     assert {"read_files", "totals_of", "_taken", "_split", "_parsed"} <= set(here.tasks)
     rows = [now for now, _ in told]
@@ -247,22 +247,22 @@ def test_nothing_asks_for_the_rows_whose_words_are_kept(
     def fail(*_: Any) -> pa.Table:
         raise AssertionError("20,000 rows of any length would come here")
 
-    monkeypatch.setattr(cluster_rows.Blocks, "at", fail)
+    monkeypatch.setattr(cluster_rows.Blocks, "take", fail)
     found = profile(examples, rows=2, processes=1, engine=engine)
     assert next(t.n for t in found.traits if t.trait == "label_longest_option_gain") == 50
 
 
 def test_rows_come_in_any_order(tmp_path: Path, engine: RayEngine) -> None:
     path = many_files(tmp_path)
-    blocks, table = read(path, engine=engine).table, Local(read(path).table)
+    blocks, table = read(path, engine=engine).table, LocalRows(read(path).table)
     draw = np.random.default_rng(0)
     for size in (0, 1, 7, 8, 9, 33, table.num_rows):
         order = draw.permutation(table.num_rows).astype(np.int32)[:size]
         for rows in (1, 8, 100):
-            found, expected = list(blocks.walk(order, rows)), list(table.walk(order, rows))
+            found, expected = list(blocks.batches(order, rows)), list(table.batches(order, rows))
             assert [f.num_rows for f in found] == [e.num_rows for e in expected]
             assert all(f.equals(e) for f, e in zip(found, expected, strict=True))
-        assert blocks.at(order).equals(table.at(order))
+        assert blocks.take(order).equals(table.take(order))
 
 
 @dataclass

@@ -15,7 +15,7 @@ import pytest
 
 from tests.profiler.reading.hub_server import serve
 from traitcast.profiler.reading.hub import hub_source, resolve_commit
-from traitcast.profiler.reading.reader import Stream, read
+from traitcast.profiler.reading.reader import read
 from traitcast.warehouse.errors import InputError
 
 README = """---
@@ -108,7 +108,7 @@ def test_a_loading_script_is_never_run(repository: Path, tmp_path: Path) -> None
 def test_broken_files_of_a_repository(repository: Path) -> None:
     (repository / "reviews" / "test.jsonl").write_text('{"text": "a", "other": 1}\n')
     with pytest.raises(InputError, match=r"shop was found, but its files cannot be read: Couldn't cast$"):
-        read(repository, config="reviews", split="test", stream=Stream(5))
+        read(repository, config="reviews", split="test", stream=5)
     (repository / "reviews" / "train.jsonl").write_text('{"text": "a"}\n{"text": \n')
     with pytest.raises(InputError, match=r"shop was found, but its files cannot be read: .*in row 1$"):
         read(repository, config="reviews")
@@ -117,14 +117,14 @@ def test_broken_files_of_a_repository(repository: Path) -> None:
 def test_a_stream_draws_rows_that_are_not_the_head(repository: Path) -> None:
     rows = [{"text": f"review {i}", "label": i % 2, "id": i} for i in range(3000)]
     (repository / "reviews" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    examples = read(repository, config="reviews", stream=Stream(200, seed=3))
+    examples = read(repository, config="reviews", stream=200, seed=3)
     texts = [fields[0] for fields in examples.table["fields"].to_pylist()]
     assert len(set(texts)) == 200
     assert len(set(texts) & {row["text"] for row in rows[:200]}) < 50
-    assert examples.warnings[0].startswith("a stream of 200 rows stands for the dataset")
-    assert read(repository, config="reviews", stream=Stream(200, seed=3)).fingerprint == examples.fingerprint
-    assert read(repository, config="reviews", stream=Stream(200, seed=4)).fingerprint != examples.fingerprint
-    assert read(repository, config="reviews", split="test", stream=Stream(200)).rows == 2
+    assert examples.warnings[0].endswith("are those of the 200 rows drawn, not of the whole dataset")
+    assert read(repository, config="reviews", stream=200, seed=3).fingerprint == examples.fingerprint
+    assert read(repository, config="reviews", stream=200, seed=4).fingerprint != examples.fingerprint
+    assert read(repository, config="reviews", split="test", stream=200).rows == 2
 
 
 def test_class_labels_in_lists(repository: Path) -> None:
@@ -223,8 +223,8 @@ def test_offline_mode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 _READ = """
 import json, sys
 from traitcast.profiler import leakage
-from traitcast.profiler.text.distinct import Distinct
-from traitcast.profiler.reading.reader import Stream, read
+from traitcast.profiler.text.distinct import HashCounts
+from traitcast.profiler.reading.reader import read
 from traitcast.warehouse.errors import InputError
 
 def told(**options):
@@ -236,10 +236,10 @@ def told(**options):
     return {
         "name": found.name, "split": found.split, "rows": found.rows, "splits": dict(found.splits),
         "revision": found.revision, "fingerprint": found.fingerprint, "others": dict(others.rows),
-        "reasons": dict(others.reasons), "shares": others.leaks(Distinct.of(leakage.normalised(found.table)))[1],
+        "reasons": dict(others.reasons), "shares": others.leaks(HashCounts.of(leakage.normalised(found.table)))[1],
     }
 
-json.dump([told(**options, **({"stream": Stream(20)} if n == 3 else {})) for n, options in enumerate((
+json.dump([told(**options, **({"stream": 20} if n == 3 else {})) for n, options in enumerate((
     {"config": "reviews"},
     {"config": "reviews", "split": "test", "revision": "v1"},
     {"config": "questions"},

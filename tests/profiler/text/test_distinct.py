@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from traitcast.profiler.profile import profile
 from traitcast.profiler.text import distinct
-from traitcast.profiler.text.distinct import Distinct
+from traitcast.profiler.text.distinct import HashCounts
 from traitcast.profiler.text.scan import mix
 from traitcast.warehouse.errors import InputError
 
@@ -49,23 +49,23 @@ def _open_in(folder: Path) -> int:
 def test_spilled_counts_are_those_in_memory(blocks: list[list[int]], held: int, asked: list[int]) -> None:
     expected = Counter(value for block in blocks for value in block)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distinct, "HELD", held)
-        added, merged = Distinct(), Distinct()
+        patch.setattr(distinct, "HASHES_IN_MEMORY", held)
+        added, merged = HashCounts(), HashCounts()
         for block in blocks:
             added.add(np.array(block, dtype=np.uint64))
-            merged.merge(Distinct.of(np.array(block, dtype=np.uint64)))
+            merged.merge(HashCounts.of(np.array(block, dtype=np.uint64)))
         for found in (added, merged):
             pairs = [pair for values, counts in found.blocks() for pair in zip(values, counts, strict=True)]
             assert pairs == sorted(expected.items())
             assert found.n == expected.total()
             often = found.occurrences()
             assert dict(zip(often.values, often.counts, strict=True)) == Counter(expected.values())
-            assert found.holds(np.array(asked, dtype=np.uint64)).tolist() == [value in expected for value in asked]
+            assert found.contains(np.array(asked, dtype=np.uint64)).tolist() == [value in expected for value in asked]
 
 
 def test_blocks_are_bounded_and_more_can_be_added_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distinct, "HELD", 1000)
-    made = Distinct()
+    monkeypatch.setattr(distinct, "HASHES_IN_MEMORY", 1000)
+    made = HashCounts()
     for start in range(0, 20_000, 500):
         made.add(mix(np.arange(start, start + 700, dtype=np.uint64)))
     for end in (20_200, 20_201):
@@ -77,8 +77,8 @@ def test_blocks_are_bounded_and_more_can_be_added_after_them(monkeypatch: pytest
 
 
 def test_few_hashes_of_many_rows_stay_in_memory(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distinct, "HELD", 64)
-    made = Distinct()
+    monkeypatch.setattr(distinct, "HASHES_IN_MEMORY", 64)
+    made = HashCounts()
     for _ in range(50):
         made.add(mix(np.arange(20, dtype=np.uint64)))
     assert _open_in(scratch) == 0
@@ -91,14 +91,14 @@ def test_a_profile_with_hashes_on_the_disk_has_the_same_bytes(
     prompts = [[f"Is {i % 40} even?", "say yes\nor no" if i % 3 else ""] for i in range(90)]
     examples = make_examples(prompts, [None if i % 7 == 0 else f"yes {i % 11}" for i in range(90)])
     whole = profile(examples, rows=20, processes=1)
-    monkeypatch.setattr(distinct, "HELD", 8)
+    monkeypatch.setattr(distinct, "HASHES_IN_MEMORY", 8)
     spilled = profile(examples, rows=20, processes=1)
     assert (spilled.traits, spilled.details) == (whole.traits, whole.details)
 
 
 def test_the_file_is_gone_with_the_counts(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distinct, "HELD", 8)
-    made = Distinct.of(mix(np.arange(100, dtype=np.uint64)))
+    monkeypatch.setattr(distinct, "HASHES_IN_MEMORY", 8)
+    made = HashCounts.of(mix(np.arange(100, dtype=np.uint64)))
     if sys.platform == "linux":
         assert _open_in(scratch) == 1
     assert list(scratch.iterdir()) == [], "the file has no name"
@@ -109,7 +109,7 @@ def test_the_file_is_gone_with_the_counts(scratch: Path, monkeypatch: pytest.Mon
 def test_the_file_is_gone_after_an_error(
     scratch: Path, make_examples: MakeExamples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distinct, "HELD", 8)
+    monkeypatch.setattr(distinct, "HASHES_IN_MEMORY", 8)
     seen: list[int] = []
 
     def fail(*_: object, **__: object) -> None:
@@ -125,16 +125,16 @@ def test_the_file_is_gone_after_an_error(
 
 
 def test_a_folder_without_room_names_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distinct, "HELD", 1)
+    monkeypatch.setattr(distinct, "HASHES_IN_MEMORY", 1)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(InputError, match=r"cannot write 48 bytes of hashes to .*gone.*TMPDIR"):
-        Distinct.of(np.arange(3, dtype=np.uint64))
+        HashCounts.of(np.arange(3, dtype=np.uint64))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full here")
 def test_a_full_disk_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distinct, "HELD", 1)
+    monkeypatch.setattr(distinct, "HASHES_IN_MEMORY", 1)
     with open("/dev/full", "r+b", buffering=0) as full:
         monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full)
         with pytest.raises(InputError, match="No space left on device"):
-            Distinct.of(np.arange(3, dtype=np.uint64))
+            HashCounts.of(np.arange(3, dtype=np.uint64))

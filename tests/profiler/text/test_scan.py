@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from textstat.backend.selections import list_words
 
 import traitcast.profiler.text.scan
-from traitcast.profiler.text.documents import Rows
+from traitcast.profiler.text.documents import SegmentRows
 from traitcast.profiler.text.scan import COUNTS, Chunk, scan
 
 HELLO_WORLD = [17959398819273886847, 2853273985098254490]
 HELLO_WORLD_ROW = [15849218055973595174]
 
 
-def _rows(rows: list[list[str]]) -> Rows:
+def _rows(rows: list[list[str]]) -> SegmentRows:
     offsets = np.cumsum([0, *(len(row) for row in rows)]).astype(np.int64)
-    return Rows(pa.array([text for row in rows for text in row], pa.string()), offsets)
+    return SegmentRows(pa.array([text for row in rows for text in row], pa.string()), offsets)
 
 
 def _scan(rows: list[list[str]]) -> list[Chunk]:

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 import traitcast.profiler.text.scan
 import traitcast.profiler.text.sketches
-from traitcast.profiler.text.documents import Rows
+from traitcast.profiler.text.documents import SegmentRows
 from traitcast.profiler.text.scan import scan
 from traitcast.profiler.text.sketches import BUCKETS, KINDS, MINIMA, TEXTS, Sketcher
 
 
 def _sketch(texts: list[str]) -> dict[str, np.ndarray]:
     sketcher = Sketcher()
-    for chunk in scan(Rows(pa.array(texts, pa.string()), np.arange(len(texts) + 1))):
+    for chunk in scan(SegmentRows(pa.array(texts, pa.string()), np.arange(len(texts) + 1))):
         sketcher.add(chunk)
     return {sketch.kind: sketch.vector for sketch in sketcher.sketches("prompt")}
 
@@ -50,7 +50,7 @@ def test_minhash_estimates_the_jaccard_similarity_of_the_words() -> None:
 def _texts(rows: list[list[str]]) -> np.ndarray:
     offsets = np.cumsum([0, *(len(row) for row in rows)])
     sketcher = Sketcher()
-    for chunk in scan(Rows(pa.array([text for row in rows for text in row], pa.string()), offsets)):
+    for chunk in scan(SegmentRows(pa.array([text for row in rows for text in row], pa.string()), offsets)):
         sketcher.add(chunk)
     return next((s.vector for s in sketcher.sketches("prompt") if s.kind == "texts_bottom"), np.zeros(0))
 
@@ -126,9 +126,9 @@ def test_digits_as_responses_differ_in_their_trigrams() -> None:
 
 def test_the_same_in_another_process() -> None:
     code = (
-        "import pyarrow as pa, numpy as np;from traitcast.profiler.text.scan import scan;from traitcast.profiler.text.documents import Rows;"
+        "import pyarrow as pa, numpy as np;from traitcast.profiler.text.scan import scan;from traitcast.profiler.text.documents import SegmentRows;"
         "from traitcast.profiler.text.sketches import Sketcher;s=Sketcher();"
-        "[s.add(c) for c in scan(Rows(pa.array(['the cat sat']),np.array([0,1])))];"
+        "[s.add(c) for c in scan(SegmentRows(pa.array(['the cat sat']),np.array([0,1])))];"
         "print([float(v.vector.astype(float).sum()) for v in s.sketches('prompt')])"
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

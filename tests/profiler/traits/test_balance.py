@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from traitcast.profiler.text.histogram import Tally
+from traitcast.profiler.text.histogram import ValueCounts
 from traitcast.profiler.traits import balance
 
 
@@ -41,12 +41,14 @@ def test_one_class_has_no_evenness() -> None:
 
 def test_no_labels_means_undefined_and_not_zero() -> None:
     none = np.zeros(0, dtype=np.int64)
-    for found in (balance.label_traits(none), balance.response_traits(Tally())):
+    for found in (balance.label_traits(none), balance.response_traits(ValueCounts())):
         assert {estimate.value for estimate in found.values()} == {None}
 
 
 def test_response_traits_by_hand() -> None:
-    values = {name: estimate.value for name, estimate in balance.response_traits(Tally.of(np.array([1, 1, 2]))).items()}
+    values = {
+        name: estimate.value for name, estimate in balance.response_traits(ValueCounts.of(np.array([1, 1, 2]))).items()
+    }
     assert values["distinct_count"] == 3
     assert values["distinct_share"] == 0.75
     assert values["majority_share"] == 0.5
@@ -79,5 +81,5 @@ def test_every_trait_is_in_its_range(counts: np.ndarray) -> None:
 
 def test_value_counts_order_and_nulls() -> None:
     column = pa.chunked_array([["b", None, "a"], ["c", "c"]])
-    assert balance.ordered(balance.value_counts(column)) == (("c", 2), ("a", 1), ("b", 1))
+    assert balance.by_frequency(balance.value_counts(column)) == (("c", 2), ("a", 1), ("b", 1))
     assert balance.value_counts(pa.chunked_array([pa.array([None], pa.string())])) == {}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.profiler.conftest import averaged
-from traitcast.profiler.text.documents import documents, join
+from traitcast.profiler.text.documents import documents, share_segments
 from traitcast.profiler.text.estimates import Estimate
 from traitcast.profiler.text.words import read_words, words
 from traitcast.profiler.traits import copying
@@ -15,10 +15,10 @@ Rows = list[tuple[list[str], list[str]]]
 
 
 def _copied(rows: Rows) -> dict[str, Estimate]:
-    joint, _ = join({"prompt": documents([p for p, _ in rows]), "response": documents([r for _, r in rows])})
+    joint, _ = share_segments({"prompt": documents([p for p, _ in rows]), "response": documents([r for _, r in rows])})
     vocabulary = read_words(joint["prompt"].texts)
     parts = [vocabulary.of_documents(joint[part]) for part in ("prompt", "response")]
-    return averaged(copying.values(*parts), len(rows))
+    return averaged(copying.document_traits(*parts), len(rows))
 
 
 def test_by_hand() -> None:

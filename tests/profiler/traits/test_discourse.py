@@ -13,7 +13,7 @@ def _rates(*texts: str) -> dict[str, float]:
     docs = documents([list(texts)])
     vocabulary = read_words(docs.texts)
     sums = docs.sum(discourse.count_segments(vocabulary))
-    found = discourse.traits(sums, vocabulary.of_documents(docs).lengths.astype(np.float64))
+    found = discourse.document_traits(sums, vocabulary.of_documents(docs).lengths.astype(np.float64))
     return {name: float(values[0]) for name, values in found.items()}
 
 

@@ -12,18 +12,18 @@ from scipy import stats
 
 from traitcast.profiler.text.documents import documents
 from traitcast.profiler.text.estimates import Estimate
-from traitcast.profiler.text.exact_sums import Means
+from traitcast.profiler.text.exact_sums import SampleMeans
 from traitcast.profiler.text.words import read_words
 from traitcast.profiler.traits import diversity
 
 
 def _traits(rows: list[list[str]], *, block: int = 100) -> dict[str, Estimate]:
     """All traits of documents, read so many at a time."""
-    means, corpus = Means(), diversity.Corpus()
+    means, corpus = SampleMeans(), diversity.Corpus()
     for first in range(0, max(len(rows), 1), block):
         docs = documents(rows[first : first + block])
         vocabulary = read_words(docs.texts)
-        means.add(diversity.values(vocabulary.of_documents(docs), vocabulary))
+        means.add(diversity.document_traits(vocabulary.of_documents(docs), vocabulary))
         corpus.add(vocabulary.of_documents(docs), vocabulary)
     return means.estimates(len(rows)) | corpus.traits()
 

@@ -8,15 +8,15 @@ import pyarrow as pa
 import pytest
 
 import traitcast.profiler.text.scan
-from traitcast.profiler.text.documents import Rows
-from traitcast.profiler.text.kept_words import Keeper, Kept
+from traitcast.profiler.text.documents import SegmentRows
+from traitcast.profiler.text.kept_words import KeptWords, WordKeeper
 from traitcast.profiler.text.scan import scan
 from traitcast.profiler.traits import duplicates
 
 
-def _keep(texts: list[str], keep: list[bool] | None = None) -> Kept:
-    keeper = Keeper(np.flatnonzero(keep or [True] * len(texts)))
-    for chunk in scan(Rows(pa.array(texts, pa.string()), np.arange(len(texts) + 1))):
+def _keep(texts: list[str], keep: list[bool] | None = None) -> KeptWords:
+    keeper = WordKeeper(np.flatnonzero(keep or [True] * len(texts)))
+    for chunk in scan(SegmentRows(pa.array(texts, pa.string()), np.arange(len(texts) + 1))):
         keeper.add(chunk)
     return keeper.kept()
 

@@ -11,26 +11,26 @@ from scipy import stats
 
 from tests.profiler.conftest import averaged
 from traitcast.profiler.text.estimates import Estimate, ratio
-from traitcast.profiler.text.exact_sums import Moments, Pairs
-from traitcast.profiler.text.histogram import Distribution, Tally
+from traitcast.profiler.text.exact_sums import Moments, PairMoments
+from traitcast.profiler.text.histogram import Distribution, ValueCounts
 from traitcast.profiler.traits import lengths
 
 
 def _row_traits(characters: np.ndarray, words: np.ndarray, lines: np.ndarray) -> dict[str, Estimate]:
     per_line = Moments()
     per_line.add(ratio(characters, lines))
-    return lengths.row_traits(Tally.of(characters), Tally.of(words), Tally.of(lines), per_line)
+    return lengths.row_traits(ValueCounts.of(characters), ValueCounts.of(words), ValueCounts.of(lines), per_line)
 
 
 def _pair_traits(prompt: np.ndarray, response: np.ndarray) -> dict[str, Estimate]:
-    logs = Pairs()
+    logs = PairMoments()
     logs.add(np.log1p(prompt), np.log1p(response))
     return lengths.pair_traits(logs)
 
 
 def _sample_traits(tokens: np.ndarray, sentences: np.ndarray, *, rows: int) -> dict[str, Estimate]:
-    held = Tally.of(tokens[np.isfinite(tokens)].astype(np.int64))
-    return averaged(lengths.sample_values(tokens, sentences), rows) | lengths.token_traits(held)
+    held = ValueCounts.of(tokens[np.isfinite(tokens)].astype(np.int64))
+    return averaged(lengths.document_traits(tokens, sentences), rows) | lengths.token_traits(held)
 
 
 def test_row_traits_by_hand() -> None:
@@ -61,7 +61,7 @@ def test_no_documents() -> None:
     none = np.zeros(0, dtype=np.int64)
     assert {e.value for e in _row_traits(none, none, none).values()} == {None}
     assert {e.value for e in _sample_traits(none * 1.0, none * 1.0, rows=0).values()} == {None}
-    assert lengths.histogram(Tally(), "prompt") == ()
+    assert lengths.histogram(ValueCounts(), "prompt") == ()
 
 
 def test_sample_traits_by_hand() -> None:
@@ -76,7 +76,7 @@ def test_sample_traits_by_hand() -> None:
 def test_rows_without_the_part_are_drawn_and_not_counted() -> None:
     tokens, sentences = np.array([1.0, np.nan, 1.0, 4.0, np.nan]), np.array([1.0, np.nan, 1.0, 2.0, np.nan])
     found = _sample_traits(tokens, sentences, rows=10) | averaged(
-        {"one_token_share": lengths.one_token(tokens), **lengths.ratio_values(np.full(5, 2.0), tokens)}, 10
+        {"one_token_share": lengths.is_one_token(tokens), **lengths.document_ratios(np.full(5, 2.0), tokens)}, 10
     )
     assert {estimate.n for estimate in found.values()} == {3}
     assert found["tokens_q50"].value == 1
@@ -89,12 +89,12 @@ def test_rows_without_the_part_are_drawn_and_not_counted() -> None:
 
 
 def test_one_token() -> None:
-    assert lengths.one_token(np.array([1.0, 4.0, 0.0])).tolist() == [1, 0, 0]
-    assert np.isnan(lengths.one_token(np.array([np.nan]))).all()
+    assert lengths.is_one_token(np.array([1.0, 4.0, 0.0])).tolist() == [1, 0, 0]
+    assert np.isnan(lengths.is_one_token(np.array([np.nan]))).all()
 
 
 def test_ratio_traits_by_hand() -> None:
-    found = averaged(lengths.ratio_values(np.array([2.0, 4.0, 0.0]), np.array([1.0, 0.0, 3.0])), 3)
+    found = averaged(lengths.document_ratios(np.array([2.0, 4.0, 0.0]), np.array([1.0, 0.0, 3.0])), 3)
     assert found["length_ratio_mean"].value == 0.25
     assert found["length_log_ratio_mean"].value == pytest.approx(math.log(0.5))
     assert found["length_log_ratio_mean"].n == 1
@@ -102,7 +102,7 @@ def test_ratio_traits_by_hand() -> None:
 
 @given(st.lists(st.integers(0, 1000), min_size=3, max_size=60))
 def test_skewness_against_scipy(values: list[int]) -> None:
-    found = Distribution(Tally.of(np.array(values))).skewness
+    found = Distribution(ValueCounts.of(np.array(values))).skewness
     if len(set(values)) == 1:
         assert math.isnan(found)
     else:
@@ -143,12 +143,12 @@ def test_correlation_against_scipy() -> None:
 
 @given(st.lists(st.integers(0, 100_000), min_size=1, max_size=60))
 def test_histogram_holds_every_document_once(words: list[int]) -> None:
-    bins = lengths.histogram(Tally.of(np.array(words)), "response")
+    bins = lengths.histogram(ValueCounts.of(np.array(words)), "response")
     assert sum(b.n for b in bins) == len(words)
     assert all(b.n == sum(b.low <= w < b.high for w in words) for b in bins)
     assert all(a.high <= b.low for a, b in pairwise(bins))
 
 
 def test_histogram_edges_double_in_two_steps() -> None:
-    bins = lengths.histogram(Tally.of(np.arange(33)), "prompt")
+    bins = lengths.histogram(ValueCounts.of(np.arange(33)), "prompt")
     assert [b.low for b in bins] == [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32]

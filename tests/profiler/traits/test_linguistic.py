@@ -28,7 +28,7 @@ REFERENCE_TEXTS = (
 
 def _traits(parser: Parser, text: str) -> dict[str, float]:
     counts = parser.count([text], processes=1).counts[:, : len(linguistic.COUNTS)]
-    return {name: float(values[0]) for name, values in linguistic.traits(counts).items()}
+    return {name: float(values[0]) for name, values in linguistic.document_traits(counts).items()}
 
 
 def _without_space(doc: Doc) -> Doc:
@@ -166,14 +166,14 @@ def test_entities_by_hand(parser: Parser) -> None:
     counts = dict(zip(linguistic.ENTITY_COUNTS, sums.tolist(), strict=True))
     assert counts["entity_tokens"] == 7
     assert (counts["entities"], counts["entity_person"], counts["entity_place"], counts["entity_time"]) == (3, 1, 1, 1)
-    found = linguistic.entity_traits(sums[None, :])
+    found = linguistic.document_entity_traits(sums[None, :])
     assert found["entities_per_100_tokens"][0] == pytest.approx(300 / 7)
     assert found["entity_number_share"][0] == 0
 
 
 def test_no_token_means_undefined(parser: Parser) -> None:
     assert all(math.isnan(value) for value in _traits(parser, "").values())
-    undefined = linguistic.entity_traits(np.zeros((1, ENTITY)))
+    undefined = linguistic.document_entity_traits(np.zeros((1, ENTITY)))
     assert all(math.isnan(values[0]) for values in undefined.values())
 
 

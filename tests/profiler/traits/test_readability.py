@@ -42,7 +42,7 @@ def _forget() -> None:
 
 def _traits(text: str, sentences: int) -> dict[str, float]:
     sums = readability.count_segments([text], read_words([text]))
-    found = readability.traits(sums, np.array([float(sentences)]))
+    found = readability.document_traits(sums, np.array([float(sentences)]))
     return {name: float(values[0]) for name, values in found.items()}
 
 

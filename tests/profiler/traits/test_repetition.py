@@ -17,7 +17,7 @@ from traitcast.profiler.traits import repetition
 def _traits(rows: list[list[str]]) -> dict[str, float | None]:
     docs = documents(rows)
     vocabulary = read_words(docs.texts)
-    found = averaged(repetition.values(docs, vocabulary.of_documents(docs), vocabulary), len(rows))
+    found = averaged(repetition.document_traits(docs, vocabulary.of_documents(docs), vocabulary), len(rows))
     return {name: estimate.value for name, estimate in found.items()}
 
 

@@ -126,7 +126,7 @@ def test_what_is_kept_of_rows_is_theirs(make_examples: MakeExamples) -> None:
     table = pa.concat_tables([table, table.slice(1), table])
     for keep in ([], [2], [0, 1, 3, 5, 7]):
         found, rows = (
-            shortcuts.Labelled.of(table, np.array(keep, dtype=np.int64)),
+            shortcuts.LabelledRows.of(table, np.array(keep, dtype=np.int64)),
             table.take(pa.array(keep, pa.int64())),
         )
         options = [options or [] for options in rows["options"].to_pylist()]

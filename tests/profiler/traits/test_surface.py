@@ -5,17 +5,17 @@ import pyarrow as pa
 import pytest
 
 from tests.profiler.conftest import averaged
-from traitcast.profiler.text.distinct import Distinct
-from traitcast.profiler.text.documents import Documents, Rows, documents
+from traitcast.profiler.text.distinct import HashCounts
+from traitcast.profiler.text.documents import Documents, SegmentRows, documents
 from traitcast.profiler.text.estimates import Estimate
 from traitcast.profiler.text.scan import scan
 from traitcast.profiler.text.words import read_words
 from traitcast.profiler.traits import surface
 
 
-def _rows(rows: list[list[str]]) -> Rows:
+def _rows(rows: list[list[str]]) -> SegmentRows:
     offsets = np.cumsum([0, *(len(row) for row in rows)]).astype(np.int64)
-    return Rows(pa.array([text for row in rows for text in row], pa.string()), offsets)
+    return SegmentRows(pa.array([text for row in rows for text in row], pa.string()), offsets)
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def _rows(rows: list[list[str]]) -> Rows:
 )
 def test_expressions_by_hand(expression: str, found: list[str], not_found: list[str]) -> None:
     for text in found:
-        assert surface.matches(_rows([[text]]), expression) == 1, text
+        assert surface.count_matches(_rows([[text]]), expression) == 1, text
     for text in not_found:
-        assert surface.matches(_rows([[text]]), expression) == 0, text
+        assert surface.count_matches(_rows([[text]]), expression) == 0, text
 
 
 def test_matches_are_documents() -> None:
-    assert surface.matches(_rows([["x", "www.a.b", "www.c.d"], [], ["y"]]), surface.URL) == 1
-    assert surface.matches(_rows([[]]), surface.URL) == 0
-    assert surface.matches(_rows([]), surface.URL) == 0
+    assert surface.count_matches(_rows([["x", "www.a.b", "www.c.d"], [], ["y"]]), surface.URL) == 1
+    assert surface.count_matches(_rows([[]]), surface.URL) == 0
+    assert surface.count_matches(_rows([]), surface.URL) == 0
 
 
 def test_character_shares_by_hand() -> None:
@@ -92,18 +92,18 @@ def test_character_shares_by_hand() -> None:
 
 def test_duplicates() -> None:
     hashes = np.array([1, 2, 1, 1], dtype=np.uint64)
-    assert surface.duplicate_share(Distinct.of(hashes)).value == 0.5
-    assert surface.duplicate_share(Distinct()).value is None
+    assert surface.duplicate_share(HashCounts.of(hashes)).value == 0.5
+    assert surface.duplicate_share(HashCounts()).value is None
     pairs = surface.pair_hashes(hashes, np.array([5, 5, 5, 6], dtype=np.uint64))
-    assert surface.duplicate_share(Distinct.of(pairs)).value == 0.25
+    assert surface.duplicate_share(HashCounts.of(pairs)).value == 0.25
     swapped = surface.pair_hashes(np.array([1, 2], dtype=np.uint64), np.array([2, 1], dtype=np.uint64))
-    assert surface.duplicate_share(Distinct.of(swapped)).value == 0
+    assert surface.duplicate_share(HashCounts.of(swapped)).value == 0
 
 
 def _repetition(docs: Documents) -> dict[str, Estimate]:
     vocabulary = read_words(docs.texts)
     read = vocabulary.of_documents(docs)
-    openings = Distinct.of(surface.openings(read, vocabulary))
+    openings = HashCounts.of(surface.openings(read, vocabulary))
     return averaged({"repeated_bigram_share": surface.repeated_bigrams(read)}, len(docs)) | {
         "common_opening_share": surface.common_opening(openings)
     }
