@@ -15,6 +15,8 @@ from traitcast.front_door import FrontDoor
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
 _ORDER = (
     "profile",
+    "check",
+    "filter",
     "vary",
     "datasets",
     "show",

@@ -1,0 +1,278 @@
+"""The catalogue of checks: what each looks for, how bad a hit is, and what to do about it.
+
+Owns names, severities and sentences; the code that finds the rows is in the other modules of this folder. A check is
+added here and in one of them. Refuses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from traitcast.profiler.text.estimates import Ints
+from traitcast.warehouse.console import quoted
+
+ERROR, WARNING, INFO = "error", "warning", "info"
+SEVERITIES = (ERROR, WARNING, INFO)
+# Row numbers that a finding shows; all of them are in `Finding.rows`.
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One kind of fault.
+
+    Parameters
+    ----------
+    name
+        Identifier, as in SQL and in `--drop`.
+    severity
+        `error`: the numbers of a model trained or tested on such rows are wrong. `warning`: it probably is a mistake.
+        `info`: worth a look.
+    sentence
+        What is said of the rows found, after "12 rows (5.0 %) ".
+    one
+        The same of a single row.
+    cure
+        What to do.
+    """
+
+    name: str
+    severity: str
+    sentence: str
+    one: str
+    cure: str
+
+
+CHECKS = (
+    Check(
+        "split_leak",
+        ERROR,
+        "have a prompt that another split has too",
+        "has a prompt that another split has too",
+        "Drop them from the training split: traitcast filter DATASET --drop split_leak --out FOLDER",
+    ),
+    Check(
+        "contamination",
+        ERROR,
+        "have a prompt that another dataset has too",
+        "has a prompt that another dataset has too",
+        "A model tuned on them has seen that dataset: drop them.",
+    ),
+    Check(
+        "conflicting_labels",
+        ERROR,
+        "have the prompt of another row but another label",
+        "has the prompt of another row but another label",
+        "Decide on one label for each prompt, or drop all of them.",
+    ),
+    Check("empty_prompt", ERROR, "have no text to read", "has no text to read", "Drop them."),
+    Check("empty_response", ERROR, "have an empty response", "has an empty response", "Fill it in, or drop them."),
+    Check(
+        "wrong_encoding",
+        ERROR,
+        "hold text that was decoded with the wrong encoding, such as 'cafÃ©'",
+        "holds text that was decoded with the wrong encoding, such as 'cafÃ©'",
+        "Decode the source as UTF-8 again, or mend the texts with ftfy.",
+    ),
+    Check(
+        "glued_rows",
+        ERROR,
+        "hold several rows in one cell",
+        "holds several rows in one cell",
+        "A quote or a line end was read wrongly: write the file again as JSON Lines.",
+    ),
+    Check(
+        "secret",
+        ERROR,
+        "hold what looks like a password, key or access token",
+        "holds what looks like a password, key or access token",
+        "Remove it, and revoke the key: a tuned model can repeat it.",
+    ),
+    Check(
+        "exact_duplicate",
+        WARNING,
+        "repeat an earlier row word for word",
+        "repeats an earlier row word for word",
+        "Drop them: traitcast filter DATASET --drop exact_duplicate --out FOLDER",
+    ),
+    Check(
+        "near_duplicate",
+        INFO,
+        "say nearly the same as an earlier row (four of five pairs of words)",
+        "says nearly the same as an earlier row (four of five pairs of words)",
+        "Look at them; templates are often meant.",
+    ),
+    Check(
+        "lost_character",
+        WARNING,
+        "hold U+FFFD, which stands for a character that was lost",
+        "holds U+FFFD, which stands for a character that was lost",
+        "Decode the source again with its right encoding.",
+    ),
+    Check(
+        "cut_response",
+        WARNING,
+        "have a response that stops in mid-sentence at the greatest length there is",
+        "has a response that stops in mid-sentence at the greatest length there is",
+        "The responses were cut at a limit: generate or export them again with a higher one.",
+    ),
+    Check(
+        "refusal",
+        WARNING,
+        "answer with a refusal or speak of being an AI",
+        "answers with a refusal or speaks of being an AI",
+        "Drop them unless the model is meant to refuse.",
+    ),
+    Check(
+        "personal_data",
+        WARNING,
+        "hold an e-mail address, a phone number or a payment card number",
+        "holds an e-mail address, a phone number or a payment card number",
+        "Replace them: a tuned model can repeat them.",
+    ),
+    Check(
+        "label_noise",
+        INFO,
+        "have a label that a linear model of the words contradicts with confidence",
+        "has a label that a linear model of the words contradicts with confidence",
+        "Read them; some are wrong, some are only hard.",
+    ),
+    Check(
+        "rare_class",
+        WARNING,
+        "belong to a class with fewer than {limit} rows",
+        "belongs to a class with fewer than {limit} rows",
+        "Add rows, merge the class into another, or drop it.",
+    ),
+    Check(
+        "shared_opening",
+        INFO,
+        "begin their response with the same {words} words",
+        "begins its response with the same {words} words",
+        "The model learns to say this first, whatever is asked; cut it if that is not wanted.",
+    ),
+    Check(
+        "length_outlier",
+        INFO,
+        "are far longer or shorter than the others",
+        "is far longer or shorter than the others",
+        "Read the extremes; they are often another kind of text.",
+    ),
+    Check(
+        "other_script",
+        INFO,
+        "are written in another script than most",
+        "is written in another script than most",
+        "Drop them if the task is in one language.",
+    ),
+    Check(
+        "markup",
+        INFO,
+        "hold HTML tags or entities",
+        "holds HTML tags or entities",
+        "Strip the markup unless the task is about it.",
+    ),
+)
+BY_NAME = {check.name: check for check in CHECKS}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Rows in which one check found its fault.
+
+    Parameters
+    ----------
+    check
+        Name of the check.
+    part
+        `prompt`, `response`, `label` or `row`.
+    rows
+        int64, ascending: the rows found, counted from 1 in the order in which they were read.
+    of
+        Rows that were looked at.
+    filling
+        Values for the placeholders of the sentence.
+    detail
+        What is known beyond the sentence, such as the classes or splits concerned.
+    """
+
+    check: str
+    part: str
+    rows: Ints
+    of: int
+    filling: dict[str, Any] = field(default_factory=dict)
+    detail: str = ""
+
+    @property
+    def severity(self) -> str:
+        """`error`, `warning` or `info`."""
+        return BY_NAME[self.check].severity
+
+    @property
+    def count(self) -> int:
+        """Rows found."""
+        return len(self.rows)
+
+    @property
+    def share(self) -> float:
+        """Rows found as a share of those looked at."""
+        return self.count / self.of if self.of else 0.0
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words, without row numbers."""
+        check = BY_NAME[self.check]
+        words = (check.one if self.count == 1 else check.sentence).format(**self.filling)
+        rows = "1 row" if self.count == 1 else f"{self.count:,} rows"
+        return f"{rows} ({share_words(self.share)}) {words}{f': {self.detail}' if self.detail else ''}"
+
+    def cure(self, dataset: str) -> str:
+        """What to do. dataset: as the next command takes it."""
+        return BY_NAME[self.check].cure.replace("DATASET", quoted(dataset))
+
+    @property
+    def places(self) -> str:
+        """The first row numbers: `rows 3, 14, 15 and 9 more`."""
+        first = ", ".join(str(row) for row in self.rows[:EXAMPLES])
+        more = f" and {self.count - EXAMPLES:,} more" if self.count > EXAMPLES else ""
+        return f"row{'' if self.count == 1 else 's'} {first}{more}"
+
+    def as_dict(self, dataset: str, examples: int = EXAMPLES) -> dict[str, Any]:
+        """The finding as JSON has it, with the first row numbers only."""
+        return {
+            "check": self.check,
+            "severity": self.severity,
+            "part": self.part,
+            "count": self.count,
+            "of": self.of,
+            "share": self.share,
+            "message": self.sentence,
+            "cure": self.cure(dataset),
+            "rows": [int(row) for row in self.rows[:examples]],
+        }
+
+
+def share_words(share: float) -> str:
+    """A share as a percentage that is never rounded to 0 or to 100."""
+    if 0 < share < 0.001:
+        return "under .1 %"
+    if 0.999 < share < 1:
+        return "over 99.9 %"
+    return f"{100 * share:.1f} %"
+
+
+def found(check: str, part: str, hits: np.ndarray, *, of: int | None = None, **more: Any) -> Finding | None:
+    """A finding of the rows marked in `hits` (bool, a value per row), None where there are none."""
+    rows = np.flatnonzero(hits).astype(np.int64) + 1
+    return Finding(check, part, rows, len(hits) if of is None else of, **more) if len(rows) else None
+
+
+def ordered(findings: Sequence[Finding | None]) -> list[Finding]:
+    """The findings there are, worst first, in the order of the catalogue."""
+    place = {check.name: at for at, check in enumerate(CHECKS)}
+    there = [finding for finding in findings if finding is not None]
+    return sorted(there, key=lambda f: (SEVERITIES.index(f.severity), place[f.check], f.part))

@@ -1,0 +1,125 @@
+"""A copy of a dataset without the rows of some findings, and a manifest of what was left out and why.
+
+Owns the copy: rows as they were read, columns untouched, a JSON Lines file per split. Nothing is changed in place.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from traitcast.profiler.findings.checks import BY_NAME, Finding
+from traitcast.profiler.reading.examples import Converter
+from traitcast.profiler.reading.source import Part, Source
+from traitcast.profiler.roles.spec import DatasetSpec
+from traitcast.warehouse.errors import InputError, UserError, nearest
+
+MANIFEST = "dropped.json"
+
+
+def names_of(drop: str) -> tuple[str, ...]:
+    """Checks from a list such as `exact_duplicate,split_leak`. Raises InputError for one that does not exist."""
+    names = tuple(name.strip() for name in drop.split(",") if name.strip())
+    for name in names:
+        if name not in BY_NAME:
+            raise InputError(f"unknown check {name!r}{nearest(name, BY_NAME)} Checks: {', '.join(BY_NAME)}")
+    if not names:
+        raise InputError(f"--drop names no check. Checks: {', '.join(BY_NAME)}")
+    return names
+
+
+def located(parts: Sequence[Part], spec: DatasetSpec) -> Iterator[tuple[Part, int, dict[str, Any], int | None]]:
+    """(part, its own number of the row, the row, its number among the rows kept in reading, None for one that was not).
+
+    The same order and numbers as `Finding.rows`.
+    """
+    converter = Converter(spec)
+    kept = 0
+    for part in parts:
+        for number, row in part.rows(None):
+            if converter.convert(row, f"{part.name}: {part.unit} {number}") is None:
+                yield part, number, row, None
+            else:
+                kept += 1
+                yield part, number, row, kept
+
+
+def write(
+    source: Source, split: str, spec: DatasetSpec, findings: Sequence[Finding], names: Sequence[str], out: Path
+) -> dict[str, Any]:
+    """Write every split into a new folder, `split` without the rows of the named checks. Returns the manifest.
+
+    Raises UserError where the folder exists or a value cannot be written as JSON.
+    """
+    if out.exists():
+        raise UserError(f"{out} exists, and nothing is written over. Choose another folder with --out")
+    reasons: dict[int, list[str]] = {}
+    for finding in findings:
+        if finding.check in names:
+            for row in finding.rows.tolist():
+                reasons.setdefault(row, []).append(finding.check)
+    aside = out.with_name(f".{out.name}.{np.random.default_rng().integers(1 << 62):x}.partial")
+    aside.mkdir(parents=True)
+    try:
+        manifest = _write(source, split, spec, reasons, aside)
+        if source.spec_file is not None:
+            shutil.copyfile(source.spec_file, aside / "dataset.yaml")
+        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.rename(out)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _write(
+    source: Source, split: str, spec: DatasetSpec, reasons: Mapping[int, list[str]], folder: Path
+) -> dict[str, Any]:
+    dropped: list[dict[str, Any]] = []
+    kept, unread = 0, 0
+    with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
+        for part, number, row, place in located(source.parts(split), spec):
+            if place is not None and place in reasons:
+                dropped.append(
+                    {"file": Path(part.name).name, part.unit: number, "row": place, "checks": reasons[place]}
+                )
+                continue
+            kept += 1
+            unread += place is None
+            file.write(_json(row, part, number))
+    for other, parts in source.splits.items():
+        if other == split:
+            continue
+        with (folder / f"{other}.jsonl").open("w", encoding="utf-8") as file:
+            for part in parts:
+                for number, row in part.rows(None):
+                    file.write(_json(row, part, number))
+    counts = {name: sum(name in one["checks"] for one in dropped) for name in BY_NAME}
+    return {
+        "source": source.origin,
+        "split": split,
+        "rows_kept": kept,
+        "rows_dropped": len(dropped),
+        "rows_without_prompt_or_answer": unread,
+        "dropped_by_check": {name: n for name, n in counts.items() if n},
+        "dropped": dropped,
+    }
+
+
+def _json(row: Mapping[str, Any], part: Part, number: int) -> str:
+    try:
+        return json.dumps(row, ensure_ascii=False, default=_plain) + "\n"
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{part.name}: {part.unit} {number} cannot be written as JSON: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Dates, decimals and the like as text; bytes are refused."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError("a column holds bytes; leave that column out first")
+    return str(value)

@@ -1,0 +1,274 @@
+"""The commands `check`, faults of a dataset and an exit code, and `filter`, a copy without them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from traitcast.warehouse.console import command, count, emit_json, format_option, printable, report_errors, say
+from traitcast.warehouse.errors import InputError
+
+if TYPE_CHECKING:
+    from traitcast.profiler.findings.checks import Finding
+    from traitcast.profiler.findings.gate import Gate
+    from traitcast.profiler.reading.reader import Examples
+
+_WIDTH = 80
+_TEXT = 300
+
+
+def _reading_options(run: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        (
+            click.option("--split", help="Split to look at  [default: train where there is one, else the only one]"),
+            click.option(
+                "--spec",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="Column roles (YAML), instead of inference.",
+            ),
+            click.option(
+                "--roles", multiple=True, metavar="ROLE=COLUMN", help="Column roles in short: 'text=body label=stars'."
+            ),
+        )
+    ):
+        run = option(run)
+    return run
+
+
+@click.command()
+@click.argument("dataset", nargs=-1, required=True)
+@_reading_options
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="DATASET",
+    help="Another dataset, such as a benchmark: prompts that it shares with this one are a finding.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "info", "never"]),
+    help="Findings at least this severe fail the check  [default: error]",
+)
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="RULE",
+    help="What must hold of a trait, or of the share or count of a finding: 'label_majority_share < 0.9', "
+    "'exact_duplicate.count == 0'.",
+)
+@click.option("--ignore", multiple=True, metavar="CHECK", help="A check that is left out.")
+@click.option("--rows", "listed", metavar="CHECK", help="Print all row numbers of this check and nothing else.")
+@click.option("--with-texts", is_flag=True, help="Show the beginnings of the rows found.")
+@format_option("table", "json", "github", "junit")
+@report_errors
+def check(
+    dataset: tuple[str, ...],
+    split: str | None,
+    spec: Path | None,
+    roles: tuple[str, ...],
+    against: tuple[str, ...],
+    fail_on: str | None,
+    rules: tuple[str, ...],
+    ignore: tuple[str, ...],
+    listed: str | None,
+    with_texts: bool,
+    output_format: str,
+) -> None:
+    """Look for faults in a dataset; exit with 1 if there are any.
+
+    Duplicates, leaks between splits, labels that contradict each other, damaged or empty texts, personal data,
+    secrets and more. Rows are numbered from 1 as they were read. Settings can be kept in a traitcast.toml beside the
+    data or in the working folder:
+
+    \b
+      [check]
+      fail_on = "warning"
+      rules = ["label_majority_share < 0.9"]
+      ignore = ["markup"]
+
+    \b
+    Examples:
+      traitcast check reviews.jsonl
+      traitcast check train.jsonl --against gsm8k/test.jsonl
+      traitcast check data/ --fail-on warning --rule "exact_duplicate < 0.01"
+      traitcast check data/ --rows exact_duplicate
+      traitcast check data/ --format github
+    """
+    from traitcast.profiler.findings import gate as gates
+
+    others = {other: _read(other, None, None, ()) for other in against}
+    results: dict[str, tuple[Sequence[Finding], Sequence[str], Gate]] = {}
+    found: list[dict[str, Any]] = []
+    for one in dataset:
+        gate = gates.gate_of(fail_on, rules, [*ignore], gates.config_for(one))
+        examples = _read(one, split, spec, roles)
+        findings = gate.kept(_find(examples, others))
+        if listed:
+            _list_rows(findings, listed)
+            continue
+        traits = _traits(examples) if any(not rule.is_about_a_check for rule in gate.rules) else {}
+        broken = [why for rule in gate.rules if (why := rule.broken(traits, findings))]
+        failing = gate.failing(findings)
+        results[examples.name] = (failing, broken, gate)
+        found.append(
+            {
+                "name": examples.name,
+                "split": examples.split,
+                "rows": examples.table.num_rows,
+                "passed": not failing and not broken,
+                "findings": [finding.as_dict(one) for finding in findings],
+                "broken_rules": broken,
+            }
+        )
+        if output_format == "table":
+            _print(one, examples, findings, failing, broken, with_texts)
+        elif output_format == "github" and (findings or broken):
+            places = _places(one, examples, {int(finding.rows[0]) for finding in findings})
+            click.echo(gates.github(examples.name, findings, broken, failing, one, places))
+    if output_format == "json":
+        emit_json(found)
+    elif output_format == "junit" and not listed:
+        click.echo(gates.junit(results))
+    if any(failing or broken for failing, broken, _ in results.values()):
+        raise SystemExit(1)
+
+
+@click.command("filter")
+@click.argument("dataset")
+@_reading_options
+@click.option(
+    "--drop",
+    required=True,
+    metavar="CHECK,...",
+    help="Checks whose rows are left out, such as exact_duplicate,split_leak.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder for the copy.")
+@format_option()
+@report_errors
+def filter_(
+    dataset: str,
+    split: str | None,
+    spec: Path | None,
+    roles: tuple[str, ...],
+    drop: str,
+    out: Path,
+    output_format: str,
+) -> None:
+    """Copy a dataset without the rows of some findings.
+
+    The copy is a folder with a JSON Lines file per split; only the split that was looked at loses rows. dropped.json
+    in it says which rows were left out and why. The dataset itself is not changed.
+
+    \b
+    Examples:
+      traitcast filter reviews.jsonl --drop exact_duplicate --out reviews_clean
+      traitcast filter data/ --drop split_leak,conflicting_labels --out clean/
+    """
+    from traitcast.profiler.findings import clean
+    from traitcast.profiler.reading.locate import locate
+    from traitcast.profiler.request import Request
+
+    names = clean.names_of(drop)
+    if out.exists():
+        raise InputError(f"{out} exists, and nothing is written over. Choose another folder with --out")
+    examples = _read(dataset, split, spec, roles)
+    findings = _find(examples, {}, noise="label_noise" in names)
+    manifest = clean.write(locate(Request(dataset)), examples.split, examples.spec, findings, names, out)
+    summary = {key: value for key, value in manifest.items() if key != "dropped"}
+    if output_format == "json":
+        emit_json([{**summary, "out": str(out)}])
+        return
+    kept, gone = count(manifest["rows_kept"], "row"), count(manifest["rows_dropped"], "row")
+    click.echo(f"{out}: {kept} kept, {gone} left out of split {examples.split!r}")
+    for name, number in manifest["dropped_by_check"].items():
+        click.echo(f"  {number:>7,}  {name}")
+    say(f"next: {command('profile', out)}")
+
+
+def _read(dataset: str, split: str | None, spec: Path | None, roles: Sequence[str]) -> Examples:
+    from traitcast.profiler.request import Request
+    from traitcast.profiler.service import read_examples
+
+    return read_examples(Request(dataset, split=split, spec=spec, roles=tuple(roles)))
+
+
+def _find(examples: Examples, others: Mapping[str, Examples], noise: bool = True) -> list[Finding]:
+    from traitcast.profiler.findings.search import find
+
+    return find(examples, against=others, noise=noise)
+
+
+def _traits(examples: Examples) -> dict[str, float | None]:
+    from traitcast.profiler.profile import profile
+
+    return {trait.trait: trait.value for trait in profile(examples).traits}
+
+
+def _list_rows(findings: Sequence[Finding], name: str) -> None:
+    from traitcast.profiler.findings.clean import names_of
+
+    names_of(name)
+    for row in sorted({row for finding in findings if finding.check == name for row in finding.rows.tolist()}):
+        click.echo(row)
+
+
+def _places(dataset: str, examples: Examples, rows: set[int]) -> dict[int, str]:
+    """Where some rows are, as annotations name it: the file, and the line where a line is a row."""
+    from traitcast.profiler.findings.clean import located
+    from traitcast.profiler.findings.gate import place
+    from traitcast.profiler.reading.reader import locate
+    from traitcast.profiler.request import Request
+
+    found: dict[int, str] = {}
+    for part, number, _, row in located(locate(Request(dataset)).parts(examples.split), examples.spec):
+        if row in rows:
+            found[row] = place(part.name, number if part.unit == "line" else None)
+            if len(found) == len(rows):
+                break
+    return found
+
+
+def _print(
+    dataset: str,
+    examples: Examples,
+    findings: Sequence[Finding],
+    failing: Sequence[Finding],
+    broken: Sequence[str],
+    texts: bool,
+) -> None:
+    rows = count(examples.table.num_rows, "row")
+    click.echo(f"{examples.name}: {rows} of split {examples.split!r}, {count(len(findings), 'finding')}")
+    for finding in findings:
+        where = f" in the {finding.part}" if finding.part in ("prompt", "response") else ""
+        _paragraph(f"{finding.severity.upper():<8}", f"{finding.check}{where}: {finding.sentence}")
+        _paragraph(" " * 8, finding.places)
+        _paragraph(" " * 8, finding.cure(dataset))
+        if texts:
+            for row in finding.rows[:3].tolist():
+                _paragraph(" " * 8, f"row {row}: {_shown(examples, row)}")
+    for why in broken:
+        _paragraph("RULE    ", why)
+    if failing or broken:
+        click.echo(f"failed: {count(len(failing), 'finding')} and {count(len(broken), 'broken rule')}")
+    else:
+        click.echo("passed")
+
+
+def _paragraph(first: str, text: str) -> None:
+    click.echo(textwrap.fill(printable(text), _WIDTH, initial_indent=first, subsequent_indent=" " * 8))
+
+
+def _shown(examples: Examples, row: int) -> str:
+    found = examples.table.slice(row - 1, 1).to_pylist()[0]
+    words = " | ".join([*found["fields"], *(found["options"] or [])])
+    answer = found["label"] if found["label"] is not None else found["response"]
+    shown = f"{words} => {answer}"
+    return shown if len(shown) <= _TEXT else shown[: _TEXT - 3] + "..."
+
+
+COMMANDS = (check, filter_)

@@ -1,0 +1,217 @@
+"""From findings to an exit code: severities that fail, rules over traits and findings, and what is ignored.
+
+Owns the rule language (`NAME OPERATOR NUMBER`), `traitcast.toml`, and the forms in which a build server reads the
+result. Refuses rules about names that do not exist.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from traitcast.profiler.findings.checks import BY_NAME, ERROR, SEVERITIES, Finding
+from traitcast.warehouse.errors import InputError, nearest
+
+NEVER = "never"
+FAIL_ON = (*SEVERITIES, NEVER)
+CONFIG = "traitcast.toml"
+_OPERATORS = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_RULE = re.compile(r"\s*([a-z_][a-z0-9_]*)(\.count)?\s*(<=|>=|==|!=|<|>)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*")
+_KEYS = ("fail_on", "rules", "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold of a trait, or of the share or count of a finding.
+
+    Parameters
+    ----------
+    text
+        As written.
+    name
+        A trait (`label_majority_share`) or a check (`exact_duplicate`).
+    counted
+        Of a check: compare the number of rows rather than their share.
+    compare
+        One of <, <=, >, >=, ==, !=.
+    limit
+        The number.
+    """
+
+    text: str
+    name: str
+    counted: bool
+    compare: str
+    limit: float
+
+    @property
+    def is_about_a_check(self) -> bool:
+        """Whether it needs findings only, and no traits."""
+        return self.name in BY_NAME
+
+    def broken(self, traits: Mapping[str, float | None], findings: Sequence[Finding]) -> str | None:
+        """Why it does not hold, None where it does. A trait that is undefined breaks no rule."""
+        if self.is_about_a_check:
+            mine = [finding for finding in findings if finding.check == self.name]
+            value: float | None = max((f.count if self.counted else f.share for f in mine), default=0)
+        else:
+            value = traits.get(self.name)
+        if value is None or _OPERATORS[self.compare](value, self.limit):
+            return None
+        return f"{self.name}{'.count' if self.counted else ''} is {value:.4g}; the rule is {self.text!r}"
+
+
+def parse_rule(text: str) -> Rule:
+    """A rule such as `label_majority_share < 0.9` or `exact_duplicate.count == 0`. Raises InputError."""
+    from traitcast.profiler.traits.catalogue import CATALOGUE
+
+    found = _RULE.fullmatch(text)
+    try:
+        limit = float(found[4]) if found else 0.0
+    except ValueError:
+        found = None
+    if found is None:
+        raise InputError(
+            f"rule {text!r} cannot be read: write NAME OPERATOR NUMBER, such as 'label_majority_share < 0.9' or "
+            "'exact_duplicate.count == 0'. Operators: " + ", ".join(_OPERATORS)
+        )
+    name, counted = found[1], bool(found[2])
+    names = [definition.trait for definition in CATALOGUE]
+    if name not in BY_NAME and name not in names:
+        raise InputError(f"rule {text!r}: {name!r} is neither a trait nor a check{nearest(name, [*BY_NAME, *names])}")
+    if counted and name not in BY_NAME:
+        raise InputError(f"rule {text!r}: {name!r} is a trait, which has no count. Write {name} alone")
+    return Rule(text.strip(), name, counted, found[3], limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What makes a dataset fail: findings at least as severe as `fail_on`, and broken rules."""
+
+    fail_on: str = ERROR
+    rules: tuple[Rule, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    def kept(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings that are not ignored."""
+        return [finding for finding in findings if finding.check not in self.ignore]
+
+    def failing(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Those at least as severe as `fail_on`."""
+        failing = () if self.fail_on == NEVER else SEVERITIES[: SEVERITIES.index(self.fail_on) + 1]
+        return [finding for finding in self.kept(findings) if finding.severity in failing]
+
+
+def gate_of(fail_on: str | None, rules: Sequence[str], ignore: Sequence[str], config: Path | None) -> Gate:
+    """The gate of a command line; what it leaves open comes from `traitcast.toml`. Raises InputError."""
+    stated = _config(config) if config else {}
+    names = [*stated.get("ignore", ()), *ignore]
+    for name in names:
+        if name not in BY_NAME:
+            raise InputError(f"unknown check {name!r}{nearest(name, BY_NAME)} Checks: {', '.join(BY_NAME)}")
+    severity = fail_on or stated.get("fail_on", ERROR)
+    if severity not in FAIL_ON:
+        raise InputError(f"{config}: fail_on is {severity!r}; it is one of {', '.join(FAIL_ON)}")
+    return Gate(severity, tuple(parse_rule(rule) for rule in [*stated.get("rules", ()), *rules]), tuple(names))
+
+
+def config_for(dataset: str) -> Path | None:
+    """The `traitcast.toml` that applies: beside the data, else in the working folder."""
+    place = Path(dataset)
+    folders = [place if place.is_dir() else place.parent, Path()] if place.exists() else [Path()]
+    return next((folder / CONFIG for folder in folders if (folder / CONFIG).is_file()), None)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """The table [check] of a `traitcast.toml`."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("check", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    if not isinstance(table, dict):
+        raise InputError(f"{path}: check must be a table. Write [check] with the keys {', '.join(_KEYS)}")
+    for key, value in table.items():
+        if key not in _KEYS:
+            raise InputError(f"{path}: unknown key {key!r} in [check]{nearest(key, _KEYS)} Keys: {', '.join(_KEYS)}")
+        texts = [value] if key == "fail_on" else value
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise InputError(
+                f"{path}: {key} must be {'a text' if key == 'fail_on' else 'a list of texts'}, not {value!r}"
+            )
+    return table
+
+
+def github(
+    name: str,
+    findings: Sequence[Finding],
+    broken: Sequence[str],
+    failing: Sequence[Finding],
+    dataset: str,
+    places: Mapping[int, str],
+) -> str:
+    """Workflow commands that annotate a pull request: `::error file=...,line=...::message`.
+
+    places: `file=...` or `file=...,line=...` by row, at least of the first row of each finding.
+    """
+    level = {"error": "error", "warning": "warning", "info": "notice"}
+    lines = []
+    for finding in findings:
+        kind = "error" if finding in failing else level[finding.severity] if finding.severity != "error" else "warning"
+        words = f"{finding.sentence} ({finding.places}). {finding.cure(dataset)}"
+        where = places[int(finding.rows[0])]
+        lines.append(f"::{kind} {where},title={_property(f'{name}: {finding.check}')}::{_data(words)}")
+    lines += [f"::error title={_property(f'{name}: rule')}::{_data(rule)}" for rule in broken]
+    return "\n".join(lines)
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def place(file: str, line: int | None) -> str:
+    """Where an annotation goes."""
+    return f"file={_property(file)}" + (f",line={line}" if line else "")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def junit(results: Mapping[str, tuple[Sequence[Finding], Sequence[str], Gate]]) -> str:
+    """A JUnit report: a suite per dataset, a case per check and rule. results: (failing, broken, gate) by name."""
+    suites = ElementTree.Element("testsuites", name="traitcast check")
+    for name, (failing, broken, gate) in results.items():
+        suite = ElementTree.SubElement(suites, "testsuite", name=name)
+        cases = [check for check in BY_NAME if check not in gate.ignore]
+        for check in cases:
+            case = ElementTree.SubElement(suite, "testcase", classname=name, name=check)
+            for finding in failing:
+                if finding.check == check:
+                    failure = ElementTree.SubElement(case, "failure", message=_xml(finding.sentence))
+                    failure.text = _xml(finding.places)
+        broken_rules = {rule.text: why for rule in gate.rules for why in broken if repr(rule.text) in why}
+        for rule in gate.rules:
+            case = ElementTree.SubElement(suite, "testcase", classname=name, name=_xml(rule.text))
+            if rule.text in broken_rules:
+                ElementTree.SubElement(case, "failure", message=_xml(broken_rules[rule.text]))
+        suite.set("tests", str(len(cases) + len(gate.rules)))
+        suite.set("failures", str(len({f.check for f in failing}) + len(broken_rules)))
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
+
+
+def _xml(text: str) -> str:
+    """A text without the characters that XML cannot hold."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)

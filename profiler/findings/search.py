@@ -1,0 +1,277 @@
+"""All checks on one dataset: `find` takes what was read and gives the findings.
+
+Owns which check looks at which part and at how many rows. One pass over blocks of rows keeps a few numbers a row; what
+needs texts of several rows (label noise) sees a random sample, which its `of` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from traitcast.profiler.findings import labels as label_noise
+from traitcast.profiler.findings import texts
+from traitcast.profiler.findings.checks import Finding, found, ordered
+from traitcast.profiler.findings.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_key
+from traitcast.profiler.passes.table import row_table
+from traitcast.warehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from traitcast.profiler.reading.reader import Examples
+
+# Checks of a single text, by part.
+_BOTH = {
+    "wrong_encoding": texts.wrong_encoding,
+    "lost_character": texts.lost_character,
+    "secret": texts.secret,
+    "personal_data": texts.personal_data,
+    "markup": texts.markup,
+}
+# A linear model of more rows takes seconds and finds the same.
+NOISE_ROWS = 10_000
+RARE = 5
+OUTLYING, OUTLIER_ROWS = 6.0, 50
+OPENING_WORDS, OPENING_SHARE, OPENING_ROWS = 5, 0.2, 50
+# As `profiler.reading.damage` warns of: a length limit shows in so many texts, and five times as many as just below.
+_CUT_TEXTS, _CUT_SHARE, _CUT_NEAR, _CUT_SPIKE, _CUT_CHARACTERS = 5, 0.01, 20, 5, 100
+_ENDED = "[.!?:;)\\]}\"'`’”。！？…>*|]\\s*$"
+# A split this many times larger than this one would cost more than all else.
+_MAX_RATIO, _FEW_ROWS = 20, 1000
+
+Block = dict[Any, Any]
+
+
+def find(
+    examples: Examples,
+    *,
+    against: Mapping[str, Examples] | None = None,
+    leaks: bool = True,
+    noise: bool = True,
+    seed: int = 0,
+) -> list[Finding]:
+    """Every finding of a dataset, worst first.
+
+    Parameters
+    ----------
+    examples
+        What `profiler.reading.reader.read` gave.
+    against
+        Other datasets by name, such as a benchmark: prompts that they share with this one are a finding.
+    leaks
+        Whether to read the other splits for prompts of this one.
+    noise
+        Whether to fit the model that contradicts labels, the slowest check (2 s for 10,000 rows).
+    seed
+        Of the rows sampled for that model.
+
+    Returns
+    -------
+    list of Finding
+        Row numbers count from 1 in the order of `examples.table`.
+    """
+    table = row_table(examples.table)
+    classes: frozenset[str] = frozenset()
+    if examples.spec.task_type == "classification":
+        classes = frozenset().union(*table.map_blocks(_classes))
+    blocks = list(table.map_blocks(partial(_block, classes=classes)))
+    rows = _joined(blocks)
+    findings: list[Finding | None] = [found(name, part, hits) for (name, part), hits in _marked(rows).items()]
+    findings += [
+        found("exact_duplicate", "row", repeats(rows["exact"])),
+        _conflicting(rows, examples.spec.task_type),
+        *(_outliers(rows[f"{part}_characters"], part) for part in ("prompt", "response")),
+        _cut(rows["response_characters"], rows["response_ended"]),
+        _strangers(rows["scripts"]),
+        _rare(rows["label"], examples.spec.task_type),
+        _opening(rows["opening"]),
+    ]
+    if leaks:
+        findings.append(_leaks(examples, rows["words"]))
+    for name, other in (against or {}).items():
+        shared = np.isin(rows["words"], other_words(other)) & (rows["words"] != NO_WORDS)
+        findings.append(found("contamination", "prompt", shared, detail=name))
+    if noise and examples.spec.task_type == "classification":
+        findings.append(_noise(table, rows["words"], seed))
+    return ordered(findings)
+
+
+def other_words(examples: Examples) -> Keys:
+    """The prompts of another dataset by the key of their words."""
+    return np.unique(np.concatenate([np.zeros(0, np.uint64), *row_table(examples.table).map_blocks(_words)]))
+
+
+def _words(rows: pa.Table) -> Keys:
+    return np.array([words_key(prompt) for prompt in _prompts(rows)], dtype=np.uint64)
+
+
+def _classes(rows: pa.Table) -> frozenset[str]:
+    return frozenset(pc.unique(rows["label"].drop_null()).to_pylist())
+
+
+def _prompts(rows: pa.Table) -> list[list[str]]:
+    fields, options = rows["fields"].to_pylist(), rows["options"].to_pylist()
+    return [f + (o or []) for f, o in zip(fields, options, strict=True)]
+
+
+def _block(rows: pa.Table, *, classes: frozenset[str]) -> Block:
+    """What the checks need of a block of rows: a value per row under each name."""
+    prompts, responses = _prompts(rows), rows["response"].to_pylist()
+    labels = rows["label"].combine_chunks()
+    labelled = labels.is_valid().to_numpy(zero_copy_only=False)
+    prompt = pa.array(["\n".join(prompt) for prompt in prompts], pa.string())
+    # Class names and options are not written for a row: only free responses are looked at as texts.
+    written = pa.array([None if lab else r for r, lab in zip(responses, labelled, strict=True)], pa.string())
+    parts = {"prompt": prompt, "response": written}
+    free = responses if not labelled.any() else written.to_pylist()
+    return {
+        **{(name, part): check(column) for part, column in parts.items() for name, check in _BOTH.items()},
+        ("empty_prompt", "prompt"): texts.blank(prompt),
+        ("empty_response", "response"): texts.blank(rows["response"].combine_chunks()),
+        ("glued_rows", "prompt"): texts.glued(prompt, classes),
+        ("glued_rows", "response"): texts.glued(written),
+        ("refusal", "response"): texts.refusal(written),
+        "exact": np.array([exact_key(p, r) for p, r in zip(prompts, responses, strict=True)], dtype=np.uint64),
+        "words": np.array([words_key(p) for p in prompts], dtype=np.uint64),
+        "label": labels.to_numpy(zero_copy_only=False),
+        "prompt_characters": _lengths(prompt),
+        "response_characters": _lengths(written),
+        "response_ended": texts.marks(pc.match_substring_regex(written, _ENDED)),
+        "scripts": texts.scripts_of(prompt),
+        "opening": np.array([_opening_of(text) for text in free], dtype=np.uint64),
+    }
+
+
+def _lengths(column: pa.Array) -> npt.NDArray[np.int64]:
+    """Characters, -1 for a null."""
+    return np.asarray(pc.fill_null(pc.utf8_length(column), -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _opening_of(text: str | None) -> int:
+    words = text.split(None, OPENING_WORDS)[:OPENING_WORDS] if text else []
+    return words_key(words) if len(words) == OPENING_WORDS else int(NO_WORDS)
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _marked(rows: Block) -> dict[tuple[str, str], npt.NDArray[np.bool_]]:
+    return {name: values for name, values in rows.items() if isinstance(name, tuple)}
+
+
+def _conflicting(rows: Block, task_type: str) -> Finding | None:
+    """Equal prompts, options included, with different labels; free responses may differ."""
+    if task_type not in ("classification", "multiple_choice"):
+        return None
+    codes = np.unique([str(label) for label in rows["label"]], return_inverse=True)[1]
+    codes = np.where(np.array([label is None for label in rows["label"]]), -1, codes)
+    return found("conflicting_labels", "label", conflicts(rows["words"], codes))
+
+
+def _outliers(characters: npt.NDArray[np.int64], part: str) -> Finding | None:
+    """Robust z of the log length beyond `OUTLYING`, by the median and the median absolute deviation."""
+    there = characters > 0
+    if there.sum() < OUTLIER_ROWS:
+        return None
+    logs = np.log(np.maximum(characters, 1))
+    median = np.median(logs[there])
+    spread = 1.4826 * np.median(np.abs(logs[there] - median))
+    # Where most texts have one length, every other one would be out.
+    if spread < 0.05:
+        return None
+    z = np.where(there, (logs - median) / spread, 0)
+    long, short = int((z > OUTLYING).sum()), int((z < -OUTLYING).sum())
+    usual = f"the median has {np.median(characters[there]):,.0f} characters, the longest {characters.max():,}"
+    return found(
+        "length_outlier", part, np.abs(z) > OUTLYING, of=int(there.sum()), detail=f"{long} long, {short} short; {usual}"
+    )
+
+
+def _cut(characters: npt.NDArray[np.int64], ended: npt.NDArray[np.bool_]) -> Finding | None:
+    there = int((characters > 0).sum())
+    longest = int(characters.max(initial=0))
+    if longest < _CUT_CHARACTERS:
+        return None
+    at_limit = characters == longest
+    near = int(((characters < longest) & (characters >= longest - _CUT_NEAR)).sum())
+    hits = at_limit & ~ended
+    if at_limit.sum() < max(_CUT_TEXTS, _CUT_SHARE * there, _CUT_SPIKE * near / _CUT_NEAR):
+        return None
+    if hits.sum() < at_limit.sum() / 2:
+        return None
+    return found("cut_response", "response", hits, of=there, detail=f"{longest:,} characters")
+
+
+def _strangers(scripts: npt.NDArray[np.int8]) -> Finding | None:
+    hits, usual = texts.strangers(scripts)
+    return found("other_script", "prompt", hits, of=int((scripts >= 0).sum()), detail=f"most are {usual}")
+
+
+def _rare(labels: npt.NDArray[Any], task_type: str) -> Finding | None:
+    if task_type != "classification":
+        return None
+    names, codes, counts = np.unique([str(label) for label in labels], return_inverse=True, return_counts=True)
+    rare = counts < RARE
+    # In a handful of rows every class is rare.
+    if not rare.any() or len(labels) < 10 * RARE:
+        return None
+    few = ", ".join(f"{str(name)!r} {n}" for name, n in list(zip(names[rare], counts[rare], strict=True))[:3])
+    more = f" and {rare.sum() - 3} more" if rare.sum() > 3 else ""
+    return found("rare_class", "label", rare[codes], filling={"limit": RARE}, detail=few + more)
+
+
+def _opening(openings: Keys) -> Finding | None:
+    there = openings != NO_WORDS
+    if there.sum() < OPENING_ROWS:
+        return None
+    values, counts = np.unique(openings[there], return_counts=True)
+    if counts.max() < OPENING_SHARE * len(openings):
+        return None
+    hits = openings == values[counts.argmax()]
+    return found("shared_opening", "response", hits, filling={"words": OPENING_WORDS})
+
+
+def _leaks(examples: Examples, words: Keys) -> Finding | None:
+    from traitcast.profiler.reading.reader import prompt_columns, prompts
+
+    most = _MAX_RATIO * max(len(words), _FEW_ROWS)
+    hits = np.zeros(len(words), dtype=bool)
+    told = []
+    for split, parts in examples.others.items():
+        known = examples.splits.get(split)
+        if known is not None and known > most:
+            continue
+        try:
+            columns = prompt_columns(parts, examples.spec)
+            other = np.array(
+                [words_key([*f, *(o or [])]) for f, o in prompts(parts, examples.spec, columns)], np.uint64
+            )
+        except UserError:
+            # The profile says why this split could not be read.
+            continue
+        shared = np.isin(words, other) & (words != NO_WORDS)
+        if shared.any():
+            told.append(f"{int(np.isin(other, words[shared]).sum()):,} of {len(other):,} in {split!r}")
+        hits |= shared
+    return found("split_leak", "prompt", hits, detail="; ".join(told))
+
+
+def _noise(table: Any, words: Keys, seed: int) -> Finding | None:
+    order = np.random.default_rng(seed).permutation(table.num_rows)[:NOISE_ROWS]
+    order.sort()
+    rows = table.take(order)
+    given = rows["label"].to_pylist()
+    usable = [at for at, label in enumerate(given) if label is not None]
+    prompts = _prompts(rows)
+    chosen, _ = label_noise.contradicted(
+        ["\n".join(prompts[at]) for at in usable], [given[at] for at in usable], groups=words[order][usable], seed=seed
+    )
+    hits = np.zeros(table.num_rows, dtype=bool)
+    hits[order[np.array(usable, dtype=np.int64)[chosen]]] = True
+    return found("label_noise", "label", hits, of=len(usable))

@@ -1,0 +1,217 @@
+"""Faults that show in one text: empty, cut, damaged, glued, private, refusing, foreign.
+
+Owns the expressions and limits. Each function takes the prompts or the responses of a block of rows as an Arrow string
+array, nulls allowed, and marks those with the fault: bool, a value per row.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from traitcast.profiler.reading.damage import MOJIBAKE, REPLACED
+
+Marks = npt.NDArray[np.bool_]
+
+_EMAIL = r"[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
+# Numbers without a separator are ids far more often than phones.
+_PHONE_START = r"(?:^|[^\w.+*/=-])"
+_PHONE_END = r"(?:$|[^\w=*/-])"
+_PHONE = (
+    rf"{_PHONE_START}(?:\+\d{{1,3}}(?:[ .-]\(?\d{{1,4}}\)?){{2,5}}|\(\d{{3}}\) ?\d{{3}}[ .-]\d{{4}}|"
+    rf"\d{{3}}-\d{{3}}-\d{{4}}){_PHONE_END}"
+)
+# Of a number with its country (ITU-T E.164: 15 at most; the shortest in use have 8).
+_PHONE_DIGITS = range(8, 16)
+_CARD = r"(?:^|[^\w.-])(?:\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{4}[ -]\d{6}[ -]\d{5}|\d{13,19})(?:$|[^\w-])"
+_SECRET = "|".join(
+    (
+        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----",
+        r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+        r"\bgh[pousr]_[A-Za-z0-9]{36,}\b",
+        r"\bgithub_pat_[A-Za-z0-9_]{60,}\b",
+        r"\bglpat-[A-Za-z0-9_-]{20,}",
+        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+        r"\bsk-(?:proj-|ant-[a-z0-9]+-)?[A-Za-z0-9_-]{32,}",
+        r"\bhf_[A-Za-z0-9]{30,}\b",
+        r"\bAIza[0-9A-Za-z_-]{35}\b",
+        r"\bsk_live_[0-9A-Za-z]{20,}",
+        r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+        r"\b[a-z][a-z0-9+]*://[^\s:/@]{1,64}:[^\s:/@]{3,64}@[A-Za-z0-9.-]+",
+    )
+)
+_SECRET_SIGNS = r"PRIVATE KEY|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox|sk-|hf_|AIza|sk_live_|eyJ|://"
+_REFUSAL = (
+    r"(?i)\bas an ai(?: language model|,| assistant| model| developed| created)|\bi(?:'|’)?m (?:just )?an ai\b|"
+    r"\bi am (?:just )?an ai\b|^\W*(?:i(?:'|’)?m sorry|i am sorry|sorry|i apologi[sz]e),? (?:but )?"
+    r"i (?:can(?:'|’)?t|cannot|can not|am (?:not able|unable)|won(?:'|’)?t|will not|do not|don(?:'|’)?t feel)|"
+    r"^\W*i (?:can(?:'|’)?t|cannot|am unable to|am not able to|won(?:'|’)?t) "
+    r"(?:assist|help|provide|comply|fulfil|answer|do that|create|generate|write)"
+)
+_MARKUP = (
+    r"<(?:br|p|div|span|a|b|i|ul|ol|li|td|tr|table|h[1-6]|img|em|strong|script|style)(?:\s[^<>]{0,300})?/?>|"
+    r"</(?:p|div|span|a|b|i|ul|ol|li|td|tr|table|h[1-6]|em|strong)>|&(?:amp|lt|gt|quot|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,5});"
+)
+# Three lines that are rows of their own are no accident of prose.
+_GLUED_LINES = 3
+_SCRIPTS = {
+    "Latin": r"\p{Latin}",
+    "Cyrillic": r"\p{Cyrillic}",
+    "Han, kana or hangul": r"\p{Han}|\p{Hiragana}|\p{Katakana}|\p{Hangul}",
+    "Arabic": r"\p{Arabic}",
+    "Devanagari": r"\p{Devanagari}",
+    "Greek": r"\p{Greek}",
+    "Hebrew": r"\p{Hebrew}",
+    "Thai": r"\p{Thai}",
+}
+
+
+def marks(found: Any) -> Marks:
+    """An Arrow boolean array as NumPy, null as False."""
+    return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def blank(texts: pa.Array) -> Marks:
+    """Null, or white space only."""
+    return marks(pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), True))
+
+
+def wrong_encoding(texts: pa.Array) -> Marks:
+    """UTF-8 that was decoded as Latin-1 or Windows-1252."""
+    return _where(texts, r"[\x{c2}-\x{ef}]", lambda some: marks(pc.match_substring_regex(some, MOJIBAKE)))
+
+
+def lost_character(texts: pa.Array) -> Marks:
+    """Holds U+FFFD."""
+    return marks(pc.match_substring(texts, REPLACED))
+
+
+def markup(texts: pa.Array) -> Marks:
+    """Holds HTML."""
+    return _where(texts, "[<&]", lambda some: marks(pc.match_substring_regex(some, _MARKUP)))
+
+
+def refusal(texts: pa.Array) -> Marks:
+    """Refuses, or speaks of being an AI."""
+    return marks(pc.match_substring_regex(texts, _REFUSAL))
+
+
+def personal_data(texts: pa.Array) -> Marks:
+    """Holds an e-mail address, a phone number or a payment card number with a right check digit."""
+    found = _where(texts, "@", lambda some: marks(pc.match_substring_regex(some, _EMAIL)))
+    found |= _where(texts, r"\d{3}.?.?\d{3}|\+\d", _phones)
+    return found | _where(
+        texts, _CARD, lambda some: np.array([_has_card(text) for text in some.to_pylist()], dtype=bool)
+    )
+
+
+def secret(texts: pa.Array) -> Marks:
+    """Holds a private key, an access token, or a URL with a password."""
+    return _where(texts, _SECRET_SIGNS, lambda some: marks(pc.match_substring_regex(some, _SECRET)))
+
+
+def glued(texts: pa.Array, labels: Collection[str] = ()) -> Marks:
+    """Several rows in one text: lines that are JSON objects, have the same number of tabs, or end in a label.
+
+    labels: the classes of the dataset.
+    """
+    endings = tuple(f"{mark}{quote}{label}{quote}" for label in labels for mark in ",\t" for quote in ("", '"'))
+    lines = pc.greater_equal(pc.count_substring(texts, "\n"), _GLUED_LINES - 1)
+    return _chosen(
+        texts, lines, lambda some: np.array([_is_glued(text, endings) for text in some.to_pylist()], dtype=bool)
+    )
+
+
+def scripts_of(texts: pa.Array) -> npt.NDArray[np.int8]:
+    """The script of most letters of each text as its place in `SCRIPTS`, -1 for a text of fewer than ten letters.
+
+    A text counts as Latin unless half of its letters or more are of another script: names and quotations are not.
+    """
+    found = np.where(marks(pc.match_substring_regex(texts, r"(?:\p{L}.*?){10}")), 0, -1).astype(np.int8)
+    at = np.flatnonzero(marks(pc.match_substring_regex(texts, "|".join(list(_SCRIPTS.values())[1:]))) & (found == 0))
+    if len(at):
+        foreign = texts.take(pa.array(at))
+        letters = np.stack([pc.count_substring_regex(foreign, pattern).to_numpy() for pattern in _SCRIPTS.values()])
+        top = letters.argmax(axis=0)
+        found[at] = np.where(letters.max(axis=0) >= letters.sum(axis=0) / 2, top, 0)
+    return found
+
+
+SCRIPTS = tuple(_SCRIPTS)
+
+
+def strangers(scripts: npt.NDArray[np.int8]) -> tuple[Marks, str]:
+    """Texts in another script than nine of ten are in, and that script; no marks where scripts are mixed."""
+    known = scripts >= 0
+    counts = np.bincount(scripts[known], minlength=len(SCRIPTS))
+    usual = int(counts.argmax())
+    if not known.any() or counts[usual] < 0.9 * known.sum():
+        return np.zeros(len(scripts), dtype=bool), ""
+    return known & (scripts != usual), SCRIPTS[usual]
+
+
+def _where(texts: pa.Array, signs: str, look: Callable[[pa.Array], Marks]) -> Marks:
+    """Marks of the texts that match a quick expression, where a slow one is asked only about these."""
+    return _chosen(texts, pc.match_substring_regex(texts, signs), look)
+
+
+def _chosen(texts: pa.Array, wanted: pa.Array, look: Callable[[pa.Array], Marks]) -> Marks:
+    found = marks(wanted)
+    at = np.flatnonzero(found)
+    if len(at):
+        found[at] = look(texts.take(pa.array(at)))
+    return found
+
+
+def _phones(some: pa.Array) -> Marks:
+    found = marks(pc.match_substring_regex(some, _PHONE))
+    for at in np.flatnonzero(found):
+        numbers = re.findall(_PHONE, some[int(at)].as_py())
+        found[at] = any(sum(map(str.isdigit, number)) in _PHONE_DIGITS for number in numbers)
+    return found
+
+
+def _has_card(text: str) -> bool:
+    for found in re.finditer(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])", text):
+        digits = [int(digit) for digit in found[0] if digit.isdigit()]
+        # A run of one digit passes the check too; cards begin with 2 to 6.
+        if digits[0] in (2, 3, 4, 5, 6) and len(set(digits)) > 1 and _luhn(digits):
+            return True
+    return False
+
+
+def _luhn(digits: list[int]) -> bool:
+    """The check digit of payment cards (ISO/IEC 7812-1)."""
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+def _is_glued(text: str, endings: tuple[str, ...]) -> bool:
+    lines = [line.strip("\r ") for line in text.split("\n") if line.strip()]
+    if len(lines) < _GLUED_LINES:
+        return False
+    most = 0.9 * len(lines)
+    tabs = [line.count("\t") for line in lines]
+    # Code is indented by tabs, so those at the start of a line say nothing.
+    inner = [line.strip("\t").count("\t") for line in lines]
+    if tabs[0] and inner[0] and sum(count == inner[0] for count in inner) >= most:
+        return True
+    if endings and sum(line.endswith(endings) for line in lines) >= max(_GLUED_LINES, len(lines) / 2):
+        return True
+    return sum(_is_object(line) for line in lines) >= most
+
+
+def _is_object(line: str) -> bool:
+    if not (line.startswith("{") and line.endswith("}")):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
