@@ -1,4 +1,4 @@
-"""The public Python API and `__version__`. Nothing heavy is imported before a function is called.
+"""The public Python API and `__version__`. Nothing heavy is imported before a function is used.
 
 `profiler`, `predictor`, `training` and `warehouse` in this folder are links to the folders of the same names at the
 top of the repository, so that the installed package is one, `traitcast`. Narration goes to stderr;
@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import importlib
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traitcast.front_door import FrontDoor as _FrontDoor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from traitcast.predictor.effects.interventions import Interventions
-    from traitcast.predictor.effects.tables import Effects
     from traitcast.predictor.explanation.shap import Explanation
     from traitcast.predictor.explanation.whatif import WhatIf
-    from traitcast.predictor.latent.search import Latent
-    from traitcast.predictor.model.predictor import Prediction
+    from traitcast.predictor.model.predictor import Prediction, Predictor, Ranking
+    from traitcast.predictor.studies import effects, interventions, latent
+    from traitcast.warehouse.database.warehouse import Warehouse
     from traitcast.warehouse.errors import (
         InputError,
         MissingExtraError,
@@ -58,8 +58,10 @@ __all__ = [
     "whatif",
 ]
 
-# As the commands take it.
+# As `warehouse.console.default_warehouse` says, without importing it.
 _WAREHOUSE = os.environ.get("TRAITCAST_WAREHOUSE") or "traitcast.duckdb"
+# Questions about a measured matrix need no profiling: they are the predictor's own functions.
+_OF_PREDICTOR = ("effects", "interventions", "latent")
 
 
 def __dir__() -> list[str]:
@@ -67,18 +69,35 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """The errors to catch, from `traitcast.warehouse.errors`."""
-    if name in __all__:
-        return getattr(importlib.import_module("traitcast.warehouse.errors"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """The functions about measured matrices, and the errors to catch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "traitcast.predictor.studies" if name in _OF_PREDICTOR else "traitcast.warehouse.errors"
+    return getattr(importlib.import_module(module), name)
 
 
 def profile(dataset: str, *, warehouse: str | Path | None = None, **options: Any) -> Profile:
-    """Profile a local file or folder, or a hub id, and return its traits.
+    """Profile a dataset: measure its traits.
 
-    warehouse: a DuckDB file to store the profile in; None stores nothing. options: those of
-    `traitcast.profiler.request.Request` (name, split, spec, rows, seed, revision, config, processes, spacy_model).
-    Raises traitcast.warehouse.errors.InputError for data that cannot be read.
+    Parameters
+    ----------
+    dataset
+        A local file or folder, or a Hugging Face hub id.
+    warehouse
+        DuckDB file to store the profile in; None stores nothing.
+    **options
+        Those of `traitcast.profiler.request.Request`: name, split, spec, rows, seed, revision, config, processes,
+        spacy_model.
+
+    Returns
+    -------
+    Profile
+        Every trait with its standard error, label counts, length histograms and sketches.
+
+    Raises
+    ------
+    InputError
+        For data that cannot be read.
     """
     from traitcast.profiler.request import Request
     from traitcast.profiler.service import profile_dataset, profile_into
@@ -89,18 +108,31 @@ def profile(dataset: str, *, warehouse: str | Path | None = None, **options: Any
 
 
 def predict(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, predictor: str = "default") -> Prediction:
-    """What tuning on `source` is predicted to do to `target`: gain in pp, 90 % interval, chance of harm, novelty.
+    """Predict what tuning on one dataset does to another.
 
-    source, target: profiled names, local files or folders, or hub ids; what is not profiled yet is profiled into
-    `warehouse`. Without that file the shipped reference data answers. Raises traitcast.warehouse.errors.UserError.
+    Parameters
+    ----------
+    source, target
+        Profiled names, local files or folders, or hub ids. What is not profiled yet is profiled into `warehouse`.
+    warehouse
+        DuckDB file; the shipped data answer where it does not exist.
+    predictor
+        Name of a fitted predictor.
+
+    Returns
+    -------
+    Prediction
+        Gain in pp with its 90 % interval, the chance of harm, and whether it is an extrapolation.
+
+    Raises
+    ------
+    UserError
+        For data that cannot be read, twice the same dataset, or an unknown predictor.
     """
     from traitcast.predictor import api
-    from traitcast.warehouse.database.warehouse import Warehouse
 
-    door = _FrontDoor()
-    source, target = (door.ensure_profiled(dataset, str(warehouse)) for dataset in (source, target))
-    with Warehouse.open(warehouse, read_only=True) as opened:
-        return api.predict_pair(opened, api.predictor_of(opened, predictor), source, target)
+    with _asking(warehouse, predictor, source, target) as (opened, fitted, names):
+        return api.predict_pair(opened, fitted, *names)
 
 
 def rank(
@@ -109,34 +141,59 @@ def rank(
     *,
     warehouse: str | Path = _WAREHOUSE,
     predictor: str = "default",
-) -> list[Prediction]:
-    """Predictions of `sources` (default: every other profiled dataset) for `target`, best first. See `predict`."""
+) -> Ranking:
+    """Rank sources for a target by predicted gain, the best first.
+
+    Parameters
+    ----------
+    target
+        The dataset to improve on, as in `predict`.
+    sources
+        Datasets to rank; None for every other profiled dataset of at least 100 rows that is no variant.
+    warehouse, predictor
+        As in `predict`.
+
+    Returns
+    -------
+    Ranking
+        A list of `Prediction`.
+
+    Raises
+    ------
+    UserError
+        As `predict` does, and if no source is left to rank.
+    """
     from traitcast.predictor import api
-    from traitcast.warehouse.database.warehouse import Warehouse
-    from traitcast.warehouse.outdated import warn_outdated
+    from traitcast.warehouse.errors import UserError
 
     if isinstance(sources, str):
-        from traitcast.warehouse.errors import UserError
-
         raise UserError(f"sources {sources!r} is one name, not a list. Write [{sources!r}].")
-    door = _FrontDoor()
-    target = door.ensure_profiled(target, str(warehouse))
-    chosen = None if sources is None else [door.ensure_profiled(source, str(warehouse)) for source in sources]
-    with Warehouse.open(warehouse, read_only=True) as opened:
-        if chosen is None:
-            warn_outdated(opened, [name for name in opened.dataset_names() if name != target])
-        return api.rank_sources(opened, api.predictor_of(opened, predictor), target, chosen)
+    with _asking(warehouse, predictor, target, *(sources or ())) as (opened, fitted, (target, *chosen)):
+        return api.rank_sources(opened, fitted, target, None if sources is None else chosen)
 
 
 def explain(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, predictor: str = "default") -> Explanation:
-    """The prediction for one pair taken apart by exact TreeSHAP, in pp per trait. See `predict`."""
-    from traitcast.predictor import api
-    from traitcast.warehouse.database.warehouse import Warehouse
+    """Split the prediction for one pair into what each trait adds, by exact TreeSHAP.
 
-    door = _FrontDoor()
-    source, target = (door.ensure_profiled(dataset, str(warehouse)) for dataset in (source, target))
-    with Warehouse.open(warehouse, read_only=True) as opened:
-        return api.explain_pair(opened, api.predictor_of(opened, predictor), source, target)
+    Parameters
+    ----------
+    source, target, warehouse, predictor
+        As in `predict`.
+
+    Returns
+    -------
+    Explanation
+        A base value and one contribution per trait, in pp, which add up to the prediction.
+
+    Raises
+    ------
+    UserError
+        As `predict` does.
+    """
+    from traitcast.predictor import api
+
+    with _asking(warehouse, predictor, source, target) as (opened, fitted, names):
+        return api.explain_pair(opened, fitted, *names)
 
 
 def whatif(
@@ -147,88 +204,40 @@ def whatif(
     warehouse: str | Path = _WAREHOUSE,
     predictor: str = "default",
 ) -> WhatIf:
-    """The prediction for one pair with traits changed. See `predict`.
+    """Predict one pair again with some traits changed.
 
-    changes: trait -> value, of the source ("label_majority_share") or of the target ("target:prompt_tokens_mean").
+    Parameters
+    ----------
+    source, target, warehouse, predictor
+        As in `predict`.
+    changes
+        Trait -> new value in its unit: of the source ("label_majority_share") or of the target
+        ("target:prompt_tokens_mean").
+
+    Returns
+    -------
+    WhatIf
+        Both predictions in pp, the effect of every change, and what measured interventions say about it.
+
+    Raises
+    ------
+    UserError
+        As `predict` does, and for an unknown trait or an impossible value.
     """
     from traitcast.predictor import api
     from traitcast.predictor.explanation.whatif import addressed
-    from traitcast.warehouse.database.warehouse import Warehouse
 
-    door = _FrontDoor()
-    source, target = (door.ensure_profiled(dataset, str(warehouse)) for dataset in (source, target))
     changed = {addressed(trait): float(value) for trait, value in changes.items()}
-    with Warehouse.open(warehouse, read_only=True) as opened:
-        return api.what_if_pair(opened, api.predictor_of(opened, predictor), source, target, changed)
+    with _asking(warehouse, predictor, source, target) as (opened, fitted, names):
+        return api.what_if_pair(opened, fitted, *names, changed)
 
 
-def effects(
-    source: str,
-    *,
-    target: str | None = None,
-    scores: str | None = None,
-    model: str | None = None,
-    warehouse: str | Path = _WAREHOUSE,
-) -> Effects:
-    """What tuning on `source` did to every target of a measured matrix: gains and losses, shifts of answers over
-    labels, lengths, malformed answers, kinds of rows, and pairs that are not alike both ways.
-
-    target: look at this one only, with its confusion matrices. scores, model: needed where there are several.
-    Raises traitcast.warehouse.errors.ScoresError for what was not measured.
-    """
-    from traitcast.predictor.effects.side_effects import effects as find
+@contextmanager
+def _asking(warehouse: str | Path, predictor: str, *datasets: str) -> Iterator[tuple[Warehouse, Predictor, list[str]]]:
+    """The opened warehouse, the predictor, and the names of the datasets, which are profiled first if need be."""
+    from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 
+    names = [_FrontDoor().ensure_profiled(dataset, str(warehouse)) for dataset in datasets]
     with Warehouse.open(warehouse, read_only=True) as opened:
-        return find(opened, source, matrix=scores, model=model, target=target)
-
-
-def interventions(
-    *,
-    scores: str | None = None,
-    model: str | None = None,
-    metric: str | None = None,
-    warehouse: str | Path = _WAREHOUSE,
-) -> Interventions:
-    """What changes made on purpose did: the variants (`traitcast vary`) in a measured matrix beside their parents.
-
-    scores, model: needed where there are several. metric: of the gains, instead of the headline. Raises
-    traitcast.warehouse.errors.ScoresError for a matrix without variants.
-    """
-    from traitcast.predictor.effects.interventions import interventions as find
-    from traitcast.warehouse.database.warehouse import Warehouse
-
-    with Warehouse.open(warehouse, read_only=True) as opened:
-        return find(opened, matrix=scores, model=model, metric=metric)
-
-
-def latent(
-    *,
-    scores: str | None = None,
-    model: str | None = None,
-    factors: str | int = "auto",
-    method: str = "pca",
-    centre: str = "target",
-    standardise: bool = False,
-    seed: int = 0,
-    warehouse: str | Path = _WAREHOUSE,
-) -> Latent:
-    """The latent factors of a measured transfer matrix: how many there are, how stable, and which traits go with them.
-
-    scores, model: needed where there are several. factors: "auto" or a number. method: "pca", "varimax" or "nmf".
-    centre: "target" or "double". See `traitcast.predictor.latent.search.latent_of`. Raises traitcast.warehouse.errors.UserError.
-    """
-    from traitcast.predictor.latent.search import latent_of
-    from traitcast.warehouse.database.warehouse import Warehouse
-
-    with Warehouse.open(warehouse, read_only=True) as opened:
-        return latent_of(
-            opened,
-            matrix=scores,
-            model=model,
-            factors=factors,
-            method=method,
-            centre=centre,
-            standardise=standardise,
-            seed=seed,
-        )
+        yield opened, api.predictor_of(opened, predictor), names

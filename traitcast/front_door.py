@@ -16,8 +16,8 @@ class FrontDoor:
         Warns on stderr of a profile, given by name, that was measured with older trait definitions.
         """
         from traitcast.profiler.service import ensure_profiled
+        from traitcast.warehouse.database.profiles import warn_outdated
         from traitcast.warehouse.database.warehouse import Warehouse
-        from traitcast.warehouse.outdated import warn_outdated
 
         name = ensure_profiled(dataset, warehouse_path)
         if Path(warehouse_path).exists():

@@ -58,8 +58,8 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
       traitcast datasets --format csv
       traitcast datasets --restore sst2
     """
+    from traitcast.warehouse.database.profiles import warn_outdated
     from traitcast.warehouse.database.warehouse import Warehouse
-    from traitcast.warehouse.outdated import warn_outdated
 
     if restore:
         _restore("datasets", restore, "profile", warehouse_path)
@@ -116,9 +116,9 @@ def show(name: str, family: str | None, plot: Path | None, warehouse_path: str, 
       traitcast show gsm8k --family generation_length
       traitcast show gsm8k --plot gsm8k.png
     """
+    from traitcast.warehouse.database.profiles import warn_outdated
     from traitcast.warehouse.database.warehouse import Warehouse
     from traitcast.warehouse.errors import nearest
-    from traitcast.warehouse.outdated import warn_outdated
     from traitcast.warehouse.percentiles import most_unusual, standings
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
@@ -272,10 +272,9 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
       traitcast compare sst2 gsm8k
       traitcast compare sst2 gsm8k --plot both.svg
     """
-    from traitcast.warehouse.compare import compare_profiles
+    from traitcast.warehouse.database.profiles import warn_outdated
     from traitcast.warehouse.database.warehouse import Warehouse
-    from traitcast.warehouse.outdated import warn_outdated
-    from traitcast.warehouse.percentiles import standings
+    from traitcast.warehouse.percentiles import compare_profiles, standings
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         warehouse.profile(first), warehouse.profile(second)
@@ -320,10 +319,10 @@ def card(name: str, output: Path | None, warehouse_path: str, output_format: str
       traitcast card sst2
       traitcast card sst2 --output README.md
     """
+    from traitcast.warehouse.database.profiles import warn_outdated
     from traitcast.warehouse.database.warehouse import Warehouse
     from traitcast.warehouse.dataset_card import card as made_of
     from traitcast.warehouse.dataset_card import write
-    from traitcast.warehouse.outdated import warn_outdated
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         made = made_of(warehouse.profile(name), _reference(warehouse))
@@ -417,7 +416,7 @@ def scores() -> None:
 @click.option(
     "--spec", type=click.Path(dir_okay=False, path_type=Path), help="Import recipe: columns, names, base (YAML)."
 )
-@click.option("--name", help="Name of the score set  [default: the recipe's, else the file's name]")
+@click.option("--name", help="Name of the matrix  [default: the recipe's, else the file's name]")
 @click.option(
     "--source", help="For an lm-evaluation-harness file: the dataset the model was tuned on (none: the base)."
 )
@@ -450,7 +449,7 @@ def import_scores(
         warehouse.check_import(found.matrix.matrix, found.rows)
         if found.matrix.matrix in warehouse.shipped("matrices"):
             warn(
-                f"{found.matrix.matrix!r} came with traitcast; this score set takes its place in {warehouse_path}. Get "
+                f"{found.matrix.matrix!r} came with traitcast; this matrix takes its place in {warehouse_path}. Get "
                 f"it back: {command('scores', 'restore', found.matrix.matrix)}; to keep both give another --name"
             )
         warehouse.save_scores(found.matrix, found.rows)
@@ -474,7 +473,7 @@ def import_scores(
     if missing:
         hinted = without_profile(found.rows.to_pylist(), profiled)
         say(f"`fit` leaves out the cells of {count(len(missing), 'name')} without a profile: {', '.join(hinted)}")
-    say(f"Next: {command('fit', '--scores', found.matrix.matrix)}")
+    say(f"Next: {command('fit', '--matrix', found.matrix.matrix)}")
 
 
 @scores.command("restore")
@@ -483,7 +482,7 @@ def import_scores(
 @format_option()
 @report_errors
 def restore_scores(name: tuple[str, ...], warehouse_path: str, output_format: str) -> None:
-    """Put the shipped score set NAME back in place of yours; prints the score sets that there are then.
+    """Put the shipped matrix NAME back in place of yours; prints the matrices that there are then.
 
     \b
     Example:
@@ -491,7 +490,7 @@ def restore_scores(name: tuple[str, ...], warehouse_path: str, output_format: st
     """
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    _restore("matrices", name, "score set", warehouse_path)
+    _restore("matrices", name, "matrix", warehouse_path)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         emit(_score_sets(warehouse), output_format)
 
@@ -502,7 +501,7 @@ def restore_scores(name: tuple[str, ...], warehouse_path: str, output_format: st
 @format_option()
 @report_errors
 def drop_scores(name: tuple[str, ...], warehouse_path: str, output_format: str) -> None:
-    """Remove your score set NAME with all that was measured and found on it; prints the score sets that are left.
+    """Remove your matrix NAME with all that was measured and found on it; prints the matrices that are left.
 
     Its results on single rows, evaluations, latent factors and probes go too; to have them again, import its file or
     ingest its pack again. Predictors that learnt from it stay.

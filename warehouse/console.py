@@ -22,6 +22,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +58,11 @@ def warehouse_option(command: Command) -> Command:
     )(command)
 
 
+def default_warehouse() -> str:
+    """The file that commands and Python functions use unless another one is named."""
+    return os.environ.get(_WAREHOUSE_VARIABLE) or _WAREHOUSE
+
+
 def command(*words: str | Path, warehouse: str | Path | None = None) -> str:
     """`traitcast WORDS` for a message that names the next command, quoted for a shell.
 
@@ -68,7 +74,7 @@ def command(*words: str | Path, warehouse: str | Path | None = None) -> str:
         running = click.get_current_context(silent=True)
         warehouse = running.params.get("warehouse_path") if running else None
     line = ["traitcast", *map(str, words)]
-    if warehouse is not None and str(warehouse) != (os.environ.get(_WAREHOUSE_VARIABLE) or _WAREHOUSE):
+    if warehouse is not None and str(warehouse) != default_warehouse():
         line += ["--warehouse", str(warehouse)]
     return " ".join(map(quoted, line))
 
@@ -298,6 +304,25 @@ def _cell(value: Any) -> str:
         value = as_json(value, indent=None)
     text = printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
     return shortened(text, _CELL_WIDTH)
+
+
+def html_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, caption: str = "") -> str:
+    """Rows as an HTML table: numbers to four digits and right-aligned, undefined ones empty, all text escaped."""
+    names = list(columns) if columns is not None else list(rows[0]) if rows else []
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join("<tr>" + "".join(_html_cell(row.get(name)) for name in names) + "</tr>" for row in rows)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _html_cell(value: Any) -> str:
+    if value is None:
+        return "<td></td>"
+    if isinstance(value, bool):
+        return f"<td>{'yes' if value else 'no'}</td>"
+    if isinstance(value, int | float):
+        return f'<td style="text-align:right">{number(float(value))}</td>'
+    return f"<td>{escape(str(value))}</td>"
 
 
 class Progress:

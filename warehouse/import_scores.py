@@ -239,11 +239,11 @@ def without_profile(rows: Iterable[Row], profiled: Collection[str]) -> list[str]
 def _matrix_name(file: Path, given: str | None) -> str:
     """The name given, or the file's, with what no name may hold replaced by `_`."""
     if given is not None:
-        return check_name(given, "score set name")
+        return check_name(given, "matrix name")
     stem = file.name.split(".")[0]
     name = re.sub(r"_+", "_", "".join(char if is_name(f"_{char}") else "_" for char in stem)).strip("_.-")
     if not is_name(name):
-        raise ScoresError(f"{file} gives no usable name for the score set. Give one with --name NAME.")
+        raise ScoresError(f"{file} gives no usable name for the matrix. Give one with --name NAME.")
     return name
 
 

@@ -1,4 +1,4 @@
-"""The one rule for names: of datasets, score sets and predictors; the laxer one for models and metrics; and which
+"""The one rule for names: of datasets, matrices and predictors; the laxer one for models and metrics; and which
 dataset the name of a variant goes back to.
 
 A name is typed on a command line, printed in tables and written in SQL literals, so it holds nothing that a shell
@@ -25,7 +25,7 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {
 def check_name(value: str, what: str, *, slashes: bool = False) -> str:
     """`value` in Unicode form NFKC, if it may name a thing. Raises UserError.
 
-    what: the kind of thing, for the message: "name", "score set", "row 3: source". Allowed are 1 to 100 letters
+    what: the kind of thing, for the message: "name", "matrix", "row 3: source". Allowed are 1 to 100 letters
     and digits of any script, `_`, `.` and `-`, beginning with a letter, a digit or `_`. slashes: parts joined by
     `/` are allowed too ("org/name").
     """

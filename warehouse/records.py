@@ -215,3 +215,8 @@ class LatentRecord:
     factors: tuple[Mapping[str, Any], ...]
     scores: tuple[Mapping[str, Any], ...]
     traits: tuple[Mapping[str, Any], ...]
+
+
+def pipeline_name(stored: str) -> str:
+    """The package or folder in "NAME VERSION, spacy VERSION", as a profile keeps its spaCy pipeline; "" for none."""
+    return stored.rpartition(", spacy ")[0].rpartition(" ")[0]

@@ -124,7 +124,7 @@ def rank(
     """
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
-    from traitcast.warehouse.outdated import warn_outdated
+    from traitcast.warehouse.database.profiles import warn_outdated
 
     target = profiled(ctx, target, warehouse_path)
     chosen = None

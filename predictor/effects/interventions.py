@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from traitcast.predictor import html
 from traitcast.predictor.effects.paired_tests import adjusted
-from traitcast.warehouse.console import command, count, some
+from traitcast.warehouse.console import command, count, html_table, some
 from traitcast.warehouse.errors import ScoresError, nearest
 from traitcast.warehouse.names import root_of
 
@@ -148,7 +147,7 @@ class Interventions:
         ]
 
     def _repr_html_(self) -> str:
-        return html.table(self.rows(), caption=f"Interventions of {self.matrix}, {self.metric}")
+        return html_table(self.rows(), caption=f"Interventions of {self.matrix}, {self.metric}")
 
 
 def interventions(

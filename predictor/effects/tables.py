@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from traitcast.predictor import html
 from traitcast.predictor.effects.paired_tests import LEVEL
-from traitcast.warehouse.console import count
+from traitcast.warehouse.console import count, html_table
 
 # Most labels, and most characters of a label, that a confusion matrix shows as a square; else so many of its cells.
 _SQUARE, _HEADING, _LISTED = 8, 16, 20
@@ -222,7 +221,7 @@ class Effects:
         return [(title, _known(rows)) for title, rows in _tables(self, top) if rows]
 
     def _repr_html_(self) -> str:
-        parts = [html.table(rows, caption=title) for title, rows in self.tables(5)]
+        parts = [html_table(rows, caption=title) for title, rows in self.tables(5)]
         return f"<p>{escape(self.sentence)}</p>{''.join(parts)}"
 
 

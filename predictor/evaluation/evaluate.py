@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from traitcast.predictor import html
 from traitcast.predictor.evaluation import ablations, scoring
 from traitcast.predictor.evaluation.baselines import Baseline, baselines
 from traitcast.predictor.evaluation.scoring import Estimate, Scored
@@ -30,7 +29,7 @@ from traitcast.predictor.model.observations import (
 )
 from traitcast.predictor.model.pair_data import Data, pair_data
 from traitcast.predictor.model.predictor import Settings, fit_gains
-from traitcast.warehouse.console import command
+from traitcast.warehouse.console import command, html_table
 from traitcast.warehouse.errors import ScoresError
 
 Metrics = dict[str, Estimate]
@@ -114,7 +113,7 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         title = f"{self.protocol} on {self.matrix}: {self.cells} cells, {self.targets} targets"
-        return html.table(self.quality_rows(), caption=title)
+        return html_table(self.quality_rows(), caption=title)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from traitcast.predictor import html
 from traitcast.predictor.effects.interventions import Lineage, differences, mean_of, roots_of, students
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.novelty import Seen
 from traitcast.predictor.model.predictor import Prediction, Predictor
-from traitcast.warehouse.console import command, count
+from traitcast.warehouse.console import command, count, html_table
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.records import TraitDefinition
 
@@ -111,7 +110,7 @@ class WhatIf:
 
     def _repr_html_(self) -> str:
         title = f"{self.before.source} on {self.before.target}: {self.before.gain:+.2f} to {self.after.gain:+.2f} pp"
-        return html.table(self.change_rows(), caption=title)
+        return html_table(self.change_rows(), caption=title)
 
 
 def what_if(

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from traitcast.predictor import html
 from traitcast.predictor.latent.associations import MIN_DATASETS, Association
 from traitcast.predictor.latent.count import CrossValidation, Parallel
 from traitcast.predictor.latent.factors import Centre, Method, per_direction
-from traitcast.warehouse.console import command, count
+from traitcast.warehouse.console import command, count, html_table
 from traitcast.warehouse.records import LatentRecord
 
 # A factor that resampling turns into another one has no meaning of its own (Lorenzo-Seva and ten Berge 2006 call
@@ -321,7 +320,7 @@ class Latent:
 
     def _repr_html_(self) -> str:
         said = "".join(f"<p>{escape(line)}</p>" for line in (self.sentence, *self.remarks))
-        return said + "".join(html.table(rows, caption=title) for title, rows in self.tables())
+        return said + "".join(html_table(rows, caption=title) for title, rows in self.tables())
 
 
 def _flat(name: str, interval: Interval) -> dict[str, float]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from traitcast.predictor import html
 from traitcast.predictor.model import intervals, novelty, trees
 from traitcast.predictor.model.features import Feature, FeatureSettings, PairSpace, ProfileSet
 from traitcast.predictor.model.intervals import Residuals
@@ -24,7 +23,7 @@ from traitcast.predictor.model.observations import MAX_FOLDS, Grouping, Observat
 from traitcast.predictor.model.outcomes import GAIN, Outcome, axis_words, outcome_of
 from traitcast.predictor.model.pair_data import Data, pair_data
 from traitcast.predictor.model.trees import Size, TreeSettings
-from traitcast.warehouse.console import command
+from traitcast.warehouse.console import command, html_table
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.records import Matrix, PredictorRecord, TraitDefinition
 
@@ -91,7 +90,7 @@ class Prediction:
         return {name: _rounded(value) for name, value in row.items()}
 
     def _repr_html_(self) -> str:
-        return html.table([self.as_row()])
+        return html_table([self.as_row()])
 
 
 def _rounded(value: Any) -> Any:
@@ -111,7 +110,7 @@ class Ranking(list[Prediction]):
         return Ranking(self[:n])
 
     def _repr_html_(self) -> str:
-        return html.table([prediction.as_row() for prediction in self])
+        return html_table([prediction.as_row() for prediction in self])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,24 +6,24 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from traitcast.predictor import html
 from traitcast.predictor.explanation.shap import explain
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.observations import observe
 from traitcast.predictor.model.predictor import fit
+from traitcast.warehouse.console import html_table
 from traitcast.warehouse.records import Cells
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_table_escapes_and_leaves_undefined_empty() -> None:
-    made = html.table(
+    made = html_table(
         [{"name": "<b>&", "gain": 1.23456, "low": float("nan"), "novel": True, "mean": None}], caption="<x>"
     )
     assert "<caption>&lt;x&gt;</caption>" in made
     assert "<td>&lt;b&gt;&amp;</td>" in made
     assert '<td style="text-align:right">1.235</td><td style="text-align:right"></td><td>yes</td><td></td>' in made
-    assert html.table([]) == "<table><thead><tr></tr></thead><tbody></tbody></table>"
+    assert html_table([]) == "<table><thead><tr></tr></thead><tbody></tbody></table>"
 
 
 def test_results_show_themselves(world: ProfileSet, law: Cells) -> None:

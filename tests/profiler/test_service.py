@@ -22,9 +22,9 @@ from traitcast.profiler.service import (
     refuse_one_name,
 )
 from traitcast.warehouse.database import release
+from traitcast.warehouse.database.profiles import measure_again
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import InputError, NotProfiledError, UserError
-from traitcast.warehouse.outdated import measure_again
 
 ROWS = [{"ticket": f"My bike number {i} has a flat tyre.", "team": "repair" if i % 3 else "billing"} for i in range(12)]
 

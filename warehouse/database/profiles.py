@@ -10,16 +10,27 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from traitcast.warehouse.console import command, warn
 from traitcast.warehouse.database import schema
 from traitcast.warehouse.database.connection import Connection, check_plain
 from traitcast.warehouse.errors import NotProfiledError, nearest
 from traitcast.warehouse.names import LONGEST, is_name
-from traitcast.warehouse.records import LengthBin, Profile, Sketch, TraitDefinition, TraitMatrix, TraitValue
+from traitcast.warehouse.records import (
+    LengthBin,
+    Profile,
+    Sketch,
+    TraitDefinition,
+    TraitMatrix,
+    TraitValue,
+    pipeline_name,
+)
 
 # Of files that `traitcast profile` reads, for a hint only.
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".ndjson")
 _PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 _DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
+# Outdated profiles that get a warning of their own.
+_OUTDATED_SHOWN = 5
 
 
 class Profiles(Connection):
@@ -212,6 +223,40 @@ class Profiles(Connection):
         for dataset, label, n in self._rows("SELECT dataset, label, n FROM label_counts ORDER BY ALL"):
             found.setdefault(dataset, {})[label] = n
         return found
+
+
+def warn_outdated(warehouse: Profiles, names: Sequence[str] | None = None) -> None:
+    """Warn on stderr about each outdated profile of the user among `names` (default: all)."""
+    outdated = warehouse.outdated(names)
+    for name in outdated[:_OUTDATED_SHOWN]:
+        profile = warehouse.profile(name)
+        warn(
+            f"{name!r} was measured with older trait definitions (version {profile.details['catalogue_version']}) "
+            f"than the rest of the warehouse ({warehouse.catalogue_version()}), so comparisons with it are off. "
+            f"Measure it again: {measure_again(profile, warehouse.path)}"
+        )
+    if len(outdated) > _OUTDATED_SHOWN:
+        warn(f"so were {len(outdated) - _OUTDATED_SHOWN} more profiles: {', '.join(outdated[_OUTDATED_SHOWN:])}")
+
+
+def measure_again(profile: Profile, warehouse: Path | None = None) -> str:
+    """The command that profiles the same data under the same name, read and sampled as before."""
+    details = profile.details
+    options = {"--name": profile.name}
+    for key in ("split", "spec", "config", "revision", "language_stated", "stream"):
+        if details.get(key):
+            options[f"--{key.removesuffix('_stated')}"] = str(details[key])
+    pipeline = pipeline_name(details.get("spacy_model") or "")
+    if pipeline and not pipeline.startswith("en_core_web_sm"):
+        options["--spacy-model"] = pipeline
+    if details.get("roles_stated"):
+        options["--roles"] = " ".join(details["roles_stated"])
+    sampled = details.get("sample_rows", profile.rows)
+    options["--rows"] = str(sampled) if sampled < profile.rows else "all"
+    if details.get("seed"):
+        options["--seed"] = str(details["seed"])
+    words = (str(details.get("origin", "DATASET")), *(word for pair in options.items() for word in pair))
+    return command("profile", *words, warehouse=warehouse)
 
 
 def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.Table]:
