@@ -1,5 +1,5 @@
-# Everything happens in .venv; nothing is installed outside it. `make demo` and `make test` are the two that
-# a newcomer needs.
+# Everything happens in .venv; nothing is installed outside it. A user needs `make demo`, a contributor `make quick` and
+# `make check`.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo browser test test-all test-floor check format docs site reference clean help
+.PHONY: demo browser quick test test-all test-floor lint check format docs site dist size reference clean help
 .PHONY: matrix interventions matrix-cpu matrix-cpu-plan interventions-cpu interventions-cpu-plan
 
 help:            ## this list
@@ -18,10 +18,15 @@ $(VENV)/.core: pyproject.toml
 	$(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
+$(VENV)/.quick: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	@touch $@ $(VENV)/.core
+
 $(VENV)/.test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[test,train,ray]'
-	@touch $@ $(VENV)/.core
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@ $(VENV)/.quick $(VENV)/.core
 
 demo: $(VENV)/.core   ## install the core and run the example from file to ranking
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -32,25 +37,36 @@ browser:
 		(apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver) >/dev/null 2>&1 || \
 		echo "no Chromium could be installed: the tests in a browser will be skipped" >&2; fi
 
+# The files of a folder share what they load, so a file stays with one process.
+WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+QUICK = tests/test_house.py tests/test_traitcast.py tests/warehouse
+quick: $(VENV)/.quick   ## the quick tests of the core, without torch, ray and a browser: under a minute
+	$(PYTEST) -m "not slow" $(QUICK)
+
 test: $(VENV)/.test browser   ## install what the tests need and run them
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.test browser   ## the slow tests too
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # The train extra is left out: old releases of torch come with gigabytes of CUDA. docs/lab.md has a run of its tests.
 test-floor:      ## the tests on the oldest allowed version of every dependency, in an environment of its own
 	$(PYTHON) -m venv --clear $(VENV)-floor
 	$(VENV)-floor/bin/python -m pip install --quiet uv
 	$(VENV)-floor/bin/uv pip install --quiet --python $(VENV)-floor/bin/python --resolution lowest-direct -e '.[test]'
-	$(VENV)-floor/bin/python -m pytest -m "not slow"
+	$(VENV)-floor/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
-check: $(VENV)/.test browser   ## format, lint, types, docs in sync, tests
+lint: $(VENV)/.test   ## format, lint, spelling, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 	$(BIN)/mypy
+
+check: lint browser   ## the same, pages in sync with the code, and the tests with the share of the code that they run
 	$(COG) --check $(PAGES)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
 
 format: $(VENV)/.test   ## format and fix what ruff can
 	$(BIN)/ruff format .
@@ -65,6 +81,15 @@ docs: $(VENV)/.test   ## regenerate the blocks of README.md and docs/ that come 
 site: $(VENV)/.test   ## build the documentation as a site into build/site; fails on a dead link
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	$(BIN)/mkdocs build --strict
+
+dist: $(VENV)/.test   ## build the sdist and, from it, the wheel into dist/, and check both
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+size:            ## install the core alone into build/size, and print what each package takes on the disk
+	$(PYTHON) benchmarks/size.py build/size
 
 # The numbers that ship with the package. DATA holds the folders of INDEX.md, TRANSFER the published matrices.
 DATA ?= ../shared/datasets
@@ -134,4 +159,4 @@ interventions-cpu: interventions-cpu-plan   ## variants of twelve datasets besid
 	$(BIN)/traitcast matrix ingest --pack build/smollm2_interventions
 
 clean:           ## remove the environment and build products
-	rm -rf $(VENV) $(VENV)-floor build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-floor build dist .coverage .import_linter_cache *.egg-info .pytest_cache .mypy_cache .ruff_cache
