@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from traitcast.profiler.findings.cli import COMMANDS as FINDINGS
 from traitcast.warehouse.console import (
+    Command,
     command,
     count,
     emit,
@@ -26,6 +28,7 @@ from traitcast.warehouse.errors import UserError, WarehouseError
 
 if TYPE_CHECKING:
     from traitcast.warehouse.records import Profile
+
 
 # What a person asks first about a dataset; the whole profile is one `traitcast show` away.
 _GLANCE = {
@@ -45,25 +48,39 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
     raise click.BadParameter(f"{value!r} is neither a positive number of rows nor 'all'.")
 
 
+def _reading_options(command: Command) -> Command:
+    """The options of `Request` that say how a dataset is read."""
+    for option in reversed(
+        (
+            click.option("--name", help="Name in the warehouse  [default: the spec's, else from the path or hub id]"),
+            click.option("--split", help="Split to read  [default: train where there is one, else the only one]"),
+            click.option(
+                "--spec",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="Column roles (YAML), instead of inference.",
+            ),
+            click.option(
+                "--roles",
+                multiple=True,
+                metavar="ROLE=COLUMN",
+                help="Column roles in short, above the spec and the inference: 'text=title,body label=stars'. Roles: "
+                "text, label, labels, answer, options, messages, tags, spans; a path such as answers.text[0] reaches "
+                "into a nested column.",
+            ),
+            click.option(
+                "--language",
+                metavar="CODE",
+                help="Language of the texts, such as de  [default: the spec's, else guessed from the words]",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("dataset", nargs=-1, required=True)
-@click.option("--name", help="Name in the warehouse  [default: the spec's, else from the path or hub id]")
-@click.option("--split", help="Split to profile  [default: train where there is one, else the only one]")
-@click.option(
-    "--spec", type=click.Path(dir_okay=False, path_type=Path), help="Column roles (YAML), instead of inference."
-)
-@click.option(
-    "--roles",
-    multiple=True,
-    metavar="ROLE=COLUMN",
-    help="Column roles in short, above the spec and the inference: 'text=title,body label=stars'. Roles: text, label, "
-    "labels, answer, options, messages, tags, spans; a path such as answers.text[0] reaches into a nested column.",
-)
-@click.option(
-    "--language",
-    metavar="CODE",
-    help="Language of the texts, such as de  [default: the spec's, else told by its words]",
-)
+@_reading_options
 @click.option("--config", help="Configuration of a hub dataset.")
 @click.option("--revision", help="Commit, tag or branch of a hub dataset  [default: the newest, resolved and stored]")
 @click.option(
@@ -135,7 +152,7 @@ def profile(
                 if len(requests) == 1:
                     raise
                 click.echo(f"Error: {printable(str(error))}", err=True)
-                bad.append(request.dataset)
+                bad.append(str(request.dataset))
     finally:
         # What was stored before Ctrl-C is shown too.
         if results:
@@ -197,12 +214,7 @@ def _changes_option(_: click.Context, __: click.Parameter, value: tuple[str, ...
 )
 @click.option("--rows", type=click.IntRange(2), metavar="N", help="What half and quarter are of  [default: all rows]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of whatever is drawn.")
-@click.option("--name", help="Name of the parent  [default: the spec's, else from the path or hub id]")
-@click.option(
-    "--spec", type=click.Path(dir_okay=False, path_type=Path), help="Column roles (YAML), instead of inference."
-)
-@click.option("--roles", multiple=True, metavar="ROLE=COLUMN", help="Column roles in short, as of `profile`.")
-@click.option("--language", metavar="CODE", help="Language of the texts  [default: the spec's, else told by its words]")
+@_reading_options
 @format_option()
 @report_errors
 def vary(
@@ -272,4 +284,4 @@ def vary(
         say(f"a matrix scores on test rows, and {some(untested, 5)} has none: add a dataset that has, or a test file")
 
 
-COMMANDS: tuple[click.Command, ...] = (profile, vary)
+COMMANDS: tuple[click.Command, ...] = (profile, *FINDINGS, vary)

@@ -79,27 +79,15 @@ def _asked(request: Request) -> dict[str, Any]:
 
 
 def read_examples(request: Request, engine: Engine | None = None) -> Examples:
-    """Read one dataset and say on stderr which split and roles were taken. engine: see `profiler.reading.reader.read`."""
-    from traitcast.profiler.reading.reader import Stream, read
+    """Read one dataset, as `profiler.reading.reader.read` does, and say on stderr which split and roles were taken."""
+    from traitcast.profiler.reading.reader import read
 
     with progress(f"reading {request.dataset}", 0) as bar:
 
         def show(done: int, total: int | None) -> None:
             bar.reach(done, max(total, done) if total else 0)
 
-        examples = read(
-            request.dataset,
-            name=request.name,
-            split=request.split,
-            spec=request.spec,
-            roles=request.roles,
-            language=request.language,
-            revision=request.revision,
-            config=request.config,
-            stream=Stream(request.stream, request.seed) if request.stream else None,
-            on_rows=show,
-            engine=engine,
-        )
+        examples = read(request, on_rows=show, engine=engine)
     rows = count(examples.table.num_rows, "row")
     say(f"{examples.name}: {rows} of split {examples.split!r}, {examples.spec.task_type}")
     for note in examples.notes:
@@ -109,12 +97,12 @@ def read_examples(request: Request, engine: Engine | None = None) -> Examples:
 
 def refuse_one_name(requests: Sequence[Request]) -> None:
     """Raise UserError when two requests would be stored under one name, the later in place of the earlier."""
-    from traitcast.profiler.reading.reader import name_of
+    from traitcast.profiler.reading.locate import name_of
 
     seen: dict[str, str] = {}
     for request in requests:
         try:
-            name = name_of(request.dataset, name=request.name, spec=request.spec, config=request.config)
+            name = name_of(request)
         except UserError:
             # It is said when its turn comes; what stands before it is profiled all the same.
             continue
@@ -123,7 +111,7 @@ def refuse_one_name(requests: Sequence[Request]) -> None:
                 f"{seen[name]} and {request.dataset} would both be stored as {name!r}. Profile one of them by itself "
                 f"under another name: {command('profile', request.dataset, '--name', 'NAME')}"
             )
-        seen[name] = request.dataset
+        seen[name] = str(request.dataset)
 
 
 def profile_into(warehouse_path: str, request: Request, *, force: bool = False) -> tuple[Profile, bool]:

@@ -51,7 +51,7 @@ _RUNS = re.compile(r"([,.!?])[\s,.!?]*[,.!?](?=\s|$)")
 _GAP = re.compile(r"\s+([,.!?])(?=\s|$)|[ \t]{2,}")
 
 
-class Rows(NamedTuple):
+class Before(NamedTuple):
     """What a change is given. names: the classes of a classification. language: code, or None."""
 
     items: list[Item]
@@ -60,7 +60,7 @@ class Rows(NamedTuple):
     language: str | None
 
 
-class Made(NamedTuple):
+class After(NamedTuple):
     """What a change gives back. names: the classes, as they are called now."""
 
     items: list[Item]
@@ -76,7 +76,7 @@ class Change:
     name: str
     does: str
     traits: str
-    make: Callable[[Rows], Made]
+    make: Callable[[Before], After]
     kinds: tuple[str, ...] = ("classification", "multiple_choice", "generation")
 
 
@@ -185,18 +185,18 @@ def _classes(examples: Examples) -> tuple[str, ...]:
     return tuple(sorted(own | tested))
 
 
-def _varied(examples: Examples, items: list[Item], names: tuple[str, ...], change: Change, seed: int) -> Made:
+def _varied(examples: Examples, items: list[Item], names: tuple[str, ...], change: Change, seed: int) -> After:
     spec = examples.spec
     where = f"{examples.name}: change {change.name}"
     if spec.task_type not in change.kinds:
         raise InputError(f"{where} is of {' or '.join(change.kinds)}, and this is {spec.task_type}")
     try:
-        return change.make(Rows(items, names, np.random.default_rng(seed), spec.language))
+        return change.make(Before(items, names, np.random.default_rng(seed), spec.language))
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
 
 
-def _write(examples: Examples, made: Made, change: Change, folder: Path) -> Variant:
+def _write(examples: Examples, made: After, change: Change, folder: Path) -> Variant:
     """Write a variant beside its place and swap it in, so that no half of one is ever found there."""
     changed = f"{change.name} {change.traits}"
     told = replace(_plain_spec(examples, made), name=folder.name, parent=examples.name, changed=changed)
@@ -221,7 +221,7 @@ def _write(examples: Examples, made: Made, change: Change, folder: Path) -> Vari
     return Variant(folder.name, examples.name, change.name, changed, len(made.items), folder)
 
 
-def _plain_spec(examples: Examples, made: Made) -> DatasetSpec:
+def _plain_spec(examples: Examples, made: After) -> DatasetSpec:
     """The spec of rows written plainly: a column for each text field, and one each for options and the answer."""
     spec = examples.spec
     fields = ("prompt",) if spec.messages_field else spec.text_fields
@@ -268,7 +268,7 @@ def _row(spec: DatasetSpec, item: Item) -> dict[str, object]:
     return row | {spec.answer_field or "": item.response}
 
 
-def _majority(rows: Rows, percent: int) -> Made:
+def _majority(rows: Before, percent: int) -> After:
     """The largest class gets `percent` of the rows, the others share the rest as they did. All the shares of _SHARES
     are made of as many rows, so that they differ in nothing else."""
     labels = [item.label for item in rows.items]
@@ -283,23 +283,23 @@ def _majority(rows: Rows, percent: int) -> Made:
     if first < 1 or total - first < 1:
         raise InputError(f"needs rows of two classes; it has {len(many)} of the largest and {len(few)} of others")
     kept = {*_some(many, first, rows.rng), *_some(few, total - first, rows.rng)}
-    return Made([item for at, item in enumerate(rows.items) if at in kept], rows.names)
+    return After([item for at, item in enumerate(rows.items) if at in kept], rows.names)
 
 
 def _some(indices: Sequence[int], number: int, rng: np.random.Generator) -> list[int]:
     return [indices[i] for i in rng.permutation(len(indices))[:number]]
 
 
-def _part(rows: Rows, share: float) -> Made:
+def _part(rows: Before, share: float) -> After:
     """A random part of the rows, in order; a smaller one is inside a larger one."""
     number = round(len(rows.items) * share)
     if number < 1:
         raise InputError(f"{count(len(rows.items), 'row')} are too few")
     kept = set(_some(range(len(rows.items)), number, rows.rng))
-    return Made([item for at, item in enumerate(rows.items) if at in kept], rows.names)
+    return After([item for at, item in enumerate(rows.items) if at in kept], rows.names)
 
 
-def _permute(rows: Rows) -> Made:
+def _permute(rows: Before) -> After:
     """Answers dealt anew over the rows. Where every row has options of its own, which place of theirs is the right one
     is dealt over the rows with as many of them, so that places stay as frequent as they were."""
     number = [len(item.options or ()) for item in rows.items]
@@ -312,16 +312,16 @@ def _permute(rows: Rows) -> Made:
         response = item.options[int(other.label or 0)] if item.options else other.response
         items.append(item._replace(label=other.label, response=response))
     _must_touch(rows, items)
-    return Made(items, rows.names)
+    return After(items, rows.names)
 
 
-def _prompts(rows: Rows, edit: Callable[[str], str]) -> Made:
+def _prompts(rows: Before, edit: Callable[[str], str]) -> After:
     items = [item._replace(fields=[edit(field) for field in item.fields]) for item in rows.items]
     _must_touch(rows, items)
-    return Made(items, rows.names)
+    return After(items, rows.names)
 
 
-def _shuffle(rows: Rows) -> Made:
+def _shuffle(rows: Before) -> After:
     def edit(text: str) -> str:
         words = text.split()
         return " ".join(words[i] for i in rows.rng.permutation(len(words)))
@@ -334,7 +334,7 @@ def _simplify(text: str) -> str:
     return _GAP.sub(lambda found: found[1] or " ", _RUNS.sub(r"\1", plain)).strip()
 
 
-def _pad(rows: Rows) -> Made:
+def _pad(rows: Before) -> After:
     def padded(text: str) -> str:
         return f"{PREAMBLE} {text}"
 
@@ -346,10 +346,10 @@ def _pad(rows: Rows) -> Made:
         )
         for item in rows.items
     ]
-    return Made(items, tuple(padded(name) for name in rows.names))
+    return After(items, tuple(padded(name) for name in rows.names))
 
 
-def _truncate(rows: Rows, tokens: int) -> Made:
+def _truncate(rows: Before, tokens: int) -> After:
     tokenizer = _tokenizer(rows.language)
 
     def cut(text: str) -> str:
@@ -368,20 +368,20 @@ def _tokenizer(language: str | None) -> Tokenizer:
         return spacy.blank("xx").tokenizer
 
 
-def _answer_only(rows: Rows) -> Made:
+def _answer_only(rows: Before) -> After:
     def last_line(text: str) -> str:
         return text.strip().rsplit("\n", 1)[-1].strip()
 
     return _responses(rows, last_line, least=_WORKED)
 
 
-def _responses(rows: Rows, edit: Callable[[str], str], least: float = _TOUCHED) -> Made:
+def _responses(rows: Before, edit: Callable[[str], str], least: float = _TOUCHED) -> After:
     items = [item._replace(response=edit(item.response or "")) for item in rows.items]
     _must_touch(rows, items, least)
-    return Made(items, rows.names)
+    return After(items, rows.names)
 
 
-def _must_touch(rows: Rows, items: Sequence[Item], least: float = _TOUCHED) -> None:
+def _must_touch(rows: Before, items: Sequence[Item], least: float = _TOUCHED) -> None:
     touched = sum(new != old for new, old in zip(items, rows.items, strict=True))
     if touched < max(1, least * len(items)):
         raise InputError(f"it would touch {touched} of {count(len(items), 'row')}, and {least:.0%} are the least")

@@ -7,34 +7,31 @@ modules. It never executes anything a dataset brings along.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traitcast.profiler.reading.damage import damage_warnings
 from traitcast.profiler.reading.examples import Converter, Examples, Item, Labels, Tally, build_table, too_many_classes
-from traitcast.profiler.reading.files import ACCEPTED, MAX_COLUMNS, data_format, files_of
-from traitcast.profiler.reading.folder import local_source, slug
+from traitcast.profiler.reading.files import MAX_COLUMNS, files_of
 from traitcast.profiler.reading.language_guess import guess_language
+from traitcast.profiler.reading.locate import as_spec, locate
 from traitcast.profiler.reading.source import ALL, Part, Row, Source, total
+from traitcast.profiler.request import Request
 from traitcast.profiler.roles.chat import ASSISTANTS
 from traitcast.profiler.roles.columns import label_form
 from traitcast.profiler.roles.inference import infer
 from traitcast.profiler.roles.multiple_choice import answer_forms
-from traitcast.profiler.roles.spec import DatasetSpec, dataset_name, is_complete, load_spec, parse_roles, with_roles
+from traitcast.profiler.roles.spec import DatasetSpec, dataset_name, is_complete, parse_roles, with_roles
 from traitcast.profiler.roles.values import cut, is_whole, listed, pick, root, shorten
-from traitcast.warehouse.console import count, quoted
+from traitcast.warehouse.console import count
 from traitcast.warehouse.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from traitcast.profiler.engine import Engine
-
-__all__ = ["DatasetSpec", "Examples", "Stream", "infer", "load_spec", "read"]
 
 # Enough rows to see every column and every form of answer; few enough to read twice.
 _SAMPLE_ROWS = 1000
@@ -44,47 +41,44 @@ _ROWS_A_REPORT = 4096
 _GLANCES = 8
 # How programs write a missing value; "none" in lower case is a class of real datasets.
 _MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """Read a hub dataset without downloading it whole: `rows` rows of each split in an order drawn by `seed`."""
-
-    rows: int
-    seed: int = 0
 
 
 def read(
-    source: str | Path,
+    dataset: Request | str | Path,
     *,
-    name: str | None = None,
-    split: str | None = None,
-    spec: str | Path | DatasetSpec | None = None,
-    roles: Sequence[str] = (),
-    language: str | None = None,
-    revision: str | None = None,
-    config: str | None = None,
-    stream: Stream | None = None,
     on_rows: Callable[[int, int | None], None] | None = None,
     engine: Engine | None = None,
+    **options: Any,
 ) -> Examples:
     """Read one split of a dataset and apply its roles.
 
-    source: a local file or folder, or a hub id "org/name"; an existing path wins.
-    split: train when there is one; "all" reads every split. spec: roles, instead of those beside the data.
-    roles: some of them stated in short ("text=title,body", see `profiler.roles.spec.parse_roles`), above everything else.
-    revision, config, stream: of a hub dataset. on_rows(read, of how many by estimate) is called now and then.
-    engine: a cluster whose nodes read the files, and on which their rows stay; a hub dataset is read here all the same.
-    Raises InputError (exit code 2) for anything that is no clean dataset.
+    Parameters
+    ----------
+    dataset
+        What to read, as a request, or as a path or hub id with the fields of a `Request` as options.
+    on_rows
+        Called now and then with the number of rows read, and how many there are by an estimate (None: not known).
+    engine
+        A cluster whose nodes read the files, and where their rows stay. A hub dataset is read here all the same.
+
+    Returns
+    -------
+    Examples
+        The rows with their roles, how these were found, and what to know before trusting the numbers.
+
+    Raises
+    ------
+    InputError
+        For anything that is not a clean dataset (exit code 2).
     """
-    name = None if name is None else dataset_name(name)
-    stated = parse_roles(roles) | ({"language": language} if language else {})
-    found = _locate(source, revision, config, stream)
-    chosen = found.choose(split)
+    request = dataset if isinstance(dataset, Request) else Request(dataset, **options)
+    name = None if request.name is None else dataset_name(request.name)
+    stated = parse_roles(request.roles) | ({"language": request.language} if request.language else {})
+    found = locate(request)
+    chosen = found.choose(request.split)
     parts = found.parts(chosen)
     notes = [note for part in parts[:1] for note in part.notes()]
-    resolved, role_notes = _resolve_spec(spec, stated, found, parts)
+    resolved, role_notes = _resolve_spec(request.spec, stated, found, parts)
     told = _report(parts, on_rows)
     if engine is not None and (files := files_of(parts)):
         table, fingerprint, tally = engine.read(files, resolved, told)
@@ -107,11 +101,11 @@ def read(
         fingerprint=fingerprint,
         notes=(*notes, *role_notes),
         warnings=(
-            *([_stream_words(stream)] if stream else []),
+            *([_stream_words(request.stream)] if request.stream else []),
             *_warnings(tally, resolved, table.num_rows),
             *damage_warnings(table, replaced=tally.surrogates == 0),
         ),
-        others={} if chosen == ALL or stream else {s: p for s, p in found.splits.items() if s != chosen},
+        others={} if chosen == ALL or request.stream else {s: p for s, p in found.splits.items() if s != chosen},
     )
 
 
@@ -144,77 +138,8 @@ def classes(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
     return frozenset(name for name in names if name is not None)
 
 
-def _stream_words(stream: Stream) -> str:
-    return (
-        f"a stream of {stream.rows:,} rows stands for the dataset: counts, duplicates and rare classes are those of "
-        "these rows"
-    )
-
-
-def name_of(
-    source: str | Path, *, name: str | None = None, spec: str | Path | None = None, config: str | None = None
-) -> str:
-    """The name that `read` will give, found without reading any row and without the network.
-
-    Of a hub dataset the configuration counts only when it is given. Raises what `read` would raise so far.
-    """
-    if name is not None:
-        return dataset_name(name)
-    if spec is not None and (stated := load_spec(spec).name):
-        return stated
-    if _there(str(source)) and config is None:
-        found = local_source(Path(source))
-        beside = load_spec(found.spec_file).name if spec is None and found.spec_file else None
-        return beside or found.slug
-    last = Path(source).resolve().name if _there(str(source)) else str(source).rsplit("/", 1)[-1]
-    return slug(last if config in (None, "default") else f"{last}_{config}")
-
-
-def _locate(source: str | Path, revision: str | None, config: str | None, stream: Stream | None) -> Source:
-    text = str(source)
-    path = Path(text)
-    exists = _there(text)
-    if exists and config is None and revision is None and stream is None:
-        return local_source(path)
-    from traitcast.profiler.reading.hub import hub_source
-
-    drawn = (stream.rows, stream.seed) if stream else None
-    if exists and path.is_dir():
-        return hub_source(text, revision=revision, config=config, stream=drawn)
-    if exists:
-        raise InputError(f"{text} is a file; --config, --revision and --stream are for hub datasets")
-    if _HUB_ID.fullmatch(text) and data_format(path) is None and not path.is_absolute():
-        return hub_source(text, revision=revision, config=config, stream=drawn)
-    hint = nearest(path.name, _siblings(path))
-    there = next((place for place in path.parents if os.path.isdir(place)), Path("."))
-    raise InputError(
-        f"{shorten(text, 300)} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
-        f"`ls {quoted(there)}`. Files read: {ACCEPTED}"
-    )
-
-
-def _there(text: str) -> bool:
-    """Whether a file or folder of that name is there. InputError for one that is, but cannot be looked at."""
-    try:
-        os.stat(text)
-    except (ValueError, FileNotFoundError, NotADirectoryError):
-        if os.path.islink(text):
-            raise InputError(f"{text} is a link to {os.readlink(text)!r}, which is not there") from None
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            reason = "its links lead in a circle" if error.errno == errno.ELOOP else error.strerror
-            raise InputError(f"cannot read {text}: {reason}") from error
-    else:
-        return True
-    return False
-
-
-def _siblings(path: Path) -> list[str]:
-    try:
-        return [item.name for item in path.parent.iterdir()]
-    except OSError:
-        # A folder that is missing or closed has no names to suggest.
-        return []
+def _stream_words(rows: int) -> str:
+    return f"counts, duplicates and rare classes are those of the {rows:,} rows drawn, not of the whole dataset"
 
 
 def _resolve_spec(
@@ -237,7 +162,7 @@ def _resolve_spec(
     if spec is None:
         found = with_roles(DatasetSpec("generation"), stated)
     else:
-        found = spec if isinstance(spec, DatasetSpec) else load_spec(spec)
+        found = as_spec(spec)
         notes += [f"roles stated in {found.stated_in}"] if found.stated_in else []
         found = with_roles(found, stated) if stated else found
     if stated:

@@ -23,7 +23,9 @@ from hypothesis import strategies as st
 
 from traitcast.profiler.reading.files import FilePart
 from traitcast.profiler.reading.folder import slug
-from traitcast.profiler.reading.reader import Examples, name_of, read
+from traitcast.profiler.reading.locate import name_of
+from traitcast.profiler.reading.reader import Examples, read
+from traitcast.profiler.request import Request
 from traitcast.profiler.roles.spec import DatasetSpec, load_spec
 from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.names import check_name
@@ -366,11 +368,11 @@ def test_one_file_of_a_folder(tmp_path: Path) -> None:
 def test_names_are_given_stated_or_derived(tmp_path: Path) -> None:
     path = write(tmp_path / "my data (v2).jsonl", ROWS)
     assert read(path).name == "my_data_v2"
-    assert read(path, name="mine").name == name_of(path, name="mine") == "mine"
+    assert read(path, name="mine").name == name_of(Request(path, name="mine")) == "mine"
     write(tmp_path / "dataset.yaml", b"name: stated\ntext_fields: [text]\nlabel_field: label\n")
-    assert read(path).name == name_of(path) == name_of(tmp_path) == "stated"
+    assert read(path).name == name_of(Request(path)) == name_of(Request(tmp_path)) == "stated"
     other = write(tmp_path / "roles.yaml", b"text_fields: [text]\nlabel_field: label\n")
-    assert read(path, spec=other).name == name_of(path, spec=other) == "my_data_v2"
+    assert read(path, spec=other).name == name_of(Request(path, spec=other)) == "my_data_v2"
 
 
 @pytest.mark.parametrize(
@@ -391,7 +393,7 @@ def test_names_are_given_stated_or_derived(tmp_path: Path) -> None:
 )
 def test_names_keep_the_letters_of_any_script(tmp_path: Path, stem: str, name: str) -> None:
     path = write(tmp_path / f"{stem}.jsonl", ROWS)
-    assert read(path).name == name_of(path) == name
+    assert read(path).name == name_of(Request(path)) == name
 
 
 @given(text=st.text())

@@ -1,0 +1,92 @@
+"""Where the data of a request is: a file or folder of this machine, or a dataset of the hub.
+
+Owns the name that a dataset gets when none is stated. Finding it reads no row.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+from traitcast.profiler.reading.files import ACCEPTED, data_format
+from traitcast.profiler.reading.folder import local_source, slug
+from traitcast.profiler.reading.source import Source
+from traitcast.profiler.request import Request
+from traitcast.profiler.roles.spec import DatasetSpec, dataset_name, load_spec
+from traitcast.profiler.roles.values import shorten
+from traitcast.warehouse.console import quoted
+from traitcast.warehouse.errors import InputError, nearest
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def locate(request: Request) -> Source:
+    """The splits of a file, a folder or a hub dataset, unread. Raises InputError where there is none."""
+    text = str(request.dataset)
+    path = Path(text)
+    exists = _there(text)
+    of_hub = request.config is not None or request.revision is not None or request.stream is not None
+    if exists and not of_hub:
+        return local_source(path)
+    if exists and not path.is_dir():
+        raise InputError(f"{text} is a file; --config, --revision and --stream are for hub datasets")
+    if exists or (_HUB_ID.fullmatch(text) and data_format(path) is None and not path.is_absolute()):
+        from traitcast.profiler.reading.hub import hub_source
+
+        drawn = (request.stream, request.seed) if request.stream else None
+        return hub_source(text, revision=request.revision, config=request.config, stream=drawn)
+    hint = nearest(path.name, _siblings(path))
+    there = next((place for place in path.parents if os.path.isdir(place)), Path("."))
+    raise InputError(
+        f"{shorten(text, 300)} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
+        f"`ls {quoted(there)}`. Files read: {ACCEPTED}"
+    )
+
+
+def _there(text: str) -> bool:
+    """Whether a file or folder of that name is there. InputError for one that is, but cannot be looked at."""
+    try:
+        os.stat(text)
+    except (ValueError, FileNotFoundError, NotADirectoryError):
+        if os.path.islink(text):
+            raise InputError(f"{text} is a link to {os.readlink(text)!r}, which is not there") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            reason = "its links lead in a circle" if error.errno == errno.ELOOP else error.strerror
+            raise InputError(f"cannot read {text}: {reason}") from error
+    else:
+        return True
+    return False
+
+
+def _siblings(path: Path) -> list[str]:
+    try:
+        return [item.name for item in path.parent.iterdir()]
+    except OSError:
+        # A folder that is missing or closed has no names to suggest.
+        return []
+
+
+def name_of(request: Request) -> str:
+    """The name that `read` will give, found without reading any row and without the network.
+
+    Of a hub dataset the configuration counts only when it is given. Raises what `read` would raise so far.
+    """
+    if request.name is not None:
+        return dataset_name(request.name)
+    if request.spec is not None and (stated := as_spec(request.spec).name):
+        return stated
+    there = _there(str(request.dataset))
+    if there and request.config is None:
+        found = local_source(Path(request.dataset))
+        beside = load_spec(found.spec_file).name if request.spec is None and found.spec_file else None
+        return beside or found.slug
+    last = Path(request.dataset).resolve().name if there else str(request.dataset).rsplit("/", 1)[-1]
+    return slug(last if request.config in (None, "default") else f"{last}_{request.config}")
+
+
+def as_spec(spec: str | Path | DatasetSpec) -> DatasetSpec:
+    """A spec that may still be a file."""
+    return spec if isinstance(spec, DatasetSpec) else load_spec(spec)
