@@ -1,13 +1,13 @@
-"""The service: what a command or the Python API does with an open warehouse.
+"""What commands, the report and the Python API ask of an open warehouse: fit, evaluate, predict, rank, explain.
 
-Owns the way from the warehouse to the library and back. Prints nothing and parses no options.
+Owns the way from a warehouse to the library and back. It prints nothing but warnings, and parses no options.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from traitcast.predictor.effects.interventions import Lineage
 from traitcast.predictor.evaluation.evaluate import Evaluation, evaluate
@@ -16,7 +16,7 @@ from traitcast.predictor.explanation.whatif import WhatIf, what_if
 from traitcast.predictor.model.features import PROBE_FAMILY, FeatureSettings, ProfileSet
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
 from traitcast.predictor.model.outcomes import GAIN, Outcome
-from traitcast.predictor.model.predictor import Prediction, Predictor, Settings, fit, from_json
+from traitcast.predictor.model.predictor import Prediction, Predictor, Ranking, Settings, fit, from_json
 from traitcast.predictor.model.probes import (
     ProbedBase,
     as_stored,
@@ -27,25 +27,36 @@ from traitcast.predictor.model.probes import (
     with_probes,
 )
 from traitcast.warehouse.console import command
+from traitcast.warehouse.database.profiles import warn_outdated
+from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import UserError
 
-if TYPE_CHECKING:
-    from traitcast.warehouse.database.warehouse import Warehouse
-
-# Nobody tunes on fewer rows, and a scratch file is not a find.
+# Nobody tunes on fewer rows, and a scratch file is no useful suggestion.
 MIN_ROWS = 100
 DEFAULT = "default"
 
 
 def profiles_of(warehouse: Warehouse) -> ProfileSet:
-    """Everything the warehouse knows of its datasets."""
+    """Everything that the warehouse knows about its datasets."""
     return ProfileSet(warehouse.trait_matrix(), warehouse.sketches(), warehouse.label_counts())
 
 
 def profiles_for(warehouse: Warehouse, predictor: Predictor, names: Sequence[str] = ()) -> ProfileSet:
-    """What a predictor looks at: the profiles, and the probes of its base if it was fitted with any.
+    """The profiles that a predictor needs, with the probes of its base model if it was fitted with probes.
 
-    names: datasets that are asked for. Raises UserError for one that lacks the probes it needs.
+    Parameters
+    ----------
+    warehouse
+        An open warehouse.
+    predictor
+        The predictor that will read them.
+    names
+        Datasets that must have the probes it needs.
+
+    Raises
+    ------
+    UserError
+        If one of `names` lacks these probes.
     """
     profiles, base = profiles_of(warehouse), base_in(predictor)
     if base is None:
@@ -57,7 +68,7 @@ def profiles_for(warehouse: Warehouse, predictor: Predictor, names: Sequence[str
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What a predictor learns from: the observed outcome, and the profiles with the probes of a base or without."""
+    """What a predictor learns from: an observed outcome, and the profiles with or without probes of a base model."""
 
     observations: Observations
     profiles: ProfileSet
@@ -73,8 +84,28 @@ def learnt_from(
     outcome: Outcome = GAIN,
     metric: str | None = None,
 ) -> Learnt:
-    """One outcome of one matrix, matched with profiles. metric: of the gains, None for the headline. Raises as
-    `Warehouse.cells`, `observe` and `base_of` do."""
+    """One outcome of one matrix, matched with profiles.
+
+    Parameters
+    ----------
+    warehouse
+        An open warehouse.
+    matrix, model
+        Which cells: None takes the user's only matrix, and all of its models.
+    tier
+        "static" for the traits of the data, "probe" to add the probes of the base model.
+    outcome
+        What is predicted.
+    metric
+        Metric of the gains; None for the headline metric of the matrix.
+
+    Raises
+    ------
+    ScoresError
+        As `Warehouse.cells` and `observe` do.
+    UserError
+        As `base_of` does.
+    """
     cells, profiles = warehouse.cells(matrix, model, outcome=outcome.name, metric=metric), profiles_of(warehouse)
     if tier != PROBE_FAMILY:
         return Learnt(observe(cells, profiles), profiles, None)
@@ -90,8 +121,7 @@ def lineage_of(warehouse: Warehouse) -> list[Lineage]:
 
 def settings_for(tier: str = "static", seed: int = 0) -> Settings:
     """The default settings with a tier and a seed."""
-    default = Settings()
-    return Settings(replace(FeatureSettings(), tier=tier), replace(default.trees, seed=seed))
+    return Settings(FeatureSettings(tier=tier), replace(Settings().trees, seed=seed))
 
 
 def fit_into(
@@ -104,7 +134,7 @@ def fit_into(
     name: str = DEFAULT,
     outcome: Outcome = GAIN,
 ) -> tuple[Predictor, Observations]:
-    """Fit a predictor to a matrix of the warehouse and store it under `name`."""
+    """Fit a predictor to a matrix of the warehouse and store it as `name`. Options as in `learnt_from`."""
     learnt = learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome)
     predictor = fit(
         learnt.observations,
@@ -127,47 +157,44 @@ def evaluate_matrix(
     matrix: str | None = None,
     model: str | None = None,
     tier: str = "static",
-    with_baselines: bool = True,
-    with_ablations: bool = False,
     seed: int = 0,
     outcome: Outcome = GAIN,
     metric: str | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> Evaluation:
-    """Cross-validate on a matrix of the warehouse. metric: of the gains, None for the headline."""
+    """Cross-validate on a matrix of the warehouse.
+
+    Options as in `learnt_from`; `options` are those of `predictor.evaluation.evaluate.evaluate`.
+    """
     learnt = learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome, metric=metric)
+    settings, shared = settings_for(tier, seed), _variants(warehouse)
     return evaluate(
-        learnt.observations,
-        learnt.profiles,
-        protocol,
-        settings=settings_for(tier, seed),
-        with_baselines=with_baselines,
-        with_ablations=with_ablations,
-        shared=_variants(warehouse),
-        seed=seed,
-        on_progress=on_progress,
+        learnt.observations, learnt.profiles, protocol, settings=settings, shared=shared, seed=seed, **options
     )
 
 
 def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
     """The stored predictor `name`.
 
-    Raises UserError naming `traitcast fit` when there is none, when it is unreadable, or when its traits were
-    measured by another version of the trait catalogue than the profiles are.
+    Raises
+    ------
+    UserError
+        If there is none, if it cannot be read, or if the profiles were measured by another version of the trait
+        catalogue than it was fitted on; the message names the `traitcast fit` command that helps.
     """
     predictor = from_json(warehouse.predictor(name).bundle)
     fitted, now = predictor.about["versions"].get("catalogue"), warehouse.catalogue_version()
     if fitted is not None and now is not None and fitted != now:
         cure = command("fit", *fit_options(predictor, name))
         raise UserError(
-            f"predictor {name!r} was fitted on version {fitted} of the trait catalogue, and the profiles are of "
-            f"version {now}: the same names, other numbers. Fit it again with: {cure}"
+            f"predictor {name!r} was fitted on version {fitted} of the trait catalogue, but the profiles here are of "
+            f"version {now}, which measures traits of the same names in another way. Fit it again with: {cure}"
         )
     return predictor
 
 
 def evaluate_options(predictor: Predictor) -> list[str]:
-    """The options by which `evaluate` measures the quality of such a predictor; `fit` takes them too."""
+    """The options with which `evaluate` measures the quality of such a predictor; `fit` takes them too."""
     words = ["--matrix", predictor.matrix.matrix]
     words += ["--model", predictor.model] if predictor.model else []
     words += ["--tier", predictor.tier] if predictor.tier != Settings().features.tier else []
@@ -175,13 +202,21 @@ def evaluate_options(predictor: Predictor) -> list[str]:
 
 
 def fit_options(predictor: Predictor, name: str) -> list[str]:
-    """The options by which `fit` makes a predictor anew under its name."""
+    """The options with which `fit` makes such a predictor again, under the same name."""
     usual = DEFAULT if predictor.outcome == GAIN else predictor.outcome.name
     return evaluate_options(predictor) + ([] if name == usual else ["--name", name])
 
 
 def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Prediction:
-    """The prediction for one pair of profiled datasets. Raises NotProfiledError, or UserError for twice the same."""
+    """The prediction for one pair of profiled datasets.
+
+    Raises
+    ------
+    NotProfiledError
+        For an unknown dataset.
+    UserError
+        If both are the same dataset, or one lacks the probes that the predictor needs.
+    """
     _check_different(source, target)
     return predictor.predict(profiles_for(warehouse, predictor, [source, target]), [source], [target])[0]
 
@@ -189,31 +224,40 @@ def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target
 def measured_gains(
     warehouse: Warehouse, predictor: Predictor, predictions: Sequence[Prediction]
 ) -> dict[tuple[str, str], list[float]]:
-    """(source, target) -> every gain (pp) that was measured of the pair in what the predictor learnt from, by model and
-    seed; only pairs that have any, and none for a predictor of something else than gains."""
+    """Gains that were measured of the predicted pairs in the matrix that the predictor learnt from.
+
+    Returns
+    -------
+    dict
+        (source, target) -> gains in pp, one for each model and seed. Pairs that were not measured are absent, and
+        the dict is empty for a predictor of another outcome than the gain.
+    """
     if predictor.outcome != GAIN:
         return {}
     asked = {(one.source, one.target) for one in predictions}
     found: dict[tuple[str, str], list[float]] = {}
     for row in warehouse.transfer_matrix(predictor.matrix.matrix):
-        if (pair := (row["source"], row["target"])) in asked and predictor.model in (
-            None,
-            row["model"],
-        ):
+        pair = (row["source"], row["target"])
+        if pair in asked and predictor.model in (None, row["model"]):
             found.setdefault(pair, []).extend(row["gains"])
     return found
 
 
 def known_quality(warehouse: Warehouse, predictor: Predictor) -> dict[str, float] | None:
-    """How well a predictor ranks sources for unseen targets: Spearman `value`, `low`, `high` (95 %), out of a stored
-    evaluation of what it learnt from; None where none was stored."""
+    """How well a predictor ranks sources for unseen targets, from a stored evaluation of the same matrix.
+
+    Returns
+    -------
+    dict or None
+        Spearman's correlation as "value", "low" and "high" (95 %); None if no evaluation was stored.
+    """
     stored = evaluations_of(warehouse, predictor)
     found = (one["result"]["model"]["spearman"] for one in stored if one["protocol"] == PROTOCOLS[0])
     return next(found, None)
 
 
 def evaluations_of(warehouse: Warehouse, predictor: Predictor) -> list[dict[str, Any]]:
-    """The stored evaluations of what a predictor learnt, as `Warehouse.evaluations` gives them; only gains have any."""
+    """Stored evaluations of what a predictor learnt, as `Warehouse.evaluations` returns them; only gains have any."""
     if predictor.outcome != GAIN:
         return []
     every = warehouse.evaluations(predictor.matrix.matrix)
@@ -222,32 +266,53 @@ def evaluations_of(warehouse: Warehouse, predictor: Predictor) -> list[dict[str,
 
 def rank_sources(
     warehouse: Warehouse, predictor: Predictor, target: str, sources: Sequence[str] | None = None
-) -> list[Prediction]:
-    """Predictions of `sources` (default: every other of `candidates` with the probes that the predictor needs), best
-    first."""
+) -> Ranking:
+    """Predictions of several sources for one target, the best first.
+
+    Parameters
+    ----------
+    warehouse
+        An open warehouse.
+    predictor
+        The predictor to ask.
+    target
+        A profiled dataset.
+    sources
+        Profiled datasets; None for all `candidates` that have the probes the predictor needs. Warns on stderr of
+        candidates whose profiles were measured with older trait definitions.
+
+    Raises
+    ------
+    NotProfiledError
+        For an unknown dataset.
+    UserError
+        If no source is left, or a named one lacks the probes that the predictor needs.
+    """
     profiles = profiles_for(warehouse, predictor, [target, *(sources or ())])
     profiles.rows_of([target])
     if sources is None:
+        warn_outdated(warehouse, [name for name in warehouse.dataset_names() if name != target])
         sources = candidates(warehouse, profiles)
         bare = set(unprobed(predictor, profiles, sources))
         sources = [name for name in sources if name not in bare]
-    chosen = list(dict.fromkeys(sources))
-    others = [source for source in chosen if source != target]
+    others = [source for source in dict.fromkeys(sources) if source != target]
     if not others:
         cure = command("profile", "DATASET")
-        raise UserError(f"no source is left to rank for {target!r}. Profile some with: {cure}")
+        raise UserError(f"no source is left to rank for {target!r}. Profile more datasets with: {cure}")
     return predictor.rank(profiles, target, others)
 
 
 def candidates(warehouse: Warehouse, profiles: ProfileSet) -> list[str]:
-    """What may be ranked without being named: datasets of MIN_ROWS rows or more that are no variant of another one,
-    which was made to measure with and not to be tuned on."""
+    """Sources that are ranked without being named: datasets of at least MIN_ROWS rows, without variants.
+
+    A variant was made to measure the effect of a change, not to be tuned on.
+    """
     variants, traits = {made.name for made in lineage_of(warehouse)}, profiles.traits
     return [n for n, rows in zip(traits.names, traits.rows, strict=True) if rows >= MIN_ROWS and n not in variants]
 
 
 def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:
-    """Dataset -> the others that hold the same rows under another name, by fingerprint; only those that have any."""
+    """Dataset -> others that hold the same rows under another name, by fingerprint; only datasets that have any."""
     by: dict[str, list[str]] = {}
     for row in warehouse.datasets():
         by.setdefault(row["fingerprint"], []).append(row["name"])
@@ -256,7 +321,7 @@ def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:
 
 
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:
-    """The prediction for one pair, taken apart."""
+    """The prediction for one pair, split into what each trait adds. Raises as `predict_pair` does."""
     _check_different(source, target)
     return explain(predictor, profiles_for(warehouse, predictor, [source, target]), source, target)
 
@@ -264,7 +329,24 @@ def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target
 def what_if_pair(
     warehouse: Warehouse, predictor: Predictor, source: str, target: str, settings: Mapping[tuple[str, str], float]
 ) -> WhatIf:
-    """The prediction for one pair with traits of either dataset changed. settings: (side, trait) -> value."""
+    """The prediction for one pair with traits of either dataset changed.
+
+    Parameters
+    ----------
+    warehouse
+        An open warehouse.
+    predictor
+        The predictor to ask.
+    source, target
+        Two profiled datasets.
+    settings
+        (side, trait) -> new value in the unit of the trait.
+
+    Raises
+    ------
+    UserError
+        For an unknown trait or an impossible value, and as `predict_pair` does.
+    """
     _check_different(source, target)
     profiles = profiles_for(warehouse, predictor, [source, target])
     return what_if(predictor, profiles, source, target, settings, lineage_of(warehouse))
@@ -273,7 +355,7 @@ def what_if_pair(
 def save(
     warehouse: Warehouse, predictions: Sequence[Prediction], explanation: Explanation | None = None, *, name: str
 ) -> None:
-    """Store predictions, and the contributions of one, in the tables `predictions` and `attributions`."""
+    """Store predictions, and the contributions behind one of them, in the tables `predictions` and `attributions`."""
     attributions = []
     if explanation is not None:
         pair = {"source": explanation.prediction.source, "target": explanation.prediction.target}
@@ -289,6 +371,6 @@ def _variants(warehouse: Warehouse) -> list[tuple[str, str]]:
 def _check_different(source: str, target: str) -> None:
     if source == target:
         raise UserError(
-            f"source and target are both {source!r}; a predictor compares two datasets. "
-            f"See what suits it with: {command('rank', target)}"
+            f"source and target are both {source!r}, but a prediction needs two different datasets. "
+            f"See which sources suit it with: {command('rank', target)}"
         )

@@ -120,3 +120,14 @@ def test_narration_can_be_switched_off(
     assert capsys.readouterr().err.splitlines() == [
         "warning: bikes: labels are nearly constant: 100.0% of the rows have the same one"
     ]
+
+
+def test_matrix_by_its_earlier_name_warns(tmp_path: Path) -> None:
+    import traitcast.cli
+
+    path = tmp_path / "none.duckdb"
+    with pytest.warns(DeprecationWarning, match="scores= is now called matrix="):
+        old = traitcast.effects("sst2", scores="smollm2_cpu", warehouse=path)  # type: ignore[call-arg]
+    assert old.gains == traitcast.effects("sst2", matrix="smollm2_cpu", warehouse=path).gains
+    with pytest.raises(TypeError, match="give matrix= only"):
+        traitcast.effects("sst2", scores="a", matrix="b", warehouse=path)  # type: ignore[call-arg]

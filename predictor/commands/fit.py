@@ -40,26 +40,16 @@ _PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
 @click.command()
 @fit_options
 @outcome_option
-@click.option("--name", help="Name under which it is stored  [default: default, or the outcome's name]")
-@click.option("--restore", is_flag=True, help="Put the shipped predictor of that name back instead of fitting one.")
+@click.option("--name", help="Name to store it under  [default: default, or the outcome's name]")
+@click.option("--restore", is_flag=True, help="Fit nothing; bring the shipped predictor of that name back.")
 @warehouse_option
 @format_option()
 @report_errors
-def fit(
-    matrix: str | None,
-    model: str | None,
-    tier: str,
-    seed: int,
-    outcome: str,
-    name: str | None,
-    restore: bool,
-    warehouse_path: str,
-    output_format: str,
-) -> None:
-    """Train the predictor on a transfer matrix of the warehouse.
+def fit(outcome: str, name: str | None, restore: bool, warehouse_path: str, output_format: str, **options: Any) -> None:
+    """Fit the predictor to a transfer matrix of the warehouse.
 
-    With --tier probe it also learns from what the untuned model makes of the datasets (`traitcast probe`). With
-    --outcome it learns a side effect instead of the gain, under a name of its own: `traitcast predict A B --predictor
+    With --tier probe it also uses what the untuned model does with the datasets (`traitcast probe`). With --outcome it
+    learns a side effect instead of the gain and is stored under that name: `traitcast predict A B --predictor
     length_shift`.
 
     \b
@@ -73,27 +63,25 @@ def fit(
 
     name = name or (DEFAULT if outcome == GAIN.name else outcome)
     if restore:
-        if matrix is not None or model is not None:
+        if options["matrix"] is not None or options["model"] is not None:
             raise UserError("--restore fits nothing: leave out --matrix and --model, or leave out --restore.")
         _restore(name, warehouse_path, output_format)
         return
     with Warehouse.open(warehouse_path) as warehouse:
         replaced = name in warehouse.shipped("predictors")
-        predictor, observations = fit_into(
-            warehouse, matrix=matrix, model=model, tier=tier, seed=seed, name=name, outcome=outcome_of(outcome)
-        )
+        predictor, observations = fit_into(warehouse, name=name, outcome=outcome_of(outcome), **options)
     for note in observations.notes:
         say(note)
     introduce(predictor, name)
     if replaced:
         again = command("fit", "--restore", "--name", name, warehouse=warehouse_path)
-        say(f"it takes the place of the shipped predictor {name!r} here. Have that one back: {again}")
+        say(f"it replaces the shipped predictor {name!r} in this warehouse. To bring that one back: {again}")
     size = predictor.about["size"]
     row = {
         "predictor": name,
         "matrix": predictor.matrix.matrix,
-        "model": model,
-        "tier": tier,
+        "model": predictor.model,
+        "tier": predictor.tier,
         "outcome": outcome,
         "cells": len(observations),
         "sources": predictor.about["sources"],
@@ -113,14 +101,14 @@ def fit(
 
 
 def _restore(name: str, warehouse_path: str, output_format: str) -> None:
-    """Put the shipped predictor back."""
+    """Bring the shipped predictor back."""
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    # Without a file the predictor is the shipped one, and a name that is not shipped is refused all the same.
+    # Without a file the predictor is the shipped one already; a name that is not shipped is still refused.
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
         replaced = warehouse.restore("predictors", [name])
         found = warehouse.predictor(name)
-    say(f"{name}: the shipped predictor is back" if replaced else f"{name}: it is the shipped predictor already")
+    say(f"{name}: the shipped predictor is back" if replaced else f"{name}: this is the shipped predictor already")
     row = {"predictor": name, "matrix": found.matrix, "tier": found.tier, "fingerprint": found.fingerprint}
     emit_json(row) if output_format == "json" else emit([row], output_format)
 
@@ -132,12 +120,12 @@ def _restore(name: str, warehouse_path: str, output_format: str) -> None:
     default="new-target",
     show_default=True,
 )
-@click.option("--baselines/--no-baselines", default=True, show_default=True, help="Measure the baselines too.")
+@click.option("--baselines/--no-baselines", default=True, show_default=True, help="Score the baselines as well.")
 @click.option(
     "--ablations/--no-ablations",
     default=False,
     show_default=True,
-    help="Measure each family of traits alone and left out, and with shuffled gains.",
+    help="Also score each family of traits alone, all traits without it, and shuffled gains.",
 )
 @save_option
 @outcome_option
@@ -153,17 +141,14 @@ def evaluate(
     save: bool,
     outcome: str,
     metric: str | None,
-    matrix: str | None,
-    model: str | None,
-    tier: str,
-    seed: int,
     warehouse_path: str,
     output_format: str,
+    **options: Any,
 ) -> None:
-    """Cross-validated quality of the predictor beside baselines and the noise ceiling.
+    """Cross-validate the predictor, against baselines and the noise ceiling.
 
-    new-target: targets unseen, sources known. new-source: sources unseen. new-pair: both unseen. random-cell:
-    random cells, which leaks and flatters; for comparison with papers that do so.
+    The protocols hold out targets (new-target), sources (new-source), both (new-pair), or random cells (random-cell).
+    The last one leaks and flatters: use it only to compare with papers that split this way.
 
     \b
     Examples:
@@ -177,30 +162,30 @@ def evaluate(
     from traitcast.warehouse.database.warehouse import Warehouse
 
     if metric is not None and outcome != GAIN.name:
-        raise UserError(f"--metric {metric} is of gains, and --outcome {outcome} is none. Leave one of the two out.")
+        raise UserError(f"--metric {metric} applies to gains, not to --outcome {outcome}. Leave one of them out.")
     if save and (outcome != GAIN.name or metric is not None):
         what = outcome if metric is None else f"gains in {metric}"
         raise UserError(
-            f"--save keeps the quality of gains in the headline only, not of {what}. Leave --save or the other out."
+            f"--save stores the quality for gains in the headline metric only, not for {what}. Leave out --save or the "
+            "other option."
         )
     with Warehouse.open(warehouse_path, read_only=True) as warehouse, progress("folds", 0) as bar:
         result = evaluate_matrix(
             warehouse,
             protocol,
-            matrix=matrix,
-            model=model,
-            tier=tier,
-            with_baselines=baselines,
-            with_ablations=ablations,
-            seed=seed,
             outcome=outcome_of(outcome),
             metric=metric,
+            with_baselines=baselines,
+            with_ablations=ablations,
             on_progress=bar.reach,
+            **options,
         )
     if save:
         with Warehouse.open(warehouse_path) as warehouse:
-            warehouse.save_evaluation(result.as_json(), model=model, tier=tier, seed=seed)
-        say(f"saved in {warehouse_path}: table evaluations, which `traitcast report` shows")
+            warehouse.save_evaluation(
+                result.as_json(), model=options["model"], tier=options["tier"], seed=options["seed"]
+            )
+        say(f"saved in {warehouse_path}, table evaluations; `traitcast report` shows it")
     if output_format == "json":
         asked = {"outcome": outcome if outcome != GAIN.name else None, "metric": metric}
         emit_json(result.as_json() | {key: value for key, value in asked.items() if value is not None})
@@ -212,37 +197,37 @@ def _print_evaluation(result: Evaluation, outcome: str, metric: str | None) -> N
     of = outcome_of(outcome)
     for note in result.notes:
         say(note)
-    leak = " LEAKY: the test cells' own rows and columns are in training." if result.leaky else ""
+    leak = " LEAKY: rows and columns of the test cells are in training." if result.leaky else ""
     say(
         f"{result.protocol} on {result.matrix}: {result.cells} cells, {result.targets} targets, "
         f"{result.candidates:.1f} sources ranked at a time. Kept together: {result.groups}.{leak}"
     )
-    unit = "pp" if metric is None else f"hundredths of {metric}, more being better,"
+    unit = "pp" if metric is None else f"hundredths of {metric} (more is better)"
     what = f"Gain in {unit} over {BASES.get(result.base, result.base)}" if of.harmful else of.what.capitalize()
-    say(f"{what}; value [95 % bootstrap over {result.resampled}] for the model.")
+    say(f"{what}. Second table: the model's values with 95 % bootstrap intervals over {result.resampled}.")
     click.echo(table(result.quality_rows()))
     click.echo()
     click.echo(table([{"model": key} | dict(value) for key, value in result.model.items()]))
     if result.advantage is not None:
         a = result.advantage
         say(
-            f"Spearman against the best baseline, {a['baseline']}: {a['value']:+.3f} "
+            f"Spearman minus that of the best baseline, {a['baseline']}: {a['value']:+.3f} "
             f"[{a['low']:+.3f}, {a['high']:+.3f}]"
         )
     harm = result.harm
     width = f"90 % intervals are {result.interval_width:.2f} {of.unit} wide."
     if of.harmful:
         width += (
-            f" Chance of harm: off by {harm['error']:.3f} on average, Brier {harm['brier']:.3f} "
-            f"(always the overall share: {harm['base']:.3f})."
+            f" The chance of harm is off by {harm['error']:.3f} on average; its Brier score is {harm['brier']:.3f} "
+            f"(always answering with the overall share: {harm['base']:.3f})."
         )
     say(width)
     if result.noise is not None:
         n = result.noise
         say(
-            f"Noise of one seed: {n['standard_deviation']:.2f} {of.unit}; {n['reliability']:.0%} of what tells the "
-            f"sources of a target apart would come again, on the same test rows, so no correlation pooled over "
-            f"targets can pass {n['attainable']:.2f}."
+            f"Two seeds of one cell differ by a standard deviation of {n['standard_deviation']:.2f} {of.unit}. "
+            f"{n['reliability']:.0%} of the variance between the sources of a target would appear again with new seeds "
+            f"on the same test rows, so no predictor can be expected to correlate above {n['attainable']:.2f}."
         )
     if result.ablations is not None and result.claim is not None:
         _print_ablations(result.ablations, result.claim)
@@ -267,5 +252,5 @@ def _print_ablations(ablations: Mapping[str, Mapping[str, Any]], claim: Sequence
         )
     click.echo()
     click.echo(table(rows))
-    say("loss: Spearman of everything minus that of the part; over_similarity: of the part minus that of similarity.")
-    say("A part that carries much alone and costs nothing when left out is carried by others too.")
+    say("loss: Spearman of all features minus that of the part; over_similarity: of the part minus that of similarity.")
+    say("If a part does well alone and costs nothing when left out, other parts carry the same information.")

@@ -1,4 +1,4 @@
-"""What the commands of this room share: options, the way to a profiled dataset, and what numbers rest on."""
+"""What the commands of this room share: options, the name of a profiled dataset, and how a predictor is introduced."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FrontDoor(Protocol):
     """What the root command puts into `ctx.obj`."""
 
     def ensure_profiled(self, dataset: str, warehouse_path: str) -> str:
-        """Name of the dataset in the warehouse; profiles a local file or hub id first if need be."""
+        """Name of the dataset in the warehouse; a local file or hub id is profiled first if need be."""
 
 
 def predictor_option(decorated: Command) -> Command:
@@ -47,13 +47,15 @@ def predictor_option(decorated: Command) -> Command:
 
 
 def save_option(decorated: Command) -> Command:
-    return click.option("--save", is_flag=True, help="Also store the result in the warehouse.")(decorated)
+    return click.option("--save", is_flag=True, help="Store the result in the warehouse as well.")(decorated)
 
 
 def metric_option(decorated: Command) -> Command:
-    """--metric NAME: of the gains."""
+    """--metric NAME: the metric of the gains."""
     return click.option(
-        "--metric", help="Metric of the gains, such as gold_nll  [default: the headline of the matrix]"
+        "--metric",
+        metavar="NAME",
+        help="Metric of the gains, such as gold_nll  [default: the headline metric of the matrix]",
     )(decorated)
 
 
@@ -63,46 +65,46 @@ def outcome_option(decorated: Command) -> Command:
         type=click.Choice(NAMES),
         default=GAIN.name,
         show_default=True,
-        help="What to predict: the gain (pp), how many answers change their label (%), or tokens written more.",
+        help="What to predict: the gain (pp), answers that move to another label (%), or added answer length (tokens).",
     )(decorated)
 
 
 def fit_options(decorated: Command) -> Command:
     for option in (
-        click.option("--seed", default=0, show_default=True, help="Seed of folds, trees and bootstrap."),
+        click.option("--seed", default=0, show_default=True, help="Seed of folds, trees and bootstraps."),
         click.option(
             "--tier",
             type=click.Choice(("static", "probe")),
             default="static",
             show_default=True,
-            help="static: traits of the data alone; probe: also numbers that need the base model.",
+            help="static: traits of the data; probe: also measurements with the base model (`traitcast probe`).",
         ),
         matrix_option(),
-        click.option("--model", help="Use the cells of one model  [default: pool all]"),
+        click.option("--model", metavar="NAME", help="Use the cells of one model  [default: all models, pooled]"),
     ):
         decorated = option(decorated)
     return decorated
 
 
 def profiled(ctx: click.Context, dataset: str, warehouse_path: str) -> str:
-    """The dataset's name in the warehouse. Without a front door the argument is taken as a name."""
+    """The dataset's name in the warehouse. Without a front door the argument is the name."""
     door: FrontDoor | None = ctx.obj
     return dataset if door is None else door.ensure_profiled(dataset, warehouse_path)
 
 
 def introduce(predictor: Predictor, name: str, quality: Mapping[str, float] | None = None) -> None:
-    """Say on stderr what the numbers rest on. quality: as `service.known_quality` gives it."""
+    """Say on stderr what the numbers are based on. quality: as `api.known_quality` returns it."""
     about = predictor.about
     models = ", ".join(about["models"])
     say(
-        f"predictor {name!r}: {about['cells']} measured cells of matrix {predictor.matrix.matrix!r} ({models}), "
-        f"{about['sources']} sources x {about['targets']} targets."
+        f"predictor {name!r}, fitted to {about['cells']} measured cells of matrix {predictor.matrix.matrix!r} "
+        f"({models}): {about['sources']} sources x {about['targets']} targets."
     )
     of, base = predictor.outcome, predictor.matrix.base
-    what = f"Gain, low, high: pp over {BASES.get(base, base)}" if of.harmful else f"Gain, low, high here: {of.what}"
-    say(f"{what}, 90 % interval.")
+    what = f"gain in pp over {BASES.get(base, base)}" if of.harmful else of.what
+    say(f"gain: {what}; low to high: its 90 % interval.")
     if quality is not None:
         say(
-            f"On targets it has not seen it ranks sources with a Spearman of {quality['value']:.2f} "
-            f"[{quality['low']:.2f}, {quality['high']:.2f}]; 0 is chance."
+            "On targets it has not seen, its ranking of sources has a Spearman correlation of "
+            f"{quality['value']:.2f} [{quality['low']:.2f}, {quality['high']:.2f}] with the measured one; 0 is chance."
         )

@@ -57,7 +57,7 @@ def predict(
     warehouse_path: str,
     output_format: str,
 ) -> None:
-    """Predict what tuning on SOURCE does to TARGET, in percentage points.
+    """Predict what tuning on SOURCE does to the score on TARGET, in percentage points.
 
     SOURCE and TARGET are profiled names, local files or folders, or hub ids.
 
@@ -91,8 +91,8 @@ def predict(
 
 @click.command()
 @click.argument("target")
-@click.option("--sources", metavar="A,B,...", help="Candidates  [default: every other profiled dataset]")
-@click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N best only.")
+@click.option("--sources", metavar="A,B,...", help="Sources to rank  [default: every other profiled dataset]")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Show only the N best.")
 @predictor_option
 @save_option
 @plot_option
@@ -113,8 +113,8 @@ def rank(
 ) -> None:
     """Rank sources for TARGET by predicted gain, best first.
 
-    TARGET and each source is a profiled name, a local file or folder, or a hub id. Without --sources, every other
-    profiled dataset of 100 rows or more is a candidate, variants of others (`traitcast vary`) left out.
+    TARGET and each source is a profiled name, a local file or folder, or a hub id. Without --sources, all other
+    profiled datasets of at least 100 rows are ranked, except variants (`traitcast vary`).
 
     \b
     Examples:
@@ -124,7 +124,6 @@ def rank(
     """
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
-    from traitcast.warehouse.database.profiles import warn_outdated
 
     target = profiled(ctx, target, warehouse_path)
     chosen = None
@@ -135,7 +134,6 @@ def rank(
         chosen = [profiled(ctx, name, warehouse_path) for name in asked]
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         others = [name for name in warehouse.dataset_names() if name != target] if chosen is None else []
-        warn_outdated(warehouse, others)
         fitted = api.predictor_of(warehouse, predictor)
         found = api.rank_sources(warehouse, fitted, target, chosen)
         quality = api.known_quality(warehouse, fitted)
@@ -154,11 +152,11 @@ def rank(
     _warn_novel(shown)
     _say_measured(measured, fitted, shown, warehouse_path)
     if twins := [prediction.source for prediction in shown if prediction.source in same]:
-        say(f"the same rows as {target!r} under another name, so no find: {', '.join(twins)}")
+        say(f"{', '.join(twins)}: the same rows as {target!r} under another name, so no useful source")
     ranked = {prediction.source for prediction in found}
     if left := [name for name in others if name not in ranked]:
-        why = f"not ranked, below {api.MIN_ROWS} rows or variants of another dataset"
-        say(f"{why}: {some(left, 8)} (name them with --sources to see them)")
+        why = f"not ranked, because they have fewer than {api.MIN_ROWS} rows or are variants of another dataset"
+        say(f"{why}: {some(left, 8)} (rank them with --sources)")
     named = () if predictor == api.DEFAULT else ("--predictor", predictor)
     say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
 
@@ -185,7 +183,10 @@ def explain(
     warehouse_path: str,
     output_format: str,
 ) -> None:
-    """Explain the prediction for SOURCE and TARGET: exact TreeSHAP per trait, by family and by side.
+    """Explain the prediction for SOURCE and TARGET: what each trait adds to it.
+
+    Values are exact TreeSHAP values in pp and add up to the prediction. They say what the predictor used, not what
+    would happen if a trait were changed.
 
     \b
     Examples:
@@ -246,20 +247,23 @@ def _print_explanation(found: Explanation, top: int) -> None:
     ]
     rest = sum(c.shap for c in found.contributions[top:])
     if len(found.contributions) > top:
-        rows.append({"trait": f"{len(found.contributions) - top} more", "shap": rest})
+        rows.append({"trait": f"{len(found.contributions) - top} others", "shap": rest})
     click.echo(table(rows, ("trait", "side", "family", "value", "shap", "spread", "agreement")))
     click.echo()
     sums = [
-        {"sum of shap by": f"{what} {key}", "pp": value, "spread": spread.get(key)}
+        {"sum of shap": f"{what} {key}", "pp": value, "spread": spread.get(key)}
         for what, by, spread in (
             ("family", found.by_family, found.family_spread),
             ("side", found.by_side, found.side_spread),
         )
         for key, value in by.items()
     ]
-    sums += [{"sum of shap by": "base value", "pp": found.base_value}]
-    click.echo(table(sums, ("sum of shap by", "pp", "spread")))
-    say("spread, agreement: over models fitted without a share of the datasets each; low agreement is no reason.")
+    sums += [{"sum of shap": "base value", "pp": found.base_value}]
+    click.echo(table(sums, ("sum of shap", "pp", "spread")))
+    say(
+        "spread, agreement: standard deviation, and share with the same sign, over models that were each fitted "
+        "without some of the datasets. Do not rely on a trait with low agreement."
+    )
 
 
 @click.command()
@@ -271,7 +275,7 @@ def _print_explanation(found: Explanation, top: int) -> None:
     multiple=True,
     required=True,
     metavar="TRAIT=VALUE",
-    help="A trait of the source and its new value; target:TRAIT=VALUE for the target. Repeatable.",
+    help="New value of a trait of the source, or target:TRAIT=VALUE for the target. Repeatable.",
 )
 @predictor_option
 @warehouse_option
@@ -287,10 +291,10 @@ def whatif(
     warehouse_path: str,
     output_format: str,
 ) -> None:
-    """Predict SOURCE and TARGET again with traits changed, and say what that answer is worth.
+    """Predict SOURCE and TARGET again with some traits changed, and say how far to trust the answer.
 
-    It says whether such a value was ever seen, which traits hang together with it, and whether measured interventions
-    (datasets made from another one by changing that trait) support the direction.
+    For each change it reports whether such a value was seen in training, which traits usually change with it, and
+    whether measured interventions (variants of datasets in which this trait was changed) support the direction.
 
     \b
     Examples:
@@ -331,7 +335,7 @@ def _settings(changes: tuple[str, ...]) -> dict[tuple[str, str], float]:
                 "Example: --set label_majority_share=0.9"
             )
         if (side, trait) in settings:
-            raise UserError(f"--set {text!r}: {trait} of the {side} is set twice. Give it once.")
+            raise UserError(f"--set {text!r}: {trait} of the {side} is set twice. Set it once.")
         settings[side, trait] = number
     return settings
 
@@ -346,13 +350,16 @@ def _print_what_if(found: WhatIf) -> None:
         click.echo(f"{change.side} {change.trait}: {change.evidence}.")
     for note in found.notes:
         say(note)
-    say("effect: pp of that change alone; low to high: seen in training; share: training datasets at or below it.")
+    say(
+        "effect: of this change alone, in pp; low to high: range in training; share: training datasets at or below the "
+        "new value."
+    )
 
 
 def _warn_novel(found: list[Prediction]) -> None:
     novel = sum(prediction.novel for prediction in found)
     if novel:
-        say(f"novel: {novel} of {count(len(found), 'pair')} outside what the predictor saw: read as extrapolation.")
+        say(f"novel: {novel} of {count(len(found), 'pair')} with a dataset unlike those in training: extrapolations.")
 
 
 def _say_measured(
@@ -361,23 +368,21 @@ def _say_measured(
     shown: Sequence[Prediction],
     warehouse_path: str,
 ) -> None:
-    """Say what was measured of the pairs shown, which is better evidence than a prediction of it."""
+    """Say what was measured for the pairs shown: better evidence than a prediction."""
     if not measured:
         return
     matrix, target = fitted.matrix.matrix, shown[0].target
     if len(shown) == 1:
         gains = measured[shown[0].source, target]
         each = "" if len(gains) == 1 else f" (mean of {some([f'{gain:+.1f}' for gain in gains], 5)})"
-        say(
-            f"measured in {matrix!r}, and among what the predictor learnt from: {sum(gains) / len(gains):+.1f} pp{each}"
-        )
+        say(f"measured in {matrix!r}, which the predictor was fitted to: {sum(gains) / len(gains):+.1f} pp{each}")
         return
     # Names hold no quotes (`warehouse.names`).
     query = f"FROM transfer_matrix WHERE matrix = '{matrix}' AND target = '{target}' ORDER BY gain DESC"
-    were = "was measured, and is" if len(measured) == 1 else "were measured, and are"
+    were = "was" if len(measured) == 1 else "were"
     say(
-        f"{len(measured)} of these {len(shown)} pairs {were} among what the predictor learnt from: "
-        f"{command('sql', query, warehouse=warehouse_path)}"
+        f"{len(measured)} of these {len(shown)} pairs {were} measured and used to fit the predictor. See the measured "
+        f"gains: {command('sql', query, warehouse=warehouse_path)}"
     )
 
 

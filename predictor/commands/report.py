@@ -32,8 +32,8 @@ from traitcast.warehouse.errors import UserError
     help="The file to write.",
 )
 @matrix_option("Show one transfer matrix only  [default: all]")
-@click.option("--model", help="Show the cells of one model only  [default: all]")
-@click.option("--pairs", metavar="A:B,...", help="Explain SOURCE:TARGET pairs  [default: the best and the worst]")
+@click.option("--model", help="Show one model only  [default: all]")
+@click.option("--pairs", metavar="A:B,...", help="Pairs SOURCE:TARGET to explain  [default: the best and the worst]")
 @predictor_option
 @warehouse_option
 @format_option()
@@ -51,8 +51,8 @@ def report(
 ) -> None:
     """Write everything that the warehouse knows into one HTML page.
 
-    The page works without a network and without a server: send it, print it, open it on a phone. What is missing is
-    named there with the command that adds it. The quality of a predictor of a large matrix comes from
+    The page needs no network and no server: you can mail it, print it, or open it on a phone. Where something is
+    missing, it names the command that adds it. For a large matrix, measure the quality of the predictor first with
     `traitcast evaluate --save`.
 
     \b
@@ -88,14 +88,14 @@ def report(
 
 
 def _absent(ctx: click.Context, warehouse_path: str) -> str:
-    """The name of a warehouse that the user named and that is not there, "" otherwise. Warns of it.
+    """The name of a warehouse that the user asked for and that does not exist, otherwise ""; warns about it.
 
-    Without --warehouse nobody expects a file: the shipped data are what a first report is made of.
+    Without --warehouse no file is expected: a first report shows the shipped data.
     """
     named = ctx.get_parameter_source("warehouse_path") is not ParameterSource.DEFAULT
     if not named or Path(warehouse_path).exists():
         return ""
-    warn(f"there is no warehouse {warehouse_path}: the report shows the data that came with traitcast.")
+    warn(f"{warehouse_path} does not exist: the report shows the data that come with traitcast.")
     return Path(warehouse_path).name
 
 
@@ -107,14 +107,14 @@ def _pairs(text: str) -> list[tuple[str, str]]:
         if part and not (source and target):
             raise UserError(f"--pairs {part!r} is not SOURCE:TARGET. Example: --pairs mnli:rte,gsm8k:sst2")
         if part and source == target:
-            raise UserError(f"--pairs {part!r} names one dataset twice; a predictor compares two.")
+            raise UserError(f"--pairs {part!r} names one dataset twice, but a prediction needs two different ones.")
         if part:
             made.append((source, target))
     return made
 
 
 def _now() -> str:
-    """The time for a reader; SOURCE_DATE_EPOCH stands in for the clock where the same bytes are wanted."""
+    """The time in words; SOURCE_DATE_EPOCH replaces the clock for reproducible pages."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
     moment = datetime.fromtimestamp(int(fixed), UTC) if fixed and fixed.isdecimal() else datetime.now(UTC)
     return f"{moment:%Y-%m-%d %H:%M} UTC"
@@ -122,9 +122,9 @@ def _now() -> str:
 
 def _check_writable(output: Path) -> None:
     if not output.parent.is_dir():
-        raise UserError(f"folder {output.parent} does not exist. Make it, or choose another file with --output FILE.")
+        raise UserError(f"folder {output.parent} does not exist. Create it, or choose another file with --output FILE.")
     if output.exists() and output.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"{output} is there already and no HTML file. Choose another file with --output FILE.")
+        raise UserError(f"{output} exists and is not an HTML file. Choose another file with --output FILE.")
     partial = _partial(output)
     try:
         partial.touch()

@@ -84,9 +84,9 @@ def test_what_was_measured_of_a_pair_is_said_beside_its_prediction(fitted: Path)
     with Warehouse.open(fitted, read_only=True) as warehouse:
         (row,) = [r for r in warehouse.transfer_matrix("law") if (r["source"], r["target"]) == ("d03", "d04")]
     one = run(fitted, "predict", "d03", "d04").stderr
-    assert f"measured in 'law', and among what the predictor learnt from: {row['gain']:+.1f} pp" in one
+    assert f"measured in 'law', which the predictor was fitted to: {row['gain']:+.1f} pp" in one
     every = run(fitted, "rank", "d04", "--top", "3").stderr
-    assert "3 of these 3 pairs were measured, and are among what the predictor learnt from" in every
+    assert "3 of these 3 pairs were measured and used to fit the predictor" in every
     assert "WHERE matrix = 'law' AND target = 'd04' ORDER BY gain DESC" in every
     with duckdb.connect(str(fitted)) as file:
         file.execute("DELETE FROM scores WHERE source = 'd03' AND target = 'd04'")
@@ -134,7 +134,7 @@ def test_evaluate_takes_the_features_apart_when_asked(law_warehouse: Path) -> No
     assert result.exit_code == 0, result.output
     for text in ("only class_balance", "without class_balance", "claimed traits", "permuted gains", "over_similarity"):
         assert text in result.stdout
-    assert "Chance of harm: off by" in result.stderr
+    assert "The chance of harm is off by" in result.stderr
 
 
 def test_whatif_shows_old_and_new(fitted: Path) -> None:
@@ -183,9 +183,9 @@ def test_results_are_stored_only_when_asked(fitted: Path) -> None:
         (("evaluate", "--metric", "acuracy"), "has no metric 'acuracy'; did you mean 'accuracy'? It has: accuracy."),
         (
             ("evaluate", "--metric", "accuracy", "--outcome", "label_shift"),
-            "--metric accuracy is of gains, and --outcome",
+            "--metric accuracy applies to gains, not to --outcome",
         ),
-        (("evaluate", "--metric", "accuracy", "--save"), "in the headline only, not of gains in accuracy"),
+        (("evaluate", "--metric", "accuracy", "--save"), "in the headline metric only, not for gains in accuracy"),
         (("fit", "--model", "llama"), "has no model 'llama'"),
         (("whatif", "d03", "d04", "--set", "label_entropy=1"), "Nearest: label_entropy_bits."),
         (("whatif", "d03", "d04", "--set", "label_entropy_bits"), "is not TRAIT=NUMBER"),
@@ -298,7 +298,10 @@ def test_planted_variants_support_the_direction_from_the_warehouse_on(
     ranked = run(path, "rank", "d10", "--format", "json")
     assert {row["source"] for row in json.loads(ranked.stdout)}.isdisjoint(new for new, _ in renamed.values())
     told = run(path, "rank", "d10").stderr
-    assert "not ranked, below 100 rows or variants of another dataset: d00_even, d01_even, d02_even" in told
+    assert (
+        "not ranked, because they have fewer than 100 rows or are variants of another dataset: d00_even, d01_even"
+        in told
+    )
     named = run(path, "rank", "d10", "--sources", "d00_even,d03", "--format", "json")
     assert len(json.loads(named.stdout)) == 2
     other = run(path, "whatif", low, "d10", "--set", "prompt_lix=30", "--format", "json")
@@ -333,9 +336,9 @@ def test_replacing_the_shipped_predictor_is_said_with_the_way_back(tmp_path: Pat
     again = run(path, "fit", "--matrix", "cross_task_icl")
     if "default" not in shipped.names("predictors"):
         pytest.skip("no reference data is shipped here")
-    assert "takes the place of the shipped predictor 'default'" in first.stderr
+    assert "it replaces the shipped predictor 'default'" in first.stderr
     assert f"traitcast fit --restore --name default --warehouse {path}" in first.stderr
-    assert "takes the place" not in again.stderr
+    assert "it replaces" not in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -347,4 +350,12 @@ def test_predictions_say_how_good_their_predictor_was_found_to_be(arguments: lis
     with Warehouse.open(tmp_path / "none.duckdb", read_only=True) as warehouse:
         (stored,) = [e["result"] for e in warehouse.evaluations("smollm2_cpu") if e["protocol"] == "new-target"]
     value = stored["model"]["spearman"]["value"]
-    assert f"On targets it has not seen it ranks sources with a Spearman of {value:.2f} [" in result.stderr
+    assert f"its ranking of sources has a Spearman correlation of {value:.2f} [" in result.stderr
+
+
+def test_scores_is_a_hidden_name_of_matrix(fitted: Path) -> None:
+    for command in ("fit", "evaluate", "effects", "interventions", "latent", "report"):
+        shown = CliRunner().invoke(next(c for c in COMMANDS if c.name == command), ["--help"]).output
+        assert "--matrix NAME" in shown
+        assert "--scores" not in shown
+    assert run(fitted, "fit", "--scores", "lwa").stderr == run(fitted, "fit", "--matrix", "lwa").stderr

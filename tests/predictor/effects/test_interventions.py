@@ -170,7 +170,7 @@ def test_command_and_python(path: Path) -> None:
     told = json.loads(done.stdout)
     assert {e["change"] for e in told["effects"]} == {*CHANGES, "single"}
     assert told == json.loads(
-        json.dumps(traitcast.interventions(scores="made", warehouse=path).as_row()).replace("NaN", "null")
+        json.dumps(traitcast.interventions(matrix="made", warehouse=path).as_row()).replace("NaN", "null")
     )
     shown = runner.invoke(COMMAND, ["--matrix", "made", "--warehouse", str(path)])
     assert "variant minus parent" in shown.stderr

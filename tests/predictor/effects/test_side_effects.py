@@ -409,7 +409,7 @@ def test_hostile_labels_stay_text(made: Path) -> None:
     assert "\u202e" not in done.output
     assert "\\x1b[31m" in done.output
     assert max(map(len, done.stdout.splitlines())) < 400
-    shown = traitcast.effects("a", target="b", scores="made", warehouse=made)._repr_html_()
+    shown = traitcast.effects("a", target="b", matrix="made", warehouse=made)._repr_html_()
     assert "<script>" not in shown
     assert "&lt;script&gt;" in shown
 

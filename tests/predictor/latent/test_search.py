@@ -253,7 +253,7 @@ def test_the_command_prints_saves_and_is_idempotent(law_warehouse: Path) -> None
         stored = warehouse.latent("law", "m")
     again = run(law_warehouse, "--save")
     assert again.exit_code == 0
-    assert "in place of" not in again.stderr
+    assert "they replace" not in again.stderr
     with Warehouse.open(law_warehouse, read_only=True) as warehouse:
         assert warehouse.latent("law", "m") == stored
         rows = warehouse.query("SELECT dataset FROM latent_scores WHERE factor = 1 AND side = 'source' ORDER BY -score")
@@ -271,9 +271,9 @@ def test_factors_found_otherwise_are_replaced_in_words(law_warehouse: Path) -> N
         for form in ([], ["--centre", "double"], ["--standardise"])
     ]
     where = "latent_scores and latent_traits"
-    assert f"{where}, in place of those with" not in saved[0]
-    assert f"{where}, in place of those with centre target\n" in saved[1]
-    assert f"{where}, in place of those with centre double and unit pp\n" in saved[2]
+    assert f"{where}; they replace those with" not in saved[0]
+    assert f"{where}; they replace those with centre target\n" in saved[1]
+    assert f"{where}; they replace those with centre double and unit pp\n" in saved[2]
 
 
 def test_new_scores_take_stored_factors_away(law_warehouse: Path) -> None:

@@ -320,7 +320,7 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
         (["--pairs", "mnli:mnli"], "names one dataset twice"),
         (["--model", "T5"], "--model 'T5' needs the matrix it belongs to"),
         (["-o", "no/where.html"], "folder no does not exist"),
-        (["-o", "data.csv"], "data.csv is there already and no HTML file"),
+        (["-o", "data.csv"], "data.csv exists and is not an HTML file"),
         (["-o", "/proc/report.html"], "cannot write /proc/report.html"),
     ],
 )
@@ -451,12 +451,12 @@ def test_a_warehouse_that_is_not_there_is_told_where_it_was_named(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path))
     named = CliRunner().invoke(report, ["--warehouse", "nope.duckdb"])
-    assert "there is no warehouse nope.duckdb" in named.stderr
+    assert "nope.duckdb does not exist: the report shows the data that come with traitcast" in named.stderr
     told = "There is no warehouse &#39;nope.duckdb&#39;: this page shows the data that came with traitcast."
     assert told in Path("report.html").read_text()
     usual = CliRunner().invoke(report, [])
     assert usual.exit_code == 0
-    assert "there is no warehouse" not in usual.stderr
+    assert "does not exist" not in usual.stderr
     assert "There is no warehouse" not in Path("report.html").read_text()
     assert "datasets: No dataset is profiled yet. traitcast profile DATASET" in usual.stderr
 
