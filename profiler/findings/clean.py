@@ -19,7 +19,8 @@ from traitcast.profiler.reading.source import Part, Source
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.warehouse.errors import InputError, UserError, nearest
 
-MANIFEST = "dropped.json"
+# The end of the name keeps it from being read as data; JSON is YAML too.
+MANIFEST = "dropped.yaml"
 
 
 def names_of(drop: str) -> tuple[str, ...]:

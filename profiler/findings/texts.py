@@ -25,7 +25,7 @@ _EMAIL = r"[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za
 _PHONE_START = r"(?:^|[^\w.+*/=-])"
 _PHONE_END = r"(?:$|[^\w=*/-])"
 _PHONE = (
-    rf"{_PHONE_START}(?:\+\d{{1,3}}(?:[ .-]\(?\d{{1,4}}\)?){{2,5}}|\(\d{{3}}\) ?\d{{3}}[ .-]\d{{4}}|"
+    rf"{_PHONE_START}(?:\+\d{{1,3}}(?:[ .-]\(?\d{{1,8}}\)?){{2,5}}|\(\d{{3}}\) ?\d{{3}}[ .-]\d{{4}}|"
     rf"\d{{3}}-\d{{3}}-\d{{4}}){_PHONE_END}"
 )
 # Of a number with its country (ITU-T E.164: 15 at most; the shortest in use have 8).

@@ -1,0 +1,121 @@
+"""`traitcast check` and `traitcast filter`: exit codes, forms of output, and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+import traitcast.cli
+from traitcast.profiler.findings.gate import parse_rule
+from traitcast.warehouse.errors import InputError
+
+ROWS = [{"text": f"ticket {n} about the water pipe", "label": "a" if n % 2 else "b"} for n in range(40)]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with a duplicate in row 41 and a secret in row 3."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRAITCAST_QUIET", "1")
+    rows = [*ROWS, ROWS[0]]
+    rows[2] = {**rows[2], "text": "key AKIAIOSFODNN7EXAMPLE"}
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(traitcast.cli.cli, list(map(str, arguments)), catch_exceptions=False)
+
+
+def test_findings_fail_by_severity(data: Path) -> None:
+    assert run("check", data).exit_code == 1
+    assert run("check", data, "--ignore", "secret").exit_code == 0
+    assert run("check", data, "--ignore", "secret", "--fail-on", "warning").exit_code == 1
+    assert run("check", data, "--fail-on", "never").exit_code == 0
+    result = run("check", data)
+    assert "ERROR   secret in the prompt: 1 row (2.4 %) holds what looks like" in result.stdout
+    assert "failed: 1 finding and 0 broken rules" in result.stdout
+    assert "AKIA" not in result.stdout
+    assert "AKIA" in run("check", data, "--with-texts").stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_rules_over_traits_and_findings(data: Path) -> None:
+    never = ("check", data, "--fail-on", "never")
+    assert run(*never, "--rule", "label_majority_share < 0.9", "--rule", "exact_duplicate < 0.05").exit_code == 0
+    broken = run(*never, "--rule", "label_majority_share < 0.5", "--rule", "exact_duplicate.count == 0")
+    assert broken.exit_code == 1
+    assert "RULE    label_majority_share is 0.5122; the rule is" in broken.stdout
+    assert "exact_duplicate.count is 1; the rule is 'exact_duplicate.count == 0'" in " ".join(broken.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("label_majority_share", "write NAME OPERATOR NUMBER"),
+        ("label_majority_shar < 1", "did you mean 'label_majority_share'"),
+        ("label_majority_share.count < 1", "is a trait, which has no count"),
+        ("secret < 1.2.3", "write NAME OPERATOR NUMBER"),
+    ],
+)
+def test_a_rule_that_cannot_be_read_is_refused(rule: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_rule(rule)
+
+
+def test_settings_come_from_a_file_beside_the_data(data: Path) -> None:
+    config = data.parent / "traitcast.toml"
+    config.write_text('[check]\nfail_on = "warning"\nignore = ["secret"]\nrules = ["label_majority_share < 0.5"]\n')
+    result = run("check", data)
+    assert result.exit_code == 1
+    assert "failed: 1 finding and 1 broken rule" in result.stdout
+    config.write_text('[check]\nfailon = "warning"\n')
+    refused = run("check", data)
+    assert refused.exit_code == 2
+    assert "unknown key 'failon' in [check]; did you mean 'fail_on'?" in refused.stderr
+    config.write_text("[check\n")
+    assert run("check", data).exit_code == 2
+
+
+def test_forms_for_build_servers(data: Path) -> None:
+    lines = run("check", data, "--format", "github").stdout.splitlines()
+    assert lines[0].startswith(f"::error file={data},line=3,title=data%3A secret::1 row (2.4 %25) holds")
+    assert lines[1].startswith(f"::warning file={data},line=41,title=data%3A exact_duplicate::")
+    suite = ElementTree.fromstring(run("check", data, "--format", "junit").stdout).find("testsuite")
+    assert suite is not None
+    failed = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert (failed, suite.get("failures")) == (["secret"], "1")
+    found = json.loads(run("check", data, "--format", "json").stdout)[0]
+    assert (found["passed"], [f["check"] for f in found["findings"]]) == (False, ["secret", "exact_duplicate"])
+    assert found["findings"][0]["rows"] == [3]
+
+
+def test_all_rows_of_a_check(data: Path) -> None:
+    assert run("check", data, "--rows", "exact_duplicate").stdout == "41\n"
+    refused = run("check", data, "--rows", "exact_duplicates")
+    assert refused.exit_code == 2
+    assert "did you mean 'exact_duplicate'" in refused.stderr
+
+
+def test_filter_writes_a_copy_and_a_manifest(data: Path) -> None:
+    before = data.read_bytes()
+    out = data.parent / "clean"
+    result = run("filter", data, "--drop", "exact_duplicate,secret", "--out", out)
+    assert result.exit_code == 0
+    assert "39 rows kept, 2 rows left out" in result.stdout
+    lines = (out / "all.jsonl").read_text().splitlines()
+    assert lines == [line for at, line in enumerate(before.decode().splitlines(), 1) if at not in (3, 41)]
+    manifest = json.loads((out / "dropped.yaml").read_text())
+    assert manifest["dropped_by_check"] == {"secret": 1, "exact_duplicate": 1}
+    assert [(one["line"], one["checks"]) for one in manifest["dropped"]] == [(3, ["secret"]), (41, ["exact_duplicate"])]
+    assert data.read_bytes() == before
+    assert run("check", out, "--fail-on", "info").exit_code == 0
+    again = run("filter", data, "--drop", "secret", "--out", out)
+    assert again.exit_code == 2
+    assert "exists, and nothing is written over" in again.stderr
+    assert sorted(path.name for path in data.parent.iterdir()) == ["clean", "data.jsonl"]

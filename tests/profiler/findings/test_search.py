@@ -1,0 +1,172 @@
+"""All checks on planted datasets: every planted row is found, by its number, and no other."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from traitcast.profiler.findings.search import find
+from traitcast.profiler.reading.reader import read
+
+WORDS = [
+    *(
+        "river",
+        "stone",
+        "cloud",
+        "market",
+        "garden",
+        "winter",
+        "letter",
+        "window",
+        "basket",
+        "candle",
+        "mirror",
+        "pocket",
+    ),
+    *(
+        "ladder",
+        "bridge",
+        "forest",
+        "copper",
+        "button",
+        "carpet",
+        "dinner",
+        "engine",
+        "fabric",
+        "guitar",
+        "hammer",
+        "island",
+    ),
+    *("jacket", "kettle", "lemon", "marble", "needle", "orange", "pepper", "quartz"),
+]
+
+
+def sentence(rng: random.Random, length: int = 9) -> str:
+    return " ".join(rng.choices(WORDS, k=length)) + "."
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def by_check(path: Path, **options: Any) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for finding in find(read(path), **options):
+        found[finding.check] = sorted({*found.get(finding.check, []), *finding.rows.tolist()})
+    return found
+
+
+def classified(seed: int = 0, rows: int = 200) -> list[dict[str, Any]]:
+    """Clean rows: two classes that their own words give away."""
+    rng = random.Random(seed)
+    signs = {"warm": ["sun", "heat", "summer"], "cold": ["ice", "frost", "snow"]}
+    labels = [rng.choice(["warm", "cold"]) for _ in range(rows)]
+    return [
+        {"text": f"{sentence(rng)} {rng.choice(signs[label])} {rng.choice(signs[label])}", "label": label}
+        for label in labels
+    ]
+
+
+def test_a_clean_dataset_has_no_finding(tmp_path: Path) -> None:
+    assert by_check(write(tmp_path / "clean.jsonl", classified())) == {}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_rows_are_found_and_no_others(tmp_path: Path, seed: int) -> None:
+    rows, rng = classified(seed), random.Random(seed)
+    places = rng.sample(range(20, 200), 9)
+    other = {"warm": "cold", "cold": "warm"}
+    rows[places[0]] = dict(rows[3])
+    rows[places[1]] = {"text": rows[5]["text"].upper() + "!", "label": other[rows[5]["label"]]}
+    rows[places[2]]["text"] = "  "
+    rows[places[3]]["text"] += " cafÃ© visit"
+    rows[places[4]]["text"] += " mail me: jo@example.org"
+    rows[places[5]]["text"] += " key AKIAIOSFODNN7EXAMPLE"
+    rows[places[6]]["text"] = "a warm day,warm\na cold day,cold\nno day,warm"
+    rows[places[7]]["text"] = "Сегодня очень холодный день"
+    rows[places[8]]["text"] += "<br /><br />"
+    found = by_check(write(tmp_path / "planted.jsonl", rows), noise=False)
+    at = [place + 1 for place in places]
+    assert found == {
+        "exact_duplicate": [at[0]],
+        "conflicting_labels": sorted([6, at[1]]),
+        "empty_prompt": [at[2]],
+        "wrong_encoding": [at[3]],
+        "personal_data": [at[4]],
+        "secret": [at[5]],
+        "glued_rows": [at[6]],
+        "other_script": [at[7]],
+        "markup": [at[8]],
+    }
+
+
+def test_wrong_labels_are_contradicted(tmp_path: Path) -> None:
+    rows = classified(1, 600)
+    planted = random.Random(1).sample(range(600), 6)
+    for place in planted:
+        rows[place]["label"] = {"warm": "cold", "cold": "warm"}[rows[place]["label"]]
+    found = by_check(write(tmp_path / "noisy.jsonl", rows))
+    assert set(found) == {"label_noise"}
+    hits = set(found["label_noise"])
+    assert hits <= {place + 1 for place in planted}
+    assert len(hits) >= 4
+    rng = random.Random(2)
+    for row in rows:
+        row["label"] = rng.choice(["warm", "cold"])
+    assert by_check(write(tmp_path / "random.jsonl", rows)) == {}, "a model that knows nothing contradicts nobody"
+
+
+def test_leaks_between_splits_and_datasets(tmp_path: Path) -> None:
+    rows = classified(3)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write(folder / "train.jsonl", rows)
+    leaked = [{**rows[9], "text": rows[9]["text"].title()}, dict(rows[150])]
+    test = [row for row in classified(4, 60) if row["text"] not in {r["text"] for r in rows}]
+    write(folder / "test.jsonl", [*test, *leaked])
+    found = find(read(folder), noise=False)
+    assert [(f.check, f.rows.tolist(), f.detail) for f in found] == [
+        ("split_leak", [10, 151], f"2 of {len(test) + 2} in 'test'")
+    ]
+    benchmark = read(write(tmp_path / "benchmark.jsonl", [*classified(5, 30), rows[0]]))
+    against = find(read(folder), noise=False, leaks=False, against={"benchmark": benchmark})
+    assert [(f.check, f.rows.tolist(), f.detail) for f in against] == [("contamination", [1], "benchmark")]
+
+
+def test_responses_that_are_cut_refuse_or_open_alike(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    rows = [{"prompt": sentence(rng), "response": sentence(rng, rng.randint(8, 30))} for _ in range(200)]
+    assert by_check(write(tmp_path / "clean.jsonl", rows)) == {}
+    for place in range(0, 200, 20):
+        rows[place]["response"] = (sentence(rng, 60))[:250].rstrip().ljust(250, "x")
+    rows[7]["response"] = "I'm sorry, but I can't help with that."
+    rows[11]["response"] = ""
+    found = by_check(write(tmp_path / "cut.jsonl", rows))
+    assert found == {"cut_response": list(range(1, 200, 20)), "refusal": [8], "empty_response": [12]}
+    for row in rows[:60]:
+        row["response"] = "Sure, here is my answer: " + sentence(rng, rng.randint(8, 30))
+    assert by_check(write(tmp_path / "open.jsonl", rows))["shared_opening"] == list(range(1, 61))
+
+
+def test_lengths_far_out_and_rare_classes(tmp_path: Path) -> None:
+    rows, rng = classified(6), random.Random(6)
+    for row in rows:
+        row["text"] += " " + sentence(rng, rng.randint(1, 20))
+    rows[50]["text"] = sentence(rng, 9000)
+    rows[60]["label"] = "mild"
+    found = {f.check: f for f in find(read(write(tmp_path / "odd.jsonl", rows)), noise=False)}
+    assert set(found) == {"length_outlier", "rare_class"}
+    assert found["length_outlier"].rows.tolist() == [51]
+    assert found["length_outlier"].sentence.startswith("1 row (0.5 %) is far longer or shorter than the others: 1 long")
+    assert found["rare_class"].sentence == "1 row (0.5 %) belongs to a class with fewer than 5 rows: 'mild' 1"
+
+
+def test_equal_prompts_may_have_different_free_answers(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    rows = [{"prompt": "Tell me a story.", "response": sentence(rng)} for _ in range(40)]
+    assert "conflicting_labels" not in by_check(write(tmp_path / "stories.jsonl", rows))
