@@ -15,6 +15,8 @@ import numpy.typing as npt
 MIN_ACCURACY = 0.6
 # A row is marked when the model gives another class at least this, and the label at most that.
 SURE, DOUBTED = 0.9, 0.05
+# Of the held-out rows of which the model is sure, so many must agree with it: else it is sure without reason.
+AGREED = 0.95
 FOLDS = 4
 # A class needs a few rows in each fold.
 MIN_ROWS = 2 * FOLDS
@@ -42,7 +44,8 @@ def contradicted(
     -------
     tuple
         bool (rows,), and for every row the class that the model prefers. No row is marked where the model is right on
-        fewer than `MIN_ACCURACY` of the held-out rows, or no better than the majority class.
+        fewer than `MIN_ACCURACY` of the held-out rows, no better than the majority class, or wrong where it is sure on
+        more than one in twenty.
     """
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
     from sklearn.linear_model import SGDClassifier
@@ -69,7 +72,10 @@ def contradicted(
     accuracy, majority = float((guess == y).mean()), float(np.bincount(y).max() / len(y))
     if accuracy < max(MIN_ACCURACY, majority):
         return nothing, list(given)
-    doubted = (chances.max(axis=1) >= SURE) & (chances[np.arange(len(y)), y] <= DOUBTED)
+    sure = chances.max(axis=1) >= SURE
+    if not sure.any() or (guess == y)[sure].mean() < AGREED:
+        return nothing, list(given)
+    doubted = sure & (chances[np.arange(len(y)), y] <= DOUBTED)
     found, preferred = nothing.copy(), given.copy()
     found[np.flatnonzero(used)] = doubted
     preferred[np.flatnonzero(used)] = names[classes[guess]]
