@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.conftest import load_benchmark
+from traitcast.profiler.traits.catalogue import CATALOGUE
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +50,13 @@ def test_twins_are_reported_with_their_reason_and_accidents_are_not(redundancy: 
     assert (urls.reason, round(urls.spearman, 6)) == (None, 1)
     assert urls.pearson < 0.98
     assert by_pair["response_pos_verb_share", "response_pos_noun_share"].reason == "the same two differ in prompts"
+
+
+def test_reasons_name_traits_that_exist(redundancy: ModuleType) -> None:
+    names = {definition.trait.removeprefix(f"{definition.part}_") for definition in CATALOGUE}
+    for reason, kin in redundancy.KIN:
+        assert kin <= names, (reason, kin - names)
+        assert len(kin) > 1
+    assert redundancy.kin_reason("prompt_words_q05", "prompt_tokens_mean") == redundancy.KIN[0][0]
+    assert redundancy.kin_reason("prompt_words_q05", "response_tokens_mean") is None
+    assert redundancy.kin_reason("prompt_words_q05", "prompt_url_share") is None

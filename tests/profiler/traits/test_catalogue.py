@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -7,7 +8,8 @@ import pytest
 
 from traitcast.profiler.text.documents import SEGMENT_CHARACTERS
 from traitcast.profiler.traits import catalogue
-from traitcast.profiler.traits.catalogue import BY_NAME, CATALOGUE, KIN, kin_reason, needs, needs_english
+from traitcast.profiler.traits.catalogue import BY_NAME, CATALOGUE, needs, needs_english
+from traitcast.warehouse.percentiles import meaning
 from traitcast.warehouse.records import PARTS
 
 FAMILIES = {
@@ -35,7 +37,7 @@ def test_every_entry_is_complete(definition) -> None:  # type: ignore[no-untyped
         assert (definition.low, definition.high) == (0, 1)
 
 
-def test_what_a_trait_needs_beside_the_text() -> None:
+def test_what_a_trait_needs_besides_the_text() -> None:
     by_name = {definition.trait: needs(definition) for definition in CATALOGUE}
     assert by_name["prompt_pos_noun_share"] == by_name["response_verb_variation"] == "parts of speech"
     assert by_name["response_tokens_mean"] == by_name["dataset_length_ratio_mean"] == "tokens"
@@ -77,16 +79,16 @@ def test_every_share_of_tokens_states_its_denominator() -> None:
             assert "non-space token" in definition.definition.lower(), definition.trait
 
 
-def test_reasons_for_kin_name_traits_that_exist() -> None:
-    names = {definition.trait.removeprefix(f"{definition.part}_") for definition in CATALOGUE}
-    for reason, kin in KIN:
-        assert kin <= names, (reason, kin - names)
-        assert len(kin) > 1
-    assert kin_reason("prompt_words_q05", "prompt_tokens_mean") == KIN[0][0]
-    assert kin_reason("prompt_words_q05", "response_tokens_mean") is None
-    assert kin_reason("prompt_words_q05", "prompt_url_share") is None
+def test_the_short_form_of_a_definition_tears_no_formula_apart() -> None:
+    """It drops what is in brackets, so a bracket of a formula must come after the first colon."""
+    torn = re.compile(r"[/*=+^-] \([^()]*\)| \([^()]*\)(\^| [/*=+-] )")
+    for definition in CATALOGUE:
+        assert not torn.search(re.split(r"[:;.] ", definition.definition)[0]), definition.trait
+        assert not meaning(definition).endswith(".."), definition.trait
+    assert meaning(BY_NAME["prompt_words_bimodality"]) == "Sarle's coefficient of words"
 
 
 def test_import_is_light() -> None:
-    code = "import sys, traitcast.profiler.traits.catalogue; sys.exit(bool({'numpy', 'pyarrow', 'spacy'} & set(sys.modules)))"
+    heavy = "{'numpy', 'pyarrow', 'spacy'} & set(sys.modules)"
+    code = f"import sys, traitcast.profiler.traits.catalogue; sys.exit(bool({heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
