@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from traitcast.training.plan.base_name import DTYPES
+from traitcast.training.plan.base_name import ANY, DTYPES
 from traitcast.warehouse.console import (
+    Command,
     Progress,
     command,
     count,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from traitcast.training.plan.recipe import DatasetEntry
     from traitcast.training.state import Status
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def pack_option(command: Command) -> Command:
@@ -95,7 +94,7 @@ def matrix() -> None:
     "--dtype",
     default="auto",
     show_default=True,
-    type=click.Choice(("auto", *DTYPES)),
+    type=click.Choice(("auto", ANY, *DTYPES)),
     help="Precision of the base. auto: bfloat16 on an accelerator, float32 on a CPU.",
 )
 @click.option("--exact", is_flag=True, help="Score with adapters kept apart, not merged into the weights.")
@@ -242,10 +241,11 @@ def run(
       traitcast matrix run --pack m --engine ray --address auto
     """
     from traitcast.training import ray_run
-    from traitcast.training import run as matrix
     from traitcast.training.plan.pack import Pack
+    from traitcast.training.run import run as run_here
+    from traitcast.training.session import RunSettings
 
-    pack, settings = Pack(pack_folder), matrix.RunSettings(**options)
+    pack, settings = Pack(pack_folder), RunSettings(**options)
     with _Meter() as meter:
         if engine == "ray":
             where = ray_run.ClusterSettings(address, gpus, 1.0 if cpus is None else cpus)
@@ -253,7 +253,7 @@ def run(
         elif (address, gpus, cpus) != (None, None, None):
             raise InputError("--address, --gpus and --cpus are of a cluster: add --engine ray, or leave them out")
         else:
-            found = matrix.run(pack, settings, on_progress=meter, say=meter.say)
+            found = run_here(pack, settings, on_progress=meter, say=meter.say)
     _show(found, output_format)
     if found.scored == found.cells:
         say(f"next: traitcast matrix ingest --pack {pack_folder}")
@@ -276,7 +276,7 @@ class _Meter:
         self._close()
 
     def __call__(self, stage: str, done: int, total: int, tokens: int) -> None:
-        if stage != self.stage:
+        if stage != self.stage or done == 0:
             self._close()
             self.stage, self.tokens, self.began = stage, 0, time.monotonic()
             self.bar = Progress(_STAGES[stage], total)

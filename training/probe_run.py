@@ -8,14 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from traitcast.training import run as matrix
 from traitcast.training.plan.pack import PlanSettings, plan
 from traitcast.training.results.probes import table
+from traitcast.training.run import run as run_matrix
+from traitcast.training.session import RunSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from traitcast.training.run import Progress
+    from traitcast.training.session import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def run(
             settings,
             on_dataset=lambda name, e: read.append(Probed(name, e.test_split, e.test_rows, e.dataset_fingerprint)),
         )
-        matrix.run(pack, matrix.RunSettings(device=device), on_progress=on_progress, say=say, base_only=True)
+        run_matrix(pack, RunSettings(device=device), on_progress=on_progress, say=say, base_only=True)
         stored = dict(zip((found.name for found in read), _chosen(names, read), strict=True))
         return table(pack, stored), read
 

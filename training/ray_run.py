@@ -28,7 +28,7 @@ from traitcast.training.plan.pack import RECIPE, Pack, write_aside
 from traitcast.training.results import run_log, shards
 from traitcast.training.results.cells import Cell
 from traitcast.training.results.run_log import LOG
-from traitcast.training.run import Progress, RunSettings
+from traitcast.training.session import Progress, RunSettings
 from traitcast.training.state import Status
 from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.ray_cluster import RETRIES, connected, result

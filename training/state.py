@@ -1,7 +1,4 @@
-"""The state of a pack: what is trained, failed and scored, with which weights, and the log of its runs.
-
-Owns the reading of these from the files of the pack, which are the only state there is.
-"""
+"""The state of a pack: what is trained, failed and scored. The files of the pack are the only state there is."""
 
 from __future__ import annotations
 
@@ -16,37 +13,54 @@ from traitcast.training.results import shards
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a pack stands. failed: adapters that were not finite."""
+    """How far a pack is.
+
+    Attributes
+    ----------
+    adapters, trained, failed
+        Planned adapters, those that are trained here, and those whose loss or gradient was not finite.
+    cells, scored
+        Planned cells, and those that are measured.
+    precisions
+        Measured cells by the precision of the model. Their sum is above `scored` where some were measured in two.
+    runtime
+        Weights and precision of the base model; None before the first run.
+    """
 
     adapters: int
     trained: int
     failed: int
     cells: int
     scored: int
+    precisions: dict[str, int]
     runtime: Runtime | None
 
 
 def status(pack: Pack) -> Status:
-    """Count what is there. Before the first run nothing is known of the weights, and nothing can be done."""
+    """Count what is there. Before the first run nothing is known of the weights, so nothing can be done."""
     recipe, runtime = pack.recipe, shards.read_runtime(pack)
-    jobs = [job for group in recipe.groups for job in group]
-    if runtime is None:
-        return Status(len(jobs), 0, 0, recipe.cells, 0, None)
-    adapter_keys = [adapter_key(recipe, runtime, *job) for job in jobs]
-    trained = sum((pack.adapters / key / "adapter_config.json").is_file() for key in adapter_keys)
-    failed = sum(failure(pack, key).is_file() for key in adapter_keys)
-    done = set(shards.expected(pack, runtime)) & shards.keys(pack)
-    return Status(len(jobs), trained, failed, recipe.cells, len(done), runtime)
+    keys = [_keys(pack, runtime, job) for group in recipe.groups for job in group]
+    trained = sum(any(is_trained(pack, key) for key in of) for of in keys)
+    failed = sum(any(failure(pack, key).is_file() for key in of) for of in keys)
+    found = shards.scored_by_precision(pack)
+    scored = len(set().union(*found.values()))
+    counts = {dtype: len(places) for dtype, places in found.items() if places}
+    return Status(len(keys), trained, failed, recipe.cells, scored, counts, runtime)
+
+
+def _keys(pack: Pack, runtime: Runtime | None, job: tuple[str, int]) -> list[str]:
+    """The keys that an adapter may have."""
+    return [adapter_key(pack.recipe, one, *job) for one in runtime.definite] if runtime else []
 
 
 def unfinished(pack: Pack) -> tuple[int, ...]:
     """Which groups of adapters, counted from 1, have cells that are missing; the base's belong to the first."""
-    recipe, runtime = pack.recipe, shards.read_runtime(pack)
-    if runtime is None:
-        return tuple(range(1, len(recipe.groups) + 1))
-    found = shards.keys(pack)
-    missing = {job[:2] for key, job in shards.expected(pack, runtime).items() if key not in found}
-    return tuple(at for at in range(1, len(recipe.groups) + 1) if missing & jobs_of(recipe, at))
+    recipe, found = pack.recipe, shards.scored(pack)
+
+    def lacks(model: tuple[str | None, int]) -> bool:
+        return any((*model, target) not in found for target in recipe.targets)
+
+    return tuple(at for at in range(1, len(recipe.groups) + 1) if any(map(lacks, jobs_of(recipe, at))))
 
 
 def jobs_of(recipe: Recipe, group: int) -> set[tuple[str | None, int]]:
@@ -58,7 +72,7 @@ def forget_failures(pack: Pack, keys: Iterable[str] | None = None) -> None:
     """Make adapters that were not finite count as missing, with their cells. keys: among these (None: all)."""
     if keys is None:
         runtime = shards.read_runtime(pack)
-        keys = [adapter_key(pack.recipe, runtime, *job) for g in pack.recipe.groups for job in g] if runtime else []
+        keys = [key for group in pack.recipe.groups for job in group for key in _keys(pack, runtime, job)]
     failures = {key: path for key in keys if (path := failure(pack, key)).is_file()}
     # Their cells first: a run that is killed here still knows of the failures.
     shards.drop(pack, set(failures))
@@ -66,5 +80,11 @@ def forget_failures(pack: Pack, keys: Iterable[str] | None = None) -> None:
         path.unlink()
 
 
+def is_trained(pack: Pack, key: str) -> bool:
+    """Whether the checkpoint of an adapter is there."""
+    return (pack.adapters / key / "adapter_config.json").is_file()
+
+
 def failure(pack: Pack, key: str) -> Path:
+    """The record of an adapter that was not finite."""
     return pack.adapters / f"{key}.failed.json"

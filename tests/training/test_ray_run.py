@@ -18,7 +18,7 @@ from traitcast.training import ray_run, run, state
 from traitcast.training.cli import COMMANDS
 from traitcast.training.plan.pack import Pack
 from traitcast.training.results import shards
-from traitcast.training.run import RunSettings
+from traitcast.training.session import RunSettings
 from traitcast.warehouse.errors import InputError
 
 HERE = Path(__file__).parent

@@ -20,18 +20,20 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
 pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train]'")
 
-from traitcast.training import run as matrix  # noqa: E402
 from traitcast.training.cost import estimate  # noqa: E402
 from traitcast.training.engine.lora import Bank  # noqa: E402
 from traitcast.training.plan.pack import Pack, PlanSettings, plan, training_rows  # noqa: E402
 from traitcast.training.plan.prompts import Prompter  # noqa: E402
-from traitcast.training.plan.recipe import TrainingSettings  # noqa: E402
+from traitcast.training.plan.recipe import TrainingSettings, adapter_key  # noqa: E402
 from traitcast.training.results import shards  # noqa: E402
 from traitcast.training.results.export import export, ingest  # noqa: E402
 from traitcast.training.results.run_log import read_flips  # noqa: E402
 from traitcast.training.results.tables import TABLES, long_tables  # noqa: E402
-from traitcast.training.run import RunSettings, run  # noqa: E402
+from traitcast.training.run import run  # noqa: E402
+from traitcast.training.score_models import Scoring  # noqa: E402
+from traitcast.training.session import RunSettings, Session  # noqa: E402
 from traitcast.training.state import status  # noqa: E402
+from traitcast.training.train_groups import start_seed  # noqa: E402
 from traitcast.warehouse.errors import InputError, ScoresError, TraitcastError  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -243,7 +245,7 @@ def test_a_run_stops_in_time_and_goes_on(planned: Pack, finished: Pack) -> None:
     for _ in range(40):
         found = run(planned, RunSettings(minutes=1e-6), say=said.append)
     assert found.scored == 0
-    assert any("run the same again to go on" in line for line in said)
+    assert any("run the same command again to continue" in line for line in said)
     run(planned)
     assert shards.read(planned) == shards.read(finished)
 
@@ -252,7 +254,7 @@ def test_a_failed_adapter_is_marked_and_its_neighbours_finish(
     planned: Pack, finished: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     initialise = Bank.initialise
-    bad = matrix._seed("mood", 1)
+    bad = start_seed("mood", 1)
 
     def poison(bank: Bank, slot: int, seed: int) -> None:
         initialise(bank, slot, seed)
@@ -264,7 +266,7 @@ def test_a_failed_adapter_is_marked_and_its_neighbours_finish(
         patch.setattr(Bank, "initialise", poison)
         found = run(planned, say=said.append)
     assert (found.trained, found.failed, found.scored) == (5, 1, 21)
-    assert "adapter mood seed 1 was not finite at step 0: frozen, marked failed" in said
+    assert "adapter mood seed 1: loss or gradient was not finite at step 0; it is marked as failed" in said
     wanted = {cell.key: cell for cell in shards.read(finished)}
     for cell in shards.read(planned):
         assert cell.failed == ((cell.source, cell.seed) == ("mood", 1))
@@ -274,7 +276,7 @@ def test_a_failed_adapter_is_marked_and_its_neighbours_finish(
     (record,) = [r for r in scores["adapters"].to_pylist() if r["failed_at"] is not None]
     assert (record["source"], record["seed"], record["failed_at"]) == ("mood", 1, 0)
     run(planned, say=said.append)
-    assert "1 adapters failed before and are kept so; --retry-failed trains them again" in said
+    assert "1 adapters failed in an earlier run and are skipped; train them again with --retry-failed" in said
     assert run(planned, RunSettings(retry_failed=True)).trained == 6
     assert shards.read(planned) == shards.read(finished)
 
@@ -304,7 +306,7 @@ def test_a_failure_is_known_until_its_cells_are_gone(
     planned: Pack, monkeypatch: pytest.MonkeyPatch, finished: Pack
 ) -> None:
     """Killed between the two, a run would leave cells marked failed that nothing measures again."""
-    initialise, bad = Bank.initialise, matrix._seed("mood", 1)
+    initialise, bad = Bank.initialise, start_seed("mood", 1)
 
     def poison(bank: Bank, slot: int, seed: int) -> None:
         initialise(bank, slot, seed)
@@ -338,10 +340,10 @@ def test_priors_come_from_a_row_with_all_its_fields(planned: Pack) -> None:
 
     task = Task("nli", "classification", "accuracy", "", ("premise", "hypothesis"), ("yes", "no"))
     rows = (Row(("", "b"), "yes", (), 0), Row(("a", "b"), "no", (), 1))
-    measuring = matrix._Run(planned, RunSettings(), lambda *_: None, lambda _: None)
-    (free,) = measuring._content_free(Packed(task, (), rows))
-    assert free.prompt == measuring.prompter.content_free(task, rows[1:])[0].prompt
-    assert free.prompt != measuring.prompter.content_free(task, rows[:1])[0].prompt
+    session = Session(planned, RunSettings(), lambda _: None)
+    (free,) = Scoring(session, lambda *_: None)._content_free(Packed(task, (), rows))
+    assert free.prompt == session.prompter.content_free(task, rows[1:])[0].prompt
+    assert free.prompt != session.prompter.content_free(task, rows[:1])[0].prompt
 
 
 def test_seeds_are_tuned_on_rows_of_their_own(planned: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,7 +361,7 @@ def test_seeds_are_tuned_on_rows_of_their_own(planned: Pack, monkeypatch: pytest
     runtime = shards.read_runtime(planned)
     assert runtime is not None
     for source in planned.recipe.sources:
-        one, two = (seen[matrix.adapter_key(planned.recipe, runtime, source, seed)] for seed in (0, 1))
+        one, two = (seen[adapter_key(planned.recipe, runtime, source, seed)] for seed in (0, 1))
         assert len(one) == len(two) == 12
         assert set(one) != set(two)
     records = [json.loads(path.read_text()) for path in planned.adapters.glob("*/training.json")]
@@ -383,7 +385,7 @@ def test_a_variant_begins_as_its_parent_does(datasets: dict[str, str], tmp_path:
     run(pack)
     runtime = shards.read_runtime(pack)
     assert runtime is not None
-    keys = [matrix.adapter_key(pack.recipe, runtime, name, 0) for name in ("mood", "mood-same", "other")]
+    keys = [adapter_key(pack.recipe, runtime, name, 0) for name in ("mood", "mood-same", "other")]
     assert len(set(keys)) == 3
     parent, variant, other = (load_file(pack.adapters / key / "adapter_model.safetensors") for key in keys)
     assert all(torch.allclose(parent[name], variant[name], atol=1e-6) for name in parent)

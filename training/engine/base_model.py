@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from traitcast.training.plan.base_name import DEFAULT, DTYPES, OFFLINE, check_name
-from traitcast.warehouse.errors import InputError, MissingExtraError
+from traitcast.warehouse.errors import InputError, MissingExtraError, UserError
+from traitcast.warehouse.files import write
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _WEIGHTS = ("*.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -184,14 +185,9 @@ def fingerprint(folder: Path) -> str:
         whole.update(path.name.encode())
         _digest(path, whole)
     value = f"v1:{whole.hexdigest()}"
-    try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        aside = record.with_suffix(f".{os.getpid()}")
-        aside.write_text(value)
-        os.replace(aside, record)
-    except OSError:
-        # A read-only home costs only the next start a second hash.
-        return value
+    # A read-only home costs only the next start a second hash.
+    with contextlib.suppress(UserError):
+        write(record, value.encode(), cure="Make it writable.", parents=True)
     return value
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from traitcast.training.plan.pack import flush
 from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.files import flush
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"

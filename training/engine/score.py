@@ -92,11 +92,17 @@ class Scorer:
                 "options; use a model whose layers are all attention"
             )
         self.window = getattr(self.model.config, "sliding_window", None) if "sliding_attention" in kinds else None
-        if self.model.config._attn_implementation == "sdpa":
+        self._attention = self.model.config._attn_implementation
+        if self._attention == "sdpa":
             AttentionInterface.register(_NAME, _attention)
             AttentionMaskInterface.register(_NAME, sdpa_mask)
             self.model.set_attn_implementation(_NAME)
         self._head: tuple[Tensor, Tensor | None] | None = None
+
+    def close(self) -> None:
+        """Give the model its own attention back."""
+        if self._attention == "sdpa":
+            self.model.set_attn_implementation("sdpa")
 
     # Log-likelihoods.
 

@@ -9,6 +9,8 @@ from traitcast.warehouse.errors import InputError
 DEFAULT = "HuggingFaceTB/SmolLM2-135M-Instruct"
 OFFLINE = "smollm2"
 DTYPES = ("float32", "bfloat16", "float16")
+# Of a pack: every machine measures in the precision that it is quick at, and every cell says which.
+ANY = "any"
 
 
 def check_name(name: str) -> None:

@@ -12,18 +12,17 @@ pack needs pyarrow alone. Refuses to change the settings of a pack that holds re
 from __future__ import annotations
 
 import dataclasses
-import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from traitcast.profiler.reading.source import HELD_OUT
 from traitcast.training.plan import base_name
 from traitcast.training.plan.prompts import PromptSettings, Row, Task
 from traitcast.training.plan.recipe import DatasetEntry, Recipe, ScoringSettings, TrainingSettings, digest, parse
+from traitcast.warehouse import files
 from traitcast.warehouse.errors import InputError, ScoresError, nearest
 from traitcast.warehouse.names import check_name
 
@@ -39,6 +38,8 @@ _POOL = 4
 CHARACTERS_PER_TOKEN = 4.2
 # Tokens of instruction and template around a row, for the estimate.
 FRAME_TOKENS = 45
+
+_FREE_SPACE = "Free space or permissions, then run the same again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,37 +453,11 @@ def _differences(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]
         yield name, old, new
 
 
-@contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """A temporary path that replaces `path` only after it is complete and on disk; a crash leaves no half file."""
-    work = path.with_name(f".{path.name}-{secrets.token_hex(6)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not mkstemp, whose files only their owner may read: a pack and its exports are there to be passed on.
-        work.touch(exist_ok=False)
-        yield work
-        flush(work)
-        os.replace(work, path)
-        flush(path.parent)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path} ({error}); free space or permissions, then run the same again"
-        ) from error
-    finally:
-        with suppress(OSError):
-            work.unlink()
+def aside(path: Path) -> AbstractContextManager[BinaryIO]:
+    """An open file that replaces `path` only after it is complete and on disk; a crash leaves no half file."""
+    return files.replaced(path, cure=_FREE_SPACE, error=InputError, parents=True)
 
 
 def write_aside(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all."""
-    with aside(path) as work:
-        work.write_bytes(content)
-
-
-def flush(path: Path) -> None:
-    """fsync a file, or a folder so that a rename in it survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    files.write(path, content, cure=_FREE_SPACE, error=InputError, parents=True)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from traitcast.training.plan.base_name import ANY, DTYPES
 from traitcast.training.plan.prompts import FORMAT, PromptSettings
 from traitcast.warehouse.errors import InputError, nearest
 from traitcast.warehouse.names import root_of
@@ -120,7 +121,8 @@ class Recipe:
 
     groups: the adapters trained together, [[source, seed], ...] each; blocks: the targets scored together. Both are
     fixed by the plan, so that a resumed run repeats the arithmetic of an uninterrupted one bit for bit.
-    dtype: "auto" is bfloat16 on an accelerator and float32 on a CPU. prompt_format, engine: of the version that
+    dtype: "auto" is bfloat16 on an accelerator and float32 on a CPU; "any" lets every machine use the precision that
+    it is quick at, and cells of all of them count. prompt_format, engine: of the version that
     planned; one that words prompts or computes scores otherwise refuses to mix its own in.
     """
 
@@ -151,10 +153,20 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What only the machine that runs knows: the weights it loaded and the precision it used."""
+    """What only the machine that runs knows: the weights it loaded and the precision it used.
+
+    dtype: one of `DTYPES`, or `ANY` for a whole pack whose cells may be of each of them.
+    """
 
     base_fingerprint: str
     dtype: str
+
+    @property
+    def definite(self) -> tuple[Runtime, ...]:
+        """The runtimes that an adapter or cell can have: this one, or one per precision."""
+        if self.dtype != ANY:
+            return (self,)
+        return tuple(dataclasses.replace(self, dtype=dtype) for dtype in DTYPES)
 
 
 def parse(text: str | bytes, where: str) -> Recipe:
@@ -213,7 +225,7 @@ def adapter_key(recipe: Recipe, runtime: Runtime, source: str, seed: int) -> str
         # Only where it is another one: adapters of real datasets keep the names that they had without it.
         **({} if begun_as == source else {"begun_as": begun_as}),
         kind="adapter",
-        runtime=dataclasses.asdict(runtime),
+        runtime=_definite(runtime),
         rows=entry.train_fingerprint,
         drawn=[entry.train_rows, recipe.sample_seed],
         source=source,
@@ -229,7 +241,7 @@ def cell_key(recipe: Recipe, runtime: Runtime, adapter: str | None, target: str)
     """Identity of a cell: hash of the model that is scored, the target's rows, and how they are scored."""
     return _key(
         kind="cell",
-        runtime=dataclasses.asdict(runtime),
+        runtime=_definite(runtime),
         adapter=adapter or "base",
         rows=recipe.datasets[target].test_fingerprint,
         target=target,
@@ -238,6 +250,12 @@ def cell_key(recipe: Recipe, runtime: Runtime, adapter: str | None, target: str)
         scoring=dataclasses.asdict(recipe.scoring),
         engine=ENGINE,
     )
+
+
+def _definite(runtime: Runtime) -> dict[str, str]:
+    if runtime.dtype not in DTYPES:
+        raise ValueError(f"a key needs one of {', '.join(DTYPES)}, not {runtime.dtype!r}")
+    return dataclasses.asdict(runtime)
 
 
 def canonical(value: Any) -> bytes:

@@ -6,14 +6,16 @@ what was measured per row (log-likelihoods, texts, lengths), so that metrics can
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from traitcast.training.plan.base_name import ANY, DTYPES
 from traitcast.training.plan.pack import Pack, aside, write_aside
-from traitcast.training.plan.recipe import Runtime, adapter_key, cell_key, digest
+from traitcast.training.plan.recipe import BASE_SEED, Runtime, adapter_key, cell_key, digest
 from traitcast.training.results.cells import FORMAT, Cell, schema
 from traitcast.warehouse.errors import InputError, ScoresError
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 RUNTIME = "runtime.json"
 _IDENTITY = ("key", "source", "seed", "target", "base_fingerprint", "dtype")
+
+Place = tuple[str | None, int, str]
+"""Where a cell stands in the matrix: source (None: the base), seed, target."""
 
 
 def write(folder: Path, cells: Sequence[Cell]) -> Path:
@@ -146,22 +151,31 @@ def _among(column: pa.ChunkedArray, values: Set[str], *, wanted: bool) -> pa.Arr
 
 
 def read_runtime(pack: Pack) -> Runtime | None:
-    """The weights and precision of earlier runs of this pack, wherever they ran; None before the first."""
+    """The weights and precision of earlier runs of a pack, wherever they ran; None before the first."""
     path = pack.folder / RUNTIME
     if not path.is_file():
         return _measured(pack)
     try:
-        return Runtime(**json.loads(path.read_text(encoding="utf-8")))
+        return shared_runtime(pack, Runtime(**json.loads(path.read_text(encoding="utf-8"))))
     except (json.JSONDecodeError, TypeError) as error:
         raise InputError(f"cannot read {path} ({error}); restore it, or plan into a new folder") from error
 
 
 def _measured(pack: Pack) -> Runtime | None:
-    """The weights and precision that the shards were measured with; None without shards."""
+    """What all shards were measured with; None without shards."""
     for path in _files(pack):
         for row in _table(path, _IDENTITY).to_pylist():
-            return Runtime(row["base_fingerprint"], row["dtype"])
+            return _runtime_of(pack, row)
     return None
+
+
+def _runtime_of(pack: Pack, row: Mapping[str, Any]) -> Runtime:
+    return shared_runtime(pack, Runtime(row["base_fingerprint"], row["dtype"]))
+
+
+def shared_runtime(pack: Pack, runtime: Runtime) -> Runtime:
+    """What all cells of a pack must have in common with one: not the precision, if the recipe allows any."""
+    return dataclasses.replace(runtime, dtype=ANY) if pack.recipe.dtype == ANY else runtime
 
 
 def check(pack: Pack) -> None:
@@ -170,29 +184,50 @@ def check(pack: Pack) -> None:
         pass
 
 
-def checked(pack: Pack) -> Iterator[tuple[Path, set[str]]]:
-    """Every shard, with those of its keys that no earlier shard held. Errors: see `walk`."""
-    seen: set[str] = set()
+def checked(pack: Pack) -> list[tuple[Path, set[str]]]:
+    """Every shard with the keys of its cells that count, each cell once. Errors: see `walk`.
+
+    A model that was measured in several precisions counts in the one that has most of its cells (`DTYPES` orders
+    equals); others fill in what that one lacks.
+    """
     first: tuple[Runtime, Path] | None = None
-    planned: dict[str, tuple[str | None, int, str]] = {}
-    for path in _files(pack):
-        keep: set[str] = set()
-        for row in _table(path, _IDENTITY).to_pylist():
-            now = Runtime(row["base_fingerprint"], row["dtype"])
+    planned: dict[str, Place] = {}
+    identities = {path: _table(path, _IDENTITY).to_pylist() for path in _files(pack)}
+    for path, rows in identities.items():
+        for row in rows:
+            now = _runtime_of(pack, row)
             if first is None:
-                first, planned = (now, path), expected(pack, now)
+                first, planned = (now, path), _all_expected(pack, now)
             elif first[0] != now:
                 raise ScoresError(
                     f"{path} was measured with other weights or precision ({now.base_fingerprint}, {now.dtype}) than "
                     f"{first[1].name} ({first[0].base_fingerprint}, {first[0].dtype}); move one of them away"
                 )
             _refuse_unplanned(path, planned, row)
-            keep.add(row["key"])
-        yield path, keep - seen
-        seen |= keep
+    left = _counting(row for rows in identities.values() for row in rows)
+    found = []
+    for path, rows in identities.items():
+        keep = {row["key"] for row in rows} & left
+        left -= keep
+        found.append((path, keep))
+    return found
 
 
-def _refuse_unplanned(path: Path, planned: Mapping[str, tuple[str | None, int, str]], row: Mapping[str, Any]) -> None:
+def _counting(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Keys of the cells that count, one for each place. rows: columns `_IDENTITY`."""
+    models: dict[tuple[str | None, int], dict[str, dict[str, str]]] = {}
+    for row in rows:
+        models.setdefault((row["source"], row["seed"]), {}).setdefault(row["dtype"], {})[row["target"]] = row["key"]
+    chosen: set[str] = set()
+    for by_dtype in models.values():
+        best: dict[str, str] = {}
+        for dtype in sorted(by_dtype, key=lambda name: (-len(by_dtype[name]), DTYPES.index(name))):
+            best = by_dtype[dtype] | best
+        chosen.update(best.values())
+    return chosen
+
+
+def _refuse_unplanned(path: Path, planned: Mapping[str, Place], row: Mapping[str, Any]) -> None:
     if planned.get(row["key"]) != (row["source"], row["seed"], row["target"]):
         raise ScoresError(
             f"{path} belongs to another recipe: its cell {row['source'] or 'base'} -> {row['target']} (seed "
@@ -200,8 +235,8 @@ def _refuse_unplanned(path: Path, planned: Mapping[str, tuple[str | None, int, s
         )
 
 
-def adopt(pack: Pack, path: Path) -> None:
-    """Put the cells of a file that was measured elsewhere into the shards of a pack.
+def adopt(pack: Pack, path: Path) -> int:
+    """Put the cells of a file that was measured elsewhere into the shards of a pack; returns how many are new.
 
     Raises ScoresError, and changes nothing, when they belong to another recipe or were measured with other weights or
     precision than those that are there.
@@ -209,17 +244,20 @@ def adopt(pack: Pack, path: Path) -> None:
     table, before = cell_table(path), _measured(pack)
     rows = table.select(list(_IDENTITY)).to_pylist()
     for row in rows:
-        now = Runtime(row["base_fingerprint"], row["dtype"])
+        now = _runtime_of(pack, row)
         before = before or now
         if now != before:
             raise ScoresError(
                 f"{path} was measured with other weights or precision ({now.base_fingerprint}, {now.dtype}) than "
                 f"{pack.folder} ({before.base_fingerprint}, {before.dtype}); leave it out"
             )
-    planned = expected(pack, before) if before else {}
+    planned = _all_expected(pack, before) if before else {}
     for row in rows:
         _refuse_unplanned(path, planned, row)
-    write_table(pack.shards / _file_name(row["key"] for row in rows), table)
+    new = {row["key"] for row in rows} - keys(pack)
+    if new:
+        write_table(pack.shards / _file_name(new), table.filter(_among(table["key"], new, wanted=True)))
+    return len(new)
 
 
 def merge(pack: Pack, other: Pack) -> None:
@@ -233,16 +271,35 @@ def merge(pack: Pack, other: Pack) -> None:
         write_aside(pack.adapters / path.relative_to(other.adapters), path.read_bytes())
 
 
-def expected(pack: Pack, runtime: Runtime) -> dict[str, tuple[str | None, int, str]]:
-    """key -> (source, seed, target) of every planned cell, the base's first."""
+def expected(pack: Pack, runtime: Runtime) -> dict[str, Place]:
+    """Key -> place of every planned cell in one precision, the base's first."""
     recipe = pack.recipe
-    planned: dict[str, tuple[str | None, int, str]] = {}
-    models: list[tuple[str | None, int, str | None]] = [(None, -1, None)]
+    planned: dict[str, Place] = {}
+    models: list[tuple[str | None, int, str | None]] = [(None, BASE_SEED, None)]
     models += [(s, seed, adapter_key(recipe, runtime, s, seed)) for group in recipe.groups for s, seed in group]
     for source, seed, adapter in models:
         for target in (name for block in recipe.blocks for name in block):
             planned[cell_key(recipe, runtime, adapter, target)] = (source, seed, target)
     return planned
+
+
+def _all_expected(pack: Pack, runtime: Runtime) -> dict[str, Place]:
+    """The same in every precision that the pack may be measured in."""
+    return {key: place for one in runtime.definite for key, place in expected(pack, one).items()}
+
+
+def scored_by_precision(pack: Pack) -> dict[str, set[Place]]:
+    """The planned cells that are measured, by the precision of the model."""
+    runtime, found = read_runtime(pack), keys(pack)
+    return {
+        one.dtype: {place for key, place in expected(pack, one).items() if key in found}
+        for one in (runtime.definite if runtime else ())
+    }
+
+
+def scored(pack: Pack) -> set[Place]:
+    """The planned cells that are measured, in whatever precision."""
+    return set().union(*scored_by_precision(pack).values())
 
 
 def records(pack: Pack) -> list[Path]:

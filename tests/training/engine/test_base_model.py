@@ -83,8 +83,10 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
 
 def test_devices() -> None:
     assert device.choose("cpu") == "cpu"
-    assert device.default_dtype("cpu") == "float32"
-    assert device.default_dtype("cuda") == "bfloat16"
+    assert device.precision("auto", "cpu") == "float32"
+    assert device.precision("auto", "cuda") == device.precision("any", "cuda") == "bfloat16"
+    assert device.precision("float16", "cpu") == "float16"
+    assert device.precision("any", "cpu") == ("bfloat16" if device.is_quick_at_bfloat16() else "float32")
     assert device.peak_bytes("cpu") > 1 << 20
     with pytest.raises(InputError, match="device 'tpu' is not one of auto, cpu, cuda"):
         device.choose("tpu")
