@@ -7,21 +7,20 @@ warehouse, fetches nothing, and imports Altair and vl-convert only when a chart 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from traitcast.warehouse.console import visible, width
+from traitcast.warehouse import files
+from traitcast.warehouse.console import Command, visible, width
 from traitcast.warehouse.errors import UserError
 
 if TYPE_CHECKING:
     import altair as alt
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 Rows = Sequence[Mapping[str, Any]]
 
 # Against #ffffff and #14171a: blue 3.9 and 4.6, orange 3.4 and 5.3, grey 3.7 and 4.9, green 3.5 and 5.2.
@@ -66,8 +65,10 @@ class _Picture(click.Path):
         file = Path(str(super().convert(value, param, ctx)))
         if file.suffix.lower() not in _SUFFIXES:
             self.fail(f"{str(value)!r} is no picture: a file name ends in {' or '.join(_SUFFIXES)}.", param, ctx)
-        if not file.parent.is_dir():
-            self.fail(f"there is no folder {str(file.parent)!r}. Make it first, or choose another.", param, ctx)
+        try:
+            files.check_output(file, cure="Choose another file.")
+        except UserError as error:
+            self.fail(str(error), param, ctx)
         return file
 
 
@@ -88,15 +89,7 @@ def write(chart: alt.TopLevelMixin, file: Path) -> None:
     drawn = svg(chart).encode() if file.suffix.lower() == ".svg" else None
     if drawn is None:
         drawn = vl_convert.vegalite_to_png(_themed(chart), scale=2, allowed_base_urls=[])
-    # Beside the destination first, so that a failure leaves no half picture.
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        partial.write_bytes(drawn)
-        os.replace(partial, file)
-    except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror or error}. Choose another file with --plot.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    files.write(file, drawn, cure="Choose another file with --plot.")
 
 
 def svg(chart: alt.TopLevelMixin) -> str:

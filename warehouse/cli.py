@@ -22,11 +22,13 @@ from traitcast.warehouse.console import (
     printable,
     report_errors,
     say,
+    some,
     table,
     warehouse_option,
     warn,
 )
 from traitcast.warehouse.errors import QueryError, UserError
+from traitcast.warehouse.files import check_output, replaced
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from traitcast.warehouse.percentiles import Standing
     from traitcast.warehouse.records import Profile, TraitDefinition, TraitMatrix, TraitValue
 
+_OTHER_OUTPUT = "Choose another file with --output."
 _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
 
@@ -244,9 +247,8 @@ def _heading(profile: Profile) -> str:
     ]
     lines = [", ".join(facts)]
     if profile.label_counts:
-        shown = [f"{printable(label)} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts[:6]]
-        more = len(profile.label_counts) - 6
-        lines.append("labels: " + ", ".join(shown) + (f", and {more} more" if more > 0 else ""))
+        shown = [f"{printable(label)} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts]
+        lines.append(f"labels: {some(shown, 6)}")
     lines += [f"warning: {warning}" for warning in profile.details.get("warnings", [])]
     return "\n".join([*lines, ""])
 
@@ -358,6 +360,8 @@ def sql(query: str, output: str | None, allow_external: bool, warehouse_path: st
     destination = Path(output) if output else None
     if destination and destination.suffix not in _FILE_SUFFIXES:
         raise QueryError(f"cannot write {destination.name!r}: --output ends in one of {', '.join(_FILE_SUFFIXES)}.")
+    if destination:
+        check_output(destination, cure=_OTHER_OUTPUT)
     with Warehouse.open(warehouse_path, read_only=True, external=allow_external) as warehouse:
         result = warehouse.query(query, text=destination is None or destination.suffix != ".parquet")
     if destination:
@@ -370,29 +374,19 @@ def sql(query: str, output: str | None, allow_external: bool, warehouse_path: st
 
 
 def _write(result: pa.Table, destination: Path) -> None:
-    """Write beside the destination first, so that a failure leaves no half file."""
-    import os
-
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    partial = destination.with_name(destination.name + ".partial")
     try:
-        if destination.suffix == ".parquet":
-            pq.write_table(result, partial)
-        else:
-            partial.write_text(_text(result, destination.suffix), encoding="utf-8")
-        os.replace(partial, destination)
-    except OSError as error:
-        raise QueryError(
-            f"cannot write {destination}: {error.strerror or error}. Choose another file with --output."
-        ) from error
+        with replaced(destination, cure=_OTHER_OUTPUT, error=QueryError) as file:
+            if destination.suffix == ".parquet":
+                pq.write_table(result, file)
+            else:
+                file.write(_text(result, destination.suffix).encode())
     except pa.ArrowException as error:  # lists of NULLs, before pyarrow 25
         raise QueryError(
             f"cannot write {destination} ({error}). CAST the column to VARCHAR, or choose a .json file with --output."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _text(result: pa.Table, suffix: str) -> str:

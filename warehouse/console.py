@@ -85,14 +85,15 @@ def quoted(word: str | Path) -> str:
     return f'"{text}"' if "'" in text and not set(text) & set('"$`\\!\n') else shlex.quote(text)
 
 
-def count(number: int, what: str) -> str:
-    """A number of things in words: 1 row, 2,000 rows. what: the singular."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def count(number: int, what: str, many: str = "") -> str:
+    """A number of things in words: 1 row, 2,000 rows. what: the singular. many: a plural without s."""
+    return f"{number:,} {what if number == 1 else many or what + 's'}"
 
 
 def some(things: Sequence[object], shown: int) -> str:
-    """The first few of many things for a message: `a, b, ...`."""
-    return ", ".join(map(str, things[:shown])) + (", ..." if len(things) > shown else "")
+    """The first few of many things for a message: `a, b and 3 more`."""
+    more = len(things) - shown
+    return ", ".join(map(str, things[:shown])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def format_option(*choices: str) -> Callable[[Command], Command]:

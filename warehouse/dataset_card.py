@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from traitcast.warehouse import files
 from traitcast.warehouse.console import count, number, printable, shortened
 from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.files import check_output
 from traitcast.warehouse.percentiles import in_words, meaning, most_unusual, standings
 from traitcast.warehouse.records import Profile, TraitMatrix
 
@@ -45,6 +46,7 @@ _LICENCES = frozenset(
 _SCORE = re.compile(r"score|similarity|relatedness|rating|^(label|grade|stars|valence)$")
 _SUMMARISED = frozenset(("article", "document", "dialogue", "abstract"))
 _CLASSES = 20
+_OTHER_OUTPUT = "Choose another file with --output."
 _LABEL_WIDTH = 60
 # What GitHub-flavoured Markdown, its HTML and its formulas read as a mark, and what makes an address of a text.
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#!|~$&:@^]|(?<=www)\.", re.IGNORECASE)
@@ -286,28 +288,17 @@ def _with_keys(text: str, values: Mapping[str, Any], newline: str, where: str) -
 
 
 def write(path: Path, made: Card) -> bool:
-    """Put a card into a file, whole or into what is there; whether there was one. Raises UserError where it cannot."""
-    place = Path(os.path.realpath(path))
+    """Put a card into a file: whole where there is none, else its section and the missing metadata.
+
+    Returns whether there was a file. Raises UserError where it cannot be read or written.
+    """
+    check_output(path, cure=_OTHER_OUTPUT)
     try:
-        there = place.exists()
-        _replace(place, merged(place.read_bytes().decode("utf-8"), made, str(path)) if there else made.whole())
+        there = path.read_bytes().decode("utf-8") if path.exists() else None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no UTF-8 text (byte {error.start:,}); choose another file with --output") from error
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start:,}). {_OTHER_OUTPUT}") from error
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}. Choose another file with --output") from error
-    return there
-
-
-def _replace(place: Path, text: str) -> None:
-    """Write beside the file and move it into place, with the rights of the one that was there."""
-    partial = place.with_name(place.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(text.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        if place.exists():
-            shutil.copymode(place, partial)
-        os.replace(partial, place)
-    finally:
-        partial.unlink(missing_ok=True)
+        raise UserError(f"cannot read {path}: {error.strerror or error}. {_OTHER_OUTPUT}") from error
+    text = made.whole() if there is None else merged(there, made, str(path))
+    files.write(path, text.encode(), cure=_OTHER_OUTPUT)
+    return there is not None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from traitcast.predictor.model.outcomes import GAIN, NAMES, OVER
-from traitcast.warehouse.console import say
+from traitcast.warehouse.console import Command, say
 
 if TYPE_CHECKING:
     from traitcast.predictor.model.predictor import Predictor
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 BASES = OVER | {"target mean": f"{OVER['target mean']} (the matrix has no untuned score)"}
 

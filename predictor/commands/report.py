@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from traitcast.predictor.commands.options import matrix_option, predictor_option, profiled
+from traitcast.warehouse import files
 from traitcast.warehouse.console import (
     emit,
     emit_json,
@@ -20,6 +21,8 @@ from traitcast.warehouse.console import (
     warn,
 )
 from traitcast.warehouse.errors import UserError
+
+_OTHER_OUTPUT = "Choose another file with --output FILE."
 
 
 @click.command()
@@ -73,7 +76,7 @@ def report(
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         found = gather(warehouse, request, say)
     page = render(found).encode()
-    _write_page(output, page)
+    files.write(output, page, cure=_OTHER_OUTPUT)
     if output_format != "json":
         for section in found.sections:
             for lack in section.missing:
@@ -82,7 +85,7 @@ def report(
     if output_format == "json":
         emit_json({"file": str(output), "bytes": len(page), "sections": rows})
     else:
-        # What is lacking would be cut in a column, so it is narrated above.
+        # What is missing would be cut in a column, so it is narrated above.
         emit(rows, output_format, ("section", "state"))
     say(f"wrote {output} ({len(page) / 1e6:.1f} MB): open it in a browser")
 
@@ -121,33 +124,6 @@ def _now() -> str:
 
 
 def _check_writable(output: Path) -> None:
-    if not output.parent.is_dir():
-        raise UserError(f"folder {output.parent} does not exist. Create it, or choose another file with --output FILE.")
     if output.exists() and output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{output} exists and is not an HTML file. Choose another file with --output FILE.")
-    partial = _partial(output)
-    try:
-        partial.touch()
-    except OSError as error:
-        raise _unwritable(output, error) from error
-    partial.unlink()
-
-
-def _partial(output: Path) -> Path:
-    """Beside the destination, so that a failure leaves no half page."""
-    return output.with_name(f".{output.name}.partial")
-
-
-def _unwritable(output: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write {output}: {error.strerror or error}. Choose another file with --output FILE.")
-
-
-def _write_page(output: Path, page: bytes) -> None:
-    partial = _partial(output)
-    try:
-        partial.write_bytes(page)
-        os.replace(partial, output)
-    except OSError as error:
-        raise _unwritable(output, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    files.check_output(output, cure=_OTHER_OUTPUT)

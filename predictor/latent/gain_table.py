@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from traitcast.warehouse.console import command, count
+from traitcast.warehouse.console import command, count, some
 from traitcast.warehouse.errors import ScoresError
 from traitcast.warehouse.records import Cells, Matrix
 
@@ -125,14 +125,14 @@ def _placed(table: GainTable) -> GainTable:
         targets=tuple(table.targets[i] for i in columns),
         values=table.values[part],
         variance=table.variance[part],
-        notes=(f"left out, for more than half of their cells are missing: {_some(bare)}",) if bare else (),
+        notes=(f"left out, for more than half of their cells are missing: {some(bare, 8)}",) if bare else (),
     )
 
 
 def _check_size(table: GainTable, rows: int, columns: int, bare: list[str]) -> None:
     if min(rows, columns) >= MIN_SIDE:
         return
-    why = f" ({_some(bare)} left out: more than half of the cells are missing)" if bare else ""
+    why = f" ({some(bare, 8)} left out: more than half of the cells are missing)" if bare else ""
     raise ScoresError(
         f"matrix {table.matrix.matrix!r} has {count(rows, 'source')} and {count(columns, 'target')} of {table.model} "
         f"to look for factors in{why}; at least {MIN_SIDE} of each are needed. Import a larger matrix with: "
@@ -151,12 +151,8 @@ def _scaled(table: GainTable, standardise: bool) -> GainTable:
     notes = table.notes
     if constant.any():
         same = [name for name, flat in zip(table.targets, constant, strict=True) if flat]
-        notes = (*notes, f"the same gain from every source, so on no factor: {_some(same)}")
+        notes = (*notes, f"the same gain from every source, so on no factor: {some(same, 8)}")
     if not standardise:
         return replace(table, notes=notes)
     scale = np.where(constant, 1.0, spread)
     return replace(table, values=table.values / scale, variance=table.variance / scale**2, notes=notes)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f", and {len(names) - 8} more" if len(names) > 8 else "")

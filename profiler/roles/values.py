@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from traitcast.warehouse.console import some
 from traitcast.warehouse.errors import InputError
 
 # As much as the longest line of a text file; a longer cell is a file that was packed into a table.
@@ -168,9 +169,7 @@ def cut(shown: str, length: int = 80) -> str:
 
 def listed(names: Iterable[str], count: int = _LISTED) -> str:
     """Names as a message lists them: not all of thousands, and none of them a page long."""
-    every = list(names)
-    more = f", ... ({len(every):,} in all)" if len(every) > count else ""
-    return ", ".join(cut(name, 60) for name in every[:count]) + more
+    return some([cut(name, 60) for name in names], count)
 
 
 def path_text(path: str | Path) -> str:

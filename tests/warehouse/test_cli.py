@@ -134,7 +134,7 @@ def test_no_command_takes_a_name_that_is_none(run, tmp_path: Path, warehouse_pat
     file.write_text("model,source,target,score\nm,,reviews,0.5\nm,topics,reviews,0.6\nm,maths,reviews,0.4\n")
     before = warehouse_path.read_bytes()
     result = run("scores", "import", str(file), f"--name={name}")
-    assert (result.exit_code, "score set name" in result.stderr) == (2, True)
+    assert (result.exit_code, "matrix name" in result.stderr) == (2, True)
     assert warehouse_path.read_bytes() == before
     with Warehouse.open(warehouse_path) as warehouse:
         with pytest.raises(UserError, match="dataset name .* is not allowed"):
@@ -163,7 +163,7 @@ def test_import_scores_says_what_it_did(run, tmp_path: Path) -> None:
             "not_profiled": ["other"],
         }
     ]
-    assert "traitcast fit --scores results" in result.stderr
+    assert "traitcast fit --matrix results" in result.stderr
     gains = json.loads(run("sql", "SELECT source, gain FROM transfer ORDER BY 1", "--format", "json").stdout)
     assert [(row["source"], round(row["gain"], 6)) for row in gains] == [("other", -10.0), ("topics", 10.0)]
 
@@ -230,7 +230,7 @@ def test_next_commands_carry_the_warehouse(run, warehouse_path: Path, tmp_path: 
     file = tmp_path / "results.csv"
     file.write_text("model,source,target,score\nm,,reviews,0.5\nm,topics,reviews,0.6\n")
     said = run("scores", "import", str(file), *given).stderr
-    assert f"Next: traitcast fit --scores results --warehouse {warehouse_path}" in said
+    assert f"Next: traitcast fit --matrix results --warehouse {warehouse_path}" in said
     assert f"traitcast datasets --warehouse {warehouse_path}." in run("show", "revews", *given).stderr
     missing = ("--warehouse", "not there.duckdb")
     assert "traitcast datasets --warehouse 'not there.duckdb'." in run("show", "revews", *missing).stderr
@@ -260,7 +260,7 @@ def test_import_says_what_is_left_out_and_why(run, tmp_path: Path) -> None:
         "1 diagonal row (source = target): stored and told apart, not fitted",
         "1 row without a gain, since this file has no accuracy score of the base model (an empty source) on maths",
         "`fit` leaves out the cells of 1 name without a profile: topcs (did you mean 'topics'?)",
-        "Next: traitcast fit --scores results",
+        "Next: traitcast fit --matrix results",
     ]
 
 
@@ -280,7 +280,7 @@ def test_scores_drop(run, tmp_path: Path, warehouse_path: Path) -> None:
     ]
     again = run("scores", "drop", "first")
     assert (again.exit_code, again.stdout) == (2, "")
-    assert "no scores named 'first'" in again.stderr
+    assert "no matrix named 'first'" in again.stderr
     assert run("scores", "drop", "third").exit_code == 0
 
 
@@ -317,7 +317,7 @@ def test_import_names_every_bad_row_and_name_at_once(run, tmp_path: Path, wareho
     assert (result.exit_code, result.stdout) == (2, "")
     first, more, names = result.stderr.splitlines()
     assert "row 3: score 90 is outside 0..1" in first
-    assert more == "7 more rows cannot be used either: 4, 5, 6, 7, 8, ..."
+    assert more == "7 more rows cannot be used either: 4, 5, 6, 7, 8 and 2 more"
     assert names == "Without a profile: revews (did you mean 'reviews'?)."
     assert warehouse_path.read_bytes() == before
 

@@ -140,9 +140,9 @@ def test_the_score_set_is_named_after_the_file(tmp_path: Path, file: str, name: 
 
 
 def test_a_file_whose_name_is_no_name(tmp_path: Path) -> None:
-    with pytest.raises(ScoresError, match="no usable name for the score set. Give one with --name"):
+    with pytest.raises(ScoresError, match="no usable name for the matrix. Give one with --name"):
         read_scores(write(tmp_path, "!!.csv", CSV))
-    with pytest.raises(UserError, match=r"score set name 'x\\ny' is not allowed"):
+    with pytest.raises(UserError, match=r"matrix name 'x\\ny' is not allowed"):
         read_scores(write(tmp_path, "r.csv", CSV), name="x\ny")
 
 

@@ -39,8 +39,8 @@ REFUSED = [
 
 @pytest.mark.parametrize("value", REFUSED)
 def test_what_a_name_may_not_be(value: str) -> None:
-    with pytest.raises(UserError, match=r"^score set .* is not allowed: up to 100 letters"):
-        check_name(value, "score set")
+    with pytest.raises(UserError, match=r"^matrix .* is not allowed: up to 100 letters"):
+        check_name(value, "matrix")
     assert not is_name(value)
 
 

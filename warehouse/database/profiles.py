@@ -243,7 +243,7 @@ def measure_again(profile: Profile, warehouse: Path | None = None) -> str:
     """The command that profiles the same data under the same name, read and sampled as before."""
     details = profile.details
     options = {"--name": profile.name}
-    for key in ("split", "spec", "config", "revision", "language_stated", "stream"):
+    for key in ("split", "spec", "config", "revision", "language_stated", "stream", "delimiter", "quote"):
         if details.get(key):
             options[f"--{key.removesuffix('_stated')}"] = str(details[key])
     pipeline = pipeline_name(details.get("spacy_model") or "")

@@ -14,9 +14,9 @@ import traitcast.cli
 import traitcast.front_door
 from tests.conftest import DEFINITIONS, make_profile
 from traitcast.warehouse.database import release, shipped
+from traitcast.warehouse.database.profiles import measure_again
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import ScoresError, UserError, WarehouseError
-from traitcast.warehouse.outdated import measure_again
 from traitcast.warehouse.records import Matrix, PredictorRecord, Profile, TraitValue
 
 NEW = replace(DEFINITIONS[4], trait="response_tokens_median", definition="New in version 2.")

@@ -229,12 +229,12 @@ def test_matrix_and_model_are_chosen_or_asked_for(warehouse_path: Path) -> None:
             warehouse.cells()
         warehouse.save_scores(TOY, TOY_ROWS)
         assert warehouse.cells().matrix == TOY
-        with pytest.raises(ScoresError, match="no scores named 'tony'; did you mean 'toy'"):
+        with pytest.raises(ScoresError, match="no matrix named 'tony'; did you mean 'toy'"):
             warehouse.cells("tony")
         with pytest.raises(ScoresError, match="has no model 'x'.*It has: m"):
             warehouse.cells("toy", model="x")
         warehouse.save_scores(Matrix("other", "accuracy", "untuned", ""), TOY_ROWS)
-        with pytest.raises(ScoresError, match="several score sets: other, toy.*--scores NAME"):
+        with pytest.raises(ScoresError, match="several matrices: other, toy.*--matrix NAME"):
             warehouse.cells()
 
 
@@ -418,7 +418,7 @@ def test_dropped_scores_take_all_that_is_theirs(warehouse_path: Path) -> None:
         warehouse.save_predictor(PredictorRecord("kept", "toy", None, "static", "v1:x", "{}"))
         before = held(warehouse, "other")
         assert min(before.values()) > 0, "every table of a matrix has rows"
-        with pytest.raises(ScoresError, match=r"no scores named 'tot'; did you mean 'toy'\? There are: other, toy\."):
+        with pytest.raises(ScoresError, match=r"no matrix named 'tot'; did you mean 'toy'\? There are: other, toy\."):
             warehouse.drop_scores(["other", "tot"])
         assert held(warehouse, "other") == before, "all of them or none"
         assert warehouse.drop_scores(["toy"]) == ["kept"]

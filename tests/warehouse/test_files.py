@@ -1,0 +1,167 @@
+"""The one way in which outputs reach the disk, against what may lie in its way."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import traitcast.cli
+from traitcast.warehouse.errors import InputError, UserError
+from traitcast.warehouse.files import check_output, replaced, write
+
+CURE = "Choose another file."
+
+
+def test_a_new_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    write(tmp_path / "new", b"new", cure=CURE)
+    assert (tmp_path / "new").read_bytes() == b"new"
+    assert (tmp_path / "new").stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
+def test_an_existing_file_keeps_its_mode(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write(path, b"new", cure=CURE)
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", mode)
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    real, link = tmp_path / "folder" / "real", tmp_path / "link"
+    link.symlink_to(real)
+    for content in (b"made", b"replaced"):  # a dangling link first
+        write(link, content, cure=CURE)
+        assert link.is_symlink()
+        assert real.read_bytes() == content
+    assert sorted(tmp_path.rglob("*")) == [real.parent, real, link]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError, match="bytes-like"), replaced(path, cure=CURE) as file:
+        file.writelines([b"half", "of it"])  # type: ignore[list-item]
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_missing_folders_are_made_on_request_only(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "out"
+    with pytest.raises(InputError, match=rf"cannot write {path}: No such file or directory\. {CURE}"):
+        write(path, b"", cure=CURE, error=InputError)
+    write(path, b"x", cure=CURE, parents=True)
+    assert path.read_bytes() == b"x"
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_named_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_socket(path: Path) -> None:
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(os.path.relpath(path))
+    bound.close()
+
+
+def a_device(path: Path) -> None:
+    path.symlink_to("/dev/null")
+
+
+@pytest.mark.parametrize("kind", [a_folder, a_named_pipe, a_socket, a_device], ids=lambda kind: kind.__name__)
+def test_what_is_no_file_is_refused_at_once(
+    kind: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "out"
+    kind(path)
+    before = path.lstat()
+    message = rf"cannot write {path}: it is {kind.__name__.replace('_', ' ')}\. {CURE}"
+    for refuse in (write, lambda path, _, cure: check_output(path, cure=cure)):
+        with pytest.raises(UserError, match=message):
+            refuse(path, b"x", cure=CURE)
+    assert path.lstat() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_takes_no_files_is_known_before_the_work() -> None:
+    with pytest.raises(UserError, match=rf"cannot write /proc/out: .*\. {CURE}"):
+        check_output(Path("/proc/out"), cure=CURE)
+
+
+COMMANDS = {
+    "sql": ("sql", "SELECT 1 AS one", "--output", "out.csv"),
+    "card": ("card", "sst2", "--output", "out.md"),
+    "plot": ("show", "sst2", "--plot", "out.svg"),
+    "report": ("report", "--output", "out.html", "--matrix", "cross_task_icl"),
+}
+commands = pytest.mark.parametrize("arguments", [*COMMANDS.values()], ids=[*COMMANDS])
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.chdir(tmp_path)
+    return lambda arguments: CliRunner().invoke(traitcast.cli.cli, [*arguments])
+
+
+def output_of(arguments: tuple[str, ...]) -> Path:
+    return Path(next(word for word in arguments if word.startswith("out.")))
+
+
+@commands
+def test_what_lies_under_the_old_temporary_names_is_left_alone(arguments: tuple[str, ...], run) -> None:
+    output = output_of(arguments)
+    victim, own = Path("victim"), Path(f"{output}.partial")
+    victim.write_text("precious")
+    own.write_text("mine")
+    Path(f".{output}.partial").symlink_to(victim)
+    assert run(arguments).exit_code == 0
+    assert victim.read_text() == "precious"
+    assert own.read_text() == "mine"
+    assert not output.is_symlink()
+    assert output.stat().st_size
+
+
+@commands
+def test_an_output_keeps_its_mode_and_its_link(arguments: tuple[str, ...], run) -> None:
+    output, real = output_of(arguments), Path("real" + output_of(arguments).suffix)
+    real.write_text("")
+    real.chmod(0o600)
+    output.symlink_to(real)
+    assert run(arguments).exit_code == 0
+    assert output.is_symlink()
+    assert real.stat().st_size
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+
+
+@commands
+def test_a_named_pipe_as_output_is_refused_and_not_waited_for(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / output_of(arguments))
+    done = subprocess.run(
+        [sys.executable, "-m", "traitcast", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert "it is a named pipe" in done.stderr
+
+
+@commands
+def test_a_folder_as_output_is_refused(arguments: tuple[str, ...], run) -> None:
+    output_of(arguments).mkdir()
+    result = run(arguments)
+    assert result.exit_code == 2
+    assert "is a directory" in result.stderr
