@@ -100,8 +100,8 @@ def introduce(predictor: Predictor, name: str, quality: Mapping[str, float] | No
         f"({models}): {about['sources']} sources x {about['targets']} targets."
     )
     of, base = predictor.outcome, predictor.matrix.base
-    what = f"gain in pp over {BASES.get(base, base)}" if of.harmful else of.what
-    say(f"gain: {what}; low to high: its 90 % interval.")
+    what = f"Gain in pp over {BASES.get(base, base)}" if of.harmful else of.what.capitalize()
+    say(f"{what}; low to high: 90 % interval.")
     if quality is not None:
         say(
             "On targets it has not seen, its ranking of sources has a Spearman correlation of "

@@ -1,9 +1,9 @@
-"""Interventions: what a change made on purpose to a dataset did to what tuning on it does.
+"""Interventions: how a deliberate change to a dataset changes what tuning on it does.
 
-A variant and its parent are tuned on alike and scored on the same targets; their difference is the change's effect.
-Owns that difference, its mean over the sources that were changed, and the correction for how many means were looked at.
-What varies between sources is what an effect has to stand out from, so errors are over sources; a change of a single
-source is told over its targets, and holds for that source. Refuses to predict.
+A variant and its parent are tuned on in the same way and scored on the same targets; their difference is the effect of
+the change. Owns that difference, its mean over the changed sources, and the correction for the number of effects. An
+effect has to stand out from the variation between sources, so standard errors are over sources; a change of a single
+source is averaged over its targets, and holds for that source. Predicts nothing.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from traitcast.warehouse.records import Cells
 
 OUTCOMES = ("gain", "label_shift", "length_shift")
-# On the parent's own test rows, and on those of other targets.
+# The parent's own test rows, and those of other targets.
 PLACES = ("own", "others")
 _LEVEL = 0.95
-# Differences that are equal but for the rounding of sums.
+# Differences below this are rounding errors of sums.
 _ROUNDING = 1e-9
 
 Key = TypeVar("Key", str, int)
@@ -40,8 +40,10 @@ Gains = Mapping[str, Mapping[str, Mapping[int, float]]]
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """A dataset made from `parent` by changing `changed`: names of traits or of trait families, after a name for the
-    change itself where it has one."""
+    """A dataset that was made from `parent` by a change.
+
+    changed: names of traits or trait families, after a name for the change itself if it has one.
+    """
 
     name: str
     parent: str
@@ -53,7 +55,7 @@ class Lineage:
 
     @property
     def change(self) -> str:
-        """What variants that were changed alike have in common."""
+        """The name of the change, which all variants made in this way share."""
         return self.words[0] if self.words else "unnamed"
 
 
@@ -67,14 +69,14 @@ class Mean:
 
 
 def mean_of(values: Sequence[float]) -> Mean:
-    """The mean of some values, which are taken to be drawn one by one."""
+    """The mean of independent values."""
     found = np.asarray(values, dtype=np.float64)
     error = float(found.std(ddof=1) / math.sqrt(found.size)) if found.size > 1 else math.nan
     return Mean(float(found.mean()), error, int(found.size))
 
 
 def differences(with_child: Mapping[Key, float], with_parent: Mapping[Key, float]) -> dict[Key, float]:
-    """Variant minus parent on every dataset, or for every seed, that both were measured with."""
+    """Variant minus parent, for every dataset or seed that both were measured with."""
     return {other: with_child[other] - with_parent[other] for other in sorted(set(with_child) & set(with_parent))}
 
 
@@ -82,13 +84,13 @@ def differences(with_child: Mapping[Key, float], with_parent: Mapping[Key, float
 class Effect:
     """What one change did to one outcome.
 
-    outcome: "gain" (pp), "label_shift" (% of answers that go elsewhere than the untuned model's) or "length_shift"
-    (tokens). on: "own", the parent's own test rows, or "others", those of the other targets. difference: variants minus
-    parents, mean over targets, then over sources. low, high: 95 %, Student's. p: two-sided, of no effect; q: over all
-    effects of the report. sources: parents that were changed; targets: that any of them was scored on; cells:
-    differences that went in. over: "sources", or "targets" where one source was changed: what its adapters have of
-    their own is then in every target, so there is no p. seeds: least and most that a difference is a mean of.
-    by_source: (parent, mean difference), the largest first.
+    outcome: "gain" (pp), "label_shift" (% of answers that move to another label than the untuned model's) or
+    "length_shift" (tokens). on: "own", the parent's own test rows, or "others", those of other targets. difference:
+    variants minus parents, mean over targets, then over sources. low, high: 95 % interval by Student's distribution. p:
+    two-sided, for no effect; q: over all effects of the report. sources: changed parents. targets: scored for any of
+    them. cells: differences in the mean. over: "sources", or "targets" if one source was changed: the quirks of its
+    adapters are then in every target, so there is no p. seeds: fewest and most seeds behind a difference. by_source:
+    (parent, mean difference), the largest first.
     """
 
     change: str
@@ -110,8 +112,11 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Interventions:
-    """All effects of a matrix. noise: "outcome, on" -> root mean square of what the same source differs by between two
-    seeds, mean over targets as in `Effect`; empty with one seed."""
+    """All effects in a matrix.
+
+    noise: "outcome, on" -> root mean square difference of one source between two seeds, mean over targets as in
+    `Effect`; empty with one seed.
+    """
 
     matrix: str
     model: str
@@ -125,7 +130,7 @@ class Interventions:
         return asdict(self)
 
     def rows(self, change: str | None = None) -> list[dict[str, Any]]:
-        """One row an effect, for a table; of one change, one row a source and outcome."""
+        """Rows for a table: one per effect, or for one change, one per source and outcome."""
         if change is None:
             hidden = ("by_source", "p")
             return [
@@ -153,23 +158,35 @@ class Interventions:
 def interventions(
     warehouse: Warehouse, *, matrix: str | None = None, model: str | None = None, metric: str | None = None
 ) -> Interventions:
-    """What the variants in a measured matrix did beside their parents.
+    """What the variants in a measured matrix did, compared with their parents.
 
-    matrix: needed where the user, or else the package, has several with variants; model: where it holds several.
-    metric: of the gains, instead of the headline, in 100ths of its unit and more being better, as in `Warehouse.cells`.
-    Raises ScoresError for a matrix that holds no variant beside its parent.
+    Parameters
+    ----------
+    warehouse
+        An open warehouse.
+    matrix
+        Needed where the user (or, if the user has none, the package) has several matrices with variants.
+    model
+        Needed where the matrix has several models.
+    metric
+        Metric of the gains, as in `Warehouse.cells`: in hundredths of its unit, more is better. None for the headline.
+
+    Raises
+    ------
+    ScoresError
+        For a matrix without any variant and its parent, and as `Warehouse.cells` does.
     """
     varied, shipped = warehouse.varied(), warehouse.shipped("matrices")
     if matrix is None:
-        # Numbers of others are no answer to who has some of their own.
+        # Shipped matrices do not answer for a user with matrices of their own.
         candidates = [name for name in varied if name not in shipped] or varied
         matrix = candidates[0] if len(candidates) == 1 else None
     cells = warehouse.cells(matrix, model, metric=metric)
     name, models = cells.matrix.matrix, sorted(set(cells.models))
     if len(models) > 1:
         raise ScoresError(
-            f"matrix {name!r} has {len(models)} models: {', '.join(models)}. An intervention is told of one: choose it "
-            "with --model NAME."
+            f"matrix {name!r} has {len(models)} models ({', '.join(models)}), and interventions are those of one. "
+            "Choose it with --model NAME."
         )
     measured = set(cells.sources)
     known = [Lineage(*row) for row in warehouse.lineage(name)]
@@ -177,8 +194,8 @@ def interventions(
     lineage = [made for made in every if made.parent in measured]
     if not lineage:
         raise ScoresError(
-            f"matrix {name!r} holds no variant beside its parent. Make some: {command('vary', 'DATASET')}; then "
-            f"plan, run and ingest a matrix with both. With variants there are: {', '.join(varied) or 'none'}"
+            f"matrix {name!r} has no variant together with its parent. Make variants: {command('vary', 'DATASET')}; "
+            f"then plan, run and ingest a matrix with both. Matrices with variants: {', '.join(varied) or 'none'}."
         )
     outcomes, roots = _outcomes(warehouse, cells, models[0]), roots_of(known)
     effects = []
@@ -207,7 +224,7 @@ def interventions(
 
 
 def _outcomes(warehouse: Warehouse, cells: Cells, model: str) -> dict[str, Gains]:
-    """What is compared: gains, and the side effects that the matrix knows."""
+    """Gains, and the side effects that were measured in this matrix."""
     found = {OUTCOMES[0]: _by_source(cells)}
     for outcome in OUTCOMES[1:]:
         try:
@@ -226,7 +243,7 @@ def _by_source(cells: Cells) -> Gains:
 
 
 def roots_of(lineage: Sequence[Lineage]) -> dict[str, str]:
-    """Variant -> the dataset that it comes from in the end: a variant of a variant has the test rows of that one."""
+    """Variant -> the dataset it was made from in the end, whose test rows a variant of a variant has too."""
     parents = {made.name: made.parent for made in lineage}
     return {name: root_of(name, parents.get) for name in parents}
 
@@ -234,7 +251,7 @@ def roots_of(lineage: Sequence[Lineage]) -> dict[str, str]:
 def _effect(
     change: str, outcome: str, on: str, gains: Gains, variants: Sequence[Lineage], roots: Mapping[str, str]
 ) -> Effect | None:
-    """None where nothing of that outcome was measured of both."""
+    """The effect of one change; None where the outcome was not measured for both variant and parent."""
     gaps: dict[str, dict[str, list[float]]] = {}
     seeds = []
     for made in variants:
@@ -273,19 +290,19 @@ def _effect(
 def _paired(
     child: Mapping[str, Mapping[int, float]], parent: Mapping[str, Mapping[int, float]]
 ) -> dict[str, list[float]]:
-    """target -> variant minus parent, for every seed that both have; without targets that have none."""
+    """target -> variant minus parent for every common seed; without targets that have none."""
     both = sorted(set(child) & set(parent))
     return {target: list(gaps.values()) for target in both if (gaps := differences(child[target], parent[target]))}
 
 
 def students(mean: Mean) -> tuple[float, float, float]:
-    """(low, high, p) of a mean, 95 % and two-sided, by Student's distribution; NaN where one value tells no error."""
+    """95 % interval and two-sided p of a mean by Student's distribution: (low, high, p), NaN for a single value."""
     from scipy import stats
 
     if not math.isfinite(mean.standard_error):
         return math.nan, math.nan, math.nan
     if mean.standard_error <= _ROUNDING * max(abs(mean.value), 1.0):
-        # All sources alike, which scores of few rows can be: nothing varies that could tell the effect from chance.
+        # All sources changed by the same, as scores of few rows may: no variation to judge the effect by.
         return math.nan, math.nan, 1.0 if abs(mean.value) <= _ROUNDING else math.nan
     reach = float(stats.t.ppf((1 + _LEVEL) / 2, mean.n - 1)) * mean.standard_error
     p = float(2 * stats.t.sf(abs(mean.value / mean.standard_error), mean.n - 1))
@@ -316,12 +333,12 @@ def _notes(cells: Cells, lineage: Sequence[Lineage], gains: Gains, alone: Sequen
         seeds = f"{number[0]} to {seeds}"
     yield (
         f"{count(len(used), 'variant')} of {count(len(parents), 'source')} on {count(len(targets), 'target')}, "
-        f"{seeds}; the targets are these ones, so an effect is one on them"
+        f"{seeds}. Effects hold for these targets: they are not a sample of others."
     )
     short = [made.name for made, found in used.items() if set(found) != targets]
     if short:
-        yield f"not on all of the {len(targets)} targets, so a mean over sources mixes them unevenly: {some(short, 5)}"
+        yield f"Not scored on all {len(targets)} targets, so that means over sources are uneven: {some(short, 5)}"
     if apart := [made.name for made in pairs if made not in used]:
-        yield f"left out, without a seed and a target that their parent has too: {some(apart, 5)}"
+        yield f"Left out, because they share no seed and target with their parent: {some(apart, 5)}"
     if alone:
-        yield f"left out, without their parent in the matrix: {some(alone, 5)}"
+        yield f"Left out, because their parent is not in the matrix: {some(alone, 5)}"

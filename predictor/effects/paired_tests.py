@@ -1,8 +1,8 @@
-"""Before and after on the same rows: how far a mean moved, what moves with what, and what is left after many looks.
+"""Before and after on the same rows: how far a mean moved, what it depends on, and the correction for many tests.
 
-Owns the statistics of paired comparisons over rows and seeds. Pure functions over arrays; knows no warehouse. Seeds
-share the rows they are scored on, so a row is one observation however many seeds scored it. A seed is a draw too: what
-is told is of the adapters that other seeds would give; with one seed it is of this adapter alone.
+Owns the statistics of paired comparisons over rows and seeds, as pure functions over arrays. Seeds share the rows they
+are scored on, so a row is one observation, however many seeds scored it. A seed is a draw as well: conclusions are
+about the adapters that other seeds would give; with one seed, about this adapter alone.
 """
 
 from __future__ import annotations
@@ -16,22 +16,25 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-# A correlation of ranks is told from its null by a normal distribution, which needs rows, and rows that are not tied:
-# with fewer than ten off the commonest value, the tail of the true one is lumps.
+# The p value of a rank correlation comes from a normal distribution, which needs many rows that are not tied: with
+# fewer than ten rows off the most common value, the tail of the true distribution is lumpy.
 LEAST_ROWS = 20
 LEAST_VARIED = 10
-# The false discovery rate at which something is called a find.
+# The false discovery rate up to which something is called found.
 LEVEL = 0.05
 FLIPS = 4999
-# Degrees of freedom of an error over rows that somebody else worked out.
+# Degrees of freedom of an imported standard error over rows.
 _MANY = 10**6
 _RESAMPLES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A mean change. standard_error: over rows and seeds, NaN where neither tells; p: two-sided, of no change, NaN
-    likewise. n: rows, None where only a mean per seed is known. freedom: degrees of freedom of the standard error."""
+    """A mean change.
+
+    standard_error: over rows and seeds; NaN where it cannot be estimated. p: two-sided, for no change; NaN likewise. n:
+    rows, None where only a mean per seed is known. freedom: degrees of freedom of the standard error.
+    """
 
     value: float
     standard_error: float
@@ -42,17 +45,22 @@ class Change:
 
 
 def mean_change(changes: Floats) -> Change:
-    """The mean of (seeds, rows) changes, after minus before.
+    """The mean change over rows and seeds.
 
-    Both rows and seeds are drawn: se^2 = MS_rows/nk + MS_seeds/nk - MS_rest/nk (two-way random effects, Searle et al.
-    1992, section 4.3), but never below either of the first two. p is Student's, with Satterthwaite's degrees of
-    freedom, and not below the least that a sign test of the changed rows can give. With one seed, rows only.
+    Both rows and seeds are random draws: se^2 = MS_rows/nk + MS_seeds/nk - MS_rest/nk (two-way random effects, Searle
+    et al. 1992, section 4.3), but never below either of the first two. p is Student's, with Satterthwaite's degrees of
+    freedom, and not below the smallest p of a sign test of the changed rows. With one seed, over rows only.
+
+    Parameters
+    ----------
+    changes
+        After minus before, (seeds, rows).
     """
     seeds, n = changes.shape
     value, by_row, by_seed = float(changes.mean()), changes.mean(axis=0), changes.mean(axis=1)
     rows = float(by_row.var(ddof=1)) / n if n > 1 else math.nan
     error, freedom = _two_way(rows, n - 1, by_seed, _shared(changes))
-    # As surely as a sign test of the rows that changed can be, and no surer: all rows may change by the same.
+    # No smaller than in a sign test of the changed rows: all rows may change by the same amount.
     least = 2.0 ** (1 - np.count_nonzero(by_row))
     return _change(value, error, freedom, n, seeds, least)
 
@@ -82,8 +90,18 @@ def _shared(changes: Floats) -> float:
 
 
 def mean_of_seeds(values: Floats, errors: Floats, n: int | None = None) -> Change:
-    """The mean of (seeds,) changes of which only means are known. errors: (seeds,) their standard errors over rows, NaN
-    where unknown; the seeds share their rows, so these do not shrink with the number of seeds."""
+    """The mean change where only the mean of every seed is known.
+
+    Parameters
+    ----------
+    values
+        Mean change of every seed, (seeds,).
+    errors
+        Their standard errors over rows, (seeds,); NaN where unknown. Seeds share their rows, so that these errors do
+        not shrink with the number of seeds.
+    n
+        Number of rows, if known.
+    """
     seeds = len(values)
     parts = [(float(values.var(ddof=1)) / seeds, seeds - 1)] if seeds > 1 else []
     if np.isfinite(errors).all():
@@ -93,7 +111,7 @@ def mean_of_seeds(values: Floats, errors: Floats, n: int | None = None) -> Chang
 
 
 def difference(first: Change, second: Change) -> Change:
-    """first minus second, which rest on different rows and different adapters."""
+    """The first change minus the second, measured on different rows with different adapters."""
     value = first.value - second.value
     parts = [(change.standard_error**2, change.freedom) for change in (first, second)]
     error = math.hypot(first.standard_error, second.standard_error)
@@ -119,7 +137,7 @@ def _change(value: float, error: float, freedom: float, n: int | None, seeds: in
     elif value == 0:
         p = 1.0
     elif error == 0:
-        # Equal changes of all seeds, or of all rows: nothing varies that could tell.
+        # All seeds, or all rows, changed by the same: no variation to judge by.
         p = least or math.nan
     else:
         p = float(min(1.0, max(least, 2 * stats.t.sf(abs(value / error), freedom))))
@@ -128,9 +146,12 @@ def _change(value: float, error: float, freedom: float, n: int | None, seeds: in
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How far a distribution over labels moved. value: total variation, 0 to 1, mean over seeds. chance: what swapping
-    before and after at random gives on average. p: of labels that stay in the mean over the adapters of all seeds there
-    could be; with one seed, of this adapter. labels: Change of every label's share, in order."""
+    """How far a distribution over labels moved.
+
+    value: total variation, 0 to 1, mean over seeds. chance: its mean when before and after are swapped at random. p:
+    for no shift in the mean over the adapters of all possible seeds; with one seed, for this adapter. labels: `Change`
+    of every label's share, in order.
+    """
 
     value: float
     standard_error: float
@@ -140,12 +161,23 @@ class Shift:
 
 
 def label_shift(before: npt.NDArray[np.int64], after: npt.NDArray[np.int64], labels: int, seed: int = 0) -> Shift:
-    """The shift from before (rows,) to after (seeds, rows), both positions of labels.
+    """How far the answers moved over the labels.
 
-    p: share of 4,999 random swaps of before and after, row by row and for all seeds of a row at once, that move the
-    mean shares as far (a Stuart-Maxwell test without its large-sample formula, which many labels and few rows do not
-    allow). With several seeds what they differ by is added to every swap, at random. The standard error is over rows by
-    bootstrap, and over seeds.
+    p is the share of 4,999 random swaps of before and after, row by row and for all seeds of a row at once, that move
+    the mean shares as far (a Stuart-Maxwell test without its large-sample formula, which does not hold for many labels
+    and few rows). With several seeds, the differences between them are added to every swap at random. The standard
+    error is over rows by bootstrap, and over seeds.
+
+    Parameters
+    ----------
+    before
+        Positions of the labels answered before tuning, (rows,).
+    after
+        The same after tuning, (seeds, rows).
+    labels
+        Number of labels.
+    seed
+        Of the random swaps.
     """
     seeds, n = after.shape
     one_hot = np.eye(labels)
@@ -175,8 +207,8 @@ def _shift_chance(moved: Floats, swaps: Floats, rng: np.random.Generator) -> flo
     """Chance of a shift of the mean shares like that of `moved` (seeds, rows, labels), over rows and seeds.
 
     Drawn means are those of swapped rows plus the seeds' deviations in random proportions, so large that variances are
-    those of `mean_change`, over the root of a chi-square of its degrees of freedom: how far seeds differ is itself
-    known from a few. For two labels this is the test of `mean_change`.
+    those of `mean_change`, over the root of a chi-square of its degrees of freedom, since the variance between seeds is
+    estimated from few of them. For two labels this is the test of `mean_change`.
     """
     seeds, n = moved.shape[:2]
     by_row, by_seed = moved.mean(axis=0), moved.mean(axis=1)
@@ -195,9 +227,10 @@ def _shift_chance(moved: Floats, swaps: Floats, rng: np.random.Generator) -> flo
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """Rows that are compared among themselves: those of one target. trait, before: (rows,), changes: (seeds, rows).
+    """Rows that are compared among themselves: those of one target.
 
-    seeds: which they are, for those of several strata are the same adapters; empty: 0, 1, ...
+    trait, before: (rows,). changes: (seeds, rows). seeds: their numbers, since strata with the same seed share an
+    adapter; empty means 0, 1, ...
     """
 
     trait: Floats
@@ -208,14 +241,14 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True)
 class RowAssociation:
-    """How the change of a row goes with a trait of it.
+    """How the change of a row depends on a trait of it.
 
-    correlation: of the ranks of the trait with those of the change (mean over seeds; Spearman's with one seed), within
-    strata, weighted by their rows. p: two-sided, of none in any stratum, in the mean over all seeds there could be;
-    with one seed, of this adapter. upper, lower: mean change of the rows above and not above the median of their
-    stratum; difference, standard_error: of the two, over rows and seeds. before_upper, before_lower: what they scored
-    before: rows that were right cannot gain. n: rows; strata: how many were tested; agreement: share of strata, or of
-    seeds where there is one stratum, whose correlation has the same sign.
+    correlation: of the ranks of trait and change (mean over seeds; Spearman's with one seed), within strata, weighted
+    by their rows. p: two-sided, for no correlation in any stratum, in the mean over all possible seeds; with one seed,
+    for this adapter. upper, lower: mean change of the rows above, and not above, the median of their stratum;
+    difference, standard_error: of the two, over rows and seeds. before_upper, before_lower: their scores before
+    tuning, since rows that were right cannot gain. n: rows. strata: how many were tested. agreement: share of strata
+    (of seeds, with one stratum) whose correlation has the same sign.
     """
 
     correlation: float
@@ -232,11 +265,11 @@ class RowAssociation:
 
 
 def association(strata: Iterable[Stratum]) -> RowAssociation | None:
-    """The association within strata; None where too few rows, or too few that differ, tell anything.
+    """The association within strata; None with too few rows, or too few different values, for a test.
 
     Under random pairing of trait and change the variance of a correlation of n ranks is 1/(n - 1) exactly, ties or not
-    (Kendall and Gibbons 1990, section 4), and so is that of their mean weighted by n - 1 over strata. The variance over
-    seeds is added as in `mean_change`: an adapter may have quirks that another one does not.
+    (Kendall and Gibbons 1990, section 4), and so is that of their mean over strata, weighted by n - 1. The variance
+    over seeds is added as in `mean_change`: an adapter may have quirks that another one lacks.
     """
     from scipy import stats
 
@@ -269,7 +302,7 @@ def association(strata: Iterable[Stratum]) -> RowAssociation | None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A number of one stratum: of every seed (seeds,), its variance over rows, and what seeds and rows share of it."""
+    """One number of a stratum: its value for every seed (seeds,), its variance over rows, and the part seeds share."""
 
     by_seed: Floats
     rows: float
@@ -288,7 +321,7 @@ class _Halves:
 
 
 def _pooled(strata: Sequence[Stratum], parts: Sequence[_Part], weights: Floats) -> tuple[float, float]:
-    """Standard error and degrees of freedom of the weighted sum of the parts of all strata; they share their seeds."""
+    """Standard error and degrees of freedom of a weighted sum over strata, which share their seeds."""
     apart: dict[int, float] = {}
     for stratum, part, weight in zip(strata, parts, weights, strict=True):
         seeds = stratum.seeds or range(len(part.by_seed))
@@ -308,12 +341,12 @@ def _tested(stratum: Stratum) -> Stratum | None:
 
 
 def _off_mode(values: Floats) -> int:
-    """How many differ from the commonest value."""
+    """How many differ from the most common value."""
     return len(values) - int(np.unique(values, return_counts=True)[1].max())
 
 
 def _correlation(stratum: Stratum) -> _Part:
-    """Correlation of the ranks of the trait with those of the change: the mean of what every seed adds to it."""
+    """Correlation of the ranks of trait and change, as what every seed adds to it."""
     from scipy.stats import rankdata
 
     seeds, n = stratum.changes.shape
@@ -343,7 +376,10 @@ def _halves(stratum: Stratum) -> _Halves:
 
 
 def adjusted(p: Sequence[float]) -> list[float]:
-    """q: the false discovery rate at which each would be found (Benjamini and Hochberg 1995); NaN stays NaN."""
+    """q values: the false discovery rate at which each p would count as found (Benjamini and Hochberg 1995).
+
+    NaN stays NaN and is not counted.
+    """
     from scipy import stats
 
     values = np.asarray(p, dtype=np.float64)

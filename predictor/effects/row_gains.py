@@ -1,7 +1,7 @@
-"""Gains over the test rows that they were scored on: the rows of a cell beside those of the untuned model.
+"""Gains over the test rows that they were scored on: the rows of a cell paired with those of the untuned model.
 
-Owns which results on single rows belong to a gain: a stored one whose scores came again without rows has none. The
-statistics are `predictor.effects.paired_tests`.
+Owns which results on single rows belong to a gain: none, where the scores were stored again without rows. Statistics
+are in `predictor.effects.paired_tests`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,20 @@ def by_cell(results: Iterable[RowResults]) -> dict[tuple[str, str], list[RowResu
 def stored_pair(
     base: Sequence[RowResults] | None, tuned: Sequence[RowResults] | None, cells: Cells, at: Sequence[int]
 ) -> Pair | None:
-    """Rows of the untuned model and of every seed of one (source, target), whether its scores are those rows' or not.
+    """Rows of the untuned model and of every seed of one (source, target).
 
-    at: the positions of its seeds among the cells. None where a seed has no rows, or other ones.
+    Parameters
+    ----------
+    base, tuned
+        Stored results on single rows, before and after tuning.
+    cells, at
+        All cells, and the positions of this pair's seeds among them.
+
+    Returns
+    -------
+    Pair or None
+        None where a seed has no rows, or other rows than the untuned model. Whether the rows average to the scores is
+        not checked; `scored_pair` does.
     """
     seeds = [int(cells.seeds[i]) for i in at]
     if not base or not tuned or sorted(r.seed for r in tuned) != sorted(seeds):
@@ -49,7 +60,7 @@ def stored_pair(
 def scored_pair(
     base: Sequence[RowResults] | None, tuned: Sequence[RowResults] | None, cells: Cells, at: Sequence[int]
 ) -> Pair | None:
-    """As `stored_pair`, if they average to the scores."""
+    """As `stored_pair`, but None where the rows do not average to the scores."""
     pair = stored_pair(base, tuned, cells, at)
     if pair is None:
         return None
@@ -59,14 +70,19 @@ def scored_pair(
 
 
 def differences(pair: Pair, name: str) -> Floats:
-    """(seeds, rows): after minus before, of a column of `RowResults`."""
+    """A column of `RowResults` after tuning minus before, (seeds, rows)."""
     base, tuned = pair
     return np.stack([getattr(cell, name) for cell in tuned]) - getattr(base, name)
 
 
 def paired_errors(warehouse: Warehouse, matrix: str, model: str) -> dict[tuple[str, str], float]:
-    """(source, target) -> standard error of the gain in pp, over the rows of the test and over seeds (with one seed,
-    over rows). Only of cells with results on single rows, and a matrix that has a score of the untuned model."""
+    """Standard errors of gains over test rows and seeds (with one seed, over rows).
+
+    Returns
+    -------
+    dict
+        (source, target) -> standard error, pp; only for cells with results on single rows.
+    """
     cells = warehouse.cells(matrix, model)
     seeds: dict[str, dict[str, list[int]]] = {}
     for i, (source, target) in enumerate(zip(cells.sources, cells.targets, strict=True)):

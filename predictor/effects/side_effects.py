@@ -1,9 +1,9 @@
-"""Side effects: what tuning on a source did to every target of a measured matrix, beside the score it was tuned for.
+"""Side effects: what tuning on a source did to every target of a measured matrix.
 
-Owns the questions (who gained and lost, which labels are answered more, how much is written, which answers are
-malformed, which kinds of rows changed, which pairs are lopsided), the correction for how many targets were looked at,
-and what is missing where a matrix holds no results on single rows. The statistics are `predictor.effects.paired_tests`, the records
-`predictor.effects.tables`. Refuses to predict: what was not measured is not here.
+Owns the questions (which targets gained and lost, which labels are answered more often, how long answers are, which
+are malformed, which kinds of rows changed, which pairs differ by direction), the correction for the number of targets,
+and the notes on what a matrix without results on single rows cannot answer. Statistics are in
+`predictor.effects.paired_tests`, records in `predictor.effects.tables`. Predicts nothing: only what was measured.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from traitcast.predictor.effects.tables import (
     LengthDrift,
     RowKind,
 )
-from traitcast.warehouse.console import command
+from traitcast.warehouse.console import command, some
 from traitcast.warehouse.errors import ScoresError, nearest
 
 if TYPE_CHECKING:
@@ -63,8 +63,26 @@ def effects(
 ) -> Effects:
     """What tuning on `source` did to the targets of a measured matrix.
 
-    matrix, model: needed where the warehouse, or the matrix, holds several. target: look at this one only, with its
-    confusion matrices; q is then over what is looked at in it. Raises ScoresError for what was not measured.
+    Parameters
+    ----------
+    warehouse
+        An open warehouse.
+    source
+        The dataset that was tuned on.
+    matrix, model
+        Needed where the warehouse has several matrices, or the matrix several models.
+    target
+        Report on this target only, with its confusion matrices; q values then cover its tables alone.
+
+    Returns
+    -------
+    Effects
+        Every table, gains in pp.
+
+    Raises
+    ------
+    ScoresError
+        For what was not measured.
     """
     measured = _Measured(warehouse, source, matrix, model, target)
     wanted = [name for name in measured.targets if target in (None, name)]
@@ -79,7 +97,7 @@ def effects(
         base=measured.cells.matrix.base,
         target=target,
         gains=_best_first(gain for gain in gains if gain.target != source),
-        # The source on itself is no side effect, and one look of its own.
+        # The source's own score is no side effect, and a single test.
         own=dataclasses.replace(own, q=own.p) if (own := measured.own(wanted)) is not None else None,
         labels=_surest(_with_q([shift for name in others if (shift := measured.labels(name)) is not None])),
         lengths=_surest(_with_q([drift for name in others if (drift := measured.length(name)) is not None])),
@@ -102,12 +120,12 @@ def _with_q(found: Sequence[Found]) -> list[Found]:
 
 
 def _best_first(gains: Iterable[Gain]) -> tuple[Gain, ...]:
-    """Unknown gains, of targets without a score of the untuned model, last."""
+    """Unknown gains (no score of the untuned model) come last."""
     return tuple(sorted(gains, key=lambda one: (math.isnan(one.gain), -one.gain, one.target)))
 
 
 def _surest(found: Iterable[Found]) -> tuple[Found, ...]:
-    """The smallest p first; of equals (many are at the least p there is) the largest effect, for its error."""
+    """Smallest p first; among equal p (many reach the smallest possible one) the largest effect."""
 
     def size(one: Any) -> float:
         for name in ("change", "drift", "shift", "difference"):
@@ -119,7 +137,7 @@ def _surest(found: Iterable[Found]) -> tuple[Found, ...]:
 
 
 class _Measured:
-    """The cells of one source and all that is stored beside them."""
+    """The cells of one source, and everything that is stored about them."""
 
     def __init__(
         self, warehouse: Warehouse, source: str, matrix: str | None, model: str | None, target: str | None
@@ -146,8 +164,8 @@ class _Measured:
         models = sorted(set(self.cells.models))
         if len(models) != 1:
             raise ScoresError(
-                f"matrix {self.cells.matrix.matrix!r} has {len(models)} models: {', '.join(models)}. What tuning did "
-                "is told of one: choose it with --model NAME."
+                f"matrix {self.cells.matrix.matrix!r} has {len(models)} models ({', '.join(models)}), and side "
+                "effects are those of one. Choose it with --model NAME."
             )
         return model or models[0]
 
@@ -163,27 +181,27 @@ class _Measured:
         if source not in sources:
             raise ScoresError(
                 f"nothing was tuned on {source!r} in matrix {name!r}{nearest(source, sources)} Its sources: "
-                f"{', '.join(sources)}. For what was not measured: {command('predict', source, 'TARGET')}"
+                f"{', '.join(sources)}. For a prediction instead: {command('predict', source, 'TARGET')}"
             )
         targets = sorted({t for s, t in self.gains if s == source})
         if target is not None and target not in targets:
             raise ScoresError(
                 f"{source!r} was not scored on {target!r} in matrix {name!r}{nearest(target, targets)} Its targets: "
-                f"{', '.join(targets)}. For what was not measured: {command('predict', source, target)}"
+                f"{', '.join(targets)}. For a prediction instead: {command('predict', source, target)}"
             )
 
     def paired(self, source: str, target: str) -> Pair | None:
-        """Rows of the untuned model and of every seed that was scored, if they are there and average to the scores."""
+        """Rows of the untuned model and of every seed, if they are stored and average to the scores."""
         base, tuned = self.rows.get(("", target)), self.rows.get((source, target))
         return scored_pair(base, tuned, self.cells, self.gains[source, target])
 
     def _by_row(self, source: str, target: str) -> Pair | None:
-        """What is stored of single rows of a cell, whether its scores are those rows' or not."""
+        """Stored results on single rows of a cell, whether or not they average to its scores."""
         base, tuned = self.rows.get(("", target)), self.rows.get((source, target))
         return stored_pair(base, tuned, self.cells, self.gains[source, target])
 
     def change(self, source: str, target: str) -> Change:
-        """The gain in pp: over paired rows where there are any, else from the scores."""
+        """The gain in pp: over paired rows if there are any, else from the scores."""
         if (pair := self.paired(source, target)) is not None:
             return mean_change(100.0 * differences(pair, "score"))
         at = self.gains[source, target]
@@ -236,7 +254,7 @@ class _Measured:
         else:
             by_seed = mean_of_seeds(np.abs(moved).sum(axis=1) / 200, np.full(seeds, math.nan), n)
             errors = [mean_of_seeds(label, np.full(seeds, math.nan)).standard_error for label in moved.T]
-            # A shift is never negative, so that its mean over seeds differs from 0 says nothing.
+            # A shift is never negative, so it says nothing that its mean over seeds differs from 0.
             whole = (by_seed.value, by_seed.standard_error, math.nan, math.nan, math.nan)
         numbers = zip(100 * shares[0], 100 * shares[1:].mean(axis=0), moved.mean(axis=0), errors, strict=True)
         changes = [LabelChange(name, *map(float, four)) for name, four in zip(names, numbers, strict=True)]
@@ -244,8 +262,10 @@ class _Measured:
         return LabelShift(target, *whole, tuple(changes), n, seeds)
 
     def _picks(self, target: str, names: Sequence[str], counts: np.ndarray) -> np.ndarray | None:
-        """(1 + seeds, rows) positions in `names` of the untuned model's answers and of those after tuning, from single
-        rows; None where there are none, or none that add up to `counts` (1 + seeds, names)."""
+        """Answers of the untuned model and of every seed as positions in `names`, (1 + seeds, rows).
+
+        None where there are no results on single rows, or they do not add up to `counts` (1 + seeds, names).
+        """
         pair, tested = self.paired(self.source, target), self.tested.get(target)
         if pair is None or tested is None:
             return None
@@ -256,8 +276,8 @@ class _Measured:
             said = [tested.labels[p] if 0 <= p < len(tested.labels) else str(p) for p in map(int, cell.predicted)]
             picks.append([place.get(name, len(names)) for name in said])
         positions = np.array(picks, dtype=np.int64)
-        told = np.array([np.bincount(row, minlength=len(names)) for row in positions if row.max() < len(names)])
-        return positions if np.array_equal(told, counts) else None
+        counted = np.array([np.bincount(row, minlength=len(names)) for row in positions if row.max() < len(names)])
+        return positions if np.array_equal(counted, counts) else None
 
     def length(self, target: str) -> LengthDrift | None:
         before, after = self.written.get(("", target)), self.written.get((self.source, target))
@@ -284,7 +304,7 @@ class _Measured:
         )
 
     def formats(self, target: str) -> list[FormatErrors]:
-        """Each kind of malformed answer that is known of a target."""
+        """Every kind of malformed answer that is known for a target."""
         before, after = self.written.get(("", target)), self.written.get((self.source, target))
         if not before or not after:
             return []
@@ -313,7 +333,7 @@ class _Measured:
         return Confusion(target, tuple(gold), tuple(answers), counts[0], counts[1:].mean(axis=0))
 
     def strata(self, target: str) -> dict[str, Stratum]:
-        """Trait, or right label, -> the rows of a target."""
+        """Trait, or correct label, -> the rows of a target."""
         pair, known = self.paired(self.source, target), self.tested.get(target)
         if pair is None or known is None or known.rows != len(pair[0].score):
             return {}
@@ -321,7 +341,7 @@ class _Measured:
         seeds = tuple(cell.seed for cell in pair[1])
         found = {trait: Stratum(value, changes, before, seeds) for trait, value in self.traits.get(target, {}).items()}
         if known.gold is not None:
-            # Of two labels, one says all.
+            # With two labels, the second mirrors the first.
             for at, name in list(enumerate(known.labels))[1 if len(known.labels) == 2 else 0 :]:
                 found[_LABEL + name] = Stratum((known.gold == at).astype(np.float64), changes, before, seeds)
         return found
@@ -330,40 +350,46 @@ class _Measured:
         """What is missing, and the command that adds it."""
         matrix, targets = self.cells.matrix, [t for t in self.targets if self.asked in (None, t)]
         if matrix.base != "untuned":
-            yield "The matrix has no scores of the untuned model: gains are over an average source on a target."
+            yield (
+                "This matrix has no scores of the untuned model: gains are relative to an average source on the same "
+                "target."
+            )
         ingest = command("matrix", "ingest", "--pack", "DIR", "--name", matrix.matrix)
         if not any((self.source, t) in self.answers or (self.source, t) in self.written for t in targets):
             yield (
-                "No answers are stored, so shifts of labels, lengths, malformed answers and kinds of rows are not "
-                "known: an imported matrix has scores only. Measure them: traitcast matrix plan --help"
+                "This matrix has scores only, as imported ones do: shifts of labels, answer lengths, malformed answers "
+                "and kinds of rows are unknown. To measure them, run a matrix: traitcast matrix plan --help"
             )
             if any(len(self.gains[self.source, t]) > 1 for t in targets):
                 yield f"{self._errors_without_rows(targets).capitalize()}."
         elif bare := [t for t in targets if self.paired(self.source, t) is None]:
             stale = all(self._by_row(self.source, t) for t in bare)
             yield (
-                f"{'The scores are not those of the stored results' if stale else 'No results'} on single rows of "
-                f"{_some(bare)}: {self._errors_without_rows(bare)}, and kinds of rows are not known. Add them from the "
-                f"folder of the matrix: {ingest}"
+                f"{'The scores do not match the stored results' if stale else 'There are no results'} on single rows "
+                f"of {some(bare, 3)}: {self._errors_without_rows(bare)}, and kinds of rows are unknown. Add them from "
+                f"the folder of the matrix: {ingest}"
             )
-        elif untold := [t for t in targets if t not in self.traits]:
-            yield f"No traits of the test rows of {_some(untold)}. Add them from the folder of the matrix: {ingest}"
+        elif bare := [t for t in targets if t not in self.traits]:
+            yield (
+                f"No traits are stored for the test rows of {some(bare, 3)}. Add them from the folder of the matrix: "
+                f"{ingest}"
+            )
         if {len(self.gains[self.source, t]) for t in targets} == {1}:
             if not any(math.isfinite(self.change(self.source, t).standard_error) for t in targets):
-                yield "One seed and no standard errors: how sure a gain is cannot be told."
+                yield "With one seed and no standard errors, the uncertainty of a gain is unknown."
             else:
-                yield "One seed: errors are over rows only, and do not tell what another seed would have done."
+                yield "With one seed, standard errors cover the test rows only, not what another seed would change."
 
     def _errors_without_rows(self, targets: Sequence[str]) -> str:
         at = [place for target in targets for place in self.gains[self.source, target]]
         if np.isfinite(self.cells.standard_error[at]).all():
-            return "errors are not paired (those of the two scores, added up), so too wide"
-        # Of one seed and scores without errors there is none.
-        return "errors are over seeds only" if len(at) > len(targets) else "errors are not known"
+            return "standard errors combine those of the two scores, unpaired, and are too wide"
+        # One seed, and scores without errors.
+        return "standard errors cover seeds only" if len(at) > len(targets) else "standard errors are unknown"
 
 
 def _malformed(cell: RowResults, error: str) -> Floats | None:
-    """1 where an answer is malformed, 0 elsewhere; None where nothing tells."""
+    """1 where an answer is malformed, 0 elsewhere; None where this was not recorded."""
     if error == "empty":
         return None if cell.output_tokens is None else (cell.output_tokens == 0).astype(np.float64)
     fine = cell.finished if error == "unfinished" else cell.has_number
@@ -377,7 +403,7 @@ def _malformed_share(row: Mapping[str, Any], error: str) -> float:
 def _kinds(
     measured: _Measured, targets: Sequence[str], asked: str | None
 ) -> tuple[tuple[RowKind, ...], tuple[RowKind, ...], int]:
-    """Kinds of rows: together (or of the target asked for), those found in single targets, and how many were tested."""
+    """Kinds of rows over all targets (or of the one asked for), those found in single targets, and how many tests."""
     strata = {target: measured.strata(target) for target in targets}
     single = [
         _kind(trait, target, found)
@@ -393,8 +419,8 @@ def _kinds(
         for trait in traits
         if (found := association([by[trait] for by in strata.values() if trait in by])) is not None
     ]
-    surely = [kind for kind in _with_q(single) if kind.q <= LEVEL]
-    return _surest(_with_q(pooled)), _surest(surely), len(single)
+    significant = [kind for kind in _with_q(single) if kind.q <= LEVEL]
+    return _surest(_with_q(pooled)), _surest(significant), len(single)
 
 
 def _kind(trait: str, target: str | None, found: RowAssociation) -> RowKind:
@@ -414,8 +440,3 @@ def _kind(trait: str, target: str | None, found: RowAssociation) -> RowKind:
         n=found.n,
         targets=found.strata,
     )
-
-
-def _some(names: Sequence[str], shown: int = 3) -> str:
-    rest = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,7 +1,8 @@
-"""The tables of side effects, and how people see them.
+"""The tables of side effects, and how they are shown.
 
-Owns the records that `predictor.effects.side_effects` fills: fields, units, JSON, the tables of a terminal and of a notebook. Knows
-neither the warehouse nor statistics. q is the false discovery rate over all that a table looked at.
+Owns the records that `predictor.effects.side_effects` fills: fields, units, JSON, and the tables of a terminal and of a
+notebook. Knows neither the warehouse nor statistics. q is the false discovery rate over everything that a table was
+chosen from.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ from typing import Any
 import numpy as np
 
 from traitcast.predictor.effects.paired_tests import LEVEL
-from traitcast.warehouse.console import count, html_table
+from traitcast.warehouse.console import html_table
 
-# Most labels, and most characters of a label, that a confusion matrix shows as a square; else so many of its cells.
+# A confusion matrix of more labels, or longer ones, is shown as a list of so many cells instead of a square.
 _SQUARE, _HEADING, _LISTED = 8, 16, 20
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What the source did to a target. gain: pp over the untuned model (matrix.base). gained, lost: rows whose score
-    rose and fell, mean over seeds; None without results on single rows. p, q: of no change, q over all targets."""
+    """What the source did to a target.
+
+    gain: pp over the base of the matrix. gained, lost: test rows whose score rose and fell, mean over seeds; None
+    without results on single rows. p, q: for no change, q over all targets.
+    """
 
     target: str
     gain: float
@@ -42,7 +46,7 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class LabelChange:
-    """One label: its share of the answers before and after, and the change, in percent and pp."""
+    """One label: its share of the answers before and after tuning (%), and the change (pp)."""
 
     label: str
     base_share: float
@@ -53,10 +57,10 @@ class LabelChange:
 
 @dataclass(frozen=True, slots=True)
 class LabelShift:
-    """How the answers of a target moved over its labels, or over the positions of its options.
+    """How the answers on a target moved over its labels, or over the positions of its options.
 
-    shift: total variation, share of rows that would have to be answered otherwise, mean over seeds. chance: the same if
-    before and after are swapped at random. labels: the largest rise first. n: rows.
+    shift: total variation, 0 to 1: the smallest share of answers that must have changed; mean over seeds. chance: the
+    mean shift when before and after are swapped at random. labels: the largest rise first. n: test rows.
     """
 
     target: str
@@ -80,7 +84,7 @@ class LabelShift:
 
 @dataclass(frozen=True, slots=True)
 class LengthDrift:
-    """Generated tokens of a target: mean, 10 %, 50 % and 90 % quantile before and after, and the drift of the mean."""
+    """Answer length on a target in tokens: mean, 10 %, 50 % and 90 % quantile before and after, change of the mean."""
 
     target: str
     drift: float
@@ -97,8 +101,11 @@ class LengthDrift:
 
 @dataclass(frozen=True, slots=True)
 class FormatErrors:
-    """Malformed answers of a target in percent. error: empty, unfinished (cut at the cap), or no number where the
-    answer has to be one. Choices among labels or options cannot be malformed: they are made by likelihood."""
+    """Malformed answers on a target, in percent.
+
+    error: "empty", "unfinished" (cut at the length limit), or "no number" where the answer has to be one. Choices among
+    labels or options are made by likelihood and cannot be malformed.
+    """
 
     target: str
     error: str
@@ -114,10 +121,10 @@ class FormatErrors:
 
 @dataclass(frozen=True, slots=True)
 class RowKind:
-    """How the change of the score of a row goes with a trait of the row; see `paired.RowAssociation`. In pp.
+    """How the change of a row's score depends on a trait of the row, in pp; see `paired_tests.RowAssociation`.
 
-    trait: of the catalogue, here of the row itself, or "label = NAME" for the rows whose right answer that is. target:
-    None for all targets but the source together, rows compared within their target.
+    trait: of the catalogue, measured on the row itself, or "label = NAME" for rows with that correct answer. target:
+    None for all targets except the source, with rows compared within their target.
     """
 
     trait: str
@@ -138,7 +145,7 @@ class RowKind:
 
 @dataclass(frozen=True, slots=True)
 class Asymmetry:
-    """A pair both ways, in pp: there is the gain of the target by the source, back that of the source by the target."""
+    """Both directions of a pair, in pp: `there` from source to target, `back` from target to source."""
 
     target: str
     there: float
@@ -151,7 +158,7 @@ class Asymmetry:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Right labels (rows) against answers (columns) of one target, in rows; after: mean over seeds."""
+    """Counts of correct labels (first axis) by answers (second axis) on one target; after: mean over seeds."""
 
     target: str
     gold: tuple[str, ...]
@@ -162,11 +169,26 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What tuning on one source did. gains: every other target, the best first; own: the source as target, if measured.
+    """What tuning on one source did.
 
-    kinds: over all targets together, or of the one target asked for; kinds_by_target: what was found at q <= 0.05 among
-    all targets one by one (tests: how many were made). confusion: of the target asked for. base: what gains are over.
-    notes: what is missing, and the command that adds it. Tables other than gains have the surest first.
+    Attributes
+    ----------
+    gains
+        Every other target, the largest gain first.
+    own
+        The source as target, if measured.
+    labels, lengths, formats, asymmetries
+        The smallest p first.
+    kinds
+        Kinds of rows over all targets together, or of the one target asked for.
+    kinds_by_target
+        What was found with q <= 0.05 in single targets; `tests` of them were made.
+    confusion
+        Of the target asked for.
+    base
+        What gains are over.
+    notes
+        What is missing, and the command that adds it.
     """
 
     matrix: str
@@ -198,18 +220,21 @@ class Effects:
 
     @property
     def sentence(self) -> str:
-        if self.base != "untuned":
-            over, up, down = "against an average source", "better", "worse"
-        else:
-            over, up, down = "against the untuned model", "up", "down"
-        if not self.gains and self.own is not None:
-            return f"Tuning {self.model} on {self.source} {over}, on its own test rows: {self.own.gain:+.2f} pp."
-        sure = [gain for gain in self.gains if gain.q <= LEVEL]
-        known = sum(math.isfinite(gain.q) for gain in self.gains)
-        told = f"{sum(g.gain > 0 for g in sure)} surely {up} and {sum(g.gain < 0 for g in sure)} surely {down}"
+        """The result in plain words."""
+        tuning = f"Tuning {self.model} on {self.source}"
+        over = "the untuned model" if self.base == "untuned" else "tuning on an average source"
+        if len(self.gains) < 2 and (one := (*self.gains, self.own)[0]) is not None:
+            where = "its own test rows" if one is self.own else one.target
+            error = f" ± {one.standard_error:.2f}" if math.isfinite(one.standard_error) else ""
+            return f"{tuning} changed the score on {where} by {one.gain:+.2f}{error} pp, compared with {over}."
+        significant = [gain.gain for gain in self.gains if gain.q <= LEVEL]
+        gains, losses = (sum(sign * gain > 0 for gain in significant) for sign in (1, -1))
+        sure = f"{gains} of the gains and {losses} of the losses are significant (q ≤ {LEVEL})"
+        if not any(math.isfinite(gain.q) for gain in self.gains):
+            sure = "whether that is significant is unknown"
         return (
-            f"Tuning {self.model} on {self.source}: {count(len(self.gains), 'other target')} {over}, {len(self.helps)} "
-            f"{up} and {len(self.harms)} {down}; {told if known else 'how surely is not known'}."
+            f"{tuning} raised the score on {len(self.helps)} of {len(self.gains)} other targets and lowered it on "
+            f"{len(self.harms)}, compared with {over}; {sure}."
         )
 
     def as_row(self) -> dict[str, Any]:
@@ -217,7 +242,7 @@ class Effects:
         return dict(_plain(self))
 
     def tables(self, top: int | None = None) -> list[tuple[str, list[dict[str, Any]]]]:
-        """(title, rows) of everything there is, for people; top: rows of each. Columns of unknowns are left out."""
+        """(title, rows) of every table that is not empty, without columns of unknown values; top: rows of each."""
         return [(title, _known(rows)) for title, rows in _tables(self, top) if rows]
 
     def _repr_html_(self) -> str:
@@ -243,26 +268,26 @@ def _tables(found: Effects, top: int | None) -> Iterable[tuple[str, list[dict[st
     numbers = ("target", "gain", "standard_error", "q", "score", "base_score", "gained", "lost", "n", "seeds")
     one = [gain for gain in found.gains if gain.target == found.target]
     if found.target is None:
-        yield "Gained the most, pp", [_row(gain, numbers) for gain in some(found.helps)]
-        yield "Lost the most, pp", [_row(gain, numbers) for gain in some(found.harms)]
+        yield "Largest gains (pp)", [_row(gain, numbers) for gain in some(found.helps)]
+        yield "Largest losses (pp)", [_row(gain, numbers) for gain in some(found.harms)]
     else:
-        yield "Gain, pp", [_row(gain, numbers) for gain in one]
+        yield "Gain (pp)", [_row(gain, numbers) for gain in one]
     if found.own is not None and found.target in (None, found.source):
-        yield "On its own test rows, pp", [_row(found.own, numbers)]
-    yield "Answers shifted over labels (total variation)", [_shift_row(shift) for shift in some(found.labels)]
+        yield "On the source's own test rows (pp)", [_row(found.own, numbers)]
+    yield "Shift of answers over labels (total variation, 0 to 1)", [_shift_row(shift) for shift in some(found.labels)]
     if found.target is not None and found.labels:
-        yield f"Labels of {found.target}, % of answers", [_plain(label) for label in found.labels[0].labels]
+        yield f"Answers on {found.target} by label (%)", [_plain(label) for label in found.labels[0].labels]
     yield from _confusion_tables(found.confusion)
-    yield "Tokens written", [_length_row(drift) for drift in some(found.lengths)]
+    yield "Answer length (tokens)", [_length_row(drift) for drift in some(found.lengths)]
     wrong = ("target", "error", "base_share", "share", "change", "standard_error", "q", "n")
-    yield "Malformed answers, %", [_row(error, wrong) for error in some(found.formats)]
-    where = "within targets, all together" if found.target is None else f"of {found.target}"
+    yield "Malformed answers (%)", [_row(error, wrong) for error in some(found.formats)]
+    where = "all targets together" if found.target is None else found.target
     yield (
-        f"Kinds of rows {where}: change in pp of the upper and the lower half by a trait",
+        f"Kinds of rows, {where}: change (pp) in the upper and the lower half by a trait",
         [_kind_row(kind) for kind in some(found.kinds)],
     )
-    yield "Kinds of rows found in single targets", [_kind_row(kind) for kind in some(found.kinds_by_target)]
-    yield "Pairs both ways, pp", [_row(pair, _PAIR) for pair in some(found.asymmetries)]
+    yield f"Kinds of rows, single targets (q ≤ {LEVEL})", [_kind_row(kind) for kind in some(found.kinds_by_target)]
+    yield "Both directions of a pair (pp)", [_row(pair, _PAIR) for pair in some(found.asymmetries)]
 
 
 def _known(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -278,10 +303,10 @@ def _shift_row(shift: LabelShift) -> dict[str, Any]:
     up, down = shift.rises, shift.falls
     return {
         **_row(shift, ("target", "shift", "standard_error", "q", "chance")),
-        "more": up.label,
-        "pp": up.change,
-        "less": down.label,
-        "pp less": down.change,
+        "rising label": up.label,
+        "rise (pp)": up.change,
+        "falling label": down.label,
+        "fall (pp)": down.change,
         "n": shift.n,
     }
 
@@ -293,7 +318,7 @@ def _length_row(drift: LengthDrift) -> dict[str, Any]:
     return {
         **_row(drift, ("target", "base_tokens", "tokens", "drift", "standard_error", "q")),
         "10/50/90 % before": spread(drift.base_quantiles),
-        "after": spread(drift.quantiles),
+        "10/50/90 % after": spread(drift.quantiles),
         "n": drift.n,
     }
 
@@ -305,18 +330,18 @@ def _kind_row(kind: RowKind) -> dict[str, Any]:
 
 
 def _confusion_tables(found: Confusion | None) -> Iterable[tuple[str, list[dict[str, Any]]]]:
-    """As a square, or as a list of what changed where names are too many, or too long, to stand over columns."""
+    """As a square, or as a list of changes where there are too many names, or too long ones, for columns."""
     if found is None:
         return
     if len(found.answers) > _SQUARE or max(map(len, found.answers)) > _HEADING:
-        yield f"Answers of {found.target} that changed most, rows", _most_changed(found)
+        yield f"Answers on {found.target} that changed most (rows)", _most_changed(found)
         return
-    corner = "right \\ answered"
+    corner = "correct \\ answered"
     while corner in found.answers:
         corner += " "
-    for title, counts in (("before", found.before), ("after, mean over seeds", found.after)):
+    for title, counts in (("before tuning", found.before), ("after tuning, mean over seeds", found.after)):
         yield (
-            f"Answers of {found.target} {title}, rows",
+            f"Answers on {found.target} {title} (rows)",
             [
                 {corner: gold, **dict(zip(found.answers, line, strict=True))}
                 for gold, line in zip(found.gold, counts.tolist(), strict=True)
@@ -328,7 +353,7 @@ def _most_changed(found: Confusion) -> list[dict[str, Any]]:
     moved = found.after - found.before
     order = np.argsort(-np.abs(moved), axis=None, kind="stable")[:_LISTED]
     return [
-        {"right": found.gold[g], "answered": found.answers[a]}
+        {"correct": found.gold[g], "answered": found.answers[a]}
         | {"before": float(found.before[g, a]), "after": float(found.after[g, a]), "change": float(moved[g, a])}
         for g, a in zip(*np.unravel_index(order, moved.shape), strict=True)
         if moved[g, a]

@@ -1,7 +1,7 @@
-"""Ablations: the same trees with some features taken away, and with gains that mean nothing.
+"""Ablations: the same trees with some features removed, and with shuffled gains.
 
-Owns which features make a part, and the table that holds the paper's claim against surface similarity. Every part
-gets the tree size that the full model chose on the same training rows, so a difference is the features' alone.
+Owns which features form a part, and the table that compares the paper's claim with surface similarity. Every part gets
+the tree size that the full model chose on the same training rows, so that differences come from the features alone.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from traitcast.predictor.evaluation.scoring import Scored
 from traitcast.predictor.model.observations import Split
 from traitcast.predictor.model.pair_data import Data
 
-# What Krishna et al. (2025, arXiv 2509.13624) name as the drivers of transfer, against what they hold it up to.
+# The drivers of transfer according to Krishna et al. (2025, arXiv 2509.13624), and what they compare them with.
 CLAIMED = ("class_balance", "generation_length", "linguistic")
 SIMILARITY = "similarity"
-# No traits of the data: what two texts share, how many rows there are, whether the task type is the same.
+# These are no traits: what two texts share, how many rows there are, whether the task type is the same.
 _NOT_TRAITS = (SIMILARITY, "size", "task")
 PERMUTED = "permuted gains"
 _CLAIM = (
@@ -36,9 +36,9 @@ _CLAIM = (
 
 
 def parts(data: Data) -> dict[str, Data]:
-    """The data with some columns only: each family alone and left out, the claimed three, all traits.
+    """The data with only some columns: each family alone, all others without it, the claimed three, all traits.
 
-    A part without any column is left out, and so is one that is the whole table.
+    Parts without columns and parts with all of them are left out.
     """
     families = [feature.family for feature in data.space.features]
     present = list(dict.fromkeys(families))
@@ -76,10 +76,10 @@ def summarise(scored: Mapping[str, Scored], seed: int = 0) -> dict[str, dict[str
 
 
 def claim(scored: Mapping[str, Scored], seed: int = 0) -> list[dict[str, Any]]:
-    """The paper's claim as rows: what each kind of feature carries alone, held against surface similarity.
+    """The paper's claim as rows: how well each kind of feature does alone, compared with surface similarity.
 
-    spearman: with its bootstrap. share: of the Spearman that everything together reaches, None unless that is
-    above zero. advantage: Spearman minus that of similarity alone, paired over targets.
+    spearman: with its bootstrap interval. share: of the Spearman of all features together; None unless that is above
+    zero. advantage: Spearman minus that of similarity alone, paired over targets.
     """
     everything = scoring.summarise(scored["model"], seed)["spearman"]["value"]
     rows = []

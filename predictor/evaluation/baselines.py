@@ -1,7 +1,7 @@
-"""Baselines: what a predictor has to beat, each fitted on the training cells of a split and nothing else.
+"""Baselines: what a predictor has to beat, each fitted to the training cells of a split and nothing else.
 
-A baseline that does not know a held-out dataset falls back to the mean gain of its training cells, so
-`source_mean` is only the strong baseline it can be where the source was seen.
+A baseline that does not know a held-out dataset falls back to the mean gain of its training cells, so `source_mean` is
+strong only where the source was seen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Baseline = Callable[[Data, Split], np.ndarray]
 
 
 def zero(data: Data, split: Split) -> np.ndarray:
-    """No dataset ever changes anything."""
+    """No dataset changes anything: a gain of 0."""
     return np.zeros(split.test.size)
 
 
@@ -38,7 +38,7 @@ def target_mean(data: Data, split: Split) -> np.ndarray:
 
 
 def source_mean(data: Data, split: Split) -> np.ndarray:
-    """The mean gain of the source over the training targets: the baseline that is easily forgotten."""
+    """The mean gain of the source over the training targets."""
     return _mean_by(data.observations.source, data, split)
 
 
@@ -66,9 +66,9 @@ def ridge(data: Data, split: Split) -> np.ndarray:
 
 
 def prepared(table: np.ndarray, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Train and test rows of a pair table in standard deviations of the training rows, for what takes no NaN.
+    """Train and test rows of a pair table in standard deviations of the training rows, for models that take no NaN.
 
-    An undefined feature is at its mean, one that is the same in all training rows is 0, and nothing is beyond 5.
+    Undefined features are set to their mean, constant ones to 0, and values are clipped at 5.
     """
     known = ~np.isnan(table[split.train])
     train = np.where(known, table[split.train], 0.0)
@@ -102,7 +102,7 @@ def nearest_profiles(data: Data, split: Split) -> np.ndarray:
 
 
 def one_feature(column: int) -> Baseline:
-    """Rank by one feature alone, the more the better, scaled to pp by least squares; undefined is the mean."""
+    """Rank by one feature, more is better, scaled to pp by least squares; undefined values are the mean."""
 
     def predict(data: Data, split: Split) -> np.ndarray:
         x, y = data.table[split.train, column], data.observations.gain[split.train]
@@ -112,7 +112,7 @@ def one_feature(column: int) -> Baseline:
         # Rounding alone spreads a constant by some 1e-17, which would blow up the slope.
         slope = float(np.mean((x[known] - centre) * y[known])) / spread if spread > 1e-12 else 0.0
         test = data.table[split.test, column]
-        # Similarity is claimed to help, so it keeps its order even where the training cells say the opposite.
+        # Similarity is claimed to help, so its order stays even where the training cells say the opposite.
         return _mean(data, split) + max(slope, 1e-6) * (np.where(np.isnan(test), centre, test) - centre)
 
     return predict

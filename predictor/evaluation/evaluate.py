@@ -1,7 +1,7 @@
-"""Evaluation: how good the predictor is on datasets it has not seen, beside baselines and the noise ceiling.
+"""Evaluation: how good the predictor is on datasets it has not seen, compared with baselines and the noise ceiling.
 
-Owns the protocols' runs and the report. Everything that learns, the size of the trees included, learns inside the
-training rows of a split; a baseline gets the same rows and no others.
+Owns the runs of the protocols and their result. Everything that is learnt, including the size of the trees, is learnt
+from the training rows of a split; a baseline gets the same rows and no others.
 """
 
 from __future__ import annotations
@@ -43,15 +43,35 @@ _SEED_SPLITS = 10
 class Evaluation:
     """Quality under one protocol. All metrics as in `predictor.evaluation.metrics`.
 
-    cells: distinct measured cells that were predicted. candidates: mean number of sources ranked together.
-    groups: what was kept in one fold. ceiling: what one half of the measurements says of the other, None when
-    nothing was measured twice; ceiling_kind: "seeds" or "models". noise: how much of the gains is noise of the seeds
-    (see `seed_noise`), None with one seed. advantage: Spearman of the model minus that of the best baseline, paired
-    over the same draws. resampled: what the bootstraps draw anew. interval_width: mean full width of the 90 %
-    intervals, pp. harm: how far the chance of harm can be taken at its word (see
-    `predictor.model.intervals.reliability`). diagonal: cells with source = target, which are never
-    predicted here. ablations, claim: see `predictor.evaluation.ablations`; None unless asked for. sizes: the tree sizes that
-    were chosen, with the number of splits that chose them.
+    Attributes
+    ----------
+    cells
+        Distinct measured cells that were predicted.
+    candidates
+        Mean number of sources ranked together.
+    groups
+        What was kept in one fold.
+    leaky
+        Whether rows and columns of the test cells are in training.
+    ceiling, ceiling_kind
+        How well one half of the measurements predicts the other, over "seeds" or "models"; None when nothing was
+        measured twice.
+    noise
+        How much of the gains is noise of the seeds (see `seed_noise`); None with one seed.
+    resampled
+        What the bootstraps resample.
+    advantage
+        Spearman of the model minus that of the best baseline, paired over the same draws.
+    interval_width
+        Mean full width of the 90 % intervals, pp.
+    harm
+        How reliable the chance of harm is (see `predictor.model.intervals.reliability`).
+    diagonal
+        Number and mean gain of cells with source = target, which are never predicted here.
+    ablations, claim
+        See `predictor.evaluation.ablations`; None unless asked for.
+    sizes
+        The chosen tree sizes, with the number of splits that chose each.
     """
 
     protocol: str
@@ -126,7 +146,7 @@ class _Entries:
 
 @dataclass(frozen=True, slots=True)
 class _Contest:
-    """All that learns on the training rows of a split: the model, the baselines, the model on parts of the table."""
+    """Everything that learns from the training rows of a split: the model, baselines, the model on parts."""
 
     data: Data
     grouping: Grouping
@@ -137,7 +157,7 @@ class _Contest:
     seed: int
 
     def run(self, split: Split) -> tuple[dict[str, np.ndarray], str]:
-        """Predicted gains of the test rows by everybody, and the tree size that the model chose."""
+        """Predicted gains of the test rows by each of them, and the tree size that the model chose."""
         chosen = self.settings.trees
         gains = fit_gains(self.data, split.train, self.grouping, self.protocol, chosen)
 
@@ -167,9 +187,31 @@ def evaluate(
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Cross-validated quality under `protocol` (see `predictor.model.observations.splits`).
+    """Cross-validated quality under a protocol.
 
-    Raises ScoresError for an unknown protocol, or when too little is left to learn from in every split.
+    Parameters
+    ----------
+    observations
+        Measured gains, matched with profiles.
+    profiles
+        The profiles.
+    protocol
+        As in `predictor.model.observations.splits`.
+    settings
+        Features and trees; None for the defaults.
+    with_baselines, with_ablations
+        Whether to score the baselines, and the model on parts of the features.
+    shared
+        Further pairs of datasets that share text.
+    seed
+        Of splits and bootstraps.
+    on_progress
+        Called with (done, total) splits.
+
+    Raises
+    ------
+    ScoresError
+        For an unknown protocol, or if every split leaves too few cells to learn from.
     """
     settings = settings or Settings()
     data = pair_data(observations, profiles, settings.features)
@@ -197,7 +239,7 @@ def evaluate(
     removed = [name for name in joined if name != "model" and name not in contest.baselines]
     sampled = protocol in SOURCES_HELD_OUT
     scored = {name: _score(observations, grouping.group, entries, joined[name], sampled) for name in joined}
-    # Scoring every block again for every draw takes a while for 40 predictions; `bootstrap` remembers the result.
+    # Scoring every block for every draw takes a while for 40 predictions; `bootstrap` caches the result.
     for _ in trees.in_threads(lambda one: scoring.bootstrap(one, seed), list(scored.values())):
         continue
     summaries = {name: scoring.summarise(scored[name], seed) for name in contest.baselines}
@@ -237,8 +279,8 @@ def _splits(observations: Observations, protocol: str, group: np.ndarray, seed: 
         others = ", ".join(p for p in PROTOCOLS if p != protocol)
         raise ScoresError(
             f"matrix {observations.matrix.matrix!r} has too few profiled datasets ({len(observations.names)}) for the "
-            f"{protocol} protocol: nothing is left to learn from. Other protocols: {others}; or import a larger "
-            f"matrix with: {command('scores', 'import', 'FILE')}"
+            f"{protocol} protocol: every split leaves too few cells to learn from. Other protocols: {others}; or "
+            f"import a larger matrix with: {command('scores', 'import', 'FILE')}"
         )
     return made
 
@@ -275,7 +317,7 @@ def _harm(observations: Observations, group: np.ndarray, entries: _Entries, pred
 
 
 def _advantage(scored: dict[str, Scored], summaries: dict[str, Metrics], seed: int) -> dict[str, Any] | None:
-    """Model minus the baseline with the best Spearman here; choosing it here favours the baseline."""
+    """Spearman of the model minus that of the best baseline here; this choice favours the baseline."""
     values = {name: m["spearman"]["value"] for name, m in summaries.items() if not np.isnan(m["spearman"]["value"])}
     if not values:
         return None
@@ -289,9 +331,9 @@ def _ceiling(
 ) -> tuple[Metrics | None, str | None]:
     """Metrics of one half of the measurements as a prediction of the other, over the same blocks.
 
-    From random halves of the seeds where there are several; else each model against the mean of the others,
-    which also counts real differences between models as noise. A half is noisier than the whole, so the true
-    ceiling is somewhat higher.
+    The halves are random halves of the seeds if there are several, otherwise each model against the mean of the others,
+    which also counts real differences between models as noise. A half is noisier than the whole, so the true ceiling is
+    somewhat higher.
     """
     if observations.seed_gains.shape[1] > 1:
         halves, kind = _seed_halves(observations, np.random.default_rng(seed)), "seeds"
@@ -313,12 +355,15 @@ def _ceiling(
 
 
 def seed_noise(observations: Observations) -> dict[str, float] | None:
-    """How much of the differences between the sources of a target is noise of the seeds; None with one seed.
+    """How much of the differences between the sources of a target is noise of the seeds.
 
-    seeds: mean number of seeds of a cell. standard_deviation: of one seed, pp. reliability: share of the variance of
-    the seed means that a rerun would show again (one-way intraclass correlation of means, McGraw and Wong 1996),
-    mean over targets. attainable: its square root, the correlation with the measured means that a predictor who
-    knows every true gain would reach; the split-half ceiling is lower, since both of its sides are noisy.
+    Returns
+    -------
+    dict or None
+        None with one seed. seeds: mean number of seeds of a cell. standard_deviation: of one seed, pp. reliability:
+        share of the variance of seed means that a rerun would show again (one-way intraclass correlation of means,
+        McGraw and Wong 1996), mean over targets. attainable: its square root, the correlation with the measured means
+        of a predictor that knows every true gain; the split-half ceiling is lower, since both of its sides are noisy.
     """
     gains = observations.seed_gains
     counts = (~np.isnan(gains)).sum(axis=1)

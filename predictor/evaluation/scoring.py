@@ -17,9 +17,9 @@ import numpy as np
 from traitcast.predictor.evaluation.metrics import METRICS, Block, values_of
 
 BOOTSTRAPS = 1000
-# Each draw of sources scores every block anew, so there are fewer.
+# Each draw of sources scores every block again, so there are fewer.
 TWO_WAY_BOOTSTRAPS = 300
-# Percentiles over fewer targets than this would look like knowledge.
+# Percentiles over fewer targets than this would pretend to knowledge.
 MIN_BOOTSTRAP_TARGETS = 3
 
 Estimate = dict[str, float]
@@ -27,10 +27,11 @@ Estimate = dict[str, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """Metrics per (target, block): values (groups, metrics) with NaN where undefined, target int64 (groups,).
+    """Metrics per (target, block).
 
-    The rmse column holds mean squared errors until they are averaged. blocks: the cells behind every group, by which
-    sources are drawn anew too; empty where the sources are not a sample of others.
+    values: (groups, metrics), NaN where undefined; the rmse column holds mean squared errors until they are averaged.
+    target: int64, (groups,). blocks: the cells behind every group, for resampling sources as well; empty where the
+    sources are not a sample of others.
     """
 
     values: np.ndarray
@@ -120,15 +121,15 @@ def _enough(scored: Scored) -> bool:
 def bootstrap(scored: Scored, seed: int = 0) -> np.ndarray:
     """Metrics of many draws, (draws, metrics): of the targets, and of the sources too where they were held out.
 
-    Remembered, since the model is held against every baseline and every part.
+    Cached, since the model is compared with every baseline and every part.
     """
     return _over_both(scored, seed) if scored.blocks else _over_targets(scored, seed)
 
 
 def _over_both(scored: Scored, seed: int) -> np.ndarray:
-    """Targets and sources drawn independently: a cell counts as often as both of its datasets together.
+    """Targets and sources are drawn independently; a cell counts as often as the product of both says.
 
-    It is a little wide: what is particular to a cell counts up to three times (Owen 2007, theorem 3.1).
+    The intervals are a little wide: the variance of single cells counts up to three times (Owen 2007, theorem 3.1).
     """
     rng = np.random.default_rng(seed)
     targets, group = np.unique(scored.target, return_inverse=True)

@@ -1,7 +1,7 @@
 """Explanation: which traits of the source, the target and the pair move one prediction, and by how much.
 
-Owns exact TreeSHAP values with their trait, side and family, their sums, and a sentence in plain words. It says
-what the predictor used, not what would happen if a trait were changed.
+Owns exact TreeSHAP values with their trait, side and family, their sums, and a sentence in plain words. It says what
+the predictor used, not what would happen if a trait were changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LEVEL_TRAIT = "measured_gain_level"
 LEVEL_FAMILY = "measured"
 _SENTENCE_TRAITS = 2
-# A sign that fewer models than this agree on may be chance.
+# A sign on which fewer models than this agree may be chance.
 _STABLE = 0.8
 
 
@@ -34,8 +34,8 @@ _STABLE = 0.8
 class Contribution:
     """What one feature adds to a prediction: shap in pp; value None where the feature is undefined.
 
-    spread: standard deviation of shap, pp, over models each fitted without a share of the datasets and with another
-    seed. agreement: share of these models in which it has the same sign. None for a measured level.
+    spread: standard deviation of shap, pp, over models that were each fitted without some of the datasets and with
+    another seed. agreement: share of these models in which shap has the same sign. None for a measured level.
     """
 
     trait: str
@@ -49,12 +49,23 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A prediction taken apart: base_value + the sum of all shap = prediction.gain, in pp.
+    """A prediction split into contributions: base_value + the sum of all shap = prediction.gain, in pp.
 
-    base: what gains are over (`Matrix.base`). base_value: mean prediction over the training cells, moved to the
-    median as every prediction is. contributions: largest first. When the target is one of the matrix's own, the
-    level measured for it is the contribution of trait "measured_gain_level". family_spread, side_spread: as
-    `Contribution.spread`, of the sums per family and side.
+    Attributes
+    ----------
+    prediction
+        The prediction.
+    base_value
+        Mean prediction over the training cells, moved to the median as every prediction is, pp.
+    contributions
+        Largest first. If the target belongs to the matrix, its measured level is the contribution of the trait
+        "measured_gain_level".
+    family_spread, side_spread
+        As `Contribution.spread`, for the sums per family and side.
+    base
+        What gains are over (`Matrix.base`).
+    outcome
+        What was predicted.
     """
 
     prediction: Prediction
@@ -79,31 +90,22 @@ class Explanation:
     def sentence(self) -> str:
         """The prediction and its strongest reasons in plain words."""
         p = self.prediction
-        harm = f", {self._harm_words} {p.harm:.0%}" if self.outcome.harmful else ""
+        harm = f"; {self._harm_words} {p.harm:.0%}" if self.outcome.harmful else ""
         text = (
             f"Tuning on {p.source} is predicted to {self._what} (90 % interval {p.low:+.1f} to {p.high:+.1f} "
             f"{self.outcome.unit}{harm})."
         )
-        helping = [c for c in self.contributions if c.shap > 0][:_SENTENCE_TRAITS]
-        hurting = [c for c in self.contributions if c.shap < 0][:_SENTENCE_TRAITS]
-        reasons = [
-            f"{word}: {', '.join(_phrase(c, self.outcome.unit) for c in found)}"
-            for word, found in zip(self._directions, (helping, hurting), strict=True)
-            if found
-        ]
-        if reasons:
-            text += " " + ". ".join(reasons) + "."
+        for word, sign in (("Raised", 1), ("Lowered", -1)):
+            reasons = [_phrase(c, self.outcome.unit) for c in self.contributions if sign * c.shap > 0]
+            if reasons:
+                text += f" {word} most by {' and '.join(reasons[:_SENTENCE_TRAITS])}."
         if p.novel:
-            text += " At least one of the two lies outside what the predictor has seen: take this as an extrapolation."
+            text += " At least one of the two datasets is unlike those in training, so this is an extrapolation."
         return text
 
     @property
     def _harm_words(self) -> str:
         return "chance of doing worse" if self.base == TARGET_MEAN else "chance of harm"
-
-    @property
-    def _directions(self) -> tuple[str, str]:
-        return ("For", "Against") if self.outcome.harmful else ("Upwards", "Downwards")
 
     @property
     def _what(self) -> str:
@@ -115,11 +117,11 @@ class Explanation:
         if self.outcome.name == "length_shift":
             return f"make answers on {p.target} {size} tokens {'longer' if up else 'shorter'}"
         if self.base == TARGET_MEAN:
-            return f"do {size} pp {'better' if up else 'worse'} on {p.target} than tuning on an average source does"
-        return f"{'raise' if up else 'lower'} {p.target} by {size} pp"
+            return f"do {size} pp {'better' if up else 'worse'} on {p.target} than tuning on an average source"
+        return f"{'raise' if up else 'lower'} the score on {p.target} by {size} pp"
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON contract of `explain`, with sums by family and side and the sentence."""
+        """The JSON contract of `explain`, with the sums by family and side, and the sentence."""
         return {
             **self.prediction.as_row(),
             "base_value": self.base_value,
@@ -132,10 +134,10 @@ class Explanation:
         }
 
     def steps(self, top: int = 12) -> list[tuple[str, float]]:
-        """Name and pp of the way from the base value to the prediction: the `top` strongest traits, the rest as one."""
+        """(name, pp) from the base value to the prediction: the `top` strongest traits, and the others as one."""
         steps = [(_named(c), c.shap) for c in self.contributions[:top]]
         if rest := self.contributions[top:]:
-            steps.append((f"{len(rest)} more", sum(c.shap for c in rest)))
+            steps.append((f"{len(rest)} others", sum(c.shap for c in rest)))
         return steps
 
     def waterfall(self, top: int = 12) -> alt.TopLevelMixin:
@@ -149,7 +151,22 @@ class Explanation:
 
 
 def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str) -> Explanation:
-    """Take the prediction for one pair apart. Raises as `Predictor.predict` does."""
+    """Split the prediction for one pair into contributions.
+
+    Parameters
+    ----------
+    predictor
+        A fitted predictor.
+    profiles
+        Profiles of both datasets.
+    source, target
+        Their names.
+
+    Raises
+    ------
+    NotProfiledError, UserError
+        As `Predictor.predict` does.
+    """
     prediction = predictor.predict(profiles, [source], [target])[0]
     table = predictor.table(profiles, [source], [target])
     shown = predictor.space.values(profiles, [source], [target])[0]
@@ -164,7 +181,7 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
     ]
     if level := predictor.levels.get(target, 0.0):
         found.append(Contribution(LEVEL_TRAIT, "target", LEVEL_FAMILY, level, level))
-    # XGBoost computes in float32; what rounding leaves over goes to the base, so that the sum is exact.
+    # XGBoost computes in float32; the rounding error goes to the base value, so that the sum is exact.
     remainder = prediction.gain - float(base[0]) - sum(c.shap for c in found)
     ordered = sorted(found, key=lambda c: (-abs(c.shap), c.side, c.trait))
     return Explanation(
@@ -206,8 +223,8 @@ def _summed(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 def _phrase(c: Contribution, unit: str) -> str:
     value = "undefined" if c.value is None else f"{c.value:.3g}"
-    doubt = ", not stable" if c.agreement is not None and c.agreement < _STABLE else ""
-    return f"{_named(c)} = {value} ({c.shap:+.2f} {unit}{doubt})"
+    doubt = ", unstable" if c.agreement is not None and c.agreement < _STABLE else ""
+    return f"{c.trait} of the {c.side} = {value} ({c.shap:+.2f} {unit}{doubt})"
 
 
 def _named(c: Contribution) -> str:

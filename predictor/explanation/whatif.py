@@ -1,8 +1,8 @@
-"""What if: the same pair with traits changed, and what that answer is worth.
+"""What if: the same pair with some traits changed, and how far to trust the answer.
 
-Owns setting traits of a profile, the question whether such a value was ever seen, and whether measured interventions
-(datasets made from another one by changing a trait) support the direction. It refuses values that no dataset can
-have, and it never calls a correlation a cause: without an intervention it says so.
+Owns changing traits of a profile, whether such a value was seen in training, and whether measured interventions
+(variants of datasets in which a trait was changed) support the direction. It refuses values that no dataset can have,
+and never calls a correlation a cause: where no intervention was measured, it says so.
 """
 
 from __future__ import annotations
@@ -26,18 +26,21 @@ from traitcast.warehouse.records import TraitDefinition
 SIDES = ("source", "target")
 # How the catalogue names what is counted; numbers of rows are counted too.
 _COUNT = "_count"
-# Traits that rank the training datasets this alike move together in every dataset one could build.
+# Traits whose rank correlation over the training datasets reaches this usually change together.
 _TOGETHER = 0.7
 _SHOWN = 4
-# Of the training spread: a variant whose trait moved less than this did not change it.
+# A variant whose trait moved by less than this share of the training spread did not change it.
 _MOVED = 0.1
-NOT_MEASURED = "no intervention measured: correlation only"
+NOT_MEASURED = "no intervention measured this, so it is a correlation only"
 
 
 @dataclass(frozen=True, slots=True)
 class Intervention:
-    """What one variant measured. step: trait of the variant minus that of its parent. gain: mean difference of their
-    gains over what both were measured with, pp. standard_error: of that mean, NaN for a single one. n: how many."""
+    """What one variant measured.
+
+    step: trait of the variant minus that of its parent. gain: mean difference of their gains over the datasets that
+    both were measured with, pp. standard_error: of that mean, NaN for a single one. n: how many.
+    """
 
     name: str
     parent: str
@@ -49,13 +52,13 @@ class Intervention:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One trait that was set.
+    """One changed trait.
 
-    effect: pp, what this change alone does to the prediction. used: the predictor looks at this trait; if not, `note`
-    says why. low, high: its range over the training datasets of that role, None where it was never seen. share: of
-    those datasets, how many lie at or below the new value. seen: the new value lies inside the range.
-    together: traits that hang together with it and were left as they were, with their rank correlation.
-    evidence: what interventions in the matrix say of the direction. interventions: each of them.
+    effect: of this change alone on the prediction, pp. used: whether the predictor uses this trait; if not, `note` says
+    why. low, high: its range over the training datasets in that role, None where it was never seen. share: of those
+    datasets, how many are at or below the new value. seen: whether the new value is inside the range. together: traits
+    that usually change with it and were kept, with their rank correlation. evidence: what interventions in the matrix
+    say about the direction. interventions: each of them.
     """
 
     trait: str
@@ -76,7 +79,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """A prediction before and after traits were changed. difference: pp. notes: what to keep in mind."""
+    """A prediction before and after some traits were changed. notes: what limits the answer."""
 
     before: Prediction
     after: Prediction
@@ -121,10 +124,29 @@ def what_if(
     settings: Mapping[tuple[str, str], float],
     lineage: Sequence[Lineage] = (),
 ) -> WhatIf:
-    """Predict the pair again with traits set. settings: (side, trait) -> value in the trait's own unit.
+    """Predict a pair again with some traits changed.
 
-    Everything that is derived from a trait (gaps, ratios, distances of families) is computed anew. Raises UserError
-    for an unknown trait or a value that no dataset can have, NotProfiledError for an unknown dataset.
+    Everything derived from a trait (gaps, ratios, distances of families) is computed again.
+
+    Parameters
+    ----------
+    predictor
+        A fitted predictor.
+    profiles
+        Profiles of both datasets.
+    source, target
+        Their names.
+    settings
+        (side, trait) -> new value in the trait's unit.
+    lineage
+        Variants of datasets, for the evidence of measured interventions.
+
+    Raises
+    ------
+    UserError
+        For an unknown trait, or a value that no dataset can have.
+    NotProfiledError
+        For an unknown dataset.
     """
     if not settings:
         example = command("whatif", source, target, "--set", "label_majority_share=0.9")
@@ -133,7 +155,7 @@ def what_if(
     before = predictor.predict(profiles, [source], [target])[0]
     for (side, trait), value in settings.items():
         if side not in SIDES:
-            raise UserError(f"{side}:{trait} names no side of a pair. Allowed: {', '.join(SIDES)}.")
+            raise UserError(f"unknown side {side!r} in {side}:{trait}. Allowed: {', '.join(SIDES)}.")
         _check(profiles, trait, value)
     after = _predict(predictor, profiles, names, settings)
     changes = tuple(
@@ -144,13 +166,13 @@ def what_if(
 
 
 def addressed(name: str) -> tuple[str, str]:
-    """(side, trait) of "trait", "source:trait" or "target:trait": of the source where no side is named."""
+    """(side, trait) from "trait", "source:trait" or "target:trait"; the source if no side is given."""
     side, colon, trait = name.rpartition(":")
     return side.strip() if colon else "source", trait.strip()
 
 
 def set_traits(profiles: ProfileSet, name: str, values: Mapping[str, float]) -> tuple[ProfileSet, str]:
-    """The profiles with one more dataset: `name` with these traits, and the new one's name. Its texts stay."""
+    """The profiles with one more dataset, a copy of `name` with these traits, and its name. Its sketches stay."""
     traits = profiles.traits
     row = int(profiles.rows_of([name])[0])
     made = f"{name} (changed)"
@@ -182,7 +204,7 @@ def _predict(
         if values:
             profiles, pair[side] = set_traits(profiles, names[side], values)
     if names["target"] in levels:
-        # The measured level belongs to the target whatever trait is imagined otherwise.
+        # The measured level belongs to the target, whatever its changed traits.
         levels[pair["target"]] = levels[names["target"]]
     return replace(predictor, levels=levels).predict(profiles, [pair["source"]], [pair["target"]])[0]
 
@@ -200,12 +222,12 @@ def _check(profiles: ProfileSet, trait: str, value: float) -> None:
     low, high = definition.low, definition.high
     whole = trait.endswith(_COUNT) or definition.unit == "rows"
     if definition.unit == "rows":
-        # An empty file has 0 rows, and nobody tunes on one.
+        # Nobody tunes on an empty file.
         low = 1.0
     if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
         span = f"{'-∞' if low is None else f'{low:g}'} to {'∞' if high is None else f'{high:g}'}"
         kind = f"whole {definition.unit}" if whole else definition.unit or "no unit"
-        raise UserError(f"{trait}={value:g} is impossible: it goes from {span} ({kind}).")
+        raise UserError(f"{trait}={value:g} is impossible: it ranges from {span} ({kind}).")
     if whole and value != int(value):
         near = f"{trait}={math.floor(value)} or {trait}={math.ceil(value)}"
         raise UserError(f"{trait}={value:g} is impossible: it counts {definition.unit}. Set {near}.")
@@ -251,7 +273,7 @@ def _used(predictor: Predictor, side: str, trait: str) -> tuple[bool, str]:
     space = predictor.space
     if trait == "dataset_rows":
         sized = side == "source" and any(f.trait == "rows_log10" for f in space.features)
-        return sized, "" if sized else "the predictor looks at the number of rows of the source only"
+        return sized, "" if sized else "the predictor uses the number of rows of the source only"
     if trait not in space.traits:
         reason = space.dropped.get(trait, "it was not in the catalogue when the predictor was fitted")
         twin = next((word for word in reason.split() if word in space.traits), None)
@@ -259,14 +281,14 @@ def _used(predictor: Predictor, side: str, trait: str) -> tuple[bool, str]:
     family = next(d.family for d in space.definitions if d.trait == trait)
     kinds = {f.name for f in space.features}
     if not kinds & {f"{side}:{trait}", f"gap:{trait}", f"distance:{family}"}:
-        return False, f"the predictor has no feature of the {side} that holds it"
+        return False, f"the predictor has no feature of the {side} that contains it"
     if f"{side}:{trait}" not in kinds:
-        return True, "it enters through comparisons of the two datasets only"
+        return True, "the predictor uses it only in comparisons of the two datasets"
     return True, ""
 
 
 def _training_values(predictor: Predictor, profiles: ProfileSet, side: str, trait: str) -> np.ndarray:
-    """Values of the trait over the training datasets of that role, sorted, defined ones only."""
+    """Defined values of the trait over the training datasets in that role, sorted."""
     seen = _seen(predictor, side)
     if trait in predictor.space.traits:
         j = predictor.space.traits.index(trait)
@@ -282,7 +304,7 @@ def _seen(predictor: Predictor, side: str) -> Seen:
 
 
 def _together(predictor: Predictor, side: str, trait: str) -> tuple[tuple[str, float], ...]:
-    """Used traits that rank the training datasets as this one does, or the other way round, the closest first."""
+    """Used traits with a strong positive or negative rank correlation with this one, the strongest first."""
     from scipy.stats import spearmanr
 
     traits = predictor.space.traits
@@ -308,9 +330,9 @@ def interventions(
     definition: TraitDefinition,
     lineage: Sequence[Lineage],
 ) -> tuple[Intervention, ...]:
-    """Variants in the matrix whose `changed` names this trait or its family, held against their parents.
+    """Variants in the matrix whose `changed` names this trait or its family, compared with their parents.
 
-    A variant counts where it and its parent were measured with the same other datasets and the trait did move.
+    A variant counts if it and its parent were measured with the same other datasets, and the trait did change.
     """
     index = {name: i for i, name in enumerate(profiles.traits.names)}
     column = profiles.traits.traits.index(definition.trait)
@@ -337,9 +359,9 @@ def _gains(predictor: Predictor, side: str, name: str) -> dict[str, float]:
 
 
 def _evidence(found: Sequence[Intervention], roots: Mapping[str, str], step: float, effect: float) -> str:
-    """What the interventions say of a change of sign(step) whose predicted effect has sign(effect).
+    """What the interventions say about a change of sign(step) whose predicted effect has sign(effect).
 
-    As in `predictor.effects.interventions`, variants of one dataset are one observation: its adapter is in all of them.
+    As in `predictor.effects.interventions`, variants of one dataset are one observation: they share its adapter.
     """
     if not found:
         return NOT_MEASURED
@@ -349,12 +371,12 @@ def _evidence(found: Sequence[Intervention], roots: Mapping[str, str], step: flo
     mean = mean_of([float(np.mean(gains)) for gains in turned.values()])
     counted = f"{count(len(found), 'intervention')}, {mean.value:+.2f} pp on average"
     if math.isnan(step) or effect == 0:
-        return f"{counted}; the prediction has no direction to hold them against"
+        return f"{counted}; the prediction has no direction to compare them with"
     if mean.n == 1:
-        return f"direction not settled: {counted}, all of one dataset"
+        return f"direction not settled: {counted}, all from one dataset"
     low, high, _ = students(mean)
     if not low * high > 0:
-        return f"direction not settled: {counted}; the 95 % interval over {mean.n} datasets holds 0"
+        return f"direction not settled: {counted}; the 95 % interval over {mean.n} datasets includes 0"
     return f"direction {'supported' if mean.value * effect > 0 else 'contradicted'}: {counted}"
 
 
@@ -371,23 +393,26 @@ def _notes(
         left = [f"{other} ({rho:+.2f})" for other, rho in c.together if (c.side, other) not in set_here]
         if left:
             notes.append(
-                f"{c.side} {c.trait} hardly moves on its own; left as they were, with their rank correlation: "
-                f"{', '.join(left)}"
+                f"{c.side} {c.trait} rarely changes on its own; these traits usually change with it and were kept "
+                f"(rank correlation): {', '.join(left)}"
             )
         if not c.seen and c.low is not None:
-            notes.append(f"{c.side} {c.trait}={c.after:g} was never seen: training has {c.low:.4g} to {c.high:.4g}")
+            notes.append(
+                f"{c.side} {c.trait}={c.after:g} is outside the training range, {c.low:.4g} to {c.high:.4g}: an "
+                "extrapolation"
+            )
     for side in SIDES:
         values = {trait: value for (where, trait), value in settings.items() if where == side}
         if values:
             notes += _impossible_labels(profiles, names[side], side, values)
     if after.novel:
-        notes.append("the changed pair lies outside what the predictor saw: an extrapolation")
-    notes.append("similarities of texts and label names stay those of the unchanged datasets")
+        notes.append("the changed pair is unlike those in training: an extrapolation")
+    notes.append("text similarities and label overlap are those of the unchanged datasets")
     return notes
 
 
 def _impossible_labels(profiles: ProfileSet, name: str, side: str, values: Mapping[str, float]) -> list[str]:
-    """Label (or response) distributions that cannot exist once the set values meet those that were left."""
+    """Notes on label (or response) distributions that cannot exist with the new and the kept values."""
     made, changed = set_traits(profiles, name, values)
     row = made.traits.values[int(made.rows_of([changed])[0])]
     value = dict(zip(made.traits.traits, row.tolist(), strict=True))
@@ -399,8 +424,8 @@ def _impossible_labels(profiles: ProfileSet, name: str, side: str, values: Mappi
         low, high = entropy_bounds(value[share], value[classes])
         if value[bits] < low - 0.05 or value[bits] > high + 0.05:
             notes.append(
-                f"no dataset has {share}={value[share]:.3g} over {value[classes]:.0f} values and {bits}="
-                f"{value[bits]:.3g} (it would be {low:.3g} to {high:.3g}): set them together on the {side}"
+                f"no dataset can have {share}={value[share]:.3g} over {value[classes]:.0f} values with {bits}="
+                f"{value[bits]:.3g} (possible: {low:.3g} to {high:.3g}): set them together on the {side}"
             )
         elif math.isnan(low) and not math.isnan(value[share]):
             notes.append(f"{share}={value[share]:.3g} is too small for {value[classes]:.0f} values: set them together")
@@ -408,9 +433,9 @@ def _impossible_labels(profiles: ProfileSet, name: str, side: str, values: Mappi
 
 
 def entropy_bounds(majority: float, values: float) -> tuple[float, float]:
-    """Least and greatest entropy (bits) of a distribution over `values` values whose largest share is `majority`.
+    """Smallest and largest entropy (bits) of a distribution over `values` values whose largest share is `majority`.
 
-    Greatest: the rest spread evenly. Least: as many values of the largest share as fit, one more with what is left.
+    Largest: the rest is spread evenly. Smallest: as many values as possible have the largest share, and one the rest.
     NaN for both where no such distribution exists.
     """
     if not (majority > 0 and values >= 1 and majority * values >= 1 - 1e-9) or majority > 1:

@@ -1,7 +1,7 @@
-"""Associations: which traits of datasets go with a number per dataset, held to account for having asked so often.
+"""Associations: which traits of datasets correlate with one number per dataset, corrected for the number of tests.
 
-Owns the rank correlation, its null distribution and the correction over all questions. It says what goes together,
-never what causes what.
+Owns the null distribution of the rank correlation and the correction over all tests. It reports correlations, never
+causes.
 """
 
 from __future__ import annotations
@@ -14,24 +14,23 @@ import numpy as np
 from traitcast.predictor.effects.paired_tests import LEVEL, adjusted
 from traitcast.warehouse.records import TraitMatrix
 
-# With fewer datasets even a perfect order comes up by chance once in 60 times.
+# With fewer datasets, even a perfect order occurs by chance once in 60 times.
 MIN_DATASETS = 5
 _ORDERS = 400_000
 _CHUNK = 20_000
-# Beyond so many the t distribution is right to a tenth in the far tail, and with ties too careful if anything; at 10 it
-# promises half the chance there is.
+# Above this number the t distribution is accurate to a tenth in the far tail, and if anything too careful with ties; at
+# 10 datasets its p is half of the true one.
 _SIMULATED = 100
-# How many datasets are level on each value, the smallest value first.
+# How many datasets share each value, the smallest value first.
 Ties = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """One trait of the source or target datasets held against one factor.
+    """The correlation of one trait of the source or target datasets with one factor.
 
-    n: datasets with both. families: how many of them are no relatives; p takes these for the independent ones, level
-    on the trait as the datasets are.
-    q: the false-discovery rate at which it would be called found, over all asked (`predictor.effects.paired_tests.adjusted`).
+    n: datasets with both. families: how many groups of relatives they form; p counts these as the independent datasets,
+    tied as the datasets are. q: false discovery rate over all tests (`predictor.effects.paired_tests.adjusted`).
     """
 
     factor: int
@@ -51,10 +50,14 @@ class Association:
 
 
 def associate(sides: Iterable[tuple[str, Sequence[str], np.ndarray]], profiles: TraitMatrix) -> tuple[Association, ...]:
-    """Spearman of every trait with every factor, smallest q first, the strongest of those that are level first.
+    """Spearman's correlation of every trait with every factor, smallest q first.
 
-    sides: (side, names of the datasets, values (datasets, k)); datasets without a profile are passed over. Traits that
-    are defined for fewer than MIN_DATASETS of them, or are the same for all, are not asked.
+    Parameters
+    ----------
+    sides
+        (side, names of the datasets, values (datasets, k)); datasets without a profile are skipped.
+    profiles
+        Their traits. Traits that are defined for fewer than MIN_DATASETS, or constant, are not tested.
     """
     from scipy import stats
 
@@ -84,10 +87,10 @@ def associate(sides: Iterable[tuple[str, Sequence[str], np.ndarray]], profiles: 
 
 
 def ties(values: np.ndarray, families: np.ndarray) -> Ties:
-    """How many independent datasets are level on each value; sums to the number of families.
+    """How many independent datasets share each value; sums to the number of families.
 
-    A dataset counts one over the datasets of its family, and sums are rounded from the smallest value up: what differs
-    stays different, and values that relatives share are one.
+    A dataset counts as one over the size of its family, and sums are rounded from the smallest value up: different
+    values stay different, and a value that relatives share counts once.
     """
     _, family, size = np.unique(families.astype(str), return_inverse=True, return_counts=True)
     _, level = np.unique(values, return_inverse=True)
@@ -97,11 +100,11 @@ def ties(values: np.ndarray, families: np.ndarray) -> Ties:
 
 
 def chances(questions: Sequence[tuple[float, Ties, Ties]]) -> list[float]:
-    """Chance, for each (rho, first, second), that independent pairs in random order give |Spearman| as large.
+    """p values: the chance that independent pairs in random order reach |Spearman|, for each (rho, first, second).
 
-    first, second: the ties of the two sides. 1 for fewer than three pairs, and where one side is level throughout. From
-    simulated orders, up to _SIMULATED pairs: the t distribution that is often used is too sure for few datasets, and
-    orders without the ties of a trait are too sure for a trait that has many.
+    first, second: the ties of the two sides. 1 for fewer than three pairs, and for a constant side. By simulated
+    orders up to _SIMULATED pairs: the usual t distribution gives too small p for few datasets, and orders without ties
+    give too small p for a trait with many.
     """
     from scipy import stats
 
@@ -123,9 +126,9 @@ def chances(questions: Sequence[tuple[float, Ties, Ties]]) -> list[float]:
 
 
 def _reached(asked: Sequence[tuple[float, Ties]], second: Ties) -> np.ndarray:
-    """How many of _ORDERS random orders of `second` reach each (rho, first). Always the same draws for as many.
+    """How many of _ORDERS random orders of `second` reach each (rho, first). The same draws for the same length.
 
-    A rho beyond what any order gives counts as the largest one: it was of more datasets than these are, relatives.
+    A rho that no order reaches counts as the largest possible one: it came from more datasets, among them relatives.
     """
     firsts = list(dict.fromkeys(first for _, first in asked))
     mine = [np.array([q for q, (_, own) in enumerate(asked) if own == first]) for first in firsts]

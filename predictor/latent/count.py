@@ -1,4 +1,4 @@
-"""How many factors a table has: by parallel analysis and by cross-validation, never by eye.
+"""How many factors a table has, by parallel analysis and by cross-validation.
 
 Owns the two rules and their numbers. Tables are as in `predictor.latent.factors`: NaN where nothing was measured.
 """
@@ -11,12 +11,12 @@ import numpy as np
 
 from traitcast.predictor.latent.factors import COARSE, Centre, LowRank, low_rank
 
-# Beyond that nobody reads a factor, and each costs a round of permutations.
+# More factors are not readable, and each costs a round of permutations.
 MAX_FACTORS = 10
 PERMUTATIONS = 199
 ALPHA = 0.05
 FOLDS = 10
-# A cell that a factor fits alone has nothing left to scale up.
+# A cell that a factor fits almost alone has no residual to scale up.
 _LEVERAGE = 0.1
 # Cross-validation stops when so many numbers of factors in a row are worse than the best by a standard error.
 _WORSE = 2
@@ -24,10 +24,10 @@ _WORSE = 2
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """Parallel analysis, one entry per factor that was tested; the last one failed unless the limit was reached.
+    """Parallel analysis, one entry per tested factor; the last one failed unless the limit was reached.
 
-    share: of the first factor of what the earlier ones leave. threshold: its 95th percentile over permuted tables.
-    p: (1 + permutations that reach it) / (1 + permutations).
+    share: of the factor, in what the earlier factors leave. threshold: its 95th percentile over permuted tables. p:
+    (1 + permutations that reach it) / (1 + permutations). factors: how many passed.
     """
 
     share: tuple[float, ...]
@@ -49,7 +49,7 @@ class CrossValidation:
 
 
 def limit(shape: tuple[int, int]) -> int:
-    """How many factors a table of (rows, columns) can be asked for: half its smaller side, at most MAX_FACTORS."""
+    """Most factors that a table of (rows, columns) allows: half its smaller side, at most MAX_FACTORS."""
     return max(1, min(MAX_FACTORS, (min(shape) - 1) // 2))
 
 
@@ -58,11 +58,11 @@ def parallel_analysis(
 ) -> Parallel:
     """How many factors are stronger than chance: Horn (1965) with permuted cells (Buja and Eyuboglu 1992), in steps.
 
-    Step j takes the first j - 1 factors off, and compares the strongest factor of the rest, as a share of the rest,
-    with that of tables whose cells are shuffled within every column (missing ones stay where they are, as 0). Cells
-    are first divided by what the factors left of their spread, and the shuffled table is projected off the same factors
-    and means, for the rest has no room there either. The first step with p > ALPHA ends it; so a strong first factor
-    hides no second one, and pure noise gives one in 20 times.
+    Step j removes the first j - 1 factors and compares the strongest factor of the rest, as a share of the rest, with
+    that of tables whose cells are shuffled within every column (missing ones stay in place, as 0). Cells are first
+    divided by the spread that the factors leave in them, and the shuffled table is projected off the same factors and
+    means, since the rest has no room there either. The first step with p > ALPHA is the last one. So a strong first
+    factor hides no second one, and pure noise yields a factor in one of 20 tables.
     """
     known = np.isfinite(table)
     share, threshold, p = [], [], []
@@ -81,7 +81,7 @@ def parallel_analysis(
 
 
 def _left_spread(fit: LowRank) -> np.ndarray:
-    """How much of the spread of noise is left in every cell once the factors are off: root of (1 - leverages)."""
+    """How much of the spread of noise the factors leave in every cell: root of (1 - leverages)."""
     rows = 1 - (fit.left**2).sum(axis=1, keepdims=True) - 1 / fit.left.shape[0]
     columns = 1 - (fit.right**2).sum(axis=1)
     return np.sqrt(np.maximum(rows, _LEVERAGE) * np.maximum(columns, _LEVERAGE))
@@ -113,10 +113,10 @@ def _first_share(rest: np.ndarray, fit: LowRank, centre: Centre) -> float:
 def cross_validation(
     table: np.ndarray, centre: Centre, most: int, rng: np.random.Generator, repeats: int = 2
 ) -> CrossValidation:
-    """How many factors predict cells they have not seen: random cells held out FOLDS times (Wold 1978), `repeats` over.
+    """How many factors predict held-out cells best: random cells in FOLDS folds (Wold 1978), repeated.
 
-    Held-out cells are filled as missing ones are. Rule: the fewest factors whose error is within one standard error
-    (of the paired differences of cells) of the smallest error.
+    Held-out cells are filled in as missing ones are. The rule is the fewest factors whose error is within one standard
+    error (of paired differences of cells) of the smallest error.
     """
     known = np.isfinite(table)
     folds = [f for _ in range(repeats) for f in _folds(known, rng)]
@@ -134,7 +134,7 @@ def cross_validation(
 
 
 def _folds(known: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Random parts of the measured cells as masks; a part that would empty a line gives back what it holds of it."""
+    """Random folds of the measured cells as masks; a fold leaves out the cells without which a line would be empty."""
     cells = np.argwhere(known)
     fold = rng.permutation(len(cells)) % min(FOLDS, len(cells))
     made = []

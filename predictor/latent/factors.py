@@ -1,7 +1,7 @@
-"""Factors of a table with missing cells: low-rank fits, and the forms in which their factors are told.
+"""Factors of a table with missing cells: low-rank fits, and the forms in which their factors are reported.
 
-Owns the numerics on plain arrays, (rows, columns) with NaN where nothing was measured. It knows no dataset, no
-warehouse and no trait.
+Owns the numerics on plain arrays, (rows, columns) with NaN where nothing was measured. Knows no datasets, warehouse or
+traits.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ Method = Literal["pca", "varimax", "nmf"]
 Centre = Literal["target", "double"]
 METHODS: tuple[Method, ...] = ("pca", "varimax", "nmf")
 CENTRES: tuple[Centre, ...] = ("target", "double")
-# A fit rests when no filled cell moves by more than this share of the table's spread. Held-out cells and resampled
-# tables are many, and their noise is far larger than the coarse step.
+# A fit has converged when no filled cell moves by more than this share of the table's spread. The coarse step is for
+# held-out cells and resampled tables, which are many, and whose noise is far larger.
 FINE, COARSE = 1e-7, 1e-3
 _STEPS = 500
 
@@ -50,7 +50,7 @@ class Solution:
 
 
 def means(filled: np.ndarray, centre: Centre) -> np.ndarray:
-    """What is taken off before a fit, (1 or rows, columns): column means, and with "double" the row means too."""
+    """What is subtracted before a fit, (1 or rows, columns): column means, and with "double" the row means as well."""
     offset = filled.mean(axis=0, keepdims=True)
     return offset + (filled - offset).mean(axis=1, keepdims=True) if centre == "double" else offset
 
@@ -60,9 +60,22 @@ def low_rank(
 ) -> LowRank:
     """Fit k factors to the measured cells by regularised iterative PCA (Josse and Husson 2012, JSFdS 153(2)).
 
-    Missing cells start at their column's mean (or `start`), and are replaced by the fit until they rest. In the fit
-    every singular value s becomes (s^2 - m) / s, m the mean square of those beyond k: without it, missing cells are
-    fitted too well and drift away. The factors returned are those of the filled table, not shrunk.
+    Missing cells start at their column's mean (or `start`) and are replaced by the fit until they converge. In the fit
+    every singular value s becomes (s^2 - m) / s, where m is the mean square of those beyond k: otherwise missing cells
+    are fitted too well and drift away. The returned factors are those of the filled table, without shrinkage.
+
+    Parameters
+    ----------
+    table
+        (rows, columns), NaN where nothing was measured.
+    k
+        Number of factors.
+    centre
+        As in `means`.
+    start
+        First values of the missing cells, of the shape of `table`.
+    tolerance
+        Convergence, as a share of the table's spread.
     """
     known = np.isfinite(table)
     begin = np.nanmean(table, axis=0, keepdims=True) if start is None else start
@@ -92,7 +105,7 @@ def _leading(centred: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.nd
     right = vectors[:, ::-1][:, :k]
     image = table @ right
     strength = np.sqrt(np.maximum(squares[::-1][:k], 0.0))
-    # A direction without spread has no image to normalise; zero stands for it.
+    # A direction without spread has no image to normalise, and becomes zero.
     floor = 1e-9 * max(float(np.sqrt(max(squares[-1], 0.0))), 1e-300)
     strength = np.where(strength > floor, strength, 0.0)
     left = np.divide(image, strength, out=np.zeros_like(image), where=strength > 0)
@@ -100,7 +113,7 @@ def _leading(centred: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def per_direction(method: Method) -> int:
-    """Factors that a direction of the table takes: two non-negative ones, for each has two ends."""
+    """Factors for one direction of the table: two non-negative ones, one for each end; else one."""
     return 2 if method == "nmf" else 1
 
 
@@ -130,7 +143,7 @@ def solve(fit: LowRank, k: int, method: Method) -> Solution:
     order = np.argsort(-(loadings**2).sum(axis=0), kind="stable")
     scores, loadings = scores[:, order], loadings[:, order]
     if method != "nmf":
-        # The sign of a factor is nobody's: the end with the longer tail of targets is up.
+        # The sign of a factor is arbitrary: the end with the longer tail of targets is positive.
         sign = np.where((loadings**3).sum(axis=0) < 0, -1.0, 1.0)
         scores, loadings = scores * sign, loadings * sign
     return Solution(scores, loadings)
@@ -171,7 +184,7 @@ def _nonnegative(centred: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     folded = np.concatenate([np.maximum(centred, 0.0), np.maximum(-centred, 0.0)], axis=1)
     model = NMF(k, init="nndsvda", max_iter=1000, random_state=0)
     with warnings.catch_warnings():
-        # Its last digits creep for thousands of steps; resampling moves factors by far more.
+        # The last digits take thousands of steps to converge; resampling moves factors by far more.
         warnings.simplefilter("ignore", ConvergenceWarning)
         weights = model.fit_transform(folded)
     loadings = model.components_[:, :columns] - model.components_[:, columns:]

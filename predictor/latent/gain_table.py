@@ -1,7 +1,7 @@
-"""The gain table: one model's mean gains, sources x targets, as factors are looked for in it.
+"""The gain table in which factors are looked for: mean gains of one model, sources x targets.
 
-Owns what counts as missing (the diagonal, and what was not measured), which sources and targets are too bare to be
-placed, and how much of the gains is noise of the seeds. No profile is needed.
+Owns what counts as missing (the diagonal, and what was not measured), which sources and targets have too few cells, and
+how much of the gains is noise of the seeds. No profile is needed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from traitcast.warehouse.console import command, count, some
 from traitcast.warehouse.errors import ScoresError
 from traitcast.warehouse.records import Cells, Matrix
 
-# Fewer sources or targets leave no factor that could be told from chance.
+# With fewer sources or targets, no factor can be distinguished from chance.
 MIN_SIDE = 4
-# A source or target with a smaller share of its cells would be mostly the fit's own invention.
+# A source or target with fewer of its cells measured would consist mostly of what the fit fills in.
 MIN_MEASURED = 0.5
 
 
@@ -59,11 +59,22 @@ class GainTable:
 
 
 def gain_table(cells: Cells, *, standardise: bool = False) -> GainTable:
-    """Average the cells of one model over seeds.
+    """Average the cells of one model over seeds, without the diagonal.
 
-    Why the diagonal goes: tuning on the target's own training rows measures learning a task, not transfer; it is the
-    largest gain of nearly every column, and each would ask for a factor of its own.
-    Raises ScoresError for several models, fewer than MIN_SIDE sources or targets, or gains that do not differ.
+    Tuning on the target's own training rows measures learning a task, not transfer: it is the largest gain of nearly
+    every column, and each would need a factor of its own.
+
+    Parameters
+    ----------
+    cells
+        Measured cells of one model.
+    standardise
+        Scale every target to a standard deviation of 1.
+
+    Raises
+    ------
+    ScoresError
+        For several models, fewer than MIN_SIDE sources or targets, or gains that do not differ.
     """
     model = _only_model(cells)
     sources, targets = tuple(sorted(set(cells.sources))), tuple(sorted(set(cells.targets)))
@@ -95,12 +106,12 @@ def _only_model(cells: Cells) -> str:
         )
     raise ScoresError(
         f"matrix {name!r} has {len(models)} models ({', '.join(models)}), and factors are those of one. "
-        f"Choose it: {command('latent', '--matrix', name, '--model', models[0])}"
+        f"Choose it with: {command('latent', '--matrix', name, '--model', models[0])}"
     )
 
 
 def _placed(table: GainTable) -> GainTable:
-    """Without the sources and targets that lack most of their cells, the barest first."""
+    """The table without sources and targets that lack most of their cells; the emptiest goes first."""
     own = np.array([[source == target for target in table.targets] for source in table.sources])
     rows, columns = np.arange(len(table.sources)), np.arange(len(table.targets))
     while True:
@@ -125,7 +136,7 @@ def _placed(table: GainTable) -> GainTable:
         targets=tuple(table.targets[i] for i in columns),
         values=table.values[part],
         variance=table.variance[part],
-        notes=(f"left out, for more than half of their cells are missing: {some(bare, 8)}",) if bare else (),
+        notes=(f"Left out, because more than half of their cells are missing: {some(bare, 8)}",) if bare else (),
     )
 
 
@@ -151,7 +162,7 @@ def _scaled(table: GainTable, standardise: bool) -> GainTable:
     notes = table.notes
     if constant.any():
         same = [name for name, flat in zip(table.targets, constant, strict=True) if flat]
-        notes = (*notes, f"the same gain from every source, so on no factor: {some(same, 8)}")
+        notes = (*notes, f"Targets with the same gain from every source, and so on no factor: {some(same, 8)}")
     if not standardise:
         return replace(table, notes=notes)
     scale = np.where(constant, 1.0, spread)

@@ -1,7 +1,7 @@
-"""What the search for latent factors gives: the factors of one transfer matrix, in numbers, words, rows and HTML.
+"""The result of a search for latent factors: the factors of one transfer matrix in numbers, words, rows and HTML.
 
-Owns the result and how it is told. It refuses to name an ability: a factor is its number, the datasets at its ends, and
-the traits it correlates with.
+Owns the result and its presentation. It never names an ability: a factor has a number, datasets at its ends, and traits
+it correlates with.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from traitcast.predictor.latent.factors import Centre, Method, per_direction
 from traitcast.warehouse.console import command, count, html_table
 from traitcast.warehouse.records import LatentRecord
 
-# A factor that resampling turns into another one has no meaning of its own (Lorenzo-Seva and ten Berge 2006 call
+# A factor that becomes another one under resampling has no meaning of its own (Lorenzo-Seva and ten Berge 2006 call
 # .85 to .94 fairly similar).
 STABLE = 0.85
 _ENDS = 3
-# What shares are shares of: what centring leaves.
+# What centring leaves, which is what shares are shares of.
 _LEFT: dict[Centre, str] = {
-    "target": "what differs between sources",
-    "double": "what is left beside the levels of sources and of targets",
+    "target": "the differences between sources",
+    "double": "the differences beyond the levels of sources and targets",
 }
 
 
@@ -43,8 +43,8 @@ class Factor:
     """One factor, by number from 1, largest first.
 
     share: of the squared centred gains of the measured cells, 0..1; interval by jackknife over sources and targets.
-    source_congruence: Tucker's congruence of its source scores with those found from resampled targets: median and
-    percentiles of the bootstraps. target_congruence: of its loadings, from resampled sources.
+    source_congruence: Tucker's congruence of its source scores with those from resampled targets, median and
+    percentiles of the bootstraps. target_congruence: of its loadings with those from resampled sources.
     """
 
     number: int
@@ -58,7 +58,7 @@ class Factor:
 
     @property
     def stable(self) -> bool:
-        """Whether nearly every resample of sources and of targets gives this factor again."""
+        """Whether nearly every resample of sources and of targets yields this factor again."""
         return min(self.source_congruence.low, self.target_congruence.low) >= STABLE
 
 
@@ -76,16 +76,33 @@ class Point:
 class Latent:
     """The factors of one transfer matrix: centred gain of (source, target) is about scores[source] @ loadings[target].
 
-    sources, targets: names in the order of the rows of scores (sources, k) and loadings (targets, k), float64. A column
-    of scores has root mean square 1 (and mean 0 unless method is "nmf"), so a loading says in `unit` what a source one
-    standard deviation up the factor adds to that target. score_errors, loading_errors: bootstrap standard errors.
-    unit: "pp", or "sd" when every target was scaled to a standard deviation of 1.
-    factors: k of them, maybe none: then scores is (sources, 0), and `latent_of(..., factors=2)` gives two all the same.
-    explained: by all factors together. source_space, target_space: how far resampling keeps the space of the
-    factors, whichever way its axes turn (mean squared cosine). noise: share of the centred gains that is noise of the
-    seeds, None with one seed. measured, filled: cells, the diagonal in neither; diagonal: how many were set apart.
-    associations: every trait that was asked, smallest q first. profiled: (sources, targets) with a profile.
-    asked: the number of factors asked for, None for "auto". most: the largest number that so few datasets allow.
+    Attributes
+    ----------
+    sources, targets
+        Names in the order of the rows of `scores` and `loadings`.
+    scores, loadings
+        float64, (sources, k) and (targets, k). A column of scores has root mean square 1 (and mean 0 unless method is
+        "nmf"), so a loading says, in `unit`, how much more a target gains from a source one standard deviation up.
+    score_errors, loading_errors
+        Their bootstrap standard errors.
+    unit
+        "pp", or "sd" when every target was scaled to a standard deviation of 1.
+    factors
+        k of them, possibly none; `latent_of(..., factors=2)` returns two in any case.
+    explained
+        Share of the centred gains that all factors explain together.
+    source_space, target_space
+        How far resampling keeps the space of the factors, however its axes are rotated (mean squared cosine).
+    noise
+        Share of the centred gains that is noise of the seeds; None with one seed.
+    measured, filled, diagonal
+        Cells measured and filled in, without the diagonal; diagonal cells left out.
+    associations
+        Every trait that was tested, smallest q first.
+    profiled
+        Numbers of (sources, targets) with a profile.
+    asked, most
+        Number of factors asked for (None for "auto"), and the largest number that this matrix allows.
     """
 
     matrix: str
@@ -119,7 +136,7 @@ class Latent:
 
     @property
     def found(self) -> tuple[Association, ...]:
-        """The traits that survive the correction."""
+        """The traits that survive the correction for multiple tests."""
         return tuple(a for a in self.associations if a.found)
 
     def points(self, number: int, side: str) -> tuple[Point, ...]:
@@ -151,11 +168,11 @@ class Latent:
             text += f", {e.value:.0%} [{e.low:.0%}, {e.high:.0%}] of {self.left}"
         rules = f"Parallel analysis finds {p}, cross-validation {c}"
         if self.asked is None:
-            twice = ", and two non-negative factors for each" if self.method == "nmf" and self.factors else ""
-            return f"{text}. {rules}; the smaller number is taken{twice}."
+            twice = ", with two non-negative factors for each" if self.method == "nmf" and self.factors else ""
+            return f"{text}. {rules}; the smaller number is used{twice}."
         beyond = self.asked - min(p, c) * per_direction(self.method)
-        doubt = f": take the last {beyond} for noise" if 0 < beyond < self.asked else ": take them all for noise"
-        return f"{text}, as many as were asked for. {rules}{doubt if beyond > 0 else ''}."
+        doubt = f": treat the last {beyond} as noise" if 0 < beyond < self.asked else ": treat all of them as noise"
+        return f"{text}, as many as requested. {rules}{doubt if beyond > 0 else ''}."
 
     def factor_rows(self) -> list[dict[str, Any]]:
         """One row per factor."""
@@ -192,22 +209,22 @@ class Latent:
         return rows
 
     def tables(self, top: int = _ENDS) -> list[tuple[str, list[dict[str, Any]]]]:
-        """Titled rows, as they are read: the factors, the datasets at their ends, the traits that survive."""
+        """(title, rows) for people: the factors, the datasets at their ends, the traits that survive the correction."""
         if not self.factors:
             return []
         made = [
             (
-                "Factors: share of the centred gains [95 % by jackknife]; congruence with those of resamples [95 %]",
-                [_told(f) for f in self.factors],
+                "Factors: share of the centred gains [95 % jackknife]; congruence with resampled factors [95 %]",
+                [_in_words(f) for f in self.factors],
             ),
             (
-                f"Datasets at both ends: sources in standard deviations, targets in {self.unit} per such step",
+                f"Datasets at both ends: sources in standard deviations, targets in {self.unit} per standard deviation",
                 self.end_rows(top),
             ),
         ]
         if self.found:
             shown = [a for f in self.factors for a in self._strongest(f.number, top)]
-            title = f"Traits that survive the correction: {len(self.found)} of {len(self.associations):,} asked"
+            title = f"Traits that survive the correction: {len(self.found)} of {len(self.associations):,} tested"
             made.append((title + f", {len(shown)} shown" * (len(shown) < len(self.found)), [asdict(a) for a in shown]))
         return made
 
@@ -217,23 +234,23 @@ class Latent:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What one has to know to read the tables: what held-out cells say, noise, what is not stable, no traits."""
+        """What a reader of the tables must know: held-out cells, noise, unstable factors, missing traits."""
         said = []
         k = -(-len(self.factors) // per_direction(self.method))
         error = self.cross_validation.error
         if 0 < k < len(error):
             explained = max(0.0, 1 - error[k] / error[0])
-            said.append(f"cells that were held out: {explained:.0%} of {self.left} is foreseen.")
+            said.append(f"On held-out cells, the factors predict {explained:.0%} of {self.left}.")
         if self.noise is not None:
             said.append(
-                f"{self.noise:.0%} of the centred gains is noise of the seeds: no more than {1 - self.noise:.0%} is "
-                "there to be explained."
+                f"Noise of the seeds makes up {self.noise:.0%} of the centred gains, so at most {1 - self.noise:.0%} "
+                "can be explained."
             )
         shaky = [f.name for f in self.factors if not f.stable]
         if shaky:
             said.append(
-                f"not stable: {', '.join(shaky)} (a resample gives another factor, congruence below {STABLE}): do not "
-                "read the ends as more than this matrix. All factors together keep "
+                f"Not stable: {', '.join(shaky)}. Resampling changes {'it' if len(shaky) == 1 else 'them'} "
+                f"(congruence below {STABLE}), so the ends hold for this matrix only. Together, all factors keep "
                 f"{min(self.source_space.low, self.target_space.low):.0%} of their space."
             )
         if self.factors and not self.found:
@@ -242,20 +259,20 @@ class Latent:
             number = min(2, self.most)
             again = command("latent", "--matrix", self.matrix, "--model", self.model, "--factors", str(number))
             these = "two" if number == 2 else "one"
-            said.append(f"no factor is more than chance and foresees cells too. See {these} all the same: {again}")
+            said.append(f"No factor both beats chance and predicts held-out cells. To see {these} anyway: {again}")
         return tuple(said)
 
     def _no_trait(self) -> str:
         if not self.associations:
             return (
-                f"no trait was asked: {self.profiled[0]} sources and {self.profiled[1]} targets have a profile, and "
-                f"fewer than {MIN_DATASETS} say nothing. Profile them with: {command('profile', 'DATASET')}"
+                f"No trait was tested: {self.profiled[0]} sources and {self.profiled[1]} targets have a profile, and "
+                f"at least {MIN_DATASETS} are needed. Profile them with: {command('profile', 'DATASET')}"
             )
         best = self.associations[0]
         families = "1 family" if best.families == 1 else f"{best.families} families"
         return (
-            f"no trait survives the correction for {len(self.associations):,} questions. The closest: {best.trait} of "
-            f"the {best.side}s with factor {best.factor}, Spearman {best.spearman:+.2f} on {best.n} datasets of "
+            f"No trait survives the correction for {len(self.associations):,} tests. The closest one is {best.trait} "
+            f"of the {best.side}s with factor {best.factor}: Spearman {best.spearman:+.2f} on {best.n} datasets of "
             f"{families}, p {best.p:.2g}, q {best.q:.2g}."
         )
 
@@ -292,7 +309,7 @@ class Latent:
         }
 
     def to_record(self) -> LatentRecord:
-        """As the warehouse keeps it."""
+        """The record that the warehouse stores."""
         about = {
             "centre": self.centre,
             "unit": self.unit,
@@ -327,8 +344,8 @@ def _flat(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def _told(factor: Factor) -> dict[str, Any]:
-    """A factor as a person reads it, every estimate with its interval in one cell."""
+def _in_words(factor: Factor) -> dict[str, Any]:
+    """A factor for people: every estimate and its interval in one cell."""
 
     def cell(i: Interval, form: str) -> str:
         return f"{i.value:{form}} [{i.low:{form}}, {i.high:{form}}]"
@@ -336,7 +353,7 @@ def _told(factor: Factor) -> dict[str, Any]:
     return {
         "factor": factor.number,
         "share": cell(factor.share, ".0%"),
-        "sources, other targets": cell(factor.source_congruence, ".2f"),
-        "targets, other sources": cell(factor.target_congruence, ".2f"),
+        "congruence of sources": cell(factor.source_congruence, ".2f"),
+        "congruence of targets": cell(factor.target_congruence, ".2f"),
         "stable": factor.stable,
     }

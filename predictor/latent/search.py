@@ -1,4 +1,4 @@
-"""The search for latent factors: what few directions a transfer matrix has, how sure they are, and their traits.
+"""The search for latent factors: the few directions of a transfer matrix, their uncertainty, and their traits.
 
 Owns the way from a matrix of the warehouse to `predictor.latent.result.Latent`.
 """
@@ -37,7 +37,7 @@ __all__ = ["Latent", "latent_of"]
 Word = TypeVar("Word", bound=str)
 # A normal estimate's 95 %, in standard errors.
 _NORMAL = 1.96
-# The share of the variance between sources that centring leaves of a table of levels alone: rounding of its numbers.
+# Centring leaves this share of the variance between sources of a table of levels alone, by rounding.
 _ROUNDING = 1e-9
 
 
@@ -56,10 +56,21 @@ def latent_of(
 ) -> Latent:
     """The factors of one matrix of the warehouse, for one model.
 
-    factors: "auto" (the smaller number of parallel analysis and cross-validation) or a number. method: "pca",
-    "varimax" or "nmf". centre: "target" takes the mean of every target off, "double" also that of every source.
-    standardise: every target counts alike, however far its gains spread. on_progress: gets (done, total).
-    Raises ScoresError for a matrix without factors to find, UserError for an option that is none.
+    Parameters
+    ----------
+    warehouse
+        An open warehouse.
+    bootstraps
+        Resamples of sources, and as many of targets.
+    matrix, model, factors, method, centre, standardise, seed, on_progress
+        As in `predictor.studies.latent`.
+
+    Raises
+    ------
+    ScoresError
+        For a matrix in which no factors can be looked for.
+    UserError
+        For an unknown method or centre, or a number of factors that the matrix does not allow.
     """
     form, off = _one_of("method", method, METHODS), _one_of("centre", centre, CENTRES)
     table = gain_table(warehouse.cells(matrix, model), standardise=standardise)
@@ -108,7 +119,7 @@ def latent_of(
 
 @dataclass(frozen=True, slots=True)
 class _Resampled:
-    """A solution with what bootstraps and the jackknife say of it."""
+    """A solution with its uncertainty by bootstraps and jackknife."""
 
     scores: np.ndarray
     loadings: np.ndarray
@@ -171,7 +182,7 @@ class _Resampled:
 
 
 def _refuse_levels(table: GainTable, centre: Centre) -> None:
-    """Raises ScoresError where the levels of sources and targets tell all gains, and double centring leaves nothing."""
+    """Raises ScoresError where double centring leaves nothing: levels of sources and targets explain all gains."""
     if centre == "target":
         return
     known = np.isfinite(table.values)
@@ -181,7 +192,7 @@ def _refuse_levels(table: GainTable, centre: Centre) -> None:
     levels = command("latent", "--matrix", table.matrix.matrix, "--model", table.model, "--factors", "1")
     raise ScoresError(
         f"matrix {table.matrix.matrix!r}: every gain of {table.model} is the level of its source plus that of its "
-        f"target, so --centre {centre} leaves nothing to look for factors in. See the levels with: {levels}"
+        f"target, so --centre {centre} leaves nothing in which to look for factors. See the levels with: {levels}"
     )
 
 
@@ -199,7 +210,7 @@ def _one_of(what: str, value: str, allowed: Sequence[Word]) -> Word:
     for word in allowed:
         if word == value:
             return word
-    raise UserError(f"{what} {value!r} is none{nearest(value, allowed)} Allowed: {', '.join(allowed)}.")
+    raise UserError(f"unknown {what} {value!r}{nearest(value, allowed)} Allowed: {', '.join(allowed)}.")
 
 
 def _asked(factors: str | int, most: int, table: GainTable) -> int | None:
@@ -209,7 +220,7 @@ def _asked(factors: str | int, most: int, table: GainTable) -> int | None:
     if not 1 <= number <= most:
         rows, columns = table.values.shape
         raise UserError(
-            f"factors {factors!r}: allowed are auto and 1 to {most} for {rows} sources x {columns} targets. "
+            f"factors {factors!r} is not allowed: {rows} sources x {columns} targets take auto, or 1 to {most}. "
             f"Try: {command('latent', '--matrix', table.matrix.matrix, '--model', table.model)}"
         )
     return number
@@ -219,4 +230,4 @@ def _notes(table: GainTable, profiled: set[str]) -> list[str]:
     unknown = sorted((set(table.sources) | set(table.targets)) - profiled)
     if not unknown:
         return []
-    return [f"{count(len(unknown), 'dataset')} without a profile, so without traits: {some(unknown, 8)}"]
+    return [f"{count(len(unknown), 'dataset')} without a profile, and so without traits: {some(unknown, 8)}"]

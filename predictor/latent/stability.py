@@ -17,11 +17,11 @@ BOOTSTRAPS = 200
 
 @dataclass(frozen=True, slots=True)
 class Resamples:
-    """What bootstraps say of a solution; all with one row per bootstrap.
+    """Bootstraps of a solution, one row each.
 
     matched (b, k): Tucker's congruence of every factor with the one it is matched to. space (b,): mean squared cosine
-    between the two spaces of k dimensions, 1 when they are the same whichever way its axes are turned.
-    vectors (b, n, k): the resampled factors, matched and with the sign of the original.
+    between the two spaces of k dimensions, 1 when they are equal, however their axes are rotated. vectors (b, n, k):
+    the resampled factors, matched, with the sign of the original.
     """
 
     matched: np.ndarray
@@ -30,15 +30,15 @@ class Resamples:
 
 
 def congruence(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Tucker's congruence of the columns of two tables (n, k) -> (k, k): the cosine, with no mean taken off."""
+    """Tucker's congruence of the columns of two tables (n, k) -> (k, k): the cosine, without subtracting the mean."""
     norms = np.sqrt((a**2).sum(axis=0))[:, None] * np.sqrt((b**2).sum(axis=0))
     return np.divide(a.T @ b, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
 def match(original: np.ndarray, found: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
-    """Which column of `found` goes with each of `original`, (k,), and its sign (k,): all 1 where factors have one.
+    """The column of `found` that matches each column of `original`, (k,), and its sign (k,); all 1 for "nmf".
 
-    The sum of absolute congruences is the largest there is (Hungarian method). Shapes (n, k).
+    Maximises the sum of absolute congruences (Hungarian method). Shapes (n, k).
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -63,7 +63,7 @@ def bootstrap(
 ) -> Resamples:
     """Factors of tables whose rows (axis 0) or columns (axis 1) are drawn with replacement.
 
-    Looked at is the side that was not drawn: scores when columns are, loadings when rows are.
+    The side that was not drawn is compared: scores when columns are drawn, loadings when rows are.
     """
     whole = solve(fit, k, method)
     original = whole.scores if axis == 1 else whole.loadings
@@ -91,10 +91,10 @@ def jackknife(
     *,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[np.ndarray, float]:
-    """Standard errors of `shares` when rows and columns are left out one by one: of each factor (k,), of all.
+    """Standard errors of `shares` by leaving out rows and columns one by one: of each factor (k,), of all together.
 
-    The variances over rows and over columns are added. A bootstrap would not do: a line drawn twice agrees with
-    itself, so the first factor's share rises with every draw.
+    The variances over rows and over columns are added. A bootstrap is biased here: a row drawn twice agrees with
+    itself, so that the share of the first factor rises.
     """
     whole = solve(fit, k, method)
     variance = np.zeros(k + 1)
@@ -115,7 +115,7 @@ def jackknife(
 
 
 def _draws(known: np.ndarray, axis: int, bootstraps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Draws with at least three different ones, by which every line of the other side is still measured twice."""
+    """Draws of at least three different lines that leave two measured cells in every line of the other side."""
     n = known.shape[axis]
     for _ in range(bootstraps):
         for _ in range(100):

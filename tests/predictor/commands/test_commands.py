@@ -50,7 +50,7 @@ def test_fit_reports_what_it_fitted(law_warehouse: Path) -> None:
     assert (document["sources"], document["targets"]) == (18, 18)
     assert document["half_width"] > 0
     assert document["fingerprint"].startswith("v1:")
-    assert "306 measured cells of matrix 'law' (m), 18 sources x 18 targets" in result.stderr
+    assert "306 measured cells of matrix 'law' (m): 18 sources x 18 targets" in result.stderr
     table = run(law_warehouse, "fit", "--name", "second", "--model", "m")
     assert "half_width" in table.stdout
     assert "traitcast evaluate --matrix law" in table.stderr
@@ -63,7 +63,7 @@ def test_predict_gives_one_object(fitted: Path) -> None:
     document = json.loads(result.stdout)
     assert set(document) == PREDICTION
     assert document["low"] < document["gain"] < document["high"]
-    assert "Gain, low, high: pp over the untuned model" in result.stderr
+    assert "Gain in pp over the untuned model; low to high: 90 % interval." in result.stderr
     assert "d03" in run(fitted, "predict", "d03", "d04").stdout
 
 
@@ -150,8 +150,8 @@ def test_whatif_shows_old_and_new(fitted: Path) -> None:
         ("target", "response_words_mean"),
     ]
     table = run(fitted, "whatif", "d03", "d04", *changes)
-    assert "source label_entropy_bits: no intervention measured: correlation only." in table.stdout
-    assert "target response_words_mean=500 was never seen: training has" in table.stderr
+    assert "source label_entropy_bits: no intervention measured this, so it is a correlation only." in table.stdout
+    assert "target response_words_mean=500 is outside the training range, " in table.stderr
 
 
 def test_results_are_stored_only_when_asked(fitted: Path) -> None:
@@ -192,7 +192,7 @@ def test_results_are_stored_only_when_asked(fitted: Path) -> None:
         (("whatif", "d03", "d04", "--set", "label_entropy_bits=nan"), "is not TRAIT=NUMBER"),
         (("whatif", "d03", "d04", "--set", "both:label_entropy_bits=1"), "target:TRAIT=NUMBER"),
         (("whatif", "d03", "d04", "--set", "prompt_lix=1", "--set", "source:prompt_lix=2"), "is set twice"),
-        (("whatif", "d03", "d04", "--set", "prompt_lix=-1"), "prompt_lix=-1 is impossible: it goes from 0 to ∞"),
+        (("whatif", "d03", "d04", "--set", "prompt_lix=-1"), "prompt_lix=-1 is impossible: it ranges from 0 to ∞"),
         (("whatif", "d03", "d03", "--set", "prompt_lix=1"), "source and target are both 'd03'"),
         (("fit", "--tier", "probe"), "no probe says anything of the training datasets"),
     ],
@@ -301,11 +301,10 @@ def test_planted_variants_support_the_direction_from_the_warehouse_on(
     assert (
         "not ranked, because they have fewer than 100 rows or are variants of another dataset: d00_even, d01_even"
         in told
-    )
-    named = run(path, "rank", "d10", "--sources", "d00_even,d03", "--format", "json")
-    assert len(json.loads(named.stdout)) == 2
-    other = run(path, "whatif", low, "d10", "--set", "prompt_lix=30", "--format", "json")
-    assert json.loads(other.stdout)["changes"][0]["evidence"] == "no intervention measured: correlation only"
+    ) named = run(path, "rank", "d10", "--sources", "d00_even,d03", "--format", "json") assert
+    len(json.loads(named.stdout)) == 2 other = run(path, "whatif", low, "d10", "--set", "prompt_lix=30", "--format",
+    "json") assert json.loads(other.stdout)["changes"][0]["evidence"] == "no intervention measured this, so it is a
+    correlation only"
 
 
 def test_without_a_predictor_fit_is_named(law_warehouse: Path) -> None:
