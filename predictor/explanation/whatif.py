@@ -31,7 +31,7 @@ _TOGETHER = 0.7
 _SHOWN = 4
 # A variant whose trait moved by less than this share of the training spread did not change it.
 _MOVED = 0.1
-NOT_MEASURED = "no intervention measured this, so it is a correlation only"
+NOT_MEASURED = "no intervention measured this: correlation only"
 
 
 @dataclass(frozen=True, slots=True)

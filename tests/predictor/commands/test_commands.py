@@ -150,7 +150,7 @@ def test_whatif_shows_old_and_new(fitted: Path) -> None:
         ("target", "response_words_mean"),
     ]
     table = run(fitted, "whatif", "d03", "d04", *changes)
-    assert "source label_entropy_bits: no intervention measured this, so it is a correlation only." in table.stdout
+    assert "source label_entropy_bits: no intervention measured this: correlation only." in table.stdout
     assert "target response_words_mean=500 is outside the training range, " in table.stderr
 
 
@@ -301,10 +301,11 @@ def test_planted_variants_support_the_direction_from_the_warehouse_on(
     assert (
         "not ranked, because they have fewer than 100 rows or are variants of another dataset: d00_even, d01_even"
         in told
-    ) named = run(path, "rank", "d10", "--sources", "d00_even,d03", "--format", "json") assert
-    len(json.loads(named.stdout)) == 2 other = run(path, "whatif", low, "d10", "--set", "prompt_lix=30", "--format",
-    "json") assert json.loads(other.stdout)["changes"][0]["evidence"] == "no intervention measured this, so it is a
-    correlation only"
+    )
+    named = run(path, "rank", "d10", "--sources", "d00_even,d03", "--format", "json")
+    assert len(json.loads(named.stdout)) == 2
+    other = run(path, "whatif", low, "d10", "--set", "prompt_lix=30", "--format", "json")
+    assert json.loads(other.stdout)["changes"][0]["evidence"] == "no intervention measured this: correlation only"
 
 
 def test_without_a_predictor_fit_is_named(law_warehouse: Path) -> None:

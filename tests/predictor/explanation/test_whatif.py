@@ -71,7 +71,7 @@ def test_range_and_quantile_are_those_of_the_training_datasets(predictor: Predic
     assert inside.before == column[3]
     far = what_if(predictor, world, "d03", "d04", {ENTROPY: 40.0})
     assert (far.changes[0].seen, far.changes[0].share) == (False, 1.0)
-    assert any("label_entropy_bits=40 was never seen: training has" in note for note in far.notes)
+    assert any("label_entropy_bits=40 is outside the training range" in note for note in far.notes)
     assert any("an extrapolation" in note for note in far.notes)
 
 
@@ -97,7 +97,7 @@ def test_traits_that_hang_together_are_named(law: Cells, world: ProfileSet) -> N
     made = what_if(fit(observe(law, tied), tied), tied, "d03", "d04", {ENTROPY: 1.0})
     partners = dict(made.changes[0].together)
     assert partners["label_majority_share"] < -0.7
-    assert any("hardly moves on its own" in note and "label_majority_share" in note for note in made.notes)
+    assert any("rarely changes on its own" in note and "label_majority_share" in note for note in made.notes)
     both = {ENTROPY: 1.0, ("source", "label_majority_share"): 0.8}
     notes = what_if(fit(observe(law, tied), tied), tied, "d03", "d04", both).notes
     assert not any("label_majority_share (" in note for note in notes)
@@ -235,9 +235,9 @@ def test_label_distributions_that_cannot_exist_are_named(predictor: Predictor, w
     )
     profiles = replace(world, traits=counted)
     made = what_if(predictor, profiles, "d03", "d04", {("source", "label_majority_share"): 0.9, ENTROPY: 1.5})
-    assert any("no dataset has label_majority_share=0.9 over 3 values" in note for note in made.notes)
+    assert any("no dataset can have label_majority_share=0.9 over 3 values" in note for note in made.notes)
     right = {("source", "label_majority_share"): 0.9, ENTROPY: 0.5}
-    assert not any("no dataset has" in note for note in what_if(predictor, profiles, "d03", "d04", right).notes)
+    assert not any("no dataset can have" in note for note in what_if(predictor, profiles, "d03", "d04", right).notes)
 
 
 def test_a_trait_is_addressed_by_its_side_and_no_other_word(predictor: Predictor, world: ProfileSet) -> None:

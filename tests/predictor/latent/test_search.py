@@ -97,7 +97,7 @@ def test_no_profile_is_told_and_is_no_error(law: Cells, world: ProfileSet) -> No
     latent = latent_of(Desk(law, nobody), factors=1, bootstraps=5)  # type: ignore[arg-type]
     assert latent.associations == ()
     assert latent.notes[-1].startswith("18 datasets without a profile, so without traits: d00, d01")
-    assert "no trait was asked: 0 sources and 0 targets have a profile" in latent.remarks[-1]
+    assert "No trait was tested: 0 sources and 0 targets have a profile" in latent.remarks[-1]
 
 
 def test_noise_gives_no_factors_and_says_so(world: ProfileSet) -> None:
@@ -113,16 +113,16 @@ def test_noise_gives_no_factors_and_says_so(world: ProfileSet) -> None:
     asked = latent_of(Desk(cells_from(gain, names), world.traits), factors="2", bootstraps=20)  # type: ignore[arg-type]
     assert asked.scores.shape == (12, 2)
     assert "take them all for noise" in asked.sentence
-    assert any(line.startswith("not stable: factor 1, factor 2") for line in asked.remarks)
+    assert any(line.startswith("Not stable: factor 1, factor 2") for line in asked.remarks)
     assert not asked.found
-    assert "no trait survives the correction for 32 questions. The closest: " in asked.remarks[-1]
+    assert "No trait survives the correction for 32 tests. The closest one is " in asked.remarks[-1]
 
 
 def test_four_datasets_are_never_sent_to_two_factors(world: ProfileSet) -> None:
     gain = np.random.default_rng(1).normal(size=(4, 4))
     latent = latent_of(Desk(cells_from(gain, world.traits.names[:4]), world.traits))  # type: ignore[arg-type]
     assert (latent.most, latent.factors) == (1, ())
-    assert latent.remarks[-1].endswith("See one all the same: traitcast latent --matrix made --model m --factors 1")
+    assert latent.remarks[-1].endswith("To see one anyway: traitcast latent --matrix made --model m --factors 1")
     with pytest.raises(UserError, match=r"a map needs two factors, and this one has 0 factors\. So few datasets allow"):
         biplot(latent)
 
@@ -147,7 +147,7 @@ def test_bare_sources_go_and_missing_cells_are_filled(world: ProfileSet) -> None
     gain[5, 6] = np.nan
     table = gain_table(cells_from(gain, world.traits.names[:10]))
     assert table.sources == world.traits.names[1:10]
-    assert table.notes == ("left out, for more than half of their cells are missing: source d00",)
+    assert table.notes == ("Left out, because more than half of their cells are missing: source d00",)
     latent = latent_of(Desk(cells_from(gain, world.traits.names[:10]), world.traits), factors=1, bootstraps=5)  # type: ignore[arg-type]
     assert (latent.filled, latent.measured, latent.diagonal) == (1, 9 * 10 - 9 - 1, 10)
 
@@ -178,12 +178,12 @@ def test_what_has_no_factors_is_refused(world: ProfileSet) -> None:
         gain_table(cells_from(np.full((4, 4), np.nan), names))
     gain[:, 2] = 1.0
     table = gain_table(cells_from(gain, names), standardise=True)
-    assert table.notes == ("the same gain from every source, so on no factor: d02",)
+    assert table.notes == ("Targets with the same gain from every source, and so on no factor: d02",)
     desk = Desk(cells_from(gain, names), world.traits)
     for bad in ("0", "4", "two", -1):
         with pytest.raises(UserError, match="allowed are auto and 1 to 3 for 8 sources x 8 targets. Try: traitcast"):
             latent_of(desk, factors=bad)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="method 'varimx' is none; did you mean 'varimax'"):
+    with pytest.raises(UserError, match="unknown method 'varimx'; did you mean 'varimax'"):
         latent_of(desk, method="varimx")  # type: ignore[arg-type]
 
 
@@ -196,13 +196,13 @@ def test_shares_are_told_of_what_centring_leaves(world: ProfileSet) -> None:
         for centre in ("target", "double")
     )
     for latent, left in (
-        (plain, "of what differs between sources"),
-        (double, "of what is left beside the levels of sources and of targets"),
+        (plain, "of the differences between sources"),
+        (double, "of the differences beyond the levels of sources and targets"),
     ):
-        assert f"] {left}, as many as were asked for" in latent.sentence
-        assert f" {left} is foreseen." in latent.remarks[0]
+        assert f"] {left}, as many as requested" in latent.sentence
+        assert "On held-out cells, the factors predict " in latent.remarks[0]
         assert all(title.endswith(f"{left})") for title in axes(latent))
-    assert "differs between sources" not in " ".join([double.sentence, *double.remarks, *axes(double)])
+    assert "differences between sources" not in " ".join([double.sentence, *double.remarks, *axes(double)])
 
 
 def test_levels_alone_leave_nothing_to_double_centring(world: ProfileSet) -> None:

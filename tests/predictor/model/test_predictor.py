@@ -94,8 +94,8 @@ def test_an_explanation_says_how_stable_it_is(predictor: Predictor, world: Profi
     weakest = min((c for c in made.contributions if c.agreement is not None), key=lambda c: c.agreement or 0)
     assert (weakest.agreement or 0) < 0.8
     doubted = replace(made, contributions=(weakest,))
-    assert "pp, not stable)" in doubted.sentence
-    assert "not stable" not in replace(made, contributions=(entropy,)).sentence
+    assert "pp, unstable)" in doubted.sentence
+    assert "unstable" not in replace(made, contributions=(entropy,)).sentence
 
 
 def test_a_bundle_without_folds_still_explains(predictor: Predictor, world: ProfileSet) -> None:
@@ -157,9 +157,9 @@ def test_the_traits_of_the_law_carry_the_explanation(predictor: Predictor, world
 
 def test_the_sentence_says_the_gain_the_reasons_and_the_doubt(predictor: Predictor, world: ProfileSet) -> None:
     sentences = [explain(predictor, world, s, "d04").sentence for s in world.traits.names if s != "d04"]
-    assert any("raise d04 by" in s for s in sentences)
-    assert any("lower d04 by" in s for s in sentences)
-    assert all("90 % interval" in s and "chance of harm" in s and "For: " in s for s in sentences)
+    assert any("raise the score on d04 by" in s for s in sentences)
+    assert any("lower the score on d04 by" in s for s in sentences)
+    assert all("90 % interval" in s and "chance of harm" in s and "Raised most by " in s for s in sentences)
 
 
 def test_source_mean_is_over_the_other_targets(predictor: Predictor, world: ProfileSet, law: Cells) -> None:
@@ -176,7 +176,7 @@ def test_a_far_dataset_is_novel_and_a_training_one_is_not(predictor: Predictor, 
     far = replace(world, traits=replace(world.traits, values=values))
     assert predictor.predict(far, ["d06"], ["d01"])[0].novel
     assert predictor.predict(far, ["d01"], ["d06"])[0].novel
-    assert "outside what the predictor has seen" in explain(predictor, far, "d06", "d01").sentence
+    assert "unlike those in training, so this is an extrapolation" in explain(predictor, far, "d06", "d01").sentence
     assert not any(p.novel for p in predictor.predict(world, ["d01", "d06"], ["d02", "d03"]))
 
 
@@ -242,5 +242,5 @@ def test_over_a_mean_source_the_sentence_says_so(law: Cells, world: ProfileSet) 
     relative = replace(law, matrix=replace(law.matrix, base="target mean"))
     fitted = fit(observe(relative, world), world)
     sentence = explain(fitted, world, "d03", "d04").sentence
-    assert re.search(r"do \d+\.\d pp (better|worse) on d04 than tuning on an average source does", sentence)
+    assert re.search(r"do \d+\.\d pp (better|worse) on d04 than tuning on an average source", sentence)
     assert "chance of doing worse" in sentence
