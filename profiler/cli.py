@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from traitcast.profiler.findings.cli import COMMANDS as FINDINGS
+from traitcast.profiler.check_cli import COMMANDS as FINDINGS
 from traitcast.warehouse.console import (
     Command,
     command,
@@ -66,6 +66,17 @@ def _reading_options(command: Command) -> Command:
                 help="Column roles in short, above the spec and the inference: 'text=title,body label=stars'. Roles: "
                 "text, label, labels, answer, options, messages, tags, spans; a path such as answers.text[0] reaches "
                 "into a nested column.",
+            ),
+            click.option(
+                "--delimiter",
+                metavar="MARK",
+                help="Separator of a CSV or TSV file, such as ';' or tab  [default: decided on the whole file]",
+            ),
+            click.option(
+                "--quote",
+                metavar="MARK",
+                help="Quote of a CSV or TSV file: '\"', \"'\", or none where quotes are plain characters  "
+                "[default: decided on the whole file]",
             ),
             click.option(
                 "--language",
