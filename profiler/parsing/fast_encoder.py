@@ -3,7 +3,7 @@
 Owns reading the weights out of a pipeline, a bounded table of the vectors that depend on the word alone, and the walk
 through the layers in blocks that stay in the cache. Same operations as spaCy's in float32, but sums in another order:
 vectors differ in the last bits. Refuses what it cannot express: `compile_encoder` gives None for another
-architecture, and spaCy's own layers run.
+architecture, whose own layers then run.
 """
 
 from __future__ import annotations
@@ -186,7 +186,25 @@ class Encoder:
 
 
 def compile_encoder(model: Any, examples: Sequence[Doc]) -> Encoder | None:
-    """The encoder of a thinc model, or None where it is another architecture or gives other vectors of examples."""
+    """The encoder of a thinc model.
+
+    Parameters
+    ----------
+    model
+        A node of a pipeline's networks, of any kind.
+    examples
+        Documents whose vectors must be those of the model.
+
+    Returns
+    -------
+    Encoder or None
+        None for another architecture than MultiHashEmbed and MaxoutWindowEncoder.
+
+    Raises
+    ------
+    ValueError
+        Where the encoder gives other vectors than the model.
+    """
     if not _ARCHITECTURE.fullmatch(model.name):
         return None
     nodes: dict[str, list[Any]] = {}
@@ -194,20 +212,22 @@ def compile_encoder(model: Any, examples: Sequence[Doc]) -> Encoder | None:
         nodes.setdefault(node.name, []).append(node)
     (features,), embeds = nodes["extract_features"], nodes["hashembed"]
     windows = {node.attrs["window_size"] for node in nodes["expand_window"]}
-    pairs = list(zip(nodes["maxout"], nodes["layernorm"], strict=True))
+    maxouts = list(zip(nodes["maxout"], nodes["layernorm"], strict=True))
     in_order = [embed.attrs["column"] for embed in embeds] == list(range(len(features.attrs["columns"])))
     trained = all(node.has_param("E") for node in embeds) and all(node.has_param("W") for node in nodes["maxout"])
-    if windows != {1} or not in_order or not trained or any(maxout.get_dim("nP") < 2 for maxout, _ in pairs):
+    if windows != {1} or not in_order or not trained or any(maxout.get_dim("nP") < 2 for maxout, _ in maxouts):
         return None
     encoder = Encoder(
         features.attrs["columns"],
         [HashTable(embed.get_param("E"), embed.attrs["seed"]) for embed in embeds],
-        Maxout.of(*pairs[0], np.float64),
-        [Maxout.of(*pair, np.float32) for pair in pairs[1:]],
+        Maxout.of(*maxouts[0], np.float64),
+        [Maxout.of(*pair, np.float32) for pair in maxouts[1:]],
         model.ops,
     )
-    same = zip(model.predict(list(examples)), encoder.encode(examples), strict=True)
-    return encoder if all(np.allclose(a, b, rtol=0.0, atol=_TOLERANCE) for a, b in same) else None
+    pairs = zip(model.predict(list(examples)), encoder.encode(examples), strict=True)
+    if not all(np.allclose(a, b, rtol=0.0, atol=_TOLERANCE) for a, b in pairs):
+        raise ValueError("the encoder gives other token vectors")
+    return encoder
 
 
 def install(nlp: Any) -> int:

@@ -38,7 +38,8 @@ def annotate(pipe: Any, docs: list[Doc]) -> list[Doc]:
 
 
 def _is_walkable(pipe: Any) -> bool:
-    return hasattr(pipe, "transition_states") and pipe.cfg["beam_width"] == 1
+    # `transition_states` is not asked for: without it, a transition parser must fail the check of the fast path.
+    return hasattr(pipe, "moves") and pipe.cfg["beam_width"] == 1
 
 
 def _scorer(model: Any, unseen_classes: set[Any]) -> Callable[[Sequence[Any]], Scores]:

@@ -149,4 +149,5 @@ def test_any_depth_width_and_attributes_are_expressed() -> None:
 
 def test_an_encoder_that_gives_other_vectors_is_not_used(nlp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_encoder, "_EPSILON", 0.5)
-    assert compile_encoder(models(nlp)[0], [nlp.make_doc("One two.")]) is None
+    with pytest.raises(ValueError, match="other token vectors"):
+        compile_encoder(models(nlp)[0], [nlp.make_doc("One two.")])

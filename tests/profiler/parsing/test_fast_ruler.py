@@ -29,9 +29,9 @@ def _columns(tag: list[int], lower: list[int]) -> dict[str, np.ndarray]:
 
 
 def test_equals_the_component(parser: Parser) -> None:
-    assert parser.ruler is not None
+    assert parser.layers.ruler is not None
     ours = parser.count(TEXTS, processes=1)
-    theirs = replace(parser, ruler=None).count(TEXTS, processes=1)
+    theirs = replace(parser, layers=replace(parser.layers, ruler=None)).count(TEXTS, processes=1)
     np.testing.assert_array_equal(ours.counts, theirs.counts)
 
 
