@@ -1,4 +1,4 @@
-"""The datasets of the report: every trait with its percentile among the reference, and what is unusual, in words."""
+"""The datasets of the report: every trait with its percentile in the reference, and unusual ones in words."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from traitcast.warehouse.percentiles import in_words, meaning, most_unusual, sta
 if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse
 
-# A dataset takes some 5 kB of the page.
+# A dataset takes about 5 kB of the page.
 MAX_DATASETS = 200
 _LABELS = 12
 _UNUSUAL = 5
-# A label is whatever a cell of a file held; a page needs its beginning.
+# A label is any cell of a file; the page shows its beginning.
 LABEL_LENGTH = 60
 
 

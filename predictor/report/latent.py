@@ -1,4 +1,4 @@
-"""The latent map of the report and of `latent --plot`: two factors as a picture, every factor in words."""
+"""The latent map of the report and of `latent --plot`: two factors as a chart, every factor in words."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _ENDS = 4
 _TRAITS = 5
-_ROOM = "Names stand where they have room."
+_ROOM = "Names are shown where there is room."
 
 
 def maps(
     warehouse: Warehouse, wanted: Sequence[tuple[str, str]], most: int
 ) -> tuple[list[dict[str, Any]], list[str], list[tuple[str, str]]]:
-    """Entries for the first (matrix, model) pairs that have factors, `most` of them; why others have none; the rest."""
+    """Entries for the first `most` (matrix, model) pairs with factors; why others have none; the remaining pairs."""
     made: list[dict[str, Any]] = []
     notes: list[str] = []
     for i, (matrix, model) in enumerate(wanted):
@@ -36,10 +36,10 @@ def maps(
             found = latent_of(warehouse, matrix=matrix, model=model)
             note = ""
             if found.most < 2:
-                notes.append(f"No map of {model} on {matrix}: so few datasets allow one factor at most.")
+                notes.append(f"No map of {model} on {matrix}: with so few datasets, one factor is the most.")
                 continue
             if len(found.factors) < 2:
-                note = f" {count(len(found.factors), 'factor')} held up; the map shows two all the same."
+                note = f" The search finds {count(len(found.factors), 'factor')}; the map shows two anyway."
                 words = found.sentence
                 found = latent_of(warehouse, matrix=matrix, model=model, factors=2)
             else:
@@ -71,11 +71,11 @@ def _lines(found: Latent, number: int) -> list[str]:
         points = found.points(number, side)
         half = min(_ENDS, len(points) // 2)
         high, low = (", ".join(p.dataset for p in some) for some in (points[:half], points[::-1][:half]))
-        lines.append(f"{word}: highest {high}; lowest {low}.")
+        lines.append(f"{word}: {high} (highest); {low} (lowest).")
     traits = [a for a in found.found if a.factor == number][:_TRAITS]
     if traits:
         named = ", ".join(f"{a.trait} of the {a.side}s ({a.spearman:+.2f}, q {a.q:.2g})" for a in traits)
-        lines.append(f"Goes with (Spearman, false discovery rate): {named}.")
+        lines.append(f"Correlates with (Spearman, false discovery rate q): {named}.")
     return lines
 
 
@@ -86,13 +86,13 @@ def axes(found: Latent) -> tuple[str, str]:
 
 
 def _scale(found: Latent) -> float:
-    """What loadings are drawn at, so that the targets reach as far out as the sources do."""
+    """The factor that scales loadings so that targets reach as far out as sources do."""
     reach = [float(np.sqrt((side[:, :2] ** 2).sum(axis=1)).max(initial=0.0)) for side in (found.scores, found.loadings)]
     return reach[0] / reach[1] if reach[1] > 0 else 1.0
 
 
 def drawn(found: Latent) -> list[str]:
-    """What the places of sources and of targets stand for, a sentence each."""
+    """What the positions of sources and of targets mean, one sentence each."""
     return [
         "Sources are drawn at their scores, in standard deviations.",
         f"Targets are drawn at {_scale(found):.3g} times their loadings ({found.unit} per standard deviation).",
@@ -116,7 +116,7 @@ def biplot_rows(found: Latent) -> list[dict[str, Any]]:
 def biplot(found: Latent) -> alt.TopLevelMixin:
     """The map as a chart. Raises UserError for fewer than two factors."""
     if len(found.factors) < 2:
-        cure = "Draw two all the same: add --factors 2" if found.most > 1 else "So few datasets allow one at most."
+        cure = "To draw two anyway, add --factors 2." if found.most > 1 else "With so few datasets, one is the most."
         raise UserError(f"a map needs two factors, and this one has {count(len(found.factors), 'factor')}. {cure}")
     x, y = axes(found)
     rows = biplot_rows(found)

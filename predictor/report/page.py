@@ -1,9 +1,9 @@
-"""The page: one HTML file with the report, its charts' library, its data, and no way to load or send anything.
+"""The page: one HTML file with the report, its chart library and its data, which cannot load or send anything.
 
 Owns how data gets into HTML safely: text through the autoescaping template, JSON without any character that HTML
-reads, characters that turn the direction of a text as visible escapes (isolation keeps them from what stands around a
-name, but lets them turn the name itself), and a Content-Security-Policy that runs only the two scripts and the style
-sheet whose hashes it carries.
+interprets, characters that change the direction of text as visible escapes (isolation protects the text around a name,
+but not the name itself), and a Content-Security-Policy that allows only the two scripts and the style sheet whose
+hashes it contains.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        # Markup is ours; what is a plain str may come from data.
+        # Markup is ours; a plain str may come from data.
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
     style, script, runtime = _template("report.css"), in_script(_template("report.js")), in_script(charts.runtime())
@@ -88,7 +88,7 @@ def _hash(text: str) -> str:
 
 @cache
 def specifications() -> dict[str, Any]:
-    """The compiled charts, without rows: the page puts its own in, as often as a choice changes."""
+    """The compiled charts without rows, which the page fills in whenever a choice changes."""
     return {
         "heatmap": charts.compiled(charts.heatmap([], ink="currentColor")),
         "intervals": charts.compiled(charts.intervals([])),

@@ -1,6 +1,6 @@
-"""The predicted part of the report: how good the predictor is, what it uses, and what it says of every pair.
+"""The predicted part of the report: how good the predictor is, what it uses, and its prediction for every pair.
 
-Owns the compact form of predictions and explanations for the page, and which pairs are explained unasked.
+Owns the compact form of predictions and explanations for the page, and which pairs are explained by default.
 """
 
 from __future__ import annotations
@@ -25,22 +25,38 @@ from traitcast.warehouse.errors import ScoresError
 if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse
 
-# With fewer cells an evaluation takes seconds, and the page measures quality itself; with more, minutes.
+# With fewer cells an evaluation takes seconds and is made for the page; with more it takes minutes.
 QUICK_CELLS = 1000
 _SAMPLED_PAIRS = 300
 _TRAITS = 14
 _STEPS = 12
-# So many of the best and of the worst pairs are explained when none are asked for.
+# How many of the best and of the worst pairs are explained by default.
 _EXPLAINED = 3
 
 
 def quality(
     warehouse: Warehouse, predictor: Predictor, say: Callable[[str], None], name: str = api.DEFAULT
 ) -> dict[str, Any] | None:
-    """Stored evaluations of what the predictor learnt; where there are none and it is little, one made now. Else None.
+    """The quality of a predictor: its stored evaluations, or one made now if there are none and the matrix is small.
 
-    name: the predictor's. Raises UserError where the scores are no longer those that it was fitted on, and as
-    `service.learnt_from` does.
+    Parameters
+    ----------
+    warehouse
+        An open warehouse.
+    predictor, name
+        The predictor, and the name it is stored under.
+    say
+        Called with a line about what is being done.
+
+    Returns
+    -------
+    dict or None
+        None if nothing is stored and the matrix is large.
+
+    Raises
+    ------
+    ScoresError
+        If the scores have changed since the predictor was fitted, and as `api.learnt_from` does.
     """
     matrix, model, tier, outcome = (
         predictor.matrix.matrix,
@@ -82,8 +98,11 @@ def quality(
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Numbers to show beside predictions. name: of which matrix and models. base: what they are over, in words. gains:
-    target -> source -> gain in pp, or another outcome in its unit."""
+    """Measured numbers to show with predictions.
+
+    name: matrix and models. base: what gains are over, in words. gains: target -> source -> gain in pp, or another
+    outcome in its unit.
+    """
 
     name: str
     base: str
@@ -93,7 +112,7 @@ class Measured:
 def rankings(
     predictor: Predictor, profiles: ProfileSet, names: Sequence[str], sources: Sequence[str], beside: Measured
 ) -> dict[str, Any]:
-    """Predictions of every source for every target among `names`: gain (or other outcome), harm, novelty by target."""
+    """Predictions of every source for every target among `names`: gain (or another outcome), harm and novelty."""
     pairs = [(s, t) for t in names for s in sources if s != t]
     found = predictor.predict(profiles, [s for s, _ in pairs], [t for _, t in pairs])
     by_target: dict[str, list[Any]] = {name: [] for name in names}
@@ -115,7 +134,7 @@ def rankings(
 
 
 def summary(predictor: Predictor, profiles: ProfileSet, seed: int = 0) -> dict[str, Any]:
-    """What the predictor uses, over (a sample of) its own pairs: mean |shap| per family and dots per feature."""
+    """What the predictor uses, over a sample of its own pairs: mean |shap| per family, and dots per feature."""
     pairs = [(s, t) for s, gains in sorted(predictor.measured.items()) for t in sorted(gains) if s != t]
     known = set(profiles.traits.names)
     pairs = [pair for pair in pairs if known.issuperset(pair)]
@@ -151,7 +170,7 @@ def summary(predictor: Predictor, profiles: ProfileSet, seed: int = 0) -> dict[s
 
 
 def _levels(values: np.ndarray) -> list[float | None]:
-    """Rank of each value as a share of 1, None where it is undefined."""
+    """Rank of each value, scaled to 0..1; None where it is undefined."""
     from scipy.stats import rankdata
 
     known = np.isfinite(values)
@@ -162,7 +181,7 @@ def _levels(values: np.ndarray) -> list[float | None]:
 
 
 def _offsets(values: np.ndarray, bins: int = 60) -> list[float]:
-    """Where a dot stands across its line, -1 to 1: dots of like value spread out, so that their number shows."""
+    """Offsets of dots across their line, -1 to 1: dots of similar value are spread out to show their number."""
     low, span = values.min(initial=0), (np.ptp(values) if values.size else 0.0) or 1.0
     places = np.minimum(((values - low) / span * bins).astype(int), bins - 1)
     most = max(np.bincount(places).max(initial=1), 2)
@@ -179,17 +198,16 @@ def explanations(
     pairs: Sequence[tuple[str, str]],
     ranked: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """Waterfalls of `pairs`; of none given, of the strongest predicted gains and losses, each of another target.
+    """Waterfalls of `pairs`; by default of the largest predicted gains and losses, each on another target.
 
-    ranked: of `rankings`, with own (targets of the user, which come first) and same (target -> sources that hold the
-    same rows under another name, which tell nothing).
+    ranked: from `rankings`, with own (the user's targets, which come first) and same (target -> sources with the same
+    rows under another name, which are skipped).
     """
-    return [_explained(explain(predictor, profiles, s, t)) for s, t in pairs or _telling(predictor, ranked)]
+    return [_explained(explain(predictor, profiles, s, t)) for s, t in pairs or _extremes(predictor, ranked)]
 
 
-def _telling(predictor: Predictor, ranked: dict[str, Any]) -> list[tuple[str, str]]:
-    """The pairs with the highest and the lowest predicted gain, a target once: of the user's own targets first, then of
-    those that the matrix measured."""
+def _extremes(predictor: Predictor, ranked: dict[str, Any]) -> list[tuple[str, str]]:
+    """Pairs with the highest and lowest predicted gains, every target once: the user's first, then the matrix's."""
     mine, same = set(ranked["own"]), ranked["same"]
     entries = {
         target: [entry for entry in found if entry[0] not in same.get(target, ())] or found

@@ -1,7 +1,7 @@
-"""The report: what one warehouse holds, measured and predicted, section by section, ready for a page.
+"""The report: everything in one warehouse, measured and predicted, section by section, ready for a page.
 
-Owns which sections there are, what each one needs, and what is said where that is missing, with the command that adds
-it. The parts of a section are in `report_transfer`, `report_predictor` and `report_datasets`; the page is in `page`.
+Owns the sections, what each of them needs, and what it says where that is missing, with the command that adds it. The
+parts of a section are in the other modules of this folder; the page is in `page`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FEW = 5
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What is not there, and the command that adds it ("" where there is none)."""
+    """What is missing, and the command that adds it ("" if there is none)."""
 
     what: str
     command: str = ""
@@ -47,8 +47,11 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section of the page. data: JSON for its charts and tables, None where nothing can be shown. more: what can
-    be looked at elsewhere, with the command."""
+    """One section of the page.
+
+    data: JSON for its charts and tables; None where nothing can be shown. more: what to look at elsewhere, with the
+    command.
+    """
 
     key: str
     short: str
@@ -77,8 +80,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to report on. matrix, model: only these; None for all. pairs: (source, target) to explain; none: telling
-    ones are chosen. made: when, as text. absent: name of a warehouse that was asked for and is not there."""
+    """What to report on.
+
+    matrix, model: only these; None for all. pairs: (source, target) to explain; the most instructive ones if empty.
+    made: when, as text. absent: name of a warehouse that was asked for but does not exist.
+    """
 
     matrix: str | None = None
     model: str | None = None
@@ -90,7 +96,7 @@ class Request:
 
 @dataclass(slots=True)
 class _Desk:
-    """What the sections share while they are written. matrices: those that are shown, the user's own first."""
+    """What the sections share. matrices: those that are shown, the user's own first."""
 
     warehouse: Warehouse
     request: Request
@@ -107,27 +113,42 @@ class _Desk:
 
     @property
     def predicting(self) -> tuple[Predictor, ProfileSet] | Missing:
-        """The predictor and what it looks at, or which of the two is not there."""
+        """The predictor and the profiles it reads, or what is missing."""
         if self.profiles is None:
             return _no_profiles(self)
         return self.no_predictor if self.predictor is None else (self.predictor, self.profiles)
 
     @property
     def other(self) -> tuple[Missing, ...]:
-        """Where one matrix was asked for and the predictor learnt from another: that, and the cure."""
+        """A hint if the predictor learnt from another matrix than the one asked for."""
         asked, predictor = self.request.matrix, self.predictor
         if predictor is None or asked in (None, predictor.matrix.matrix):
             return ()
         words = ("fit", "--matrix", str(asked), *(("--model", self.request.model) if self.request.model else ()))
-        what = f"This predictor learnt from {predictor.matrix.matrix}, not from {asked}. To predict by {asked}:"
+        what = f"This predictor learnt from {predictor.matrix.matrix}, not from {asked}. To predict from {asked}:"
         return (Missing(what, self.command(*words)),)
 
 
 def gather(warehouse: Warehouse, request: Request, say: Callable[[str], None] = lambda text: None) -> Report:
-    """Collect the report of a warehouse. say: told what is being worked on.
+    """Collect the report of a warehouse.
 
-    Raises ScoresError for an unknown matrix or model, UserError for an unknown predictor that was asked for by name,
-    NotProfiledError for a pair of datasets that are not profiled.
+    Parameters
+    ----------
+    warehouse
+        An open warehouse.
+    request
+        What to report on.
+    say
+        Called with a line about what is being done.
+
+    Raises
+    ------
+    ScoresError
+        For an unknown matrix or model.
+    UserError
+        For an unknown predictor other than the default one.
+    NotProfiledError
+        For a pair of datasets that are not profiled.
     """
     desk = _desk(warehouse, request, say)
     transfer = _transfer(desk)
@@ -140,7 +161,7 @@ def gather(warehouse: Warehouse, request: Request, say: Callable[[str], None] = 
         *(overview, transfer, ranking, explanations, quality, reasons),
         *(datasets, latent, effects, _recipe(desk)),
     )
-    name = warehouse.path.name if warehouse.path is not None else "the data that came with traitcast"
+    name = warehouse.path.name if warehouse.path is not None else "the data that come with traitcast"
     return Report(name, request.made, _version(), sections)
 
 
@@ -152,15 +173,15 @@ def _desk(warehouse: Warehouse, request: Request, say: Callable[[str], None]) ->
             known = f" There are: {', '.join(names)}." if names else " There are none."
             raise ScoresError(f"no matrix named {request.matrix!r}{nearest(request.matrix, names)}{known}")
         matrices = [m for m in matrices if m.matrix == request.matrix]
-        warehouse.cells(request.matrix, request.model)  # says so if the model is unknown
+        warehouse.cells(request.matrix, request.model)  # refuses an unknown model
     desk = _Desk(warehouse, request, say, matrices, report_datasets.own_names(warehouse), None, None, Missing(""))
     try:
         desk.predictor = api.predictor_of(warehouse, request.predictor)
     except UserError as error:
-        # The default may be missing from a young warehouse; a predictor that was asked for by name may not.
+        # A new warehouse may lack the default predictor, but not one that was asked for by name.
         if request.predictor != api.DEFAULT:
             raise
-        desk.no_predictor = Missing(f"There is no predictor to ask: {error}", desk.command("fit"))
+        desk.no_predictor = Missing(f"There is no predictor: {error}", desk.command("fit"))
     if warehouse.dataset_names():
         asked = [name for pair in request.pairs for name in pair]
         found = desk.predictor
@@ -168,7 +189,7 @@ def _desk(warehouse: Warehouse, request: Request, say: Callable[[str], None]) ->
         desk.profiles.rows_of(asked)
         learnt = [*desk.predictor.levels, *desk.predictor.measured] if desk.predictor is not None else []
         desk.names = sorted(report_datasets.chosen(warehouse, asked, learnt))
-    # The user's own come first, and of each kind what the predictions rest on.
+    # The user's own matrices come first; among the others, the one behind the predictions.
     shipped = set(warehouse.shipped("matrices"))
     learnt_from = desk.predictor.matrix.matrix if desk.predictor else ""
     desk.matrices.sort(key=lambda m: (m.matrix in shipped, m.matrix != learnt_from))
@@ -189,7 +210,7 @@ def _transfer(desk: _Desk) -> Section:
     desk.say("reading the measured cells")
     maps = report_transfer.heatmaps(desk.warehouse, desk.matrices, desk.request.model)
     if not maps:
-        what = "No transfer was measured or imported yet, so there is no heatmap."
+        what = "No transfer was measured or imported yet, so there is no heatmap. To import scores:"
         return Section(key, short, title, None, (Missing(what, _import(desk)),))
     kept: list[dict[str, Any]] = []
     cells = 0
@@ -199,7 +220,7 @@ def _transfer(desk: _Desk) -> Section:
             kept.append(entry)
     more: tuple[Missing, ...] = ()
     if left := maps[len(kept) :]:
-        what = f"{len(left)} more, by matrix and model, would make this page too large. See another one:"
+        what = f"{len(left)} more heatmaps would make this page too large. To see another one:"
         more = (Missing(what, desk.command("report", "--matrix", left[0]["matrix"])),)
     kept = [entry | {"own": [name for name in desk.own if name in entry["sources"]]} for entry in kept]
     return Section(key, short, title, kept, more=more)
@@ -222,7 +243,7 @@ def _predictions(desk: _Desk) -> tuple[Section, Section]:
     sources = [name for name in api.candidates(desk.warehouse, profiles) if name in names]
     found = report_predictor.rankings(predictor, profiles, names, sources, _beside(desk, predictor))
     if not found["targets"]:
-        what = f"Fewer than two datasets of {api.MIN_ROWS} rows are profiled, so there is nothing to rank."
+        what = f"Fewer than two datasets with {api.MIN_ROWS} rows are profiled, so there is nothing to rank."
         lacks = lacks or (Missing(what, desk.command("profile", "DATASET")),)
         return Section(*ranking, None, lacks), Section(*why, None, lacks)
     same = {name: others for name, others in api.same_rows(desk.warehouse).items() if name in names}
@@ -233,20 +254,20 @@ def _predictions(desk: _Desk) -> tuple[Section, Section]:
 
 
 def _no_probes(desk: _Desk, predictor: Predictor, names: Collection[str]) -> tuple[Missing, ...]:
-    """What to say of datasets that a predictor cannot look at, the user's own first."""
+    """Datasets that lack the probes of a predictor, the user's own first."""
     base = base_in(predictor)
     if base is None or not names:
         return ()
     first = sorted(names, key=lambda name: (name not in desk.own, name))
     what = (
-        f"{count(len(names), 'dataset')} without probes of {base.base}, so without predictions: "
-        f"{some(first, _FEW)}. Probe what you need:"
+        f"{count(len(names), 'dataset')} without probes of {base.base}, and so without predictions: "
+        f"{some(first, _FEW)}. To probe those you need:"
     )
     return (Missing(what, desk.command("probe", *first[:_FEW], "--base", base.base)),)
 
 
 def _beside(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
-    """The measured gains that stand beside the predicted ones: of what was asked for, else what was learnt from."""
+    """Measured gains to show with the predicted ones: of the matrix asked for, or of the predictor's own."""
     request, learnt = desk.request, predictor.matrix
     if request.matrix is None or (request.matrix == learnt.matrix and request.model is None):
         gains: dict[str, dict[str, float]] = {}
@@ -267,7 +288,7 @@ def _beside(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
 
 
 def _named(matrix: str, models: Sequence[str]) -> str:
-    """A matrix with the models that its numbers are of."""
+    """A matrix with the models behind its numbers."""
     return f"{matrix} ({'mean of ' if len(models) > 1 else ''}{', '.join(models)})"
 
 
@@ -286,10 +307,10 @@ def _quality(desk: _Desk) -> Section:
     except UserError as error:
         return Section(key, short, title, None, (Missing(f"The quality cannot be measured: {error}"),))
     if found is None and predictor.outcome == GAIN:
-        what = "Its quality was not measured yet, which takes minutes. Measure and keep it, then report again:"
+        what = "Its quality was not measured yet. To measure and store it (minutes), before the next report:"
         return Section(key, short, title, None, (Missing(what, desk.command(*again, "--save")),))
     if found is None:
-        what = "Its quality takes minutes to measure, and only that of gains is kept. See it on a terminal:"
+        what = "Its quality takes minutes to measure, and only that of gains can be stored. To see it in a terminal:"
         return Section(key, short, title, None, (Missing(what, desk.command(*again)),))
     return Section(key, short, title, found, more=desk.other)
 
@@ -298,10 +319,10 @@ def _reasons(desk: _Desk) -> Section:
     key, short, title = "reasons", "Traits", "What the predictor uses"
     if isinstance(desk.predicting, Missing):
         return Section(key, short, title, None, (desk.predicting,))
-    desk.say("taking a sample of predictions apart")
+    desk.say("explaining a sample of predictions")
     found = report_predictor.summary(*desk.predicting)
     if not found["pairs"]:
-        what = "None of the datasets that the predictor learnt from is profiled here."
+        what = "None of the datasets that the predictor learnt from are profiled here."
         return Section(key, short, title, None, (Missing(what, desk.command("profile", "DATASET")),))
     return Section(key, short, title, found)
 
@@ -317,7 +338,7 @@ def _datasets(desk: _Desk, explained: Any) -> Section:
     pair = [explained[0]["source"], explained[0]["target"]] if explained else (first * 2)[:2]
     notes: tuple[str, ...] = ()
     if found["reference"] <= MIN_PROFILES:
-        notes = (f"Percentiles need more than {MIN_PROFILES} reference datasets; none are shown.",)
+        notes = (f"No percentiles are shown: they need more than {MIN_PROFILES} reference datasets.",)
     return Section(key, short, title, {**found, "pair": pair}, notes=notes)
 
 
@@ -331,7 +352,7 @@ def _latent(desk: _Desk, shown: Any) -> Section:
     more: tuple[Missing, ...] = ()
     if left:
         matrix, model = left[0]
-        what = f"{len(left)} more, by matrix and model, can be looked at one by one:"
+        what = f"To see one of {len(left)} more maps:"
         more = (Missing(what, desk.command("latent", "--matrix", matrix, "--model", model)),)
     return Section(key, short, title, found or None, notes=tuple(notes), more=more)
 
@@ -340,13 +361,13 @@ def _effects(desk: _Desk, shown: Any, explained: Any) -> Section:
     key, short, title = "effects", "Side effects", "Side effects"
     if not isinstance(shown, list):
         return Section(key, short, title, None, (Missing("Side effects need a measured matrix.", _import(desk)),))
-    desk.say("looking at what tuning did beside the score")
+    desk.say("collecting side effects")
     found = report_transfer.shifts(desk.warehouse, desk.matrices, desk.request.model)
     missing: tuple[Missing, ...] = ()
     if not found:
         what = (
-            "None of the matrices holds predicted labels or generated lengths. Results of a matrix that was run here "
-            "have them; an imported table of scores does not."
+            "None of the matrices has predicted labels or answer lengths: imported scores do not, a matrix that was "
+            "run does. To add one:"
         )
         missing = (Missing(what, desk.command("matrix", "ingest", "--pack", "PACK")),)
     first = shown[0]
@@ -355,7 +376,7 @@ def _effects(desk: _Desk, shown: Any, explained: Any) -> Section:
     sources = wanted[:_EFFECT_SOURCES]
     tables = [report_transfer.of_source(desk.warehouse, first, source) for source in sources]
     other = desk.command("effects", "SOURCE", "--matrix", first["matrix"], "--model", first["model"])
-    more = (Missing("What any other source did:", other),)
+    more = (Missing("To see any other source:", other),)
     return Section(key, short, title, {"shifts": found, "sources": tables}, missing, more=more)
 
 
@@ -375,13 +396,13 @@ def _overview(desk: _Desk, maps: Any, quality: Any) -> Section:
         facts.append((f"{m['value']:.2f}", what))
     notes: tuple[str, ...] = ()
     if desk.request.absent:
-        notes = (f"There is no warehouse {desk.request.absent!r}: this page shows the data that came with traitcast.",)
+        notes = (f"{desk.request.absent!r} does not exist: this page shows the data that come with traitcast.",)
     words = _introduction(desk, maps or ())
     return Section("overview", "Overview", "Overview", {"facts": facts, "words": words}, notes=notes, more=desk.other)
 
 
 def _extremes(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The best and the worst gain of the heatmap that is shown first, with their standard errors."""
+    """The largest gain and loss of the first heatmap, with their standard errors."""
     rows = shown["extremes"]
     best = max((row for row in rows if row["gain"] > 0), key=_gain, default=None)
     worst = min((row for row in rows if row["gain"] < 0), key=_gain, default=None)
@@ -417,20 +438,20 @@ def _introduction(desk: _Desk, maps: Sequence[Mapping[str, Any]]) -> list[str]:
         names += [entry["matrix"]] if entry["matrix"] not in names else []
     over = "; ".join(f"in {', '.join(names)}, that of {base}" for base, names in named.items())
     words = [
-        "Gain is the score after tuning on a source dataset minus the score that it is held against, on the same test "
-        f"rows of a target, in percentage points (pp){': ' + over if over else ''}. \u00b1 is one standard error. "
-        "In heatmaps and bars blue is a gain and orange a loss."
+        "A gain is the score after tuning on a source minus the score it is compared with, on the same test rows of a "
+        f"target, in percentage points (pp){': ' + over if over else ''}. \u00b1 is one standard error. In heatmaps "
+        "and bars, blue is a gain and orange a loss."
     ]
     if desk.predictor is not None:
         about = desk.predictor.about
         base = report_transfer.BASES.get(desk.predictor.matrix.base, desk.predictor.matrix.base)
         of = desk.predictor.outcome
-        told = f"Its gains are over {base}" if of == GAIN else f"It predicts the {of.what}"
+        predicted = f"It predicts gains over {base}" if of == GAIN else f"It predicts the {of.what}"
         words.append(
-            f"Predictions are by the predictor {desk.request.predictor!r}, which learnt from {about['cells']:,} "
+            f"Predictions come from the predictor {desk.request.predictor!r}, which learnt from {about['cells']:,} "
             f"measured cells of {desk.predictor.matrix.matrix} ({', '.join(about['models'])}; {about['sources']} "
-            f"sources, {about['targets']} targets). {told}, with 90 % intervals "
-            f"{2 * desk.predictor.half_width:.1f} {of.unit} wide, which are made for pairs of unseen datasets."
+            f"sources, {about['targets']} targets). {predicted}, with 90 % intervals for pairs of unseen datasets that "
+            f"are {2 * desk.predictor.half_width:.1f} {of.unit} wide."
         )
     return words
 
@@ -446,7 +467,7 @@ def _recipe(desk: _Desk) -> Section:
     ]
     if matrices:
         rows = [(m.matrix, m.metric, report_transfer.BASES.get(m.base, m.base), m.description) for m in matrices]
-        tables.append(_table("Matrices", ("matrix", "metric", "gain is over", "where from"), rows))
+        tables.append(_table("Matrices", ("matrix", "metric", "gain over", "origin"), rows))
     if desk.predictor is not None:
         keys = ("fingerprint", "settings", "size", "versions", "groups")
         settings = [pair for key in keys for pair in _flat(key, desk.predictor.about[key])]

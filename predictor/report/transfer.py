@@ -1,6 +1,6 @@
-"""The measured part of the report: gains as heatmaps with like datasets side by side, and what else tuning moved.
+"""The measured part of the report: gains as heatmaps with similar datasets next to each other, and side effects.
 
-Owns the order of rows and columns and the compact form in which a matrix travels to the page. Predicts nothing.
+Owns the order of rows and columns, and the compact form of a matrix on the page. Predicts nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse
     from traitcast.warehouse.records import Cells, Matrix
 
-# A cell takes some 30 bytes of the page, so that this many are 3 MB of its 5.
+# A cell takes about 30 bytes, so this many are 3 MB of the page's 5.
 MAX_CELLS = 100_000
 _SHOWN = 15
 _ROWS_OF_SOURCE = 8
@@ -42,9 +42,9 @@ def measured(cells: Cells) -> dict[str, dict[str, float]]:
 
 
 def heatmaps(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None = None) -> list[dict[str, Any]]:
-    """One entry per matrix and model: sources and targets in clustered order, gain, error and seeds as nested lists.
+    """One entry per matrix and model: sources and targets in clustered order; gain, error and seeds as nested lists.
 
-    Errors are paired where results on single rows are stored; `errors` says in words which they are.
+    Standard errors are paired where results on single rows are stored; `errors` describes them in words.
     """
     made = []
     for matrix in matrices:
@@ -62,14 +62,14 @@ def heatmaps(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None
 
 
 def _error_words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the standard errors of some cells are of."""
+    """What the standard errors of these cells cover, in words."""
     paired = sum(row["paired"] for row in rows)
     known = [row for row in rows if not row["paired"] and row["standard_error"] is not None]
     kinds = [
-        (paired, "row by row against the untuned model, over rows and, where there are several, over seeds"),
+        (paired, "over test rows, paired with the untuned model, and over seeds where there are several"),
         (sum(len(row["gains"]) > 1 for row in known), "over seeds only"),
-        (sum(len(row["gains"]) == 1 for row in known), "of both scores added up, not paired, which is too wide"),
-        (len(rows) - paired - len(known), "not known"),
+        (sum(len(row["gains"]) == 1 for row in known), "those of the two scores combined, unpaired and so too wide"),
+        (len(rows) - paired - len(known), "unknown"),
     ]
     there = [(n, what) for n, what in kinds if n]
     words = [what if len(there) == 1 else f"{what} ({count(n, 'cell')})" for n, what in there]
@@ -114,9 +114,9 @@ def _heatmap(matrix: Matrix, model: str, rows: Sequence[Mapping[str, Any]]) -> d
 
 
 def clustered(gain: np.ndarray) -> list[int]:
-    """Row numbers in an order that puts rows of like gains together: average linkage with optimal leaf order.
+    """Row numbers in an order that puts similar rows next to each other: average linkage with optimal leaf order.
 
-    gain: (rows, columns) in pp; an unknown cell is taken as the mean of its column. Bar-Joseph et al. 2001.
+    gain: (rows, columns) in pp; an unknown cell counts as the mean of its column. Bar-Joseph et al. 2001.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import pdist
@@ -126,13 +126,13 @@ def clustered(gain: np.ndarray) -> list[int]:
     known = np.isfinite(gain)
     sums = np.where(known, gain, 0.0).sum(axis=0)
     means = sums / np.maximum(1, known.sum(axis=0))
-    # As distances: a square table can look like some to linkage, which then warns.
+    # As distances: linkage may take a square table for a distance matrix, and warns.
     apart = pdist(np.where(known, gain, means))
     return [int(i) for i in leaves_list(linkage(apart, "average", optimal_ordering=True))]
 
 
 def _extremes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The cells that gained and lost most, the strongest first."""
+    """The cells with the largest gains and losses, the largest first."""
     ordered = sorted(rows, key=lambda row: (row["gain"], row["source"], row["target"]))
     best = [row for row in reversed(ordered) if row["gain"] > 0][:_SHOWN]
     worst = [row for row in ordered if row["gain"] < 0][:_SHOWN]
@@ -141,7 +141,7 @@ def _extremes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def shifts(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None = None) -> list[dict[str, Any]]:
-    """Per matrix and model with such results: the cells whose predicted labels, and whose lengths, moved most."""
+    """Per matrix and model with such results: the cells with the largest shifts of labels and of answer lengths."""
     made = []
     for matrix in matrices:
         rows = warehouse.side_effects(matrix.matrix)
@@ -157,7 +157,7 @@ def shifts(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None =
 
 
 def of_source(warehouse: Warehouse, shown: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """What `traitcast effects` says of one source of a matrix and model: its sentence, its tables and its notes."""
+    """What `traitcast effects` reports on one source of a matrix and model: its sentence, tables and notes."""
     from traitcast.predictor.effects.side_effects import effects
 
     found = effects(warehouse, source, matrix=shown["matrix"], model=shown["model"])
@@ -179,5 +179,5 @@ def _largest(rows: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]
 
 
 def _rounded(values: np.ndarray) -> list[list[float | None]]:
-    """Two digits of a pp are more than any standard error leaves certain."""
+    """To two digits: more than the standard errors justify."""
     return [[None if np.isnan(v) else round(float(v), 2) for v in row] for row in values]

@@ -223,7 +223,7 @@
       behind("transfer-plot", () => table([["tuned on", (row) => row.source],
         ...map.targets.map((target, j) => [target, (row) => map.gain[row.i][j], { number: true, name: true,
           show: (g, row) => `${signed(g)}${known(value(map, "error", row.i, j)) ? ` \u00b1 ${number(map.error[row.i][j], 2)}` : ""}` }]),
-      ], shown, "Gain in pp, and its standard error where it is known; a column for each target"));
+      ], shown, "Gain in pp with its standard error where known; one column per target"));
     }
     function extremes(map) {
       const rows = map.extremes;
@@ -251,7 +251,7 @@
     if (found.shifts.length) shifts(found.shifts);
   }
 
-  /* Tables whose columns Python chose: a column of numbers is told by its first one. */
+  /* Tables whose columns Python chose: a column with any number is numeric. */
   function ofSources(found) {
     const select = options($("effects-source"), found.map((entry, i) => [i, entry.source]));
     function show() {
@@ -281,7 +281,7 @@
     }
     function show() {
       const entry = found[select.value];
-      put("effects-facts", `${number(entry.cells)} cells, means over the seeds; the ${entry.label_shift.length || entry.length_shift.length} largest are shown.`);
+      put("effects-facts", `${number(entry.cells)} cells, means over seeds; the ${entry.label_shift.length || entry.length_shift.length} largest are shown.`);
       one("effects-labels", entry.label_shift, "label_shift", "share of predictions that moved", 2);
       one("effects-lengths", entry.length_shift, "length_shift", "tokens", 3);
     }
@@ -299,7 +299,7 @@
       behind("latent-plot", () => table([["dataset", (row) => row.name], ["side", (row) => row.side],
         [entry.x, (row) => row.across, { number: true, show: (v) => signed(v, 3) }],
         [entry.y, (row) => row.up, { number: true, show: (v) => signed(v, 3) }]], entry.rows,
-      "Scores of sources, loadings of targets, before they are drawn to one size"));
+      "Scores of sources and loadings of targets, before scaling for the map"));
       put("latent-factors", ...entry.factors.flatMap((factor) => [el("h3", {}, factor.name),
         ...factor.lines.map((line) => el("p", { class: "soft" }, line))]));
     }
@@ -313,7 +313,7 @@
     sign_accuracy: "right sign, share", coverage_90: "coverage of 90 % intervals, share",
   };
 
-  /* What a legend names: of the groups, in their fixed order, those that are drawn. */
+  /* The groups of a legend: those that are drawn, in their fixed order. */
   const GROUPS = data.specs.intervals.scales.find((scale) => scale.name === "color").domain;
   const used = (some) => GROUPS.filter((group) => some.includes(group));
 
@@ -322,25 +322,25 @@
     const select = options($("quality-which"), runs.map((run, i) => [i, `${run.protocol}${run.leaky ? " (leaks)" : ""}`]));
     const named = (key) => METRICS[key].replace(/pp$/, found.unit);
     const metric = options($("quality-metric"), Object.keys(METRICS).filter((key) => key in runs[0].model).map((key) => [key, named(key)]));
-    const everybody = (run) => [["this predictor", run.model, "predictor"],
+    const entries = (run) => [["this predictor", run.model, "predictor"],
       ...Object.entries(run.baselines).map(([name, found]) => [name, found, "baseline"]),
       ...(run.ceiling ? [[`ceiling (${run.ceiling_kind})`, run.ceiling, "ceiling"]] : [])];
     function facts(run) {
       const parts = [`On ${found.matrix} (${found.models}): ${number(run.cells)} cells, ${run.targets} targets, ${number(run.candidates)} sources ranked at a time. `
         + `Kept together: ${run.groups}.`];
       if (run.advantage) {
-        parts.push(`Spearman over the best baseline, ${run.advantage.baseline}: ${signed(run.advantage.value, 2)} `
+        parts.push(`Spearman minus that of the best baseline, ${run.advantage.baseline}: ${signed(run.advantage.value, 2)} `
           + `[${signed(run.advantage.low, 2)}, ${signed(run.advantage.high, 2)}].`);
       }
       parts.push(`90 % intervals were ${number(run.interval_width)} ${found.unit} wide in this cross-validation; those of the fitted predictor, `
-        + `for pairs of which it has seen neither dataset, are ${number(found.fitted_width)} ${found.unit}.`);
-      if (run.noise) parts.push(`One seed is off by ${number(run.noise.standard_deviation, 2)} ${found.unit}; no prediction can correlate better than ${number(run.noise.attainable, 2)}.`);
+        + `for pairs of two unseen datasets, are ${number(found.fitted_width)} ${found.unit} wide.`);
+      if (run.noise) parts.push(`Seeds vary with a standard deviation of ${number(run.noise.standard_deviation, 2)} ${found.unit}; no prediction can be expected to correlate above ${number(run.noise.attainable, 2)}.`);
       put("quality-facts", parts.join(" "));
     }
     function show() {
       const run = runs[select.value];
       const key = metric.value;
-      const rows = everybody(run).filter(([, values]) => known(values[key]?.value));
+      const rows = entries(run).filter(([, values]) => known(values[key]?.value));
       facts(run);
       chart("quality-plot", "intervals", rows.map(([name, values, group], order) => ({
         name, group, order, value: values[key].value, low: values[key].low ?? values[key].value,
@@ -349,7 +349,7 @@
       const range = (m) => (known(m?.value) ? `${number(m.value)}${known(m.low) ? ` [${number(m.low)}, ${number(m.high)}]` : ""}` : "");
       behind("quality-plot", () => table([["predicted by", (row) => row[0]], ...Object.keys(METRICS).map((name) =>
         [named(name), (row) => row[1][name]?.value, { number: true, show: (_, row) => range(row[1][name]) }])],
-      everybody(run), "Value [95 % interval]"));
+      entries(run), "Value [95 % interval]"));
     }
     select.onchange = metric.onchange = show;
     show();
@@ -397,11 +397,11 @@
           shown: `${signed(measured[name])} ${found.unit}`, group: "measured" }] : []),
       ]);
       const diamonds = ranked.filter(([name]) => Object.hasOwn(measured, name)).length;
-      put("ranking-facts", `${ranked.length} sources, predicted from what was learnt on ${found.learnt}. `
+      put("ranking-facts", `${ranked.length} sources, predicted from the matrix ${found.learnt}. `
         + (diamonds ? `Diamonds: ${diamonds} ${found.noun} measured in ${found.measured_in}, over ${found.measured_base}. `
-          : `None was measured on this target in ${found.measured_in}. `)
-        + (novel ? `${novel} of these pairs lie outside what the predictor has seen: read them as extrapolation. ` : "")
-        + (same.length ? `The same rows as the target under another name, so no find: ${same.join(", ")}.` : ""));
+          : `No source was measured on this target in ${found.measured_in}. `)
+        + (novel ? `${novel} of these pairs have a dataset unlike those in training: they are extrapolations. ` : "")
+        + (same.length ? `The same rows as the target under another name, so no useful source: ${same.join(", ")}.` : ""));
       chart("ranking-plot", "intervals", rows, {
         axes: { x: found.axis }, signals: { groups: used(rows.map((row) => row.group)) } });
       behind("ranking-plot", () => table([["source", (row) => row[0]],
@@ -441,7 +441,7 @@
       const text = (d) => [d.name, d.task, d.family, d.language].filter(known).join(" ").toLowerCase();
       const rows = all.filter((d) => words.every((word) => text(d).includes(word)));
       put("datasets-count", `${rows.length} of ${all.length} datasets.`
-        + (found.left_out ? ` ${found.left_out} more are in the warehouse.` : ""));
+        + (found.left_out ? ` The warehouse has ${found.left_out} more.` : ""));
       put("datasets-list", table([["name", (d) => d.name], ["task", (d) => d.task], ["family", (d) => d.family],
         ["rows", (d) => d.rows, { number: true, show: (v) => number(v) }],
         ["prompt words", (d) => d.prompt_words, { number: true, show: (v) => number(v) }],
@@ -470,7 +470,7 @@
       const labels = entry.labels.length ? [el("p", {}, "Labels: ", ...entry.labels.flatMap(([label, n], i) => [
         i ? ", " : "", named(label), ` ${share(n / entry.rows)}`]), entry.more_labels ? `, and ${entry.more_labels} more` : "")] : [];
       const unusual = entry.unusual.length
-        ? [el("p", { class: "soft" }, "What is unusual about it:"), el("ul", {}, ...entry.unusual.map(([trait, words]) =>
+        ? [el("p", { class: "soft" }, "Unusual traits:"), el("ul", {}, ...entry.unusual.map(([trait, words]) =>
           el("li", {}, el("code", {}, trait), ` ${words}`)))] : [];
       return el("div", {}, el("h3", {}, named(entry.name)), el("p", {}, facts), ...labels,
         ...entry.warnings.map((text) => el("p", { class: "note" }, text)), ...unusual);
@@ -487,7 +487,7 @@
       const [first, second] = [at.get(a.value), at.get(b.value)];
       const rows = traits(first, second).sort((x, y) => apart(y) - apart(x));
       put("compare-facts", card(first), ...(first === second ? [] : [card(second)]));
-      put("traits-count", `${rows.length} of ${found.traits.length} traits, those that differ most first.`);
+      put("traits-count", `${rows.length} of ${found.traits.length} traits, largest differences first.`);
       const columns = [["trait", (row) => row.trait, { cut: true }],
         [`${first.name}`, (row) => row.a, { number: true, name: true, show: (v) => number(v) }],
         [`${second.name}`, (row) => row.b, { number: true, name: true, show: (v) => number(v) }],

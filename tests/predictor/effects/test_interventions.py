@@ -234,8 +234,8 @@ def test_variants_changed_alike_are_one_observation_and_own_rows_are_the_roots(t
     assert effects["x", "gain", "own"].difference == -30.0
     assert effects["y", "gain", "own"].difference == -20.0, "against a-x, on the rows of a"
     assert effects["y", "gain", "others"].difference == 0.0
-    assert found.notes[1].endswith("mixes them unevenly: b-x")
-    assert found.notes[2] == "left out, without their parent in the matrix: d-x"
+    assert found.notes[1].endswith("so that means over sources are uneven: b-x")
+    assert found.notes[2] == "Left out, because their parent is not in the matrix: d-x"
 
 
 def test_seeds_that_only_one_of_the_two_has_do_not_count(tmp_path: Path) -> None:
@@ -258,9 +258,9 @@ def test_what_an_effect_rests_on_is_told(tmp_path: Path) -> None:
     (effect,) = found.effects
     assert (effect.sources, effect.seeds, effect.cells) == (2, (1, 2), 3)
     assert found.rows()[0]["seeds"] == "1-2"
-    assert found.notes[0].startswith("2 variants of 2 sources on 2 targets, 1 to 2 seeds; ")
-    assert found.notes[1].endswith("so a mean over sources mixes them unevenly: b-x")
-    assert found.notes[2] == "left out, without a seed and a target that their parent has too: e-x"
+    assert found.notes[0].startswith("2 variants of 2 sources on 2 targets, 1 to 2 seeds. ")
+    assert found.notes[1].endswith("so that means over sources are uneven: b-x")
+    assert found.notes[2] == "Left out, because they share no seed and target with their parent: e-x"
 
 
 def test_the_root_of_a_chain_is_known_where_a_link_was_not_measured(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_several_models_are_refused(tmp_path: Path) -> None:
         more = {"model": "large", "metric": "score", "source": "a", "target": "c", "seed": 0, "score": 0.5}
         rows = pa.Table.from_pylist([more | {"n": 20, "standard_error": 0.02}])
         warehouse.save_scores(Matrix("one", "score", "untuned", "a test"), rows)
-        with pytest.raises(ScoresError, match="has 2 models: large, tiny.* choose it with --model NAME"):
+        with pytest.raises(ScoresError, match=r"has 2 models \(large, tiny\).* Choose it with --model NAME"):
             interventions(warehouse, matrix="one")
 
 

@@ -165,10 +165,10 @@ def test_the_heatmap_says_where_errors_are_not_paired(tmp_path: Path) -> None:
         warehouse.save_scores(Matrix("stale", "score", "untuned", "made up"), pa.Table.from_pylist(again))
         stored = {(r["source"], r["target"]): r["standard_error"] for r in warehouse.transfer_matrix("stale")}
     assert _heatmap(path, "bare")["errors"] == "Standard errors are over seeds only."
-    too_wide = "of both scores added up, not paired, which is too wide"
+    too_wide = "those of the two scores combined, unpaired and so too wide"
     assert _heatmap(path, "one")["errors"] == f"Standard errors are {too_wide}."
     shown = _heatmap(path, "stale")
-    assert shown["errors"].endswith(f"over seeds (6 cells); {too_wide} (3 cells).")
+    assert shown["errors"].endswith(f"over seeds where there are several (6 cells); {too_wide} (3 cells).")
     i, j = shown["sources"].index("a"), shown["targets"].index("b")
     assert shown["error"][i][j] == pytest.approx(stored["a", "b"], abs=0.006)
 
@@ -293,7 +293,7 @@ def test_without_rows_it_gives_what_it_can_and_says_what_is_missing(tmp_path: Pa
     assert len(found.gains) == 2
     assert any("traitcast matrix plan" in note for note in found.notes)
     found = _find(Made().save(path, "untold", ("row_traits",)), "a", "untold")
-    assert any("No traits of the test rows of a, b, c" in note for note in found.notes)
+    assert any("No traits are stored for the test rows of a, b, c" in note for note in found.notes)
 
 
 def test_rows_that_are_not_those_of_the_scores_are_left_out(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_rows_that_are_not_those_of_the_scores_are_left_out(tmp_path: Path) -> N
         sql = "SELECT gain FROM transfer_matrix WHERE matrix = 'made' AND source = 'a' AND target = 'b'"
         assert gain.gain == pytest.approx(warehouse.query(sql).to_pylist()[0]["gain"])
     assert any(
-        note.startswith("The scores are not those of the stored results on single rows of b:") for note in found.notes
+        note.startswith("The scores do not match the stored results on single rows of b:") for note in found.notes
     )
     for row in made.tables["predicted_labels"]:
         if row["source"] == "a":
@@ -326,10 +326,10 @@ def test_rows_that_are_not_those_of_the_scores_are_left_out(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("seeds", "errors", "told"),
     [
-        (1, True, ["errors are not paired", "One seed: errors are over rows only"]),
-        (3, True, ["errors are not paired"]),
-        (1, False, ["errors are not known", "One seed and no standard errors"]),
-        (3, False, ["errors are over seeds only"]),
+        (1, True, ["unpaired, and are too wide", "With one seed, standard errors cover the test rows only"]),
+        (3, True, ["unpaired, and are too wide"]),
+        (1, False, ["standard errors are unknown", "With one seed and no standard errors"]),
+        (3, False, ["errors cover seeds only"]),
     ],
 )
 def test_notes_say_what_errors_without_rows_are_over(tmp_path: Path, seeds: int, errors: bool, told: list[str]) -> None:
@@ -340,7 +340,7 @@ def test_notes_say_what_errors_without_rows_are_over(tmp_path: Path, seeds: int,
         for row in made.tables["scores"]:
             row["standard_error"] = None
     notes = _find(made.save(tmp_path / "w.duckdb", without=("row_scores", "row_traits", "targets")), "a").notes
-    phrases = ("errors are not paired", "errors are over seeds only", "errors are not known", "One seed")
+    phrases = ("unpaired, and are too wide", "errors cover seeds only", "standard errors are unknown", "With one seed")
     assert [note for note in notes if any(phrase in note for phrase in phrases)] == list(notes)
     assert len(notes) == len(told)
     assert all(phrase in note for phrase, note in zip(told, notes, strict=True))
@@ -369,7 +369,7 @@ def test_what_was_not_measured_is_refused(made: Path, options: dict[str, str], m
 def test_several_models_need_a_choice(made: Path) -> None:
     with (
         Warehouse.open(made, read_only=True) as warehouse,
-        pytest.raises(ScoresError, match=r"has 4 models: .*choose it with --model NAME"),
+        pytest.raises(ScoresError, match=r"has 4 models \(.*Choose it with --model NAME"),
     ):
         effects(warehouse, "mnli", matrix="prompt_transferability")
 
@@ -382,7 +382,7 @@ def test_from_the_command_line(made: Path) -> None:
     assert done.exit_code == 0, done.output
     titles = [line for line in done.stdout.splitlines() if re.match("[A-Z]", line)]
     assert [title.split(" ")[0] for title in titles] == [
-        *("Tuning", "Gained", "Lost", "On", "Answers", "Tokens", "Malformed", "Kinds", "Kinds", "Pairs")
+        *("Tuning", "Largest", "Largest", "On", "Shift", "Answer", "Malformed", "Kinds", "Kinds", "Both")
     ]
     document = json.loads(call("a", "--format", "json").stdout)
     assert document["gains"][0]["target"] == "b"
@@ -399,7 +399,7 @@ def test_the_footnote_is_of_columns_that_are_there(made: Path) -> None:
     bare = run(COMMAND, ["mnli", "--matrix", "prompt_transferability", "--model", "T5", "--warehouse", str(made)])
     assert bare.exit_code == 0
     assert "standard_error" not in bare.output
-    assert "q: over all" not in bare.output
+    assert "q: false discovery rate" not in bare.output
 
 
 def test_hostile_labels_stay_text(made: Path) -> None:

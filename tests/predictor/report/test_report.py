@@ -112,7 +112,7 @@ def fields(profile: Profile) -> dict[str, Any]:
 def test_the_shipped_data_fill_every_section(shipped: Report) -> None:
     assert [s.key for s in shipped.sections] == list(KEYS)
     assert {s.state for s in shipped.sections} == {"complete"}
-    assert shipped.warehouse == "the data that came with traitcast"
+    assert shipped.warehouse == "the data that come with traitcast"
     first = section(shipped, "transfer").data[0]
     assert first["matrix"] == "smollm2_cpu"
     assert np.shape(first["gain"]) == (len(first["sources"]), len(first["targets"]))
@@ -452,12 +452,12 @@ def test_a_warehouse_that_is_not_there_is_told_where_it_was_named(
     monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path))
     named = CliRunner().invoke(report, ["--warehouse", "nope.duckdb"])
     assert "nope.duckdb does not exist: the report shows the data that come with traitcast" in named.stderr
-    told = "There is no warehouse &#39;nope.duckdb&#39;: this page shows the data that came with traitcast."
+    told = "&#39;nope.duckdb&#39; does not exist: this page shows the data that come with traitcast."
     assert told in Path("report.html").read_text()
     usual = CliRunner().invoke(report, [])
     assert usual.exit_code == 0
     assert "does not exist" not in usual.stderr
-    assert "There is no warehouse" not in Path("report.html").read_text()
+    assert "does not exist" not in Path("report.html").read_text()
     assert "datasets: No dataset is profiled yet. traitcast profile DATASET" in usual.stderr
 
 
