@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -236,7 +236,7 @@ def _interval(estimate: dict[str, float]) -> str:
 
 
 def calibration() -> str:
-    """What a ranking of the shipped predictor can be trusted for, in four lines."""
+    """What a ranking of the shipped predictor can be trusted for, as a quotation: a verdict and four lines."""
     found = _evaluations()[DEFAULT_MATRIX, "new-target"]
     model, chance, harm = found["model"], found["baselines"]["mean"], found["harm"]
     rows = [
@@ -253,7 +253,7 @@ def calibration() -> str:
         (
             "measured gains inside the 90 % interval",
             f"{100 * model['coverage_90']['value']:.0f} %",
-            f"but the interval is {found['interval_width']:.0f} pp wide",
+            f"the interval is {found['interval_width']:.0f} pp wide",
         ),
         (
             "error of the chance of harm (Brier score)",
@@ -261,7 +261,15 @@ def calibration() -> str:
             f"always saying the overall share of harms gives {harm['base']:.2f}",
         ),
     ]
-    return _table("on targets it has not seen | measured | for comparison", rows)
+    if model["spearman"]["low"] > 0:
+        verdict = "**Take this ranking as a hint.** On targets that it has not seen it ranks better than chance:"
+    else:
+        verdict = (
+            "**Do not choose a dataset by this ranking yet.** "
+            "On targets that it has not seen it ranks sources no better than chance:"
+        )
+    text = f"{verdict}\n\n{_table('on targets it has not seen | measured | for comparison', rows)}"
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
 
 
 def interventions(metric: str | None = None) -> str:
@@ -322,12 +330,13 @@ def _run(command: str) -> str:
     return done.stdout
 
 
-def shell(*commands: str, lines: int = 0) -> str:
-    """The commands with what each prints on stdout: the first `lines` of it, or all."""
+def shell(*commands: str, lines: int | Sequence[int] = 0) -> str:
+    """The commands with what each prints on stdout: the first `lines` of it (a number for each, or one), or all."""
+    limits = [lines] * len(commands) if isinstance(lines, int) else lines
     shown = []
-    for command in commands:
+    for command, limit in zip(commands, limits, strict=True):
         printed = _run(command).rstrip().splitlines()
-        cut = [*printed[:lines], "..."] if lines and len(printed) > lines else printed
+        cut = [*printed[:limit], "..."] if limit and len(printed) > limit else printed
         shown.append("\n".join([f"$ {command}", *(_wrapped(line) for line in cut)]))
     return "```console\n" + "\n\n".join(shown) + "\n```"
 
@@ -336,4 +345,5 @@ def _wrapped(line: str) -> str:
     """A long sentence over several lines; a row of a table as it is."""
     if len(line) <= WIDTH or "  " in line.strip():
         return line.rstrip()
-    return textwrap.fill(line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    indent = "    " if line.startswith(" ") else ""
+    return textwrap.fill(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,87 @@
+"""README.md and the tutorial: their commands run one after the other and print what the page shows, digits apart;
+links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import traitcast
+from traitcast.cli import cli
+from traitcast.profiler.traits.catalogue import CATALOGUE
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+EXECUTED = ("README.md", "docs/tutorial.md")
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of a reader: it holds the example, and no warehouse yet."""
+    shutil.copytree(ROOT / "examples" / "support_tickets", tmp_path / "support_tickets")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRAITCAST_WAREHOUSE", raising=False)
+    monkeypatch.setattr(traitcast, "_WAREHOUSE", "traitcast.duckdb")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", EXECUTED)
+def test_a_page_shows_what_its_commands_print(page: str, folder: Path) -> None:
+    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert any("$ traitcast profile" in body for _, body in blocks)
+    for kind, body in blocks:
+        if kind == "python":
+            exec(compile(body, page, "exec"), {})
+            continue
+        for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", body, re.MULTILINE):
+            name, *words = shlex.split(command)
+            assert name == "traitcast", command
+            result = CliRunner().invoke(cli, words)
+            assert result.exit_code == 0, (command, result.stderr)
+            assert plain(result.stdout).startswith(plain(shown.partition("\n...")[0])), (
+                f"{page} no longer shows what {command!r} prints. Write it anew: make docs\n{result.stdout}"
+            )
+
+
+def plain(text: str) -> str:
+    """The words of a text: numbers as #, any white space as one blank, no rules under the heads of tables."""
+    return " ".join(re.sub(r"-?\d[\d.,]*(e[-+]?\d+)?", "#", re.sub(r"-{2,}", "", text)).split())
+
+
+def test_the_digits_of_a_page_may_differ_and_its_words_may_not() -> None:
+    assert plain("a  b\n---\n1.5  -2e-05\n") == plain("a b\n-----\n12 3")
+    assert plain("gain 1") != plain("gains 1")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{page.name}: {link} leads nowhere"
+        if heading:
+            assert heading in headings(target), f"{page.name}: {link} names no heading"
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub and the site make them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip()) for title in titles}
+
+
+def test_numbers_of_the_readme_that_nothing_generates() -> None:
+    for page in ("README.md", "docs/index.md"):
+        assert f"measures {len(CATALOGUE)} traits" in (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_the_readme_fits_on_a_few_screens() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
