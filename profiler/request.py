@@ -33,6 +33,9 @@ class Request:
         Configuration, and commit, tag or branch, of a hub dataset.
     stream
         Rows to draw from a hub dataset, in an order set by `seed`, instead of downloading it.
+    delimiter, quote
+        The separator of a CSV or TSV file, and its quote ("none" where quotes are plain characters); by default both
+        are decided on the whole file.
     rows
         Rows in the sample for traits that need a parse; None for all rows.
     seed
@@ -56,6 +59,8 @@ class Request:
     config: str | None = None
     revision: str | None = None
     stream: int | None = None
+    delimiter: str | None = None
+    quote: str | None = None
     rows: int | None = SAMPLE_ROWS
     seed: int = 0
     processes: int | None = None

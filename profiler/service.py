@@ -75,6 +75,8 @@ def _asked(request: Request) -> dict[str, Any]:
         "roles_stated": list(request.roles),
         "language_stated": request.language,
         "stream": request.stream,
+        "delimiter": request.delimiter,
+        "quote": request.quote,
     }
 
 
@@ -233,6 +235,8 @@ def as_before(dataset: str, earlier: Profile | None) -> Request:
         config=details.get("config"),
         revision=details.get("revision"),
         stream=details.get("stream"),
+        delimiter=details.get("delimiter"),
+        quote=details.get("quote"),
         rows=_asked_rows(details["sample_rows"], earlier.rows),
         seed=details["seed"],
         spacy_model=pipelines.asked_for(details.get("spacy_model")),

@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -20,8 +20,9 @@ from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles.chat import layout as chat_layout
 from traitcast.profiler.roles.chat import turns
 from traitcast.profiler.roles.multiple_choice import Answers, options_of
+from traitcast.profiler.roles.packed import is_flattened, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
-from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, pick, shorten, text, unpacked
+from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, pick, shorten, text
 from traitcast.profiler.text.spool import Spool
 from traitcast.warehouse.console import some
 from traitcast.warehouse.errors import InputError, nearest
@@ -118,6 +119,11 @@ class Labels:
         if missing(value):
             return None
         type_name, raw = self._plain(value, where)
+        if is_flattened(value) and raw not in self.known and raw not in self.codes:
+            raise InputError(
+                f"{where}: label column {self.field!r} holds a list written as text: {shorten(value)}. Name it "
+                f'--roles labels={self.field}, with the list as JSON, such as ["joy", "anger"]'
+            )
         self._same_type(type_name, value, where)
         if self.codes:
             return self.codes[raw] if raw in self.codes else self._unknown(raw, where, self.codes)
@@ -202,13 +208,15 @@ class Tally:
     after_answer: int = 0
     no_text: Counter[str] = field(default_factory=Counter)
     surrogates: int = 0
+    lists: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     speakers: frozenset[str] = frozenset()
 
     def merge(self, other: Tally) -> None:
         """Take the tally of the rows that follow; fields and classes stay in the order in which they first came."""
-        for name in ("read", "no_content", "no_label", "no_response", "empty_response", "after_answer", "surrogates"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for counted in fields(self):
+            if counted.type == "int":
+                setattr(self, counted.name, getattr(self, counted.name) + getattr(other, counted.name))
         self.no_text.update(other.no_text)
         self.classes.update(other.classes)
         self.speakers |= other.speakers
@@ -344,6 +352,8 @@ class Converter:
             self.tally.no_response += 1
         elif blank:
             self.tally.empty_response += 1
+        elif response.startswith(("[", "{")) and isinstance(unpacked(response), list):
+            self.tally.lists += 1
         return Item(texts, None, response, None)
 
 

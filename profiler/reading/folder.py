@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from traitcast.profiler.reading.files import ACCEPTED, FilePart, data_format
+from traitcast.profiler.reading.shards import COPY_WORDS, once, without_caches
 from traitcast.profiler.reading.source import ALL, SPLIT_WORDS, Source
 from traitcast.profiler.roles.spec import SPEC_FILE
 from traitcast.profiler.roles.values import listed, path_text
@@ -19,7 +20,7 @@ from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.names import LONGEST, is_name
 
 # Words that number or describe shards, never splits.
-_SHARD_WORDS = frozenset({"of", "part", "shard", "chunk", "data", "default", "split"})
+_SHARD_WORDS = frozenset({"of", "part", "partial", "shard", "chunk", "data", "default", "split"}) | COPY_WORDS
 # What `datasets.save_to_disk`, a hub clone or a download tool leaves beside the data.
 _NOT_DATA = frozenset({"dataset_info.json", "dataset_dict.json", "dataset_infos.json", "state.json", "package.json"})
 _MAX_DEPTH = 3
@@ -60,7 +61,7 @@ def _file(path: Path) -> Source:
 
 
 def _folder(root: Path) -> Source:
-    files = _data_files(root, _MAX_DEPTH)
+    files, no_data = _data_files(root, _MAX_DEPTH)
     if not files:
         raise InputError(f"{root} holds no data file; expected train.jsonl, test.csv, ... ({ACCEPTED})")
     filled = [path for path in files if path.stat().st_size]
@@ -68,9 +69,16 @@ def _folder(root: Path) -> Source:
         raise InputError(f"{root}: every data file is empty ({', '.join(_inside(root, files))})")
     splits = _splits(root, filled)
     _refuse_datasets(root, splits)
-    parts = {split: _parts(root, split, paths) for split, paths in splits.items()}
+    notes = [f"not read, since they are caches: {listed(_inside(root, no_data), 5)}"] if no_data else []
+    parts, warnings = {}, {}
+    for split, paths in splits.items():
+        kept, left_out, warnings[split] = once(root, split, paths)
+        notes += left_out
+        parts[split] = _parts(root, split, kept)
     resolved = root.resolve()
-    return Source(path_text(resolved), slug(resolved.name), parts, spec_file=spec_beside(resolved))
+    spec_file = spec_beside(resolved)
+    name = slug(resolved.name)
+    return Source(path_text(resolved), name, parts, spec_file=spec_file, notes=tuple(notes), warnings=warnings)
 
 
 def _splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
@@ -108,12 +116,18 @@ def _refuse_datasets(root: Path, splits: dict[str, list[Path]]) -> None:
 
 
 def _is_no_split(folder: str) -> bool:
-    return folder.lower() not in SPLIT_WORDS
+    return _folder_split(folder) is None
+
+
+def _folder_split(folder: str) -> str | None:
+    """The split that a folder such as train or partial-train holds."""
+    words = _words(folder)
+    return SPLIT_WORDS.get(words[0]) if len(words) == 1 else None
 
 
 def _split(folders: Sequence[str], words: Sequence[str]) -> str | None:
     """The split that the innermost folder or the words of a file name state, None when they state none."""
-    stated = [SPLIT_WORDS[name.lower()] for name in folders if name.lower() in SPLIT_WORDS]
+    stated = [split for name in folders if (split := _folder_split(name))]
     if stated:
         return stated[-1]
     if not any(word in SPLIT_WORDS for word in words):
@@ -130,20 +144,24 @@ def _parts(root: Path, split: str, paths: Sequence[Path]) -> tuple[FilePart, ...
     return parts
 
 
-def _data_files(folder: Path, depth: int) -> list[Path]:
+def _data_files(folder: Path, depth: int) -> tuple[list[Path], list[Path]]:
+    """(files of rows, caches of such) in a folder and its folders."""
     files: list[Path] = []
+    inside: tuple[list[Path], list[Path]] = ([], [])
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".", "_")) or path.name in _NOT_DATA:
             continue
         if path.is_dir():
             # A link to a folder around this one would give its rows again.
-            inside = depth and not folder.resolve().is_relative_to(path.resolve())
-            files += _data_files(path, depth - 1) if inside else []
+            if depth and not folder.resolve().is_relative_to(path.resolve()):
+                for found, more in zip(inside, _data_files(path, depth - 1), strict=True):
+                    found.extend(more)
         elif data_format(path) is not None:
             if path.exists() and not path.is_file():
                 raise InputError(f"{path} is neither a file nor a folder; move it out of the data, or pass one file")
             files.append(path)
-    return files
+    data, no_data = without_caches(folder, files)
+    return sorted([*data, *inside[0]]), [*no_data, *inside[1]]
 
 
 def _stem(path: Path) -> str:

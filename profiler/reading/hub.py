@@ -85,6 +85,10 @@ class HubPart:
         config = f"configuration {self.config!r}, " if self.config and self.config != "default" else ""
         return [f"{self.repo}: {config}commit {self.revision}"] if self.revision else []
 
+    def warnings(self) -> Sequence[str]:
+        """None: the `datasets` library reads or refuses."""
+        return ()
+
     def _dataset(self) -> Any:
         if self.loaded is None:
             import datasets

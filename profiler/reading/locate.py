@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from traitcast.profiler.reading.files import ACCEPTED, data_format
+from traitcast.profiler.reading.files import ACCEPTED, data_format, files_of
 from traitcast.profiler.reading.folder import local_source, slug
+from traitcast.profiler.reading.formats.separated import chosen_delimiter, chosen_quote
 from traitcast.profiler.reading.source import Source
 from traitcast.profiler.request import Request
 from traitcast.profiler.roles.spec import DatasetSpec, dataset_name, load_spec
@@ -29,7 +31,7 @@ def locate(request: Request) -> Source:
     exists = _there(text)
     of_hub = request.config is not None or request.revision is not None or request.stream is not None
     if exists and not of_hub:
-        return local_source(path)
+        return _separated_as(request, local_source(path))
     if exists and not path.is_dir():
         raise InputError(f"{text} is a file; --config, --revision and --stream are for hub datasets")
     if exists or (_HUB_ID.fullmatch(text) and data_format(path) is None and not path.is_absolute()):
@@ -43,6 +45,21 @@ def locate(request: Request) -> Source:
         f"{shorten(text, 300)} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
         f"`ls {quoted(there)}`. Files read: {ACCEPTED}"
     )
+
+
+def _separated_as(request: Request, source: Source) -> Source:
+    """A local source whose CSV and TSV files are read as the request states."""
+    delimiter, quote = chosen_delimiter(request.delimiter), chosen_quote(request.quote)
+    if delimiter is None and quote is None:
+        return source
+    files = [part for parts in source.splits.values() for part in files_of(parts)]
+    if not any(file.format in ("csv", "tsv") for file in files):
+        raise InputError(f"{source.origin} has no CSV or TSV file; --delimiter and --quote are for those")
+    splits = {
+        split: tuple(replace(file, delimiter=delimiter, quote=quote) for file in files_of(parts))
+        for split, parts in source.splits.items()
+    }
+    return replace(source, splits=splits)
 
 
 def _there(text: str) -> bool:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from traitcast.profiler.reading.damage import damage_warnings
 from traitcast.profiler.reading.examples import Converter, Examples, Item, Labels, Tally, build_table, too_many_classes
-from traitcast.profiler.reading.files import MAX_COLUMNS, files_of
+from traitcast.profiler.reading.files import files_of
+from traitcast.profiler.reading.formats.text_lines import MAX_COLUMNS
 from traitcast.profiler.reading.language_guess import guess_language
 from traitcast.profiler.reading.locate import as_spec, locate
 from traitcast.profiler.reading.source import ALL, Part, Row, Source, total
@@ -77,7 +78,7 @@ def read(
     found = locate(request)
     chosen = found.choose(request.split)
     parts = found.parts(chosen)
-    notes = [note for part in parts[:1] for note in part.notes()]
+    notes = [*found.notes, *(note for part in parts[:1] for note in part.notes())]
     resolved, role_notes = _resolve_spec(request.spec, stated, found, parts)
     told = _report(parts, on_rows)
     if engine is not None and (files := files_of(parts)):
@@ -101,6 +102,8 @@ def read(
         fingerprint=fingerprint,
         notes=(*notes, *role_notes),
         warnings=(
+            *(warning for split in found.splits if chosen in (split, ALL) for warning in found.warnings.get(split, ())),
+            *(warning for part in parts for warning in part.warnings()),
             *([_stream_words(request.stream)] if request.stream else []),
             *_warnings(tally, resolved, table.num_rows),
             *damage_warnings(table, replaced=tally.surrogates == 0),
@@ -326,6 +329,11 @@ def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
     if tally.no_response:
         why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
         yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
+    if tally.lists:
+        yield (
+            f"{share(tally.lists, rows)} have a list, written as text, as their response in {spec.response_field!r}; "
+            f"to take its first item: --roles answer={spec.response_field}[0]"
+        )
     if tally.empty_response:
         yield f"{share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
     for name, empty in tally.no_text.items():

@@ -6,7 +6,7 @@ Owns which split is meant when none, or an alias of one, is asked for.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,16 +66,32 @@ class Part(Protocol):
         """What was decided in order to read it, a line each."""
         ...
 
+    def warnings(self) -> Sequence[str]:
+        """What may be wrong with it although it could be read, a line each."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A dataset that was found but not read. slug: a name made of its path or id."""
+    """A dataset that was found but not read.
+
+    Parameters
+    ----------
+    slug
+        A name made of its path or id.
+    notes
+        What was left out, a line each.
+    warnings
+        What is missing, by split.
+    """
 
     origin: str
     slug: str
     splits: Mapping[str, tuple[Part, ...]]
     revision: str | None = None
     spec_file: Path | None = None
+    notes: tuple[str, ...] = ()
+    warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def choose(self, split: str | None) -> str:
         """The split to read: the one asked for, else train, else the only one. Raises InputError otherwise."""

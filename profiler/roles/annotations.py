@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, shorten, unpacked
+from traitcast.profiler.roles.packed import is_flattened, unpacked
+from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, shorten
 from traitcast.warehouse.errors import InputError, nearest
 
 NOTHING = "none"
@@ -85,9 +86,11 @@ def label_set(value: Any, names: Names, where: str, *, marks: bool = False) -> l
     if missing(value):
         return None
     if not isinstance(value, list):
+        cure = f"{SPEC_HINT} with label_field for one label a row"
+        if is_flattened(value):
+            cure = 'It cannot be read back as a list; write it as JSON, such as ["joy", "anger"]'
         raise InputError(
-            f"{where}: {names.field!r} holds a {kind(value)}: {shorten(value)}; expected a list of labels. "
-            f"{SPEC_HINT} with label_field for one label a row"
+            f"{where}: {names.field!r} holds a {kind(value)}: {shorten(value)}; expected a list of labels. {cure}"
         )
     if not marks:
         return [names.name(item, where) for item in value]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from traitcast.profiler.roles.values import kind, shorten, unpacked
+from traitcast.profiler.roles.packed import unpacked
+from traitcast.profiler.roles.values import kind, shorten
 from traitcast.warehouse.errors import InputError
 
 LAYOUTS = (("role", "content"), ("from", "value"), ("speaker", "text"), ("author", "content"), ("role", "text"))

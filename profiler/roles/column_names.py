@@ -100,3 +100,8 @@ MC_PROMPT = _words("question question_stem goal ctx stem problem premise sentenc
 # Every name that may stand for a prompt.
 PROMPTS = frozenset((*SINGLE, *MC_PROMPT, *CONTEXTS, *SYSTEM)) | {name for pair in PAIRS for name in pair}
 PROMPTS |= {head for head, _, _ in GENERATION}
+# Every name that says what a column holds.
+KNOWN = (
+    PROMPTS | LABELS | SCORES | LABEL_LISTS | SPANS | frozenset((*OPTIONS, *MC_ANSWERS, *TOKENS, "label", "rejected"))
+)
+KNOWN |= {answer for _, _, answers in GENERATION for answer in answers}

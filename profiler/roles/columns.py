@@ -18,8 +18,9 @@ from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles import chat
 from traitcast.profiler.roles.column_names import is_id, plain_name
 from traitcast.profiler.roles.multiple_choice import keyed_options
+from traitcast.profiler.roles.packed import unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
-from traitcast.profiler.roles.values import pick, steps, unpacked
+from traitcast.profiler.roles.values import pick, steps
 
 Columns = Mapping[str, Sequence[Any]]
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from traitcast.profiler.roles.column_names import OPTION_COLUMN, plain_name
+from traitcast.profiler.roles.packed import unpacked
 from traitcast.profiler.roles.spec import ANSWER_FORMS, DatasetSpec
-from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, pick, shorten, text, unpacked
+from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, pick, shorten, text
 from traitcast.warehouse.errors import InputError
 
 # What stands beside the text of an option that is an object of its own.

@@ -6,12 +6,9 @@ names with dots keep working. Anything missing on the way (a null, an absent key
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import re
 import struct
-import warnings
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, time
 from decimal import Decimal
@@ -19,14 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from traitcast.profiler.roles.packed import unpacked
 from traitcast.warehouse.console import some
 from traitcast.warehouse.errors import InputError
 
 # As much as the longest line of a text file; a longer cell is a file that was packed into a table.
 MAX_CHARACTERS = 32 << 20
-
-# A list in a cell of text is read whole, as Python objects of many times its size.
-_MAX_PACKED = 1 << 20
 
 # Names that a message lists before it says how many more there are.
 _LISTED = 30
@@ -45,6 +40,8 @@ def pick(row: Mapping[str, Any], path: str) -> Any:
         return row[path]
     value: Any = row
     for step in steps(path):
+        # A table of text holds lists and objects as text.
+        value = unpacked(value)
         if isinstance(step, str):
             value = value.get(step) if isinstance(value, Mapping) else None
         else:
@@ -124,26 +121,6 @@ def _number(value: float) -> str:
         return str(value)
     shortest = (float(f"{value:.{digits}g}") for digits in range(6, 10))
     return str(next((v for v in shortest if struct.unpack("f", struct.pack("f", v))[0] == value), value))
-
-
-def unpacked(value: Any) -> Any:
-    """A list or object that a table of text holds as JSON, or as Python prints it; anything else as it is."""
-    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{") or len(value) > _MAX_PACKED:
-        return value
-    for read in (json.loads, _literal):
-        try:
-            return read(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-            continue
-    return value
-
-
-def _literal(value: str) -> Any:
-    """What a Python literal stands for; it cannot call anything."""
-    with warnings.catch_warnings():
-        # A regular expression in a text is no mistake of ours.
-        warnings.simplefilter("ignore", SyntaxWarning)
-        return ast.literal_eval(value.strip())
 
 
 def is_whole(text: str) -> bool:

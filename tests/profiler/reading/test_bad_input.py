@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from traitcast.profiler.reading import text_lines as lines
 from traitcast.profiler.reading.examples import too_many_classes
+from traitcast.profiler.reading.formats import text_lines as lines
 from traitcast.profiler.reading.reader import read
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.warehouse.errors import InputError
@@ -85,10 +85,14 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.csv", b"text,label\na,1\nb,2,3\n", r"a\.csv: line 3 has 3 cells, but the header has 2 \(text, label\)"),
     ("a.csv", b'text,label\n"a\nb",1\nb\n', r"a\.csv: line 4 has 1 cells"),
     ("a.csv", b"text,label,text\na,1,b\n", r"the header has the duplicate column name 'text'"),
-    ("a.csv", b'text,label\n"never closed,1\n', r"a\.csv: line 2: broken CSV: unexpected end of data"),
-    ("a.csv", b'text,label\n"a" b,1\n', r"a\.csv: line 2: broken CSV: ',' expected after '\"'"),
+    ("a.csv", b'text,label\n"x","y"\n"never closed,1\n', r"a\.csv: line 3: broken CSV: a quote is never closed"),
+    ("a.csv", b'"text","label"\n"a" b,1\n', r"a\.csv: line 2: broken CSV: ',' expected after '\"'"),
     ("a.csv", b",".join(b"c%d" % i for i in range(5000)) + b"\n", r"the header has 5,000 columns; .* at most 4,096"),
-    ("a.csv", b"text,label\rx,1\ry,0\r", r"line 1: .*a carriage return stands .* tr '\\r' '\\n' < a\.csv > new-file"),
+    (
+        "a.csv",
+        b"text,label\rx,1\ry,0\r",
+        r"line 1: .*a carriage return without a line feed.* tr '\\r' '\\n' < a\.csv > new-file",
+    ),
     (
         "a.jsonl",
         GOOD.replace(b"\n", b"\r"),
@@ -454,7 +458,7 @@ def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes, name: str
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 def test_json_documents_are_judged_as_the_standard_library_judges_them(tmp_path: Path, text: str) -> None:
     """Arrays of objects are read in blocks by our scanner; json.loads is the reference."""
-    from traitcast.profiler.reading.json_rows import document_rows
+    from traitcast.profiler.reading.formats.json_rows import document_rows
 
     path = write(tmp_path, "a.json", ("[" + text).encode())
     try:

@@ -302,11 +302,12 @@ def test_folders_with_the_same_splits_are_several_datasets(tmp_path: Path) -> No
         read(tmp_path / "both")
     assert read(tmp_path / "both" / "en").splits == {"train": 3, "test": None}
     # Shards may lie below a split, and a split may be a folder or a word of the name.
-    for name in ("train/a/0.jsonl", "train/b/0.jsonl", "test-0.jsonl"):
-        write(tmp_path / "one" / name, ROWS)
+    more = [{**row, "text": row["text"].upper()} for row in ROWS]
+    for name, rows in (("train/a/0.jsonl", ROWS), ("train/b/0.jsonl", more), ("test-0.jsonl", ROWS)):
+        write(tmp_path / "one" / name, rows)
     assert read(tmp_path / "one").splits == {"train": 6, "test": None}
-    for name in ("data/train/0.jsonl", "data/train-1.jsonl"):
-        write(tmp_path / "flat" / name, ROWS)
+    for name, rows in (("data/train/0.jsonl", ROWS), ("data/train-1.jsonl", more)):
+        write(tmp_path / "flat" / name, rows)
     assert read(tmp_path / "flat").rows == 6
 
 

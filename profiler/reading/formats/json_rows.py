@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from traitcast.profiler.reading.formats.text_lines import MAX_LINE_BYTES, read_blocks, read_lines
 from traitcast.profiler.reading.source import Row
-from traitcast.profiler.reading.text_lines import MAX_LINE_BYTES, read_blocks, read_lines
 from traitcast.profiler.roles import chat
 from traitcast.profiler.roles.column_names import OPTIONS, plain_name
 from traitcast.profiler.roles.columns import kind_of

@@ -14,11 +14,13 @@ import math
 import os
 import shlex
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from traitcast.profiler.roles.values import shorten
 from traitcast.warehouse.errors import InputError
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
@@ -31,6 +33,9 @@ MAX_LINE_BYTES = 32 << 20
 _UNPACK_RATIO = 200
 _UNPACK_FREELY = 64 << 20
 RATIO_VARIABLE = "TRAITCAST_UNPACK_RATIO"
+
+# A table wider than this is a matrix of features; rows of text have a handful of columns.
+MAX_COLUMNS = 4096
 
 _BLOCK_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 17
@@ -192,3 +197,13 @@ def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:
             f"{path}: line {number} holds a NUL byte: the file is binary, damaged or UTF-16, not UTF-8 text"
         )
     return line
+
+
+def checked_columns(names: list[str], where: str) -> list[str]:
+    """Column names, refused when one repeats or there are too many."""
+    if len(names) > MAX_COLUMNS:
+        raise InputError(f"{where} has {len(names):,} columns; a text dataset has at most {MAX_COLUMNS:,}")
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise InputError(f"{where} has the duplicate column name {shorten(repeated[0])}; rename one of the columns")
+    return names

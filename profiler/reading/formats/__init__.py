@@ -1,0 +1,1 @@
+"""The file formats: bytes on disk into rows of columns."""

@@ -1,0 +1,381 @@
+"""CSV and TSV as rows: which separator and quotes a file uses, its header, and its cells.
+
+A table program quotes cells, a corpus often does not, and the two look alike until a lone quote swallows lines. So the
+dialect is decided on the whole file and checked against its lines; `--delimiter` and `--quote` overrule it. Refuses,
+naming the line: broken quotes, rows that do not match the header, repeated headers, and files without one.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+from traitcast.profiler.reading.formats.text_lines import (
+    MAX_LINE_BYTES,
+    checked_columns,
+    compression,
+    read_blocks,
+    read_lines,
+)
+from traitcast.profiler.reading.source import Row
+from traitcast.profiler.roles.column_names import KNOWN, is_id, plain_name
+from traitcast.profiler.roles.values import listed, shorten
+from traitcast.warehouse.errors import InputError
+
+QUOTE = '"'
+# Names of separators that a shell makes hard to type.
+DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+_MARKS = (",", ";", "\t", "|")
+# Records that are looked at for the separator, and for a header that is missing.
+_SAMPLE = 1000
+# Texts are at least this long; a first line that is this much shorter than the texts below it may be a header.
+_TEXT_CHARACTERS, _HEADER_LENGTH = 15, 0.4
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How cells are written. quote: None where quotes are plain characters. escape: what stands before a quote inside
+    a cell; None where it is doubled. notes, warnings: what a user has to know about it."""
+
+    delimiter: str
+    quote: str | None = QUOTE
+    escape: str | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def records(self, path: Path, *, strict: bool = True) -> Iterator[tuple[int, list[str]]]:
+        """(line of its first cell, cells) of every record, the header among them; blank lines are skipped."""
+        csv.field_size_limit(MAX_LINE_BYTES)
+        reader = csv.reader(
+            (line for _, line in read_lines(path)),
+            delimiter=self.delimiter,
+            quotechar=self.quote or QUOTE,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            doublequote=self.escape is None,
+            escapechar=self.escape,
+            strict=strict,
+        )
+        start = 1
+        try:
+            for cells in reader:
+                # Excel writes the separator above the header.
+                if cells and not (start == 1 and cells[0].lower() == "sep="):
+                    yield start, cells
+                start = reader.line_num + 1
+        except csv.Error as error:
+            raise _BrokenError(start, str(error)) from error
+
+
+class _BrokenError(Exception):
+    """What the csv module objects to, and the line where the record begins."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line, self.reason = line, reason
+
+
+def chosen_delimiter(stated: str | None) -> str | None:
+    """The separator that `--delimiter` states. Raises InputError for more than one character."""
+    if stated is None:
+        return None
+    mark = DELIMITERS.get(stated.lower(), stated)
+    if len(mark) != 1 or mark in "\r\n" + QUOTE:
+        raise InputError(
+            f"--delimiter {stated!r} is not one character; write for example ';', or {', '.join(DELIMITERS)}"
+        )
+    return mark
+
+
+def chosen_quote(stated: str | None) -> str | None:
+    """The quote that `--quote` states, "" where quotes are plain characters. Raises InputError for anything else."""
+    if stated is None or stated in (QUOTE, "'", ""):
+        return stated
+    if stated.lower() == "none":
+        return ""
+    raise InputError(f"--quote {stated!r} is not one of: none (quotes are plain characters), '\"', \"'\"")
+
+
+def dialect_of(path: Path, kind: str, delimiter: str | None = None, quote: str | None = None) -> Dialect:
+    """How the cells of a file are separated and quoted, decided on the whole file.
+
+    Parameters
+    ----------
+    path
+        A file, compressed or not.
+    kind
+        "csv" or "tsv".
+    delimiter, quote
+        What the user states, above all evidence; "" as a quote means that quotes are plain characters.
+
+    Returns
+    -------
+    Dialect
+        With what the user has to know about it.
+
+    Raises
+    ------
+    InputError
+        For a file that has no header.
+    """
+    about = path.stat()
+    return _dialect_of(path, about.st_size, about.st_mtime_ns, kind, delimiter, quote)
+
+
+@lru_cache(maxsize=256)
+def _dialect_of(path: Path, _: int, __: int, kind: str, delimiter: str | None, quote: str | None) -> Dialect:
+    mark = delimiter or ("\t" if kind == "tsv" else _separator(path))
+    if quote is not None:
+        found = Dialect(mark, quote or None)
+    elif not _holds(path, QUOTE):
+        found = Dialect(mark)
+    else:
+        found = _quoting(path, mark)
+    _refuse_headless(path, found)
+    separated = (f"{path.name}: columns are separated by {mark!r}",) if kind == "csv" and mark != "," else ()
+    return replace(found, notes=(*separated, *found.notes))
+
+
+def _holds(path: Path, text: str) -> bool:
+    end, wanted = b"", text.encode()
+    for block in read_blocks(path):
+        if wanted in end + block:
+            return True
+        end = block[-1:]
+    return False
+
+
+def _separator(path: Path) -> str:
+    """The mark that splits the header and most records as it does; the comma where none does."""
+    first = next((line for _, line in read_lines(path) if not line.isspace()), "")
+    if first.lower().startswith("sep=") and len(first.strip()) == 5:
+        return first.strip()[-1]
+    best, most = ",", 0.0
+    for mark in _MARKS:
+        try:
+            widths = [len(cells) for _, cells in islice(Dialect(mark).records(path, strict=False), _SAMPLE)]
+        except _BrokenError:
+            continue
+        fit = sum(width == widths[0] for width in widths) / len(widths) if widths and widths[0] > 1 else 0.0
+        if fit > most:
+            best, most = mark, fit
+    return best
+
+
+@dataclass
+class _Survey:
+    """What one way of reading quotes makes of a whole file.
+
+    ragged: records that do not match the header. broken: what the csv module objects to. spans: (first line, line
+    after the last) of records of several lines. whole, partly: cells that are quoted as a whole, and that have a quote
+    elsewhere.
+    """
+
+    width: int = 0
+    records: int = 0
+    ragged: int = 0
+    broken: str | None = None
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    whole: int = 0
+    partly: int = 0
+
+    @classmethod
+    def of(cls, path: Path, dialect: Dialect) -> _Survey:
+        found = cls()
+        before = 0
+        try:
+            for line, cells in dialect.records(path):
+                found._end(before, line)
+                before = line
+                found.width = found.width or len(cells)
+                found.records += 1
+                found.ragged += len(cells) != found.width
+                if dialect.quote is None:
+                    quoted = [cell for cell in cells if QUOTE in cell]
+                    whole = sum(len(cell) > 1 and cell[0] == cell[-1] == QUOTE for cell in quoted)
+                    found.whole, found.partly = found.whole + whole, found.partly + len(quoted) - whole
+        except _BrokenError as error:
+            found.broken = error.reason
+            found._end(before, error.line)
+            before = error.line
+        found._end(before, sum(1 for _ in read_lines(path)) + 1)
+        return found
+
+    def _end(self, first: int, after: int) -> None:
+        # A blank line ends no record; it is counted to the one before it, which costs nothing but a look.
+        if first and after - first > 1:
+            self.spans.append((first, after))
+
+    @property
+    def clean(self) -> bool:
+        return self.broken is None and not self.ragged
+
+
+def _quoting(path: Path, mark: str) -> Dialect:
+    """What a file that holds quotes means by them."""
+    quoted = _Survey.of(path, Dialect(mark))
+    if quoted.clean and not quoted.spans:
+        return Dialect(mark)
+    plain = _Survey.of(path, Dialect(mark, None))
+    if plain.clean and plain.width > 1 and plain.partly > plain.whole and _are_rows(path, mark, plain, quoted):
+        what = f"{path.name}: quotes are read as plain characters"
+        return Dialect(mark, None, notes=(f"{what}, since every line is a row that way (--quote '\"' overrules it)",))
+    if not quoted.clean:
+        escaped = Dialect(mark, escape="\\")
+        if _holds(path, "\\" + QUOTE) and _Survey.of(path, escaped).clean:
+            return replace(escaped, notes=(f"{path.name}: a quote inside a cell is written \\{QUOTE}",))
+        return Dialect(mark)
+    return Dialect(mark, warnings=tuple(_swallowed(path, mark, quoted)))
+
+
+def _are_rows(path: Path, mark: str, plain: _Survey, quoted: _Survey) -> bool:
+    """Whether the lines inside of cells of several lines are rows by themselves, as every line of the file could be.
+
+    Texts have no tabs, and no two commas in every line; one comma they may have, so there a value has to come up again.
+    """
+    if quoted.broken or quoted.ragged or mark == "\t" or plain.width > 2:
+        return True
+    inside = {line for first, after in quoted.spans for line in range(first, after)}
+    seen: list[set[str]] = [set() for _ in range(plain.width)]
+    swallowed: list[list[str]] = []
+    for line, cells in Dialect(mark, None).records(path):
+        if line in inside:
+            swallowed.append(cells)
+        else:
+            for known, cell in zip(seen, cells, strict=True):
+                known.add(cell)
+    return all(any(cell in known for known, cell in zip(seen, cells, strict=True)) for cells in swallowed)
+
+
+def _swallowed(path: Path, mark: str, quoted: _Survey) -> Iterator[str]:
+    """A warning where a cell of several lines holds lines that look like rows."""
+    rows: dict[int, int] = {}
+    starts = {line: first for first, after in quoted.spans for line in range(first + 1, after)}
+    for number, line in read_lines(path):
+        if number in starts and line.count(mark) == quoted.width - 1:
+            rows[starts[number]] = rows.get(starts[number], 0) + 1
+    spans = dict(quoted.spans)
+    bad = {first: count for first, count in rows.items() if count >= max(2, (spans[first] - first) / 2)}
+    if bad:
+        first = max(bad, key=lambda start: bad[start])
+        yield (
+            f"{path.name}: the cell that begins in line {first:,} spans {spans[first] - first:,} lines, most of which "
+            f"look like rows ({len(bad):,} such cells in all). If its quote is a plain character, pass --quote none, "
+            f"or write it as {QUOTE * 2} inside of {QUOTE}...{QUOTE}"
+        )
+
+
+def separated_rows(path: Path, kind: str, dialect: Dialect) -> Iterator[tuple[int, Row]]:
+    """(line, row) of a file with a header line; every row must have as many cells as the header."""
+    header: list[str] | None = None
+    names: list[str] = []
+    try:
+        for line, cells in dialect.records(path):
+            if header is None:
+                header, names = cells, _names(cells, path, kind)
+            elif len(cells) != len(header):
+                raise InputError(_ragged(path, line, cells, names, dialect))
+            elif cells == header and len(cells) > 1:
+                again = f"awk 'NR==1 {{h=$0}} NR==1 || $0!=h' {shlex.quote(path.name)} > new-file"
+                raise InputError(
+                    f"{path}: line {line} is the header again, as where files were joined. Remove it: {again}"
+                )
+            else:
+                yield line, dict(zip(names, cells, strict=True))
+    except _BrokenError as error:
+        raise InputError(f"{path}: line {error.line}: broken {kind.upper()}: {_cure(error, path)}") from error
+
+
+def _ragged(path: Path, number: int, cells: list[str], header: list[str], dialect: Dialect) -> str:
+    separator = dialect.delimiter
+    hint = f"A cell that contains {separator!r} must be quoted"
+    if len(cells) == len(header) - 1 and header[-1] == _unnamed(len(header)):
+        hint = f"The last column has no name: remove the {separator!r} at the end of the header"
+    elif len(cells) < len(header):
+        hint = f"Write empty cells too, with their {separator!r}"
+    return (
+        f"{path}: line {number} has {len(cells)} cells, but the header has {len(header)} ({listed(header, 12)}). {hint}"
+        ". If the separator or the quotes were misread, pass --delimiter or --quote"
+    )
+
+
+def _cure(error: _BrokenError, path: Path) -> str:
+    """What is wrong and what to do, in words that do not come from the csv module where those mislead."""
+    if "new-line character" in error.reason:
+        new = f"tr '\\r' '\\n' < {shlex.quote(path.name)} > new-file"
+        return f"a carriage return without a line feed. If lines end so, convert them: {new}"
+    reason = "a quote is never closed" if "unexpected end" in error.reason else error.reason
+    quotes = "if quotes are plain characters, pass --quote none"
+    return f'{reason}. A cell with a quote in it is written "like ""this"""; {quotes}'
+
+
+def _unnamed(number: int) -> str:
+    return f"column_{number}"
+
+
+def _names(cells: list[str], path: Path, kind: str) -> list[str]:
+    if cells[0].lstrip().startswith(("{", "[{")):
+        raise InputError(f"{path}: line 1 is JSON, not a header; name the file .jsonl or .json")
+    if kind == "tsv" and len(cells) == 1 and ("," in cells[0] or ";" in cells[0]):
+        raise InputError(
+            f"{path}: no tab in the header {shorten(cells[0])}; a file with other separators is named .csv"
+        )
+    names = [cell.strip() or _unnamed(number) for number, cell in enumerate(cells, 1)]
+    return checked_columns(names, f"{path}: the header")
+
+
+def _refuse_headless(path: Path, dialect: Dialect) -> None:
+    """Raise InputError where the first line is a row like those below it."""
+    try:
+        records = [cells for _, cells in islice(dialect.records(path), _SAMPLE)]
+    except _BrokenError:
+        return
+    if len(records) < 6 or any(len(cells) != len(records[0]) for cells in records):
+        return
+    first, columns = records[0], list(zip(*records[1:], strict=True))
+    again = [position for position, column in enumerate(columns) if _comes_again(first[position], column, first)]
+    texts = [position for position, column in enumerate(columns) if _length(column) >= _TEXT_CHARACTERS]
+    named = any(
+        position not in again and (not cell.strip() or plain_name(cell) in KNOWN or is_id(cell))
+        for position, cell in enumerate(first)
+    )
+    like_text = all(
+        " " in first[position] and len(first[position]) >= _HEADER_LENGTH * _length(columns[position])
+        for position in texts
+    )
+    if named or not again or not like_text or len({*again, *texts}) < len(first):
+        return
+    header = dialect.delimiter.join(_header_word(at, texts, again) for at in range(len(first)))
+    add = f"(printf '%s\\n' {shlex.quote(header)}; cat {shlex.quote(path.name)}) > with_header{path.suffix}"
+    raise InputError(
+        f"{path}: line 1 looks like data, not like a header: {shorten(first[again[0]])} comes up again below it. "
+        + (f"Add a line with the names of the columns, for example: {add}" if compression(path) is None else "Add one")
+    )
+
+
+def _header_word(position: int, texts: Sequence[int], again: Sequence[int]) -> str:
+    """A name for a column without one, for an example of a header."""
+    word, among = ("text", texts) if position in texts else ("label", again)
+    first = next(iter(at for at in among if at not in texts or word == "text"))
+    return word if position == first else f"{word}_{position + 1}"
+
+
+def _length(column: Sequence[str]) -> float:
+    return median(map(len, column))
+
+
+def _comes_again(cell: str, column: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether the first cell of a column is a value that the rows have too."""
+    # Names that pandas gives.
+    if list(header) == [str(number) for number in range(len(header))]:
+        return False
+    return bool(cell.strip()) and (
+        column.count(cell) > 1 or (_NUMBER.fullmatch(cell) is not None and all(map(_NUMBER.fullmatch, column)))
+    )
