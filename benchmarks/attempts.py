@@ -31,6 +31,7 @@ from traitcast.predictor.evaluation.baselines import nearest_profiles, prepared,
 from traitcast.predictor.evaluation.scoring import Scored
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet
+from traitcast.predictor.model.gain_model import centre
 from traitcast.predictor.model.observations import (
     PROTOCOLS,
     SOURCES_HELD_OUT,
@@ -41,7 +42,6 @@ from traitcast.predictor.model.observations import (
     splits,
 )
 from traitcast.predictor.model.pair_data import Data, pair_data
-from traitcast.predictor.model.predictor import centre
 from traitcast.predictor.model.trees import Size, TreeSettings
 
 DATASETS = 18
@@ -49,7 +49,7 @@ SMALL = Size(2, 100, 0.05, "the default of few cells")
 LARGE = Size(3, 50, 0.15, "what inner folds choose on hundreds of cells, in larger steps")
 SETTINGS = TreeSettings()
 KEPT_FEATURES = 40
-# As `predictor.evaluation.evaluate` does: a small matrix is split anew, so that one lucky split does not make the figure.
+# As `predictor.evaluation.evaluate` does: a small matrix is split several times, so that no lucky split decides.
 REPEATS, FEW = 3, 300
 
 

@@ -1,1 +1,1 @@
-"""What tuning did besides moving the score, and what a changed trait caused."""
+"""What tuning did, as measured: side effects, and the effects of deliberate changes."""

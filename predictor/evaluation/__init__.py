@@ -1,1 +1,1 @@
-"""Held-out protocols, metrics, baselines and resampling."""
+"""How good the predictor is: protocols, metrics, baselines, ablations."""

@@ -17,6 +17,7 @@ from traitcast.predictor.evaluation.baselines import Baseline, baselines
 from traitcast.predictor.evaluation.scoring import Estimate, Scored
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.features import ProfileSet
+from traitcast.predictor.model.gain_model import fit_gains
 from traitcast.predictor.model.intervals import cross_conformal, cross_harm, reliability
 from traitcast.predictor.model.observations import (
     PROTOCOLS,
@@ -28,7 +29,7 @@ from traitcast.predictor.model.observations import (
     splits,
 )
 from traitcast.predictor.model.pair_data import Data, pair_data
-from traitcast.predictor.model.predictor import Settings, fit_gains
+from traitcast.predictor.model.predictor import Settings
 from traitcast.warehouse.console import command, html_table
 from traitcast.warehouse.errors import ScoresError
 

@@ -1,7 +1,7 @@
-"""Pair features: what a (source, target) pair looks like to the predictor.
+"""Pair features: how a (source, target) pair is described to the predictor.
 
-Owns the choice of traits and every formula that compares two profiles. Works on profiles alone: it refuses
-to see a text, and a dataset's name never becomes a feature.
+Owns the choice of traits and every formula that compares two profiles. Works on profiles alone: it never reads a text,
+and a dataset's name never becomes a feature.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from traitcast.warehouse.records import TraitDefinition, TraitMatrix
 SketchKey = tuple[str, str]
 Sketches = Mapping[SketchKey, Mapping[str, np.ndarray]]
 
-# Differences that mean something by themselves; other traits are compared through distances per family.
+# Families whose single traits have meaningful differences; other traits are compared through distances per family.
 GAP_FAMILIES = ("class_balance", "generation_length")
-# A length gap is a ratio: 5 tokens more is much for a label and nothing for an essay.
+# A length gap is a ratio: 5 more tokens are a lot for a label and nothing for an essay.
 LENGTH_UNITS = ("tokens", "words", "characters", "sentences", "lines")
 # The number of rows enters once, as the feature `rows_log10` of the source.
 _SIZE_TRAIT = "dataset_rows"
-# In training standard deviations. One unbounded count (3,000 distinct responses where training had 6) would drown the
-# other traits of its family.
+# In training standard deviations. One unbounded count (3,000 distinct responses where training had 6) would dominate
+# the other traits of its family.
 FARTHEST = 10.0
 _CHUNK = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileSet:
-    """What the warehouse knows of many datasets.
+    """What the warehouse knows about many datasets.
 
     traits: their trait matrix. sketches: (part, kind) -> dataset -> vector. label_counts: dataset -> label -> rows.
     """
@@ -70,7 +70,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """A comparison of two sketches: `formula` takes two (pairs, width) arrays and gives (pairs,)."""
+    """A comparison of two sketches: `formula` maps two (pairs, width) arrays to (pairs,)."""
 
     trait: str
     part: str
@@ -85,10 +85,10 @@ def minhash_jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def shared_texts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Share of the texts of the smaller set that the larger one has, from bottom-k sketches (Beyer et al. 2007).
+    """Share of the texts of the smaller set that are in the larger one, from bottom-k sketches (Beyer et al. 2007).
 
-    Rows hold the smallest hashes, ascending, NaN at the end of a set of fewer. Up to the smaller of the two largest
-    hashes kept, both sketches are complete. NaN where one has no hash there. Shapes (n, k) -> (n,).
+    Rows contain the smallest hashes in ascending order, with NaN after the end of a smaller set. Both sketches are
+    complete up to the smaller one of their largest hashes. NaN where one has no hash there. Shapes (n, k) -> (n,).
     """
     largest = np.minimum(*(np.where(np.isnan(s[:, -1]), np.inf, s[:, -1]) for s in (a, b)))[:, None]
     a, b = (np.where(s <= largest, s, np.nan) for s in (a, b))
@@ -132,15 +132,22 @@ SIMILARITIES: tuple[Similarity, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class FeatureSettings:
-    """How pair features are chosen. The defaults are what won under the new-pair and new-target protocols.
+    """How pair features are chosen. The defaults did best under the new-pair and new-target protocols.
 
-    tier: "static" uses no probe of the base model, "probe" adds them.
-    max_undefined: a trait undefined for a larger share of the training datasets is left out.
-    max_correlation: a trait whose absolute Spearman correlation with an earlier kept one reaches this is left
-        out; its twin carries it, and SHAP credit is not split at random between the two.
-    sides: which kinds of column are made, of "source", "target", "gap", "distance", "similarity", "size".
-    min_datasets: with fewer datasets in a role, that role's own traits are left out: seven values of a trait tell
-        seven datasets apart, so a split on one is a name in disguise. Comparisons of the pair stay.
+    Attributes
+    ----------
+    tier
+        "static" for traits of the data, "probe" to add probes of the base model.
+    max_undefined
+        A trait that is undefined for a larger share of the training datasets is left out.
+    max_correlation
+        A trait whose absolute Spearman correlation with an earlier kept one reaches this is left out: the other one
+        represents it, and SHAP values are not split at random between the two.
+    sides
+        Kinds of columns: "source", "target", "gap", "distance", "similarity", "size".
+    min_datasets
+        With fewer datasets in a role, the traits of that role are left out: seven values of a trait identify seven
+        datasets, so a split on them is a name in disguise. Comparisons of the pair stay.
     """
 
     tier: str = "static"
@@ -154,12 +161,20 @@ class FeatureSettings:
 class PairSpace:
     """A fitted set of pair features: the same profiles always give the same table.
 
-    definitions: the kept traits. centres, scales: their mean and standard deviation over the training datasets.
-    word_weights: inverse document frequencies per part, fixed at fitting time.
-    dropped: trait -> why it was left out.
-    fills: per feature what stands for undefined, NaN where that is left to the trees. With fewer than `min_datasets`
-    in a role, those without a label, say, are one or two, and a tree that learns what "undefined" means learns them
-    by name: there an undefined value is the median of the training pairs, and says nothing.
+    Attributes
+    ----------
+    features
+        The columns.
+    definitions, centres, scales
+        The kept traits, and their means and standard deviations over the training datasets.
+    word_weights
+        Inverse document frequencies per part, fixed at fitting time.
+    dropped
+        Trait -> why it was left out.
+    fills
+        Per feature, the value for undefined ones; NaN leaves them to the trees. With fewer than `min_datasets` in a
+        role, only one or two may lack a label, say, and a tree that learns what "undefined" means would learn their
+        names: undefined values are then the median of the training pairs.
     """
 
     features: tuple[Feature, ...]
@@ -180,14 +195,24 @@ class PairSpace:
         return (values - self.centres) / self.scales
 
     def table(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-        """What the trees see of the pairs (sources[i], targets[i]): `values` with `fills`."""
+        """Input of the trees for the pairs (sources[i], targets[i]): `values` with `fills`, (pairs, features)."""
         found = self.values(profiles, sources, targets)
         return np.where(np.isnan(found), self.fills, found)
 
     def values(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-        """Feature values of the pairs (sources[i], targets[i]): float64 (pairs, features), NaN where undefined.
+        """Feature values of the pairs (sources[i], targets[i]).
 
-        Raises NotProfiledError for an unknown dataset and UserError when a trait is missing from the warehouse.
+        Returns
+        -------
+        np.ndarray
+            float64, (pairs, features), NaN where undefined.
+
+        Raises
+        ------
+        NotProfiledError
+            For an unknown dataset.
+        UserError
+            If a trait is missing from the warehouse, or its unit has changed.
         """
         of_source, of_target = profiles.rows_of(sources), profiles.rows_of(targets)
         raw = profiles.traits.values[:, self._columns(profiles)]
@@ -213,14 +238,15 @@ class PairSpace:
         missing = [trait for trait in self.traits if trait not in column_of]
         if missing:
             raise UserError(
-                f"the predictor was fitted on {len(self.traits)} traits, and this warehouse has no {missing[0]!r}"
-                f"{f' (nor {len(missing) - 1} more)' if len(missing) > 1 else ''}. Fit a new one with: {command('fit')}"
+                f"the predictor uses {len(self.traits)} traits, but this warehouse has no {missing[0]!r}"
+                f"{f' (and lacks {len(missing) - 1} more)' if len(missing) > 1 else ''}. Fit a new one with: "
+                f"{command('fit')}"
             )
         now = profiles.traits.definitions
         moved = next((d for d in self.definitions if now[column_of[d.trait]].unit != d.unit), None)
         if moved is not None:
             raise UserError(
-                f"the predictor was fitted when trait {moved.trait!r} was in {moved.unit}; it is now in "
+                f"the predictor was fitted while trait {moved.trait!r} was in {moved.unit}; it is now in "
                 f"{now[column_of[moved.trait]].unit}. Fit a new one with: {command('fit')}"
             )
         return [column_of[trait] for trait in self.traits]
@@ -246,10 +272,23 @@ def fit_space(
     sources: int | None = None,
     targets: int | None = None,
 ) -> PairSpace:
-    """Choose the features for a matrix whose datasets are `names`. No gain is looked at, so nothing leaks.
+    """Choose the features for a matrix. No gain is used, so nothing leaks.
 
-    sources, targets: how many of them occur in that role (default: all).
-    Raises UserError for an unknown tier, or when the probe tier is asked for and no probe is stored.
+    Parameters
+    ----------
+    profiles
+        All profiles.
+    names
+        The datasets of the matrix.
+    settings
+        How to choose; None for the defaults.
+    sources, targets
+        How many of the datasets occur in that role; None for all.
+
+    Raises
+    ------
+    UserError
+        As `select_traits` does.
     """
     settings = settings or FeatureSettings()
     kept, dropped = select_traits(profiles, names, settings)
@@ -270,7 +309,7 @@ def fit_space(
         dropped=dropped,
         fills=np.empty(0),
     )
-    # A comparison that is the same for every pair of the training datasets says nothing.
+    # A comparison that is the same for every pair of the training datasets is useless.
     pairs = [(s, t) for s in names for t in names if s != t]
     table = space.values(profiles, [s for s, _ in pairs], [t for _, t in pairs])
     varies = np.array([np.unique(column[~np.isnan(column)]).size > 1 for column in table.T], dtype=bool)
@@ -282,16 +321,19 @@ def fit_space(
 def select_traits(
     profiles: ProfileSet, names: Sequence[str], settings: FeatureSettings
 ) -> tuple[list[int], dict[str, str]]:
-    """Columns of the traits worth using over the datasets `names`, and why each other one was dropped.
+    """Columns of the traits to use over the datasets `names`, and why each other trait was dropped.
 
-    Raises UserError for an unknown tier, and for the probe tier where no probe is worth using.
+    Raises
+    ------
+    UserError
+        For an unknown tier, and for the probe tier if no probe is useful.
     """
     if settings.tier not in ("static", "probe"):
         raise UserError(f"unknown tier {settings.tier!r}. Allowed: static, probe.")
     definitions = profiles.traits.definitions
     if settings.tier == "probe" and not any(d.family == PROBE_FAMILY for d in definitions):
         raise UserError(
-            f"the profiles hold no probes of a base model. Measure them with: {command('probe', 'DATASET')}; "
+            f"the profiles have no probes of a base model. Measure them with: {command('probe', 'DATASET')}; "
             f"or fit without them: {command('fit', '--tier', 'static')}"
         )
     values = profiles.traits.values[profiles.rows_of(names)]
@@ -327,13 +369,13 @@ def select_traits(
 def _refuse_idle_probes(definitions: Sequence[TraitDefinition], dropped: Mapping[str, str]) -> None:
     reasons = "; ".join(f"{d.trait}: {dropped[d.trait]}" for d in definitions if d.family == PROBE_FAMILY)
     raise UserError(
-        f"no probe says anything of the training datasets ({reasons}). Measure more of them with: "
+        f"no probe is useful on the training datasets ({reasons}). Probe more datasets with: "
         f"{command('probe', 'DATASET')}; or fit without them: {command('fit', '--tier', 'static')}"
     )
 
 
 def _centred_ranks(column: np.ndarray) -> np.ndarray:
-    """Ranks as a unit vector, so that a dot product is Spearman's correlation; undefined values sit at the mean."""
+    """Ranks as a unit vector, so that a dot product is Spearman's correlation; undefined values are at the mean."""
     from scipy.stats import rankdata
 
     defined = ~np.isnan(column)
@@ -368,7 +410,7 @@ def compare(
     """One similarity for pairs of dataset rows: float64 (pairs,), NaN where either has no such sketch."""
     vectors = profiles.sketches.get((similarity.part, similarity.kind), {})
     names = profiles.traits.names
-    # Only the datasets that are asked for are stacked: one pair out of ten thousand profiles stays quick.
+    # Only the requested datasets are stacked, so that one pair among ten thousand profiles is fast.
     rows = np.array([i for i in np.union1d(source, target) if names[i] in vectors], dtype=np.int64)
     result = np.full(len(source), np.nan)
     pairs = np.flatnonzero(np.isin(source, rows) & np.isin(target, rows))
@@ -405,9 +447,9 @@ def _jaccard(a: set[str], b: set[str]) -> float:
 
 
 def _word_weights(profiles: ProfileSet, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """ln(1 + 1/mean share of a word bucket) per part: what every dataset is full of weighs little.
+    """ln(1 + 1/mean share of a word bucket) per part: words that are common everywhere weigh little.
 
-    The average runs over the training datasets alone, so a new dataset does not move old predictions.
+    The mean is over the training datasets alone, so that a new dataset does not change old predictions.
     """
     weights: dict[str, np.ndarray] = {}
     for part, kind in sorted({(s.part, s.kind) for s in SIMILARITIES if s.weighted}):

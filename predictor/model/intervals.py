@@ -18,17 +18,17 @@ import numpy as np
 LEVEL = 0.9
 _KEPT = 401
 _MIN_APART = 10
-# Cells of one target err together: of fewer targets than this, whether errors lean to one side is chance. Moving
-# intervals to their median on a matrix of three targets took the coverage from .95 to .12.
+# Cells of one target err together: with fewer targets than this, a median away from 0 is chance. Moving intervals to
+# the median on a matrix of three targets lowered the coverage from .95 to .12.
 _MIN_TARGETS = 20
 _BINS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Residuals:
-    """Measured gain minus out-of-fold prediction, pp, sorted; share: weight of each (sums to 1). n: cells behind.
+    """Measured gain minus out-of-fold prediction, pp, sorted; share: weight of each (sums to 1); n: number of cells.
 
-    Of few targets they hold every residual with both signs.
+    With few targets, every residual is included with both signs.
     """
 
     values: np.ndarray
@@ -41,13 +41,16 @@ class Residuals:
         return (weighted_quantile(self.values, self.share, 0.5) - weighted_quantile(-self.values, self.share, 0.5)) / 2
 
     def half_width(self, level: float = LEVEL) -> float:
-        """Half the width of an interval around prediction + centre that covers `level` of the residuals, pp."""
+        """Half the width of an interval around prediction + centre that covers `level` of the residuals, pp.
+
+        As in split conformal prediction, the level is raised by a factor 1 + 1/n.
+        """
         return weighted_quantile(np.abs(self.values - self.centre), self.share, min(1.0, level * (1 + 1 / self.n)))
 
     def harm(self, gain: np.ndarray) -> np.ndarray:
         """Chance that the true gain is below zero, (pairs,): the share of residuals r with gain + r < 0, smoothed.
 
-        Half a residual is added on both sides, so no chance is exactly 0 or 1.
+        Half a residual is added on both sides, so that no chance is exactly 0 or 1.
         """
         below = np.concatenate([[0.0], np.cumsum(self.share)])
         share = below[np.searchsorted(self.values, -gain, side="left")]
@@ -64,9 +67,14 @@ class Residuals:
 
 
 def residuals(errors: np.ndarray, target: np.ndarray) -> Residuals:
-    """Residuals from out-of-fold errors (gain - prediction, pp; NaN is skipped), each target weighing the same.
+    """Residuals from out-of-fold errors, with the same weight for every target.
 
-    target: int64 from 0, of every error.
+    Parameters
+    ----------
+    errors
+        Gain minus prediction, pp, (cells,); NaN is skipped.
+    target
+        int64 from 0, (cells,).
     """
     known = ~np.isnan(errors)
     errors, target = errors[known], target[known]
@@ -89,11 +97,24 @@ def weighted_quantile(values: np.ndarray, share: np.ndarray, level: float) -> fl
 def cross_conformal(
     errors: np.ndarray, source_group: np.ndarray, target_group: np.ndarray, target: np.ndarray, level: float = LEVEL
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and half-width for every cell from the out-of-fold errors of cells that share neither of its groups.
+    """Centre and half-width for every cell, from the out-of-fold errors of cells that share neither of its groups.
 
-    Two arrays of shape (cells,), as `Residuals.centre` and `Residuals.half_width`. NaN where fewer than ten such
-    cells exist. Checks coverage without a second round of fitting: the interval of a cell never looks at the errors
-    of its own source or target group.
+    This measures coverage without a second round of fitting: the interval of a cell never uses errors of its own source
+    or target group.
+
+    Parameters
+    ----------
+    errors
+        Gain minus prediction, pp, (cells,).
+    source_group, target_group, target
+        int64, (cells,).
+    level
+        Share of errors to cover.
+
+    Returns
+    -------
+    tuple of np.ndarray
+        `Residuals.centre` and `Residuals.half_width`, (cells,); NaN with fewer than ten such cells.
     """
     centre, half = np.full(errors.shape, np.nan), np.full(errors.shape, np.nan)
     for cells, others in _apart(errors, source_group, target_group, target):
@@ -125,11 +146,21 @@ def _apart(
 
 
 def reliability(chance: np.ndarray, happened: np.ndarray) -> dict[str, Any]:
-    """How far a chance can be taken at its word. chance: 0..1, NaN is skipped; happened: bool; both (cells,).
+    """How reliable predicted chances are.
 
-    brier: mean squared error of the chance (Brier 1950). base: that of always saying the overall share.
-    error: mean |chance - share| over bins, weighted by their cells (expected calibration error).
-    bins: fifths of the range, {"chance", "share", "cells"}; empty ones are left out.
+    Parameters
+    ----------
+    chance
+        Predicted chances, 0..1, (cells,); NaN is skipped.
+    happened
+        bool, (cells,).
+
+    Returns
+    -------
+    dict
+        brier: mean squared error of the chance (Brier 1950). base: that of always answering with the overall share.
+        error: mean |chance - share| over bins, weighted by their cells (expected calibration error). bins: fifths of
+        the range as {"chance", "share", "cells"}, without empty ones.
     """
     known = ~np.isnan(chance)
     chance, happened = chance[known], happened[known].astype(np.float64)

@@ -1,7 +1,7 @@
-"""Novelty: is a dataset outside what the predictor has seen in that role?
+"""Novelty: is a dataset unlike those that the predictor has seen in that role?
 
-The distance of its standardised trait profile to the nearest training dataset is held against the same
-distance of the training datasets to each other. An extrapolation is flagged, never hidden.
+The distance of its standardised trait profile to the nearest training dataset is compared with the same distances among
+the training datasets. An extrapolation is flagged, never hidden.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A training dataset's own nearest-neighbour distance lies beyond this in one case of twenty.
+# One training dataset in twenty is farther than this from its nearest neighbour.
 PERCENTILE = 95.0
 
 
@@ -37,7 +37,7 @@ class Seen:
 
 
 def remember(names: Sequence[str], profiles: np.ndarray) -> Seen:
-    """The datasets of one role. profiles: standardised, (datasets, traits); at least two datasets."""
+    """Remember the datasets of one role, at least two. profiles: standardised, (datasets, traits)."""
     apart = _distances(profiles, profiles)
     np.fill_diagonal(apart, np.inf)
     return Seen(tuple(names), profiles, float(np.percentile(apart.min(axis=1), PERCENTILE)))

@@ -1,7 +1,7 @@
 """Observations: the measured gains of one matrix, matched with profiles, ready to learn from.
 
-Owns matching, averaging over seeds, the grouping of related datasets and the splits of every protocol.
-The diagonal (source = target) is set apart, and refused inputs are named with what cures them.
+Owns matching, averaging over seeds, the grouping of related datasets, and the splits of every protocol. The diagonal
+(source = target) is kept apart. Refuses matrices that are too small or contradictory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from traitcast.warehouse.errors import ScoresError
 from traitcast.warehouse.records import Cells, Matrix
 
 PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
-# Their sources stand for others that were not measured, as their targets do: both are drawn anew by a bootstrap.
+# Here sources are a sample of others, as targets are, so a bootstrap resamples both.
 SOURCES_HELD_OUT = ("new-source", "new-pair")
 # With fewer groups than this, holding out a group leaves too little to learn from.
 MIN_GROUPS = 6
@@ -27,9 +27,8 @@ MIN_TARGETS, MIN_SOURCES = 2, 3
 MIN_TRAIN_CELLS = 6
 # A new-pair evaluation fits one model for each two folds.
 MAX_FOLDS = {"new-target": 10, "new-source": 10, "new-pair": 7, "random-cell": 10}
-# Two datasets of which one has 2 % of the texts of the other were cut from one corpus. A vocabulary Jaccard of .40 is
-# reached by pairs of one corpus without a common text (arc_easy and arc_challenge have .45); relatives of one task
-# (mr and sst2) stay at .35.
+# Two datasets that share 2 % of their texts come from one corpus. Pairs of one corpus without a common text reach a
+# vocabulary Jaccard of .40 (arc_easy and arc_challenge have .45); datasets of one task (mr and sst2) stay at .35.
 _SHARED_TEXT = (
     (Similarity("shared_texts", "prompt", "texts_bottom", shared_texts), 0.02),
     (Similarity("vocabulary_jaccard", "prompt", "words_minhash", minhash_jaccard), 0.40),
@@ -38,13 +37,26 @@ _SHARED_TEXT = (
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """One row per measured (model, source, target), the diagonal left out.
+    """One row per measured (model, source, target), without the diagonal.
 
-    names: datasets that occur, sorted. source, target: int64 positions in `names`. model: int64 positions in
-    `models`. gain: pp, mean over seeds. seed_gains: pp, (rows, seeds), NaN where a seed is missing.
-    weight: 0..1, the share of the variance of a gain that is not its noise; 1 where the noise is unknown.
-    diagonal: pp, gains of the cells with source = target, kept apart.
-    unmatched: datasets of the matrix without a profile, left out. notes: what was left out, and why.
+    Attributes
+    ----------
+    names, models
+        Datasets and models that occur, sorted.
+    source, target, model
+        int64, (rows,): positions in `names` and `models`.
+    gain
+        Mean over seeds, pp, (rows,).
+    weight
+        Share of the variance of a gain that is not noise, 0..1, (rows,); 1 where the noise is unknown.
+    seed_gains
+        Gain of every seed, pp, (rows, seeds); NaN where a seed is missing.
+    diagonal
+        Gains of the cells with source = target, pp.
+    unmatched
+        Datasets of the matrix without a profile, which are left out.
+    notes
+        What was left out, and why.
     """
 
     matrix: Matrix
@@ -81,7 +93,7 @@ class Observations:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """group: int64 per dataset of the observations; equal numbers never part. by: how they were made."""
+    """Groups of related datasets: int64 per dataset; equal numbers stay in one fold. by: how they were formed."""
 
     group: np.ndarray
     by: str
@@ -100,10 +112,20 @@ class Split:
 
 
 def observe(cells: Cells, profiles: ProfileSet) -> Observations:
-    """Match the cells of a matrix with profiles and average over seeds.
+    """Match the cells of a matrix with profiles, and average over seeds.
 
-    Raises ScoresError for too few profiled datasets, fewer than two targets, constant gains, no usable gain,
-    or one cell that is given twice with different values.
+    Parameters
+    ----------
+    cells
+        Measured cells of one matrix.
+    profiles
+        Profiles of its datasets; datasets without one are left out.
+
+    Raises
+    ------
+    ScoresError
+        For too few profiled datasets, fewer than two targets, constant gains, no usable gain, or a cell that occurs
+        twice with different values.
     """
     profiled = set(profiles.traits.names)
     unmatched = tuple(sorted((set(cells.sources) | set(cells.targets)) - profiled))
@@ -119,7 +141,7 @@ def observe(cells: Cells, profiles: ProfileSet) -> Observations:
         if bad.sum() == usable.sum():
             raise ScoresError(
                 f"matrix {cells.matrix.matrix!r}: none of its {bad.sum()} cells has a gain (the first: {cell}). "
-                "A gain needs a score and a base score: import the untuned model's scores with an empty source, "
+                "A gain needs a score and a base score: import the scores of the untuned model with an empty source, "
                 f"with {command('scores', 'import', 'FILE')}"
             )
         notes.append(f"{bad.sum()} cells without a finite gain are left out (the first: {cell})")
@@ -143,7 +165,7 @@ def _check_duplicates(cells: Cells) -> None:
         if key in seen and not (gain == seen[key] or (np.isnan(gain) and np.isnan(seen[key]))):
             model, source, target, seed = key
             raise ScoresError(
-                f"matrix {cells.matrix.matrix!r} holds two gains for ({model}, {source} -> {target}, seed {seed}): "
+                f"matrix {cells.matrix.matrix!r} has two gains for ({model}, {source} -> {target}, seed {seed}): "
                 f"{seen[key]:g} and {gain:g} pp. Keep one, or give them different seeds, then import again with: "
                 f"{command('scores', 'import', 'FILE')}"
             )
@@ -160,8 +182,8 @@ def _check_coverage(matrix: str, sources: np.ndarray, targets: np.ndarray, unmat
         else f"Import a matrix with more sources and targets with: {command('scores', 'import', 'FILE')}"
     )
     raise ScoresError(
-        f"matrix {matrix!r} has {n_sources} sources and {n_targets} targets with a profile; a predictor needs at least "
-        f"{MIN_SOURCES} sources and {MIN_TARGETS} targets. {cure}"
+        f"matrix {matrix!r} has {n_sources} sources and {n_targets} targets with a profile, but a predictor needs at "
+        f"least {MIN_SOURCES} sources and {MIN_TARGETS} targets. {cure}"
     )
 
 
@@ -200,8 +222,11 @@ def _averaged(cells: Cells, rows: np.ndarray) -> Observations:
 
 
 def _target_means(gain: np.ndarray, target: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """Mean gain of a row's target and model, (rows,). Where a gain is against the mean of the sources, that is the
-    mean of those that are left: the sources without a profile would otherwise shift every target."""
+    """Mean gain of a row's target and model, (rows,).
+
+    Where gains are relative to the mean source, this is the mean over the sources with a profile: the others would
+    shift every target.
+    """
     _, group, counts = np.unique(np.column_stack([target, model]), axis=0, return_inverse=True, return_counts=True)
     return np.asarray((np.bincount(group, gain) / counts)[group])
 
@@ -222,10 +247,18 @@ def group_datasets(
 ) -> Grouping:
     """Put datasets of one family, and datasets that share documents, into one group.
 
-    shared: further pairs of dataset names known to share text. Shared documents are also found from the
-    `texts_bottom` sketches, and from nearly equal vocabularies. With fewer than
-    MIN_GROUPS groups every dataset is its own group and `by` says so: then relatives of a held-out dataset are in
-    the training folds.
+    Shared documents are found from the `texts_bottom` sketches and from nearly equal vocabularies. With fewer than
+    MIN_GROUPS groups every dataset is its own group, and `by` says so: relatives of a held-out dataset are then in
+    training.
+
+    Parameters
+    ----------
+    observations
+        Observations whose datasets are grouped.
+    profiles
+        Their profiles.
+    shared
+        Further pairs of datasets that share text.
     """
     names = observations.names
     parent = list(range(len(names)))
@@ -275,13 +308,34 @@ def splits(
 ) -> list[Split]:
     """The train and test rows of a protocol.
 
-    new-target: the target's group is in no training cell as a target. new-source: the same for sources.
-    new-pair: neither dataset's group is in any training cell in either role. random-cell: random pairs; leaky,
-    since the row and column of a test cell are in training. Splits with too few training rows are left out.
+    Sources are ranked within one split only: models that were fitted to different cells differ in level, and the level
+    is lower where the held-out source is better, so ranking across splits gives even a constant a Spearman of -.3 to
+    -.7. The default number of folds leaves three sources in each.
 
-    Sources are ranked within one split only: predictions of models that were fitted on different cells differ in
-    level, and the level of the others is lower where the held-out source is better, so ranking across splits
-    gives even a constant a Spearman of -.3 to -.7. The default number of folds leaves three sources in each.
+    Parameters
+    ----------
+    observations
+        What is split.
+    protocol
+        "new-target": no training cell has a target of the test target's group. "new-source": the same for sources.
+        "new-pair": no training cell has a dataset of either group, in any role. "random-cell": random pairs; leaky,
+        since the row and the column of a test cell are in training.
+    group
+        Group of every dataset, int64.
+    folds
+        Number of folds; None for the default.
+    seed
+        Of the folds.
+
+    Returns
+    -------
+    list of Split
+        Without splits that have too few training rows.
+
+    Raises
+    ------
+    ScoresError
+        For an unknown protocol.
     """
     if protocol not in PROTOCOLS:
         raise ScoresError(f"unknown protocol {protocol!r}. Allowed: {', '.join(PROTOCOLS)}.")
@@ -323,7 +377,7 @@ def _pair_masks(source_fold: np.ndarray, target_fold: np.ndarray) -> Iterator[tu
 
 
 def _balanced_folds(rows: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:
-    """Fold number of every group (index: group number): random order, each into the fold with the fewest rows."""
+    """Fold of every group (index: group number): in random order, each into the fold with the fewest rows."""
     sizes = np.bincount(rows)
     fold_of = np.zeros(len(sizes), dtype=np.int64)
     present = rng.permutation(np.flatnonzero(sizes))

@@ -1,8 +1,8 @@
-"""Outcomes: what is predicted of a pair. The gain, or a side effect of tuning that a measured matrix knows too.
+"""Outcomes: what is predicted for a pair, the gain or a measured side effect of tuning.
 
-Owns their names, units and words. One predictor has one outcome: the three are learnt from different cells (a label
-shift exists on classification targets, a length shift on generated answers), with their own sizes of tree and
-intervals, so one model of several outputs would share nothing but the table.
+Owns their names, units and words. A predictor has one outcome: the three are learnt from different cells (a label shift
+exists on classification targets, a length shift on generated answers), with their own tree sizes and intervals, so that
+one model of several outputs would share only the table.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from traitcast.warehouse.errors import UserError, nearest
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One thing to predict. unit: of the number, short. what: it in words, after "Predicted: ".
+    """One thing to predict. unit: short. what: in words.
 
-    harmful: below zero is harm, so that a chance of harm can be told. floor: no value lies below; None: any may.
+    harmful: whether values below zero are harm, so that there is a chance of harm. floor: the smallest possible value;
+    None for no limit.
     """
 
     name: str
@@ -32,24 +33,24 @@ OUTCOMES: tuple[Outcome, ...] = (
     Outcome(
         "label_shift",
         "% of answers",
-        "share of answers (%) that go to another label than the untuned model's, as a change of their distribution",
+        "share of answers (%) that move to other labels than the untuned model's, as a change of their distribution",
         floor=0.0,
     ),
-    Outcome("length_shift", "tokens", "mean tokens written more (or, below zero, less) than by the untuned model"),
+    Outcome("length_shift", "tokens", "mean length of answers (tokens) minus that of the untuned model"),
 )
 OVER = {"untuned": "the untuned model", "target mean": "an average source on the same target"}
 NAMES = tuple(outcome.name for outcome in OUTCOMES)
 
 
 def outcome_of(name: str) -> Outcome:
-    """The outcome of that name. Raises UserError."""
+    """The outcome of that name; UserError for an unknown one."""
     if name not in NAMES:
         raise UserError(f"unknown outcome {name!r}{nearest(name, NAMES)} Allowed: {', '.join(NAMES)}.")
     return OUTCOMES[NAMES.index(name)]
 
 
 def axis_words(outcome: Outcome, base: str) -> str:
-    """What the numbers are, short enough for an axis. base: what gains are over (`Matrix.base`)."""
+    """The outcome and its unit, short enough for an axis. base: what gains are over (`Matrix.base`)."""
     if outcome == GAIN:
         return f"gain over {OVER.get(base, base)}, pp"
     return f"{outcome.name.replace('_', ' ')}, {outcome.unit}"

@@ -1,4 +1,4 @@
-"""The measured gains of a matrix beside the features of their pairs: what everything that learns is given."""
+"""The measured gains of a matrix with the features of their pairs: the input of everything that learns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ class Data:
 
 
 def pair_data(observations: Observations, profiles: ProfileSet, settings: FeatureSettings) -> Data:
-    """The observations with their features. Features are chosen from the profiles alone; no gain is looked at."""
+    """The observations with their features, which are chosen from the profiles alone; no gain is used.
+
+    Raises
+    ------
+    UserError
+        As `fit_space` does.
+    """
     sources, targets = (len(set(role.tolist())) for role in (observations.source, observations.target))
     space = fit_space(profiles, observations.names, settings, sources=sources, targets=targets)
     table = space.table(profiles, observations.source_names, observations.target_names)

@@ -1,7 +1,7 @@
 """The predictor: from two profiles to a gain in pp, an interval, a chance of harm and a novelty flag.
 
-Owns fitting, predicting and the JSON bundle in which a predictor is stored. Refuses profiles with other traits
-than it was fitted on, and never reads or writes a pickle.
+Owns fitting, predicting, and the JSON bundle in which a predictor is stored. Refuses profiles with other traits than it
+was fitted on, and never reads or writes a pickle.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from traitcast.predictor.model import intervals, novelty, trees
 from traitcast.predictor.model.features import Feature, FeatureSettings, PairSpace, ProfileSet
+from traitcast.predictor.model.gain_model import GainModel, fit_gains
 from traitcast.predictor.model.intervals import Residuals
 from traitcast.predictor.model.novelty import Seen
 from traitcast.predictor.model.observations import MAX_FOLDS, Grouping, Observations, Split, group_datasets, splits
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _KIND = "traitcast-predictor"
-_INNER_FOLDS = 3
-# Pseudo-sources at the overall mean that a target's measured level is averaged with.
-_LEVEL_SHRINKAGE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +44,23 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class GainModel:
-    """Trees on target-centred gains plus the measured level of each target.
-
-    gain(source, target) = trees(pair features) + level(target). Centring keeps the trees from spending their
-    splits on which targets are easy to improve, which says nothing about which source to choose.
-    levels: pp above the mean, (datasets of the matrix,), 0 for a dataset that was no training target.
-    """
-
-    booster: xgboost.Booster
-    levels: np.ndarray
-    size: Size
-
-    def predict(self, table: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Gains in pp, (rows,). target: int64 positions in the matrix's datasets, (rows,)."""
-        return trees.predict(self.booster, table) + self.levels[target]
-
-
-@dataclass(frozen=True, slots=True)
 class Prediction:
     """What tuning on `source` is predicted to do to `target`.
 
-    The numbers are of the gain, in pp, or of the predictor's outcome in its unit (see `predictor.model.outcomes`).
-    gain, low, high: pp, the median and the interval covering 90 % of pairs of unseen datasets. harm: chance that the
-    gain is negative, below .5 if and only if the gain is positive (up to ties). novel: either dataset lies outside
-    what was seen in its role. harm is NaN for another outcome than the gain.
-    source_mean: mean measured gain of the source over the other targets of the matrix,
-    None when it was never a source there.
+    Attributes
+    ----------
+    source, target
+        The two datasets.
+    gain, low, high
+        Median and 90 % interval for pairs of unseen datasets: the gain in pp, or another outcome in its unit (see
+        `predictor.model.outcomes`).
+    harm
+        Chance that the gain is negative; below .5 if and only if the gain is positive (up to ties). NaN for another
+        outcome.
+    novel
+        Whether one of the datasets is unlike those seen in its role.
+    source_mean
+        Mean measured gain of the source over the other targets of the matrix; None if it was no source there.
     """
 
     source: str
@@ -85,7 +73,7 @@ class Prediction:
     source_mean: float | None
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON contract of `predict` and `rank`. Beyond six decimals there is only rounding of float32."""
+        """The JSON contract of `predict` and `rank`, to six decimals: float32 has no more."""
         row = {name: getattr(self, name) for name in _PREDICTION_FIELDS}
         return {name: _rounded(value) for name, value in row.items()}
 
@@ -115,11 +103,25 @@ class Ranking(list[Prediction]):
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """A fitted predictor. Make one with `fit`, or with `from_json` from what `to_json` gave.
+    """A fitted predictor; made by `fit`, or by `from_json` from the output of `to_json`.
 
-    levels: measured target -> pp above the mean. source_means: source -> target -> mean measured gain, pp.
-    about: counts, settings and versions for the record. folds: the trees, as XGBoost's own JSON, of models each fitted
-    without a share of the datasets and with another seed; by them an explanation shows how stable it is.
+    Attributes
+    ----------
+    matrix, model
+        What it was fitted to; model None for all models pooled.
+    space, booster, levels
+        Pair features, trees, and measured target -> level, pp above the mean.
+    measured
+        Source -> target -> measured gain, pp, mean over models.
+    residuals
+        Out-of-fold errors, from which intervals and the chance of harm follow.
+    seen_sources, seen_targets
+        Profiles of the training datasets in each role.
+    about
+        Counts, settings and versions for the record.
+    folds
+        Trees, as XGBoost's own JSON, of models that were each fitted without some of the datasets and with another
+        seed: they show how stable an explanation is.
     """
 
     matrix: Matrix
@@ -161,12 +163,17 @@ class Predictor:
     def predict(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> list[Prediction]:
         """Predictions for the pairs (sources[i], targets[i]).
 
-        Raises NotProfiledError for an unknown dataset, UserError when the warehouse has other traits.
+        Raises
+        ------
+        NotProfiledError
+            For an unknown dataset.
+        UserError
+            If the warehouse lacks a trait that the predictor uses.
         """
         levels = np.array([self.levels.get(target, 0.0) for target in targets])
         mean = trees.predict(self.booster, self.table(profiles, sources, targets)) + levels
         harm = self.residuals.harm(mean) if self.outcome.harmful else np.full(len(mean), np.nan)
-        # Trees give a mean; where errors are skewed that is not what is as likely exceeded as not.
+        # Trees predict a mean; where errors are skewed, the median is elsewhere.
         gain = mean + self.residuals.centre
         floor = -np.inf if self.outcome.floor is None else self.outcome.floor
         novel = self._novel(self.seen_sources, profiles, sources) | self._novel(self.seen_targets, profiles, targets)
@@ -183,7 +190,7 @@ class Predictor:
         return Ranking(sorted(predictions, key=lambda p: (-p.gain, p.source)))
 
     def learnt(self, observations: Observations) -> bool:
-        """Whether these are the gains it was fitted on."""
+        """Whether it was fitted to these gains."""
         return _measured(observations) == self.measured
 
     def source_mean(self, source: str, target: str) -> float | None:
@@ -253,13 +260,31 @@ def fit(
 ) -> Predictor:
     """Fit a predictor to the observed gains of a matrix.
 
-    model: the language model that the observations were restricted to; None when several are pooled. shared:
-    further pairs of datasets known to share text (see `group_datasets`). catalogue: version of the trait catalogue
-    behind the profiles, kept so that later profiles of another version are not taken for the same. probes: the base
-    model whose probes are among the traits, kept likewise (see `predictor.model.probes`). outcome: what the observed
-    gains are of. The interval
-    rests on out-of-fold errors for pairs of datasets of which neither was seen in training. Raises ScoresError and
-    UserError as `observe` and `fit_space` do.
+    Intervals come from out-of-fold errors for pairs of datasets that were both unseen.
+
+    Parameters
+    ----------
+    observations
+        Measured gains, matched with profiles.
+    profiles
+        The profiles.
+    settings
+        Features and trees; None for the defaults.
+    model
+        The language model that the observations were restricted to; None for all models pooled.
+    shared
+        Further pairs of datasets that share text (see `group_datasets`).
+    catalogue
+        Version of the trait catalogue behind the profiles, stored to refuse later profiles of another version.
+    probes
+        The base model whose probes are among the traits, stored likewise (see `predictor.model.probes`).
+    outcome
+        What was observed.
+
+    Raises
+    ------
+    UserError
+        As `fit_space` does, and for too few datasets to hold two out.
     """
     settings = settings or Settings()
     data = pair_data(observations, profiles, settings.features)
@@ -268,7 +293,7 @@ def fit(
     gains = fit_gains(data, every, grouping, "new-pair", settings.trees)
     errors, folds = _unseen_pair_errors(data, grouping, settings.trees, gains.size)
     known = ~np.isnan(errors)
-    # Left out where they are the usual ones, so that the fingerprint of such a predictor is what it was.
+    # Left out for the defaults, so that fingerprints of earlier predictors stay valid.
     kept = ({} if probes is None else {"probes": dict(probes)}) | ({} if outcome == GAIN else {"outcome": outcome.name})
     target_names = [observations.names[i] for i in sorted(set(observations.target.tolist()))]
     source_names = [observations.names[i] for i in sorted(set(observations.source.tolist()))]
@@ -285,48 +310,6 @@ def fit(
         about=_about(data, grouping, settings, gains.size, errors, model, catalogue, kept),
         folds=folds,
     )
-
-
-def fit_gains(
-    data: Data,
-    train: np.ndarray,
-    grouping: Grouping,
-    protocol: str,
-    settings: TreeSettings,
-    size: Size | None = None,
-) -> GainModel:
-    """Fit to the rows `train`; the size is chosen inside them under `protocol`, unless it is given."""
-    observations = data.observations.take(train)
-    levels, centred = centre(observations)
-    table, weight = data.table[train], observations.weight
-    if size is None:
-        inner = _inner_splits(observations, protocol, grouping, settings)
-        size = trees.choose_size(table, centred, weight, inner, settings)
-    return GainModel(trees.grow(table, centred, weight, size, settings), levels, size)
-
-
-def _inner_splits(
-    observations: Observations, protocol: str, grouping: Grouping, settings: TreeSettings
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Three splits under the same protocol (new-pair for random cells, whose own folds leak), largest test first."""
-    protocol = protocol if protocol != "random-cell" else "new-pair"
-    made = splits(observations, protocol, grouping.group, folds=_INNER_FOLDS, seed=settings.seed)
-    largest = sorted(made, key=lambda split: -split.test.size)[:_INNER_FOLDS]
-    return [(split.train, split.test) for split in largest]
-
-
-def centre(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
-    """Target levels (datasets,), pp above the mean, and gains centred on their (target, model), pp."""
-    n, models = len(observations.names), len(observations.models)
-    gain, mean = observations.gain, float(observations.gain.mean())
-    key = observations.target * models + observations.model
-    counts = np.bincount(key, minlength=n * models)
-    own = np.divide(np.bincount(key, gain, minlength=n * models), counts, out=np.zeros(n * models), where=counts > 0)
-    rows = np.bincount(observations.target, minlength=n)
-    # Cells of several models of one pair are replicates, so they shrink the level no less than one would.
-    shrinkage = _LEVEL_SHRINKAGE * models
-    levels = np.bincount(observations.target, gain - mean, minlength=n) / (rows + shrinkage)
-    return levels, gain - own[key] + mean
 
 
 def _unseen_pair_errors(
@@ -350,8 +333,8 @@ def _unseen_pair_errors(
         errors[split.test] = observations.gain[split.test] - predicted
     if np.isnan(errors).all():
         raise UserError(
-            f"matrix {observations.matrix.matrix!r} has too few datasets to hold two out and learn from the rest, "
-            f"so no interval can be given. Import a larger one with: {command('scores', 'import', 'FILE')}"
+            f"matrix {observations.matrix.matrix!r} has too few datasets to hold two out and learn from the others, "
+            f"so there would be no intervals. Import a larger matrix with: {command('scores', 'import', 'FILE')}"
         )
     # A split of one fold with itself leaves out that fold alone; those of two folds leave out twice as much.
     largest = sorted(range(len(made)), key=lambda i: -made[i].train.size)[: MAX_FOLDS["new-pair"]]
@@ -401,7 +384,13 @@ def _about(
 
 
 def from_json(text: str) -> Predictor:
-    """A predictor back from its bundle. Raises UserError for anything that is not a bundle of this schema."""
+    """Load a predictor from its bundle.
+
+    Raises
+    ------
+    UserError
+        For anything that is not a bundle of this schema.
+    """
     document = _parsed(text)
     space = PairSpace(
         features=tuple(Feature(**f) for f in document["features"]),
@@ -438,8 +427,8 @@ def _parsed(text: str) -> dict[str, Any]:
         raise UserError(f"the stored document is not a predictor. Fit a new one with: {command('fit')}")
     if document.get("schema") != SCHEMA:
         raise UserError(
-            f"the stored predictor has schema {document.get('schema')!r}; this traitcast reads schema {SCHEMA}. "
-            f"Fit a new one with: {command('fit')}"
+            f"the stored predictor has schema {document.get('schema')!r}; this version of traitcast reads schema "
+            f"{SCHEMA}. Fit a new one with: {command('fit')}"
         )
     return document
 

@@ -1,7 +1,7 @@
-"""Trees: the regularised XGBoost regression under the predictor, and the choice of its size.
+"""Trees: the regularised XGBoost regression of the predictor, and the choice of its size.
 
-Owns every XGBoost call, and the threads that run several. A fit is single-threaded and seeded, so the same input
-and version give the same trees.
+Owns every XGBoost call, and the threads that run several fits. A fit is single-threaded and seeded, so that the same
+input and version give the same trees.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     import xgboost
 
-# A standard error of a difference needs at least this many inner splits.
+# The standard error of a difference needs at least this many inner splits.
 _MIN_SPLITS = 3
 # Every running fit holds its own copy of the table.
 _MAX_THREADS = 8
@@ -27,14 +27,21 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class TreeSettings:
-    """Hyperparameters. Depth and rounds may be changed inside the training folds, the rest is fixed.
+    """Hyperparameters. Depth and rounds may be changed inside the training folds; the others are fixed.
 
-    With 6 to 90 datasets behind thousands of correlated cells, small steps, few columns a split and a strong
-    L2 penalty matter more than depth. depth, rounds: the size that is kept unless another one of `depths` x
-    `grid` is better by more than its standard error. choose_from: training cells from which another size is tried
-    at all; on matrices of up to 18 datasets the choice was noise and took nine tenths of the time. stride: from there
-    on, steps are this much larger and rounds as much fewer, which takes half the time and is as good on thousands of
-    cells (planted 60 x 60: Spearman .810 for .811 and .489 for .491); on ten datasets it was worse.
+    With 6 to 90 datasets behind thousands of correlated cells, small steps, few columns per split and a strong L2
+    penalty matter more than depth.
+
+    Attributes
+    ----------
+    depth, rounds
+        The size, unless another one of `depths` x `grid` is better by more than its standard error.
+    choose_from
+        Number of training cells from which other sizes are tried; on matrices of up to 18 datasets the choice was noise
+        and took nine tenths of the time.
+    stride
+        From `choose_from` on, steps are larger by this factor and rounds fewer: half the time, and as good on thousands
+        of cells (planted 60 x 60: Spearman .810 instead of .811, .489 instead of .491); worse on ten datasets.
     """
 
     depth: int = 2
@@ -53,7 +60,7 @@ class TreeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A chosen depth, number of rounds and length of a step. reason: why, for the user."""
+    """A chosen depth, number of rounds and learning rate. reason: why, for the user."""
 
     depth: int
     rounds: int
@@ -72,7 +79,7 @@ def grow(
 
 
 def parameters(gain: np.ndarray, weight: np.ndarray, size: Size, settings: TreeSettings) -> dict[str, Any]:
-    """What XGBoost is told for trees of that size on gains in pp and their weights, both (rows,)."""
+    """XGBoost's parameters for trees of that size on gains in pp and their weights, both (rows,)."""
     return {
         "objective": "reg:squarederror",
         "tree_method": "hist",
@@ -107,12 +114,12 @@ def contributions(booster: xgboost.Booster, table: np.ndarray) -> tuple[np.ndarr
 
 
 def in_threads(work: Callable[..., Result], *arguments: Sequence[Any]) -> Iterator[Result]:
-    """Results of `work` over the arguments, in their order, on every core.
+    """Results of `work` over the arguments, in order, on all cores.
 
-    XGBoost lets go of the interpreter while it grows trees, so threads fill the cores. Each fit stays single-threaded
-    and seeded, so the numbers do not depend on how many there are.
+    XGBoost releases the interpreter lock while it grows trees, so threads use all cores. Each fit is single-threaded
+    and seeded, so that the numbers do not depend on how many threads there are.
     """
-    import xgboost  # noqa: F401  (once, before the threads would race for it)
+    import xgboost  # noqa: F401  (once, before threads race to import it)
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=min(cores, _MAX_THREADS)) as pool:
@@ -126,7 +133,7 @@ def to_json(booster: xgboost.Booster) -> dict[str, Any]:
 
 
 def from_json(document: dict[str, Any]) -> xgboost.Booster:
-    """The model back from `to_json`."""
+    """The model from the output of `to_json`."""
     import xgboost
 
     booster = xgboost.Booster({"nthread": 1})
@@ -141,10 +148,10 @@ def choose_size(
     inner: Sequence[tuple[np.ndarray, np.ndarray]],
     settings: TreeSettings,
 ) -> Size:
-    """Depth and rounds from the squared errors over the inner (train, test) splits.
+    """Choose depth and rounds by the squared errors over inner (train, test) splits.
 
-    The default stays unless another size is better by more than one standard error of the paired difference
-    over the splits: the argmin of a few noisy folds lost to the default on every matrix of ten datasets.
+    The default is kept unless another size is better by more than one standard error of the paired difference over the
+    splits: the best of a few noisy folds was worse than the default on every matrix of ten datasets.
     """
     if len(inner) < _MIN_SPLITS or len(table) < settings.choose_from:
         reason = "the default; too few training cells to choose by cross-validation"

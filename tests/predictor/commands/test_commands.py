@@ -194,7 +194,7 @@ def test_results_are_stored_only_when_asked(fitted: Path) -> None:
         (("whatif", "d03", "d04", "--set", "prompt_lix=1", "--set", "source:prompt_lix=2"), "is set twice"),
         (("whatif", "d03", "d04", "--set", "prompt_lix=-1"), "prompt_lix=-1 is impossible: it ranges from 0 to ∞"),
         (("whatif", "d03", "d03", "--set", "prompt_lix=1"), "source and target are both 'd03'"),
-        (("fit", "--tier", "probe"), "no probe says anything of the training datasets"),
+        (("fit", "--tier", "probe"), "no probe is useful on the training datasets"),
     ],
 )
 def test_mistakes_exit_with_two_and_say_what_to_do(fitted: Path, arguments: tuple[str, ...], message: str) -> None:

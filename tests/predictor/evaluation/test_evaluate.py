@@ -21,9 +21,9 @@ from traitcast.predictor.evaluation.baselines import (
 from traitcast.predictor.evaluation.evaluate import Evaluation, evaluate
 from traitcast.predictor.evaluation.metrics import METRICS
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet
+from traitcast.predictor.model.gain_model import fit_gains
 from traitcast.predictor.model.observations import Grouping, Split, group_datasets, observe, splits
 from traitcast.predictor.model.pair_data import pair_data
-from traitcast.predictor.model.predictor import fit_gains
 from traitcast.predictor.model.trees import TreeSettings
 from traitcast.warehouse.errors import ScoresError
 from traitcast.warehouse.records import Cells

@@ -189,7 +189,7 @@ def test_a_target_keeps_its_measured_level(predictor: Predictor, world: ProfileS
 def test_what_is_refused(predictor: Predictor, world: ProfileSet) -> None:
     with pytest.raises(UserError, match=r"unknown trait 'label_entrop'. Nearest: label_entropy_bits.*trait_catalogue"):
         what_if(predictor, world, "d03", "d04", {("source", "label_entrop"): 1.0})
-    with pytest.raises(UserError, match=r"label_entropy_bits=-1 is impossible: it goes from 0 to ∞ \(bits\)"):
+    with pytest.raises(UserError, match=r"label_entropy_bits=-1 is impossible: it ranges from 0 to ∞ \(bits\)"):
         what_if(predictor, world, "d03", "d04", {ENTROPY: -1.0})
     with pytest.raises(UserError, match=r"nothing to change. Example: traitcast whatif"):
         what_if(predictor, world, "d03", "d04", {})
@@ -243,7 +243,7 @@ def test_label_distributions_that_cannot_exist_are_named(predictor: Predictor, w
 def test_a_trait_is_addressed_by_its_side_and_no_other_word(predictor: Predictor, world: ProfileSet) -> None:
     assert addressed("label_entropy_bits") == ("source", "label_entropy_bits")
     assert addressed(" target: label_entropy_bits ") == ("target", "label_entropy_bits")
-    with pytest.raises(UserError, match=r"tgt:label_entropy_bits names no side of a pair\. Allowed: source, target"):
+    with pytest.raises(UserError, match=r"unknown side 'tgt' in tgt:label_entropy_bits\. Allowed: source, target"):
         what_if(predictor, world, "d00", "d01", {addressed("tgt:label_entropy_bits"): 1.0})
 
 
@@ -265,11 +265,11 @@ def test_what_is_counted_is_whole_and_nobody_tunes_on_nothing(predictor: Predict
 
     with pytest.raises(UserError, match=r"label_class_count=2.5 is impossible: it counts classes. Set .*=2 or .*=3\."):
         asked("label_class_count", 2.5)
-    with pytest.raises(UserError, match=r"dataset_rows=0 is impossible: it goes from 1 to ∞ \(whole rows\)"):
+    with pytest.raises(UserError, match=r"dataset_rows=0 is impossible: it ranges from 1 to ∞ \(whole rows\)"):
         asked("dataset_rows", 0.0)
     with pytest.raises(UserError, match=r"dataset_rows=10.5 is impossible: it counts rows"):
         asked("dataset_rows", 10.5)
-    with pytest.raises(UserError, match=r"label_class_count=0 is impossible: it goes from 1"):
+    with pytest.raises(UserError, match=r"label_class_count=0 is impossible: it ranges from 1"):
         asked("label_class_count", 0.0)
     asked("label_effective_classes", 2.5)
     asked("label_class_count", 3.0)

@@ -123,7 +123,9 @@ def test_four_datasets_are_never_sent_to_two_factors(world: ProfileSet) -> None:
     latent = latent_of(Desk(cells_from(gain, world.traits.names[:4]), world.traits))  # type: ignore[arg-type]
     assert (latent.most, latent.factors) == (1, ())
     assert latent.remarks[-1].endswith("To see one anyway: traitcast latent --matrix made --model m --factors 1")
-    with pytest.raises(UserError, match=r"a map needs two factors, and this one has 0 factors\. So few datasets allow"):
+    with pytest.raises(
+        UserError, match=r"a map needs two factors, and this one has 0 factors\. With so few datasets, one is the most"
+    ):
         biplot(latent)
 
 
@@ -181,7 +183,7 @@ def test_what_has_no_factors_is_refused(world: ProfileSet) -> None:
     assert table.notes == ("Targets with the same gain from every source, and so on no factor: d02",)
     desk = Desk(cells_from(gain, names), world.traits)
     for bad in ("0", "4", "two", -1):
-        with pytest.raises(UserError, match="allowed are auto and 1 to 3 for 8 sources x 8 targets. Try: traitcast"):
+        with pytest.raises(UserError, match="8 sources x 8 targets take auto, or 1 to 3. Try: traitcast"):
             latent_of(desk, factors=bad)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="unknown method 'varimx'; did you mean 'varimax'"):
         latent_of(desk, method="varimx")  # type: ignore[arg-type]

@@ -134,7 +134,7 @@ def test_what_is_refused(law: Cells, world: ProfileSet) -> None:
         observe(foreign, world)
     with pytest.raises(ScoresError, match=r"every gain is 2 pp, so there is nothing to learn"):
         observe(replace(law, gain=np.full(len(law.gain), 2.0)), world)
-    with pytest.raises(ScoresError, match=r"none of its 306 cells has a gain .*import the untuned model's scores"):
+    with pytest.raises(ScoresError, match=r"none of its 306 cells has a gain .*import the scores of the untuned model"):
         observe(replace(law, gain=np.full(len(law.gain), np.nan)), world)
     text = {name: (*getattr(law, name), getattr(law, name)[1]) for name in ("models", "sources", "targets")}
     arrays = ("seeds", "standard_error", "score", "base_score")

@@ -135,7 +135,7 @@ def test_the_report_has_the_unit_and_the_measurements_of_the_outcome(measured: P
     }
     assert {(s, t): gain for t, by in ranking["measured"].items() for s, gain in by.items()} == expected
     words = found["overview"].data["words"][1]
-    assert "It predicts the mean tokens written more" in words
+    assert "It predicts the mean length of answers (tokens) minus that of the untuned model" in words
     assert "tokens wide" in words
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
     assert data["sections"]["ranking"]["measured"] == {}, "law holds no lengths"

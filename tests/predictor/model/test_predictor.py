@@ -219,10 +219,10 @@ def test_what_is_refused(predictor: Predictor, world: ProfileSet) -> None:
     with pytest.raises(UserError, match=r"is not a predictor. Fit a new one with: traitcast fit"):
         from_json('{"kind": "other"}')
     document = json.loads(predictor.to_json())
-    with pytest.raises(UserError, match=r"has schema 99; this traitcast reads schema 1. Fit a new one"):
+    with pytest.raises(UserError, match=r"has schema 99; this version of traitcast reads schema 1. Fit a new one"):
         from_json(json.dumps(document | {"schema": 99}))
     fewer = replace(world.traits, definitions=world.traits.definitions[:-1], values=world.traits.values[:, :-1])
-    with pytest.raises(UserError, match=r"fitted on 8 traits, and .* no 'response_mtld'.*traitcast fit"):
+    with pytest.raises(UserError, match=r"the predictor uses 8 traits, but .* no 'response_mtld'.*traitcast fit"):
         predictor.predict(replace(world, traits=fewer), ["d00"], ["d01"])
 
 

@@ -110,7 +110,7 @@ def test_the_report_of_a_probed_predictor_leaves_out_what_was_not_probed(probed:
     assert run(probed, "fit", "--tier", "probe").exit_code == 0
     with Warehouse.open(probed, read_only=True) as warehouse:
         sections = {section.key: section for section in gather(warehouse, Request()).sections}
-        with pytest.raises(UserError, match=r"there are none of 'd17'.*traitcast probe d17 --base m"):
+        with pytest.raises(UserError, match=r"there are none for 'd17'.*traitcast probe d17 --base m"):
             gather(warehouse, Request(pairs=(("d00", "d17"),)))
     ranking = sections["ranking"]
     assert set(ranking.data["targets"]) == {f"d{i:02d}" for i in range(17)}
@@ -143,7 +143,7 @@ def test_weights_are_never_mixed(probed: Path) -> None:
         assert api.predict_pair(warehouse, predictor, "d00", "d01") == before
         with pytest.raises(UserError, match=r"none of 'd17'"):
             api.predict_pair(warehouse, predictor, "d00", "d17")
-        with pytest.raises(UserError, match=r"2 sets of weights \(v1:a, v1:b\), and those are not mixed.*--replace"):
+        with pytest.raises(UserError, match=r"2 sets of weights \(v1:a, v1:b\), which cannot be mixed.*--replace"):
             api.fit_into(warehouse, tier="probe")
 
 
@@ -181,9 +181,11 @@ def test_a_matrix_of_two_sets_of_weights_is_told_apart(law_warehouse: Path, law:
 def test_a_base_must_be_one_and_known(law_warehouse: Path, law: Cells) -> None:
     with Warehouse.open(law_warehouse) as warehouse:
         two = replace(law, models=("m",) * (len(law.models) - 1) + ("other",))
-        with pytest.raises(UserError, match=r"probes belong to one base model, and matrix 'law' has m, other\. Choose"):
+        with pytest.raises(
+            UserError, match=r"probes belong to one base model, but matrix 'law' has several: m, other\. Choose"
+        ):
             base_of(warehouse, two)
-        with pytest.raises(UserError, match=r"holds no probes of 'unknown'.*traitcast probe DATASET --base unknown"):
+        with pytest.raises(UserError, match=r"has no probes of 'unknown'.*traitcast probe DATASET --base unknown"):
             base_of(warehouse, replace(law, models=("unknown",) * len(law.models)))
 
 
@@ -195,7 +197,7 @@ def test_scores_of_the_untuned_model_count_as_a_probe(law_warehouse: Path, law: 
         profiles = with_probes(warehouse, api.profiles_of(warehouse), base)
     column = profiles.traits.traits.index("probe_score")
     assert set(profiles.traits.values[:, column]) == {0.5}
-    message = r"no probe says anything .*probe_score: the same for every training dataset; .*response_nll: undefined"
+    message = r"no probe is useful .*probe_score: the same for every training dataset; .*response_nll: undefined"
     with pytest.raises(UserError, match=message):
         select_traits(profiles, world.traits.names, FeatureSettings(tier="probe"))
 
