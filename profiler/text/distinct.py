@@ -1,9 +1,9 @@
 """How many hashes differ, and how often each comes, among any number of them.
 
-Owns exact counts of distinct 64-bit hashes in bounded memory. Past HASHES_IN_MEMORY distinct ones they go as a sorted run to a file
-without a name in the folder for temporary files, and are counted there range by range of hashes, in which the runs
-meet: neither HASHES_IN_MEMORY nor the order of adding changes a count. The file is gone with the last use of it, or with the
-process, however that ends. Refuses to keep what the hashes are of, and to estimate.
+Owns exact counts of distinct 64-bit hashes in bounded memory. Past HASHES_IN_MEMORY distinct ones they go as a sorted
+run to a file without a name in the folder for temporary files, and are counted there range by range of hashes, in which
+the runs are merged: neither HASHES_IN_MEMORY nor the order of adding changes a count. The file is gone with the last
+use of it, or with the process, however that ends. Refuses to keep what the hashes are of, and to estimate.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class HashCounts:
         return np.frombuffer(found, dtype=np.uint64).reshape(-1, 2)
 
     def blocks(self) -> Iterator[tuple[Hashes, Ints]]:
-        """The distinct hashes, ascending, and how often each was added: about HASHES_IN_MEMORY at a time, of any number."""
+        """The distinct hashes, ascending, and how often each was added, about HASHES_IN_MEMORY at a time."""
         if not self._runs:
             yield self._counts.hashes, self._counts.counts
             return

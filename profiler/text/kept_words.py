@@ -1,71 +1,120 @@
 """What a pass over all rows keeps of a part beyond counts: hashes of whole texts, and the words of some rows.
 
-Owns the normalised text of a document (its words in lower case, without punctuation, spaces and borders of fields:
-two documents that differ in nothing else are one), and `Kept`, the words of up to KEPT_ROWS random rows as hashes, by which
-near-duplicates and shortcuts are found without text. Refuses to keep more: memory is bounded by KEPT_ROWS.
+Owns the normalised text of a document (its words in lower case, without punctuation, apostrophes, spaces and borders of
+fields: two documents that differ in nothing else are one), and `KeptWords`, the words of up to KEPT_ROWS random rows as
+hashes, by which near duplicates and shortcuts are found without text. Refuses to keep more: memory is bounded by
+KEPT_ROWS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from traitcast.profiler.text.estimates import Ints
 from traitcast.profiler.text.scan import Chunk, Hashes, hash_runs
 
-# Shares of near-duplicates fall with the rows that are seen; more than this cost seconds.
+# Shares of near duplicates fall with the rows that are seen; more than this cost seconds.
 KEPT_ROWS = 20_000
+
+
+def _no_hashes() -> Hashes:
+    return np.zeros(0, dtype=np.uint64)
+
+
+def _no_places() -> Ints:
+    return np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptWords:
-    """Words of some rows. words: uint64 hashes; row: int64, the place of each word's row in `rows`, non-decreasing;
-    segment: int64, its text field or option, from 0. rows: int64, ascending row numbers; those without words too."""
+    """Words of some rows.
+
+    Parameters
+    ----------
+    words : uint64 (words,)
+        Hashes, in order.
+    row : int64 (words,)
+        The place of each word's row in `rows`, ascending.
+    segment : int64 (words,)
+        Its text field or option, from 0.
+    rows : int64 (rows,)
+        Ascending row numbers, those of rows without words included.
+    characters, character_row : uint64, int64 (n,)
+        As `words` and `row`, of the rows with letters of a script without spaces, each such letter being a word.
+    """
 
     words: Hashes
     row: Ints
     segment: Ints
     rows: Ints
+    characters: Hashes = field(default_factory=_no_hashes)
+    character_row: Ints = field(default_factory=_no_places)
 
 
 class WordKeeper:
-    """Collects the words of the rows to keep, chunk by chunk. keep: their numbers, ascending."""
+    """Collects the words of some rows, chunk by chunk.
+
+    Parameters
+    ----------
+    keep : int64 (rows,)
+        Numbers of the rows, ascending.
+    """
 
     def __init__(self, keep: Ints) -> None:
         self._keep = keep
         self._found: list[tuple[Hashes, Ints, Ints]] = []
+        self._characters: list[tuple[Hashes, Ints]] = []
 
     def add(self, chunk: Chunk) -> None:
         """Take one chunk of scanned rows."""
-        row = chunk.word_row + chunk.first_row
+        place, kept = self._place(chunk.word_row + chunk.first_row)
+        self._found.append((chunk.words[kept], place[kept], chunk.word_segment[kept]))
+        if len(chunk.characters):
+            place, kept = self._place(chunk.character_row + chunk.first_row)
+            self._characters.append((chunk.characters[kept], place[kept]))
+
+    def _place(self, row: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        """The place of each row among those to keep, and whether it is one of them."""
         place = np.searchsorted(self._keep, row)
         kept = np.zeros(len(row), dtype=bool)
         inside = place < len(self._keep)
         kept[inside] = self._keep[place[inside]] == row[inside]
-        self._found.append((chunk.words[kept], place[kept], chunk.word_segment[kept]))
+        return place, kept
 
     def kept(self) -> KeptWords:
         """The words of the rows to keep."""
-        empty = (np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-        words, row, segment = (np.concatenate(parts) for parts in zip(empty, *self._found, strict=True))
-        return KeptWords(words, row, segment, self._keep)
+        nothing = (_no_hashes(), _no_places(), _no_places())
+        words, row, segment = (np.concatenate(parts) for parts in zip(nothing, *self._found, strict=True))
+        characters, owner = (np.concatenate(parts) for parts in zip(nothing[:2], *self._characters, strict=True))
+        return KeptWords(words, row, segment, self._keep, characters, owner)
 
 
 def concatenate(blocks: Sequence[KeptWords], sizes: Sequence[int]) -> KeptWords:
-    """What was kept of consecutive blocks of rows, as of one. sizes: rows of each block."""
-    places = np.cumsum([0, *(len(block.rows) for block in blocks)])
-    starts = np.cumsum([0, *sizes])
-    empty = np.zeros(0, dtype=np.int64)
+    """What was kept of consecutive blocks of rows, as of one.
+
+    Parameters
+    ----------
+    blocks
+        In the order of their rows.
+    sizes
+        Rows of each block, those that were not kept included.
+    """
+    places = np.cumsum([0, *(len(block.rows) for block in blocks)])[:-1]
+    starts = np.cumsum([0, *sizes])[:-1]
     return KeptWords(
-        np.concatenate([np.zeros(0, dtype=np.uint64), *(block.words for block in blocks)]),
-        np.concatenate([empty, *(b.row + place for b, place in zip(blocks, places[:-1], strict=True))]),
-        np.concatenate([empty, *(block.segment for block in blocks)]),
-        np.concatenate([empty, *(b.rows + start for b, start in zip(blocks, starts[:-1], strict=True))]),
+        np.concatenate([_no_hashes(), *(block.words for block in blocks)]),
+        np.concatenate([_no_places(), *(b.row + place for b, place in zip(blocks, places, strict=True))]),
+        np.concatenate([_no_places(), *(block.segment for block in blocks)]),
+        np.concatenate([_no_places(), *(b.rows + start for b, start in zip(blocks, starts, strict=True))]),
+        np.concatenate([_no_hashes(), *(block.characters for block in blocks)]),
+        np.concatenate([_no_places(), *(b.character_row + place for b, place in zip(blocks, places, strict=True))]),
     )
 
 
 def document_hashes(chunk: Chunk) -> Hashes:
-    """One hash per document with a word, of its words alone."""
-    return hash_runs(chunk.words, np.flatnonzero(np.diff(chunk.word_row, prepend=-1) > 0))
+    """One hash per document with a word, of its words alone: "Don't!" and "DON'T" have the same."""
+    return hash_runs(chunk.plain_words, np.flatnonzero(np.diff(chunk.word_row, prepend=-1) > 0))

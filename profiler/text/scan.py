@@ -23,7 +23,7 @@ from traitcast.profiler.text.estimates import Ints
 
 Hashes = npt.NDArray[np.uint64]
 
-SPACE, WORD, ALPHABETIC, UPPER, DIGIT, PUNCTUATION, SYMBOL, LATIN, SEEN = (1 << bit for bit in range(9))
+SPACE, WORD, ALPHABETIC, UPPER, DIGIT, PUNCTUATION, SYMBOL, LATIN, UNSPACED, SEEN = (1 << bit for bit in range(10))
 COUNTS = (
     "characters",
     "segments",
@@ -46,6 +46,12 @@ CHUNK_BYTES = 1 << 20
 CHUNK_ROWS = 1 << 14
 # Odd, with bits of no pattern (2^64 over the golden ratio): what rolling hashes multiply by.
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+# Letters of scripts that put no space between words, by the start of their Unicode name.
+_UNSPACED_NAMES = (
+    *("CJK UNIFIED", "CJK COMPATIBILITY", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA"),
+    *("THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"),
+)
+_APOSTROPHE = 39
 _MASK = (1 << 64) - 1
 _POWERS = 1 << 16
 
@@ -54,26 +60,46 @@ _POWERS = 1 << 16
 class Chunk:
     """Some consecutive rows, scanned.
 
-    first_row: where the chunk starts. counts: int64 (rows, len(COUNTS)); `filled` are the segments and `lines` the
-    lines of segments with more than whitespace, `runs` are whitespace-separated runs before punctuation is removed.
-    row_hash: uint64 (rows,) of the exact text with its segment borders. words: uint64 hashes of the lower-cased words
-    in order; word_row: int64, the row (from first_row) of each; word_segment: int64, the segment of each, counted from
-    0 in its row. points: uint32 lower-cased code points of all
-    segments, every whitespace as a space; point_segment: the number of the segment of each.
+    Parameters
+    ----------
+    first_row
+        Where the chunk starts.
+    counts : int64 (rows, len(COUNTS))
+        `filled` are the segments and `lines` the lines of segments with more than whitespace, `runs` are
+        whitespace-separated runs before punctuation is removed.
+    row_hash : uint64 (rows,)
+        Of the exact text with its segment borders.
+    words : uint64 (words,)
+        Hashes of the lower-cased words, in order.
+    plain_words : uint64 (words,)
+        The same without apostrophes, which people write in several ways.
+    word_row, word_segment : int64 (words,)
+        The row of each word, from `first_row`, and its segment, from 0 in its row.
+    characters : uint64 (n,)
+        Of the rows with letters of a script without spaces: hashes of these letters and of the words between them.
+    character_row : int64 (n,)
+        The row of each, from `first_row`.
+    points : uint32 (characters,)
+        Lower-cased code points of all segments, every whitespace as a space.
+    point_segment : int64 (characters,)
+        The number of the segment of each.
     """
 
     first_row: int
     counts: Ints
     row_hash: Hashes
     words: Hashes
+    plain_words: Hashes
     word_row: Ints
     word_segment: Ints
+    characters: Hashes
+    character_row: Ints
     points: npt.NDArray[np.uint32]
     point_segment: Ints
 
 
 def scan(rows: SegmentRows) -> Iterator[Chunk]:
-    """Scan rows in bounded chunks. A single row longer than the bound is one chunk."""
+    """Scan rows in chunks of CHUNK_BYTES and CHUNK_ROWS at most. A single row that is longer is one chunk."""
     strings = pc.cast(rows.strings, pa.large_string())
     sizes = pc.binary_length(strings).to_numpy(zero_copy_only=False)
     edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])[rows.offsets]
@@ -116,21 +142,67 @@ def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> 
     word_row = row[segment[word_starts]]
     counts["words"] = np.bincount(word_row, minlength=last - first)
     kept_at = np.flatnonzero(kept)
-    counts["word_characters"] = np.bincount(row[segment[kept_at]], minlength=last - first)
+    letters, letter_row = lower[kept_at], row[segment[kept_at]]
+    opens = np.searchsorted(kept_at, word_starts)
+    counts["word_characters"] = np.bincount(letter_row, minlength=last - first)
+    words = hash_runs(letters, opens)
+    characters, character_row = _split_unspaced(letters, opens, (flags[kept_at] & UNSPACED) > 0, letter_row)
     return Chunk(
         first_row=first,
         counts=np.column_stack([counts[name] for name in COUNTS]).astype(np.int64),
         row_hash=_row_hashes(points, bounds, offsets),
-        words=hash_runs(lower[kept_at], np.searchsorted(kept_at, word_starts)),
+        words=words,
+        plain_words=_without_apostrophes(words, letters, opens),
         word_row=word_row,
         word_segment=segment[word_starts] - offsets[word_row],
+        characters=characters,
+        character_row=character_row,
         points=np.where(flags & SPACE, np.uint32(32), lower),
         point_segment=segment,
     )
 
 
+def _without_apostrophes(words: Hashes, letters: npt.NDArray[np.uint32], opens: Ints) -> Hashes:
+    """Hashes of the words without apostrophes. letters: of all words end to end; opens: where each word starts."""
+    marks = np.flatnonzero(letters == _APOSTROPHE)
+    if not len(marks):
+        return words
+    owner = np.repeat(np.arange(len(opens)), np.diff(np.append(opens, len(letters))))
+    marked = np.unique(owner[marks])
+    left = np.flatnonzero(np.isin(owner, marked) & (letters != _APOSTROPHE))
+    plain = words.copy()
+    plain[marked] = hash_runs(letters[left], np.flatnonzero(np.diff(owner[left], prepend=-1) > 0))
+    return plain
+
+
+def _split_unspaced(
+    letters: npt.NDArray[np.uint32], opens: Ints, unspaced: npt.NDArray[np.bool_], row: Ints
+) -> tuple[Hashes, Ints]:
+    """`Chunk.characters` and their rows. unspaced: which letters are of such a script; row: of each letter."""
+    if not unspaced.any():
+        return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+    starts = unspaced.copy()
+    starts[1:] |= unspaced[:-1]
+    starts[opens] = True
+    at = np.flatnonzero(starts)
+    inside = np.isin(row[at], row[unspaced])
+    return hash_runs(letters, at)[inside], row[at][inside]
+
+
 def code_points(texts: pa.Array) -> tuple[npt.NDArray[np.uint32], Ints]:
-    """The code points of large_string texts laid end to end, uint32 (n,), and their int64 bounds (texts + 1,)."""
+    """The code points of texts laid end to end.
+
+    Parameters
+    ----------
+    texts : large_string array
+        Without nulls.
+
+    Returns
+    -------
+    points : uint32 (characters,)
+    bounds : int64 (texts + 1,)
+        Where each text starts in `points`, and the end.
+    """
     bounds = np.zeros(len(texts) + 1, dtype=np.int64)
     np.cumsum(pc.utf8_length(texts).to_numpy(zero_copy_only=False), out=bounds[1:])
     _, positions, data = texts.buffers()
@@ -173,7 +245,8 @@ def _character(point: int) -> tuple[int, int]:
     category = unicodedata.category(character)
     flags |= DIGIT * (category == "Nd") | PUNCTUATION * (category[0] == "P") | SYMBOL * (category[0] == "S")
     # Only letters carry their script in their name; no table of scripts comes with Python.
-    flags |= LATIN * (character.isalpha() and unicodedata.name(character, "").startswith("LATIN"))
+    name = unicodedata.name(character, "") if character.isalpha() else ""
+    flags |= LATIN * name.startswith("LATIN") | UNSPACED * name.startswith(_UNSPACED_NAMES)
     lower = character.lower()
     return flags, ord(lower) if len(lower) == 1 else point
 
@@ -205,7 +278,7 @@ def _words(
 def _contractions(points: npt.NDArray[np.uint32], bounds: Ints) -> npt.NDArray[np.bool_]:
     """Apostrophes that textstat keeps: those before t, s, d, ve, ll or re in the same segment."""
     result = np.zeros(len(points), dtype=bool)
-    at = np.flatnonzero(points == 39)
+    at = np.flatnonzero(points == _APOSTROPHE)
     if not len(at):
         return result
     end = bounds[np.searchsorted(bounds, at, side="right")]
@@ -235,7 +308,20 @@ def mix(values: Hashes) -> Hashes:
 
 
 def hash_runs(values: npt.NDArray[np.generic], starts: Ints) -> Hashes:
-    """One 64-bit hash per non-empty run values[starts[i]:starts[i + 1]]: a polynomial modulo 2**64, then mixed."""
+    """One hash per run values[starts[i]:starts[i + 1]]: a polynomial modulo 2**64, then mixed.
+
+    Parameters
+    ----------
+    values : whole numbers (n,)
+        Below 2**64 - 1.
+    starts : int64 (runs,)
+        Ascending, so that no run is empty; the last run goes on to the end.
+
+    Returns
+    -------
+    uint64 (runs,)
+        The same on every machine.
+    """
     if not len(starts):
         return np.zeros(0, dtype=np.uint64)
     lengths = np.diff(np.append(starts, len(values)))

@@ -7,8 +7,8 @@ scikit-learn's `char_wb` does with words), so that "5" and "no" have trigrams to
 `texts_bottom`: the 1,024 smallest hashes of texts of four words or more, each as a float32 in [0, 1), ascending, then
 NaN where there are fewer: a bottom-k sketch, in which a text that two datasets share has the same value in both,
 whatever their sizes. A text is one field or option, its words in lower case without punctuation: pairs of sentences
-drawn otherwise still share their sentences. Hashes are those of `profiler.text.scan`: stable across machines. Refuses to
-compare: that is the predictor's.
+drawn otherwise still share their sentences. Hashes are those of `profiler.text.scan`: stable across machines. Refuses
+to compare: that is the predictor's.
 """
 
 from __future__ import annotations

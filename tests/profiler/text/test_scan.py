@@ -9,6 +9,7 @@ from textstat.backend.selections import list_words
 
 import traitcast.profiler.text.scan
 from traitcast.profiler.text.documents import SegmentRows
+from traitcast.profiler.text.kept_words import document_hashes
 from traitcast.profiler.text.scan import COUNTS, Chunk, scan
 
 HELLO_WORLD = [17959398819273886847, 2853273985098254490]
@@ -126,3 +127,22 @@ def test_a_text_longer_than_the_table_of_powers() -> None:
     (chunk,) = _scan([[a], [b], [a]])
     assert chunk.row_hash[0] == chunk.row_hash[2] != chunk.row_hash[1]
     assert chunk.words[0] == chunk.words[2] != chunk.words[1]
+
+
+def test_words_without_apostrophes_are_the_same_however_they_are_written() -> None:
+    (chunk,) = _scan([["Don't go, it's John's."], ["DON'T GO, IT'S JOHN'S"], ["don’t go, its johns"], ["do not go"]])
+    rows = [chunk.plain_words[chunk.word_row == row].tolist() for row in range(4)]
+    assert rows[0] == rows[1] == rows[2] != rows[3]
+    assert chunk.words[chunk.word_row == 0].tolist() != chunk.words[chunk.word_row == 1].tolist()
+    assert document_hashes(chunk)[:3].tolist() == [document_hashes(chunk)[0]] * 3
+    (plain,) = _scan([["no mark"]])
+    assert plain.plain_words.tolist() == plain.words.tolist()
+
+
+def test_letters_of_scripts_without_spaces_are_split() -> None:
+    (chunk,) = _scan([["plain words"], ["中文abc ไทย"], ["あ"]])
+    assert chunk.character_row.tolist() == [1] * 6 + [2]
+    (alone,) = _scan([["abc"], ["中"]])
+    assert chunk.characters[2] == alone.words[0]
+    assert chunk.characters[0] == alone.words[1]
+    assert chunk.counts[:, COUNTS.index("words")].tolist() == [2, 2, 1]
