@@ -30,6 +30,8 @@ _CODES = {
     "uk": "ukr ukrainian",
     "zh": "zho chi chinese",
 }
+# Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan, and Cantonese and Wu Chinese by their own codes.
+_UNSPACED = frozenset(("zh", "ja", "th", "lo", "km", "my", "bo", "yue", "wuu"))
 _CODE_OF = {name: code for code, names in _CODES.items() for name in (code, *names.split())}
 
 
@@ -42,6 +44,11 @@ def language_code(language: str | None) -> str:
         return "en"
     name = language.strip().lower().replace("_", "-").split("-")[0]
     return _CODE_OF.get(name, name)
+
+
+def separates_words(language: str | None) -> bool:
+    """Whether texts of a language put spaces between words, so that word traits say something."""
+    return language_code(language) not in _UNSPACED
 
 
 def is_english(language: str | None) -> bool:

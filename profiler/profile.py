@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traitcast.profiler import leakage
-from traitcast.profiler.language import is_english
+from traitcast.profiler.language import is_english, separates_words
 from traitcast.profiler.parsing import parser as parse
 from traitcast.profiler.parsing import pipelines
 from traitcast.profiler.passes.all_rows import PartTotals, RowTotals
@@ -73,6 +73,8 @@ def profile(
     pipeline = pipelines.choose(spacy_model, language)
     parser = parse.Parser.load(pipeline, language) if pipeline else None
     given = parser.provides if parser is not None else frozenset()
+    if separates_words(language):
+        given |= {catalogue.WORDS}
     totals = table.totals(np.sort(sample_rows(table.num_rows, kept_words.KEPT_ROWS, seed)).astype(np.int64))
     others = leakage.other_splits(examples, engine)
     drawn, run = sample_rows(table.num_rows, rows, seed), engine.count_batches if engine else None
@@ -95,7 +97,7 @@ def profile(
         rows=table.num_rows,
         traits=_catalogued(found, given),
         label_counts=labels,
-        length_histograms=_histograms(totals),
+        length_histograms=_histograms(totals) if catalogue.WORDS in given else (),
         sketches=tuple(s for name, part in totals.parts.items() for s in part.sketcher.sketches(name)),
         family=spec.family,
         language=language,
@@ -188,7 +190,7 @@ def _catalogued(found: Named, given: frozenset[str]) -> tuple[TraitValue, ...]:
 
 
 def _holds(definition: TraitDefinition, given: frozenset[str]) -> bool:
-    """Whether a trait can be measured with what a pipeline gives."""
+    """Whether a trait can be measured with what a language and its pipeline give."""
     needed = catalogue.needs(definition)
     return needed is None or needed in given
 
@@ -202,6 +204,8 @@ def _spreads(found: Named, given: frozenset[str]) -> dict[str, float]:
 def _language_warning(language: str | None, parser: parse.Parser | None) -> str:
     """What is left empty for a language other than English, and what would fill a part of it."""
     english = "what rests on English (readability, discourse, relations and clauses, entities, stop words, most forms)"
+    if not separates_words(language):
+        english += " or on words between spaces (lengths in words, lexical diversity, copying, shortcuts)"
     if parser is not None:
         lacking = [w for w in (catalogue.SENTENCES, catalogue.POS, catalogue.TREES) if w not in parser.provides]
         rest = f", and so are {', '.join(lacking)}, which it does not give" if lacking else ""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from traitcast.profiler.language import is_english
+from traitcast.profiler.language import is_english, separates_words
 from traitcast.profiler.parsing import parser as parse
 from traitcast.profiler.passes.sample import SampledPart, sample_blocks
 from traitcast.profiler.text.documents import SegmentRows, prompt_segments, response_segments
@@ -59,9 +59,10 @@ def row_traits(
         values = _counted(rows) | {name: np.concatenate([of[part][name] for of in told]) for name in told[0][part]}
         wanted = ROW_TRAITS[part] + (PARSED_TRAITS[part] if parser is not None else ())
         found |= {f"{part}_{name}": values[name] for name in wanted}
-    return {
-        name: value for name, value in found.items() if english or not catalogue.needs_english(catalogue.BY_NAME[name])
-    }
+    left_out = set() if english else {catalogue.ENGLISH}
+    if not separates_words(language):
+        left_out.add(catalogue.WORDS)
+    return {name: value for name, value in found.items() if catalogue.needs(catalogue.BY_NAME[name]) not in left_out}
 
 
 def _told(part: str, sampled: SampledPart) -> dict[str, Floats]:

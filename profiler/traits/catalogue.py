@@ -27,20 +27,20 @@ TEXT_PARTS = ("prompt", "response")
 # of speech and trees; trees follow the scheme that the pipeline was trained on. The rest holds for English only: labels
 # of the English pipelines, English word lists, and formulas fitted on English.
 TREES, POS, SENTENCES, TOKENS, ENGLISH = "trees", "parts of speech", "sentences", "tokens", "English"
+# Words between spaces: not of Chinese, Japanese or Thai, of which every text would be one word.
+WORDS = "words"
 _PREFIXES_BY_NEED = {
-    TREES: ("dependency_distance", "adjacent_dependency", "tree_depth", "left_branching", "tokens_before_root"),
-    POS: (
-        *("pos_", "content_word", "noun_verb"),
-        *("noun_variation", "verb_variation", "adjective_variation", "adverb_variation"),
-    ),
-    SENTENCES: ("sentences", "sentence_tokens"),
-    TOKENS: ("tokens", "one_token", "alphabetic_token", "length_ratio", "length_log_ratio"),
+    TREES: "dependency_distance adjacent_dependency tree_depth left_branching tokens_before_root",
+    POS: "pos_ content_word noun_verb noun_variation verb_variation adjective_variation adverb_variation",
+    SENTENCES: "sentences sentence_tokens",
+    TOKENS: "tokens one_token alphabetic_token length_ratio length_log_ratio",
+    WORDS: "words_ length_correlation length_slope length_residual copied_ common_opening type_token root_type_token "
+    "mtld corpus_ word_ maas hapax vocabulary_ repeated_bigram repeated_run top_bigram length_information first_word "
+    "overlap_information overlapping_option",
 }
 _ENGLISH_FAMILIES = ("linguistic", "readability", "discourse")
-_ENGLISH_PREFIXES = (
-    *("stop_word", "wh_question", "instruction_opening", "few_shot", "step_by_step", "format_request"),
-    *("answer_marker", "final_answer", "rationale", "yes_no", "refusal"),
-)
+_ENGLISH_PREFIXES = "stop_word wh_question instruction_opening few_shot step_by_step format_request "
+_ENGLISH_PREFIXES += "answer_marker final_answer rationale yes_no refusal"
 
 # Name, unit, low, high, definition, source.
 _Row = tuple[str, str, float | None, float | None, str, str]
@@ -484,13 +484,15 @@ def needs(definition: TraitDefinition) -> str | None:
     Returns
     -------
     str or None
-        TREES, POS, SENTENCES, TOKENS or ENGLISH; None for a trait that can be measured in any language.
+        TREES, POS, SENTENCES, TOKENS, WORDS or ENGLISH; None for a trait that can be measured in any language.
     """
     name = definition.trait.removeprefix(f"{definition.part}_")
     for need, prefixes in _PREFIXES_BY_NEED.items():
-        if name.startswith(prefixes):
+        if name.startswith(tuple(prefixes.split())):
             return need
-    return ENGLISH if definition.family in _ENGLISH_FAMILIES or name.startswith(_ENGLISH_PREFIXES) else None
+    return (
+        ENGLISH if definition.family in _ENGLISH_FAMILIES or name.startswith(tuple(_ENGLISH_PREFIXES.split())) else None
+    )
 
 
 def needs_english(definition: TraitDefinition) -> bool:

@@ -228,7 +228,7 @@ def test_another_language_leaves_the_english_traits_empty_and_says_so(make_examp
     examples = make_examples([["Das ist ein Satz."], ["Noch einer, bitte."]], ["gut", "schlecht"], language="eo")
     found = profile(examples, processes=1)
     for trait in found.traits:
-        if needs(BY_NAME[trait.trait]):
+        if needs(BY_NAME[trait.trait]) not in (None, "words"):
             assert trait.value is None, trait.trait
     values = _values(found)
     assert values["prompt_words_mean"] == 3.5
@@ -236,6 +236,24 @@ def test_another_language_leaves_the_english_traits_empty_and_says_so(make_examp
     assert values["response_distinct_count"] == 2
     assert any("language is 'eo'" in warning and "--spacy-model" in warning for warning in found.details["warnings"])
     assert found.details["spacy_model"] is None
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("zh", "我昨天借了一本书。"), ("ja", "昨日本を借りました。"), ("th", "เมื่อวานฉันยืมหนังสือ")]
+)
+def test_a_script_without_spaces_has_no_words(make_examples: MakeExamples, language: str, text: str) -> None:
+    """Each text is one run between spaces, so every word trait would say so of all datasets."""
+    examples = make_examples([[text]] * 3 + [["别的句子"]], ["好。"] * 4, labels=["a", "b"] * 2, language=language)
+    found = profile(examples, processes=1)
+    for trait in found.traits:
+        if needs(BY_NAME[trait.trait]) == "words":
+            assert trait.value is None, trait.trait
+    values = _values(found)
+    assert values["prompt_near_duplicate_share"] == 0.75
+    assert values["prompt_characters_mean"] == (3 * len(text) + 4) / 4
+    assert values["response_distinct_count"] == 1
+    assert found.length_histograms == ()
+    assert any("on words between spaces" in warning for warning in found.details["warnings"])
 
 
 def test_text_that_does_not_look_english_is_a_warning(make_examples: MakeExamples) -> None:

@@ -119,7 +119,7 @@ def test_what_is_english_stays_empty_whatever_is_installed(installed: str, make_
     kept = {t.trait for t in found.traits if t.value is not None}
     needs = {d.trait: catalogue.needs(d) for d in catalogue.CATALOGUE}
     assert not {trait for trait in kept if needs[trait] == catalogue.ENGLISH}
-    assert {needs[trait] for trait in kept} == {None, "tokens", "sentences", "parts of speech", "trees"}
+    assert {needs[trait] for trait in kept} == {None, "words", "tokens", "sentences", "parts of speech", "trees"}
     assert not {trait for trait in found.details["spread"] if needs[trait] == catalogue.ENGLISH}
 
 

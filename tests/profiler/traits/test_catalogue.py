@@ -51,10 +51,12 @@ def test_what_a_trait_needs_besides_the_text() -> None:
     assert by_name["prompt_few_shot_share"] == "English"
     assert by_name["prompt_question_end_share"] is None
     assert by_name["response_json_share"] is None
-    assert by_name["label_length_information"] is None
-    assert by_name["prompt_words_mean"] is None
+    assert by_name["label_longest_option_gain"] is None
+    assert by_name["prompt_words_mean"] == by_name["dataset_length_slope"] == by_name["label_word_rule_gain"] == "words"
+    assert by_name["response_copied_share"] == by_name["prompt_corpus_mtld"] == "words"
+    assert by_name["prompt_near_duplicate_share"] is by_name["dataset_split_leak_share"] is None
     assert by_name["label_entropy_bits"] is None
-    assert by_name["response_corpus_mtld"] is None
+    assert by_name["response_compression_ratio"] is None
     assert {d.trait for d in CATALOGUE if needs_english(d)} == {t for t, need in by_name.items() if need == "English"}
 
 
