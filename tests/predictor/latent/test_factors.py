@@ -211,3 +211,20 @@ def test_jackknife_intervals_hold_the_planted_share() -> None:
         hits += abs(share - 0.8) <= 1.96 * error
     # A normal 95 % from so few lines holds about 92 %; 86 or fewer, or 98 or more, come once in 30 times then.
     assert 86 < hits < 98
+
+
+@pytest.mark.parametrize("centre", factors.CENTRES)
+def test_missing_cells_are_filled_with_shrunken_factors(centre: factors.Centre) -> None:
+    """A missing cell is what the fit of the filled table says, its factors shrunk by the mean square of the rest."""
+    table = planted(12, 9, (3.0, 2.0))
+    fit = factors.low_rank(table, 2, centre, tolerance=1e-10)
+    left, strength, right = np.linalg.svd(fit.centred, full_matrices=False)
+    beyond = min(12 - 1, 9 - (centre == "double")) - 2
+    noise = (strength[2:] ** 2).sum() / beyond
+    missing = np.isnan(table)
+
+    def filled(kept: np.ndarray) -> np.ndarray:
+        return (factors.means(fit.filled, centre) + (left[:, :2] * kept) @ right[:2])[missing]
+
+    assert fit.filled[missing] == pytest.approx(filled((strength[:2] ** 2 - noise) / strength[:2]), abs=1e-6)
+    assert np.abs(fit.filled[missing] - filled(strength[:2])).max() > 0.02

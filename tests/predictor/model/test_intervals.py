@@ -109,3 +109,11 @@ def test_few_targets_say_nothing_about_the_side_of_the_errors() -> None:
     assert made.half_width() == 6
     assert made.harm(np.array([0.0]))[0] == pytest.approx(0.5)
     assert made.n == 40
+
+
+def test_few_residuals_widen_the_interval_as_split_conformal_prediction_does() -> None:
+    errors = np.concatenate([-np.arange(1.0, 11.0)[::-1], np.arange(1.0, 11.0)])
+    few, many = (Residuals(errors, np.full(20, 1 / 20), n) for n in (20, 2000))
+    # 90 % of the sizes 1 to 10 is 9; of 20 residuals, 90 % * (1 + 1/20) is more than nine tenths.
+    assert (few.half_width(), many.half_width(0.895)) == (10.0, 9.0)
+    assert few.half_width(0.85) == 9.0

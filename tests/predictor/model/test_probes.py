@@ -89,7 +89,7 @@ def test_a_pair_without_probes_names_the_command(probed: Path) -> None:
     assert run(probed, "predict", "d00", "d01").exit_code == 0
     refused = run(probed, "predict", "d00", "d17")
     assert refused.exit_code == 2
-    assert "there are none of 'd17'" in refused.stderr
+    assert "there are none for 'd17'" in refused.stderr
     assert f"traitcast probe d17 --base m --warehouse {probed}" in refused.stderr
     ranked = json.loads(run(probed, "rank", "d01", "--format", "json").stdout)
     assert "d17" not in {row["source"] for row in ranked}
@@ -116,7 +116,7 @@ def test_the_report_of_a_probed_predictor_leaves_out_what_was_not_probed(probed:
     assert set(ranking.data["targets"]) == {f"d{i:02d}" for i in range(17)}
     assert "d17" not in {entry[0] for entries in ranking.data["targets"].values() for entry in entries}
     (lack,) = ranking.missing
-    assert lack.what == "1 dataset without probes of m, so without predictions: d17. Probe what you need:"
+    assert lack.what == "1 dataset without probes of m, and so without predictions: d17. To probe those you need:"
     assert lack.command == f"traitcast probe d17 --base m --warehouse {probed}"
     assert sections["quality"].data["evaluations"][0]["cells"] == 18 * 17
     assert any("probe_response_nll" in trait["name"] for trait in sections["reasons"].data["traits"])
@@ -141,7 +141,7 @@ def test_weights_are_never_mixed(probed: Path) -> None:
         before = api.predict_pair(warehouse, predictor, "d00", "d01")
         save(warehouse, {"d00": 99.0, "d17": 1.0}, fingerprint="v1:b")
         assert api.predict_pair(warehouse, predictor, "d00", "d01") == before
-        with pytest.raises(UserError, match=r"none of 'd17'"):
+        with pytest.raises(UserError, match=r"none for 'd17'"):
             api.predict_pair(warehouse, predictor, "d00", "d17")
         with pytest.raises(UserError, match=r"2 sets of weights \(v1:a, v1:b\), which cannot be mixed.*--replace"):
             api.fit_into(warehouse, tier="probe")
