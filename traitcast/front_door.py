@@ -1,4 +1,4 @@
-"""What commands need of a room that theirs may not import: the profile of a dataset that was never profiled."""
+"""What commands need from a room that theirs may not import: the profile of a dataset that is not profiled yet."""
 
 from __future__ import annotations
 
@@ -8,12 +8,24 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class FrontDoor:
-    """What the root hands to commands of rooms that may not import each other (`ctx.obj`)."""
+    """What the root command passes to the commands of rooms that may not import each other (`ctx.obj`)."""
 
     def ensure_profiled(self, dataset: str, warehouse_path: str) -> str:
-        """The name under which `dataset` is profiled; a local file or folder is profiled first if need be.
+        """The name under which a dataset is profiled; a local file, folder or hub id is profiled first if need be.
 
-        Warns on stderr of a profile, given by name, that was measured with older trait definitions.
+        Warns on stderr if its profile was measured with older trait definitions.
+
+        Parameters
+        ----------
+        dataset
+            A profiled name, a local file or folder, or a hub id.
+        warehouse_path
+            DuckDB file with the profiles.
+
+        Raises
+        ------
+        UserError
+            For data that cannot be read.
         """
         from traitcast.profiler.service import ensure_profiled
         from traitcast.warehouse.database.profiles import warn_outdated

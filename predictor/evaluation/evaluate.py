@@ -34,7 +34,7 @@ from traitcast.warehouse.console import command, html_table
 from traitcast.warehouse.errors import ScoresError
 
 Metrics = dict[str, Estimate]
-# A small matrix is split anew this often, so that one lucky split does not make the figure.
+# A small matrix is split this often, so that no lucky split decides.
 _REPEATS = 3
 _SMALL = 1000
 _SEED_SPLITS = 10

@@ -110,7 +110,7 @@ class Measured:
 
 
 def rankings(
-    predictor: Predictor, profiles: ProfileSet, names: Sequence[str], sources: Sequence[str], beside: Measured
+    predictor: Predictor, profiles: ProfileSet, names: Sequence[str], sources: Sequence[str], measured: Measured
 ) -> dict[str, Any]:
     """Predictions of every source for every target among `names`: gain (or another outcome), harm and novelty."""
     pairs = [(s, t) for t in names for s in sources if s != t]
@@ -125,10 +125,11 @@ def rankings(
         "unit": predictor.outcome.unit,
         "noun": f"{predictor.outcome.name.replace('_', ' ')}s",
         "axis": f"{predictor.words} (line: 90 % interval)",
-        "measured_in": beside.name,
-        "measured_base": beside.base,
+        "measured_in": measured.name,
+        "measured_base": measured.base,
         "measured": {
-            target: {s: round(gain, 2) for s, gain in sorted(by.items())} for target, by in sorted(beside.gains.items())
+            target: {s: round(gain, 2) for s, gain in sorted(by.items())}
+            for target, by in sorted(measured.gains.items())
         },
     }
 

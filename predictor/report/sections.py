@@ -241,7 +241,7 @@ def _predictions(desk: _Desk) -> tuple[Section, Section]:
     lacks = _no_probes(desk, predictor, bare)
     desk.say(f"predicting {predictor.outcome.name.replace('_', ' ')} between {count(len(names), 'dataset')}")
     sources = [name for name in api.candidates(desk.warehouse, profiles) if name in names]
-    found = report_predictor.rankings(predictor, profiles, names, sources, _beside(desk, predictor))
+    found = report_predictor.rankings(predictor, profiles, names, sources, _measured(desk, predictor))
     if not found["targets"]:
         what = f"Fewer than two datasets with {api.MIN_ROWS} rows are profiled, so there is nothing to rank."
         lacks = lacks or (Missing(what, desk.command("profile", "DATASET")),)
@@ -266,7 +266,7 @@ def _no_probes(desk: _Desk, predictor: Predictor, names: Collection[str]) -> tup
     return (Missing(what, desk.command("probe", *first[:_FEW], "--base", base.base)),)
 
 
-def _beside(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
+def _measured(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
     """Measured gains to show with the predicted ones: of the matrix asked for, or of the predictor's own."""
     request, learnt = desk.request, predictor.matrix
     if request.matrix is None or (request.matrix == learnt.matrix and request.model is None):

@@ -49,16 +49,16 @@
     return select;
   }
 
-  /* On paper there are no menus: what was chosen in each row of them stands there as text. */
+  /* Paper has no menus: the choices of each row of menus are printed as text. */
   function tellChoices() {
     for (const controls of document.querySelectorAll(".controls")) {
       if (!controls.nextElementSibling?.classList.contains("chosen")) controls.after(el("p", { class: "chosen", "aria-hidden": "true" }));
-      const told = [...controls.querySelectorAll("label")].map((label) => {
+      const chosen = [...controls.querySelectorAll("label")].map((label) => {
         const field = label.querySelector("select, input");
         const value = field.tagName === "SELECT" ? field.selectedOptions[0]?.textContent : field.value.trim();
         return value ? `${label.firstChild.textContent}: ${value}` : "";
       });
-      controls.nextElementSibling.replaceChildren(told.filter(Boolean).join("; "));
+      controls.nextElementSibling.replaceChildren(chosen.filter(Boolean).join("; "));
     }
   }
 
@@ -103,7 +103,7 @@
     return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, content);
   }
 
-  /* The table behind a chart is made when somebody opens it: most never are. */
+  /* The table behind a chart is made when it is opened: most never are. */
   function behind(id, make) {
     const details = $(`${id}-details`);
     const fill = () => { if (details.open) put(`${id}-table`, scrolled(make(), details.firstChild.textContent)); };
