@@ -131,8 +131,8 @@ def predict(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, pre
     """
     from traitcast.predictor import api
 
-    with _asking(warehouse, predictor, source, target) as (opened, fitted, names):
-        return api.predict_pair(opened, fitted, *names)
+    with _asking(warehouse, predictor, source, target) as (opened, fitted, (source, target)):
+        return api.predict_pair(opened, fitted, source, target)
 
 
 def rank(
@@ -192,8 +192,8 @@ def explain(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, pre
     """
     from traitcast.predictor import api
 
-    with _asking(warehouse, predictor, source, target) as (opened, fitted, names):
-        return api.explain_pair(opened, fitted, *names)
+    with _asking(warehouse, predictor, source, target) as (opened, fitted, (source, target)):
+        return api.explain_pair(opened, fitted, source, target)
 
 
 def whatif(
@@ -228,8 +228,8 @@ def whatif(
     from traitcast.predictor.explanation.whatif import addressed
 
     changed = {addressed(trait): float(value) for trait, value in changes.items()}
-    with _asking(warehouse, predictor, source, target) as (opened, fitted, names):
-        return api.what_if_pair(opened, fitted, *names, changed)
+    with _asking(warehouse, predictor, source, target) as (opened, fitted, (source, target)):
+        return api.what_if_pair(opened, fitted, source, target, changed)
 
 
 @contextmanager
