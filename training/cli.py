@@ -1,20 +1,18 @@
-"""The `matrix` commands: plan, run, status, ingest and export of a ground-truth transfer matrix."""
+"""The `matrix` commands: plan, run, watch, ingest and export a ground-truth transfer matrix."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from traitcast.training.plan.base_name import ANY, DTYPES
+from traitcast.training.meter import Meter
+from traitcast.training.plan.base_name import ANY, DEFAULT, DTYPES
+from traitcast.training.probe_cli import probe
 from traitcast.warehouse.console import (
-    Command,
-    Progress,
-    command,
-    count,
     emit,
     emit_json,
     format_option,
@@ -22,14 +20,14 @@ from traitcast.warehouse.console import (
     report_errors,
     say,
     warehouse_option,
-    warn,
 )
 from traitcast.warehouse.errors import InputError
 
 if TYPE_CHECKING:
+    from traitcast.training.plan.pack import Pack, PlanSettings
     from traitcast.training.plan.recipe import DatasetEntry
-    from traitcast.training.state import Status
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def pack_option(command: Command) -> Command:
@@ -44,6 +42,19 @@ def pack_option(command: Command) -> Command:
     )(command)
 
 
+def from_option(command: Command) -> Command:
+    """--from PATH: cells that were measured elsewhere."""
+    return click.option(
+        "--from",
+        "elsewhere",
+        metavar="PATH",
+        multiple=True,
+        type=click.Path(exists=True, path_type=Path),
+        help="First take in cells that were measured elsewhere: a copy of this pack, a folder of shards, or one shard "
+        "file. May be repeated.",
+    )(command)
+
+
 def names(text: str | None) -> list[str] | None:
     """ "a,b" to ["a", "b"]; None stays None."""
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
@@ -51,7 +62,7 @@ def names(text: str | None) -> list[str] | None:
 
 @click.group()
 def matrix() -> None:
-    """Measure a transfer matrix: tune one adapter per source and seed, score each on every target.
+    """Measure a transfer matrix: tune one adapter per source and seed, and score each on every target.
 
     \b
     Example:
@@ -65,14 +76,11 @@ def matrix() -> None:
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
 @pack_option
 @click.option(
-    "--base",
-    default="HuggingFaceTB/SmolLM2-135M-Instruct",
-    show_default=True,
-    help="Hub id, folder, or `smollm2` (offline).",
+    "--base", default=DEFAULT, show_default=True, help="Base model: hub id, folder, or `smollm2` (works offline)."
 )
 @click.option("--revision", default=None, help="Commit of a hub base model.")
-@click.option("--sources", default=None, metavar="A,B", help="Names to tune on (default: all with training rows).")
-@click.option("--targets", default=None, metavar="A,B", help="Names to score on (default: all with test rows).")
+@click.option("--sources", default=None, metavar="A,B", help="Datasets to tune on (default: all with training rows).")
+@click.option("--targets", default=None, metavar="A,B", help="Datasets to score on (default: all with test rows).")
 @click.option("--seeds", default="0,1,2", show_default=True, metavar="N,N", help="One adapter per source and seed.")
 @click.option(
     "--train-rows", default=1500, show_default=True, type=click.IntRange(1), help="Most training rows per source."
@@ -80,29 +88,44 @@ def matrix() -> None:
 @click.option("--test-rows", default=200, show_default=True, type=click.IntRange(1), help="Most test rows per target.")
 @click.option("--sample-seed", default=0, show_default=True, help="Seed of the draw of rows.")
 @click.option("--epochs", default=2, show_default=True, type=click.IntRange(1), help="Passes over the training rows.")
-@click.option(
-    "--batch-rows", default=8, show_default=True, type=click.IntRange(1), help="Effective batch of an adapter."
-)
+@click.option("--batch-rows", default=8, show_default=True, type=click.IntRange(1), help="Rows per optimizer step.")
 @click.option("--rank", default=16, show_default=True, type=click.IntRange(1), help="LoRA rank; alpha is twice that.")
-@click.option("--learning-rate", default=2e-4, show_default=True, type=float)
+@click.option("--learning-rate", default=2e-4, show_default=True, type=float, help="Peak learning rate.")
 @click.option(
-    "--adapt", default="all-linear", show_default=True, metavar="A,B", help="Layers: all-linear, or q_proj,v_proj."
+    "--adapt",
+    default="all-linear",
+    show_default=True,
+    metavar="A,B",
+    help="Layers to adapt: all-linear, or the last parts of their names, such as q_proj,v_proj.",
 )
-@click.option("--max-prompt-tokens", default=512, show_default=True, type=click.IntRange(16))
-@click.option("--max-new-tokens", default=128, show_default=True, type=click.IntRange(1), help="Cap on decoding.")
+@click.option(
+    "--max-prompt-tokens", default=512, show_default=True, type=click.IntRange(16), help="Longer prompts are shortened."
+)
+@click.option(
+    "--max-new-tokens", default=128, show_default=True, type=click.IntRange(1), help="Most tokens of a written answer."
+)
 @click.option(
     "--dtype",
     default="auto",
     show_default=True,
     type=click.Choice(("auto", ANY, *DTYPES)),
-    help="Precision of the base. auto: bfloat16 on an accelerator, float32 on a CPU.",
+    help="Precision of the base model. auto: bfloat16 on an accelerator, float32 on a CPU. any: each machine uses the "
+    "precision that it is fast in, and cells of all precisions count.",
 )
-@click.option("--exact", is_flag=True, help="Score with adapters kept apart, not merged into the weights.")
+@click.option("--exact", is_flag=True, help="Score with adapters kept apart instead of merged into the weights.")
 @click.option(
-    "--slots", default=64, show_default=True, type=click.IntRange(1), help="Adapters trained at once; 4 or so on a CPU."
+    "--slots",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Adapters trained side by side, as one group; 4 or so on a CPU.",
 )
 @click.option(
-    "--block-tokens", default=400_000, show_default=True, type=click.IntRange(1), help="Size of a unit of scoring."
+    "--block-tokens",
+    default=400_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Targets are scored together up to this many tokens. A block is the smallest unit that is saved.",
 )
 @format_option()
 @report_errors
@@ -116,8 +139,8 @@ def plan(
 ) -> None:
     """Draw the rows, fix the recipe, and print what the matrix will cost.
 
-    The folder is all that a training machine needs beside torch, transformers, peft, numpy, pyarrow and gguf.
-    Planning into it again adds datasets and seeds, and keeps what is done.
+    The folder is all that another machine needs besides torch, transformers, peft, numpy, pyarrow and gguf. Plan into
+    it again to add datasets or seeds; finished work stays.
 
     \b
     Example:
@@ -127,7 +150,7 @@ def plan(
     from traitcast.training.plan.pack import plan as make
 
     def show(name: str, entry: DatasetEntry) -> None:
-        held_out = "test rows" if entry.test_split in ("test", "") else f"test rows out of {entry.test_split}"
+        held_out = "test rows" if entry.test_split in ("test", "") else f"test rows from {entry.test_split}"
         say(f"{name}: {entry.train_rows} training rows, {entry.test_rows} {held_out}, {entry.task_type}")
 
     made = make(
@@ -144,7 +167,7 @@ def plan(
     say(f"next: traitcast matrix run --pack {pack_folder}")
 
 
-def _settings(**options: Any) -> Any:
+def _settings(**options: Any) -> PlanSettings:
     from traitcast.training.plan.pack import PlanSettings
     from traitcast.training.plan.prompts import PromptSettings
     from traitcast.training.plan.recipe import ScoringSettings, TrainingSettings
@@ -191,28 +214,33 @@ def _part_option(context: click.Context, parameter: click.Parameter, value: str)
 
 @matrix.command()
 @pack_option
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@from_option
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to run."
+)
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), default=None, help="Start nothing new after this long."
 )
-@click.option("--train-tokens", type=click.IntRange(1), default=None, help="Padded tokens of a training forward.")
-@click.option("--score-tokens", type=click.IntRange(1), default=None, help="Padded tokens of a scoring forward.")
-@click.option("--decode-tokens", type=click.IntRange(1), default=None, help="Tokens decoded side by side.")
-@click.option("--retry-failed", is_flag=True, help="Train adapters again that were not finite.")
 @click.option(
     "--part",
     default="1/1",
     show_default=True,
     metavar="I/N",
     callback=_part_option,
-    help="Do the I-th of N parts only.",
+    help="Do only every N-th group of adapters, starting with the I-th.",
 )
+@click.option(
+    "--retry-failed", is_flag=True, help="Train adapters again whose loss or gradient was not a finite number."
+)
+@click.option("--train-tokens", type=click.IntRange(1), default=None, help="Padded tokens of a training forward pass.")
+@click.option("--score-tokens", type=click.IntRange(1), default=None, help="Padded tokens of a scoring forward pass.")
+@click.option("--decode-tokens", type=click.IntRange(1), default=None, help="Tokens held in memory while decoding.")
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="This machine, or a Ray cluster: a task for every group of adapters.",
+    help="This machine, or a Ray cluster with one task per group of adapters.",
 )
 @click.option("--address", default=None, help="Ray cluster (default: RAY_ADDRESS, else this machine alone).")
 @click.option("--gpus", type=click.FloatRange(0), default=None, help="GPUs of a task (default: 1 if there are any).")
@@ -221,6 +249,7 @@ def _part_option(context: click.Context, parameter: click.Parameter, value: str)
 @report_errors
 def run(
     pack_folder: Path,
+    elsewhere: tuple[Path, ...],
     output_format: str,
     engine: str,
     address: str | None,
@@ -228,11 +257,11 @@ def run(
     cpus: float | None,
     **options: Any,
 ) -> None:
-    """Train and score whatever is missing; stop it at any time and run it again.
+    """Train and score what is missing. Stop it at any time; the same command continues.
 
-    Parts need nothing of one another: run them at the same time, on one shared folder or on copies of it, which
-    `matrix ingest --from` merges. With --engine ray the parts find their machines by themselves, nodes that see the
-    folder work in it, and what others measure comes back.
+    Each group of adapters is scored as soon as it is trained, cheapest groups first. Parts are independent: run them
+    at the same time in one shared folder, or in copies that `matrix ingest --from` merges. With --engine ray, groups
+    go to the machines of a cluster, and their results come back.
 
     \b
     Examples:
@@ -245,65 +274,26 @@ def run(
     from traitcast.training.run import run as run_here
     from traitcast.training.session import RunSettings
 
+    if engine != "ray" and (address, gpus, cpus) != (None, None, None):
+        raise InputError("--address, --gpus and --cpus describe a cluster: add --engine ray, or leave them out")
     pack, settings = Pack(pack_folder), RunSettings(**options)
-    with _Meter() as meter:
+    _take_in(pack, elsewhere)
+    with Meter() as meter:
         if engine == "ray":
             where = ray_run.ClusterSettings(address, gpus, 1.0 if cpus is None else cpus)
             found = ray_run.run(pack, settings, where, on_progress=meter, say=meter.say)
-        elif (address, gpus, cpus) != (None, None, None):
-            raise InputError("--address, --gpus and --cpus are of a cluster: add --engine ray, or leave them out")
         else:
             found = run_here(pack, settings, on_progress=meter, say=meter.say)
-    _show(found, output_format)
+    _show(pack, output_format)
     if found.scored == found.cells:
         say(f"next: traitcast matrix ingest --pack {pack_folder}")
 
 
-_STAGES = {"train": "training steps", "score": "scored shards", "groups": "groups of adapters"}
+def _take_in(pack: Pack, elsewhere: tuple[Path, ...]) -> None:
+    from traitcast.training.results import shards
 
-
-class _Meter:
-    """Progress of both stages on stderr, with tokens per second."""
-
-    def __init__(self) -> None:
-        self.bar: Progress | None = None
-        self.stage, self.tokens, self.began = "", 0, 0.0
-
-    def __enter__(self) -> _Meter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def __call__(self, stage: str, done: int, total: int, tokens: int) -> None:
-        if stage != self.stage or done == 0:
-            self._close()
-            self.stage, self.tokens, self.began = stage, 0, time.monotonic()
-            self.bar = Progress(_STAGES[stage], total)
-        if self.bar is not None:
-            self.tokens += tokens
-            # A step or shard may take a minute; tokens show that something moves, and how fast.
-            self.bar.label = f"{_STAGES[stage]}{self._pace(' ({})')}"
-            self.bar.advance(done - self.bar.done)
-
-    def say(self, text: str) -> None:
-        """A line of narration that does not run into the bar."""
-        if self.bar is not None:
-            self.bar.close()
-        say(text)
-
-    def _close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            say(f"{_STAGES[self.stage]}: {self.bar.done:,} in {self._seconds():,.0f} s{self._pace(', {}')}")
-            self.bar = None
-
-    def _seconds(self) -> float:
-        return max(time.monotonic() - self.began, 1e-9)
-
-    def _pace(self, form: str) -> str:
-        """Tokens per second; nothing where they are counted elsewhere."""
-        return form.format(f"{self.tokens / self._seconds():,.0f} tokens/s") if self.tokens else ""
+    for path in elsewhere:
+        say(f"{path}: {shards.merge(pack, path):,} new cells")
 
 
 @matrix.command()
@@ -311,65 +301,73 @@ class _Meter:
 @format_option()
 @report_errors
 def status(pack_folder: Path, output_format: str) -> None:
-    """What is trained and scored, and what is missing.
+    """Show what is trained and scored, what is missing, and how long that will take.
+
+    Time on a CPU is in hours of one core, at the speed of earlier runs of this pack.
 
     \b
     Example:
       traitcast matrix status --pack m --format json
     """
     from traitcast.training.plan.pack import Pack
+
+    _show(Pack(pack_folder), output_format)
+
+
+def _show(pack: Pack, output_format: str) -> None:
+    from traitcast.training.cost import hours_left
     from traitcast.training.state import status as look
 
-    _show(look(Pack(pack_folder)), output_format)
+    found = look(pack)
+    content = dataclasses.asdict(found) | {"missing": found.cells - found.scored, "hours_left": hours_left(pack)}
+    if output_format == "json":
+        emit_json(content)
+        return
+    rows = [{"what": name, "n": content[name]} for name in ("adapters", "trained", "failed", "cells", "scored")]
+    if len(found.precisions) > 1:
+        rows += [{"what": f"scored in {dtype}", "n": n} for dtype, n in found.precisions.items()]
+    rows += [{"what": "missing", "n": content["missing"]}]
+    rows += [{"what": f"hours left on {device}", "n": hours} for device, hours in content["hours_left"].items()]
+    emit(rows, "table")
 
 
 @matrix.command()
 @pack_option
+@click.option(
+    "--metrics", default=None, metavar="A,B", help="Compare only these metrics, on the cells that have all of them."
+)
+@click.option(
+    "--alike", is_flag=True, help="Give all targets the same spread, as rankings do. Default: pool their variances."
+)
 @format_option()
 @report_errors
-def reliability(pack_folder: Path, output_format: str) -> None:
-    """How well the gains of every metric would repeat with new test rows, new seeds, or both.
+def reliability(pack_folder: Path, metrics: str | None, alike: bool, output_format: str) -> None:
+    """Show how well the gains of each metric would repeat with new test rows, new seeds, or both.
 
-    Of how the sources differ on a target: 1 is all of it, 0 none. Ask it of what is measured so far.
+    1 means that a second measurement would rank sources alike; 0 means that it would not. Works on what is measured
+    so far.
 
     \b
-    Example:
+    Examples:
       traitcast matrix reliability --pack m
-      traitcast matrix reliability --pack m --format json
+      traitcast matrix reliability --pack m --alike --metrics score,gold_nll,gold_nll_calibrated
     """
     from traitcast.training.plan.pack import Pack
     from traitcast.training.results.reliability import reliability as measure
 
-    emit([dataclasses.asdict(found) for found in measure(Pack(pack_folder))], output_format)
-
-
-def _show(found: Status, output_format: str) -> None:
-    content = dataclasses.asdict(found)
-    content["missing"] = found.cells - found.scored
-    if output_format == "json":
-        emit_json(content)
-    else:
-        emit(
-            [
-                {"what": name, "n": content[name]}
-                for name in ("adapters", "trained", "failed", "cells", "scored", "missing")
-            ],
-            "table",
-        )
+    found = measure(Pack(pack_folder), metrics=names(metrics), alike=alike)
+    emit([dataclasses.asdict(one) for one in found], output_format)
 
 
 @matrix.command()
 @pack_option
+@from_option
 @click.option("--name", default=None, help="Name of the matrix in the warehouse (default: the folder's name).")
 @click.option(
-    "--tables", type=click.Path(file_okay=False, path_type=Path), default=None, help="Folder of `export --as tables`."
-)
-@click.option(
-    "--from",
-    "copies",
-    multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Take in the results of a copy of the pack first, such as one that ran another part. May be repeated.",
+    "--tables",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Ingest a folder written by `export --as tables` instead of this pack's cells.",
 )
 @click.option("--no-rows", is_flag=True, help="Leave out the results on single test rows, and their traits.")
 @click.option("--no-parse", is_flag=True, help="Leave out the traits of test rows that need the parser, which is slow.")
@@ -378,18 +376,18 @@ def _show(found: Status, output_format: str) -> None:
 @report_errors
 def ingest(
     pack_folder: Path,
+    elsewhere: tuple[Path, ...],
     name: str | None,
     tables: Path | None,
-    copies: tuple[Path, ...],
     no_rows: bool,
     no_parse: bool,
     warehouse_path: str,
     output_format: str,
 ) -> None:
-    """Merge the results into the warehouse; doing it twice changes nothing.
+    """Merge the results into the warehouse; a second time changes nothing.
 
-    Beside the scores it keeps, per test row, what every cell made of it, and the row's own traits (numbers, no text):
-    `traitcast effects` tells from them which kinds of rows gain or lose.
+    Besides the scores, it stores the result of every cell on every test row and the traits of those rows (numbers, no
+    text). `traitcast effects` shows from them which kinds of rows gain or lose.
 
     \b
     Examples:
@@ -397,12 +395,10 @@ def ingest(
       traitcast matrix ingest --pack m --from node1/m --from node2/m
     """
     from traitcast.training.plan.pack import Pack
-    from traitcast.training.results import shards
     from traitcast.training.results.export import ingest as merge
 
     pack = Pack(pack_folder)
-    for copy in copies:
-        shards.merge(pack, Pack(copy))
+    _take_in(pack, elsewhere)
     with progress("traits of test rows", 0 if no_rows else len(pack.recipe.targets)) as bar:
         counts = merge(
             pack,
@@ -419,7 +415,11 @@ def ingest(
 @matrix.command()
 @pack_option
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="File, or folder for lm-eval and tables."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File to write; a folder for lm-eval and tables.",
 )
 @click.option(
     "--as",
@@ -427,11 +427,13 @@ def ingest(
     type=click.Choice(["csv", "parquet", "tables", "lm-eval", "shard"]),
     default="csv",
     show_default=True,
+    help="csv, parquet: one long table of scores. tables: all that `ingest` needs. lm-eval: result files of "
+    "lm-evaluation-harness. shard: all cells in one file, for `--from`.",
 )
 @click.option("--no-text", is_flag=True, help="Leave generated texts out of a shard.")
 @report_errors
 def export(pack_folder: Path, output: Path, kind: str, no_text: bool) -> None:
-    """Write all scores as a long table, as lm-evaluation-harness results, or all cells as one shard.
+    """Write the results: a table of scores, lm-evaluation-harness files, or all cells as one shard.
 
     \b
     Example:
@@ -441,91 +443,6 @@ def export(pack_folder: Path, output: Path, kind: str, no_text: bool) -> None:
     from traitcast.training.results.export import export as write
 
     say(f"{write(Pack(pack_folder), output, kind, text=not no_text):,} cells in {output}")
-
-
-@click.command()
-@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
-@click.option(
-    "--base",
-    default="HuggingFaceTB/SmolLM2-135M-Instruct",
-    show_default=True,
-    help="Hub id, folder, or `smollm2` (offline).",
-)
-@click.option("--revision", default=None, help="Commit of a hub base model.")
-@click.option("--rows", default=200, show_default=True, type=click.IntRange(1), help="Most rows of a dataset.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the draw of rows.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--replace", is_flag=True, help="Forget earlier probes of this base, such as those of other weights.")
-@warehouse_option
-@format_option()
-@click.pass_context
-@report_errors
-def probe(
-    ctx: click.Context,
-    datasets: tuple[str, ...],
-    base: str,
-    revision: str | None,
-    rows: int,
-    seed: int,
-    device: str,
-    replace: bool,
-    warehouse_path: str,
-    output_format: str,
-) -> None:
-    """Measure what the untuned base model makes of datasets: its score, loss, answers and their lengths.
-
-    These numbers belong to a dataset and a model together; `traitcast fit --tier probe` learns from them beside the
-    traits. `matrix ingest` derives them for every target of a matrix, so this is for datasets that are no target. A
-    file is profiled first if need be.
-
-    \b
-    Examples:
-      traitcast probe data/sst2 --base smollm2
-      traitcast probe data/sst2 data/gsm8k --base smollm2 --rows 100 --format json
-    """
-    from traitcast.training import probe_run
-    from traitcast.warehouse.database.warehouse import Warehouse
-
-    wanted = [_probed(ctx, dataset, warehouse_path) for dataset in datasets]
-    for name in (stored := [name for name, _, _ in wanted]):
-        if stored.count(name) > 1:
-            raise InputError(f"{name!r} is given twice. Give it once.")
-    with _Meter() as meter:
-        found, read = probe_run.run(
-            [source for _, source, _ in wanted],
-            base,
-            revision=revision,
-            rows=rows,
-            seed=seed,
-            device=device,
-            names=stored,
-            on_progress=meter,
-            say=meter.say,
-        )
-    for (name, source, fingerprint), made in zip(wanted, read, strict=True):
-        say(f"{name}: {count(made.rows, 'row')} of {made.split or 'its only split'}")
-        if made.fingerprint != fingerprint:
-            warn(f"{name!r} was profiled from other rows, or with other roles, than {source} gives now")
-    with Warehouse.open(warehouse_path) as warehouse:
-        warehouse.save_probes(found, replace=replace)
-    emit(found.drop_columns(["dtype"]).to_pylist(), output_format, ("dataset", "trait", "value", "standard_error", "n"))
-    say(f"next: {command('fit', '--tier', 'probe', warehouse=warehouse_path)}")
-
-
-def _probed(ctx: click.Context, dataset: str, warehouse_path: str) -> tuple[str, str, str]:
-    """(name, file, folder or hub id, fingerprint) of a dataset; without a front door the argument is its name."""
-    from traitcast.warehouse.database.warehouse import Warehouse
-
-    name = dataset if ctx.obj is None else ctx.obj.ensure_profiled(dataset, warehouse_path)
-    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        profile = warehouse.profile(name)
-    source = dataset if dataset != name or Path(dataset).exists() else profile.details.get("origin")
-    if source is None:
-        raise InputError(
-            f"the rows of {name!r} are not here, only its profile. Give its file, folder or hub id: "
-            f"{command('probe', f'DIR/{name}', warehouse=warehouse_path)}"
-        )
-    return name, source, profile.fingerprint
 
 
 COMMANDS: tuple[click.Command, ...] = (matrix, probe)

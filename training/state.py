@@ -39,7 +39,7 @@ class Status:
 def status(pack: Pack) -> Status:
     """Count what is there. Before the first run nothing is known of the weights, so nothing can be done."""
     recipe, runtime = pack.recipe, shards.read_runtime(pack)
-    keys = [_keys(pack, runtime, job) for group in recipe.groups for job in group]
+    keys = [adapter_keys(recipe, runtime, job) for group in recipe.groups for job in group]
     trained = sum(any(is_trained(pack, key) for key in of) for of in keys)
     failed = sum(any(failure(pack, key).is_file() for key in of) for of in keys)
     found = shards.scored_by_precision(pack)
@@ -48,9 +48,9 @@ def status(pack: Pack) -> Status:
     return Status(len(keys), trained, failed, recipe.cells, scored, counts, runtime)
 
 
-def _keys(pack: Pack, runtime: Runtime | None, job: tuple[str, int]) -> list[str]:
-    """The keys that an adapter may have."""
-    return [adapter_key(pack.recipe, one, *job) for one in runtime.definite] if runtime else []
+def adapter_keys(recipe: Recipe, runtime: Runtime | None, job: tuple[str, int]) -> list[str]:
+    """The keys that the adapter of (source, seed) may have: one per precision that the pack may be measured in."""
+    return [adapter_key(recipe, one, *job) for one in runtime.definite] if runtime else []
 
 
 def unfinished(pack: Pack) -> tuple[int, ...]:
@@ -71,8 +71,8 @@ def jobs_of(recipe: Recipe, group: int) -> set[tuple[str | None, int]]:
 def forget_failures(pack: Pack, keys: Iterable[str] | None = None) -> None:
     """Make adapters that were not finite count as missing, with their cells. keys: among these (None: all)."""
     if keys is None:
-        runtime = shards.read_runtime(pack)
-        keys = [key for group in pack.recipe.groups for job in group for key in _keys(pack, runtime, job)]
+        recipe, runtime = pack.recipe, shards.read_runtime(pack)
+        keys = [key for group in recipe.groups for job in group for key in adapter_keys(recipe, runtime, job)]
     failures = {key: path for key in keys if (path := failure(pack, key)).is_file()}
     # Their cells first: a run that is killed here still knows of the failures.
     shards.drop(pack, set(failures))

@@ -122,6 +122,7 @@ def make_plan(
     *,
     slots: int = 4,
     seeds: tuple[int, ...] = (0, 1),
+    dtype: str = "auto",
     **training: Any,
 ) -> Any:
     """A planned pack of some datasets over a tiny base."""
@@ -131,6 +132,7 @@ def make_plan(
 
     settings = PlanSettings(
         base=str(base),
+        dtype=dtype,
         seeds=seeds,
         train_rows=12,
         test_rows=6,

@@ -131,7 +131,7 @@ def test_parts_on_copies_make_the_same_matrix_when_merged(
     found = [shards.keys(copy) for copy in copies]
     assert not found[0] & found[1]
     for _ in range(2):
-        shards.merge(copies[0], copies[1])
+        shards.merge(copies[0], copies[1].folder)
         assert status(copies[0]).scored == status(whole).scored
         assert long_tables(copies[0], shards.walk(copies[0])) == long_tables(whole, shards.walk(whole))
     # One folder for all parts, in any order.
@@ -147,7 +147,7 @@ def test_more_parts_than_groups_are_refused(planned: Pack) -> None:
 
 def test_merging_a_copy_without_results_is_refused(finished: Pack, planned: Pack) -> None:
     with pytest.raises(InputError, match=r"holds no cells; run: traitcast matrix run --pack"):
-        shards.merge(finished, planned)
+        shards.merge(finished, planned.folder)
 
 
 def test_adapters_that_no_missing_cell_needs_are_not_trained_again(finished: Pack, copied: Pack) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from traitcast.training.plan.base_name import DEFAULT, DTYPES, OFFLINE, check_name
+from traitcast.training.plan.base_name import DEFAULT, DTYPES, OFFLINE, check_base
 from traitcast.warehouse.errors import InputError, MissingExtraError, UserError
 from traitcast.warehouse.files import write
 
@@ -74,7 +74,7 @@ def locate(name: str, *, revision: str | None = None) -> Path:
         return path
     if name == OFFLINE:
         return _offline()
-    check_name(name)
+    check_base(name)
     if path.exists() or name.count("/") != 1:
         raise InputError(
             f"base model {name!r} is no folder here; give one, {OFFLINE!r}, or a hub id such as {DEFAULT!r}"

@@ -13,7 +13,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 ANY = "any"
 
 
-def check_name(name: str) -> None:
+def check_base(name: str) -> None:
     """Refuse what can be no base model on any machine, before anything is planned for it.
 
     A path or hub id may well be known only where the matrix will run.

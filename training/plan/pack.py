@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from traitcast.profiler.reading.source import HELD_OUT
-from traitcast.training.plan import base_name
+from traitcast.training.plan.base_name import ANY, check_base
 from traitcast.training.plan.prompts import PromptSettings, Row, Task
 from traitcast.training.plan.recipe import DatasetEntry, Recipe, ScoringSettings, TrainingSettings, digest, parse
 from traitcast.warehouse import files
@@ -150,7 +150,7 @@ def plan(
     Raises InputError for a target without test rows, and when no dataset has any; ScoresError for settings that differ
     from those of the pack.
     """
-    base_name.check_name(settings.base)
+    check_base(settings.base)
     before = Pack(folder).recipe if (folder / RECIPE).is_file() else None
     if before is not None:
         _same_settings(before, settings, folder)
@@ -437,6 +437,9 @@ def _blocks(names: Sequence[str], entries: Mapping[str, DatasetEntry], limit: in
 
 
 def _same_settings(before: Recipe, settings: PlanSettings, folder: Path) -> None:
+    if settings.dtype == ANY:
+        # A pack may be opened to other precisions: the cells that it has keep theirs.
+        before = dataclasses.replace(before, dtype=ANY)
     for name in ("base", "base_revision", "dtype", "sample_seed", "prompt", "training", "scoring"):
         for path, old, new in _differences(name, getattr(before, name), getattr(settings, name)):
             raise ScoresError(

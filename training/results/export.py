@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from traitcast.training.plan.base_name import ANY
 from traitcast.training.plan.pack import Pack, aside, write_aside
 from traitcast.training.results import probes, row_tables, shards
 from traitcast.training.results.cells import HEADLINE, Cell, cell_metrics
@@ -33,17 +35,30 @@ _HARNESS = {
 
 
 def export(pack: Pack, path: Path, kind: str, *, text: bool = True) -> int:
-    """Write the results of a pack; returns how many cells.
+    """Write the results of a pack.
 
-    csv, parquet: one row per cell and metric. tables: a folder with all that `ingest` takes, a few MB where the
-    shards are many, one Parquet file per table. lm-eval: a folder with one results file per model. shard: all cells in
-    one Parquet file that may be put into the shards folder of a copy of the pack; text=False leaves generated texts
-    out, and with them what their metrics need.
+    Parameters
+    ----------
+    path
+        A file; a folder for "tables" and "lm-eval".
+    kind
+        "csv", "parquet": one row per cell and metric. "tables": all that `ingest` takes, one Parquet file per table,
+        a few MB where the shards are many. "lm-eval": one results file per model. "shard": all cells in one Parquet
+        file, which `shards.merge` takes into a copy of the pack.
+    text
+        False leaves generated texts out of a shard, and with them what only they tell.
+
+    Returns
+    -------
+    int
+        The number of cells written.
     """
-    if not shards.keys(pack):
+    kept = shards.checked(pack)
+    cells = sum(len(keys) for _, keys in kept)
+    if not cells:
         raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
     if kind == "shard":
-        shards.write_file(path, shards.read(pack, text=text))
+        shards.write_table(path, shards.whole(kept, text=text))
     elif kind == "lm-eval":
         _write_harness(pack, shards.walk(pack, text=False), path)
     elif kind == "tables":
@@ -53,7 +68,7 @@ def export(pack: Pack, path: Path, kind: str, *, text: bool = True) -> int:
         _write_table(long_tables(pack, shards.walk(pack, text=False))["scores"], path, kind)
     else:
         raise InputError(f"format {kind!r} is not one of {', '.join(FORMATS)}")
-    return len(shards.keys(pack))
+    return cells
 
 
 def _write_table(table: pa.Table, path: Path, kind: str) -> None:
@@ -109,12 +124,33 @@ def ingest(
     parsed: bool = True,
     on_target: Callable[[str], None] | None = None,
 ) -> dict[str, int]:
-    """Merge the results of a pack into a warehouse file; returns rows by table. A second time changes nothing.
+    """Merge the results of a pack into a warehouse file; a second time changes nothing.
 
-    tables: a folder that `export` wrote with "tables" elsewhere, instead of the shards of this copy of the pack.
-    by_row: also the results on single test rows and the traits of those rows; parsed: those that need the parser too.
-    Raises ScoresError where a matrix of that name has cells on other test rows that are not among these.
-    on_target(name) is called before the test rows of each target are measured.
+    Parameters
+    ----------
+    warehouse
+        The DuckDB file.
+    name
+        Of the matrix; None: the name of the pack's folder.
+    tables
+        A folder that `export` wrote with "tables", to be used instead of the shards of this copy of the pack.
+    by_row
+        Also store the results on single test rows, and the traits of those rows.
+    parsed
+        Also measure the traits that need the parser.
+    on_target
+        Called with the name of each target before its test rows are measured.
+
+    Returns
+    -------
+    dict
+        Rows stored, by table.
+
+    Raises
+    ------
+    ScoresError
+        There are no cells, or none of the base model, or a matrix of that name has cells on other test rows that are
+        not among these.
     """
     from traitcast.warehouse.console import count
     from traitcast.warehouse.database.warehouse import Warehouse
@@ -124,7 +160,10 @@ def ingest(
     if not found["scores"].num_rows:
         raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
     if "" not in set(found["scores"]["source"].to_pylist()):
-        raise ScoresError(f"{pack.folder} holds no cells of the base model, so no gain can be told; run the matrix on")
+        raise ScoresError(
+            f"{pack.folder} holds no cells of the base model, so gains are unknown; run: "
+            f"traitcast matrix run --pack {pack.folder} --part 1/1"
+        )
     runtime = read_runtime(pack)
     recipe = pack.recipe
     description = (
@@ -132,8 +171,8 @@ def ingest(
         f"{len(recipe.targets)} targets x {len(recipe.seeds)} seeds"
     )
     if runtime is not None:
-        description += f", base {runtime.base_fingerprint}, {runtime.dtype}"
-    # Parts of a run that began together measured them each.
+        description += f", base {runtime.base_fingerprint}, {_precisions(pack, runtime.dtype)}"
+    # Parts of a run that began together have measured one each.
     if answers := sum(flips["answers"] for flips in read_flips(pack)):
         changed = sum(flips["answers"] * flips["changed"] for flips in read_flips(pack)) / answers
         description += f", merged scoring changes {100 * changed:.2f} % of {answers} answers"
@@ -153,6 +192,12 @@ def ingest(
     with Warehouse.open(warehouse) as store:
         store.save_scores(matrix, found["scores"], {name: t for name, t in found.items() if name != "scores"})
     return {table: content.num_rows for table, content in found.items()}
+
+
+def _precisions(pack: Pack, dtype: str) -> str:
+    """The precision of a matrix, or how many cells each has."""
+    counts = Counter(cell.dtype for cell in shards.thin(pack)) if dtype == ANY else Counter[str]()
+    return " and ".join(f"{name} ({n:,} cells)" for name, n in counts.most_common()) or dtype
 
 
 def lineage(recipe: Recipe) -> pa.Table:

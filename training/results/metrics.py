@@ -45,19 +45,51 @@ def option_rows(
     accuracy: the likeliest option (lm-evaluation-harness `acc`); accuracy_character: per character (`acc_norm`);
     accuracy_token: per token; calibrated_accuracy: the option whose likelihood rises most over the content-free
     prompt (Holtzman et al. 2021; Zhao et al. 2021); gold_nll: -log of the gold option's share among the options
-    (nats).
+    (nats); gold_nll_calibrated: the same after `batch_calibrated`.
     """
     truth = np.asarray(gold)
     rows = {
         "accuracy": predictions(loglikelihoods) == truth,
         "accuracy_character": predictions(per(loglikelihoods, characters)) == truth,
         "accuracy_token": predictions(per(loglikelihoods, tokens)) == truth,
-        "gold_nll": np.array([-log_shares(row)[g] for row, g in zip(loglikelihoods, gold, strict=True)]),
+        "gold_nll": gold_nll(loglikelihoods, gold),
     }
+    rows["gold_nll_calibrated"] = gold_nll(batch_calibrated(loglikelihoods), gold)
     if priors is not None:
         raised = [row - prior for row, prior in zip(loglikelihoods, priors, strict=True)]
         rows["calibrated_accuracy"] = predictions(raised) == truth
     return rows
+
+
+def gold_nll(loglikelihoods: Sequence[np.ndarray], gold: Sequence[int]) -> np.ndarray:
+    """-log of the gold option's share among the options of its row, (rows,), in nats."""
+    return np.array([-log_shares(row)[g] for row, g in zip(loglikelihoods, gold, strict=True)])
+
+
+def batch_calibrated(loglikelihoods: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Log-probabilities of options less their mean over the rows, position by position.
+
+    Takes off what a model thinks of an option before it reads a row (Zhou et al. 2024, "Batch Calibration"): the gold
+    option then counts for how much likelier it is here than elsewhere. No label is used. An option is a position: the
+    same label in every row of a classification, and the n-th answer of a multiple choice. Rows may differ in length.
+
+    Parameters
+    ----------
+    loglikelihoods
+        One array of log-likelihoods (nats) per row.
+
+    Returns
+    -------
+    list of ndarray
+        Log-probabilities among the options of a row less the mean; not normalised again.
+    """
+    shares = [log_shares(row) for row in loglikelihoods]
+    padded = np.full((len(shares), max(map(len, shares), default=0)), np.nan)
+    for at, row in enumerate(shares):
+        padded[at, : len(row)] = row
+    known = np.isfinite(padded)
+    means = np.where(known, padded, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return [row - means[: len(row)] for row in shares]
 
 
 def text_scores(outputs: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:

@@ -10,7 +10,7 @@ missing takes its source out for that target.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from traitcast.training.plan.pack import Pack, Packed
 from traitcast.training.results import metrics, shards
 from traitcast.training.results.cells import HEADLINE, Cell, cell_rows, choices, headline_of
-from traitcast.warehouse.errors import ScoresError
+from traitcast.warehouse.errors import InputError, ScoresError, nearest
 
 # Fewer sources on a target say nothing of how they differ.
 _LEAST_SOURCES = 3
@@ -28,12 +28,26 @@ _UNKNOWN = (float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Of one metric. over_rows: new test rows, the same adapters; over_seeds: new adapters, the same rows; over_both:
-    new ones of both, with the interval that 95 % of two-way bootstraps over sources and targets fall into. At most 1;
-    NaN where it cannot be told (one seed). These are shares of the variance pooled over targets, where one whose gains
-    differ much counts much; alike: over_both with all targets brought to one spread, which is what counts for
-    ranks. spread: standard deviation of gains around their target's mean, in the unit of a gain (pp, or 100ths of a nat
-    or token)."""
+    """The reliability of the gains of one metric.
+
+    Attributes
+    ----------
+    metric
+        Its name.
+    sources, targets, seeds
+        What it rests on: sources measured on some target, targets with enough of them, seeds.
+    spread
+        Standard deviation of the gains around their target's mean, in the unit of a gain (pp, or 100ths of a nat or
+        token).
+    over_rows, over_seeds, over_both
+        Share of that variance, at most 1, that would show again with new test rows and the same adapters, with new
+        adapters on the same rows, and with both new. Variances are pooled over targets, so that one whose gains differ
+        much counts much. NaN with a single seed, which says nothing of new ones.
+    low, high
+        The middle 95 % of over_both in two-way bootstraps over sources and targets.
+    alike
+        over_both with all targets brought to the same spread, which is what counts for rankings.
+    """
 
     metric: str
     sources: int
@@ -48,37 +62,80 @@ class Reliability:
     alike: float
 
 
-def reliability(pack: Pack, *, splits: int = 20, draws: int = 400) -> list[Reliability]:
+def reliability(
+    pack: Pack,
+    *,
+    metrics: Sequence[str] | None = None,
+    alike: bool = False,
+    splits: int = 20,
+    draws: int = 400,
+) -> list[Reliability]:
     """Reliability of every metric that at least one target has, the headline first.
 
-    splits: random halves of the test rows of a target, the same for all models. draws: of the bootstrap. Raises
-    ScoresError when nothing but the base was measured.
+    Parameters
+    ----------
+    metrics
+        Compare only these, on the cells that have all of them.
+    alike
+        Bring all targets to the same spread first, so that over_rows, over_seeds and the interval are of rankings too.
+    splits
+        Random halves of the test rows of a target, the same ones for all models.
+    draws
+        Bootstraps over sources and targets.
+
+    Raises
+    ------
+    ScoresError
+        Nothing but the base model was measured.
+    InputError
+        A metric that no cell has.
     """
     found = collected(pack, splits=splits)
     if not found:
         raise ScoresError(
             f"{pack.folder} has no scores of a tuned model; run: traitcast matrix run --pack {pack.folder}"
         )
+    if metrics is not None:
+        for name in metrics:
+            if name not in found:
+                raise InputError(
+                    f"no cell has metric {name!r}{nearest(name, found)} Measured: {', '.join(sorted(found))}"
+                )
+        common = np.all([np.isfinite(found[name]).all(axis=(2, 3)) for name in metrics], axis=0)
+        found = {name: np.where(common[..., None, None], found[name], np.nan) for name in metrics}
     order = sorted(found, key=lambda name: (name != HEADLINE, name))
-    return [of_values(name, found[name], draws=draws) for name in order]
+    return [of_values(name, found[name], alike=alike, draws=draws) for name in order]
 
 
-def of_values(metric: str, values: np.ndarray, *, draws: int = 400) -> Reliability:
-    """values: (sources, targets, seeds, 1 + 2 * splits), as shares; last axis: all rows, then two halves per split.
-    NaN: not measured, or not to be counted, such as a source on itself."""
+def of_values(metric: str, values: np.ndarray, *, alike: bool = False, draws: int = 400) -> Reliability:
+    """The reliability of one metric.
+
+    Parameters
+    ----------
+    metric
+        Its name.
+    values
+        (sources, targets, seeds, 1 + 2 * splits), as shares of 1. Last axis: all rows, then two halves per split. NaN:
+        not measured, or not to be counted, such as a source on itself.
+    alike, draws
+        As `reliability` has them.
+    """
     whole = np.isfinite(values).all(axis=(2, 3))
     enough = whole.sum(axis=0) >= _LEAST_SOURCES
     whole, values = whole[:, enough], values[:, enough]
     sources, targets, seeds = int(whole.any(axis=1).sum()), int(enough.sum()), values.shape[2]
     if not targets:
         return Reliability(metric, sources, 0, seeds, *_UNKNOWN, *_UNKNOWN, float("nan"))
-    variance, rows, seed, both = _shares(values, whole)
-    drawn = resampled(values, whole, draws=draws)
+    spread = 100 * float(np.sqrt(_shares(values, whole)[0]))
+    scaled = _alike(values, whole)
+    counted = scaled if alike else (values, whole)
+    _, rows, seed, both = _shares(*counted)
+    drawn = resampled(*counted, draws=draws)
     finite = drawn[np.isfinite(drawn)]
     low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
-    spread = 100 * float(np.sqrt(variance))
-    alike = over_both(*_alike(values, whole))
-    return Reliability(metric, sources, targets, seeds, spread, rows, seed, both, float(low), float(high), alike)
+    return Reliability(
+        metric, sources, targets, seeds, spread, rows, seed, both, float(low), float(high), over_both(*scaled)
+    )
 
 
 def _alike(values: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,6 +232,16 @@ def _of_cell(cell: Cell, packed: Packed, parts: np.ndarray) -> Iterable[tuple[st
     sizes = parts.sum(axis=1)
     if not rows or (sizes == 0).any():
         return
+    if cell.loglikelihoods is not None:
+        # With a mean of its own in each half: one of all rows would tie the halves together.
+        sums, gold = [np.asarray(row) for row in cell.loglikelihoods], cell.gold or []
+        calibrated = []
+        for part in parts:
+            at = np.flatnonzero(part).tolist()
+            half = metrics.batch_calibrated([sums[row] for row in at])
+            calibrated.append(metrics.gold_nll(half, [gold[row] for row in at]).mean())
+        del rows["gold_nll_calibrated"]
+        yield "gold_nll_calibrated", np.array(calibrated)
     for name, values in rows.items():
         means = parts @ values.astype(float) / sizes
         yield name, means

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traitcast.training.plan.base_name import ANY, DTYPES
-from traitcast.training.plan.pack import Pack, aside, write_aside
+from traitcast.training.plan.pack import RECIPE, Pack, aside, write_aside
 from traitcast.training.plan.recipe import BASE_SEED, Runtime, adapter_key, cell_key, digest
 from traitcast.training.results.cells import FORMAT, Cell, schema
 from traitcast.warehouse.errors import InputError, ScoresError
@@ -81,7 +81,7 @@ def _leaves(columns: pa.Schema) -> tuple[list[str], list[str]]:
 
 def keys(pack: Pack) -> set[str]:
     """Keys of all cells in the shards."""
-    return {key for path in _files(pack) for key in _table(path, ["key"])["key"].to_pylist()}
+    return {key for path in _files(pack.shards) for key in _table(path, ["key"])["key"].to_pylist()}
 
 
 def adapters_in(path: Path) -> list[str]:
@@ -91,7 +91,7 @@ def adapters_in(path: Path) -> list[str]:
 
 def drop(pack: Pack, adapters: Set[str]) -> None:
     """Take the cells of some adapters out of the shards; the cells of others beside them stay."""
-    for path in _files(pack):
+    for path in _files(pack.shards):
         owners = adapters_in(path)
         if not any(owner in adapters for owner in owners):
             continue
@@ -144,6 +144,16 @@ def thin(pack: Pack) -> list[Cell]:
     ]
 
 
+def whole(kept: Iterable[tuple[Path, set[str]]], *, text: bool = True) -> pa.Table:
+    """All cells that count (see `checked`) as one table, the base's first, then by source, seed and target."""
+    import pyarrow as pa
+
+    found = pa.concat_tables([cell_table(path, keep, text=text) for path, keep in kept])
+    places = zip(*(found[name].to_pylist() for name in ("source", "seed", "target")), strict=True)
+    order = sorted((source or "", seed, target, at) for at, (source, seed, target) in enumerate(places))
+    return found.take([at for *_, at in order]).combine_chunks()
+
+
 def _among(column: pa.ChunkedArray, values: Set[str], *, wanted: bool) -> pa.Array:
     import pyarrow as pa
 
@@ -163,7 +173,7 @@ def read_runtime(pack: Pack) -> Runtime | None:
 
 def _measured(pack: Pack) -> Runtime | None:
     """What all shards were measured with; None without shards."""
-    for path in _files(pack):
+    for path in _files(pack.shards):
         for row in _table(path, _IDENTITY).to_pylist():
             return _runtime_of(pack, row)
     return None
@@ -192,7 +202,7 @@ def checked(pack: Pack) -> list[tuple[Path, set[str]]]:
     """
     first: tuple[Runtime, Path] | None = None
     planned: dict[str, Place] = {}
-    identities = {path: _table(path, _IDENTITY).to_pylist() for path in _files(pack)}
+    identities = {path: _table(path, _IDENTITY).to_pylist() for path in _files(pack.shards)}
     for path, rows in identities.items():
         for row in rows:
             now = _runtime_of(pack, row)
@@ -235,40 +245,69 @@ def _refuse_unplanned(path: Path, planned: Mapping[str, Place], row: Mapping[str
         )
 
 
-def adopt(pack: Pack, path: Path) -> int:
-    """Put the cells of a file that was measured elsewhere into the shards of a pack; returns how many are new.
+def adopt(pack: Pack, *paths: Path) -> int:
+    """Put the cells of shard files that were measured elsewhere into a pack; cells that it has stay as they are.
 
-    Raises ScoresError, and changes nothing, when they belong to another recipe or were measured with other weights or
-    precision than those that are there.
+    Returns
+    -------
+    int
+        How many cells are new.
+
+    Raises
+    ------
+    ScoresError
+        A file belongs to another recipe, or was measured with other weights or another precision than the cells that
+        are there. Nothing is changed then.
     """
-    table, before = cell_table(path), _measured(pack)
-    rows = table.select(list(_IDENTITY)).to_pylist()
-    for row in rows:
-        now = _runtime_of(pack, row)
-        before = before or now
-        if now != before:
-            raise ScoresError(
-                f"{path} was measured with other weights or precision ({now.base_fingerprint}, {now.dtype}) than "
-                f"{pack.folder} ({before.base_fingerprint}, {before.dtype}); leave it out"
-            )
+    before = _measured(pack)
     planned = _all_expected(pack, before) if before else {}
-    for row in rows:
-        _refuse_unplanned(path, planned, row)
-    new = {row["key"] for row in rows} - keys(pack)
-    if new:
-        write_table(pack.shards / _file_name(new), table.filter(_among(table["key"], new, wanted=True)))
-    return len(new)
+    found: list[tuple[pa.Table, list[str]]] = []
+    for path in paths:
+        table = cell_table(path)
+        rows = table.select(list(_IDENTITY)).to_pylist()
+        for row in rows:
+            now = _runtime_of(pack, row)
+            if before is None:
+                before, planned = now, _all_expected(pack, now)
+            if now != before:
+                raise ScoresError(
+                    f"{path} was measured with other weights or precision ({now.base_fingerprint}, {now.dtype}) than "
+                    f"{pack.folder} ({before.base_fingerprint}, {before.dtype}); leave it out"
+                )
+            _refuse_unplanned(path, planned, row)
+        found.append((table, [row["key"] for row in rows]))
+    known, added = keys(pack), 0
+    for table, names in found:
+        if new := set(names) - known:
+            write_table(pack.shards / _file_name(new), table.filter(_among(table["key"], new, wanted=True)))
+            known, added = known | new, added + len(new)
+    return added
 
 
-def merge(pack: Pack, other: Pack) -> None:
-    """Put what another copy of the pack measured into this one: its cells and the records of its adapters (the
-    adapters themselves stay where they are). Raises as `adopt`; a second time changes nothing."""
-    if not (files := _files(other)):
-        raise InputError(f"{other.folder} holds no cells; run: traitcast matrix run --pack {other.folder}")
-    for path in files:
-        adopt(pack, path)
-    for path in records(other):
-        write_aside(pack.adapters / path.relative_to(other.adapters), path.read_bytes())
+def merge(pack: Pack, other: Path) -> int:
+    """Put what was measured elsewhere into a pack; a second time changes nothing.
+
+    Parameters
+    ----------
+    other
+        Another copy of the pack (the records of its adapters come along, the adapters stay where they are), a folder
+        of shards, or one shard file.
+
+    Returns
+    -------
+    int
+        How many cells are new. Raises as `adopt`, and InputError where there are no cells.
+    """
+    copy = Pack(other) if (other / RECIPE).is_file() else None
+    files = [other] if other.is_file() else _files(copy.shards if copy else other)
+    if not files:
+        cure = f"run: traitcast matrix run --pack {other}" if copy else "give a pack, a folder of shards, or a shard"
+        raise InputError(f"{other} holds no cells; {cure}")
+    added = adopt(pack, *files)
+    if copy:
+        for path in records(copy):
+            write_aside(pack.adapters / path.relative_to(copy.adapters), path.read_bytes())
+    return added
 
 
 def expected(pack: Pack, runtime: Runtime) -> dict[str, Place]:
@@ -307,8 +346,8 @@ def records(pack: Pack) -> list[Path]:
     return sorted([*pack.adapters.glob("v1-*/training.json"), *pack.adapters.glob("v1-*.failed.json")])
 
 
-def _files(pack: Pack) -> list[Path]:
-    return sorted(path for path in pack.shards.glob("*.parquet") if not path.name.startswith("."))
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
 def _table(path: Path, columns: Sequence[str]) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,9 @@ def long_tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     by_row = row_tables.RowScores()
     packed = {name: pack.rows(name) for name in pack.recipe.targets}
+    counts: Counter[str | None] = Counter()
     for cell in cells:
+        counts[cell.adapter] += 1
         model, target = model_name(pack), packed[cell.target]
         where = {"model": model, "source": cell.source or "", "target": cell.target, "seed": max(cell.seed, 0)}
         for m in cell_metrics(cell, target.task, target.test):
@@ -77,7 +80,7 @@ def long_tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
         by_row.add(where, cell, target.task, picks)
     for found in rows.values():
         found.sort(key=lambda row: (row["source"], row["seed"], row["target"]))
-    rows["adapters"] = list(_adapters(pack))
+    rows["adapters"] = _adapters(pack, counts)
     found_tables = {
         name: pa.Table.from_pylist(rows[name], schema=pa.schema(_types(columns))) for name, columns in TABLES.items()
     }
@@ -104,8 +107,13 @@ def _lengths(cell: Cell) -> dict[str, float]:
     }
 
 
-def _adapters(pack: Pack) -> Iterable[dict[str, Any]]:
-    """Rows of the adapters table, from the records that training left."""
-    for path in records(pack):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        yield {"model": model_name(pack), **{name: record.get(name) for name in TABLES["adapters"] if name != "model"}}
+def _adapters(pack: Pack, cells: Mapping[str | None, int]) -> list[dict[str, Any]]:
+    """Rows of the adapters table, from the records that training left. cells: how many an adapter has; of two adapters
+    of different precision the one with more of them counts."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in records(pack)]
+    found.sort(key=lambda record: cells.get(record["adapter"], 0))
+    last = {(record["source"], record["seed"]): record for record in found}
+    return [
+        {"model": model_name(pack), **{name: record.get(name) for name in TABLES["adapters"] if name != "model"}}
+        for _, record in sorted(last.items())
+    ]
