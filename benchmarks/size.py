@@ -1,8 +1,9 @@
 """What a clean install takes: seconds, megabytes on disk per package, and who asks for each.
 
     python benchmarks/size.py build/size
+    python benchmarks/size.py build/size --lean
 
-makes a new environment in that folder and installs the core into it. `make size` runs it.
+make a new environment in that folder and install the core into it, the second as lean.txt says. `make size` runs both.
 """
 
 from __future__ import annotations
@@ -33,13 +34,21 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environment", type=Path, help="the folder of the new environment")
+    parser.add_argument("--lean", action="store_true", help="without CUDA, NCCL and numba, by uv and lean.txt")
     parser.add_argument("--least", type=float, default=5.0, help="name packages from this many MB on (default: 5)")
     options = parser.parse_args()
     python = str(options.environment / ("Scripts" if sys.platform == "win32" else "bin") / "python")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(options.environment)], check=True)
+    install = [python, "-m", "pip", "install", "--quiet"]
+    if options.lean:
+        subprocess.run([*install, "uv"], check=True)
+        uv = [python, "-m", "uv", "pip"]
+        install = [*uv, "install", "--quiet", "--python", python, "--overrides", str(ROOT / "lean.txt"), "xgboost-cpu"]
     began = time.perf_counter()
-    subprocess.run([python, "-m", "pip", "install", "--quiet", str(ROOT)], check=True)
+    subprocess.run([*install, str(ROOT)], check=True)
     print(f"{time.perf_counter() - began:.0f} s to install\n")
+    if options.lean:
+        subprocess.run([*uv, "uninstall", "--quiet", "--python", python, "uv"], check=True)
     listed = subprocess.run([python, "-c", LISTING], capture_output=True, text=True, check=True)
     found = json.loads(listed.stdout)
     asked_by = {name: sorted(other for other in found if name in found[other]["needs"]) for name in found}
