@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs the train extra")
-pytest.importorskip("peft", reason="training needs the train extra")
+torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
+pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train]'")
 
 from traitcast.training.engine import device  # noqa: E402
 from traitcast.training.plan.pack import Pack  # noqa: E402

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,14 +21,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
 pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train]'")
 
-from traitcast.training.cost import estimate  # noqa: E402
+from traitcast.training.cost import estimate, hours_left  # noqa: E402
 from traitcast.training.engine.lora import Bank  # noqa: E402
 from traitcast.training.plan.pack import Pack, PlanSettings, plan, training_rows  # noqa: E402
 from traitcast.training.plan.prompts import Prompter  # noqa: E402
 from traitcast.training.plan.recipe import TrainingSettings, adapter_key  # noqa: E402
 from traitcast.training.results import shards  # noqa: E402
 from traitcast.training.results.export import export, ingest  # noqa: E402
-from traitcast.training.results.run_log import read_flips  # noqa: E402
+from traitcast.training.results.run_log import read_flips, read_log  # noqa: E402
 from traitcast.training.results.tables import TABLES, long_tables  # noqa: E402
 from traitcast.training.run import run  # noqa: E402
 from traitcast.training.score_models import Scoring  # noqa: E402
@@ -95,6 +96,31 @@ def test_stored_numbers_are_those_of_a_direct_score(finished: Pack, base_folder:
             scores = torch.log_softmax(logits, -1)[len(row.prompt) - 1 :]
             direct = float(scores.gather(1, torch.tensor(answer)[:, None]).sum())
             assert value == pytest.approx(direct, rel=1e-4, abs=1e-3)
+
+
+def test_each_group_is_scored_as_soon_as_it_is_trained(finished: Pack) -> None:
+    stages = [entry["stage"] for entry in read_log(finished) if entry["stage"] in ("train", "score")]
+    blocks = len(finished.recipe.blocks)
+    groups = [["train", *["score"] * blocks * len(group)] for group in finished.recipe.groups]
+    assert len(groups) == 2
+    assert stages == [*["score"] * blocks, *groups[0], *groups[1]]
+    assert all(entry["cpu_seconds"] > 0 for entry in read_log(finished) if entry["stage"] == "train")
+
+
+def test_a_run_that_stops_between_groups_leaves_whole_ones(
+    planned: Pack, finished: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = Session.time_left
+    monkeypatch.setattr(
+        Session, "time_left", lambda self, stage: stage == "score" or not any(self.pack.adapters.glob("v1-*"))
+    )
+    said: list[str] = []
+    found = run(planned, say=said.append)
+    assert (found.trained, found.scored) == (4, 15)
+    assert any(line.startswith("group 1 of 2: 4 adapters done in ") for line in said)
+    monkeypatch.setattr(Session, "time_left", left)
+    run(planned)
+    assert shards.read(planned) == shards.read(finished)
 
 
 def test_a_second_run_does_nothing(copied: Pack) -> None:
@@ -570,3 +596,15 @@ def test_estimates(planned: Pack, finished: Pack) -> None:
     assert before.train_tokens == after.train_tokens > 0
     assert not any("measured" in name for name in before.minutes)
     assert any("measured" in name for name in after.minutes)
+
+
+def test_the_hours_that_are_left(planned: Pack, finished: Pack, copied: Pack) -> None:
+    assert hours_left(finished) == {}
+    (whole,) = hours_left(planned).values()
+    assert set(hours_left(planned)) == {"one CPU core (assumed)"}
+    assert 60 * whole == pytest.approx(estimate(planned).minutes["one CPU core"])
+    # Without the cells of one block of the base, nothing is to be trained.
+    next(path for path in copied.shards.iterdir() if not shards.adapters_in(path)).unlink()
+    ((name, hours),) = hours_left(copied).items()
+    assert re.fullmatch(r"one core of cpu \w+, float32 \(measured\)", name)
+    assert 0 < hours < estimate(copied).minutes[name] / 60 / 7

@@ -311,3 +311,16 @@ def test_recurrent_models_are_refused(model_maker: Callable[..., Any]) -> None:
     model.config.layer_types = ["linear_attention", "full_attention"]
     with pytest.raises(UserError, match="layers of kind linear_attention, which cannot skip padding or options"):
         Scorer(make_bank(model), end=END)
+
+
+def test_a_closed_scorer_leaves_the_model_its_own_attention(model_maker: Callable[..., Any]) -> None:
+    """Groups are trained after others were scored, and must not read through the attention of scoring."""
+    model = model_maker("llama")
+    before = model.config._attn_implementation
+    bank = make_bank(model)
+    scorer = Scorer(bank, end=END)
+    assert model.config._attn_implementation != before
+    scorer.loglikelihoods(scorer.prepare(random_rows(1, 4)))
+    scorer.close()
+    bank.close()
+    assert model.config._attn_implementation == before == "sdpa"

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from traitcast.training.results.metrics import (
     Metric,
+    batch_calibrated,
     exact_match,
     generation_rows,
+    gold_nll,
     last_number,
     macro_f1,
     mean,
@@ -153,3 +155,27 @@ def test_predictions_are_made_row_by_row(rows: list[list[float]]) -> None:
     arrays = [np.array(row, dtype=np.float64) for row in rows]
     expected = [int(np.nanargmax(row)) if np.isfinite(row).any() else -1 for row in arrays]
     assert predictions(arrays).tolist() == expected
+
+
+def test_batch_calibration_takes_off_what_a_model_thinks_of_an_option_anyway() -> None:
+    rng = np.random.default_rng(3)
+    sums, gold = rng.normal(-3, 1, (40, 3)), rng.integers(0, 3, 40)
+    rows = option_rows(list(sums), gold.tolist(), tokens=[np.ones(3)] * 40, characters=[np.ones(3)] * 40)
+    shares = sums - np.log(np.exp(sums).sum(axis=1, keepdims=True))
+    centred = shares - shares.mean(axis=0)
+    again = centred - np.log(np.exp(centred).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(rows["gold_nll_calibrated"], -again[np.arange(40), gold])
+    # A bias towards one label moves gold_nll and nothing of this; neither does what a whole row is worth.
+    for biased in (sums + np.array([0.0, 5.0, -2.0]), sums + rng.normal(0, 4, (40, 1))):
+        np.testing.assert_allclose(gold_nll(batch_calibrated(list(biased)), gold.tolist()), rows["gold_nll_calibrated"])
+    assert gold_nll(list(sums + np.array([0.0, 5.0, -2.0])), gold.tolist()).mean() > rows["gold_nll"].mean() + 1
+
+
+def test_batch_calibration_of_rows_of_several_lengths_and_of_none() -> None:
+    assert batch_calibrated([]) == []
+    found = batch_calibrated([np.array([-1.0, -1.0]), np.array([-1.0, -1.0, -2.0]), np.array([-np.inf, -np.inf])])
+    short, long = np.log([0.5, 0.5]), np.array([-1.0, -1.0, -2.0]) - np.log(2 * np.exp(-1) + np.exp(-2))
+    np.testing.assert_allclose(found[0], short - (short + long[:2]) / 2)
+    np.testing.assert_allclose(found[1], long - [*((short + long[:2]) / 2), long[2]])
+    assert np.isnan(found[2]).all()
+    assert batch_calibrated([np.array([-3.0, -1.0])])[0].tolist() == [0.0, 0.0], "a single row is its own mean"
