@@ -71,13 +71,15 @@ def trait_catalogue() -> str:
     families = list(dict.fromkeys(d.family for d in CATALOGUE))
     parts = [f"{len(CATALOGUE)} traits in {len(families)} families."]
     for family in families:
+        of = {what: traits for what, traits in names.items() if what[0] == family}
+        sources = list(dict.fromkeys(what[-1] for what in of))
         rows = [
-            ("<br>".join(f"`{name}`" for name in traits), unit, tier, _cell(definition), _cell(source))
-            for (of, _, unit, tier, definition, source), traits in names.items()
-            if of == family
+            ("<br>".join(f"`{name}`" for name in traits), unit, tier, _cell(definition), str(sources.index(source) + 1))
+            for (_, _, unit, tier, definition, source), traits in of.items()
         ]
+        numbered = "; ".join(f"{number}: {_cell(source)}" for number, source in enumerate(sources, 1))
         title = family.replace("_", " ").capitalize()
-        parts += [f"## {title}", _table("trait | unit | rows | definition | source", rows)]
+        parts += [f"## {title}", _table("trait | unit | rows | definition | source", rows), f"Sources: {numbered}."]
     return "\n\n".join(parts)
 
 
@@ -101,7 +103,8 @@ def _command(command: click.Command, parent: click.Context) -> list[str]:
     shown.params = [param for param in command.params if not COMMON & set(param.opts)]
     shown.add_help_option = False
     context = click.Context(shown, info_name=command.name, parent=parent, max_content_width=100, terminal_width=100)
-    text = shown.get_help(context).removeprefix("Usage: ")
+    # The commands of a group follow, each under its own heading.
+    text = shown.get_help(context).removeprefix("Usage: ").partition("\n\nCommands:")[0]
     lines = [f"## {context.command_path}", "", "```text", text, "```", ""]
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -110,19 +113,20 @@ def _command(command: click.Command, parent: click.Context) -> list[str]:
 
 
 def warehouse_tables() -> str:
-    """Tables and views of an empty warehouse with their columns."""
+    """Tables and views of an empty warehouse with their columns, the natural key in bold."""
     from traitcast.warehouse.database.schema import NATURAL_KEYS
 
-    rows = _query(
-        "SELECT table_name AS name, "
-        "string_agg('`' || column_name || '` ' || data_type, ', ' ORDER BY ordinal_position) AS columns "
+    found = _query(
+        "SELECT table_name AS name, list(column_name ORDER BY ordinal_position) AS columns "
         "FROM information_schema.columns WHERE table_schema = 'main' "
         "AND table_name NOT IN ('profiles', 'traitcast_meta') GROUP BY table_name ORDER BY table_name"
     )
-    keys = {row["name"]: ", ".join(NATURAL_KEYS.get(row["name"], ("(view)",))) for row in rows}
-    return _table(
-        "table or view | natural key | columns", [(f"`{r['name']}`", keys[r["name"]], r["columns"]) for r in rows]
-    )
+    rows = []
+    for row in found:
+        key = NATURAL_KEYS.get(row["name"], ())
+        columns = ", ".join(f"**`{name}`**" if name in key else f"`{name}`" for name in row["columns"])
+        rows.append((f"`{row['name']}`" + ("" if key else " (view)"), columns))
+    return _table("table or view | columns, the natural key in bold", rows)
 
 
 def metric_definitions() -> str:
