@@ -103,7 +103,7 @@ def monotone(world: World, split: Split) -> np.ndarray:
 
 
 def uncentred(world: World, split: Split) -> np.ndarray:
-    """Gains as they are, targets told apart by their traits alone."""
+    """Gains as they are, targets distinguished by their traits alone."""
     o, table = world.data.observations.take(split.train), world.data.table
     return boosted(table[split.train], o.gain, o.weight, table[split.test], world.size)
 

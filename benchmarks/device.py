@@ -9,7 +9,7 @@ every call. docs/guides/measure.md has the whole sequence.
     python benchmarks/device.py work .gpu --out OUT --minutes 8        # there: run what is missing, write results
     python benchmarks/device.py unload OUT MATRIX                      # here: put results into the matrix
 
-Adapters stay there: 20 MB each. A matrix goes on from its shards alone, and only tunes again what a missing cell needs.
+Adapters stay there: 20 MB each. A matrix resumes from its shards alone, and only tunes again what a missing cell needs.
 """
 
 from __future__ import annotations
@@ -131,13 +131,13 @@ def work(folder: Path, out: Path, keep: Path, minutes: float, file_bytes: int, f
     from traitcast.training import run as matrix
     from traitcast.training.plan.pack import Pack
 
-    # Not in the folder that travels: the next call brings that anew, and adapters are worth keeping until then.
+    # Not in the folder that travels: the next call replaces that, and adapters are worth keeping until then.
     here = keep / "matrix"
     _bring(folder / "matrix", here)
     pack, began = Pack(here), time.monotonic()
-    told = _Said()
+    lines = _Said()
     try:
-        matrix.run(pack, matrix.RunSettings(minutes=minutes), on_progress=told.progress, say=told.say)
+        matrix.run(pack, matrix.RunSettings(minutes=minutes), on_progress=lines.progress, say=lines.say)
     finally:
         # Whatever ended the run, what it finished comes back.
         _write_results(pack, out, file_bytes, files, text=text)
@@ -145,7 +145,7 @@ def work(folder: Path, out: Path, keep: Path, minutes: float, file_bytes: int, f
 
 
 def _bring(source: Path, here: Path) -> None:
-    """Bring a matrix up to date with what travelled; its own log goes on."""
+    """Bring a matrix up to date with what travelled; its own log is kept."""
     log = here / "runs.jsonl"
     kept = log.read_bytes() if log.is_file() else None
     shutil.copytree(source, here, dirs_exist_ok=True)

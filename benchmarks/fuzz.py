@@ -147,7 +147,7 @@ def written(name: str, content: bytes) -> Path:
 
 
 def refused_or(call: Callable[[], Any]) -> bool:
-    """Whether `call` was refused. Anything but a UserError passes through; so does a message that is no text."""
+    """Whether `call` was refused. Anything but a UserError passes through; so does a message that is not text."""
     try:
         call()
     except UserError as error:
@@ -168,7 +168,7 @@ def _file(name: str, kind: str) -> Callable[[bytes], bool]:
 
 
 def packed(data: bytes) -> bool:
-    """A compressed file: the first byte says which compression, and whether the rest is packed or stands as it is."""
+    """A compressed file: the first byte says which compression, and whether the rest is packed or left as it is."""
     from traitcast.profiler.reading.files import FilePart
 
     draw = Draw(data)

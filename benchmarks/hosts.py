@@ -9,8 +9,8 @@ bridge and reach nothing else. On the first runs `ray start --head` and whatever
 they have in common is the program. Needs root and iproute2 and says so where no namespaces can be made.
 
 Rounds, each compared with a run in this process: `matrix` and `profile` with all hosts; `matrix-cut` and `profile-cut`
-with the cable of the last one pulled while it works; `outside` asks from a host that reaches the cluster and is no node
-of it. Nothing here is a real network: no delay, no loss, one clock. Prints one JSON object a line.
+with the cable of the last one pulled while it works; `outside` asks from a host that reaches the cluster without being
+a node of it. Nothing here is a real network: no delay, no loss, one clock. Prints one JSON object a line.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class Rounds:
 
     @staticmethod
     def _lost(cut: Machine, kept: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Groups that the cut host had in hand, with the seconds until another began them anew."""
+        """Groups that the cut host had in hand, with the seconds until another began them again."""
         import ray_cluster
 
         lost = []
@@ -242,7 +242,7 @@ class Rounds:
         return found
 
     def outside(self) -> dict[str, Any]:
-        """Asked from a host that is no node."""
+        """Asked from a host that is not a node."""
         host = self.net.add(OUTSIDE)
         shutil.copytree(self.scratch / "planned", host.path("/tmp/m"))
         done, seconds = self._ask(host, *self._run(Path("/tmp/m")))

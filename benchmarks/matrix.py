@@ -1,4 +1,4 @@
-"""The matrix engine beside the naive peer, on the same machine, base, rows and effective batch.
+"""The matrix engine against the naive peer, on the same machine, base, rows and effective batch.
 
 The peer (Trainer + peft, one adapter at a time, one sequence per option) is a script of its own, given with --naive.
 Both measure every source x target; the report holds seconds of training and of scoring, cells per hour, tokens per

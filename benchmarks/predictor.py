@@ -98,7 +98,7 @@ def speed() -> None:
 
 
 def process(command: list[str], path: Path) -> None:
-    """A whole process beside one that only imports what the command imports."""
+    """A whole process against one that only imports what the command imports."""
     root = Path(__file__).parent.parent
     imports = (
         "import traitcast, traitcast.predictor.api, traitcast.warehouse.database.warehouse, xgboost, duckdb, pyarrow"

@@ -1,4 +1,4 @@
-"""How fast the profiler is: beside textdescriptives on the same texts, without a parse, and on a million rows.
+"""How fast the profiler is: against textdescriptives on the same texts, without a parse, and on a million rows.
 
     python benchmarks/profiler.py peer --peer-python PYTHON
     python benchmarks/profiler.py lexical
@@ -8,8 +8,8 @@
     python benchmarks/profiler.py sampling gsm8k boolq
 
 `peer` needs a Python with textdescriptives 2.8 and the same spaCy weights. textdescriptives asks for NumPy 1 and so
-cannot live beside traitcast: without --peer-python an environment of its own is made under build/. Every repeat is a
-fresh process that has loaded its models and read 20 other texts before the clock starts. Texts are real ones of the
+cannot share an environment with traitcast: without --peer-python it gets its own under build/. Every repeat is a fresh
+process that has loaded its models and read 20 other texts before the clock starts. Texts are real ones of the
 datasets in --data; their line breaks and double spaces are written as one space, since textdescriptives counts such
 whitespace as tokens and traitcast does not. Only the standard library is imported at the top: the peer's Python runs
 this file too.

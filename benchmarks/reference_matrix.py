@@ -1,4 +1,4 @@
-"""What a measured matrix says, as the Markdown of docs/matrix.md.
+"""What a measured matrix says, as the Markdown of docs/explanation/matrix.md.
 
 Run: python benchmarks/reference_matrix.py MATRIX [--warehouse WAREHOUSE.duckdb]
      python benchmarks/reference_matrix.py --pack DIR
@@ -273,7 +273,7 @@ def sides(m: Measured) -> list[str]:
 
 def alike(m: Measured) -> list[str]:
     """Whether relatives and tasks of one kind help each other more: gains over the target's mean, held against the
-    same with names dealt anew."""
+    same with names shuffled."""
     centred = _centred(m.others)
     rows = []
     for title, label in (("same family", m.family), ("same kind of task", m.kind)):
@@ -283,7 +283,7 @@ def alike(m: Measured) -> list[str]:
         "### Surface likeness",
         "",
         *table(
-            ("pairs of the", "cells", "gain over the target's mean source, pp", "p, names of sources dealt anew"), rows
+            ("pairs of the", "cells", "gain over the target's mean source, pp", "p, names of sources shuffled"), rows
         ),
     ]
 
@@ -307,7 +307,7 @@ def _within(centred: np.ndarray, m: Measured, label: Callable[[str], str]) -> tu
 
 def claim(m: Measured) -> list[str]:
     """The paper's claim: traits of the source that go with how much it helps and with what else it does, all of them
-    corrected and the named ones beside; and the example it opens with."""
+    corrected, with the named ones; and the example it opens with."""
     lines = _traits(m, _centred(m.others), "mean gain")
     for outcome, what in SHIFTS.items():
         lines += _traits(m, _centred(m.shifts[outcome]), what)

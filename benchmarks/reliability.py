@@ -266,7 +266,7 @@ def _between(left: dict[str, Any] | None, after: dict[str, Any]) -> bool:
 
 
 def writer(file: Path, number: int, rounds: int) -> dict[str, Any]:
-    """Profiles and scores of its own, one transaction each, opening the file anew each time."""
+    """Profiles and scores of its own, one transaction each, opening the file each time."""
     import pyarrow as pa
 
     from traitcast.profiler.traits.catalogue import CATALOGUE

@@ -87,5 +87,5 @@ def warehouse_path(tmp_path: Path, profiles: tuple[Profile, ...], monkeypatch: p
 @pytest.fixture(scope="session")
 def shared() -> Path:
     if not SHARED.is_dir():
-        pytest.skip("the shared datasets are not beside this checkout")
+        pytest.skip("needs the shared datasets in ../shared")
     return SHARED

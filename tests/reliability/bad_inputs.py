@@ -2,7 +2,7 @@
 
     python tests/reliability/bad_inputs.py FOLDER WAREHOUSE [KIND...]
 
-Runs every case, or those of some kinds, in a folder of its own beside a copy of WAREHOUSE and prints a JSON object a
+Runs every case, or those of some kinds, in a folder of its own with a copy of WAREHOUSE and prints a JSON object a
 line: {"case", "wanted", "exit", "stdout", "stderr", "exception", "changed", "seconds"}. A process of its own, so that
 a crash of a C library is seen as one. Cases that are odd but readable say so: `exit=0`.
 """
@@ -302,7 +302,7 @@ def places() -> Iterator[Case]:
     yield Case("place: no folder", ("profile", "{}/no/../../where/a.jsonl"))
     yield Case("place: up and up", ("profile", "../../../../../../../../etc/passwd"))
     yield Case("place: no text file", ("profile", "/dev/null"))
-    yield Case("place: a name that is no UTF-8", ("profile", "{}/caf\udce9.jsonl"))
+    yield Case("place: a name that is not UTF-8", ("profile", "{}/caf\udce9.jsonl"))
     yield Case("place: a name of 5,000 letters", ("profile", "x" * 5000))
     yield Case("place: no name", ("profile", ""))
     yield Case("place: a dash", ("profile", "-"))
@@ -340,7 +340,7 @@ def specs() -> Iterator[Case]:
     yield spec("UTF-16", "name: a\n".encode("utf-16"))
     yield spec("a list as a key", b"label_names: {[a]: b}\n")
     yield spec("a date for a name", b"name: 2020-01-01\n")
-    yield spec("a date that is none", b"name: 2020-99-99\n")
+    yield spec("a date that does not exist", b"name: 2020-99-99\n")
     yield spec("a field that is not there", f"text_fields: [text]\nlabel_field: '{BIDI}'\n".encode())
     yield spec("half of a surrogate pair", b'text_fields: ["\\ud800"]\nlabel_field: label\n')
     yield spec("the data itself", GOOD, "a.jsonl")
@@ -371,7 +371,7 @@ def results() -> Iterator[Case]:
     yield replace(scores("a harness file with odd settings", "s.json", odd), exit=0)
     yield scores("results of a harness that are none", "s.json", b'{"results": {"a": 7}}')
     yield scores("lines that are none", "s.jsonl", b'{"model": "m"}\n{"model"\n')
-    yield scores("Parquet that is none", "s.parquet", b"PAR1PAR1")
+    yield scores("not really Parquet", "s.parquet", b"PAR1PAR1")
     yield scores(
         "nested Parquet",
         "s.parquet",
@@ -382,7 +382,7 @@ def results() -> Iterator[Case]:
     yield recipe("a list", b"- a\n")
     yield recipe("an unknown key of steering characters", b'"\\e[31mred": 1\n')
     yield recipe("a tag that makes objects", b"!!python/object/apply:os.system [echo]")
-    yield recipe("a base that is none", f"base: '{BIDI}'\n".encode())
+    yield recipe("an unknown base", f"base: '{BIDI}'\n".encode())
     yield recipe("a scale that is a list", b"scale: [percent]\n")
     yield recipe("names that are none", f"names: {{topics: '{RED[1:]}/../x'}}\n".encode())
     yield recipe("columns for a number", b"columns: 7\n")

@@ -37,13 +37,13 @@ def wrong(found: dict[str, Any]) -> list[str]:
     """What an outcome lacks of: the exit code, one message, and nothing else."""
     said = found["stdout"] + found["stderr"]
     refused = found["wanted"] == 2
-    told = [line for line in found["stderr"].splitlines() if line.startswith("Error: ")]
+    errors = [line for line in found["stderr"].splitlines() if line.startswith("Error: ")]
     checks = {
         f"exit {found['exit']}": found["exit"] == found["wanted"],
         f"raised {found['exception']}": found["exception"] is None,
         "a traceback": "Traceback" not in said,
         "raw control characters": not _STEERING.search(said),
-        "no message, or several": len(told) == (1 if refused else 0),
+        "no message, or several": len(errors) == (1 if refused else 0),
         "a message of pages": len(found["stderr"]) < 2000,
         "something on stdout": not (refused and found["stdout"]),
         "a changed warehouse": not (refused and found["changed"]),

@@ -35,7 +35,7 @@ def findings(source: str) -> Iterator[str]:
             name = ast.unparse(node.func)
             if name in LOADERS or name in ("eval", "exec", "__import__"):
                 yield name
-            # A word that is no constant could become the unsafe one.
+            # A word that is not a constant could become the unsafe one.
             yield from (
                 f"{word.arg}={ast.unparse(word.value)}"
                 for word in node.keywords
