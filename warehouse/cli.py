@@ -406,39 +406,65 @@ def scores() -> None:
 
 
 @scores.command("import")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--spec", type=click.Path(dir_okay=False, path_type=Path), help="Import recipe: columns, names, base (YAML)."
 )
 @click.option("--name", help="Name of the matrix  [default: the recipe's, else the file's name]")
+@click.option("--source", help="For a result file of a harness: the dataset the model was tuned on (none: the base).")
 @click.option(
-    "--source", help="For an lm-evaluation-harness file: the dataset the model was tuned on (none: the base)."
+    "--source-from",
+    metavar="ARGUMENT",
+    help="For result files of a harness: the model argument that names that dataset, such as peft.",
 )
+@click.option("--model", help="For a result file of a harness: the name of the base model, if the file has another.")
 @warehouse_option
 @format_option()
 @report_errors
 def import_scores(
-    file: Path, spec: Path | None, name: str | None, source: str | None, warehouse_path: str, output_format: str
+    file: Path,
+    spec: Path | None,
+    name: str | None,
+    source: str | None,
+    source_from: str | None,
+    model: str | None,
+    warehouse_path: str,
+    output_format: str,
 ) -> None:
     """Import a long results file (model, source, target, seed, metric, score; empty source = base model).
 
-    Reads CSV, TSV, Parquet, JSON, JSONL and lm-evaluation-harness result files. Importing the same file twice
-    changes nothing.
+    Reads CSV, TSV, Parquet, JSON and JSONL; tables with a column per benchmark; and result files of
+    lm-evaluation-harness and lighteval, one by one in any order or a whole folder. Importing the same file twice
+    changes nothing, and an import never changes the base or the headline metric of a matrix that is there.
 
     \b
     Examples:
       traitcast scores import results.csv
       traitcast scores import published.csv --spec recipe.yaml
-      traitcast scores import results_2026.json --name harness --source gsm8k
+      traitcast scores import base.json --name harness
+      traitcast scores import tuned.json --name harness --source gsm8k
+      traitcast scores import results/ --name harness --source-from peft
     """
     from traitcast.warehouse.database.warehouse import Warehouse
-    from traitcast.warehouse.import_scores import load_recipe, read_scores, without_profile
+    from traitcast.warehouse.import_scores import Stored, load_recipe, read_scores, without_profile
 
     recipe = load_recipe(spec) if spec else None
     # Opened for writing where it exists, which upgrades an older file; bad input makes no new one.
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
         profiled = set(warehouse.dataset_names())
-    found = read_scores(file, recipe, name=name, source=source, profiled=profiled)
+        known = {one.matrix: Stored(one, warehouse.base_cells(one.matrix)) for one in warehouse.own_matrices()}
+    found = read_scores(
+        file,
+        recipe,
+        name=name,
+        source=source,
+        source_from=source_from,
+        model=model,
+        profiled=profiled,
+        stored=known.get,
+    )
+    for warning in found.warnings:
+        warn(warning)
     with Warehouse.open(warehouse_path) as warehouse:
         warehouse.check_import(found.matrix.matrix, found.rows)
         if found.matrix.matrix in warehouse.shipped("matrices"):

@@ -255,10 +255,10 @@ def test_import_says_what_is_left_out_and_why(run, tmp_path: Path) -> None:
     result = run("scores", "import", str(file), "--spec", str(tmp_path / "recipe.yaml"), "--format", "json")
     assert json.loads(result.stdout)[0]["left_out"] == 2
     assert result.stderr.splitlines() == [
-        "2 rows left out by `where`: kind is none of same",
+        "2 rows left out by `where`: kind is not one of same",
         "1 row of other metrics than accuracy (f1 1): stored, not fitted",
-        "1 diagonal row (source = target): stored and told apart, not fitted",
-        "1 row without a gain, since this file has no accuracy score of the base model (an empty source) on maths",
+        "1 diagonal row (source = target): stored and reported apart, not fitted",
+        "1 row without a gain until the base model m (an empty source) has a score by accuracy on maths",
         "`fit` leaves out the cells of 1 name without a profile: topcs (did you mean 'topics'?)",
         "Next: traitcast fit --matrix results",
     ]

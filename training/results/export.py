@@ -46,7 +46,7 @@ def export(pack: Pack, path: Path, kind: str, *, text: bool = True) -> int:
         a few MB where the shards are many. "lm-eval": one results file per model. "shard": all cells in one Parquet
         file, which `shards.merge` takes into a copy of the pack.
     text
-        False leaves generated texts out of a shard, and with them what only they tell.
+        False leaves generated texts out of a shard, and with them the metrics that need them.
 
     Returns
     -------
@@ -101,6 +101,8 @@ def _write_harness(pack: Pack, cells: Iterable[Cell], folder: Path) -> None:
             result[f"{name}_stderr,none"] = error if error == error else "N/A"
             model["n-samples"][cell.target] = {"original": metric.n, "effective": metric.n}
         model["results"][cell.target] = result
+        # What no model argument says, for `traitcast scores import`.
+        model["traitcast"] = {"source": cell.source or "", "seed": cell.seed}
         model["config"] = {
             "model": "hf",
             "model_args": f"pretrained={cell.base}" + (f",peft=adapters/{cell.adapter}" if cell.adapter else ""),
@@ -177,13 +179,11 @@ def ingest(
         changed = sum(flips["answers"] * flips["changed"] for flips in read_flips(pack)) / answers
         description += f", merged scoring changes {100 * changed:.2f} % of {answers} answers"
     matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
-    fingerprints = {target: recipe.datasets[target].test_fingerprint for target in recipe.targets}
     with Warehouse.open(warehouse) as store:
-        store.check_rows(matrix.matrix, fingerprints, found["scores"])
         # A shipped matrix of this name goes as a whole, and what is known of its rows with it.
         known = {} if matrix.matrix in store.shipped("matrices") else store.targets(matrix.matrix)
         languages = store.languages()
-    # With the file closed: parsing takes minutes, and nobody else could use it meanwhile.
+    # With the file closed: parsing takes minutes, and no other process could use it meanwhile.
     if not by_row:
         del found["row_scores"]
         on_target = None

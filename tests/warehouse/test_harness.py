@@ -1,0 +1,247 @@
+"""Result files of evaluation harnesses, imported one by one or by the folder, as a user does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import traitcast.cli
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.errors import ScoresError
+from traitcast.warehouse.harness import adapter_name, target_name
+from traitcast.warehouse.import_scores import load_recipe, read_scores
+
+BASE = {"arc_easy": {"acc,none": 0.6, "acc_norm,none": 0.55}, "boolq": {"acc,none": 0.55}, "sst2": {"acc,none": 0.52}}
+TUNED = {"arc_easy": {"acc,none": 0.62, "acc_norm,none": 0.58}, "boolq": {"acc,none": 0.61}, "sst2": {"acc,none": 0.8}}
+GSM8K = {
+    "exact_match,strict-match": 0.31,
+    "exact_match_stderr,strict-match": 0.0128,
+    "exact_match,flexible-extract": 0.35,
+}
+
+
+def result(results: dict[str, Any], peft: str = "", **more: Any) -> dict[str, Any]:
+    arguments = "pretrained=org/base,dtype=bfloat16" + (f",peft={peft}" if peft else "")
+    return {"results": results, "config": {"model": "hf", "model_args": arguments}, **more}
+
+
+def write(path: Path, content: Any) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TRAITCAST_WAREHOUSE", str(tmp_path / "w.duckdb"))
+
+    def invoke(*arguments: str | Path) -> Result:
+        return CliRunner().invoke(traitcast.cli.cli, list(map(str, arguments)), catch_exceptions=False)
+
+    return invoke
+
+
+def gains(tmp_path: Path, name: str = "mine") -> dict[tuple[str, str], float]:
+    with Warehouse.open(tmp_path / "w.duckdb", read_only=True) as warehouse:
+        rows = warehouse.query(f"SELECT * FROM transfer_matrix WHERE matrix = '{name}'").to_pylist()
+    return {(row["source"], row["target"]): round(row["gain"], 6) for row in rows}
+
+
+EXPECTED = {("gsm8k", "arc_easy"): 2.0, ("gsm8k", "boolq"): 6.0, ("gsm8k", "sst2"): 28.0}
+
+
+@pytest.mark.parametrize("order", [("base", "tuned"), ("tuned", "base")])
+def test_base_and_tuned_files_meet_in_either_order(tmp_path: Path, run: Any, order: tuple[str, str]) -> None:
+    files = {
+        "base": [write(tmp_path / "base.json", result(BASE))],
+        "tuned": [write(tmp_path / "tuned.json", result(TUNED, "/runs/x/checkpoint-3")), "--source", "gsm8k"],
+    }
+    for which in order:
+        done = run("scores", "import", *files[which], "--name", "mine")
+        assert done.exit_code == 0, done.stderr
+        missing = "without a gain until the base model org/base (an empty source) has a score by score" in done.stderr
+        assert missing == (which == "tuned" and order[0] == "tuned")
+    assert gains(tmp_path) == EXPECTED
+
+
+def test_an_import_never_changes_what_a_stored_matrix_means(tmp_path: Path, run: Any) -> None:
+    run("scores", "import", write(tmp_path / "base.json", result(BASE)), "--name", "mine")
+    tuned = write(tmp_path / "tuned.json", result(TUNED))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("base: target mean\n")
+    refused = run("scores", "import", tuned, "--name", "mine", "--source", "gsm8k", "--spec", recipe)
+    assert refused.exit_code == 2
+    assert "the base of matrix 'mine' is 'untuned', and the recipe says 'target mean'" in refused.stderr
+    assert "traitcast scores drop mine" in refused.stderr
+    recipe.write_text("metric: acc_norm\n")
+    refused = run("scores", "import", tuned, "--name", "mine", "--source", "gsm8k", "--spec", recipe)
+    assert "the headline metric of matrix 'mine' is 'score'" in refused.stderr
+    run("scores", "import", tuned, "--name", "mine", "--source", "gsm8k")
+    assert gains(tmp_path) == EXPECTED
+
+
+def test_a_folder_at_once(tmp_path: Path, run: Any) -> None:
+    folder = tmp_path / "results"
+    write(folder / "base.json", result(BASE))
+    write(folder / "tuned.json", result(TUNED, "/runs/lora-gsm8k/checkpoint-300"))
+    write(folder / "notes.json", {"nothing": 1})
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("names: {lora-gsm8k: gsm8k}\n")
+    done = run("scores", "import", folder, "--name", "mine", "--source-from", "peft", "--spec", recipe)
+    assert done.exit_code == 0, done.stderr
+    assert "1 other JSON files left out" in done.stderr
+    assert gains(tmp_path) == EXPECTED
+    recipe.write_text("sources: {lora-gsm8k: gsm8k, org/base: ''}\n")
+    assert run("scores", "import", folder, "--name", "mapped", "--spec", recipe).exit_code == 0
+    assert gains(tmp_path, "mapped") == EXPECTED
+    recipe.write_text("sources: {lora-gsm: gsm8k, org/base: ''}\n")
+    refused = run("scores", "import", folder, "--name", "other", "--spec", recipe)
+    assert "does not say what '/runs/lora-gsm8k/checkpoint-300' was tuned on" in refused.stderr
+
+
+def test_merged_weights_take_the_name_of_their_base(tmp_path: Path, run: Any) -> None:
+    run("scores", "import", write(tmp_path / "base.json", result(BASE)), "--name", "mine")
+    merged = result(TUNED)
+    merged["config"]["model_args"] = "pretrained=/models/merged"
+    file = write(tmp_path / "merged.json", merged)
+    done = run("scores", "import", file, "--name", "mine", "--source", "gsm8k", "--model", "org/base")
+    assert done.exit_code == 0
+    assert gains(tmp_path) == EXPECTED
+
+
+def test_filters_and_metrics_keep_their_names(tmp_path: Path) -> None:
+    file = write(tmp_path / "r.json", result({**BASE, "gsm8k": GSM8K}))
+    rows = read_scores(file).rows.to_pylist()
+    found = {(row["target"], row["metric"]): row["score"] for row in rows}
+    assert found["gsm8k", "exact_match,strict-match"] == found["gsm8k", "score"] == 0.31
+    assert found["gsm8k", "exact_match,flexible-extract"] == 0.35
+    assert found["arc_easy", "score"] == found["arc_easy", "acc"] == 0.6
+    assert found["arc_easy", "acc_norm"] == 0.55
+    errors = {row["metric"]: row["standard_error"] for row in rows if row["target"] == "gsm8k"}
+    assert errors["exact_match,strict-match"] == errors["score"] == 0.0128
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("where:\n  filter: [flexible-extract]\n")
+    rows = read_scores(file, load_recipe(recipe)).rows.to_pylist()
+    assert {(row["metric"], row["score"]) for row in rows} == {
+        ("exact_match,flexible-extract", 0.35),
+        ("score", 0.35),
+    }
+
+
+@pytest.mark.parametrize("value", [0.83, 19.93, 100.0])
+def test_squad_counts_in_percent_whatever_the_size(tmp_path: Path, value: float) -> None:
+    file = write(tmp_path / "r.json", result({"squadv2": {"exact,none": 0.1, "f1,none": value}}))
+    found = {row["metric"]: row["score"] for row in read_scores(file).rows.to_pylist()}
+    assert found == pytest.approx({"exact": 0.001, "f1": value / 100, "score": 0.001})
+    drop = write(tmp_path / "d.json", result({"drop": {"em,none": 0.01, "f1,none": 0.05}}))
+    assert {row["metric"]: row["score"] for row in read_scores(drop).rows.to_pylist()}["f1"] == 0.05
+
+
+def test_old_files_keep_their_errors(tmp_path: Path) -> None:
+    content = result({"boolq": {"acc": 0.55, "acc_stderr": 0.0087}})
+    row = read_scores(write(tmp_path / "r.json", content)).rows.to_pylist()[0]
+    assert (row["metric"], row["standard_error"]) == ("acc", 0.0087)
+
+
+def test_what_is_left_out_is_named(tmp_path: Path) -> None:
+    content = result(
+        {
+            "cola": {"mcc,none": 0.04, "mcc_stderr,none": 0.02},
+            "humaneval": {"pass@1,create_test": 0.12},
+            "ifeval": {"prompt_level_strict_acc,none": 0.2},
+            "sst2": {"acc,none": 0.5},
+            "arc_easy": {"acc,none": float("nan")},
+            "mmlu": {"acc,none": 0.25},
+            "mmlu_virology": {"acc,none": 0.28},
+        },
+        groups={"mmlu": {"acc,none": 0.25}},
+    )
+    found = read_scores(write(tmp_path / "r.json", content))
+    assert {row["target"] for row in found.rows.to_pylist()} == {"sst2", "mmlu_virology"}
+    note = next(note for note in found.notes if "left out" in note)
+    assert note.startswith("r.json: 5 tasks left out")
+    for name in ("cola (mcc)", "humaneval (pass@1)", "ifeval (", "arc_easy (acc)", "mmlu (an average"):
+        assert name in note
+
+
+def test_an_adapter_without_a_source_warns(tmp_path: Path) -> None:
+    file = write(tmp_path / "r.json", result(TUNED, "/runs/lora"))
+    assert "it is imported as the base" in read_scores(file).warnings[0]
+    assert read_scores(file, source="gsm8k").warnings == ()
+    with pytest.raises(ScoresError, match=r"--source-from lora: the model has no such argument. It has: pretrained"):
+        read_scores(file, source_from="lora")
+
+
+def test_lighteval(tmp_path: Path) -> None:
+    content = {
+        "config_general": {"model_name": "a/b"},
+        "results": {"leaderboard|arc:challenge|25": {"acc": 0.41, "acc_stderr": 0.0144}, "all": {"acc": 0.41}},
+    }
+    rows = read_scores(write(tmp_path / "r.json", content)).rows.to_pylist()
+    assert {(row["model"], row["target"], row["standard_error"]) for row in rows} == {("a/b", "arc_challenge", 0.0144)}
+
+
+def test_a_table_with_a_column_per_benchmark(tmp_path: Path) -> None:
+    file = tmp_path / "wide.csv"
+    file.write_text("model,precision,sst2,boolq,Average\nbase,bf16,52,55,53.5\ntuned,bf16,80,61,70.5\n")
+    recipe = tmp_path / "recipe.yaml"
+    with pytest.raises(ScoresError, match=r"has a row per model.*`sources: \{base: ''\}`.*Not mapped: base, tuned"):
+        read_scores(file)
+    recipe.write_text("sources: {base: '', tuned: gsm8k}\nscale: percent\nmetric: accuracy\n")
+    found = read_scores(file, load_recipe(recipe))
+    assert [(r["model"], r["source"], r["target"], r["score"]) for r in found.rows.to_pylist()] == [
+        ("base", "", "sst2", 0.52),
+        ("base", "", "boolq", 0.55),
+        ("base", "gsm8k", "sst2", 0.8),
+        ("base", "gsm8k", "boolq", 0.61),
+    ]
+    assert "precision, Average" in found.notes[0]
+
+
+def test_a_table_of_opencompass(tmp_path: Path) -> None:
+    file = tmp_path / "summary.csv"
+    file.write_text(
+        "dataset,version,metric,mode,base,tuned\nsst2,abc,accuracy,gen,52,80\nboolq,abc,accuracy,gen,55,-\n"
+    )
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("sources: {base: '', tuned: gsm8k}\nscale: percent\n")
+    rows = read_scores(file, load_recipe(recipe)).rows.to_pylist()
+    assert [(r["source"], r["target"], r["score"]) for r in rows] == [
+        ("", "sst2", 0.52),
+        ("gsm8k", "sst2", 0.8),
+        ("", "boolq", 0.55),
+    ]
+
+
+def test_two_models_with_one_base_warn(tmp_path: Path) -> None:
+    lines = ["model,source,target,seed,metric,score"]
+    for model in ("m1", "m2"):
+        lines += [f"{model},,t{n},0,accuracy,0.{n}5" for n in range(1, 4)] + [f"{model},s,t1,0,accuracy,0.5"]
+    file = tmp_path / "r.csv"
+    file.write_text("\n".join(lines) + "\n")
+    assert "the base scores of m1 and m2 are the same on every target" in read_scores(file).warnings[0]
+    file.write_text("\n".join(lines).replace("m2,,t3,0,accuracy,0.35", "m2,,t3,0,accuracy,0.36") + "\n")
+    assert read_scores(file).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/runs/lora-gsm8k/checkpoint-300", "lora-gsm8k"),
+        ("lora-gsm8k/", "lora-gsm8k"),
+        ("C:\\runs\\sst2\\final", "sst2"),
+        ("org/adapter", "adapter"),
+        ("checkpoint-3", "checkpoint-3"),
+    ],
+)
+def test_the_name_of_an_adapter(path: str, name: str) -> None:
+    assert adapter_name(path) == name
+
+
+def test_names_of_targets() -> None:
+    assert target_name("helm|mmlu:anatomy|0|0") == "mmlu_anatomy"
+    assert target_name("arc_easy") == "arc_easy"

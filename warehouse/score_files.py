@@ -1,0 +1,186 @@
+"""Results files as raw rows, whatever the format: long tables, tables with a column per benchmark, harness results.
+
+Owns finding and parsing the files. Rows are as the file has them; `import_scores` checks them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from traitcast.warehouse import harness
+from traitcast.warehouse.console import some
+from traitcast.warehouse.errors import ScoresError
+from traitcast.warehouse.score_recipe import Recipe
+
+Row = dict[str, Any]
+
+# Larger ones are not tables of scores. They would be held whole.
+MAX_BYTES = 1 << 30
+_MODEL_COLUMNS = ("model", "model_name", "fullname")
+_AVERAGES = ("average", "avg", "mean", "overall")
+# OpenCompass: a row per benchmark, a column per model behind these.
+_OPENCOMPASS = ("dataset", "version", "metric", "mode")
+
+
+@dataclass(frozen=True, slots=True)
+class RawRows:
+    """Rows of a file or folder. of_harness: from result files, in which tasks have metrics of their own."""
+
+    rows: list[Row]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    of_harness: bool = False
+
+
+def raw_rows(file: Path, recipe: Recipe, *, source: str | None, source_from: str | None, model: str | None) -> RawRows:
+    """The rows of a results file, or of all result files of a harness in a folder. Raises ScoresError."""
+    if not file.exists():
+        raise ScoresError(f"no file {file}.")
+    told: dict[str, Any] = {"source": source, "source_from": source_from, "sources": recipe.sources, "model": model}
+    if file.is_dir():
+        return _folder(file, told)
+    if not file.is_file():
+        raise ScoresError(f"{file} is not a file; save the results to one first.")
+    if (size := file.stat().st_size) > MAX_BYTES:
+        raise ScoresError(f"{file} has {size:,} bytes; a table of scores has at most {MAX_BYTES:,}.")
+    content = _parsed(file)
+    if harness.is_result(content):
+        found = harness.read_result(file, content, **told)
+        return RawRows(found.rows, found.notes, found.warnings, of_harness=True)
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise ScoresError(f"{file}: expected a list of objects, one per score, or an lm-evaluation-harness result.")
+    if content and {"doc_id", "resps"} <= content[0].keys():
+        raise ScoresError(
+            f"{file} holds the answers to single rows, not scores: import the results_*.json that lies next to it."
+        )
+    return _wide(file, content, recipe) if content else RawRows([])
+
+
+def _folder(folder: Path, told: Mapping[str, Any]) -> RawRows:
+    rows: list[Row] = []
+    notes: list[str] = []
+    warnings: list[str] = []
+    other = 0
+    for file in harness.result_files(folder):
+        content = _parsed(file)
+        if not harness.is_result(content):
+            other += 1
+            continue
+        found = harness.read_result(file, content, **told)
+        rows += found.rows
+        notes += found.notes
+        warnings += found.warnings
+    if not rows:
+        raise ScoresError(f"{folder} holds no result file of lm-evaluation-harness (results_*.json). Give a file.")
+    if other:
+        notes.append(f"{other} other JSON files left out")
+    return RawRows(rows, tuple(notes), tuple(warnings), of_harness=True)
+
+
+def _parsed(file: Path) -> Any:
+    """The content of a file: a list of rows, or a JSON document."""
+    suffix = file.suffix.lower()
+    try:
+        if suffix in (".csv", ".tsv"):
+            return _delimited_rows(file, "\t" if suffix == ".tsv" else ",")
+        if suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return pq.read_table(file).to_pylist()
+        if suffix == ".jsonl":
+            return [json.loads(line) for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+        if suffix == ".json":
+            return json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
+        raise ScoresError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    raise ScoresError(
+        f"{file}: results are read from .csv, .tsv, .parquet, .json and .jsonl, not "
+        f"{suffix or 'a file without suffix'!r}."
+    )
+
+
+def _delimited_rows(file: Path, delimiter: str) -> list[Row]:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        header = next(reader, [])
+        twice = [column for column, n in Counter(header).items() if n > 1]
+        if twice:
+            raise ScoresError(f"{file}: column {twice[0]!r} occurs twice in the header. Rename one.")
+        rows = []
+        for number, values in enumerate((row for row in reader if row), start=1):
+            if len(values) != len(header):
+                raise ScoresError(
+                    f"{file}, row {number}: {len(values)} fields under a header of {len(header)}. "
+                    "Put fields that hold the delimiter in double quotes."
+                )
+            rows.append(dict(zip(header, values, strict=True)))
+        return rows
+
+
+def _wide(file: Path, rows: list[Row], recipe: Recipe) -> RawRows:
+    """Rows of a table with a column per benchmark, or per model, made long; long rows as they are."""
+    columns = list(rows[0])
+    if recipe.columns.get("score", "score") in columns or recipe.columns.get("target", "target") in columns:
+        return RawRows(rows)
+    if columns[:4] == list(_OPENCOMPASS) and len(columns) > 4:
+        long = [
+            {"model": name, "target": row["dataset"], "metric": row["metric"] or None, "score": row[name]}
+            for row in rows
+            for name in columns[4:]
+            if row[name] not in ("", "-", None)
+        ]
+        return RawRows(_with_sources(file, long, recipe, columns))
+    named = recipe.columns.get("model") or next((c for c in columns if c.lower() in _MODEL_COLUMNS), None)
+    if named is None or named not in columns:
+        return RawRows(rows)
+    ours = {recipe.columns.get(ours, ours): ours for ours in ("source", "seed")}
+    scores = [c for c in columns if c not in (named, *ours) and c.lower() not in _AVERAGES and _is_numeric(rows, c)]
+    if not scores:
+        return RawRows(rows)
+    long = [
+        {"model": row[named], "target": harness.target_name(column), "metric": recipe.metric, "score": row[column]}
+        | {ours[theirs]: row[theirs] for theirs in ours if theirs in row}
+        for row in rows
+        for column in scores
+        if row[column] not in ("", None)
+    ]
+    others = [column for column in columns if column not in (named, *ours, *scores)]
+    notes = (f"columns that are no benchmark were left out: {some(others, 8)}",) if others else ()
+    if "source" not in long[0]:
+        long = _with_sources(file, long, recipe, columns)
+    return RawRows(long, notes)
+
+
+def _with_sources(file: Path, rows: list[Row], recipe: Recipe, columns: Sequence[str]) -> list[Row]:
+    """Rows of a table that names models only: what each was tuned on comes from the recipe."""
+    models = list(dict.fromkeys(str(row["model"]) for row in rows))
+    missing = [model for model in models if model not in recipe.sources]
+    if missing:
+        raise ScoresError(
+            f"{file} has a row per model and does not say what each was tuned on. Map them in a recipe given with "
+            f"--spec, the base model to an empty text, such as `sources: {{{missing[0]}: ''}}`. Not mapped: "
+            f"{some(missing, 5)}. Columns: {some(columns, 12)}."
+        )
+    bases = [model for model in models if not recipe.sources[model]]
+    if len(bases) > 1:
+        raise ScoresError(
+            f"{file}: `sources` names several base models ({', '.join(bases)}). Import one after the other."
+        )
+    base = bases[0] if bases else None
+    return [row | {"model": base or row["model"], "source": recipe.sources[str(row["model"])]} for row in rows]
+
+
+def _is_numeric(rows: Sequence[Row], column: str) -> bool:
+    values = [row.get(column) for row in rows if row.get(column) not in ("", None)]
+    try:
+        for value in values:
+            float(str(value))
+    except ValueError:
+        return False
+    return bool(values)
