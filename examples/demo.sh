@@ -14,11 +14,10 @@ show() {
 }
 
 show profile examples/support_tickets
+show show support_tickets --family class_balance
 show rank support_tickets --top 10
 ranking=$(traitcast rank support_tickets --format json 2>/dev/null)
 best=$(printf '%s' "$ranking" | python -c 'import json, sys; print(json.load(sys.stdin)[0]["source"])')
-worst=$(printf '%s' "$ranking" | python -c 'import json, sys; print(json.load(sys.stdin)[-1]["source"])')
 show explain "$best" support_tickets
-show explain "$worst" support_tickets
 show sql "SELECT name, label_class_count, round(label_majority_share, 2) AS majority, round(prompt_tokens_mean, 1) AS prompt_tokens FROM profiles WHERE label_class_count BETWEEN 4 AND 8 ORDER BY abs(prompt_tokens_mean - (SELECT prompt_tokens_mean FROM profiles WHERE name = 'support_tickets')) LIMIT 6"
-printf '\nThe warehouse of this demo is gone with it. To go on: . .venv/bin/activate, then traitcast profile my.jsonl\n' >&2
+printf '\nThe warehouse of this demo is deleted. Next: . .venv/bin/activate, then traitcast profile my.jsonl\n' >&2

@@ -27,7 +27,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}}
     ).execute()
     ranking, explanation, changed, quality = (
-        shown(notebook, source) for source in ("rank(", "explain(", "what_if", "evaluate")
+        shown(notebook, source) for source in ("rank(", "explain(", "whatif(", "evaluate")
     )
     assert "<th>novel</th>" in ranking
     assert "<svg" in explanation
