@@ -99,8 +99,9 @@ def content(folder: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     with Warehouse.open(file, read_only=True) as warehouse:
-        tables = [row["table_name"] for row in _rows(warehouse, "SELECT table_name FROM duckdb_tables() ORDER BY 1")]
-        found = {name: _rows(warehouse, f'SELECT * FROM "{name}" ORDER BY ALL') for name in tables}
+        names = "SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() ORDER BY 1"
+        tables = [row["name"] for row in _rows(warehouse, names)]
+        found = {name: _rows(warehouse, f"SELECT * FROM {name} ORDER BY ALL") for name in tables}
     # A profile keeps the path of its data, which is another for each point.
     return dict(json.loads(json.dumps(found).replace(str(folder), "{}")))
 

@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from traitcast.warehouse.console import command
-from traitcast.warehouse.database.schema import FOUND, NATURAL_KEYS, Kind
+from traitcast.warehouse.database.schema import NATURAL_KEYS, OWN, Kind
 from traitcast.warehouse.errors import UserError, WarehouseError
 from traitcast.warehouse.names import check_name
 
@@ -141,7 +141,7 @@ class Connection:
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         self._connection.register("incoming", rows)
-        self._connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+        self._connection.execute(f"INSERT INTO {OWN}.{table} BY NAME SELECT * FROM incoming")
         self._connection.unregister("incoming")
 
     def _merge(self, table: str, rows: pa.Table) -> None:
@@ -154,19 +154,10 @@ class Connection:
         values = ", ".join(f"s.{name}" for name in rows.column_names)
         self._connection.register("incoming", rows)
         self._connection.execute(
-            f"MERGE INTO {table} t USING incoming s ON {match} {update}"
+            f"MERGE INTO {OWN}.{table} t USING incoming s ON {match} {update}"
             f"WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})"
         )
         self._connection.unregister("incoming")
-
-    def _forget_found(self, datasets: Sequence[str]) -> None:
-        """Drop what was found with the traits of datasets, on every matrix that they are in."""
-        for table in FOUND:
-            self._connection.execute(
-                f"DELETE FROM {table} WHERE matrix IN "
-                "(SELECT matrix FROM scores WHERE list_contains(?, source) OR list_contains(?, target))",
-                [list(datasets), list(datasets)],
-            )
 
 
 def check_plain(name: str, what: str) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from traitcast.warehouse.console import count, some
 from traitcast.warehouse.database import schema, shipped
 from traitcast.warehouse.database.connection import Connection, check_plain
-from traitcast.warehouse.database.schema import LATENT_TABLES
+from traitcast.warehouse.database.schema import OWN
 from traitcast.warehouse.errors import ScoresError, nearest
 from traitcast.warehouse.records import Cells, Matrix, RowResults, Target
 
@@ -51,15 +51,9 @@ class Matrices(Connection):
         check_plain(matrix.matrix, "matrix name")
         tables = {"scores": rows, **(side_effects or {})}
         with self._transaction():
-            if matrix.matrix in self.shipped("matrices"):
-                # Two matrices of one name are not one matrix: the user's takes the place of the shipped one.
-                for table in _MATRIX_TABLES:
-                    self._connection.execute(f"DELETE FROM {table} WHERE matrix = ?", [matrix.matrix])
-            # What was found on other scores says nothing of these.
-            for table in ("evaluations", *LATENT_TABLES, "matrices"):
-                self._connection.execute(f"DELETE FROM {table} WHERE matrix = ?", [matrix.matrix])
+            self._connection.execute(f"DELETE FROM {OWN}.matrices WHERE matrix = ?", [matrix.matrix])
             self._connection.execute(
-                "INSERT INTO matrices (matrix, metric, base, description, reference) VALUES (?, ?, ?, ?, false)",
+                f"INSERT INTO {OWN}.matrices (matrix, metric, base, description) VALUES (?, ?, ?, ?)",
                 [matrix.matrix, matrix.metric, matrix.base, matrix.description],
             )
             if "targets" in tables:
@@ -72,12 +66,10 @@ class Matrices(Connection):
     def check_import(self, matrix: str, scores: pa.Table) -> None:
         """Raise ScoresError where imported scores would take the place of measured ones, whose answers would go.
 
-        Not for a shipped matrix: such a one is replaced as a whole.
+        A shipped matrix is hidden as a whole, so its cells do not count.
         """
-        if matrix in self.shipped("matrices"):
-            return
         keys = ", ".join(_CELL)
-        every = " UNION ".join(f"SELECT {keys} FROM {table} WHERE matrix = ?" for table in _CELL_TABLES)
+        every = " UNION ".join(f"SELECT {keys} FROM {OWN}.{table} WHERE matrix = ?" for table in _CELL_TABLES)
         self._connection.register("incoming", scores.select(list(_CELL)))
         found = self._rows(
             f"SELECT {keys} FROM ({every}) WHERE ({keys}) IN (SELECT ({keys}) FROM incoming)",
@@ -105,7 +97,7 @@ class Matrices(Connection):
         with self._transaction():
             for table, keys in schema.NATURAL_KEYS.items():
                 if keys[0] == "matrix":
-                    self._connection.execute(f"DELETE FROM {table} WHERE list_contains(?, matrix)", dropped)
+                    self._connection.execute(f"DELETE FROM {OWN}.{table} WHERE list_contains(?, matrix)", dropped)
         rows = self._rows("SELECT predictor FROM predictors WHERE list_contains(?, matrix) ORDER BY 1", dropped)
         return [predictor for (predictor,) in rows]
 
@@ -131,15 +123,15 @@ class Matrices(Connection):
         fingerprints: target -> that of its test rows now. scores: the cells measured on them. Raises ScoresError where
         stored cells of such a target are not among these: their gains would be over a base on other rows.
         """
-        # A shipped matrix is replaced as a whole.
-        stored = {} if matrix in self.shipped("matrices") else self.targets(matrix)
-        changed = [t for t, now in sorted(fingerprints.items()) if t in stored and stored[t].fingerprint != now]
+        # Not of a shipped matrix, which is hidden as a whole.
+        stored = dict(self._rows(f"SELECT target, fingerprint FROM {OWN}.targets WHERE matrix = ?", [matrix]))
+        changed = [t for t, now in sorted(fingerprints.items()) if stored.get(t, now) != now]
         if not changed:
             return []
         new = set(zip(*(scores[name].to_pylist() for name in _CELL), strict=True))
         old = self._rows(
-            "SELECT DISTINCT model, source, target, seed FROM scores WHERE matrix = ? AND list_contains(?, target) "
-            "ORDER BY ALL",
+            f"SELECT DISTINCT model, source, target, seed FROM {OWN}.scores "
+            "WHERE matrix = ? AND list_contains(?, target) ORDER BY ALL",
             [matrix, changed],
         )
         if left := [cell for cell in old if cell not in new]:
@@ -159,7 +151,7 @@ class Matrices(Connection):
         for tables, gone in ((("row_traits",), names), (("scores", *_CELL_TABLES), changed)):
             for table in tables:
                 self._connection.execute(
-                    f"DELETE FROM {table} WHERE matrix = ? AND list_contains(?, target)", [matrix, gone]
+                    f"DELETE FROM {OWN}.{table} WHERE matrix = ? AND list_contains(?, target)", [matrix, gone]
                 )
 
     def _forget_cells(self, matrix: str, tables: Mapping[str, pa.Table]) -> None:
@@ -179,7 +171,8 @@ class Matrices(Connection):
         self._connection.register("incoming", rows.select(list(keys)))
         columns = ", ".join(keys)
         self._connection.execute(
-            f"DELETE FROM {table} WHERE matrix = ? AND ({columns}) IN (SELECT ({columns}) FROM incoming)", [matrix]
+            f"DELETE FROM {OWN}.{table} WHERE matrix = ? AND ({columns}) IN (SELECT ({columns}) FROM incoming)",
+            [matrix],
         )
         self._connection.unregister("incoming")
 
@@ -281,6 +274,16 @@ class Matrices(Connection):
         """All matrices, the measured and imported ones of the user before the shipped ones."""
         rows = self._rows("SELECT matrix, metric, base, description FROM matrices ORDER BY reference, matrix")
         return [Matrix(*row) for row in rows]
+
+    def own_matrices(self) -> list[Matrix]:
+        """The matrices that did not come with traitcast."""
+        shipped = set(self.shipped("matrices"))
+        return [matrix for matrix in self.matrices() if matrix.matrix not in shipped]
+
+    def base_cells(self, matrix: str) -> frozenset[tuple[str, str, str]]:
+        """(model, target, metric) of the scores of untuned models in a matrix."""
+        sql = "SELECT DISTINCT model, target, metric FROM scores WHERE matrix = ? AND source = ''"
+        return frozenset((str(model), str(target), str(metric)) for model, target, metric in self._rows(sql, [matrix]))
 
     def cells(
         self,
@@ -393,7 +396,7 @@ class Matrices(Connection):
         with self._transaction():
             self._connection.register("incoming", rows)
             same = "base IN (SELECT base FROM incoming)" if replace else _SAME_PROBED
-            self._connection.execute(f"DELETE FROM probes WHERE matrix = '' AND {same}")
+            self._connection.execute(f"DELETE FROM {OWN}.probes WHERE matrix = '' AND {same}")
             self._connection.unregister("incoming")
             self._insert("probes", rows.append_column("matrix", pa.array([""] * rows.num_rows, pa.string())))
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from traitcast.warehouse.console import command, warn
 from traitcast.warehouse.database import schema
 from traitcast.warehouse.database.connection import Connection, check_plain
+from traitcast.warehouse.database.schema import OWN
 from traitcast.warehouse.errors import NotProfiledError, nearest
 from traitcast.warehouse.names import LONGEST, is_name
 from traitcast.warehouse.records import (
@@ -49,35 +50,25 @@ class Profiles(Connection):
             columns[name] = pa.array([row[i] for row in new], types.get(name, pa.string()))
         with self._transaction():
             self._connection.execute("DELETE FROM trait_catalogue")
-            self._insert("trait_catalogue", pa.table(columns))
+            self._connection.register("incoming", pa.table(columns))
+            self._connection.execute("INSERT INTO trait_catalogue BY NAME SELECT * FROM incoming")
+            self._connection.unregister("incoming")
             schema.rebuild_profiles_view(self._connection)
             self._set_meta("catalogue_version", str(version))
 
     def save_profile(self, profile: Profile) -> None:
-        """Store a profile whole, in place of an earlier one of the same name. Raises UserError for a bad name.
-
-        What was found with other values of its traits (evaluations, traits of latent factors) goes with them.
-        """
+        """Store a profile whole, in place of an earlier one of the same name. Raises UserError for a bad name."""
         check_plain(profile.name, "dataset name")
         with self._transaction():
-            if self._is_other(profile):
-                self._forget_found([profile.name])
             for table in _DATASET_TABLES:
-                self._connection.execute(f"DELETE FROM {table} WHERE dataset = ?", [profile.name])
-            self._connection.execute("DELETE FROM datasets WHERE name = ?", [profile.name])
+                self._connection.execute(f"DELETE FROM {OWN}.{table} WHERE dataset = ?", [profile.name])
+            self._connection.execute(f"DELETE FROM {OWN}.datasets WHERE name = ?", [profile.name])
             for table, rows in _profile_tables(profile, self._parts()).items():
                 if rows.num_rows:
                     self._insert(table, rows)
             self._connection.execute(
-                "UPDATE datasets SET profiled_at = now()::TIMESTAMP WHERE name = ?", [profile.name]
+                f"UPDATE {OWN}.datasets SET profiled_at = now()::TIMESTAMP WHERE name = ?", [profile.name]
             )
-
-    def _is_other(self, profile: Profile) -> bool:
-        """Whether data, family or a trait's value is not what is stored under the profile's name."""
-        about = self._rows("SELECT fingerprint, task_type, family FROM datasets WHERE name = ?", [profile.name])
-        traits = dict(self._rows("SELECT trait, value FROM traits WHERE dataset = ?", [profile.name]))
-        new = {t.trait: t.value for t in profile.traits}
-        return about != [(profile.fingerprint, profile.task_type, profile.family)] or traits != new
 
     def _parts(self) -> dict[str, str]:
         return dict(self._rows("SELECT trait, part FROM trait_catalogue"))
@@ -294,7 +285,6 @@ def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.
             "parent": pa.array([profile.parent], pa.string()),
             "changed": pa.array([profile.changed], pa.string()),
             "details": [json.dumps(profile.details, sort_keys=True, ensure_ascii=False)],
-            "reference": [False],
         }
     )
     return {

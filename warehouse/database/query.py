@@ -80,8 +80,9 @@ def run(
         raise QueryError(
             f"{_told(error)}\n`traitcast sql` reads the warehouse and nothing else, unless you give --allow-external."
         ) from error
-    except (duckdb.InvalidInputException, duckdb.TransactionException) as error:
-        if "read-only" not in str(error):
+    except (duckdb.InvalidInputException, duckdb.TransactionException, duckdb.BinderException) as error:
+        # The tables that users know are views, of which DuckDB says "Can only delete from base table".
+        if "read-only" not in str(error) and not str(error).startswith("Binder Error: Can only "):
             raise
         raise QueryError(_ONLY_READS) from error
     except (duckdb.OutOfMemoryException, MemoryError) as error:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import duckdb
 import pyarrow.parquet as pq
 
 from traitcast.warehouse.database import shipped
-from traitcast.warehouse.database.schema import NATURAL_KEYS
+from traitcast.warehouse.database.schema import DATA, NATURAL_KEYS, OWN, RESULTS, Kind
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import WarehouseError
 
@@ -22,14 +23,12 @@ def export(warehouse: Warehouse, destination: Path) -> None:
     warehouse content gives the same bytes.
     """
     destination.mkdir(parents=True, exist_ok=True)
-    for table in ("trait_catalogue", *shipped.OWNED, *shipped.FLAGGED):
-        select = "*"
-        if table in shipped.FLAGGED:
-            select = "* REPLACE (true AS reference)"
+    for table in ("trait_catalogue", *DATA, *RESULTS):
+        select = "* EXCLUDE (reference)" if table in get_args(Kind) else "*"
         if table == "datasets":
             # These two are paths of the machine that profiled.
-            select = (
-                "* REPLACE (true AS reference, NULL::TIMESTAMP AS profiled_at, "
+            select += (
+                " REPLACE (NULL::TIMESTAMP AS profiled_at, "
                 'json_merge_patch(details, \'{"origin": null, "spec": null}\') AS details)'
             )
         order = "position" if table == "trait_catalogue" else ", ".join(NATURAL_KEYS[table])
@@ -47,8 +46,13 @@ def carry(connection: duckdb.DuckDBPyConnection, matrix: str) -> None:
         raise WarehouseError(
             f"{shipped.folder()} holds no matrix {matrix!r}; it has: {', '.join(shipped.names('matrices')) or 'none'}"
         )
-    shipped.restore(connection, "matrices", matrix)
-    connection.execute("UPDATE matrices SET reference = false WHERE matrix = ?", [matrix])
+    for table, kind in DATA.items():
+        rows = shipped.read(table) if kind == "matrices" else None
+        if rows is not None:
+            connection.execute(f"DELETE FROM {OWN}.{table} WHERE matrix = ?", [matrix])
+            connection.register("incoming", rows)
+            connection.execute(f"INSERT INTO {OWN}.{table} BY NAME SELECT * FROM incoming WHERE matrix = ?", [matrix])
+            connection.unregister("incoming")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

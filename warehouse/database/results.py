@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from traitcast.warehouse.console import as_json, finite
 from traitcast.warehouse.database.connection import Connection, check_plain
-from traitcast.warehouse.database.schema import LATENT_TABLES
+from traitcast.warehouse.database.schema import LATENT_TABLES, OWN, RESULTS
 from traitcast.warehouse.errors import UserError, nearest
 from traitcast.warehouse.records import LatentRecord, PredictorRecord
 
@@ -27,6 +27,7 @@ _EVALUATION_TYPES = pa.schema(
         "spearman": pa.float64(),
         "rmse": pa.float64(),
         "result": pa.string(),
+        "input": pa.string(),
     }
 )
 _PREDICTION_TYPES = {
@@ -53,20 +54,13 @@ class Results(Connection):
     """What is stored of predictors, evaluations and latent factors."""
 
     def save_predictor(self, record: PredictorRecord) -> None:
-        """Store a fitted predictor in place of an earlier one of the same name.
-
-        Stored predictions of a predictor that was another go with it. Raises UserError for a bad name.
-        """
+        """Store a fitted predictor in place of an earlier one of the same name. Raises UserError for a bad name."""
         check_plain(record.name, "predictor name")
         with self._transaction():
-            stored = self._rows("SELECT fingerprint FROM predictors WHERE predictor = ?", [record.name])
-            if stored != [(record.fingerprint,)]:
-                for table in ("predictions", "attributions"):
-                    self._connection.execute(f"DELETE FROM {table} WHERE predictor = ?", [record.name])
-            self._connection.execute("DELETE FROM predictors WHERE predictor = ?", [record.name])
+            self._connection.execute(f"DELETE FROM {OWN}.predictors WHERE predictor = ?", [record.name])
             self._connection.execute(
-                "INSERT INTO predictors (predictor, matrix, model, tier, fingerprint, bundle, reference) "
-                "VALUES (?, ?, ?, ?, ?, ?, false)",
+                f"INSERT INTO {OWN}.predictors (predictor, matrix, model, tier, fingerprint, bundle) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 [record.name, record.matrix, record.model, record.tier, record.fingerprint, record.bundle],
             )
 
@@ -92,16 +86,18 @@ class Results(Connection):
         side, family, value, shap.
         """
         pairs = {(row["source"], row["target"]) for row in attributions}
+        stored = self._rows("SELECT fingerprint FROM predictors WHERE predictor = ?", [predictor])
+        key = {"predictor": predictor, "input": stored[0][0] if stored else None}
         with self._transaction():
             if predictions:
-                self._merge("predictions", _with_predictor(predictor, predictions, _PREDICTION_TYPES))
+                self._merge("predictions", _table(predictions, _PREDICTION_TYPES, key))
             for source, target in sorted(pairs):
                 self._connection.execute(
-                    "DELETE FROM attributions WHERE predictor = ? AND source = ? AND target = ?",
+                    f"DELETE FROM {OWN}.attributions WHERE predictor = ? AND source = ? AND target = ?",
                     [predictor, source, target],
                 )
             if attributions:
-                self._insert("attributions", _with_predictor(predictor, attributions, _ATTRIBUTION_TYPES))
+                self._insert("attributions", _table(attributions, _ATTRIBUTION_TYPES, key))
 
     def save_evaluation(
         self, result: Mapping[str, Any], *, model: str | None = None, tier: str = "static", seed: int = 0
@@ -110,9 +106,15 @@ class Results(Connection):
         key = {"matrix": result["matrix"], "model": model, "protocol": result["protocol"], "tier": tier, "seed": seed}
         found = {"cells": result["cells"], "targets": result["targets"]}
         found |= {name: finite(result["model"][name]["value"]) for name in ("spearman", "rmse")}
-        rows = pa.Table.from_pylist([key | found | {"result": as_json(result, indent=None)}], _EVALUATION_TYPES)
+        found |= {"result": as_json(result, indent=None), "input": self._input("evaluations", result["matrix"])}
+        rows = pa.Table.from_pylist([key | found], _EVALUATION_TYPES)
         with self._transaction():
             self._merge("evaluations", rows)
+
+    def _input(self, table: str, matrix: str) -> str | None:
+        """The fingerprint of what results of a table are found with on a matrix."""
+        rows = self._rows(f"SELECT {RESULTS[table]} FROM inputs WHERE matrix = ?", [matrix])
+        return rows[0][0] if rows else None
 
     def evaluations(self, matrix: str) -> list[dict[str, Any]]:
         """Stored evaluations on a matrix: model (None: pooled), protocol, tier, seed and result, in that order."""
@@ -123,16 +125,17 @@ class Results(Connection):
         return [dict(zip(names, row[:4], strict=True)) | {"result": json.loads(row[4])} for row in rows]
 
     def save_latent(self, record: LatentRecord) -> None:
-        """Store the factors of a matrix, model and method in place of earlier ones; new scores take them away."""
+        """Store the factors of a matrix, model and method in place of earlier ones."""
         key = {"matrix": record.matrix, "model": record.model, "method": record.method}
         contents = ((record.about,), record.factors, record.scores, record.traits)
         with self._transaction():
             for table, rows in zip(LATENT_TABLES, contents, strict=True):
                 self._connection.execute(
-                    f"DELETE FROM {table} WHERE matrix = ? AND model = ? AND method = ?", list(key.values())
+                    f"DELETE FROM {OWN}.{table} WHERE matrix = ? AND model = ? AND method = ?", list(key.values())
                 )
-                columns = self._connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
-                self._insert(table, pa.Table.from_pylist([key | finite(row) for row in rows], columns))
+                columns = self._connection.sql(f"SELECT * FROM {OWN}.{table} LIMIT 0").to_arrow_table().schema
+                found = {**key, "input": self._input(table, record.matrix)}
+                self._insert(table, pa.Table.from_pylist([found | finite(row) for row in rows], columns))
 
     def latent(self, matrix: str, model: str, method: str = "pca") -> LatentRecord:
         """The stored factors of a matrix, model and method. Raises UserError naming `traitcast latent`."""
@@ -152,6 +155,9 @@ class Results(Connection):
         return LatentRecord(matrix, model, method, about[0], tuple(factors), tuple(scores), tuple(traits))
 
 
-def _with_predictor(predictor: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType]) -> pa.Table:
+def _table(
+    rows: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType], key: Mapping[str, str | None]
+) -> pa.Table:
+    """Rows as Arrow, with the columns of `key` in each."""
     columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in types.items()}
-    return pa.table({"predictor": pa.array([predictor] * len(rows), pa.string()), **columns})
+    return pa.table({**{name: pa.array([value] * len(rows), pa.string()) for name, value in key.items()}, **columns})

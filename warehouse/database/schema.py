@@ -1,16 +1,20 @@
 """The tables and views of the warehouse, as numbered, append-only migrations.
 
-Owns the shape of the file and nothing of its content. A migration that has shipped is never edited; a new
-one is appended. Views have one text, that of today: whoever changes it appends a migration that runs it again (as
-`_seventh` does), so that an upgraded file has the views of a new one. There is no PRIMARY KEY and no UNIQUE index: they
-have lost entries after WAL replay in recent DuckDB lines, so writers replace or MERGE on the natural key inside one
-transaction.
+Owns the shape of the file, not its content. A table is there twice: in the schema `traitcast_own` with the rows of the
+user, in `traitcast_shipped` with those that came with the package. The view of the same name shows both; a dataset,
+matrix or predictor of the user hides the shipped one of that name. Results (evaluations, latent factors, predictions)
+are stored with a fingerprint of their input, and their views show those whose input is still the same.
+
+A migration that has shipped is never edited; a new one is appended. Views have one text, that of today: a change of it
+needs a migration that creates them again (as `_ninth` does), so that an upgraded file has the views of a new one. There
+is no PRIMARY KEY and no UNIQUE index: they have lost entries after WAL replay in recent DuckDB lines, so writers
+replace or MERGE on the natural key inside one transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,11 +50,25 @@ NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "latent_traits": ("matrix", "model", "method", "factor", "side", "trait"),
 }
 
+OWN, SHIPPED = "traitcast_own", "traitcast_shipped"
 # Kinds of things that the package ships and the user may store under the same name.
 Kind = Literal["datasets", "matrices", "predictors"]
+# The first column of a natural key says what a row belongs to.
+_KINDS: dict[str, Kind] = {"name": "datasets", "dataset": "datasets", "matrix": "matrices", "predictor": "predictors"}
 LATENT_TABLES = ("latents", "latent_factors", "latent_scores", "latent_traits")
-# What was found with the traits of a matrix's datasets: it is untrue where the user has another profile of one.
-FOUND = ("evaluations", "latent_traits")
+# What was found on a matrix, with the column of `inputs` that its own column `input` has to equal: it says nothing of
+# other scores, nor, where traits took part, of other profiles.
+RESULTS = dict.fromkeys(LATENT_TABLES, "scores") | dict.fromkeys(
+    ("evaluations", "latent_traits"), "scores_and_profiles"
+)
+# What a predictor said: `input` is the fingerprint of the predictor.
+_PREDICTED = ("predictions", "attributions")
+# Tables whose rows belong to a dataset, matrix or predictor and are hidden with it.
+DATA = {
+    table: _KINDS[keys[0]]
+    for table, keys in NATURAL_KEYS.items()
+    if table != "trait_catalogue" and table not in RESULTS and table not in _PREDICTED
+}
 
 _TABLES = """
 CREATE TABLE datasets (
@@ -202,7 +220,9 @@ CREATE TABLE row_traits (
 CREATE TABLE row_scores (
     {_CELL}, score FLOAT[] NOT NULL, predicted SMALLINT[], output_tokens INTEGER[], finished BOOLEAN[],
     has_number BOOLEAN[]);
-CREATE VIEW row_changes AS
+"""
+_ROW_VIEWS = """
+CREATE OR REPLACE VIEW row_changes AS
 SELECT model, source, target, seed, row, score, base_score, 100 * (score - base_score) AS change,
        coalesce(labels[gold + 1], CAST(gold AS VARCHAR)) AS gold,
        coalesce(labels[predicted + 1], CAST(predicted AS VARCHAR)) AS predicted,
@@ -218,7 +238,7 @@ FROM (
     LEFT JOIN row_scores b ON b.source = '' AND (b.matrix, b.model, b.target) = (s.matrix, s.model, s.target)
     WHERE s.source <> ''
 );
-CREATE VIEW row_trait_values AS
+CREATE OR REPLACE VIEW row_trait_values AS
 SELECT target, unnest(range(len(value))) AS row, trait, unnest(value) AS value, matrix FROM row_traits;
 """
 
@@ -263,6 +283,7 @@ def _third(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _fourth(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_ROWS)
+    connection.execute(_ROW_VIEWS)
 
 
 def _fifth(connection: duckdb.DuckDBPyConnection) -> None:
@@ -283,8 +304,93 @@ def _eighth(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_LINEAGE)
 
 
+def _ninth(connection: duckdb.DuckDBPyConnection) -> None:
+    # Until here every table was one, and a flag said which datasets, matrices and predictors were shipped.
+    connection.execute(f"CREATE SCHEMA {OWN}")
+    connection.execute(f"CREATE SCHEMA {SHIPPED}")
+    tables = connection.execute(
+        "SELECT table_name, sql FROM duckdb_tables() WHERE schema_name = 'main' "
+        "AND table_name NOT IN ('traitcast_meta', 'trait_catalogue')"
+    ).fetchall()
+    for table, create in tables:
+        kind = _KINDS[NATURAL_KEYS[table][0]]
+        named = f"{NATURAL_KEYS[table][0]} IN (SELECT {NATURAL_KEYS[kind][0]} FROM main.{kind} WHERE reference)"
+        # Nothing says who found a result on a shipped matrix; `shipped.install` drops those that it brings itself.
+        copies = {OWN: "true" if table in RESULTS or table in _PREDICTED else f"NOT {named}", SHIPPED: named}
+        for name, rows in copies.items():
+            connection.execute(create.replace(f"CREATE TABLE {table}(", f"CREATE TABLE {name}.{table}("))
+            connection.execute(f"INSERT INTO {name}.{table} SELECT * FROM main.{table} WHERE {rows}")
+    for table, _ in tables:
+        connection.execute(f"DROP TABLE main.{table}")
+        for name in (OWN, SHIPPED):
+            if table in get_args(Kind):
+                connection.execute(f"ALTER TABLE {name}.{table} DROP COLUMN reference")
+            elif table not in DATA:
+                connection.execute(f"ALTER TABLE {name}.{table} ADD COLUMN input VARCHAR")
+    create_views(connection)
+    for table, column in RESULTS.items():
+        connection.execute(f"UPDATE {OWN}.{table} SET input = i.{column} FROM inputs i WHERE i.matrix = {table}.matrix")
+    for table in _PREDICTED:
+        connection.execute(
+            f"UPDATE {OWN}.{table} SET input = p.fingerprint FROM predictors p WHERE p.predictor = {table}.predictor"
+        )
+    connection.execute("DELETE FROM traitcast_meta WHERE key = 'reference_version'")
+
+
+def create_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create all views but `profiles`, whose columns depend on the trait catalogue."""
+    for table, kind in DATA.items():
+        flags = (", false AS reference", ", true") if table == kind else ("", "")
+        hidden = f"{NATURAL_KEYS[table][0]} IN (SELECT {NATURAL_KEYS[kind][0]} FROM {OWN}.{kind})"
+        connection.execute(
+            f"CREATE OR REPLACE VIEW {table} AS SELECT *{flags[0]} FROM {OWN}.{table} "
+            f"UNION ALL SELECT *{flags[1]} FROM {SHIPPED}.{table} WHERE NOT {hidden}"
+        )
+    connection.execute(f"CREATE OR REPLACE VIEW inputs AS {inputs_sql('main')}")
+    for table, column in RESULTS.items():
+        # Of several results of one kind, one's own counts.
+        group = ", ".join(NATURAL_KEYS["evaluations" if table == "evaluations" else "latents"])
+        connection.execute(
+            f"CREATE OR REPLACE VIEW {table} AS SELECT * EXCLUDE (place, input) FROM ("
+            f"SELECT *, 0 AS place FROM {OWN}.{table} UNION ALL SELECT *, 1 FROM {SHIPPED}.{table}) r "
+            f"WHERE input IS NOT DISTINCT FROM (SELECT i.{column} FROM inputs i WHERE i.matrix = r.matrix) "
+            f"QUALIFY rank() OVER (PARTITION BY {group} ORDER BY place) = 1"
+        )
+    for table in _PREDICTED:
+        connection.execute(
+            f"CREATE OR REPLACE VIEW {table} AS SELECT * EXCLUDE (input) FROM {OWN}.{table} r "
+            "WHERE input IS NOT DISTINCT FROM (SELECT fingerprint FROM predictors p WHERE p.predictor = r.predictor)"
+        )
+    connection.execute(_VIEWS)
+    connection.execute(_SIDE_EFFECTS_VIEW)
+    connection.execute(_ROW_VIEWS)
+
+
+def inputs_sql(name: str) -> str:
+    """SQL of the fingerprints of what results on a matrix were found with: matrix, scores, scores_and_profiles.
+
+    name: the schema whose matrices and profiles are meant. MD5, since DuckDB's own hash may change between versions.
+    """
+    return f"""
+WITH scored AS (
+    SELECT matrix, bit_xor(md5_number(concat_ws('|', model, source, target, seed, metric, score, n, standard_error)))
+           AS hash
+    FROM {name}.scores GROUP BY matrix
+), valued AS (
+    SELECT dataset, bit_xor(md5_number(concat_ws('|', trait, value))) AS hash FROM {name}.traits GROUP BY dataset
+), profiled AS (
+    SELECT matrix, bit_xor(md5_number(concat_ws('|', d.name, d.fingerprint, d.task_type, d.family, v.hash))) AS hash
+    FROM (SELECT DISTINCT matrix, unnest([source, target]) AS name FROM {name}.scores)
+    JOIN {name}.datasets d USING (name) LEFT JOIN valued v ON v.dataset = d.name GROUP BY matrix
+)
+SELECT matrix, md5(concat_ws('|', m.metric, m.base, s.hash)) AS scores,
+       md5(concat_ws('|', m.metric, m.base, s.hash, p.hash)) AS scores_and_profiles
+FROM {name}.matrices m LEFT JOIN scored s USING (matrix) LEFT JOIN profiled p USING (matrix)
+"""
+
+
 MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (
-    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth),
+    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

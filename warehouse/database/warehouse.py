@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import duckdb
 import pyarrow as pa
@@ -49,6 +49,8 @@ class Warehouse(Profiles, Matrices, Results):
         Raises WarehouseError for a busy, foreign, newer or unwritable file.
         """
         file = Path(path)
+        if file.stem in (schema.OWN, schema.SHIPPED):
+            raise WarehouseError(f"a warehouse cannot be named {file.name}. Choose another file with --warehouse FILE.")
         if str(path) == ":memory:":
             raise WarehouseError("a warehouse in memory is gone when the command ends. Give --warehouse a file name.")
         wait = wait_from_environment() if wait_s is None else wait_s
@@ -141,33 +143,31 @@ class Warehouse(Profiles, Matrices, Results):
 
     def _install_reference(self) -> None:
         with self._transaction():
-            before = self._shipped_values()
             version = shipped.install(self._connection, self.catalogue_version() or 0)
-            after = self._shipped_values()
-            if changed := [name for name, values in before.items() if after.get(name) != values]:
-                self._forget_found(changed)
-                shipped.restore_found(self._connection)
             schema.rebuild_profiles_view(self._connection)
             self._set_meta("reference_version", shipped.version())
             if version is not None:
                 self._set_meta("catalogue_version", str(version))
 
-    def _shipped_values(self) -> dict[str, Any]:
-        """shipped dataset -> a hash of its traits' values."""
-        return dict(
-            self._rows(
-                "SELECT dataset, bit_xor(hash(trait, value)) FROM traits JOIN datasets ON name = dataset "
-                "WHERE reference GROUP BY dataset"
-            )
-        )
-
     def restore(self, kind: Kind, names: Sequence[str]) -> list[str]:
-        """Put what the package ships under these names back in place of the user's own: all of them or none.
+        """Delete the user's own rows under these names, so that the shipped ones show again: all of them or none.
 
-        Returns the names that were not as shipped; the others are left alone, with all that was derived from them.
+        Parameters
+        ----------
+        kind
+            datasets, matrices or predictors.
+        names
+            Names that the package ships.
 
-        kind: datasets, matrices or predictors. Of a predictor, stored predictions go with the one that is replaced.
-        Raises UserError when the package ships none of such a name.
+        Returns
+        -------
+        list of str
+            Names that the user had stored; the others were as shipped already.
+
+        Raises
+        ------
+        UserError
+            If the package ships none of such a name.
         """
         known = shipped.names(kind)
         for name in names:
@@ -175,11 +175,12 @@ class Warehouse(Profiles, Matrices, Results):
                 raise UserError(f"traitcast ships no {_KIND_WORDS[kind]} {name!r}{nearest(name, known)}")
         replaced = [name for name in names if name not in self.shipped(kind)]
         with self._transaction():
-            for name in replaced:
-                shipped.restore(self._connection, kind, name)
-            if kind == "datasets":
-                self._forget_found(replaced)
-                shipped.restore_found(self._connection)
+            for table, of in schema.DATA.items():
+                if of == kind:
+                    self._connection.execute(
+                        f"DELETE FROM {schema.OWN}.{table} WHERE list_contains(?, {schema.NATURAL_KEYS[table][0]})",
+                        [replaced],
+                    )
         return replaced
 
     def query(self, sql: str, *, text: bool = False) -> pa.Table:

@@ -89,7 +89,7 @@ def test_what_was_measured_of_a_pair_is_said_beside_its_prediction(fitted: Path)
     assert "3 of these 3 pairs were measured and used to fit the predictor" in every
     assert "WHERE matrix = 'law' AND target = 'd04' ORDER BY gain DESC" in every
     with duckdb.connect(str(fitted)) as file:
-        file.execute("DELETE FROM scores WHERE source = 'd03' AND target = 'd04'")
+        file.execute("DELETE FROM traitcast_own.scores WHERE source = 'd03' AND target = 'd04'")
     assert "measured in" not in run(fitted, "predict", "d03", "d04").stderr
     assert "of these 17 pairs were measured" in (found := run(fitted, "rank", "d04").stderr)
     assert "16 of these" in found

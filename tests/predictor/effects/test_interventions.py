@@ -188,7 +188,7 @@ def test_command_and_python(path: Path) -> None:
         (["--matrix", "made", "--metric", "gold"], "no metric 'gold'.* It has: gold_nll, score"),
         (
             ["--matrix", "smollm2_cpu"],
-            "no variant beside its parent.* With variants there are: made, smollm2_interventions",
+            "no variant together with its parent.* Matrices with variants: made, smollm2_interventions",
         ),
         (["--matrix", "mad"], "no matrix named 'mad'; did you mean 'made'"),
     ],
@@ -318,8 +318,8 @@ def test_variants_of_ones_own_come_before_shipped_ones(tmp_path: Path) -> None:
     with Warehouse.open(path) as warehouse:
         assert warehouse.varied() == ["smollm2_interventions"]
     with duckdb.connect(str(path)) as file:
-        like = "SELECT * REPLACE ('b' AS name, 'a' AS parent, 'x' AS changed) FROM datasets LIMIT 1"
-        file.execute(f"INSERT INTO datasets {like}")
+        like = "SELECT * REPLACE ('b' AS name, 'a' AS parent, 'x' AS changed) FROM traitcast_shipped.datasets LIMIT 1"
+        file.execute(f"INSERT INTO traitcast_own.datasets {like}")
     with Warehouse.open(path) as warehouse:
         assert warehouse.varied() == ["mine", "smollm2_interventions"]
         assert [e.change for e in interventions(warehouse).effects] == ["x"]

@@ -14,13 +14,15 @@ from click.testing import CliRunner
 
 from traitcast.profiler.passes.per_row import row_traits
 from traitcast.training.cli import COMMANDS
-from traitcast.training.plan.pack import Pack, PlanSettings, plan
+from traitcast.training.plan.pack import Pack
+from traitcast.training.plan.planning import PlanSettings, plan
 from traitcast.training.plan.recipe import Runtime, adapter_key, cell_key
 from traitcast.training.results import export, shards
 from traitcast.training.results.cells import Cell
 from traitcast.training.results.metrics import text_scores
 from traitcast.training.results.row_tables import describe
 from traitcast.training.results.tables import long_tables
+from traitcast.warehouse.database import schema
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import InputError, ScoresError
 
@@ -204,7 +206,9 @@ def test_a_shipped_matrix_of_that_name_leaves_nothing_unmeasured(pack: Pack, tmp
     export.ingest(pack, path, parsed=False)
     content = _content(path)
     with duckdb.connect(str(path)) as connection:
-        connection.execute("UPDATE matrices SET reference = true WHERE matrix = 'm'")
+        for table in (table for table, kind in schema.DATA.items() if kind == "matrices"):
+            connection.execute(f"INSERT INTO {schema.SHIPPED}.{table} FROM {schema.OWN}.{table}")
+            connection.execute(f"DELETE FROM {schema.OWN}.{table}")
     assert export.ingest(pack, path, parsed=False)["targets"] == 3
     assert _content(path) == content
 

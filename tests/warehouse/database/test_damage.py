@@ -107,7 +107,7 @@ def test_reading_and_writing_a_damaged_block(full_path: Path) -> None:
 
 def test_a_warehouse_without_its_tables_is_told(warehouse_path: Path) -> None:
     with duckdb.connect(str(warehouse_path)) as connection:
-        connection.execute("DROP VIEW profiles; DROP TABLE traits")
+        connection.execute("DROP VIEW profiles; DROP TABLE traitcast_own.traits")
     with (
         Warehouse.open(warehouse_path, read_only=True) as warehouse,
         pytest.raises(WarehouseError, match="cannot be read.*traits.*Restore a copy"),
@@ -121,7 +121,8 @@ def test_a_warehouse_without_its_tables_is_told(warehouse_path: Path) -> None:
 
 def contents(file: Path) -> dict[str, list[tuple[object, ...]]]:
     with duckdb.connect(str(file), read_only=True) as connection:
-        tables = [row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+        names = "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+        tables = [row[0] for row in connection.execute(names).fetchall()]
         return {table: connection.execute(f"FROM {table} ORDER BY ALL").fetchall() for table in tables}
 
 

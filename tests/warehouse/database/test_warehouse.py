@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -223,6 +224,42 @@ def test_an_upgraded_file_has_the_tables_and_views_of_a_new_one(
     assert cell == {"gain": 0.0, "standard_error": None}, "the error of one of two bases is not known"
 
 
+def test_nothing_is_lost_when_shipped_rows_get_tables_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "none"))
+    names = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main'"
+
+    def content(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+        return {
+            name: sorted(json.dumps(row, default=str, sort_keys=True) for row in rows)
+            for (name,) in connection.execute(names).fetchall()
+            if name not in ("traitcast_meta", "inputs", "profiles")
+            for rows in [connection.sql(f"FROM {name}").to_arrow_table().to_pylist()]
+        }
+
+    path = tmp_path / "old.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE traitcast_meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
+        connection.execute("INSERT INTO traitcast_meta VALUES ('schema_version', '8')")
+        connection.execute((DATA / "schema_8.sql").read_text(encoding="utf-8"))
+        before = content(connection)
+        assert before.keys() >= set(schema.NATURAL_KEYS)
+        assert all(before.values()), "a table without rows would prove nothing"
+        schema.migrate(connection, 8)
+        assert content(connection) == before
+    # No package ships `public`, `published` and `default`: they go, with all that was found on them.
+    with Warehouse.open(path) as warehouse:
+        assert warehouse.dataset_names() == ["mine"]
+        assert [m.matrix for m in warehouse.matrices()] == ["own"]
+        assert warehouse.probes("base", "v1:b") == {"mine": {"probe_score": 0.4}}
+        assert warehouse.query("SELECT predictor FROM predictions").to_pylist() == [{"predictor": "mine"}]
+        assert len(warehouse.latent("own", "m").factors) == 1
+        # `public` took part in them, and its profile is gone.
+        assert warehouse.evaluations("own") == []
+        assert warehouse.latent("own", "m").traits == ()
+
+
 def test_matrix_and_model_are_chosen_or_asked_for(warehouse_path: Path) -> None:
     with Warehouse.open(warehouse_path) as warehouse:
         with pytest.raises(ScoresError, match="no scores.*traitcast scores import FILE"):
@@ -321,7 +358,10 @@ def test_no_table_has_an_index(warehouse_path: Path) -> None:
 def test_a_matrix_of_the_user_takes_the_place_of_a_shipped_one(warehouse_path: Path) -> None:
     with Warehouse.open(warehouse_path) as warehouse:
         warehouse.save_scores(TOY, TOY_ROWS)
-        warehouse._connection.execute("UPDATE matrices SET reference = true")
+        for table in ("matrices", "scores"):
+            warehouse._connection.execute(f"INSERT INTO {schema.SHIPPED}.{table} FROM {schema.OWN}.{table}")
+            warehouse._connection.execute(f"DELETE FROM {schema.OWN}.{table}")
+        assert warehouse.shipped("matrices") == ["toy"]
         warehouse.save_scores(TOY, score_rows(("m", "", "maths", 0, 0.5), ("m", "topics", "maths", 0, 0.6)))
         assert len(warehouse.cells("toy").gain) == 1
 
