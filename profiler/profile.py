@@ -87,7 +87,7 @@ def profile(
     found = _measure(totals, labels) | sampled.traits(table.num_rows)
     found |= prefixed("label", shortcuts.traits(totals.kept, totals.labelled, seed=seed))
     found["dataset_split_leak_share"], leaks = others.leaks(totals.normalised)
-    told = [*_leak_warnings(examples.split, found, leaks), *_uncompared(examples.split, others.reasons)]
+    told = [*_leak_warnings(examples, found, leaks), *_uncompared(examples.split, others.reasons)]
     warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *told]
     spec = examples.spec
     return Profile(
@@ -235,15 +235,20 @@ def _warnings(found: Named, language: str | None, parser: parse.Parser | None, s
     return warnings
 
 
-def _leak_warnings(split: str, found: Named, leaks: Mapping[str, float]) -> Iterator[str]:
-    """A warning with the splits whose prompts stand in this one."""
+def _leak_warnings(examples: Examples, found: Named, leaks: Mapping[str, float]) -> Iterator[str]:
+    """A warning with the splits whose prompts are in this one too."""
     share = found["dataset_split_leak_share"].value
     leaking = [f"{name} {leak:.1%}" for name, leak in leaks.items() if leak >= _LEAKING]
-    if leaking:
-        yield (
-            f"{share:.1%} of the rows of the other splits have a prompt that split {split!r} has too "
-            f"({', '.join(leaking)}): scores on those rows are too good"
-        )
+    if not leaking:
+        return
+    # Prompts that lack a text are alike without being the same.
+    what = "scores on those rows are too good"
+    if examples.left_out:
+        what = f"that says little, since {', '.join(examples.left_out)} is not part of the prompts"
+    yield (
+        f"{share:.1%} of the rows of the other splits have a prompt that split {examples.split!r} has too "
+        f"({', '.join(leaking)}): {what}"
+    )
 
 
 def _uncompared(split: str, reasons: Mapping[str, str]) -> Iterator[str]:

@@ -17,8 +17,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from traitcast.profiler.roles import annotations as tagging
-from traitcast.profiler.roles.chat import layout as chat_layout
-from traitcast.profiler.roles.chat import turns
+from traitcast.profiler.roles.chat import is_chat, turns
 from traitcast.profiler.roles.multiple_choice import Answers, options_of
 from traitcast.profiler.roles.packed import is_flattened, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
@@ -82,6 +81,8 @@ class Examples:
         How roles were found, a line each.
     warnings
         What to know before trusting the numbers.
+    left_out
+        Columns of texts that have no role, although they say something.
     others
         The splits that were not read, where reading them is not a download.
     """
@@ -96,6 +97,7 @@ class Examples:
     fingerprint: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     others: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
 
     @property
@@ -209,6 +211,8 @@ class Tally:
     no_text: Counter[str] = field(default_factory=Counter)
     surrogates: int = 0
     lists: int = 0
+    calls: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
     speakers: frozenset[str] = frozenset()
 
@@ -218,6 +222,7 @@ class Tally:
             if counted.type == "int":
                 setattr(self, counted.name, getattr(self, counted.name) + getattr(other, counted.name))
         self.no_text.update(other.no_text)
+        self.left_out.update(other.left_out)
         self.classes.update(other.classes)
         self.speakers |= other.speakers
 
@@ -300,14 +305,19 @@ class Converter:
         name = self.spec.answer_field
         chat = turns(pick(row, self.spec.messages_field), self.spec.messages_field, where, whole=name is not None)
         self.tally.after_answer += chat.after > 0
+        self.tally.left_out += chat.left_out
         if name is None:
             self.tally.speakers |= chat.speakers
+            self.tally.calls += chat.calls
             return self._generated(texts + chat.prompt, chat.response)
         # The answer stands in a column of its own, as a chat or as a text.
         answer = pick(row, name)
-        spoken = chat_layout(unpacked(answer)) is not None
-        response = turns(answer, name, where).response if spoken else text(answer, name, where)
-        return self._generated(texts + chat.prompt, response)
+        if not is_chat(unpacked(answer)):
+            return self._generated(texts + chat.prompt, text(answer, name, where))
+        spoken = turns(answer, name, where)
+        self.tally.left_out += spoken.left_out
+        self.tally.calls += spoken.calls
+        return self._generated(texts + chat.prompt, spoken.response)
 
     def _annotated(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
         """A row with a set of labels, tags or spans."""

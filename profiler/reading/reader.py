@@ -8,6 +8,7 @@ modules. It never executes anything a dataset brings along.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -41,6 +42,7 @@ _ROWS_A_REPORT = 4096
 # row is read.
 _GLANCES = 8
 # How programs write a missing value; "none" in lower case is a class of real datasets.
+_NUMBER_END = re.compile(r"([0-9])\.0+$")
 _MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
 
 
@@ -79,7 +81,7 @@ def read(
     chosen = found.choose(request.split)
     parts = found.parts(chosen)
     notes = [*found.notes, *(note for part in parts[:1] for note in part.notes())]
-    resolved, role_notes = _resolve_spec(request.spec, stated, found, parts)
+    resolved, role_notes, left_out = _resolve_spec(request.spec, stated, found, parts)
     told = _report(parts, on_rows)
     if engine is not None and (files := files_of(parts)):
         table, fingerprint, tally = engine.read(files, resolved, told)
@@ -102,12 +104,14 @@ def read(
         fingerprint=fingerprint,
         notes=(*notes, *role_notes),
         warnings=(
+            *_left_out_words(left_out, resolved),
             *(warning for split in found.splits if chosen in (split, ALL) for warning in found.warnings.get(split, ())),
             *(warning for part in parts for warning in part.warnings()),
             *([_stream_words(request.stream)] if request.stream else []),
             *_warnings(tally, resolved, table.num_rows),
             *damage_warnings(table, replaced=tally.surrogates == 0),
         ),
+        left_out=left_out,
         others={} if chosen == ALL or request.stream else {s: p for s, p in found.splits.items() if s != chosen},
     )
 
@@ -141,14 +145,23 @@ def classes(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
     return frozenset(name for name in names if name is not None)
 
 
+def _left_out_words(columns: Sequence[str], spec: DatasetSpec) -> Iterator[str]:
+    if columns:
+        texts = ",".join((*spec.text_fields, *columns))
+        yield (
+            f"the texts in {listed(columns, 5)} are not part of the prompt; if they belong to it, pass --roles "
+            f"{shlex.quote(f'text={texts}')}"
+        )
+
+
 def _stream_words(rows: int) -> str:
     return f"counts, duplicates and rare classes are those of the {rows:,} rows drawn, not of the whole dataset"
 
 
 def _resolve_spec(
     spec: str | Path | DatasetSpec | None, stated: Mapping[str, Any], source: Source, parts: Sequence[Part]
-) -> tuple[DatasetSpec, list[str]]:
-    """(spec, notes): stated roles checked against the columns, or inferred ones."""
+) -> tuple[DatasetSpec, list[str], tuple[str, ...]]:
+    """(spec, notes, columns of texts that were left out), with stated roles checked and the others inferred."""
     sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
     if not sample:
         raise InputError(f"{parts[0].name} holds no rows; expected at least one row of data below any header")
@@ -160,7 +173,7 @@ def _resolve_spec(
         inference = infer(columns, source=source.origin, label_names=names, stated=stated)
         found, notes = inference.spec, list(inference.notes)
         _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
-        return _completed(found, columns, names, notes), notes
+        return _completed(found, columns, names, notes), notes, inference.left_out
     notes = []
     if spec is None:
         found = with_roles(DatasetSpec("generation"), stated)
@@ -173,7 +186,7 @@ def _resolve_spec(
             f"stated on the command line: {', '.join(f'{key} {cut(_shown(value))}' for key, value in stated.items())}"
         )
     _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
-    return _completed(found, columns, names, notes), notes
+    return _completed(found, columns, names, notes), notes, ()
 
 
 def _completed(
@@ -311,11 +324,17 @@ def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
         if label in _MISSING_WORDS:
             of = f"{labelled:,} of {rows:,} rows"
             yield f"{of} have the label {label!r}; if that means no label, leave the cell empty"
-        other = plain.setdefault(label.strip().casefold(), label)
+        other = plain.setdefault(_NUMBER_END.sub(r"\1", label.strip().casefold()), label)
         if other != label:
             pairs.append(f"{shorten(other)} and {shorten(label)}")
     if pairs:
-        yield f"labels that differ only in case or spaces count as different classes: {listed(pairs, 3)}"
+        yield (
+            "labels that differ only in case, spaces or a decimal point count as different classes: "
+            f"{listed(pairs, 3)}. Write them alike"
+        )
+    spaced = sum(labelled for label, labelled in classes.items() if label != label.strip())
+    if spaced:
+        yield f"{spaced:,} of {rows:,} rows have a label that begins or ends with a space, which is part of its class"
 
 
 def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
@@ -329,6 +348,11 @@ def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
     if tally.no_response:
         why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
         yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
+    if tally.calls:
+        yield f"{share(tally.calls, rows)} have a tool call in their response: the JSON of its name and arguments"
+    if tally.left_out:
+        parts = listed((f"{shape} {number:,}" for shape, number in tally.left_out.most_common()), 8)
+        yield f"what is not text is left out of the turns: {parts}"
     if tally.lists:
         yield (
             f"{share(tally.lists, rows)} have a list, written as text, as their response in {spec.response_field!r}; "

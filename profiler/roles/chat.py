@@ -1,13 +1,18 @@
 """Chat rows: lists of turns as `{role, content}` (OpenAI), `{from, value}` (ShareGPT), or one object for each exchange.
 
 The last turn of the assistant is the response, and everything before it is the prompt; what follows it is left out,
-since nothing answers it. A list may be written as text. Refuses turns without text, such as images.
+since nothing answers it. A conversation has the same texts in every form: a list may be written as text, a tool call
+is the JSON of its name and arguments, a tool result is a turn, and reasoning stands before its answer in
+`<think>...</think>`. What is not text, such as an image, is left out and counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from traitcast.profiler.roles.packed import unpacked
 from traitcast.profiler.roles.values import kind, shorten
@@ -17,65 +22,186 @@ LAYOUTS = (("role", "content"), ("from", "value"), ("speaker", "text"), ("author
 # One object for a question and its answer.
 EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("human", "bot"), ("user", "bot"), ("prompt", "response"))
 ASSISTANTS = ("assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "agent")
-_ASSISTANT = frozenset(ASSISTANTS)
+# Speakers of ShareGPT whose turns are tool calls.
+_CALLERS = ("function_call", "tool_call", "tool_calls")
+_ASSISTANT = frozenset((*ASSISTANTS, *_CALLERS))
+# Keys next to the content of a turn of the assistant.
+_CALLS = ("tool_calls", "function_call")
+_REASONING = ("reasoning_content", "reasoning", "thinking")
 
 
-class Conversation(NamedTuple):
-    """prompt: turns before the response. response: None when no assistant spoke. after: turns behind it.
-    speakers: who did speak, in lower case."""
+@dataclass(slots=True)
+class Conversation:
+    """One conversation as texts.
+
+    Parameters
+    ----------
+    prompt
+        The turns before the response.
+    response
+        None where no assistant spoke.
+    after
+        Turns behind the response, which are left out.
+    calls
+        Whether the response holds a tool call.
+    speakers
+        Who spoke, in lower case.
+    left_out
+        Parts that are not text, by their type.
+    """
 
     prompt: list[str]
-    response: str | None
-    after: int
+    response: str | None = None
+    after: int = 0
+    calls: bool = False
     speakers: frozenset[str] = frozenset()
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Turn:
+    speaker: str
+    text: str
+    calls: bool = False
 
 
 def turns(value: Any, name: str, where: str, *, whole: bool = False) -> Conversation:
-    """One conversation. whole: every turn is prompt. Raises InputError for what is no list of turns with text."""
+    """A cell as a conversation.
+
+    Parameters
+    ----------
+    value
+        A list of turns, also as JSON text; None is a conversation without turns.
+    name, where
+        The column and the row, for messages.
+    whole
+        Whether every turn is prompt, since the response is in another column.
+
+    Returns
+    -------
+    Conversation
+
+    Raises
+    ------
+    InputError
+        For what is not a list of turns.
+    """
     value = unpacked(value)
     if value is None:
-        return Conversation([], None, 0)
+        return Conversation([])
     if not isinstance(value, list):
         raise InputError(f"{where}: chat column {name!r} holds a {kind(value)}; expected a list of turns")
-    spoken = [said for turn in value for said in _turn(turn, name, where)]
-    answers = [position for position, (speaker, _) in enumerate(spoken) if speaker in _ASSISTANT]
-    texts = [content for _, content in spoken]
+    left_out: Counter[str] = Counter()
+    spoken = _joined(said for turn in value for said in _turn(turn, name, where, left_out))
+    speakers = frozenset(turn.speaker for turn in spoken)
+    texts = [turn.text for turn in spoken]
+    answers = [position for position, turn in enumerate(spoken) if turn.speaker in _ASSISTANT]
     if whole or not answers:
-        return Conversation(texts, None, 0, frozenset(speaker for speaker, _ in spoken))
-    return Conversation(texts[: answers[-1]], texts[answers[-1]], len(texts) - answers[-1] - 1)
+        return Conversation(texts, speakers=speakers, left_out=left_out)
+    last = answers[-1]
+    return Conversation(texts[:last], texts[last], len(texts) - last - 1, spoken[last].calls, speakers, left_out)
 
 
-def layout(value: Any) -> tuple[str, str] | None:
-    """The key pair of a list of turns, None when the value is not one."""
+def is_chat(value: Any) -> bool:
+    """Whether a value is a list of turns."""
     if not isinstance(value, list) or not value or not all(isinstance(turn, Mapping) for turn in value):
-        return None
-    found = (keys for keys in LAYOUTS if all(set(keys) <= set(turn) for turn in value))
-    exchanges = (keys for keys in EXCHANGES if all(set(keys) == set(turn) for turn in value))
-    return next(found, None) or next(exchanges, None)
+        return False
+    exchanges = any(all(set(keys) == set(turn) for turn in value) for keys in EXCHANGES)
+    return exchanges or all(_keys(turn) is not None for turn in value)
 
 
-def _turn(turn: Any, name: str, where: str) -> list[tuple[str, str]]:
-    """(speaker, text) of a turn; two of them for an exchange."""
-    if isinstance(turn, Mapping):
-        for speaker, content in LAYOUTS:
-            if speaker in turn and content in turn:
-                return [(str(turn[speaker]).lower(), _content(turn[content], name, where))]
-        for asked, answered in EXCHANGES:
-            if set(turn) == {asked, answered}:
-                question, answer = (_content(turn[key], name, where) for key in (asked, answered))
-                return [("user", question), ("assistant", answer)]
+def _keys(turn: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The names of speaker and content in a turn. Where files of two layouts were merged, one pair is null."""
+    named = [keys for keys in LAYOUTS if keys[0] in turn and (keys[1] in turn or any(key in turn for key in _CALLS))]
+    return next((keys for keys in named if turn[keys[0]] is not None), named[0] if named else None)
+
+
+def _joined(spoken: Iterator[_Turn]) -> list[_Turn]:
+    """The turns, a tool call being part of the turn of the assistant that it follows."""
+    found: list[_Turn] = []
+    for turn in spoken:
+        if turn.calls and found and found[-1].speaker in _ASSISTANT:
+            found[-1] = _Turn(found[-1].speaker, "\n".join(filter(None, (found[-1].text, turn.text))), calls=True)
+        else:
+            found.append(turn)
+    return found
+
+
+def _turn(turn: Any, name: str, where: str, left_out: Counter[str]) -> Iterator[_Turn]:
+    """A turn; two of them for an exchange, and one more for each tool call."""
+    keys = _keys(turn) if isinstance(turn, Mapping) else None
+    if keys is not None:
+        speaker = str(turn[keys[0]]).lower()
+        parts = _Parts(left_out, f"{where}: a turn in column {name!r}")
+        parts.add(turn.get(keys[1]))
+        parts.reasoning = next((turn[key] for key in _REASONING if isinstance(turn.get(key), str)), parts.reasoning)
+        calls = [call for key in _CALLS for call in _calls(turn.get(key))] + parts.calls
+        if speaker in _CALLERS:
+            calls, parts.text = _calls(unpacked(parts.text)) or [parts.text], ""
+        text = f"<think>\n{parts.reasoning}\n</think>\n\n{parts.text}" if parts.reasoning else parts.text
+        if text or not calls:
+            yield _Turn(speaker, text)
+        for call in calls:
+            yield _Turn("assistant", call, calls=True)
+        return
+    for asked, answered in EXCHANGES:
+        if isinstance(turn, Mapping) and set(turn) == {asked, answered}:
+            for speaker, key in (("user", asked), ("assistant", answered)):
+                parts = _Parts(left_out, f"{where}: a turn in column {name!r}")
+                parts.add(turn[key])
+                yield _Turn(speaker, parts.text)
+            return
     raise InputError(
         f"{where}: chat column {name!r} holds a turn that is neither {{role, content}} nor {{from, value}}: "
         f"{shorten(turn)}. Pass --spec FILE naming another messages_field"
     )
 
 
-def _content(value: Any, name: str, where: str) -> str:
-    """Text of a turn; a list of parts ({type: text, text: ...}) is joined, and other parts are refused."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(isinstance(p, Mapping) and isinstance(p.get("text"), str) for p in value):
-        return "".join(part["text"] for part in value)
-    raise InputError(f"{where}: a turn in column {name!r} holds no plain text: {shorten(value)}")
+class _Parts:
+    """The content of a turn: a text, or a list of parts such as {type: text, text: ...}."""
+
+    def __init__(self, left_out: Counter[str], where: str) -> None:
+        self.left_out, self.where = left_out, where
+        self.text, self.reasoning = "", ""
+        self.calls: list[str] = []
+
+    def add(self, content: Any) -> None:
+        """Take a content. Raises InputError for what is neither text nor parts."""
+        if content is None:
+            return
+        if isinstance(content, str):
+            self.text += content
+        elif isinstance(content, Mapping):
+            self._part(content)
+        elif isinstance(content, Sequence) and all(isinstance(part, str | Mapping) for part in content):
+            for part in content:
+                self.add(part)
+        else:
+            raise InputError(f"{self.where} holds no plain text: {shorten(content)}")
+
+    def _part(self, part: Mapping[str, Any]) -> None:
+        shape = str(part.get("type") or next(iter(part), "empty part"))
+        if isinstance(part.get("text"), str):
+            self.text += part["text"]
+        elif shape == "thinking" and isinstance(part.get("thinking"), str):
+            self.reasoning += part["thinking"]
+        elif shape == "tool_use":
+            self.calls += _calls([part])
+        elif shape == "tool_result":
+            self.add(part.get("content"))
+        else:
+            self.left_out[shape] += 1
+
+
+def _calls(value: Any) -> list[str]:
+    """The tool calls of a turn, each as the JSON of its name and arguments."""
+    value = unpacked(value)
+    calls = value if isinstance(value, list) else [value]
+    found = []
+    for call in calls:
+        inner = call.get("function", call) if isinstance(call, Mapping) else None
+        if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+            continue
+        arguments = unpacked(inner.get("arguments", inner.get("input", inner.get("parameters"))))
+        found.append(json.dumps({"name": inner["name"], "arguments": arguments}, ensure_ascii=False, default=str))
+    return found

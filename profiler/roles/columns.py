@@ -114,7 +114,7 @@ def kind_of(values: Sequence[Any]) -> str:
         ("date", lambda v: isinstance(v, date | time)),
         ("binary", lambda v: isinstance(v, bytes)),
         ("empty list", lambda v: v == []),
-        ("chat", lambda v: v == [] or chat.layout(v) is not None),
+        ("chat", lambda v: v == [] or chat.is_chat(v)),
         ("list of texts", lambda v: isinstance(v, list) and all(isinstance(item, str) for item in v)),
         ("list of integers", lambda v: isinstance(v, list) and all(type(item) in (int, bool) for item in v)),
         ("keyed options", lambda v: v != [] and keyed_options(v)[0] is not None),

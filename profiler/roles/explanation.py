@@ -5,18 +5,17 @@ Owns the words and the confidence. `profiler.roles.inference` decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from traitcast.profiler.roles.column_names import LABELS, PROMPTS, SCORES, TOKENS, is_id, plain_name
-from traitcast.profiler.roles.columns import View, field_list, first_columns, text_paths
+from traitcast.profiler.roles.column_names import PROMPTS, SCORES, TOKENS, is_id, plain_name
+from traitcast.profiler.roles.columns import View, field_list, first_columns
+from traitcast.profiler.roles.draft import empty_label, has_substance, nested_paths
 from traitcast.profiler.roles.spec import DatasetSpec, short_roles
 from traitcast.profiler.roles.values import cut, listed, shorten
 from traitcast.warehouse.console import command
 
-# What stands in a draft for a column that nothing in the data suggests.
-TEXT_BLANK, LABEL_BLANK, ANSWER_BLANK = BLANKS = ("TEXT_COLUMN", "LABEL_COLUMN", "ANSWER_COLUMN")
 CONFIDENCES = ("high", "medium")
 
 
@@ -35,13 +34,25 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Inferred roles. notes: what a user is told, a line each. confidence: that of the least sure role, and medium
-    when a column of texts was left out. reasons: one for each field of the roles."""
+    """Inferred roles.
+
+    Parameters
+    ----------
+    notes
+        What to tell the user, a line each.
+    confidence
+        That of the least sure role, and medium where a column of texts was left out.
+    reasons
+        One for each field of the roles.
+    left_out
+        Columns of texts of substance that have no role.
+    """
 
     spec: DatasetSpec
     notes: tuple[str, ...]
     confidence: str
     reasons: tuple[Reason, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def explained(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Inference:
@@ -68,7 +79,8 @@ def explained(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Infer
         notes.append(
             "if that is wrong, say which columns are meant: --roles 'text=COLUMN label=COLUMN', or --spec FILE"
         )
-    return Inference(spec, tuple(notes), confidence, reasons)
+    substance = tuple(name for name in unused if _is_left_out(view, name, spec))
+    return Inference(spec, tuple(notes), confidence, reasons, substance)
 
 
 def _reasons(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Iterator[Reason]:
@@ -121,72 +133,56 @@ def _answer_words(spec: DatasetSpec, view: View) -> tuple[str, str, str]:
     return "response", field, "a usual name of a response"
 
 
-def draft_of(view: View) -> DatasetSpec:
-    """Roles to start from where no layout fits: a class if a column may hold one, else an answer.
+def ask(view: View, source: str, reason: str, draft: DatasetSpec | None) -> str:
+    """What to tell the user when roles cannot be inferred.
 
-    Only columns with content are proposed; a role for which there is none holds a word to replace (see `BLANKS`).
+    Parameters
+    ----------
+    view
+        A sample of the rows.
+    source
+        The path or id of the data, as the command takes it.
+    reason
+        Why the roles cannot be inferred.
+    draft
+        The best guess, None where nothing can be proposed.
+
+    Returns
+    -------
+    str
+        The columns with their kinds, and a command and a spec to edit.
     """
-    usable = [name for name in view.kinds if not is_id(name) and view.telling(name)]
-    texts = [name for name in usable if view.kinds[name] == "text"]
-    label = view.actual.get("label")
-    if label in usable and view.kinds[label] in ("number", "mixed types"):
-        return DatasetSpec("generation", text_fields=prompt_draft(texts), answer_field=label)
-    inside = [path for name, kind in view.kinds.items() if kind == "nested object" for path in text_paths(view, name)]
-    if not texts and inside:
-        return DatasetSpec("generation", text_fields=tuple(inside[:-1][:2]), answer_field=inside[-1])
-    classes = _likely_classes(view, usable)
-    if classes and set(texts) - {classes[0]}:
-        return DatasetSpec("classification", prompt_draft(texts, classes[0]), label_field=classes[0])
-    if empty_label(view):
-        return DatasetSpec("classification", prompt_draft(texts), label_field=LABEL_BLANK)
-    if not texts:
-        return DatasetSpec("generation", (TEXT_BLANK,), answer_field=ANSWER_BLANK)
-    if len(texts) == 1:
-        # What is asked is a text; the answer is then inside a nested column, or for the user to name.
-        return DatasetSpec("generation", (texts[0],), answer_field=inside[0] if inside else ANSWER_BLANK)
-    kept = [name for name in texts if plain_name(name) != "rejected"]
-    return DatasetSpec("generation", text_fields=tuple(kept[:-1][:2]) or (TEXT_BLANK,), answer_field=kept[-1])
-
-
-def prompt_draft(texts: Sequence[str], response: str | None = None) -> tuple[str, ...]:
-    """The first texts that are not the response as a prompt to start from; a word to replace where there is none."""
-    return tuple(name for name in texts if name != response)[:2] or (TEXT_BLANK,)
-
-
-def _likely_classes(view: View, usable: Sequence[str]) -> list[str]:
-    """Columns whose values repeat, the likeliest class first: by a usual name, then by how few classes there are."""
-    usual = {"label", *LABELS, *SCORES}
-    repeats = [n for n in usable if view.class_like(n) and (view.distinct(n) < view.rows or plain_name(n) == "label")]
-    return sorted(repeats, key=lambda name: (plain_name(name) not in usual, view.distinct(name)))
-
-
-def empty_label(view: View) -> str | None:
-    """A column that has the name of a label and no value in any row."""
-    named = (name for plain, name in view.actual.items() if plain in ("label", *LABELS))
-    return next((name for name in named if not view.distinct(name)), None)
-
-
-def ask(view: View, source: str, reason: str, draft: DatasetSpec) -> str:
-    """What to tell the user when roles cannot be inferred: columns with types, and a spec to edit."""
-    lines = "\n".join(f"  {line}" for line in draft.to_yaml().splitlines())
-    blanks = [word for word in BLANKS if word in draft.columns]
-    replace_them = f"Put the name of a column in place of {' and '.join(blanks)}.\n" if blanks else ""
     columns = [_with_paths(view, name) for name in view.kinds]
-    return (
+    message = (
         f"{source}: cannot tell the roles of the columns: {reason}.\n"
         f"Columns: {', '.join(columns[:30])}{f', ... ({len(columns):,} in all)' if len(columns) > 30 else ''}\n"
-        f"Name them, for example: {command('profile', source, '--roles', short_roles(draft))}\n"
-        "or say what they are in a file such as roles.yaml, then run: "
+    )
+    if draft is None:
+        return (
+            f"{message}No column holds texts that could be a prompt and a response. If there are some, name them: "
+            f"{command('profile', source, '--roles', 'text=COLUMN answer=COLUMN')}"
+        )
+    lines = "\n".join(f"  {line}" for line in draft.to_yaml().splitlines())
+    left_out = [cut(name, 60) for name in view.columns if _is_left_out(view, name, draft)]
+    unused = f"It leaves out {listed(left_out, 8)}.\n" if left_out else ""
+    return (
+        f"{message}The best guess is: {command('profile', source, '--roles', short_roles(draft))}\n{unused}"
+        "If other columns are meant, name them in that line, or in a file such as roles.yaml, then run: "
         f"{command('profile', source, '--spec', 'roles.yaml')}\n"
-        f"{replace_them}A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
+        f"A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
     )
 
 
 def _with_paths(view: View, name: str) -> str:
     """A column, its kind, and the paths that a spec could name inside of it."""
-    paths = text_paths(view, name)
-    inside = f"; inside: {listed(paths, 6)}" if paths and view.kinds[name] == "nested object" else ""
-    return f"{cut(name, 40)} ({view.kinds[name]}{inside})"
+    if view.kinds[name] != "nested object":
+        return f"{cut(name, 40)} ({view.kinds[name]})"
+    first = next((value for value in view.columns[name] if isinstance(value, Mapping) and value), {})
+    return f"{cut(name, 40)} (nested object; inside: {listed(nested_paths(first, name), 6)})"
+
+
+def _is_left_out(view: View, name: str, spec: DatasetSpec) -> bool:
+    return name not in first_columns(spec.columns) and has_substance(view, name)
 
 
 def misfit(view: View) -> str:

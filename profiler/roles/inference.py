@@ -41,9 +41,10 @@ from traitcast.profiler.roles.columns import (
     mark_columns,
     values_at,
 )
-from traitcast.profiler.roles.explanation import ANSWER_BLANK, Inference, ask, draft_of, explained, misfit, prompt_draft
+from traitcast.profiler.roles.draft import chat_draft, content, draft_of, longest
+from traitcast.profiler.roles.explanation import Inference, ask, explained, misfit
 from traitcast.profiler.roles.multiple_choice import answer_forms
-from traitcast.profiler.roles.spec import DatasetSpec, with_roles
+from traitcast.profiler.roles.spec import DatasetSpec, parse_spec, with_roles
 from traitcast.profiler.roles.values import listed, pick
 from traitcast.warehouse.errors import InputError
 
@@ -72,10 +73,19 @@ def infer(
             spec = replace(spec, label_names=names)
         return explained(spec, view, stated)
     except _UnclearError as reason:
-        draft = reason.draft or draft_of(view)
-        if stated.get("text_fields") and draft.response_field not in stated["text_fields"]:
+        draft = reason.draft if reason.draft and _is_whole(reason.draft) else draft_of(view)
+        if draft and stated.get("text_fields") and draft.response_field not in stated["text_fields"]:
             draft = replace(draft, text_fields=tuple(stated["text_fields"]), optional_fields=())
         raise InputError(ask(view, source, str(reason), draft)) from None
+
+
+def _is_whole(draft: DatasetSpec) -> bool:
+    """Whether a draft has all the roles that its task type needs."""
+    try:
+        parse_spec(draft.roles())
+    except InputError:
+        return False
+    return True
 
 
 def _layouts(view: View, task_type: str | None = None, answer_form: str | None = None) -> DatasetSpec:
@@ -162,8 +172,7 @@ def _chat(view: View) -> DatasetSpec | None:
         prompt, completion = sorted(chats, key=plain_name, reverse=True)
         return DatasetSpec("generation", system, messages_field=prompt, answer_field=completion)
     if len(chats) > 1:
-        draft = DatasetSpec("generation", messages_field=chats[0])
-        raise _UnclearError(f"there are several chat columns ({listed(chats)})", draft)
+        raise _UnclearError(f"there are several chat columns ({listed(chats)})", chat_draft(chats))
     return DatasetSpec("generation", system, messages_field=chats[0]) if chats else None
 
 
@@ -246,8 +255,9 @@ def _multiple_choice(view: View) -> DatasetSpec | None:
     )
     if len(lists) + len(groups) > 1:
         where = " or ".join([*lists, *(", ".join(group) for group in groups)])
-        draft = _choice_draft(view, draft, _answer_columns(view, draft))
-        raise _UnclearError(f"the options could be in {where}", draft)
+        raise _UnclearError(
+            f"the options could be in {where}", _choice_draft(view, draft, _answer_columns(view, draft))
+        )
     # Columns a, b, c may be anything; only an answer that names one of them makes them options.
     return _choice(view, draft) if lists or _answer_columns(view, draft) else None
 
@@ -259,38 +269,35 @@ def _choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetS
         draft = replace(draft, text_fields=tuple(n for n in view.texts(named) if n not in draft.columns))
     fits = _answer_columns(view, draft)
     if not fits:
-        draft = _choice_draft(view, draft, fits)
-        raise _UnclearError("there are options, but no column that names the right one in every row", draft)
+        reason = "there are options, but no column that names the right one in every row"
+        raise _UnclearError(reason, _choice_draft(view, draft, fits))
     if not draft.text_fields:
-        draft = _choice_draft(view, draft, fits)
-        raise _UnclearError("there are options, but no known column for the question", draft)
+        reason = "there are options, but no known column for the question"
+        raise _UnclearError(reason, _choice_draft(view, draft, fits))
     answer, forms = fits[0]
     if len(forms) > 1 and form not in forms:
-        draft = _choice_draft(view, draft, fits)
         reason = f"the answers in {answer!r} could be read as answer_form: {' or '.join(forms)}"
-        raise _UnclearError(reason, draft, forms)
+        raise _UnclearError(reason, _choice_draft(view, draft, fits), forms)
     return replace(draft, answer_field=answer, answer_form=form if form in forms else forms[0])
 
 
-def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tuple[str, ...]]]) -> DatasetSpec:
-    """A draft with what is still missing: the likeliest column for the answer, and any text for the question."""
-    if fits:
-        answer, form = fits[0][0], fits[0][1][0]
-    else:
-        known = [view.actual[plain] for plain in MC_ANSWERS if plain in view.actual]
-        other = [name for name, kind in view.kinds.items() if kind in ("text", "integer") and not is_id(name)]
-        free = (name for name in (*known, *reversed(other)) if name not in draft.columns and view.telling(name))
-        answer, form = next(free, ANSWER_BLANK), None
-    texts = [name for name, kind in view.kinds.items() if kind == "text" and not is_id(name)]
-    unused = [name for name in texts if name not in (answer, *draft.columns) and view.telling(name)]
-    prompt = tuple(name for name in draft.text_fields if name != answer) or prompt_draft(unused)
-    return replace(draft, text_fields=prompt, answer_field=answer, answer_form=form)
+def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tuple[str, ...]]]) -> DatasetSpec | None:
+    """A draft with what is still missing: a column that names the right option, and texts for the question."""
+    fits = fits or _answer_columns(view, draft, [plain for plain, name in view.actual.items() if not is_id(name)])
+    if not fits:
+        return None
+    answer, forms = fits[0]
+    texts = longest(view, content(view), (answer, *draft.columns))
+    prompt = tuple(name for name in draft.text_fields if name != answer) or texts
+    return replace(draft, text_fields=prompt, answer_field=answer, answer_form=forms[0]) if prompt else None
 
 
-def _answer_columns(view: View, draft: DatasetSpec) -> list[tuple[str, tuple[str, ...]]]:
-    """(column, readings) for every column that can name the right option in all sampled rows."""
+def _answer_columns(
+    view: View, draft: DatasetSpec, names: Sequence[str] = MC_ANSWERS
+) -> list[tuple[str, tuple[str, ...]]]:
+    """(column, readings) for each of some columns that can name the right option in all sampled rows."""
     found = []
-    for plain in MC_ANSWERS:
+    for plain in names:
         name = view.actual.get(plain)
         taken = (*draft.options_fields, *draft.text_fields)
         if name is None or name in taken or view.kinds[name] not in ("text", "integer"):
@@ -397,7 +404,8 @@ def _prompt(view: View, taken: Collection[str], beside: str, draft: DatasetSpec)
     if len(others) == 1:
         return (others[0],)
     what = f"the prompt could be any of: {listed(others)}" if others else "there is no text column beside it"
-    raise _UnclearError(f"{beside}, but {what}", replace(draft, text_fields=prompt_draft(others)))
+    proposed = longest(view, content(view), taken)
+    raise _UnclearError(f"{beside}, but {what}", replace(draft, text_fields=proposed) if proposed else None)
 
 
 def _label(view: View) -> str | None:

@@ -88,13 +88,26 @@ def named(value: Any, options: Sequence[str], keys: Sequence[str] | None, form: 
 
 
 def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec) -> tuple[str, ...]:
-    """The forms under which every answer of the rows names one option; "text" stands alone where it fits.
+    """The forms under which every answer of some rows names one option.
 
-    A text that is always one of the options is no coincidence; a number may be both a position and a count.
-    Empty when no form fits, or when no row has an answer.
+    A text that is always one of the options is no coincidence, but where options are numbers the same answer may be a
+    position and a text.
+
+    Parameters
+    ----------
+    rows
+        A sample of the rows.
+    spec
+        Roles with options and an answer, the form of which is asked for.
+
+    Returns
+    -------
+    tuple of str
+        One form where it is clear, several that name different options, the likeliest first, where it is not. Empty
+        when no form fits, or when no row has an answer.
     """
-    fits = set(ANSWER_FORMS)
-    seen = keyed = False
+    found: dict[str, list[int]] = {form: [] for form in ANSWER_FORMS}
+    keyed = whole = False
     for row in rows:
         value = pick(row, spec.answer_field or "")
         if unanswered(value):
@@ -104,16 +117,20 @@ def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec) -> tuple[
         except InputError:
             # The row is refused with its place when it is read for good; here it only says nothing.
             continue
-        seen = True
         # Keys decide by themselves, whatever the form.
-        possible = fits & {"index", "text"} if keys is not None else fits
-        fits = {form for form in possible if len(named(value, options, keys, form)) == 1}
+        possible = found.keys() & {"index", "text"} if keys is not None else found.keys()
+        readings = {form: named(value, options, keys, form) for form in possible}
+        found = {form: [*found[form], *at] for form, at in readings.items() if len(at) == 1}
         keyed |= keys is not None
-    if keyed and "index" in fits:
+        whole |= isinstance(value, int)
+    if keyed and "index" in found:
         return ("index",)
-    if "text" in fits:
-        return ("text",)
-    return tuple(form for form in ANSWER_FORMS if form in fits) if seen else ()
+    forms = [form for form in ANSWER_FORMS if found.get(form)]
+    if "text" in forms:
+        # Whole numbers are positions rather than texts of options.
+        others = [form for form in forms if found[form] != found["text"]]
+        return tuple(sorted({*others, "text"}, key=lambda form: (form == "text") == whole)) if others else ("text",)
+    return tuple(forms)
 
 
 def options_of(row: Mapping[str, Any], spec: DatasetSpec, where: str) -> tuple[list[str], list[str] | None]:

@@ -280,6 +280,8 @@ def short_roles(spec: DatasetSpec) -> str:
         fields = [field for key in keys if key for field in _listed(getattr(spec, key))]
         if fields:
             words.append(f"{short}={','.join(fields)}")
+    if spec.answer_form and spec.task_type == "multiple_choice":
+        words.append(f"answer_form={spec.answer_form}")
     return shlex.join(words) if any(" " in word for word in words) else " ".join(words)
 
 

@@ -19,7 +19,7 @@ from traitcast.profiler.reading.source import Row
 from traitcast.profiler.roles import chat
 from traitcast.profiler.roles.column_names import OPTIONS, plain_name
 from traitcast.profiler.roles.columns import kind_of
-from traitcast.profiler.roles.values import listed
+from traitcast.profiler.roles.values import is_position, listed
 from traitcast.warehouse.errors import InputError
 
 # Documents that hold their rows under one key: pandas orient="table", the hub's viewer, many exports.
@@ -30,6 +30,9 @@ _MAX_DOCUMENT_BYTES = 256 << 20
 
 # Lists of objects that one row holds. Rows of a text and a label are keyed options to `kind_of`, so those do not count.
 _CELLS = ("chat", "spans")
+
+# Fewer objects with the same keys may be the nested columns of one row.
+_FEWEST_KEYED, _MOST_COLUMNS = 3, 20
 
 _SPACE = " \t\r\n"
 
@@ -62,7 +65,8 @@ def _line_hint(line: str, number: int, path: Path) -> str:
             f"Lines end in a carriage return alone; convert them: tr '\\r' '\\n' < {shlex.quote(str(path))} > new-file"
         )
     if number == 1 and line.lstrip().startswith(("[", "{")):
-        return "Each line must be one JSON object; a file that is one JSON document is named .json"
+        take = ".[]" if line.lstrip().startswith("[") else "."
+        return f"Each line must be one JSON object. Write it so: {_jq(take, path)}"
     if not line.endswith("\n"):
         return "It is the last line: the file may be cut off. Copy it again, or remove the line"
     return f"Each line must be one JSON object; see it: sed -n {number}p {shlex.quote(str(path))}"
@@ -98,7 +102,19 @@ def _array_rows(scanner: _Scanner) -> Iterator[tuple[int, Row]]:
             raise scanner.error(f"broken JSON: {end} after row {number}, where ',' or ']' was expected")
     scanner.skip(1)
     if scanner.peek():
-        raise scanner.error(f"broken JSON: text after the end of the array: {scanner.peek()!r}")
+        raise scanner.error(_after(scanner, "array", ".[]"))
+
+
+def _after(scanner: _Scanner, what: str, take: str) -> str:
+    """What is wrong where a document does not end the file. take: what jq has to take out of each."""
+    if scanner.peek() in ("{", "["):
+        return f"several JSON documents one after the other. Write each on a line: {_jq(take, scanner.path)}"
+    return f"broken JSON: text after the end of the {what}: {scanner.peek()!r}"
+
+
+def _jq(take: str, path: Path) -> str:
+    """The command that writes a file as JSON Lines."""
+    return f"jq -c {shlex.quote(take)} {shlex.quote(path.name)} > {shlex.quote(path.stem)}_rows.jsonl"
 
 
 def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -107,16 +123,20 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
     scanner.peek()
     document = scanner.value("the document", limit=_MAX_DOCUMENT_BYTES)
     if scanner.peek():
-        raise scanner.error(f"broken JSON: text after the end of the document: {scanner.peek()!r}")
+        raise scanner.error(_after(scanner, "document", "."))
     if not isinstance(document, dict):
         raise InputError(f"{path}: the document is {_kind(document)}; expected a list of rows or an object of columns")
     for key in _ROW_KEYS:
         rows = document.get(key)
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+            _refuse_squad(rows, key, path)
             return iter(enumerate(map(_unwrapped, rows), 1))
     if _is_conversation(document):
         return iter([(1, document)])
     _refuse_tables(document, path)
+    _refuse_keyed(document, path)
+    if all(isinstance(values, dict) and _are_positions(values) for values in document.values()) and document:
+        return _paired(document)
     columns = {name: _column(values) for name, values in document.items()}
     lengths = {name: len(values) for name, values in columns.items() if values is not None}
     if len(lengths) == len(columns) and len(set(lengths.values())) == 1:
@@ -132,6 +152,47 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
     )
 
 
+def _paired(columns: dict[str, dict[str, Any]]) -> Iterator[tuple[int, Row]]:
+    """Rows of columns such as {"0": ..., "1": ...}, by their keys; a key that a column lacks is null there."""
+    keys = sorted({key for values in columns.values() for key in values}, key=int)
+    return enumerate(({name: values.get(key) for name, values in columns.items()} for key in keys), 1)
+
+
+def _are_positions(values: dict[str, Any]) -> bool:
+    return bool(values) and all(is_position(key) for key in values)
+
+
+def _refuse_squad(rows: list[Row], key: str, path: Path) -> None:
+    """Raise InputError for the layout of SQuAD, where questions are two levels down."""
+    paragraphs = rows[0].get("paragraphs")
+    if isinstance(paragraphs, list) and paragraphs and isinstance(paragraphs[0], dict) and "qas" in paragraphs[0]:
+        take = f".{key}[].paragraphs[] | .context as $c | .qas[] | {{question, context: $c, answers}}"
+        raise InputError(f"{path}: the questions are nested as in SQuAD. Take them out: {_jq(take, path)}")
+
+
+def _refuse_keyed(document: Row, path: Path) -> None:
+    """Raise InputError for rows under keys, such as {"q0": {"text": ...}, "q1": {"text": ...}}."""
+    if _are_keyed(document):
+        raise InputError(
+            f"{path}: the rows are under {len(document):,} keys ({listed(document, 3)}), as pandas writes them with "
+            f'orient="index". Take them out: {_jq(".[]", path)}'
+        )
+    inside = [key for key, value in document.items() if isinstance(value, dict) and _are_keyed(value)]
+    if len(inside) == 1:
+        take = f".[{json.dumps(inside[0])}][]"
+        raise InputError(f"{path}: the rows are under the keys of {inside[0]!r}. Take them out: {_jq(take, path)}")
+
+
+def _are_keyed(document: Row) -> bool:
+    """Whether all values are objects with the same few keys, which are columns and not positions."""
+    rows = list(document.values())
+    if len(rows) < _FEWEST_KEYED or not all(isinstance(row, dict) and row for row in rows):
+        return False
+    keys = Counter(key for row in rows for key in row)
+    usual = sum(count == len(rows) for count in keys.values())
+    return 2 * usual >= len(keys) and not _are_positions(keys) and len(keys) < max(len(rows), _MOST_COLUMNS)
+
+
 def _unwrapped(row: Row) -> Row:
     """The row itself: the API of the hub's viewer wraps it as {"row_idx": 0, "row": {...}, "truncated_cells": []}."""
     inside = row.get("row")
@@ -144,7 +205,7 @@ def _refuse_tables(document: Row, path: Path) -> None:
         take = f".[{json.dumps(tables[0])}][]"
         raise InputError(
             f"{path}: the rows are one level down, under {listed(tables, 12)}. Take them out, for example: "
-            f"jq -c {shlex.quote(take)} {shlex.quote(path.name)} > new-file.jsonl"
+            f"{_jq(take, path)}"
         )
 
 
@@ -159,7 +220,7 @@ def _tables(document: Row) -> list[str]:
 
 def _column(values: Any) -> list[Any] | None:
     """A column as a list; pandas writes columns as {"0": ..., "1": ...}."""
-    if isinstance(values, dict) and values and all(key.isdigit() for key in values):
+    if isinstance(values, dict) and _are_positions(values):
         return list(values.values())
     return values if isinstance(values, list) else None
 
@@ -175,14 +236,16 @@ def _is_json_lines(path: Path) -> bool:
         return False
     if not isinstance(row, dict) or next(filled, None) is not None:
         return isinstance(row, dict)
-    if any(isinstance(row.get(key), list) for key in _ROW_KEYS) or _tables(row):
+    if any(isinstance(row.get(key), list) for key in _ROW_KEYS) or _tables(row) or _are_keyed(row):
+        return False
+    if any(isinstance(value, dict) and _are_keyed(value) for value in row.values()):
         return False
     return _is_conversation(row) or not all(_column(v) is not None for v in row.values())
 
 
 def _is_conversation(document: Row) -> bool:
     """Whether an object is one row that holds a list of turns, which looks like a table of objects one level down."""
-    return any(chat.layout(value) is not None for value in document.values())
+    return any(chat.is_chat(value) for value in document.values())
 
 
 class _Scanner:

@@ -42,12 +42,24 @@ _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How cells are written. quote: None where quotes are plain characters. escape: what stands before a quote inside
-    a cell; None where it is doubled. notes, warnings: what a user has to know about it."""
+    """How cells are written.
+
+    Parameters
+    ----------
+    quote
+        None where quotes are plain characters.
+    escape
+        What a quote inside of a cell follows; None where it is doubled.
+    spaced
+        Whether a space follows every separator, which is no part of the cell.
+    notes, warnings
+        What a user has to know about it.
+    """
 
     delimiter: str
     quote: str | None = QUOTE
     escape: str | None = None
+    spaced: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -61,6 +73,7 @@ class Dialect:
             quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
             doublequote=self.escape is None,
             escapechar=self.escape,
+            skipinitialspace=self.spaced,
             strict=strict,
         )
         start = 1
@@ -132,12 +145,11 @@ def dialect_of(path: Path, kind: str, delimiter: str | None = None, quote: str |
 @lru_cache(maxsize=256)
 def _dialect_of(path: Path, _: int, __: int, kind: str, delimiter: str | None, quote: str | None) -> Dialect:
     mark = delimiter or ("\t" if kind == "tsv" else _separator(path))
+    plain = Dialect(mark, spaced=_is_spaced(path, mark))
     if quote is not None:
-        found = Dialect(mark, quote or None)
-    elif not _holds(path, QUOTE):
-        found = Dialect(mark)
+        found = replace(plain, quote=quote or None)
     else:
-        found = _quoting(path, mark)
+        found = _quoting(path, plain) if _holds(path, QUOTE) else plain
     _refuse_headless(path, found)
     separated = (f"{path.name}: columns are separated by {mark!r}",) if kind == "csv" and mark != "," else ()
     return replace(found, notes=(*separated, *found.notes))
@@ -150,6 +162,18 @@ def _holds(path: Path, text: str) -> bool:
             return True
         end = block[-1:]
     return False
+
+
+def _is_spaced(path: Path, mark: str) -> bool:
+    """Whether a space follows every separator of the first records."""
+    if mark.isspace():
+        return False
+    try:
+        records = [cells for _, cells in islice(Dialect(mark, None).records(path, strict=False), _SAMPLE)]
+    except _BrokenError:
+        return False
+    behind = [cell for cells in records for cell in cells[1:]]
+    return len(behind) >= max(2, len(records)) and all(cell[:1] == " " for cell in behind)
 
 
 def _separator(path: Path) -> str:
@@ -218,21 +242,23 @@ class _Survey:
         return self.broken is None and not self.ragged
 
 
-def _quoting(path: Path, mark: str) -> Dialect:
+def _quoting(path: Path, dialect: Dialect) -> Dialect:
     """What a file that holds quotes means by them."""
-    quoted = _Survey.of(path, Dialect(mark))
+    mark = dialect.delimiter
+    quoted = _Survey.of(path, dialect)
     if quoted.clean and not quoted.spans:
-        return Dialect(mark)
-    plain = _Survey.of(path, Dialect(mark, None))
+        return dialect
+    bare = replace(dialect, quote=None)
+    plain = _Survey.of(path, bare)
     if plain.clean and plain.width > 1 and plain.partly > plain.whole and _are_rows(path, mark, plain, quoted):
         what = f"{path.name}: quotes are read as plain characters"
-        return Dialect(mark, None, notes=(f"{what}, since every line is a row that way (--quote '\"' overrules it)",))
+        return replace(bare, notes=(f"{what}, since every line is a row that way (--quote '\"' overrules it)",))
     if not quoted.clean:
-        escaped = Dialect(mark, escape="\\")
+        escaped = replace(dialect, escape="\\")
         if _holds(path, "\\" + QUOTE) and _Survey.of(path, escaped).clean:
             return replace(escaped, notes=(f"{path.name}: a quote inside a cell is written \\{QUOTE}",))
-        return Dialect(mark)
-    return Dialect(mark, warnings=tuple(_swallowed(path, mark, quoted)))
+        return dialect
+    return replace(dialect, warnings=tuple(_swallowed(path, mark, quoted)))
 
 
 def _are_rows(path: Path, mark: str, plain: _Survey, quoted: _Survey) -> bool:

@@ -107,7 +107,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
         b"text,label\nx,1\n",
         r"broken JSON: Expecting value\. Each line must be one JSON object; see it: sed -n 1p",
     ),
-    ("a.jsonl", b'[\n{"text": "a"}\n]\n', r"line 1, .*a file that is one JSON document is named \.json"),
+    ("a.jsonl", b'[\n{"text": "a"}\n]\n', r"line 1, .*Write it so: jq -c '\.\[\]' a\.jsonl > a_rows\.jsonl"),
     ("a.jsonl", GOOD + b'{"text": "a', r"line 3, .*It is the last line: the file may be cut off"),
     ("a.jsonl", b"{}\n{}\n", r"line 1: the rows have no columns; expected for example a text and a label"),
     ("a.jsonl", gzip.compress(GOOD), r"by its first bytes this is compressed by gzip; add \.gz to its name"),
@@ -433,7 +433,7 @@ def test_bad_choices(tmp_path: Path, options: Any, answer: Any, form: str | None
 BAD_CHATS: list[tuple[Any, str]] = [
     ("hi", r"line 1: chat column 'messages' holds a text; expected a list of turns"),
     ([{"who": "me"}], r"holds a turn that is neither \{role, content\} nor \{from, value\}"),
-    ([{"role": "user", "content": [{"type": "image"}]}], r"a turn in column 'messages' holds no plain text"),
+    ([{"role": "user", "content": 5}], r"a turn in column 'messages' holds no plain text"),
 ]
 
 

@@ -300,6 +300,7 @@ def test_short_roles_say_the_columns_of_a_spec(spec: DatasetSpec) -> None:
     plain = all(set(name).isdisjoint(",='\"\\") and not any(c.isspace() for c in name) for name in spec.columns)
     if plain:
         stated = parse_roles([short_roles(spec)])
+        assert stated.pop("answer_form", None) == spec.answer_form
         named = [name for value in stated.values() for name in ([value] if isinstance(value, str) else value)]
         assert sorted(named) == sorted(spec.columns)
 
