@@ -71,8 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def plan(asked: argparse.Namespace, folder: Path) -> Any:
     """A pack with plain prompts (the peer joins prompt and option by a space) and the peer's settings."""
-    from traitcast.training.plan.pack import Pack, PlanSettings
-    from traitcast.training.plan.pack import plan as make
+    from traitcast.training.plan.pack import Pack
+    from traitcast.training.plan.planning import PlanSettings
+    from traitcast.training.plan.planning import plan as make
     from traitcast.training.plan.prompts import PromptSettings
     from traitcast.training.plan.recipe import ScoringSettings, TrainingSettings
 

@@ -168,7 +168,7 @@ def _items(examples: Examples) -> list[Item]:
 
 def _classes(examples: Examples) -> tuple[str, ...]:
     """The classes that a matrix lists in the prompts of a dataset, so that those of its variants list the same: without
-    names in the spec all that occur in training and in the rows that it tests on (`training.plan.pack`)."""
+    names in the spec all that occur in training and in the rows that it tests on (`training.plan.planning`)."""
     spec = examples.spec
     if spec.task_type != "classification" or spec.label_names:
         return spec.label_names

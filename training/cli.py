@@ -24,7 +24,8 @@ from traitcast.warehouse.console import (
 from traitcast.warehouse.errors import InputError
 
 if TYPE_CHECKING:
-    from traitcast.training.plan.pack import Pack, PlanSettings
+    from traitcast.training.plan.pack import Pack
+    from traitcast.training.plan.planning import PlanSettings
     from traitcast.training.plan.recipe import DatasetEntry
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -147,7 +148,7 @@ def plan(
       traitcast matrix plan --pack m --base smollm2 --seeds 0,1 data/sst2 data/gsm8k
     """
     from traitcast.training.cost import estimate
-    from traitcast.training.plan.pack import plan as make
+    from traitcast.training.plan.planning import plan as make
 
     def show(name: str, entry: DatasetEntry) -> None:
         held_out = "test rows" if entry.test_split in ("test", "") else f"test rows from {entry.test_split}"
@@ -168,7 +169,7 @@ def plan(
 
 
 def _settings(**options: Any) -> PlanSettings:
-    from traitcast.training.plan.pack import PlanSettings
+    from traitcast.training.plan.planning import PlanSettings
     from traitcast.training.plan.prompts import PromptSettings
     from traitcast.training.plan.recipe import ScoringSettings, TrainingSettings
 

@@ -42,7 +42,7 @@ def probe(
 ) -> None:
     """Measure what the untuned base model makes of datasets: its score, loss, answers and their lengths.
 
-    These numbers belong to a dataset and a model together; `traitcast fit --tier probe` learns from them beside the
+    These numbers belong to a dataset and a model together; `traitcast fit --tier probe` learns from them besides the
     traits. `matrix ingest` derives them for every target of a matrix, so this is for datasets that are no target. A
     file is profiled first if need be.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from traitcast.training.plan.pack import PlanSettings, plan
+from traitcast.training.plan.planning import PlanSettings, plan
 from traitcast.training.results.probes import table
 from traitcast.training.run import run as run_matrix
 from traitcast.training.session import RunSettings
@@ -41,10 +41,29 @@ def run(
     on_progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> tuple[pa.Table, list[Probed]]:
-    """Score the untuned `base` on at most `rows` random rows of each dataset (paths, hub ids); see `table`.
+    """Score the untuned base model on random rows of each dataset. Raises as `plan` and `run.run` do.
 
-    Of the test or validation split where there is one, as a matrix scores them, else of the only one. names: to store
-    the datasets under, in their order. Raises as `plan` and `matrix.run` do.
+    Parameters
+    ----------
+    datasets
+        Paths or hub ids. Rows come from the test or validation split if there is one, as in a matrix.
+    base, revision
+        Base model, and the commit of a hub model.
+    rows, seed
+        Most rows of a dataset, and the seed of their draw.
+    device
+        "auto", "cpu" or "cuda".
+    names
+        To store the datasets under, in their order; None: their own.
+    on_progress, say
+        Take progress and lines of narration.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        A row per dataset and probe; see `results.probes.table`.
+    read : list of Probed
+        What was read of each dataset.
     """
     settings = PlanSettings(
         base, revision, seeds=(0,), train_rows=1, test_rows=rows, sample_seed=seed, test_from_training=True

@@ -1,10 +1,10 @@
 """A pack on a Ray cluster: every group of adapters is a task that runs wherever there is room for it.
 
 Owns how work and results travel. Where a node sees the pack's folder, it works in that folder as `matrix.run` does,
-and a retried task goes on from what the lost one left. Where it does not, recipe, rows and the keys of known cells
+and a retried task continues from what the lost one left. Where it does not, recipe, rows and the keys of known cells
 travel to it, and its cells and records travel back and are adopted; adapters stay behind there.
 Refuses to keep any state of its own: what is left to do are the planned cells less those found, so a run that is
-stopped or loses a node goes on as any other run does. The base model must be known to every node by the same name.
+stopped or loses a node continues as any other run does. The base model must be known to every node by the same name.
 """
 
 from __future__ import annotations
@@ -41,9 +41,15 @@ _TOKEN = ".shared-"
 class ClusterSettings:
     """Which cluster, and what one task of it takes.
 
-    address: of a running cluster, "auto" for the one on this machine; None: RAY_ADDRESS, else a cluster of this
-    machine alone that ends with the run. gpus, cpus: per task; gpus None: 1 where the cluster has any and the device
-    is not "cpu". shared: whether nodes may work in the pack's own folder where they see it.
+    Parameters
+    ----------
+    address
+        Of a running cluster, "auto" for the one on this machine. None: RAY_ADDRESS, else a cluster of this machine
+        alone that ends with the run.
+    gpus, cpus
+        Per task. gpus None: 1 if the cluster has any and the device is not "cpu".
+    shared
+        Whether nodes that see the pack's own folder may work in it.
     """
 
     address: str | None = None
@@ -54,7 +60,7 @@ class ClusterSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What a task is told. token: name of a file in `folder` by which a node knows that it sees the same folder.
+    """What a task is asked to do. token: name of a file in `folder` by which a node knows that it sees the same folder.
     until: seconds since the epoch, on clocks that are taken to agree."""
 
     folder: str
@@ -67,7 +73,7 @@ class _Order:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What a task says. files: path in the pack -> content, empty from a node that shares the folder."""
+    """What a task returns. files: path in the pack -> content, empty from a node that shares the folder."""
 
     node: str
     said: tuple[str, ...]
@@ -83,10 +89,25 @@ def run(
     on_progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Status:
-    """Train and score all that is missing on a Ray cluster; returns as `matrix.run` does, with the same results.
+    """Train and score everything that is missing on a Ray cluster, with the results of `run.run`.
 
-    on_progress counts groups (stage "groups"). A task that dies with its node runs again elsewhere. Raises what the
-    tasks raise, MissingExtraError without Ray, InputError for a part, since the tasks are the parts.
+    A task that dies with its node runs again elsewhere.
+
+    Parameters
+    ----------
+    pack, settings, cluster
+        What to measure, how a task uses its machine, and where.
+    on_progress
+        Counts groups (stage "groups").
+    say
+        Takes lines of narration.
+
+    Raises
+    ------
+    InputError
+        A part was asked for: the tasks are the parts. Also what the tasks raise.
+    MissingExtraError
+        Ray is not installed.
     """
     settings, cluster = settings or RunSettings(), cluster or ClusterSettings()
     on_progress, say = on_progress or (lambda *_: None), say or (lambda _: None)

@@ -43,7 +43,7 @@ class _Block:
 
 
 class Scoring:
-    """Scores models in one session. Targets are tokenised once, whatever the number of models."""
+    """Scores models in one session. Targets are tokenised once for all models."""
 
     def __init__(self, session: Session, on_progress: Progress) -> None:
         self.session, self.on_progress = session, on_progress

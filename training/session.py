@@ -125,7 +125,7 @@ class Session:
         return is_trained(self.pack, self.key(job)) or failure(self.pack, self.key(job)).is_file()
 
     def missing(self, job: Job | None, targets: Sequence[str]) -> tuple[str, ...]:
-        """The targets without a cell of an adapter (None: the base), whatever precision it was measured in."""
+        """The targets without a cell of an adapter (None: the base), in any precision."""
         model = job or (None, BASE_SEED)
         return tuple(target for target in targets if (*model, target) not in self._scored)
 

@@ -126,7 +126,7 @@ def make_plan(
     **training: Any,
 ) -> Any:
     """A planned pack of some datasets over a tiny base."""
-    from traitcast.training.plan.pack import PlanSettings, plan
+    from traitcast.training.plan.planning import PlanSettings, plan
     from traitcast.training.plan.prompts import PromptSettings
     from traitcast.training.plan.recipe import ScoringSettings, TrainingSettings
 

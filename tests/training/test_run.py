@@ -23,7 +23,8 @@ pytest.importorskip("peft", reason="needs an extra: pip install 'traitcast[train
 
 from traitcast.training.cost import estimate, hours_left  # noqa: E402
 from traitcast.training.engine.lora import Bank  # noqa: E402
-from traitcast.training.plan.pack import Pack, PlanSettings, plan, training_rows  # noqa: E402
+from traitcast.training.plan.pack import Pack, training_rows  # noqa: E402
+from traitcast.training.plan.planning import PlanSettings, plan  # noqa: E402
 from traitcast.training.plan.prompts import Prompter  # noqa: E402
 from traitcast.training.plan.recipe import TrainingSettings, adapter_key  # noqa: E402
 from traitcast.training.results import shards  # noqa: E402
@@ -445,7 +446,7 @@ def test_foreign_shards_are_refused_by_name(copied: Pack, plan_small: Callable[.
     with pytest.raises(InputError, match=r"cannot read shard .*zz.parquet.*; delete it and run the matrix again"):
         shards.read(copied)
     pq.write_table(rows.replace_schema_metadata({"format": "0"}), copied.shards / "zz.parquet")
-    with pytest.raises(ScoresError, match="is no shard of this version"):
+    with pytest.raises(ScoresError, match="is not a shard of this version"):
         shards.read(copied)
 
 

@@ -38,10 +38,25 @@ class Base:
 
 
 def load(name: str, *, revision: str | None = None, dtype: str = "float32", device: str = "cpu") -> Base:
-    """Load a base model for `device`, frozen and in evaluation mode.
+    """Load a base model, frozen and in evaluation mode.
 
-    Raises InputError for a name that is neither a folder, `smollm2` nor a reachable hub id, and for unknown
-    dtypes; MissingExtraError when torch or transformers is absent.
+    Parameters
+    ----------
+    name
+        A folder, "smollm2", or a hub id.
+    revision
+        Commit of a hub model.
+    dtype
+        One of `DTYPES`.
+    device
+        "cpu" or "cuda".
+
+    Raises
+    ------
+    InputError
+        The name is none of these, the hub cannot be reached, or the precision is unknown.
+    MissingExtraError
+        torch or transformers is not installed.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
@@ -77,7 +92,7 @@ def locate(name: str, *, revision: str | None = None) -> Path:
     check_base(name)
     if path.exists() or name.count("/") != 1:
         raise InputError(
-            f"base model {name!r} is no folder here; give one, {OFFLINE!r}, or a hub id such as {DEFAULT!r}"
+            f"base model {name!r} is not a folder here; give one, {OFFLINE!r}, or a hub id such as {DEFAULT!r}"
         )
     return _from_hub(name, revision)
 
@@ -120,7 +135,7 @@ def _offline() -> Path:
 
 
 def convert_gguf(source: Path, target: Path) -> None:
-    """Dequantise a GGUF file into a folder of float32 safetensors, beside it first and then renamed."""
+    """Dequantise a GGUF file into a folder of float32 safetensors, written under another name first."""
     torch, transformers = require()
     if importlib.util.find_spec("gguf") is None:
         raise MissingExtraError("gguf is not installed; run: pip install 'traitcast[train]'")
@@ -156,7 +171,7 @@ def convert_gguf(source: Path, target: Path) -> None:
 
 def _name_special_tokens(tokenizer: Any, source: Path) -> None:
     """Take the special tokens from the file: transformers 5.17 makes the start token of SmolLM2 its end token, and an
-    adapter would learn to stop with a token at which nobody stops reading."""
+    adapter would learn to end its answers with a token that ends nothing."""
     import gguf
 
     fields = gguf.GGUFReader(source).fields
@@ -169,8 +184,7 @@ def _name_special_tokens(tokenizer: Any, source: Path) -> None:
 def fingerprint(folder: Path) -> str:
     """ "v1:" and a hash over configuration, tokenizer and weights, by file name and content.
 
-    A small record beside nothing else in the cache remembers it by size and time, since hashing gigabytes at
-    every start is slow.
+    A small record in the cache remembers it by size and time, since hashing gigabytes at every start is slow.
     """
     files = sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)})
     if not any(path.suffix == ".safetensors" for path in files):

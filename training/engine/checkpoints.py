@@ -48,7 +48,7 @@ def write(
     targets: Sequence[str],
     extra: Mapping[str, Any],
 ) -> None:
-    """Write a peft checkpoint beside `folder` and rename it there. extra: stored as training.json."""
+    """Write a peft checkpoint; the folder appears whole or not at all. extra: stored as training.json."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -67,7 +67,7 @@ def write(
         "fan_in_fan_out": False,
         "use_rslora": False,
         "inference_mode": True,
-        # Full names: "all-linear" would be resolved again by whoever reads it.
+        # Full names: a reader would resolve "all-linear" again.
         "target_modules": sorted(weights) if tuple(targets) == ("all-linear",) else list(targets),
     }
     work = folder.with_name(f".{folder.name}-{secrets.token_hex(6)}")
@@ -121,7 +121,7 @@ def _pairs(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, tuple[Tenso
     for key, tensor in tensors.items():
         name, _, part = key.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".lora_")
         if part not in ("A", "B") or not name:
-            raise InputError(f"{folder} holds {key!r}, which is no LoRA weight; only plain LoRA can be scored")
+            raise InputError(f"{folder} holds {key!r}, which is not a LoRA weight; only plain LoRA can be scored")
         found.setdefault(name, {})[part] = tensor.to(torch.float32)
     broken = [name for name, pair in found.items() if len(pair) != 2]
     if broken:

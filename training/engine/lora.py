@@ -166,8 +166,8 @@ class Bank:
         low, high = self.window
         if x.dim() != 3 or x.shape[0] % (high - low):
             raise UserError(
-                f"layer {self.sites[index].name!r} gets input of shape {tuple(x.shape)}: rows cannot be told apart by "
-                "adapter (a routed expert?); name other layers with --targets, such as q_proj,v_proj"
+                f"layer {self.sites[index].name!r} gets input of shape {tuple(x.shape)}: rows cannot be assigned to "
+                "adapters (a routed expert?); name other layers with --targets, such as q_proj,v_proj"
             )
         a, b, grads = self._views[index]
         return _LoraLinear.apply(x, linear, a, b, grads, self.scale)
@@ -305,7 +305,7 @@ class Bank:
 
     @contextmanager
     def kept_apart(self, weights: Weights) -> Iterator[None]:
-        """The base with one adapter beside it, as it was trained: slot 0, for one batch of any size."""
+        """The base with one adapter next to it, as it was trained: slot 0, for one batch of any size."""
         self.load(0, weights)
         with self.active(0, 1):
             yield

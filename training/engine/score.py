@@ -39,7 +39,7 @@ _ATTENTION = ("full_attention", "sliding_attention")
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rows that lie ready on the device, to be scored by many adapters."""
+    """Rows on the device, ready to be scored by many adapters."""
 
     layout: Layout
     batches: tuple[_OnDevice, ...]
@@ -74,7 +74,7 @@ _Prefix = list[tuple[Tensor, Tensor]]
 
 
 class Scorer:
-    """Scores whatever adapter the bank has merged or kept apart at the time of the call.
+    """Scores the adapter that the bank has merged or kept apart at the time of the call.
 
     max_tokens: padded tokens of one forward; decode_tokens: prompts and continuations decoded side by side, which
     are bound by the memory of their keys and values and not by arithmetic.
@@ -303,7 +303,7 @@ def _attention(
     plain = rest.get("position_bias") is None and rest.get("softcap") is None
     if query.shape[2] == 1 and groups > 1 and attention_mask is not None and plain:
         packed = query.reshape(len(query), key.shape[1], groups, -1)
-        # The heads of a group stand where queries stand; the mask has one query and spreads over them.
+        # The heads of a group take the place of queries; the mask has one query and is broadcast over them.
         scale = rest.get("scaling")
         out = functional.scaled_dot_product_attention(packed, key, value, attn_mask=attention_mask, scale=scale)
         return out.reshape(len(query), 1, -1, value.shape[-1]), None
@@ -392,7 +392,7 @@ class _NextTokens:
     head: tuple[Tensor, Tensor | None] | None
 
     def gather(self, source: Tensor, tokens: Tensor) -> Tensor:
-        """log p(tokens[i]) at states[source[i]]. source rises, so each chunk of states is met once."""
+        """log p(tokens[i]) at states[source[i]]. source is sorted, so each chunk of states is needed once."""
         total = torch.empty(len(self.states), dtype=torch.float32, device=self.states.device)
         wanted = torch.empty(len(tokens), dtype=torch.float32, device=self.states.device)
         if self.head is None:

@@ -35,8 +35,19 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job. losses: mean answer loss per step (nats per token); failed_at: the step at which a
-    loss or gradient was not finite, from where the adapter stayed as it was; tokens: real ones, padding not counted."""
+    """The result of a job.
+
+    Attributes
+    ----------
+    name, steps
+        Of the job.
+    failed_at
+        The step at which a loss or gradient was not finite; the adapter was not changed from there on. None: never.
+    losses
+        (steps,): mean loss of the answers, nats per token.
+    tokens
+        Trained on, padding not counted.
+    """
 
     name: str
     steps: int
@@ -87,10 +98,32 @@ def train(
     budget: Budget | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> list[Outcome]:
-    """Train `jobs` in slots 0..K-1 of `bank`, from fresh weights; they are read back with `bank.weights(slot)`.
+    """Train jobs in slots 0..K-1 of a bank, from fresh weights; read them back with `bank.weights(slot)`.
 
-    Jobs run longest first: give them in falling order of steps (UserError otherwise), so that those that are
-    through are the last slots and drop out of the batch. on_step(step, tokens) is called after every step.
+    Parameters
+    ----------
+    bank
+        At least as many slots as jobs.
+    jobs
+        In falling order of steps, so that those that are through are the last slots and drop out of the batch.
+    settings
+        The same for all jobs.
+    budget
+        Memory for micro-batches; it shrinks when memory runs out.
+    on_step
+        Called with the number and the tokens of every step.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of the jobs.
+
+    Raises
+    ------
+    UserError
+        Too many jobs, an empty one, or another order.
+    TraitcastError
+        A single row does not fit into memory.
     """
     _check(bank, jobs, settings)
     budget = budget or Budget(tokens=4_096)
@@ -203,7 +236,7 @@ def joined(rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Texts:
 
 
 def _gradients(bank: Bank, rows: list[Texts], losses: Tensor, budget: Budget) -> None:
-    """Fill bank.gradient for one step. Out of memory drops what was gathered and starts the step again, smaller."""
+    """Fill bank.gradient for one step. When memory runs out, the step starts again with smaller micro-batches."""
     rows = [sorted(row, key=lambda text: len(text[0])) for row in rows]
     lengths = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
     for slot, row in enumerate(rows):

@@ -20,7 +20,7 @@ CONTENT_FREE = "N/A"
 
 _PLAIN_TAIL = "\nAnswer:"
 _PROBE = "traitcast probe content"
-# Templates that tell the model what day it is would word the prompts of a matrix that is resumed tomorrow otherwise.
+# A template that states the date would change the prompts of a matrix that is resumed tomorrow.
 _ONE_DAY = "{%- macro strftime_now(form) -%}26 Jul 2024{%- endmacro -%}"
 
 
@@ -172,7 +172,7 @@ class Prompter:
         return row.choices(task) if task.has_options else (row.response,)
 
     def answer(self, text: str) -> list[int]:
-        """Token ids of an answer as it stands after a prompt (lm-evaluation-harness encodes the pair likewise).
+        """Token ids of an answer after a prompt, as lm-evaluation-harness encodes the pair.
 
         The answer is encoded together with the fixed end of the prompt and split where that ends, so that
         tokenizers which mark word starts do not see a false one.
@@ -181,7 +181,7 @@ class Prompter:
         return self._answers[text]
 
     def _learn(self, texts: Sequence[str]) -> None:
-        """Encode answers not met before, all in one call: one by one they would take longer than the prompts."""
+        """Encode new answers, all in one call: one by one they would take longer than the prompts."""
         fresh = [text for text in dict.fromkeys(texts) if text not in self._answers]
         if not fresh:
             return

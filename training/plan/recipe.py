@@ -30,13 +30,27 @@ Settings = TypeVar("Settings")
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """How one adapter is tuned. batch_rows is the effective batch of one adapter, whatever the micro-batches.
+    """How one adapter is tuned.
 
-    There is no dropout: its masks would follow from how rows are packed beside other adapters' rows, and a run that
-    was split for memory or resumed could not be told to be the same one.
+    There is no dropout: its masks would follow from how rows are packed with other adapters' rows, and a run that
+    was split for memory or resumed could not be shown to be the same.
 
-    targets: "all-linear" (every nn.Linear but the output head, as peft names it) or last parts of module names.
-    warmup: share of the steps over which the learning rate rises from 0. max_grad_norm 0: no clipping.
+    Parameters
+    ----------
+    rank, alpha
+        Of LoRA; updates are scaled by alpha / rank.
+    targets
+        "all-linear" (every nn.Linear but the output head, as peft names it), or last parts of module names.
+    epochs
+        Passes over the training rows.
+    batch_rows
+        Rows per optimizer step of one adapter, however they are split for memory.
+    learning_rate, schedule, warmup
+        Peak rate, its course ("cosine", "linear", "constant"), and the share of steps over which it rises from 0.
+    weight_decay, beta1, beta2, epsilon
+        Of AdamW.
+    max_grad_norm
+        Gradients are clipped to this norm; 0: no clipping.
     """
 
     rank: int = 16
@@ -72,10 +86,16 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScoringSettings:
-    """How a model is scored. merged: adapters are added into the weights in fp32 and rounded once; exact: kept apart.
+    """How a model is scored.
 
-    max_new_tokens caps greedy decoding; a target's own cap is lower where its references are short.
-    content_free: also score prompts without content, for calibrated accuracy.
+    Parameters
+    ----------
+    mode
+        "merged": adapters are added into the weights in fp32 and rounded once. "exact": they are kept apart.
+    max_new_tokens
+        Cap on greedy decoding; a target's own cap is lower where its references are short.
+    content_free
+        Also score prompts without content, for calibrated accuracy.
     """
 
     mode: str = "merged"
@@ -91,9 +111,22 @@ class ScoringSettings:
 class DatasetEntry:
     """A packed dataset: its task and how much of it there is.
 
-    pool_rows: training rows in the pack, of which every seed draws its own train_rows. train_characters: of that many
-    rows of mean length. test_split: what the dataset calls the split of the test rows. fingerprints: of the packed
-    rows, task included. parent, changed: of a variant of another dataset, empty otherwise.
+    Attributes
+    ----------
+    task_type, metric, instruction, field_names, labels
+        The task; see `Task`.
+    train_rows, pool_rows
+        Rows that an adapter is tuned on, and rows in the pack to draw them from.
+    test_rows, test_split
+        Test rows, and the name of their split in the dataset.
+    train_fingerprint, test_fingerprint
+        Hashes of the packed rows, task included.
+    train_characters, test_characters
+        Of train_rows rows of mean length, and of all test rows.
+    origin, dataset_fingerprint
+        Where the dataset came from, and the hash of the whole of it.
+    parent, changed
+        Of a variant of another dataset; empty otherwise.
     """
 
     task_type: str
@@ -117,13 +150,20 @@ class DatasetEntry:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A planned matrix: adapters for `sources` x `seeds`, scored with the base on `targets`.
+    """A planned matrix: adapters for `sources` x `seeds`, scored with the base model on `targets`.
 
-    groups: the adapters trained together, [[source, seed], ...] each; blocks: the targets scored together. Both are
-    fixed by the plan, so that a resumed run repeats the arithmetic of an uninterrupted one bit for bit.
-    dtype: "auto" is bfloat16 on an accelerator and float32 on a CPU; "any" lets every machine use the precision that
-    it is quick at, and cells of all of them count. prompt_format, engine: of the version that
-    planned; one that words prompts or computes scores otherwise refuses to mix its own in.
+    Attributes
+    ----------
+    groups
+        The adapters that are trained together, (source, seed) each.
+    blocks
+        The targets that are scored together. Groups and blocks are fixed by the plan, so that a resumed run repeats
+        the arithmetic of an uninterrupted one bit for bit.
+    dtype
+        "auto": bfloat16 on an accelerator and float32 on a CPU. "any": every machine uses the precision that it is
+        fast in, and cells of all precisions count.
+    prompt_format, engine
+        Of the version that planned. A version with other prompts or other arithmetic refuses the recipe.
     """
 
     base: str
@@ -210,9 +250,9 @@ def settings(kind: type[Settings], values: Mapping[str, Any], where: str) -> Set
 
 
 def begins_as(recipe: Recipe, source: str) -> str:
-    """The dataset that a variant comes from in the end; a dataset that is no variant is its own.
+    """The dataset that a variant comes from in the end; any other dataset comes from itself.
 
-    Its name seeds first weights and order, so that the change alone tells a variant from its parent.
+    Its name seeds first weights and order, so that a variant differs from its parent by the change alone.
     """
     entries = recipe.datasets
     return root_of(source, lambda name: entries[name].parent if name in entries else None)

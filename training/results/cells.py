@@ -25,13 +25,31 @@ _CHOSEN = "accuracy_character"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell. source None: the base model, seed -1. failed: the adapter was not finite; nothing was measured.
+    """One cell: one model on the test rows of one target.
 
-    Choices (classification, multiple choice), a list per row: loglikelihoods in nats, answer_tokens, prior (the same
-    after a content-free prompt, one list for all rows of a classification; None when not asked for), gold.
-    Generations, a value per row: outputs and their scores against the references, output_tokens, finished,
-    reference_nll in nats, reference_tokens. cut_prompts, cut_answers: rows with a shortened prompt, or with an answer
-    (any option, or the reference) that was cut.
+    Attributes
+    ----------
+    key
+        Identity; see `recipe.cell_key`.
+    base, base_fingerprint, dtype, device
+        The base model as it was named, the hash of its weights, its precision, and "cpu" or "cuda".
+    source, seed, adapter
+        Of the adapter, with its key. The base model has None, -1 and None.
+    failed
+        Loss or gradient of the adapter was not finite; nothing was measured.
+    cut_prompts, cut_answers
+        Rows with a shortened prompt, and rows with an answer (any option, or the reference) that was cut.
+    gold, loglikelihoods, answer_tokens
+        Of tasks with options, per row: position of the right option; log-likelihoods of the options (nats) and their
+        lengths in tokens.
+    prior
+        Log-likelihoods after a content-free prompt: one list for all rows of a classification, else one per row; None
+        if they were not measured.
+    outputs, exact_match, numeric_match, rouge_l, output_tokens, finished
+        Of generations, per row: the text, its scores against the reference, its length in tokens, and whether it
+        ended before the cap.
+    reference_nll, reference_tokens
+        Of generations, per row: nats of the whole reference, and its length in tokens.
     """
 
     key: str

@@ -179,7 +179,10 @@ def ingest(
         changed = sum(flips["answers"] * flips["changed"] for flips in read_flips(pack)) / answers
         description += f", merged scoring changes {100 * changed:.2f} % of {answers} answers"
     matrix = Matrix(name or pack.folder.resolve().name, HEADLINE, "untuned", description)
+    fingerprints = {target: recipe.datasets[target].test_fingerprint for target in recipe.targets}
     with Warehouse.open(warehouse) as store:
+        # `save_scores` checks again, in its transaction; this one spares the minutes of parsing.
+        store.check_rows(matrix.matrix, fingerprints, found["scores"])
         # A shipped matrix of this name goes as a whole, and what is known of its rows with it.
         known = {} if matrix.matrix in store.shipped("matrices") else store.targets(matrix.matrix)
         languages = store.languages()

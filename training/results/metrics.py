@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
-# A hyphen behind a letter, digit or bracket is none of a number's ("5-10"), a comma only before three digits ("3,4").
+# A hyphen after a letter, digit or bracket is not a minus ("5-10"); a comma belongs to a number before three digits.
 _NUMBER = re.compile(r"(?:(?<![\w)\]])-)?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)")
 _TOKEN = re.compile(r"[a-z0-9]+")
 

@@ -71,7 +71,7 @@ def _of_texts(cell: Cell) -> list[Metric]:
 
 
 def _entropy(shares: np.ndarray) -> float:
-    """Entropy over its maximum; NaN for a single option, of which nothing can be uncertain."""
+    """Entropy over its maximum; NaN for a single option, which cannot be uncertain."""
     if len(shares) < 2:
         return math.nan
     p = np.exp(shares)

@@ -1,4 +1,4 @@
-"""What a matrix tells of single test rows: their results in every cell, and the rows themselves as numbers.
+"""What a matrix holds of single test rows: their results in every cell, and the rows themselves as numbers.
 
 Owns the tables `row_scores`, `targets` and `row_traits`. A cell is one line whose columns are lists, by position of the
 test row: 84 x 84 x 3 cells of 200 rows are 4 million results. Refuses text: what leaves are scores, positions of
@@ -30,7 +30,7 @@ COLUMNS: Mapping[str, str] = {
     "finished": "bool",
     "has_number": "bool",
 }
-"""Columns of `row_scores` beside the cell's own: lists with a value per test row."""
+"""Columns of `row_scores` besides the cell's own: lists with a value per test row."""
 
 SCHEMA: Mapping[str, str] = {
     "model": "string",
@@ -99,7 +99,7 @@ def _lists(values: Sequence[Values], kind: str) -> pa.Array:
 
 
 def needs_text(pack: Pack) -> bool:
-    """Whether the generated texts tell something that no number in a shard does."""
+    """Whether some result needs the generated texts, and not only the numbers of a shard."""
     return any(pack.recipe.datasets[name].metric == NUMERIC for name in pack.recipe.targets)
 
 
@@ -114,9 +114,18 @@ def describe(
 ) -> dict[str, pa.Table]:
     """Tables `targets` and `row_traits` of the targets that are not known yet, or not under this trait catalogue.
 
-    known: what an earlier time stored. languages: of targets whose data state one. traits: False for targets alone,
-    those whose test rows are not known yet. parsed: also traits that need the parser. on_target(name) is called before
-    each target of the pack.
+    Parameters
+    ----------
+    known
+        Targets that are stored already.
+    languages
+        Of targets whose data state one.
+    traits
+        False: table `targets` alone, of targets whose test rows are not stored yet.
+    parsed
+        Also measure the traits that need the parser.
+    on_target
+        Called with the name of each target of the pack before it is measured.
     """
     from traitcast.profiler.traits import catalogue
 

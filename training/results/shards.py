@@ -1,7 +1,7 @@
 """Shards: the cells of one model on one block of targets, in one Parquet file that appears whole or not at all.
 
-Owns their columns, the check that they belong to the recipe at hand, and the tables made from them. A shard keeps
-what was measured per row (log-likelihoods, texts, lengths), so that metrics can be made anew without a model.
+Owns their files, and the check that they belong to the recipe of the pack. A shard keeps what was measured per row
+(log-likelihoods, texts, lengths), so that metrics can be computed again without a model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RUNTIME = "runtime.json"
 _IDENTITY = ("key", "source", "seed", "target", "base_fingerprint", "dtype")
 
 Place = tuple[str | None, int, str]
-"""Where a cell stands in the matrix: source (None: the base), seed, target."""
+"""Where a cell is in the matrix: source (None: the base), seed, target."""
 
 
 def write(folder: Path, cells: Sequence[Cell]) -> Path:
@@ -55,7 +55,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
     floats, others = _leaves(table.schema)
     with aside(path) as work:
-        # The bytes of floats apart from one another: a quarter less than as they stand.
+        # The bytes of floats are split by position, which takes a quarter less.
         pq.write_table(
             table,
             work,
@@ -90,7 +90,7 @@ def adapters_in(path: Path) -> list[str]:
 
 
 def drop(pack: Pack, adapters: Set[str]) -> None:
-    """Take the cells of some adapters out of the shards; the cells of others beside them stay."""
+    """Take the cells of some adapters out of the shards; those of others in the same files stay."""
     for path in _files(pack.shards):
         owners = adapters_in(path)
         if not any(owner in adapters for owner in owners):
@@ -117,14 +117,14 @@ def walk(pack: Pack, *, text: bool = True) -> Iterator[Cell]:
 
 
 def cells_of(path: Path, *, text: bool = True) -> Iterator[Cell]:
-    """The cells of one shard file, of whatever recipe. Raises InputError for a file that is none."""
+    """The cells of one shard file, of any recipe. Raises InputError for a file that is not a shard."""
     columns = [f.name for f in fields(Cell) if text or f.name != "outputs"]
     yield from (Cell(**row) for row in _table(path, columns).to_pylist())
 
 
 def cell_table(path: Path, keep: Set[str] | None = None, *, text: bool = True) -> pa.Table:
     """The cells of one shard file as a table with the columns of `schema`. keep: their keys (None: all); text False
-    leaves the generated texts null. Raises InputError for a file that is none."""
+    leaves the generated texts null. Raises InputError for a file that is not a shard."""
     import pyarrow as pa
 
     found = _table(path, [f.name for f in fields(Cell) if text or f.name != "outputs"])
@@ -337,7 +337,7 @@ def scored_by_precision(pack: Pack) -> dict[str, set[Place]]:
 
 
 def scored(pack: Pack) -> set[Place]:
-    """The planned cells that are measured, in whatever precision."""
+    """The planned cells that are measured, in any precision."""
     return set().union(*scored_by_precision(pack).values())
 
 
@@ -357,7 +357,7 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         file = pq.ParquetFile(path)
         if (file.schema_arrow.metadata or {}).get(b"format") != FORMAT.encode():
-            raise ScoresError(f"{path} is no shard of this version; move it away")
+            raise ScoresError(f"{path} is not a shard of this version; move it away")
         return file.read(columns=list(columns))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"cannot read shard {path} ({error}); delete it and run the matrix again") from error

@@ -55,9 +55,13 @@ def model_name(pack: Pack) -> str:
 
 
 def long_tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
-    """What the warehouse keeps: scores, predicted_labels, generations and adapters as long tables, and row_scores.
+    """What the warehouse keeps of cells.
 
-    A base cell has source "" and seed 0. Quantiles of generated lengths are in tokens.
+    Returns
+    -------
+    dict
+        Tables `scores`, `predicted_labels`, `generations` and `adapters` with the columns of `TABLES`, and
+        `row_scores`. A base cell has source "" and seed 0. Quantiles of generated lengths are in tokens.
     """
     import pyarrow as pa
 

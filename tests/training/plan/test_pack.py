@@ -16,7 +16,8 @@ import pytest
 from traitcast.profiler.reading.reader import read
 from traitcast.profiler.variants import write_variants
 from traitcast.training.plan import pack as packs
-from traitcast.training.plan.pack import Pack, PlanSettings, plan, training_rows
+from traitcast.training.plan.pack import Pack, training_rows
+from traitcast.training.plan.planning import PlanSettings, plan, read_dataset, rows_of, task_of
 from traitcast.training.plan.prompts import Row
 from traitcast.training.plan.recipe import Recipe, Runtime, TrainingSettings, adapter_key, cell_key
 from traitcast.warehouse.errors import InputError, ScoresError
@@ -349,7 +350,7 @@ def test_rows_without_an_answer_are_left_out() -> None:
     )
     spec = DatasetSpec("generation", ("q",), answer_field="a")
     examples = Examples("d", spec, "train", {"train": 3}, "d", None, table, "v1:0")
-    assert packs.rows_of(examples, packs.task_of(examples)) == [Row(("a",), "x")]
+    assert rows_of(examples, task_of(examples)) == [Row(("a",), "x")]
 
 
 @pytest.mark.parametrize(
@@ -380,5 +381,5 @@ def test_a_variant_has_the_classes_of_its_parent(
     assert read(made.folder).spec.label_names == tuple(classes)
     if split == "train":
         settings = PlanSettings("base", train_rows=4, test_rows=4, test_from_training=True)
-        parent, variant = (packs.read_dataset(str(path), settings)[1].task for path in (folder, made.folder))
+        parent, variant = (read_dataset(str(path), settings)[1].task for path in (folder, made.folder))
         assert variant.labels == parent.labels

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from traitcast.training.cli import COMMANDS
-from traitcast.training.plan.pack import Pack, PlanSettings, plan
+from traitcast.training.plan.pack import Pack
+from traitcast.training.plan.planning import PlanSettings, plan
 from traitcast.training.plan.recipe import Runtime, adapter_key, cell_key
 from traitcast.training.results import shards
 from traitcast.training.results.cells import Cell, cell_metrics, choices, confusion
