@@ -149,7 +149,7 @@ def test_the_heatmap_has_the_errors_of_the_effects(made: Path) -> None:
             assert shown["error"][i][j] == pytest.approx(gain.standard_error, abs=0.006)
     best = {(row["source"], row["target"]): row["standard_error"] for row in shown["extremes"]}
     assert best["a", "b"] == next(gain.standard_error for gain in _find(made, "a").gains if gain.target == "b")
-    assert shown["errors"].startswith("Standard errors are row by row against the untuned model")
+    assert shown["errors"].startswith("Standard errors are over test rows, paired with the untuned model")
 
 
 def test_the_heatmap_says_where_errors_are_not_paired(tmp_path: Path) -> None:

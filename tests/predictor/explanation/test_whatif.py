@@ -166,7 +166,7 @@ def test_variants_of_one_dataset_are_one_observation(world: ProfileSet, law: Cel
     change = what_if(replace(predictor, measured=measured), profiles, low, "d04", {ENTROPY: 2.9}, of_one).changes[0]
     assert len(change.interventions) > 1
     assert "direction not settled: " in change.evidence
-    assert change.evidence.endswith("all of one dataset")
+    assert change.evidence.endswith("all from one dataset")
 
 
 def test_without_a_variant_it_is_a_correlation_only(predictor: Predictor, world: ProfileSet) -> None:
