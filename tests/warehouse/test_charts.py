@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traitcast.warehouse import charts
+from traitcast.warehouse.charts import factor_map
 from traitcast.warehouse.cli import compare, show
 from traitcast.warehouse.errors import UserError
 
@@ -192,12 +193,12 @@ def test_names_have_room_in_a_wider_font() -> None:
 )
 def test_names_on_a_map_neither_meet_nor_leave_it(spots: list[tuple[float, float, str]]) -> None:
     rows = charts.with_places([POINT | {"x": x, "y": y, "name": name} for x, y, name in spots])
-    down = charts._pixels([row["y"] for row in rows], charts._MAP_HEIGHT)
-    for step, wide in enumerate(charts._MAP_WIDTHS):
-        across = charts._pixels([row["x"] for row in rows], wide)
+    down = factor_map._pixels([row["y"] for row in rows], factor_map._MAP_HEIGHT)
+    for step, wide in enumerate(factor_map._MAP_WIDTHS):
+        across = factor_map._pixels([row["x"] for row in rows], wide)
         spans = []
         for row, x, y in zip(rows, across, down, strict=True):
-            long = min(6 * len(row["name"]), charts._MAP_NAME)
+            long = min(6 * len(row["name"]), factor_map._MAP_NAME)
             if (side := row["places"][step]) != "-":
                 spans.append((x + 7, x + 7 + long, y) if side == "r" else (x - 7 - long, x - 7, y))
         assert all(left >= 0 and right <= wide for left, right, _ in spans)

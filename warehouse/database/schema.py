@@ -126,13 +126,6 @@ SELECT s.model, s.source, s.target, s.seed, s.metric, s.score, b.base_score,
        100 * sqrt(s.standard_error ** 2 + b.base_error ** 2) AS standard_error, s.matrix
 FROM scores s LEFT JOIN bases b USING (matrix, model, target, metric)
 WHERE s.source <> '';
-CREATE OR REPLACE VIEW transfer_matrix AS
-SELECT model, source, target, avg(gain) AS gain,
-       CASE WHEN count(*) > 1 THEN stddev_samp(gain) / sqrt(count(*)) ELSE any_value(standard_error) END
-           AS standard_error,
-       count(*) AS seeds, matrix
-FROM transfer JOIN matrices USING (matrix, metric)
-GROUP BY model, source, target, matrix;
 """
 
 
@@ -220,6 +213,53 @@ CREATE TABLE row_traits (
 CREATE TABLE row_scores (
     {_CELL}, score FLOAT[] NOT NULL, predicted SMALLINT[], output_tokens INTEGER[], finished BOOLEAN[],
     has_number BOOLEAN[]);
+"""
+# The error of a mean gain is over rows and seeds: both are draws. Over rows from the differences to the untuned model on
+# the same rows, each the mean over seeds, where results on single rows are stored; else from the errors of both scores,
+# which is too wide. Both with two more rows that say nothing (Agresti & Caffo 2000; for pairs Agresti & Min 2005): 48
+# rows of 48 that turn from wrong to right leave a doubt, and their variance is 0. Scores that are no shares have no such
+# rows. The shared part of rows and seeds counts twice, so this is never below the error of `traitcast effects`.
+_MATRIX_VIEW = """
+CREATE OR REPLACE VIEW transfer_matrix AS
+WITH errors AS (
+    SELECT matrix, model, source, target, seed, metric,
+           CASE WHEN n > 1 AND score BETWEEN 0 AND 1 AND metric NOT LIKE '%nll%'
+                THEN (((n - 1) * n * standard_error ** 2 + n * score ** 2 + 1) / (n + 2)
+                      - ((n * score + 1) / (n + 2)) ** 2) / (n + 2)
+                ELSE standard_error ** 2 END AS variance
+    FROM scores
+), base_errors AS (
+    SELECT matrix, model, target, metric,
+           CASE WHEN count(variance) = count(*) THEN avg(variance) / count(*) END AS variance
+    FROM errors WHERE source = '' GROUP BY ALL
+), cells AS (
+    SELECT t.matrix, t.model, t.source, t.target, avg(t.gain) AS gain, count(*) AS seeds,
+           coalesce(var_samp(t.gain) / count(*), 0) AS over_seeds,
+           10000 * CASE WHEN count(e.variance) = count(*) THEN avg(e.variance + b.variance) END AS unpaired
+    FROM transfer t JOIN matrices USING (matrix, metric)
+    LEFT JOIN errors e USING (matrix, model, source, target, seed, metric)
+    LEFT JOIN base_errors b USING (matrix, model, target, metric)
+    GROUP BY ALL
+), changes AS (
+    SELECT matrix, model, source, target, row, avg(score - base_score) AS change, count(*) AS seeds
+    FROM (
+        SELECT s.matrix, s.model, s.source, s.target, unnest(range(len(s.score))) AS row, unnest(s.score) AS score,
+               unnest(b.score) AS base_score
+        FROM row_scores s JOIN matrices m ON m.matrix = s.matrix AND m.metric = 'score' AND m.base = 'untuned'
+        JOIN row_scores b ON b.source = '' AND (b.matrix, b.model, b.target) = (s.matrix, s.model, s.target)
+        WHERE s.source <> ''
+    ) GROUP BY matrix, model, source, target, row
+), pairs AS (
+    SELECT matrix, model, source, target, min(seeds) AS seeds,
+           10000 * ((sum(change ** 2) + 1) / (count(*) + 2) - (sum(change) / (count(*) + 2)) ** 2) / (count(*) + 2)
+               AS paired
+    FROM changes GROUP BY ALL
+)
+SELECT c.model, c.source, c.target, c.gain,
+       CASE WHEN c.seeds > 1 OR paired IS NOT NULL OR unpaired IS NOT NULL
+            THEN sqrt(coalesce(paired, unpaired, 0) + over_seeds) END AS standard_error,
+       c.seeds, c.matrix
+FROM cells c LEFT JOIN pairs USING (matrix, model, source, target, seeds);
 """
 _ROW_VIEWS = """
 CREATE OR REPLACE VIEW row_changes AS
@@ -337,6 +377,11 @@ def _ninth(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("DELETE FROM traitcast_meta WHERE key = 'reference_version'")
 
 
+def _tenth(connection: duckdb.DuckDBPyConnection) -> None:
+    # The error of `transfer_matrix` was over seeds alone, and 0 where all seeds agreed.
+    connection.execute(_MATRIX_VIEW)
+
+
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Create all views but `profiles`, whose columns depend on the trait catalogue."""
     for table, kind in DATA.items():
@@ -363,6 +408,7 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         )
     connection.execute(_VIEWS)
     connection.execute(_SIDE_EFFECTS_VIEW)
+    connection.execute(_MATRIX_VIEW)
     connection.execute(_ROW_VIEWS)
 
 
@@ -390,7 +436,7 @@ FROM {name}.matrices m LEFT JOIN scored s USING (matrix) LEFT JOIN profiled p US
 
 
 MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (
-    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth),
+    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -1,0 +1,320 @@
+"""Commands that look at profiles: datasets, show, compare, card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from traitcast.warehouse.charts import plot_option
+from traitcast.warehouse.commands.restore import restore as restore_shipped
+from traitcast.warehouse.console import (
+    command,
+    count,
+    emit,
+    emit_json,
+    format_option,
+    number,
+    printable,
+    report_errors,
+    say,
+    some,
+    table,
+    warehouse_option,
+)
+from traitcast.warehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.percentiles import Standing
+    from traitcast.warehouse.records import Profile, TraitDefinition, TraitMatrix, TraitValue
+
+_OTHER_OUTPUT = "Choose another file with --output."
+_FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+
+
+@click.command()
+@click.option(
+    "--restore",
+    multiple=True,
+    metavar="NAME",
+    help="First put the shipped profile of that name back in place of yours.",
+)
+@warehouse_option
+@format_option("table", "json", "csv", "jsonl")
+@report_errors
+def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) -> None:
+    """List what is profiled.
+
+    \b
+    Examples:
+      traitcast datasets
+      traitcast datasets --format csv
+      traitcast datasets --restore sst2
+    """
+    from traitcast.warehouse.database.profiles import warn_outdated
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    if restore:
+        restore_shipped("datasets", restore, "profile", warehouse_path)
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        rows = warehouse.datasets()
+        warn_outdated(warehouse)
+    columns = [
+        "name",
+        "task_type",
+        "family",
+        "rows",
+        "classes",
+        "majority",
+        "prompt_words",
+        "response_words",
+        "reference",
+    ]
+    emit(rows, output_format, columns)
+    if output_format == "table":
+        place = "" if Path(warehouse_path).exists() else f" (the reference data: there is no {warehouse_path} yet)"
+        say(
+            f"{count(len(rows), 'dataset')}{place}. One whole: {command('show', 'NAME')}. "
+            f"Two side by side: {command('compare', 'A', 'B')}"
+        )
+
+
+@click.command()
+@click.argument("name")
+@click.option("--family", help="Only traits of one family, for example class_balance.")
+@plot_option
+@warehouse_option
+@format_option()
+@report_errors
+def show(name: str, family: str | None, plot: Path | None, warehouse_path: str, output_format: str) -> None:
+    """Show one profile: what is unusual about it, then every trait with its standard error and n.
+
+    A percentile says how many of the reference datasets have a lower value: 50 is usual, 0 and 100 are the extremes.
+    The unusual traits are those farthest from the median of the reference, one for each group that goes together.
+
+    \b
+    Examples:
+      traitcast show sst2
+      traitcast show gsm8k --family generation_length
+      traitcast show gsm8k --plot gsm8k.png
+    """
+    from traitcast.warehouse.database.profiles import warn_outdated
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.errors import nearest
+    from traitcast.warehouse.percentiles import most_unusual, standings
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        profile = warehouse.profile(name)
+        catalogue = {d.trait: d for d in warehouse.catalogue()}
+        reference = _reference(warehouse)
+        warn_outdated(warehouse, [name])
+    families = list(dict.fromkeys(d.family for d in catalogue.values()))
+    if family and family not in families:
+        raise UserError(f"no trait family {family!r}{nearest(family, families)} There are: {', '.join(families)}.")
+    places = standings(profile, reference)
+    rows = [
+        {
+            "trait": t.trait,
+            "value": t.value,
+            "standard_error": t.standard_error,
+            "n": t.n,
+            "percentile": round(places[t.trait].percentile, 1) if t.trait in places else None,
+            "unit": catalogue[t.trait].unit if t.trait in catalogue else None,
+            "family": catalogue[t.trait].family if t.trait in catalogue else None,
+        }
+        for t in profile.traits
+    ]
+    rows = [row for row in rows if not family or row["family"] == family]
+    wanted = {t: s for t, s in places.items() if not family or s.trait.family == family}
+    unusual = most_unusual(profile, wanted, reference)
+    if plot is not None:
+        _draw(plot, [(name, {s.trait.trait: s for s in (wanted.values() if family else unusual)})])
+    if output_format == "json":
+        emit_json({**_profile_json(profile, rows), "unusual": [_unusual_json(standing) for standing in unusual]})
+        return
+    click.echo(printable(_heading(profile)))
+    if places:
+        click.echo(_unusual_text(unusual, family))
+    click.echo(table(rows))
+    shown = {row["trait"] for row in rows}
+    if words := _exact_words(profile, [t for t in profile.traits if t.trait in shown], catalogue):
+        say(words)
+
+
+def _reference(warehouse: Warehouse) -> TraitMatrix:
+    """The traits of the shipped datasets, against which percentiles are taken."""
+    return warehouse.trait_matrix(warehouse.shipped("datasets"))
+
+
+def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]]) -> None:
+    """The percentiles of the same traits of one or two datasets."""
+    from traitcast.warehouse import charts
+    from traitcast.warehouse.percentiles import MIN_PROFILES
+
+    rows = [
+        {"name": trait, "dataset": name, "percentile": s.percentile, "order": order, "dataset_order": which}
+        | {"shown": f"{number(s.value)} {s.trait.unit}"}
+        for which, (name, standing) in enumerate(places)
+        for order, (trait, s) in enumerate(standing.items())
+    ]
+    if not rows:
+        raise UserError(
+            f"nothing to draw: no trait has a percentile, which takes {MIN_PROFILES} reference datasets that have it. "
+            "Leave --plot out."
+        )
+    charts.write(charts.percentiles(rows, title=" and ".join(name for name, _ in places)), plot)
+    say(f"drew {plot}")
+
+
+def _exact_words(profile: Profile, shown: Sequence[TraitValue], catalogue: Mapping[str, TraitDefinition]) -> str:
+    """Why traits that have a value have no standard error, "" when all have one."""
+    bare = [t.trait for t in shown if t.value is not None and t.standard_error is None]
+    if not bare:
+        return ""
+    # Of a small dataset, the sample is all there is.
+    whole = profile.details.get("sample_rows", profile.rows) >= profile.rows
+    unknown = 0 if whole else sum(t not in catalogue or catalogue[t].tier != "all rows" for t in bare)
+    rows = count(profile.rows, "row")
+    words = f"Without a standard error: {count(len(bare) - unknown, 'trait')} counted over all {rows} (exact)"
+    return words + (f", and {unknown:,} of the sample for which no simple formula exists" if unknown else "")
+
+
+def _unusual_json(standing: Standing) -> dict[str, Any]:
+    from traitcast.warehouse.percentiles import in_words
+
+    return {
+        "trait": standing.trait.trait,
+        "value": standing.value,
+        "median": standing.median,
+        "percentile": round(standing.percentile, 1),
+        "words": in_words(standing),
+    }
+
+
+def _unusual_text(unusual: Sequence[Standing], family: str | None) -> str:
+    """The most extreme traits in words, a line each. family: the only one that was looked at."""
+    from traitcast.warehouse.percentiles import TAIL, in_words, meaning
+
+    if not unusual:
+        of = "" if family is None else f" of {family}"
+        return f"Nothing about it is unusual: no trait{of} lies in the outer {TAIL:.0%} of the reference datasets.\n"
+    lines = [f"  {s.trait.trait}: {in_words(s)}. {meaning(s.trait)}." for s in unusual]
+    return "\n".join(["What is unusual about it:", *lines, ""])
+
+
+def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": profile.name,
+        "fingerprint": profile.fingerprint,
+        "task_type": profile.task_type,
+        "rows": profile.rows,
+        "family": profile.family,
+        "language": profile.language,
+        "licence": profile.licence,
+        "parent": profile.parent,
+        "changed": profile.changed,
+        "details": dict(profile.details),
+        "label_counts": dict(profile.label_counts),
+        "traits": rows,
+    }
+
+
+def _heading(profile: Profile) -> str:
+    facts = [f"{profile.name}: {profile.task_type}, {count(profile.rows, 'row')}"]
+    facts += [
+        f"{key} {value}" for key, value in (("language", profile.language), ("licence", profile.licence)) if value
+    ]
+    lines = [", ".join(facts)]
+    if profile.label_counts:
+        shown = [f"{printable(label)} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts]
+        lines.append(f"labels: {some(shown, 6)}")
+    lines += [f"warning: {warning}" for warning in profile.details.get("warnings", [])]
+    return "\n".join([*lines, ""])
+
+
+@click.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option(
+    "--top", type=click.IntRange(0), default=30, show_default=True, help="Rows to print in a table; 0 for all."
+)
+@plot_option
+@warehouse_option
+@format_option()
+@report_errors
+def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path: str, output_format: str) -> None:
+    """Compare two profiles, the largest differences first.
+
+    A difference is standardised by the spread of the trait over all profiled datasets, so that 1.0 means "as
+    far apart as two datasets usually are".
+
+    \b
+    Examples:
+      traitcast compare sst2 gsm8k
+      traitcast compare sst2 gsm8k --plot both.svg
+    """
+    from traitcast.warehouse.database.profiles import warn_outdated
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.percentiles import compare_profiles, standings
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        warehouse.profile(first), warehouse.profile(second)
+        if first == second:
+            raise UserError(f"{first!r} is one dataset; give two to compare. See it whole: {command('show', first)}")
+        rows = compare_profiles(warehouse.trait_matrix(), first, second)
+        warn_outdated(warehouse, [first, second])
+        if plot is not None:
+            reference = _reference(warehouse)
+            both = [(name, standings(warehouse.profile(name), reference)) for name in (first, second)]
+    if plot is not None:
+        drawn = [row["trait"] for row in rows if all(row["trait"] in places for _, places in both)][: top or None]
+        _draw(plot, [(name, {trait: places[trait] for trait in drawn}) for name, places in both])
+    if output_format == "json":
+        emit_json(rows)
+        return
+    if top > 0:
+        say(f"{min(top, len(rows))} of {count(len(rows), 'trait')}, by standardised difference (--top 0 for all)")
+        rows = rows[:top]
+    click.echo(table(rows, headings={"first": first, "second": second}))
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to FILE; in a README.md that is there, only the section and the missing keys.",
+)
+@warehouse_option
+@format_option("markdown", "json")
+@report_errors
+def card(name: str, output: Path | None, warehouse_path: str, output_format: str) -> None:
+    """Write a profile as a section of a Hugging Face dataset card, with the metadata on top.
+
+    In a file that exists, the section stands between two marks and is replaced when the command is run again; the
+    rest of the text stays as it is, and so does every key of the metadata that is there.
+
+    \b
+    Examples:
+      traitcast card sst2
+      traitcast card sst2 --output README.md
+    """
+    from traitcast.warehouse.database.profiles import warn_outdated
+    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.warehouse.dataset_card import card as made_of
+    from traitcast.warehouse.dataset_card import write
+
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        made = made_of(warehouse.profile(name), _reference(warehouse))
+        warn_outdated(warehouse, [name])
+    there = write(output, made) if output else False
+    if output_format == "json":
+        emit_json({"name": made.name, "metadata": dict(made.metadata), "markdown": made.section})
+    elif output is None:
+        click.echo(made.whole(), nl=False)
+    if output:
+        say(f"{'put the section into' if there else 'wrote'} {output}")
