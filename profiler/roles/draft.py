@@ -90,6 +90,7 @@ def content(view: View) -> list[str]:
     """The columns that hold texts, the longest first; those of bookkeeping only where there is nothing else."""
     texts = [n for n, kind in view.kinds.items() if kind == "text" and not is_id(_last(n)) and view.distinct(n)]
     texts = sorted([name for name in texts if view.telling(name)] or texts, key=lambda name: _rank(view, name))
+    texts = [name for name in texts if not _are_dates(view, name)]
     return [name for name in texts if not _is_bookkeeping(view, name)] or texts
 
 
@@ -150,8 +151,11 @@ def _plain(path: str) -> str:
 
 
 def _is_bookkeeping(view: View, name: str) -> bool:
-    values = [str(value) for value in view.columns[name] if value not in (None, "")]
-    return _BOOKKEEPING.fullmatch(_plain(name)) is not None or all(map(_DATE.fullmatch, values))
+    return _BOOKKEEPING.fullmatch(_plain(name)) is not None or _are_dates(view, name)
+
+
+def _are_dates(view: View, name: str) -> bool:
+    return all(_DATE.fullmatch(str(value)) for value in view.columns[name] if value not in (None, ""))
 
 
 def _named_class(name: str) -> bool:

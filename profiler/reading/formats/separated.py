@@ -27,6 +27,7 @@ from traitcast.profiler.reading.formats.text_lines import (
 from traitcast.profiler.reading.source import Row
 from traitcast.profiler.roles.column_names import KNOWN, is_id, plain_name
 from traitcast.profiler.roles.values import listed, shorten
+from traitcast.warehouse.console import count
 from traitcast.warehouse.errors import InputError
 
 QUOTE = '"'
@@ -101,9 +102,7 @@ def chosen_delimiter(stated: str | None) -> str | None:
         return None
     mark = DELIMITERS.get(stated.lower(), stated)
     if len(mark) != 1 or mark in "\r\n" + QUOTE:
-        raise InputError(
-            f"--delimiter {stated!r} is not one character; write for example ';', or {', '.join(DELIMITERS)}"
-        )
+        raise InputError(f"--delimiter {stated!r} is not one character; for example ';', or {', '.join(DELIMITERS)}")
     return mark
 
 
@@ -262,38 +261,44 @@ def _quoting(path: Path, dialect: Dialect) -> Dialect:
 
 
 def _are_rows(path: Path, mark: str, plain: _Survey, quoted: _Survey) -> bool:
-    """Whether the lines inside of cells of several lines are rows by themselves, as every line of the file could be.
+    """Whether the lines inside of cells of several lines are rows by themselves, as every line of the file could be."""
+    if not quoted.clean:
+        return True
+    like = _like_rows(path, mark, plain.width, quoted)
+    return all(line in like for first, after in quoted.spans for line in range(first, after))
+
+
+def _like_rows(path: Path, mark: str, width: int, quoted: _Survey) -> set[int]:
+    """The lines inside of cells of several lines that look like rows.
 
     Texts have no tabs, and no two commas in every line; one comma they may have, so there a value has to come up again.
     """
-    if quoted.broken or quoted.ragged or mark == "\t" or plain.width > 2:
-        return True
     inside = {line for first, after in quoted.spans for line in range(first, after)}
-    seen: list[set[str]] = [set() for _ in range(plain.width)]
-    swallowed: list[list[str]] = []
-    for line, cells in Dialect(mark, None).records(path):
+    seen: list[set[str]] = [set() for _ in range(width)]
+    split: dict[int, list[str]] = {}
+    for line, cells in Dialect(mark, None).records(path, strict=False):
+        if len(cells) != width:
+            continue
         if line in inside:
-            swallowed.append(cells)
+            split[line] = cells
         else:
             for known, cell in zip(seen, cells, strict=True):
                 known.add(cell)
-    return all(any(cell in known for known, cell in zip(seen, cells, strict=True)) for cells in swallowed)
+    if mark == "\t" or width > 2:
+        return set(split)
+    return {n for n, cells in split.items() if any(cell in known for known, cell in zip(seen, cells, strict=True))}
 
 
 def _swallowed(path: Path, mark: str, quoted: _Survey) -> Iterator[str]:
     """A warning where a cell of several lines holds lines that look like rows."""
-    rows: dict[int, int] = {}
-    starts = {line: first for first, after in quoted.spans for line in range(first + 1, after)}
-    for number, line in read_lines(path):
-        if number in starts and line.count(mark) == quoted.width - 1:
-            rows[starts[number]] = rows.get(starts[number], 0) + 1
-    spans = dict(quoted.spans)
-    bad = {first: count for first, count in rows.items() if count >= max(2, (spans[first] - first) / 2)}
+    like = _like_rows(path, mark, quoted.width, quoted)
+    rows = {span: sum(line in like for line in range(*span)) for span in quoted.spans}
+    bad = {span: number for span, number in rows.items() if number >= max(2, (span[1] - span[0]) / 2)}
     if bad:
-        first = max(bad, key=lambda start: bad[start])
+        first, after = max(bad, key=lambda span: bad[span])
         yield (
-            f"{path.name}: the cell that begins in line {first:,} spans {spans[first] - first:,} lines, most of which "
-            f"look like rows ({len(bad):,} such cells in all). If its quote is a plain character, pass --quote none, "
+            f"{path.name}: the cell that begins in line {first:,} spans {after - first:,} lines, most of which look "
+            f"like rows ({count(len(bad), 'such cell')} in all). If its quote is a plain character, pass --quote none, "
             f"or write it as {QUOTE * 2} inside of {QUOTE}...{QUOTE}"
         )
 

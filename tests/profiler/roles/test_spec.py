@@ -187,7 +187,7 @@ def test_refused_for_other_tasks(document: dict[str, object], message: str) -> N
         ),
         (b"- &a [*a]\n", r"the alias \*a is not allowed"),
         (b"name: \xff\n", r"not UTF-8 at byte 6"),
-        (b"name: " + b"x" * (1 << 20), r"over 1 MB: that is no spec"),
+        (b"name: " + b"x" * (1 << 20), r"over 1 MB, too long for a spec"),
     ],
 )
 def test_refused_files(tmp_path: Path, content: bytes, message: str) -> None:

@@ -1,0 +1,108 @@
+"""The same conversation has the same texts in every form in which people write it."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traitcast.profiler.roles.chat import is_chat, turns
+
+words = st.text("abc .?", min_size=1, max_size=10).filter(lambda text: text.strip() != "")
+arguments = st.dictionaries(st.sampled_from(["city", "days"]), words | st.integers(0, 9), max_size=2)
+step = st.one_of(
+    st.tuples(st.just("user"), words),
+    st.tuples(st.just("assistant"), words),
+    st.tuples(st.just("call"), arguments),
+    st.tuples(st.just("result"), words),
+)
+# Of a call behind a text, two forms say in different ways that they are one turn.
+conversations = st.lists(step, min_size=1, max_size=6).filter(
+    lambda steps: not any({a, b} <= {"assistant", "call"} for (a, _), (b, _) in pairwise(steps))
+)
+
+
+def openai(steps: list[tuple[str, Any]], content: bool = True, packed: bool = True) -> list[dict[str, Any]]:
+    found = []
+    for who, what in steps:
+        if who == "call":
+            call = {"name": "f", "arguments": json.dumps(what) if packed else what}
+            turn = {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": call}]}
+            found.append(turn | ({"content": None} if content else {}))
+        else:
+            found.append({"role": "tool" if who == "result" else who, "content": what})
+    return found
+
+
+def sharegpt(steps: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+    names = {"user": "human", "assistant": "gpt", "call": "function_call", "result": "observation"}
+    return [
+        {"from": names[who], "value": json.dumps({"name": "f", "arguments": what}) if who == "call" else what}
+        for who, what in steps
+    ]
+
+
+def anthropic(steps: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for who, what in steps:
+        if who == "call":
+            part = {"type": "tool_use", "id": "1", "name": "f", "input": what}
+            found.append({"role": "assistant", "content": [part]})
+        elif who == "result":
+            found.append({"role": "user", "content": [{"type": "tool_result", "content": what}]})
+        else:
+            found.append({"role": who, "content": [{"type": "text", "text": what}]})
+    return found
+
+
+def said(value: Any) -> tuple[list[str], str | None, int, bool]:
+    found = turns(value, "messages", "line 1")
+    return found.prompt, found.response, found.after, found.calls
+
+
+@given(conversations)
+def test_one_conversation_in_every_form(steps: list[tuple[str, Any]]) -> None:
+    expected = said(openai(steps))
+    merged = [turn | {"role": None, "content": None} for turn in sharegpt(steps)]
+    columns = [{"content": None, "tool_calls": None, "reasoning_content": None} | turn for turn in openai(steps)]
+    forms = [sharegpt(steps), anthropic(steps), openai(steps, content=False), openai(steps, packed=False)]
+    for form in (*forms, merged, columns, json.dumps(openai(steps)), json.dumps(sharegpt(steps))):
+        assert said(form) == expected
+        assert isinstance(form, str) or is_chat(form)
+    texts = [what for who, what in steps if who != "call"]
+    every = "\n".join([*expected[0], expected[1] or ""])
+    assert expected[2] or all(text in every for text in texts)
+
+
+def test_a_call_is_part_of_the_turn_that_it_follows() -> None:
+    turn = {"role": "assistant", "content": "I look.", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+    found = turns([{"role": "user", "content": "go"}, turn], "messages", "line 1")
+    assert (found.prompt, found.response, found.calls) == (["go"], 'I look.\n{"name": "f", "arguments": {}}', True)
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_reasoning_is_read_before_its_answer(key: str) -> None:
+    asked = {"role": "user", "content": "2 + 2?"}
+    found = turns([asked, {"role": "assistant", key: "easy", "content": "4"}], "messages", "line 1")
+    assert found.response == "<think>\neasy\n</think>\n\n4"
+    parts = [{"type": "thinking", "thinking": "easy"}, {"type": "text", "text": "4"}]
+    assert turns([asked, {"role": "assistant", "content": parts}], "messages", "line 1").response == found.response
+
+
+def test_what_is_not_text_is_counted() -> None:
+    parts = [
+        {"type": "image_url", "image_url": {"url": "x"}},
+        {"type": "text", "text": "what is it?"},
+        {"type": "image"},
+    ]
+    found = turns([{"role": "user", "content": parts}, {"role": "assistant", "content": "a cat"}], "messages", "line 1")
+    assert (found.prompt, dict(found.left_out)) == (["what is it?"], {"image_url": 1, "image": 1})
+
+
+def test_what_is_no_chat() -> None:
+    for value in (None, [], "hi", [{"who": "me"}], [{"role": "user"}], [{"start": 0, "end": 1, "text": "a"}], ["a"]):
+        assert not is_chat(value)

@@ -1,0 +1,120 @@
+"""Where roles are unclear, what is proposed can be run as it stands and is the best guess."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from traitcast.profiler.reading.examples import Examples
+from traitcast.profiler.reading.reader import read
+from traitcast.warehouse.errors import InputError
+
+ROWS = 60
+SHORT = [f"bike {i} is flat" for i in range(ROWS)]
+LONG = [f"the chain of bike {i} fell off on the way to work and the shop was closed" for i in range(ROWS)]
+CHAT = [[{"role": "user", "content": f"hi {i}"}, {"role": "assistant", "content": "yes"}] for i in range(ROWS)]
+UTTERANCES = [[f"hello {i}", "who is it?", f"it is {i}"] for i in range(ROWS)]
+COLUMNS: dict[str, list[Any]] = {
+    "Body": LONG,
+    "headline_words": SHORT,
+    "mood": ["calm", "angry", "sad"] * 20,
+    "model": ["m-1", "m-2"] * 30,
+    "created_at": [f"2024-01-{i % 28 + 1:02d}" for i in range(ROWS)],
+    "custom_id": [f"r{i}" for i in range(ROWS)],
+    "url": ["/v1/chat"] * ROWS,
+    "payload": [{"messages": chat, "model": "m"} for chat in CHAT],
+    "verdict_of": [{"label": "ab"[i % 2], "by": "me"} for i in range(ROWS)],
+    "chosen": CHAT,
+    "rejected": CHAT,
+    "prompt": CHAT,
+    "talk": UTTERANCES,
+    "points": [i % 5 for i in range(ROWS)],
+    "choices": [["2", "0", "1"], ["1", "2", "0"]] * 30,
+    "answer": [0, 1] * 30,
+    "empty": [None] * ROWS,
+}
+
+
+def write(path: Path, columns: dict[str, list[Any]]) -> Path:
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def proposed(path: Path) -> list[str]:
+    with pytest.raises(InputError, match="The best guess is: traitcast profile ") as caught:
+        read(path)
+    return roles_of(str(caught.value))
+
+
+def roles_of(message: str) -> list[str]:
+    words = shlex.split(message.split("The best guess is: ", 1)[1].splitlines()[0])
+    return [words[words.index("--roles") + 1]]
+
+
+@given(names=st.sets(st.sampled_from(sorted(COLUMNS)), min_size=1, max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+def test_what_is_proposed_can_be_run(tmp_path: Path, names: set[str]) -> None:
+    path = write(tmp_path / "a.jsonl", {name: COLUMNS[name] for name in COLUMNS if name in names})
+    found: Examples | None = None
+    try:
+        read(path)
+    except InputError as error:
+        message = str(error)
+        assert "_COLUMN" not in message
+        if "The best guess is: " in message:
+            roles = roles_of(message)
+            found = read(path, roles=roles)
+            assert not {"custom_id", "url", "created_at"} & set(found.spec.columns)
+    assert found is None or found.rows == ROWS
+
+
+@pytest.mark.parametrize(
+    ("names", "roles"),
+    [
+        (["custom_id", "url", "payload"], "messages=payload.messages"),
+        (["prompt", "chosen", "rejected"], "answer=chosen messages=prompt"),
+        (["chosen", "rejected"], "messages=chosen"),
+        (["Body"], "answer=Body"),
+        (["custom_id", "Body", "model", "created_at"], "answer=Body"),
+        (["headline_words", "Body", "mood"], "text=Body,headline_words label=mood"),
+        (["verdict_of", "Body"], "text=Body label=verdict_of.label"),
+        (["talk"], "text=talk[-2] answer=talk[-1]"),
+    ],
+)
+def test_the_best_guess(tmp_path: Path, names: list[str], roles: str) -> None:
+    path = write(tmp_path / "a.jsonl", {name: COLUMNS[name] for name in names})
+    assert proposed(path) == [roles]
+    assert read(path, roles=[roles]).rows == ROWS
+
+
+def test_answers_that_are_positions_and_options_are_asked_about(tmp_path: Path) -> None:
+    columns = {"question": LONG, "choices": [["2", "0", "1"], ["1", "2", "0"]] * 30, "answer": [0, 1] * 30}
+    path = write(tmp_path / "a.jsonl", columns)
+    assert proposed(path) == ["text=question answer=answer options=choices answer_form=index"]
+    assert read(path, roles=proposed(path)).spec.answer_form == "index"
+    # Where both readings name one option there is nothing to ask.
+    same = {**columns, "choices": [["0", "1", "2"]] * ROWS}
+    assert read(write(tmp_path / "b.jsonl", same)).spec.answer_form == "text"
+
+
+def test_a_text_column_that_is_left_out_is_named(tmp_path: Path) -> None:
+    columns = {"Body": LONG, "Question": ["What is it about?"] * 30 + SHORT[30:], "Answer": SHORT}
+    examples = read(write(tmp_path / "a.jsonl", columns))
+    assert examples.left_out == ("Body",)
+    assert examples.warnings[0] == (
+        "the texts in Body are not part of the prompt; if they belong to it, pass --roles text=Question,Body"
+    )
+    whole = read(tmp_path / "a.jsonl", roles=["text=Question,Body"])
+    assert (whole.spec.text_fields, whole.left_out) == (("Question", "Body"), ())
+
+
+def test_a_dialogue_that_is_left_out_is_named(tmp_path: Path) -> None:
+    columns = {"dialogue": UTTERANCES, "question": LONG, "answer": SHORT}
+    assert read(write(tmp_path / "a.jsonl", columns)).left_out == ("dialogue",)
