@@ -97,7 +97,7 @@ def some(things: Sequence[object], shown: int) -> str:
 
 
 def format_option(*choices: str) -> Callable[[Command], Command]:
-    """--format, `table` first unless told otherwise."""
+    """--format with these choices, the first as default; without any, table or json."""
     allowed = choices or ("table", "json")
     return click.option(
         "--format",
@@ -121,10 +121,10 @@ def report_errors(command: Command) -> Command:
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             # Every writer stores in whole transactions or files, so this holds for all commands.
-            click.echo("Stopped. What was finished before is kept, and nothing is half written.", err=True)
+            click.echo("Stopped. Finished work is kept, and nothing is half written.", err=True)
             sys.exit(_STOPPED)
         except BrokenPipeError:
-            # `traitcast sql ... | head` is no failure; keep Python from complaining at shutdown.
+            # `traitcast sql ... | head` is not a failure; keep Python from complaining at shutdown.
             sys.stderr.close()
             sys.exit(0)
         except OSError as error:
@@ -137,7 +137,7 @@ def report_errors(command: Command) -> Command:
 
 
 def printable(text: str) -> str:
-    """Text that cannot steer a terminal: control characters become visible escapes."""
+    """Text with control characters as visible escapes, so that it cannot steer a terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
@@ -254,7 +254,7 @@ def table(rows: Sequence[Row], columns: Sequence[str] | None = None, headings: M
 
 
 def width(text: str) -> int:
-    """Columns that a text takes on a terminal: two for wide letters (Chinese, emoji), none for combining marks."""
+    """The columns of a terminal that a text takes: two for wide letters (Chinese, emoji), none for combining marks."""
     if text.isascii():
         return len(text)
     return sum(_columns(char) for char in text)
@@ -329,8 +329,8 @@ def _html_cell(value: Any) -> str:
 class Progress:
     """Progress on stderr: a bar on a terminal, a plain line every `every_s` seconds elsewhere.
 
-    total: steps in all, 0 while nobody knows. It may change, but rate and time left count from the first report, since
-    what comes before it is loading.
+    total: steps in all, 0 while unknown. It may change, but rate and time left count from the first report, since the
+    time before it goes into loading.
     """
 
     def __init__(self, label: str, total: int, *, every_s: float = 10.0) -> None:
@@ -342,7 +342,7 @@ class Progress:
         self.shown = not quiet()
 
     def reach(self, done: int, total: int) -> None:
-        """Have `done` of `total` units done: what a library function that reports its progress is handed."""
+        """Set the units done and the total: a callback for functions that report their progress."""
         self.total = total
         self.advance(done - self.done)
 
@@ -390,7 +390,7 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Progress]:
-    """A `Progress` that is closed whatever happens."""
+    """A `Progress` that is closed at the end, also after an error."""
     bar = Progress(printable(label), total)
     try:
         yield bar

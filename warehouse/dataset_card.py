@@ -1,9 +1,9 @@
 """A profile as a Markdown section of a Hugging Face dataset card, with the metadata that goes on top of the card.
 
 Owns the vocabulary of the hub (https://github.com/huggingface/hub-docs, datasetcard.md and repositories-licenses.md;
-task names from huggingface.js, pipelines.ts), the section, and putting both into a README that a person wrote: what
-stands outside the marks is kept to the byte, and a key that is there is never changed. A text of a dataset reaches the
-section only escaped, and no path of the machine that profiled does.
+task names from huggingface.js, pipelines.ts), the section, and how both get into a README that a person wrote: text
+outside the marks is kept to the byte, and an existing key is never changed. Text of a dataset is always escaped, and
+paths of the machine that made the profile are left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from traitcast.warehouse.files import check_output
 from traitcast.warehouse.percentiles import in_words, meaning, most_unusual, standings
 from traitcast.warehouse.records import Profile, TraitMatrix
 
-BEGIN = "<!-- traitcast:begin (made by `traitcast card`, which replaces what stands between these two marks) -->"
+BEGIN = "<!-- traitcast:begin (made by `traitcast card`, which replaces the text between these two marks) -->"
 END = "<!-- traitcast:end -->"
 _SECTION = re.compile(r"<!-- traitcast:begin\b[^\n]*?-->.*?<!-- traitcast:end -->", re.DOTALL)
 _MARK = re.compile(r"<!-- traitcast:(?:begin\b[^\n]*?|end )-->")
@@ -61,25 +61,25 @@ class Card:
     section: str
 
     def whole(self) -> str:
-        """A card of its own."""
+        """The text of a new README."""
         return f"---\n{_yaml(self.metadata)}---\n\n# {escaped(self.name)}\n\n{self.section}\n"
 
 
 def card(profile: Profile, reference: TraitMatrix) -> Card:
-    """The card of a profile. reference: the profiles that it is held against."""
+    """The card of a profile. reference: the profiles that it is compared with."""
     blocks = (_size(profile), _lengths(profile), _classes(profile), _unusual(profile, reference), _warnings(profile))
     body = "\n\n".join(block for block in (*blocks, _method(profile)) if block)
     return Card(profile.name, metadata(profile), f"{BEGIN}\n## Profile\n\n{body}\n{END}")
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown and HTML show as it is, on one line."""
+    """Text escaped for Markdown and HTML, on one line."""
     line = re.sub(r"\s+", " ", printable(text.replace("\r", " "))).strip()
     return _MARKUP.sub(lambda m: "&#124;" if m[0] == "|" else f"\\{m[0]}", line)
 
 
 def metadata(profile: Profile) -> dict[str, Any]:
-    """What the hub has a key for and the profile knows."""
+    """The metadata that the hub has a key for and the profile knows."""
     found: dict[str, Any] = {}
     if profile.language and re.fullmatch(r"[A-Za-z]{2,3}([-_].*)?", profile.language):
         found["language"] = [re.split("[-_]", profile.language.lower())[0]]
@@ -93,7 +93,7 @@ def metadata(profile: Profile) -> dict[str, Any]:
 
 
 def _licence(licence: str) -> dict[str, str]:
-    """A remark in brackets does not change a licence; what the hub has no name for is told in words."""
+    """The licence under the hub's name for it, or in words where the hub has none. Remarks in brackets are ignored."""
     plain = re.sub(r"\s*\([^()]*\)$", "", licence).strip().lower().replace(" ", "-")
     if plain in _LICENCES:
         return {"license": plain}
@@ -121,7 +121,7 @@ def _task(profile: Profile) -> str:
 
 
 def _splits(profile: Profile) -> dict[str, int | None]:
-    """Rows of every split, None where nobody has counted them."""
+    """Rows of every split, None where they were not counted."""
     found = {**(profile.details.get("splits") or {})}
     for split, rows in (profile.details.get("other_splits") or {}).items():
         found[split] = rows if rows is not None else found.get(split)
@@ -194,7 +194,7 @@ def _warnings(profile: Profile) -> str:
 
 
 def _without_paths(text: str, profile: Profile) -> str:
-    """The text with the name of the data in place of where it lies on somebody's machine."""
+    """The text with file names in place of absolute paths."""
     for key in ("origin", "spec"):
         place = profile.details.get(key)
         if place and os.path.isabs(str(place)):
@@ -239,7 +239,7 @@ def _yaml(values: Mapping[str, Any]) -> str:
 def merged(text: str, made: Card, where: str) -> str:
     """A README with the section and the missing keys; everything else as it was. where: names it in messages.
 
-    Raises UserError for marks that do not match, and for metadata that is no YAML object.
+    Raises UserError for marks that do not match, and for metadata that are not a YAML object.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
     front = _FRONT.match(text)
@@ -255,7 +255,7 @@ def merged(text: str, made: Card, where: str) -> str:
     else:
         raise UserError(
             f"{where} holds {count(len(marks), 'mark')} of `traitcast card` ({', '.join(marks)[:200]}); expected one "
-            "begin and one end behind it. Remove them, and the section is added at the end"
+            "begin and one end after it. Remove them, and the section is added at the end"
         )
     return before + _with_keys(keys, made.metadata, newline, where) + after + body
 
@@ -268,14 +268,14 @@ def _with_keys(text: str, values: Mapping[str, Any], newline: str, where: str) -
     try:
         known = yaml.safe_load(plain)
     except yaml.YAMLError as error:
-        raise UserError(f"the metadata on top of {where} is no YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"the metadata at the top of {where} are not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(known, dict | None):
-        raise UserError(f"the metadata on top of {where} is a {type(known).__name__}; expected keys with values")
+        raise UserError(f"the metadata at the top of {where} are a {type(known).__name__}; expected keys with values")
     missing = {key: value for key, value in values.items() if key not in (known or {})}
     if known and "license" in known:
         missing.pop("license_details", None)
     if not known:
-        # The template of the hub's library writes no keys as {}, behind which no key can stand.
+        # The template of the hub's library writes "no keys" as {}, and no key may follow that.
         plain = "".join(line for line in plain.splitlines(keepends=True) if line.strip() != "{}")
     own = f"{_KEYS_BEGIN}\n{_yaml(missing)}{_KEYS_END}\n".replace("\n", newline) if missing else ""
     try:
@@ -283,7 +283,9 @@ def _with_keys(text: str, values: Mapping[str, Any], newline: str, where: str) -
     except yaml.YAMLError:
         found = {}
     if found.keys() != (known or {}).keys() | missing.keys():
-        raise UserError(f"the metadata on top of {where} cannot be added to: write it as plain lines of `key: value`")
+        raise UserError(
+            f"nothing can be added to the metadata at the top of {where}: write them as plain lines of `key: value`"
+        )
     return plain + own
 
 

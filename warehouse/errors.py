@@ -17,7 +17,7 @@ class TraitcastError(Exception):
 
 
 class UserError(TraitcastError):
-    """Bad input or bad usage: the message says what to change. Exit code 2."""
+    """Bad input or bad usage; the message says what to change. Exit code 2."""
 
     exit_code = 2
 
@@ -27,7 +27,7 @@ class InputError(UserError):
 
 
 class NotSharedError(InputError):
-    """A node of a cluster does not see a file of whoever asks, or sees another by its name."""
+    """A node of a cluster does not see a file of the caller, or sees another file under its name."""
 
 
 class NotProfiledError(UserError):
@@ -51,8 +51,8 @@ class MissingExtraError(UserError):
 
 
 def nearest(value: str, allowed: Iterable[str]) -> str:
-    """What ends the sentence about a misspelt value: "; did you mean 'x'?", or a full stop."""
-    # Whoever writes "SST2" means "sst2"; of names that differ in case only, the first wins.
+    """The end of a sentence about an unknown value: "; did you mean 'x'?", or a full stop."""
+    # "SST2" means "sst2"; of names that differ in case only, the first wins.
     folded: dict[str, str] = {}
     for name in allowed:
         folded.setdefault(name.casefold(), name)

@@ -106,7 +106,7 @@ def _work(place: Path) -> Path:
 
 
 def _place(path: Path) -> tuple[Path, os.stat_result | None]:
-    """Where an output really is, and what is there. Raises OSError for what is no regular file or not writable."""
+    """Where an output really is, and what is there. Raises OSError if it is not a regular file or not writable."""
     place = Path(os.path.realpath(path))
     try:
         there = place.stat()

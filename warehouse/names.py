@@ -23,7 +23,7 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {
 
 
 def check_name(value: str, what: str, *, slashes: bool = False) -> str:
-    """`value` in Unicode form NFKC, if it may name a thing. Raises UserError.
+    """`value` in Unicode form NFKC, if it is a valid name. Raises UserError.
 
     what: the kind of thing, for the message: "name", "matrix", "row 3: source". Allowed are 1 to 100 letters
     and digits of any script, `_`, `.` and `-`, beginning with a letter, a digit or `_`. slashes: parts joined by
@@ -41,7 +41,7 @@ def check_name(value: str, what: str, *, slashes: bool = False) -> str:
 
 
 def check_text(value: str, what: str) -> str:
-    """`value` as it is, if it may stand for a model or a metric: 1 to 200 characters, all of which show.
+    """`value` unchanged, if it may name a model or a metric: 1 to 200 visible characters.
 
     Model names are often paths or sentences, so blanks and slashes are fine. Raises UserError.
     """
@@ -64,7 +64,7 @@ def _is_plain(part: str) -> bool:
 
 
 def root_of(name: str, parent_of: Callable[[str], str | None]) -> str:
-    """The dataset that a variant comes from in the end; one that is no variant is its own. A circle ends where it
+    """The dataset that a variant comes from in the end, or `name` itself if it is not a variant. A circle ends where it
     closes."""
     seen = {name}
     while (above := parent_of(name)) and above not in seen:

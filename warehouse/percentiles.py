@@ -1,6 +1,6 @@
-"""Where a profile stands among the reference profiles: percentiles, and the few traits that are most unusual.
+"""A profile against the reference profiles, by percentiles, and two profiles against each other.
 
-Owns which traits are worth naming: far out in the tail, and not one more shadow of a trait that is named already.
+Owns which traits are worth naming: those far out in the tail that do not repeat a trait that is named already.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MIN_PROFILES = 20
 # Unusual is the outer tenth on either side: datasets differ in few traits at once, and ten are wanted.
 TAIL = 0.1
 _OF_PROSE = ("linguistic", "readability")
-# Traits whose ranks go together over the reference tell one story; one of them is enough.
-_SAME_STORY = 0.8
+# Traits whose ranks correlate this much over the reference say the same; one of them is enough.
+_CORRELATED = 0.8
 # The scale of a normal distribution from its median absolute deviation.
 _MAD = 1.4826
 
@@ -77,7 +77,7 @@ def standings(profile: Profile, reference: TraitMatrix) -> dict[str, Standing]:
 def most_unusual(
     profile: Profile, found: Mapping[str, Standing], reference: TraitMatrix, count: int = 10
 ) -> list[Standing]:
-    """The `count` traits of `found` farthest from the median among those in the tails, each with its own story."""
+    """The `count` traits of `found` farthest from the median among those in the tails, each saying something new."""
     tails = [s for s in found.values() if min(s.percentile, 100 - s.percentile) <= 100 * TAIL and s.distance]
     if profile.task_type == "classification":
         # The response is the name of a class, and its grammar says nothing about the dataset.
@@ -86,7 +86,7 @@ def most_unusual(
     chosen: list[Standing] = []
     for standing in sorted(tails, key=lambda s: (-abs(s.distance), s.trait.trait)):
         mine = ranks[standing.trait.trait]
-        if all(abs(_correlation(mine, ranks[other.trait.trait])) < _SAME_STORY for other in chosen):
+        if all(abs(_correlation(mine, ranks[other.trait.trait])) < _CORRELATED for other in chosen):
             chosen.append(standing)
         if len(chosen) == count:
             break

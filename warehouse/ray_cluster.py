@@ -1,7 +1,7 @@
 """A Ray cluster: the connection to one, and results of tasks in order.
 
-Owns finding Ray and a cluster that answers, how much work waits there at a time, and what a lost task is called.
-Refuses to know what the tasks do, and to start or stop anything of a cluster that was there before.
+Finds Ray and a cluster that answers, limits the work that waits there at a time, and words the errors of lost tasks.
+Does not know what the tasks do, and starts or stops nothing on a cluster that was running before.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from traitcast.warehouse.errors import InputError, MissingExtraError, TraitcastE
 
 Order = TypeVar("Order")
 
-# Nodes of a cheap queue are taken away often; a task that kills its node every time must end all the same.
+# Cheap nodes are often taken away, but a task that kills its node every time must end too.
 RETRIES = 5
 _CONNECT_SECONDS = 10.0
-# Tasks for each CPU: one that waits for its next task is lost.
+# Tasks per CPU, so that no CPU waits for its next task.
 _AHEAD = 3
-# Characters of an error of Ray that are told: its first sentence or two, of pages.
+# Characters of a Ray error that we show: the first sentence or two of several pages.
 _SAID = 300
 
 
 def require() -> Any:
-    """Ray, or the pip command that brings it."""
-    # Whoever measures a dataset has not agreed to report that to the makers of Ray.
+    """Return the module `ray`; raise MissingExtraError with the pip command if it is not installed."""
+    # Users of traitcast have not agreed to send usage reports to the makers of Ray.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Its future behaviour, and what is meant: a task without a GPU sees none. Unset it warns in every run.
+    # A task without a GPU sees none: the future default. Unset, Ray warns in every run.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     try:
         import ray
@@ -47,7 +47,7 @@ def connected(address: str | None, say: Callable[[str], None]) -> Iterator[Any]:
     A connection that is there already is used and left. Raises InputError when no cluster answers.
     """
     ray = require()
-    # Ray tells of dead nodes on stdout, where the data goes.
+    # Ray reports dead nodes on stdout, where our data goes.
     with redirect_stdout(sys.stderr):
         yield from _connected(ray, address, say)
 
@@ -75,7 +75,7 @@ def _resolved(address: str | None) -> str:
 
 
 def check(address: str | None) -> None:
-    """Raise MissingExtraError without Ray, InputError where nobody listens: Ray itself tries on for ten minutes."""
+    """Raise MissingExtraError without Ray, and InputError where no cluster listens; Ray retries for ten minutes."""
     require()
     address = _resolved(address)
     host, _, port = address.rpartition("/")[2].rpartition(":")
@@ -112,18 +112,28 @@ def result(ray: Any, task: Any, what: str, *, kept: str = "nothing of it is kept
             "same again, with more memory or fewer tasks a node if memory was short"
         ) from error
     except errors.RayError as error:
-        # A full disk, a runtime environment that cannot be made: Ray's own words tell what, and not how often it tried.
+        # A full disk, a runtime environment that cannot be created: Ray's own words say what is wrong.
         said = " ".join(str(error).split())[:_SAID]
         raise TraitcastError(
-            f"{what} failed on the cluster ({type(error).__name__}: {said}); {kept}: cure that, and run the same again"
+            f"{what} failed on the cluster ({type(error).__name__}: {said}); {kept}: fix that, and run the same again"
         ) from error
 
 
 def handed_over(ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order]) -> Generator[Any]:
-    """The tasks of orders, in order, of which some are handed over ahead: what so many make may lie on the cluster.
+    """Submit the tasks of orders in order, a few ahead of the caller.
 
-    submit: gives the task of an order. When this is closed early, the last task given and those after it are cancelled:
-    the cluster would go on with what nobody takes.
+    When the generator is closed early, the last task it gave and the later ones are cancelled, since the cluster would
+    go on computing results that nobody reads.
+
+    Parameters
+    ----------
+    submit
+        Submits the task of one order.
+
+    Yields
+    ------
+    ObjectRef
+        The tasks, in the order of `orders`.
     """
     tasks: deque[Any] = deque()
     ahead = _ahead(ray)
@@ -137,7 +147,7 @@ def handed_over(ray: Any, submit: Callable[[Order], Any], orders: Iterable[Order
             yield tasks[0]
             tasks.popleft()
     finally:
-        # A connection that is gone has ended them, and must not hide why this was closed.
+        # A lost connection has ended them already, and must not hide the first error.
         with suppress(ray.exceptions.RayError):
             for task in tasks:
                 ray.cancel(task)

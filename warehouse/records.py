@@ -75,7 +75,7 @@ class Sketch:
 class Profile:
     """All traits of one dataset at one fingerprint.
 
-    details holds what is stored as JSON beside the profile: roles, split, origin, revision, sample size,
+    details: what is stored as JSON with the profile: roles, split, origin, revision, sample size,
     seed, versions, warnings.
     """
 
@@ -147,7 +147,7 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The test rows of one target of a matrix, as far as numbers tell of them.
+    """What is known of the test rows of one target of a matrix.
 
     fingerprint: hash of task and rows. labels: class names of a classification, by position; empty otherwise. gold:
     int64 (rows,), position of the right label or option; None for a generation. catalogue_version: of the trait
@@ -168,7 +168,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class RowResults:
-    """One cell row by row: float64 (rows,) each, None where a cell has no such thing.
+    """One cell row by row: float64 (rows,) each, None where a cell has no such result.
 
     source '': the untuned model. score: the target's metric, a share of 1 (0 or 1 but for rouge_l). predicted: position
     of the chosen label or option, -1 for none. output_tokens, finished, has_number: of generated texts; the last says

@@ -1,7 +1,7 @@
-"""One page of YAML that a person wrote: a dataset spec, a recipe of an import.
+"""YAML documents that a person wrote: a dataset spec, the recipe of an import.
 
-Owns how such a page is read: UTF-8, at most 1 MB, plain values only. Refuses repeated keys, of which YAML keeps the
-last without a word, and aliases, with which a page of text can stand for gigabytes.
+Reads UTF-8, at most 1 MB, plain values only. Refuses repeated keys, of which YAML silently keeps the last, and
+aliases, with which a page of text can expand to gigabytes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,21 @@ _SHOWN = 80
 
 
 def read_document(path: Path, what: str, error: type[UserError], missing: str) -> Any:
-    """What a YAML file holds: None when it is empty.
+    """Read a YAML file.
 
-    what: the kind of document, for messages ("spec"). error: the class to raise. missing: what to say of a file that is
-    not there.
+    Parameters
+    ----------
+    what
+        The kind of document, for messages: "spec".
+    error
+        The class to raise.
+    missing
+        The message for a file that does not exist.
+
+    Returns
+    -------
+    Any
+        The content, None of an empty file.
     """
     try:
         # A pipe has no end, and opening one waits for a writer.
@@ -36,7 +47,7 @@ def read_document(path: Path, what: str, error: type[UserError], missing: str) -
     except OSError as caught:
         raise error(f"cannot read the {what} file {path}: {caught.strerror}") from caught
     if len(raw) > MAX_BYTES:
-        raise error(f"{path} is over 1 MB: that is no {what}. Is it the data itself?")
+        raise error(f"{path} is over 1 MB, too long for a {what}. Is it the data itself?")
     try:
         return yaml.load(raw.decode("utf-8-sig"), Loader=_StrictLoader)
     except UnicodeDecodeError as caught:

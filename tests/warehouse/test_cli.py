@@ -141,7 +141,7 @@ def test_no_command_takes_a_name_that_is_none(run, tmp_path: Path, warehouse_pat
             warehouse.save_profile(make_profile(name, (1.0,) * 5))
         with pytest.raises(UserError, match="predictor name .* is not allowed"):
             warehouse.save_predictor(PredictorRecord(name, "m", None, "static", "f", "{}"))
-        with pytest.raises(UserError, match=r"is not in Unicode form NFKC. Write it as 'film'"):
+        with pytest.raises(UserError, match=r"is not in Unicode normal form NFKC. Write it as 'film'"):
             warehouse.save_profile(make_profile("\ufb01lm", (1.0,) * 5))
         assert warehouse.dataset_names() == ["maths", "reviews", "topics"]
 
@@ -170,7 +170,7 @@ def test_import_scores_says_what_it_did(run, tmp_path: Path) -> None:
 
 def test_a_missing_warehouse_is_said(run, tmp_path: Path) -> None:
     missing = str(tmp_path / "typo.duckdb")
-    assert f"there is no {missing} yet" in run("datasets", "--warehouse", missing).stderr
+    assert f"{missing} does not exist yet" in run("datasets", "--warehouse", missing).stderr
     assert "yet" not in run("datasets").stderr
 
 
@@ -204,7 +204,7 @@ def test_a_dataset_is_not_compared_with_itself(run) -> None:
     result = run("compare", "reviews", "reviews")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "Error: 'reviews' is one dataset; give two to compare. See it whole: traitcast show reviews\n"
+        "Error: 'reviews' is one dataset; give two to compare. Show it: traitcast show reviews\n"
     )
 
 
@@ -226,7 +226,7 @@ def test_show_says_why_a_standard_error_is_missing(run, warehouse_path: Path) ->
 def test_next_commands_carry_the_warehouse(run, warehouse_path: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.delenv("TRAITCAST_WAREHOUSE")
     given = ("--warehouse", str(warehouse_path))
-    assert f"One whole: traitcast show NAME --warehouse {warehouse_path}." in run("datasets", *given).stderr
+    assert f"Show one: traitcast show NAME --warehouse {warehouse_path}." in run("datasets", *given).stderr
     file = tmp_path / "results.csv"
     file.write_text("model,source,target,score\nm,,reviews,0.5\nm,topics,reviews,0.6\n")
     said = run("scores", "import", str(file), *given).stderr
@@ -274,9 +274,9 @@ def test_scores_drop(run, tmp_path: Path, warehouse_path: Path) -> None:
     result = run("scores", "drop", "first", "second", "first", "--format", "json")
     assert [row["matrix"] for row in json.loads(result.stdout)] == ["third"]
     assert result.stderr.splitlines() == [
-        "first: dropped, with all that was measured and found on it",
-        "second: dropped, with all that was measured and found on it",
-        "learnt from what was dropped, and kept: 1 predictor (mine)",
+        "first: dropped, with everything found on it",
+        "second: dropped, with everything found on it",
+        "fitted to what was dropped, and kept: 1 predictor (mine)",
     ]
     again = run("scores", "drop", "first")
     assert (again.exit_code, again.stdout) == (2, "")
@@ -298,7 +298,7 @@ def test_import_refuses_to_take_the_place_of_measured_cells(run, tmp_path: Path,
     result = run("scores", "import", str(file))
     assert (result.exit_code, result.stdout) == (2, "")
     assert (
-        "'results' was measured here, and these scores would take the place of 2 cells (of the untuned model, topics)"
+        "'results' was measured here, and these scores would replace 2 cells (of the untuned model, topics)"
         in result.stderr
     )
     assert "traitcast scores import FILE --name NAME" in result.stderr
@@ -347,4 +347,4 @@ traitcast.cli.main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "Stopped. What was finished before is kept, and nothing is half written.\n"
+    assert done.stderr == "Stopped. Finished work is kept, and nothing is half written.\n"

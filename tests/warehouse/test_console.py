@@ -167,7 +167,7 @@ def test_ctrl_c_ends_with_130_and_one_line() -> None:
     result = CliRunner().invoke(long)
     assert result.exit_code == 130
     assert result.stdout == ""
-    assert result.stderr == "Stopped. What was finished before is kept, and nothing is half written.\n"
+    assert result.stderr == "Stopped. Finished work is kept, and nothing is half written.\n"
 
 
 @pytest.mark.parametrize(

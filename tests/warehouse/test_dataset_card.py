@@ -236,9 +236,9 @@ def test_line_ends_of_windows_stay(reference: TraitMatrix) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("---\nlicense: [mit\n---\n", r"the metadata on top of README.md is no YAML"),
-        ("---\n- a\n- b\n---\n", r"README.md is a list; expected keys"),
-        ("---\n{license: mit}\n---\n", r"cannot be added to: write it as plain lines"),
+        ("---\nlicense: [mit\n---\n", r"the metadata at the top of README.md are not YAML"),
+        ("---\n- a\n- b\n---\n", r"README.md are a list; expected keys"),
+        ("---\n{license: mit}\n---\n", r"write them as plain lines"),
         (f"# T\n{BEGIN}\n", r"holds 1 mark of `traitcast card`.*Remove them"),
         (f"# T\n{END}\n{BEGIN}\n", r"holds 2 marks"),
         (f"{BEGIN}\n{END}\n{BEGIN}\n{END}\n", r"holds 4 marks"),

@@ -21,7 +21,7 @@ _SUFFIXES = (".png", ".svg")
 
 
 class _Picture(click.Path):
-    """A file to draw into: its ending and its folder are looked at before any work is done."""
+    """A file to draw into, checked before any work is done: its ending, and that it can be written."""
 
     name = "picture"
 
@@ -31,7 +31,9 @@ class _Picture(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         file = Path(str(super().convert(value, param, ctx)))
         if file.suffix.lower() not in _SUFFIXES:
-            self.fail(f"{str(value)!r} is no picture: a file name ends in {' or '.join(_SUFFIXES)}.", param, ctx)
+            self.fail(
+                f"{str(value)!r} is not a picture; the file name must end in {' or '.join(_SUFFIXES)}.", param, ctx
+            )
         try:
             files.check_output(file, cure="Choose another file.")
         except UserError as error:
@@ -41,9 +43,9 @@ class _Picture(click.Path):
 
 def plot_option(command: Command) -> Command:
     """--plot FILE, given to the command as `plot`: a Path ending in .png or .svg, or None."""
-    return click.option(
-        "--plot", type=_Picture(), metavar="FILE", help="Also draw it into FILE, which ends in .png or .svg."
-    )(command)
+    return click.option("--plot", type=_Picture(), metavar="FILE", help="Also draw a chart into FILE (.png or .svg).")(
+        command
+    )
 
 
 def write(chart: alt.TopLevelMixin, file: Path) -> None:
@@ -122,7 +124,7 @@ def _room(spec: Any) -> int:
 
 
 def _drawn(spec: Any) -> Iterator[Mapping[str, Any]]:
-    """Every row in a specification, wherever it stands."""
+    """Every row in a specification."""
     if isinstance(spec, Mapping):
         if spec.get("name") == DATA:
             yield from spec.get("values", ())

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Of a trait, where blue and orange would read as gain and loss: 3.2 and 4.9 on white, 5.5 and 3.6 on black.
 _LOW, _HIGH = "#a78a2f", "#8a58c4"
-# What a dot of `intervals` stands for, and how it looks wherever it does: blue is the predictor, green a measurement.
+# Groups of dots in `intervals`, with colour and shape: blue is the predictor, green a measurement.
 GROUPS = {
     "predicted": (UP, "circle"),
     "extrapolation": (NEUTRAL, "square"),
@@ -214,7 +214,7 @@ def waterfall_of(rows: Rows, *, title: str = "", axis: str = "pp") -> alt.TopLev
 
 
 def percentiles(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:
-    """Where traits of one or two datasets stand among the reference datasets, 0 to 100, 50 being usual.
+    """Percentiles of traits of one or two datasets among the reference datasets, 0 to 100; 50 is usual.
 
     rows: name (the trait), dataset, percentile, shown (its value as text), order.
     """

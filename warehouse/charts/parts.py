@@ -38,7 +38,7 @@ def by(field: str) -> alt.EncodingSortField:
 
 
 def on_top(**more: Any) -> alt.Legend:
-    """A legend above, one entry a line where they would not fit beside each other."""
+    """A legend above the chart, one entry a line where they do not fit next to each other."""
     import altair as alt
 
     return alt.Legend(orient="top", columns=alt.expr("width < 340 ? 1 : 0"), symbolOpacity=1, **more)

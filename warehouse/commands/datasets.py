@@ -40,13 +40,13 @@ _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
     "--restore",
     multiple=True,
     metavar="NAME",
-    help="First put the shipped profile of that name back in place of yours.",
+    help="First bring the shipped profile of that name back in place of yours.",
 )
 @warehouse_option
 @format_option("table", "json", "csv", "jsonl")
 @report_errors
 def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) -> None:
-    """List what is profiled.
+    """List the profiled datasets.
 
     \b
     Examples:
@@ -75,10 +75,10 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
     ]
     emit(rows, output_format, columns)
     if output_format == "table":
-        place = "" if Path(warehouse_path).exists() else f" (the reference data: there is no {warehouse_path} yet)"
+        place = "" if Path(warehouse_path).exists() else f" (the shipped data: {warehouse_path} does not exist yet)"
         say(
-            f"{count(len(rows), 'dataset')}{place}. One whole: {command('show', 'NAME')}. "
-            f"Two side by side: {command('compare', 'A', 'B')}"
+            f"{count(len(rows), 'dataset')}{place}. Show one: {command('show', 'NAME')}. "
+            f"Compare two: {command('compare', 'A', 'B')}"
         )
 
 
@@ -92,8 +92,8 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
 def show(name: str, family: str | None, plot: Path | None, warehouse_path: str, output_format: str) -> None:
     """Show one profile: what is unusual about it, then every trait with its standard error and n.
 
-    A percentile says how many of the reference datasets have a lower value: 50 is usual, 0 and 100 are the extremes.
-    The unusual traits are those farthest from the median of the reference, one for each group that goes together.
+    A percentile is the share of reference datasets with a lower value: 50 is usual, 0 and 100 are the extremes. The
+    unusual traits are those farthest from the median of the reference, one from each group of correlated traits.
 
     \b
     Examples:
@@ -163,14 +163,14 @@ def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]]) -> N
     if not rows:
         raise UserError(
             f"nothing to draw: no trait has a percentile, which takes {MIN_PROFILES} reference datasets that have it. "
-            "Leave --plot out."
+            "Omit --plot."
         )
     charts.write(charts.percentiles(rows, title=" and ".join(name for name, _ in places)), plot)
     say(f"drew {plot}")
 
 
 def _exact_words(profile: Profile, shown: Sequence[TraitValue], catalogue: Mapping[str, TraitDefinition]) -> str:
-    """Why traits that have a value have no standard error, "" when all have one."""
+    """Why some traits have a value but no standard error; "" when all have one."""
     bare = [t.trait for t in shown if t.value is not None and t.standard_error is None]
     if not bare:
         return ""
@@ -263,7 +263,7 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         warehouse.profile(first), warehouse.profile(second)
         if first == second:
-            raise UserError(f"{first!r} is one dataset; give two to compare. See it whole: {command('show', first)}")
+            raise UserError(f"{first!r} is one dataset; give two to compare. Show it: {command('show', first)}")
         rows = compare_profiles(warehouse.trait_matrix(), first, second)
         warn_outdated(warehouse, [first, second])
         if plot is not None:
@@ -287,16 +287,16 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write to FILE; in a README.md that is there, only the section and the missing keys.",
+    help="Write to FILE; in an existing README.md, only the section and missing metadata.",
 )
 @warehouse_option
 @format_option("markdown", "json")
 @report_errors
 def card(name: str, output: Path | None, warehouse_path: str, output_format: str) -> None:
-    """Write a profile as a section of a Hugging Face dataset card, with the metadata on top.
+    """Write a profile as a section of a Hugging Face dataset card, with its metadata.
 
-    In a file that exists, the section stands between two marks and is replaced when the command is run again; the
-    rest of the text stays as it is, and so does every key of the metadata that is there.
+    In an existing file the section goes between two marks and is replaced when the command runs again. The rest of the
+    text and all existing metadata stay as they are.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""What `datasets --restore` and `scores restore` share."""
+"""Bring shipped data back: shared by `datasets --restore` and `scores restore`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def restore(kind: Kind, names: Sequence[str], what: str, warehouse_path: str) -> None:
-    """Put back what was shipped, and say so."""
+    """Bring the shipped data of these names back, and say so."""
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    # Without a file everything is as it was shipped, and a name that is not shipped is refused all the same.
+    # Without a file everything is as shipped, but a name that is not shipped must still be refused.
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
         replaced = warehouse.restore(kind, names)
     for name in names:
-        say(f"{name}: the shipped {what} is back" if name in replaced else f"{name}: it is the shipped {what} already")
+        say(
+            f"{name}: the shipped {what} is back" if name in replaced else f"{name}: this is the shipped {what} already"
+        )

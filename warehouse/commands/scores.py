@@ -92,7 +92,7 @@ def import_scores(
         warehouse.check_import(found.matrix.matrix, found.rows)
         if found.matrix.matrix in warehouse.shipped("matrices"):
             warn(
-                f"{found.matrix.matrix!r} came with traitcast; this matrix takes its place in {warehouse_path}. Get "
+                f"{found.matrix.matrix!r} came with traitcast; this matrix replaces it in {warehouse_path}. Bring "
                 f"it back: {command('scores', 'restore', found.matrix.matrix)}; to keep both give another --name"
             )
         warehouse.save_scores(found.matrix, found.rows)
@@ -125,7 +125,7 @@ def import_scores(
 @format_option()
 @report_errors
 def restore_scores(name: tuple[str, ...], warehouse_path: str, output_format: str) -> None:
-    """Put the shipped matrix NAME back in place of yours; prints the matrices that there are then.
+    """Bring the shipped matrix NAME back in place of yours, and list the matrices.
 
     \b
     Example:
@@ -144,10 +144,10 @@ def restore_scores(name: tuple[str, ...], warehouse_path: str, output_format: st
 @format_option()
 @report_errors
 def drop_scores(name: tuple[str, ...], warehouse_path: str, output_format: str) -> None:
-    """Remove your matrix NAME with all that was measured and found on it; prints the matrices that are left.
+    """Remove your matrix NAME with everything found on it, and list the matrices that are left.
 
-    Its results on single rows, evaluations, latent factors and probes go too; to have them again, import its file or
-    ingest its pack again. Predictors that learnt from it stay.
+    Its results on single rows, evaluations, latent factors and probes go too. To get them back, import its file or
+    ingest its pack again. Predictors fitted to it stay.
 
     \b
     Example:
@@ -160,9 +160,9 @@ def drop_scores(name: tuple[str, ...], warehouse_path: str, output_format: str) 
         predictors = warehouse.drop_scores(name)
         rows = _score_sets(warehouse)
     for dropped in dict.fromkeys(name):
-        say(f"{dropped}: dropped, with all that was measured and found on it")
+        say(f"{dropped}: dropped, with everything found on it")
     if predictors:
-        say(f"learnt from what was dropped, and kept: {count(len(predictors), 'predictor')} ({', '.join(predictors)})")
+        say(f"fitted to what was dropped, and kept: {count(len(predictors), 'predictor')} ({', '.join(predictors)})")
     emit(rows, output_format)
 
 

@@ -32,7 +32,7 @@ _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 @click.command()
 @click.argument("query")
 @click.option("--output", type=click.Path(dir_okay=False), help="Write to FILE (.csv, .json, .jsonl or .parquet).")
-@click.option("--allow-external", is_flag=True, help="Let the query read other files, such as FROM 'mine.csv'.")
+@click.option("--allow-external", is_flag=True, help="Let the query read other files, as in FROM 'mine.csv'.")
 @warehouse_option
 @format_option("table", "csv", "json", "jsonl")
 @report_errors

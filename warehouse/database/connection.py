@@ -34,10 +34,10 @@ CONFIG: dict[str, Any] = {
 
 
 class Connection:
-    """An open warehouse file, without a word about its content. Use it as a context manager."""
+    """An open warehouse file: transactions, rows in and out. What the rows mean is up to the subclasses."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path | None, asked: Path | None = None) -> None:
-        """path: the file, None in memory. asked: the file that was asked for, where it is not there yet."""
+        """Wrap a DuckDB connection. path: the file, None in memory. asked: the requested file, if it does not exist."""
         self._connection = connection
         self.path = path
         self._asked = asked or path
@@ -49,7 +49,7 @@ class Connection:
         file = Path(path)
         if not file.parent.is_dir():
             raise WarehouseError(
-                f"folder {file.parent} does not exist. Make it, or choose another file with --warehouse FILE."
+                f"folder {file.parent} does not exist. Create it, or choose another file with --warehouse FILE."
             )
         if not os.access(file if file.exists() else file.parent, os.W_OK):
             raise WarehouseError(f"{file} cannot be written. Choose another file with --warehouse FILE.")
@@ -68,7 +68,7 @@ class Connection:
 
     @property
     def place(self) -> Path | None:
-        """The file that was asked for, whether it is there yet or not."""
+        """The requested file, whether it exists yet or not."""
         return self._asked
 
     def catalogue_version(self) -> int | None:
@@ -77,7 +77,7 @@ class Connection:
         return int(stored) if stored else None
 
     def shipped(self, kind: Kind) -> list[str]:
-        """Names that are stored as they came with the package, not as the user made them, in order."""
+        """Names that came with the package and that the user has not replaced, sorted."""
         key = NATURAL_KEYS[kind][0]
         return [name for (name,) in self._rows(f"SELECT {key} FROM {kind} WHERE reference ORDER BY 1")]
 
@@ -105,7 +105,7 @@ class Connection:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Our own statements fail for one reason only: the file. Say so instead of what DuckDB stumbled over."""
+        """Our own statements fail only if the file is damaged: say so instead of repeating DuckDB's error."""
         try:
             yield
         except duckdb.Error as error:
@@ -129,7 +129,7 @@ class Connection:
             committing = True
             self._connection.execute("COMMIT")
         except BaseException as error:
-            # After some failures (a COMMIT that found no space, a damaged block) there is none left to roll back.
+            # After some failures (a COMMIT without space, a damaged block) no transaction is left to roll back.
             with suppress(duckdb.Error):
                 self._connection.execute("ROLLBACK")
             if isinstance(error, duckdb.Error) and (committing or is_damage(error)):
@@ -163,7 +163,7 @@ class Connection:
 def check_plain(name: str, what: str) -> None:
     """What reaches the warehouse is in the form that `check_name` gives; rooms normalise before."""
     if check_name(name, what) != name:
-        raise UserError(f"{what} {name!r} is not in Unicode form NFKC. Write it as {check_name(name, what)!r}.")
+        raise UserError(f"{what} {name!r} is not in Unicode normal form NFKC. Write it as {check_name(name, what)!r}.")
 
 
 def sweep(file: Path) -> None:

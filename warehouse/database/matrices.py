@@ -1,4 +1,4 @@
-"""Transfer matrices in the warehouse: scores and gains, what cells did besides, their test rows, and probes."""
+"""Transfer matrices in the warehouse: scores and gains, side effects, results on single test rows, and probes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MATRIX_TABLES = (
     *("targets", "row_traits", "row_scores", "probes", "lineage"),
 )
 _CELL = ("model", "source", "target", "seed")
-# What is stored of single cells beside their scores, and does not outlive another measurement of them.
+# Tables of single cells other than scores; their rows go when the cell is measured again.
 _CELL_TABLES = ("predicted_labels", "generations", "row_scores")
 # Metrics of a measured matrix that fall when things improve.
 LESS_IS_BETTER = ("gold_nll", "reference_nll")
@@ -64,7 +64,7 @@ class Matrices(Connection):
                 self._merge(table, named)
 
     def check_import(self, matrix: str, scores: pa.Table) -> None:
-        """Raise ScoresError where imported scores would take the place of measured ones, whose answers would go.
+        """Raise ScoresError where imported scores would replace measured ones, whose answers would go.
 
         A shipped matrix is hidden as a whole, so its cells do not count.
         """
@@ -79,9 +79,9 @@ class Matrices(Connection):
         if found:
             sources = some(sorted({source or "the untuned model" for _, source, _, _ in found}), 3)
             raise ScoresError(
-                f"matrix {matrix!r} was measured here, and these scores would take the place of "
+                f"matrix {matrix!r} was measured here, and these scores would replace "
                 f"{count(len(found), 'cell')} (of {sources}) and of the answers that are stored with them. Keep both: "
-                f"{self._command('scores', 'import', 'FILE', '--name', 'NAME')}. Or give the measured one up first: "
+                f"{self._command('scores', 'import', 'FILE', '--name', 'NAME')}. Or drop the measured one first: "
                 f"{self._command('scores', 'drop', matrix)}"
             )
 
@@ -105,12 +105,12 @@ class Matrices(Connection):
         """What came with the package would be back with its next version, so it cannot be dropped."""
         if matrix in self.shipped("matrices"):
             raise ScoresError(
-                f"{matrix!r} came with traitcast and would come back with its next version, so it is not dropped. "
-                "Where it is in the way, choose another matrix with --matrix NAME."
+                f"{matrix!r} came with traitcast and would come back with the next version, so it cannot be dropped. "
+                "To use another matrix, give --matrix NAME."
             )
         if matrix in shipped.names("matrices"):
             raise ScoresError(
-                f"{matrix!r} is in the place of a shipped matrix. Put the shipped one back in place of yours: "
+                f"{matrix!r} replaces a shipped matrix. Bring the shipped one back: "
                 f"{self._command('scores', 'restore', matrix)}"
             )
         known = [m.matrix for m in self.matrices()]
@@ -144,7 +144,7 @@ class Matrices(Connection):
         return changed
 
     def _forget_rows(self, matrix: str, targets: pa.Table, scores: pa.Table) -> None:
-        """Row traits that are measured anew go; so does all that was measured on test rows a target no longer has."""
+        """Drop row traits that are replaced, and all that was measured on test rows that a target no longer has."""
         names = targets["target"].to_pylist()
         fingerprints = dict(zip(names, targets["fingerprint"].to_pylist(), strict=True))
         changed = self.check_rows(matrix, fingerprints, scores)
@@ -155,7 +155,7 @@ class Matrices(Connection):
                 )
 
     def _forget_cells(self, matrix: str, tables: Mapping[str, pa.Table]) -> None:
-        """What is stored beside earlier scores of the same cells is not of these; nor are probes of other weights."""
+        """Drop what is stored of an earlier measurement of the same cells, and probes of other weights."""
         for table in _CELL_TABLES:
             for name in ("scores", table):
                 if name in tables:

@@ -223,11 +223,11 @@ def warn_outdated(warehouse: Profiles, names: Sequence[str] | None = None) -> No
         profile = warehouse.profile(name)
         warn(
             f"{name!r} was measured with older trait definitions (version {profile.details['catalogue_version']}) "
-            f"than the rest of the warehouse ({warehouse.catalogue_version()}), so comparisons with it are off. "
+            f"than the rest of the warehouse ({warehouse.catalogue_version()}), so comparisons with it are unreliable. "
             f"Measure it again: {measure_again(profile, warehouse.path)}"
         )
     if len(outdated) > _OUTDATED_SHOWN:
-        warn(f"so were {len(outdated) - _OUTDATED_SHOWN} more profiles: {', '.join(outdated[_OUTDATED_SHOWN:])}")
+        warn(f"and so were {len(outdated) - _OUTDATED_SHOWN} more profiles: {', '.join(outdated[_OUTDATED_SHOWN:])}")
 
 
 def measure_again(profile: Profile, warehouse: Path | None = None) -> str:

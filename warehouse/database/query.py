@@ -1,4 +1,4 @@
-"""Queries of the user: one reading statement in, an Arrow table out.
+"""Queries of the user: one statement that reads, an Arrow table out.
 
 Owns which statements may run and which column types leave DuckDB as they are. Refuses everything that writes;
 the read-only file and the disabled external access under it give the safety, the guard here the clear message.
@@ -53,11 +53,11 @@ def run(
 
     Types that Arrow and Parquet cannot hold (INTERVAL, UHUGEINT, UNION, ...) come as DuckDB's text, also inside
     lists, structs and maps. text: so do dates, timestamps, times and blobs, and keys of maps, for output as text.
-    Columns of equal names are told apart (a, a_1). warehouse: its file, for the commands that messages name.
+    Columns with the same name are numbered (a, a_1). warehouse: its file, for the commands that messages suggest.
     external: the connection may read other files.
     """
     statement = _one_reading_statement(sql, warehouse, external)
-    # A CTE may hold an INSERT, and reference data in memory is no read-only file.
+    # A CTE may hold an INSERT, and the shipped data in memory are not a read-only file.
     connection.execute("BEGIN TRANSACTION READ ONLY")
     try:
         relation = connection.sql(statement)

@@ -56,8 +56,8 @@ Kind = Literal["datasets", "matrices", "predictors"]
 # The first column of a natural key says what a row belongs to.
 _KINDS: dict[str, Kind] = {"name": "datasets", "dataset": "datasets", "matrix": "matrices", "predictor": "predictors"}
 LATENT_TABLES = ("latents", "latent_factors", "latent_scores", "latent_traits")
-# What was found on a matrix, with the column of `inputs` that its own column `input` has to equal: it says nothing of
-# other scores, nor, where traits took part, of other profiles.
+# Results found on a matrix, with the column of `inputs` that their column `input` must equal: they say nothing about
+# other scores nor, where traits took part, about other profiles.
 RESULTS = dict.fromkeys(LATENT_TABLES, "scores") | dict.fromkeys(
     ("evaluations", "latent_traits"), "scores_and_profiles"
 )
@@ -129,7 +129,7 @@ WHERE s.source <> '';
 """
 
 
-# What tuning did beside the score: which labels a cell predicted, how long it wrote, and how its adapter trained.
+# Side effects of tuning: which labels a cell predicted, how long it wrote, and how its adapter trained.
 _CELL = (
     "matrix VARCHAR NOT NULL, model VARCHAR NOT NULL, source VARCHAR NOT NULL, target VARCHAR NOT NULL, "
     "seed BIGINT NOT NULL"
@@ -214,11 +214,11 @@ CREATE TABLE row_scores (
     {_CELL}, score FLOAT[] NOT NULL, predicted SMALLINT[], output_tokens INTEGER[], finished BOOLEAN[],
     has_number BOOLEAN[]);
 """
-# The error of a mean gain is over rows and seeds: both are draws. Over rows from the differences to the untuned model on
-# the same rows, each the mean over seeds, where results on single rows are stored; else from the errors of both scores,
-# which is too wide. Both with two more rows that say nothing (Agresti & Caffo 2000; for pairs Agresti & Min 2005): 48
-# rows of 48 that turn from wrong to right leave a doubt, and their variance is 0. Scores that are no shares have no such
-# rows. The shared part of rows and seeds counts twice, so this is never below the error of `traitcast effects`.
+# The error of a mean gain is over rows and over seeds, since both are draws. Over rows: from the differences to the
+# untuned model on the same rows, each the mean over seeds, where results on single rows are stored; else from the errors
+# of both scores, which is too wide. Both add two rows that say nothing (Agresti & Caffo 2000; for pairs Agresti & Min
+# 2005): the variance of 48 rows that all turn from wrong to right is 0, and that is not certainty. They are rows of a
+# score that is a share of 1; others (nll) have none.
 _MATRIX_VIEW = """
 CREATE OR REPLACE VIEW transfer_matrix AS
 WITH errors AS (
@@ -291,7 +291,7 @@ CREATE TABLE evaluations (
 """
 
 
-# What an untuned model makes of a dataset: a trait of the two together. fingerprint: of the model's weights.
+# How an untuned model handles a dataset: a trait of the two together. fingerprint: of the model's weights.
 # matrix: the measured matrix whose untuned cells they come from, '' for those of `traitcast probe`.
 _PROBES = """
 CREATE TABLE probes (
@@ -300,7 +300,7 @@ CREATE TABLE probes (
 """
 
 
-# Sources of a matrix that are variants of another dataset. They need not be profiled for what they did to be told.
+# Sources of a matrix that are variants of another dataset. They need not be profiled.
 _LINEAGE = """
 CREATE TABLE lineage (
     matrix VARCHAR NOT NULL, dataset VARCHAR NOT NULL, parent VARCHAR NOT NULL, changed VARCHAR NOT NULL);
@@ -393,7 +393,7 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         )
     connection.execute(f"CREATE OR REPLACE VIEW inputs AS {inputs_sql('main')}")
     for table, column in RESULTS.items():
-        # Of several results of one kind, one's own counts.
+        # The user's own result wins over a shipped one.
         group = ", ".join(NATURAL_KEYS["evaluations" if table == "evaluations" else "latents"])
         connection.execute(
             f"CREATE OR REPLACE VIEW {table} AS SELECT * EXCLUDE (place, input) FROM ("

@@ -52,14 +52,16 @@ class Warehouse(Profiles, Matrices, Results):
         if file.stem in (schema.OWN, schema.SHIPPED):
             raise WarehouseError(f"a warehouse cannot be named {file.name}. Choose another file with --warehouse FILE.")
         if str(path) == ":memory:":
-            raise WarehouseError("a warehouse in memory is gone when the command ends. Give --warehouse a file name.")
+            raise WarehouseError(
+                "a warehouse in memory would be lost when the command ends. Give --warehouse a file name."
+            )
         wait = wait_from_environment() if wait_s is None else wait_s
         if read_only and not file.exists():
             warehouse = cls(duckdb.connect(":memory:", config=CONFIG), None, file)
             warehouse._migrate(0)
             warehouse._install_reference()
             warehouse._external = external
-            if not external:  # it is on from the start, and cannot be put on again
+            if not external:  # on by default, and cannot be switched on again
                 warehouse._connection.execute("SET enable_external_access = false")
             warehouse._connection.execute("SET lock_configuration = true")
             return warehouse
@@ -78,9 +80,9 @@ class Warehouse(Profiles, Matrices, Results):
 
     @classmethod
     def _create(cls, file: Path) -> None:
-        """Make a whole warehouse aside and link it into place, so that nobody ever sees half of one.
+        """Create a complete warehouse under another name and link it into place, so that no process sees half of one.
 
-        The storage version is one that DuckDB 1.5 can read, whatever DuckDB is installed.
+        The storage version does not depend on the installed DuckDB, so that DuckDB 1.5 can read the file.
         """
         cls.check_place(file)
         sweep(file)
@@ -116,7 +118,7 @@ class Warehouse(Profiles, Matrices, Results):
             stored = self._meta("schema_version") or ""
             if not stored.isdecimal():
                 raise WarehouseError(
-                    f"{self.path} has schema version {stored!r}, which is none: the file is damaged. "
+                    f"{self.path} has schema version {stored!r}, which is not a number: the file is damaged. "
                     "Restore a copy, or choose another file with --warehouse FILE."
                 )
             version = int(stored)
@@ -189,7 +191,7 @@ class Warehouse(Profiles, Matrices, Results):
         The caller opens the warehouse read-only. Raises QueryError for what may not or cannot run.
         """
         try:
-            # In a thread, since DuckDB looks for Ctrl-C only between tasks, of which one may take minutes.
+            # In a thread, since DuckDB looks for Ctrl-C only between tasks, and one task may take minutes.
             with ThreadPoolExecutor(1) as thread:
                 try:
                     return thread.submit(

@@ -411,7 +411,7 @@ def test_what_is_lost_is_told_with_what_is_kept(here: RayHere) -> None:
     ) as e:
         ray_cluster.result(here, Ref(b""), "a block")
     assert "times" not in str(e.value)
-    assert str(e.value).endswith("; nothing of it is kept: cure that, and run the same again")
+    assert str(e.value).endswith("; nothing of it is kept: fix that, and run the same again")
     assert len(str(e.value)) < 450
 
 

@@ -115,7 +115,7 @@ def test_a_warehouse_without_its_tables_is_told(warehouse_path: Path) -> None:
         warehouse.datasets()
     with duckdb.connect(str(warehouse_path)) as connection:
         connection.execute("UPDATE traitcast_meta SET value = 'two' WHERE key = 'schema_version'")
-    with pytest.raises(WarehouseError, match="schema version 'two', which is none: the file is damaged"):
+    with pytest.raises(WarehouseError, match="schema version 'two', which is not a number: the file is damaged"):
         Warehouse.open(warehouse_path)
 
 

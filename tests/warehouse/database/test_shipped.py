@@ -393,10 +393,10 @@ def test_shipped_scores_are_not_dropped(users: Path, tmp_path: Path) -> None:
         before = warehouse.matrices()
     refused = run(came_with_it, "--warehouse", str(users))
     assert refused.exit_code == 2
-    assert f"{came_with_it!r} came with traitcast and would come back with its next version" in refused.stderr
+    assert f"{came_with_it!r} came with traitcast and would come back with the next version" in refused.stderr
     replaced = run(own, "--warehouse", str(users))
     assert replaced.exit_code == 2
-    assert f"Put the shipped one back in place of yours: traitcast scores restore {own}" in replaced.stderr
+    assert f"Bring the shipped one back: traitcast scores restore {own}" in replaced.stderr
     missing = tmp_path / "missing.duckdb"
     assert run(came_with_it, "--warehouse", str(missing)).exit_code == 2
     assert run("nothing", "--warehouse", str(missing)).exit_code == 2

@@ -126,7 +126,73 @@ def test_gain_is_measured_against_the_untuned_base(warehouse_path: Path) -> None
     assert list(matrix[0]) == ["model", "source", "target", "gain", "standard_error", "seeds", "matrix"]
     mean = next(row for row in matrix if row["source"] == "topics" and row["target"] == "reviews")
     assert (mean["gain"], mean["seeds"]) == (pytest.approx(12.0), 2)
-    assert mean["standard_error"] == pytest.approx(np.std([10, 14], ddof=1) / np.sqrt(2))
+    # Without results on single rows: the errors of both scores over 100 rows and two that say nothing, and over seeds.
+    rows = [(99 * 100 * 0.03**2 + 100 * p * p + 1) / 102 - ((100 * p + 1) / 102) ** 2 for p in (0.60, 0.64, 0.50)]
+    variance = (np.mean(rows[:2]) + rows[2]) / 102 + np.var([0.10, 0.14], ddof=1) / 2
+    assert mean["standard_error"] == pytest.approx(100 * np.sqrt(variance))
+
+
+def row_results(matrix: str, cells: dict[tuple[str, int], list[int]]) -> tuple[Matrix, pa.Table, dict[str, pa.Table]]:
+    """A matrix on target "t" made of right (1) and wrong (0) answers, (source, seed) -> one per row."""
+    where = [{"model": "m", "source": source, "target": "t", "seed": seed} for source, seed in cells]
+    scores = [
+        {
+            **place,
+            "metric": "score",
+            "score": float(np.mean(rows)),
+            "n": len(rows),
+            "standard_error": float(np.std(rows, ddof=1) / np.sqrt(len(rows))),
+        }
+        for place, rows in zip(where, cells.values(), strict=True)
+    ]
+    kinds = pa.schema([(name, pa.string()) for name in ("model", "source", "target")] + [("seed", pa.int64())])
+    kinds = kinds.append(pa.field("score", pa.list_(pa.float32())))
+    rows = [{**place, "score": [float(x) for x in rows]} for place, rows in zip(where, cells.values(), strict=True)]
+    return Matrix(matrix, "score", "untuned", ""), pa.Table.from_pylist(scores), {
+        "row_scores": pa.Table.from_pylist(rows, schema=kinds)
+    }  # fmt: skip
+
+
+def test_a_gain_that_no_row_and_no_seed_contradicts_has_an_error(warehouse_path: Path) -> None:
+    """48 wrong answers turn right with both seeds: a gain of 100 pp with a standard error of 0 would be certain."""
+    cells = {("", 0): [0] * 48, ("s", 0): [1] * 48, ("s", 1): [1] * 48, ("idle", 0): [0] * 48}
+    matrix, scores, beside = row_results("sure", cells)
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(matrix, scores, beside)
+        warehouse.save_scores(replace(matrix, matrix="bare"), scores)
+        found = {
+            (row["matrix"], row["source"]): row
+            for row in warehouse.query("FROM transfer_matrix WHERE matrix IN ('sure', 'bare')").to_pylist()
+        }
+    assert {key: row["gain"] for key, row in found.items() if key[1] == "s"} == {("sure", "s"): 100, ("bare", "s"): 100}
+    paired = 100 * np.sqrt((49 / 50 - (48 / 50) ** 2) / 50)
+    assert found["sure", "s"]["standard_error"] == pytest.approx(paired) == pytest.approx(3.4, abs=0.05)
+    # Agresti & Caffo: each of the two proportions with one more success and one more failure.
+    share = 49 / 50
+    unpaired = 100 * np.sqrt(2 * share * (1 - share) / 50)
+    assert found["bare", "s"]["standard_error"] == pytest.approx(unpaired) == pytest.approx(2.8, abs=0.05)
+    assert found["sure", "idle"]["standard_error"] == pytest.approx(100 * np.sqrt(1 / 50 / 50))
+
+
+def test_the_error_of_a_mean_gain_is_over_rows_and_seeds(warehouse_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    base = rng.integers(0, 2, 60)
+    tuned = [np.where(rng.random(60) < 0.7, base, 1 - base) for _ in range(3)]
+    matrix, scores, beside = row_results("m", {("", 0): base, **{("s", at): rows for at, rows in enumerate(tuned)}})
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(matrix, scores, beside)
+        (found,) = warehouse.query("FROM transfer_matrix WHERE matrix = 'm'").to_pylist()
+        only = {"row_scores": beside["row_scores"].slice(0, 3)}
+        warehouse.save_scores(replace(matrix, matrix="partly"), scores, only)
+        (partly,) = warehouse.query("FROM transfer_matrix WHERE matrix = 'partly'").to_pylist()
+    changes = np.array(tuned) - base
+    by_row = changes.mean(axis=0)
+    rows = (((by_row**2).sum() + 1) / 62 - (by_row.sum() / 62) ** 2) / 62
+    assert found["standard_error"] == pytest.approx(
+        100 * np.sqrt(rows + changes.mean(axis=1).var(ddof=1) / 3), rel=1e-5
+    )
+    assert (found["gain"], found["seeds"]) == (pytest.approx(100 * changes.mean()), 3)
+    assert partly["standard_error"] > found["standard_error"], "rows of two seeds of three are not those of the mean"
 
 
 def test_gain_against_the_target_mean_leaves_out_the_diagonal(warehouse_path: Path) -> None:
@@ -427,7 +493,7 @@ def test_imported_scores_do_not_take_the_place_of_measured_ones(warehouse_path: 
     with Warehouse.open(warehouse_path) as warehouse:
         warehouse.save_scores(TOY, TOY_ROWS, _beside(cells))
         warehouse.save_scores(Matrix("bare", "accuracy", "untuned", ""), TOY_ROWS)
-        message = r"'toy' was measured here, and these scores would take the place of 1 cell \(of the untuned model\).*"
+        message = r"'toy' was measured here, and these scores would replace 1 cell \(of the untuned model\).*"
         with pytest.raises(ScoresError, match=message + r"import FILE --name NAME.*scores drop toy"):
             warehouse.check_import("toy", base)
         warehouse.check_import("toy", new)
@@ -565,7 +631,7 @@ def test_two_processes_may_make_the_same_new_file(tmp_path: Path, monkeypatch: p
 
 
 def test_settings_and_files_that_cannot_work(warehouse_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(WarehouseError, match="in memory is gone"):
+    with pytest.raises(WarehouseError, match="in memory would be lost"):
         Warehouse.open(":memory:")
     monkeypatch.setenv("TRAITCAST_WAIT", "abc")
     with pytest.raises(WarehouseError, match="TRAITCAST_WAIT is 'abc'"):
