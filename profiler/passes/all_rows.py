@@ -1,8 +1,8 @@
 """What a pass over all rows gives, block by block: totals that merge into those of all rows, exactly.
 
-Owns the counts, sums, tallies, sketches and hashes from which every trait of all rows is made. A block of rows makes
-totals; totals of consecutive blocks merge into the totals of both, whatever the blocks, to the last bit. Refuses to
-keep in memory what grows with the rows: hashes of distinct prompts and responses lie on the disk (`profiler.text.distinct`).
+Owns the counts, sums, sketches and hashes from which every trait of all rows is made. A block of rows makes totals;
+totals of consecutive blocks merge into the totals of both, whatever the blocks, to the last bit. Refuses to keep in
+memory what grows with the rows: hashes of distinct prompts and responses lie on the disk (`profiler.text.distinct`).
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ EXPRESSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class _PartBlock:
-    """One part of the rows of a block. exists: bool (rows,), whether a row has it; runs: int64 (rows,); hashes: of the
-    exact texts; normalised: of the documents with words, from these alone."""
+    """One part of the rows of a block. exists: bool (rows,), whether a row has it; runs: int64 (rows,), words between
+    spaces; hashes: of the exact texts; normalised: of the words of each document that has any."""
 
     exists: npt.NDArray[np.bool_]
     runs: Ints
@@ -47,10 +47,29 @@ class _PartBlock:
 
 @dataclass(slots=True)
 class PartTotals:
-    """One part of some rows. documents: rows that have it; blank: rows without a word in it. characters, runs, lines:
-    documents by size. filled: segments that are not blank. shares: character classes of a document, by trait.
-    matches: documents in which an expression is found, by trait. points: characters by code point. texts: documents
-    by hash of the exact text."""
+    """One part (prompt or response) of some rows.
+
+    Parameters
+    ----------
+    documents, blank
+        Rows that have the part, and rows without a word in it.
+    filled
+        Segments that are not blank.
+    characters, runs, lines
+        Documents by size; runs are words between spaces.
+    line_characters
+        Characters per line of a document.
+    shares
+        Shares of the character classes of a document, by trait.
+    matches
+        Documents in which an expression is found, by trait.
+    points : int64 (highest code point + 1,)
+        Characters by code point.
+    texts
+        Documents by hash of the exact text.
+    sketcher
+        The sketches so far.
+    """
 
     documents: int = 0
     blank: int = 0
@@ -66,7 +85,7 @@ class PartTotals:
     sketcher: Sketcher = field(default_factory=Sketcher)
 
     def add(self, rows: SegmentRows, part: str, keeper: WordKeeper | None = None) -> _PartBlock:
-        """Take one block of rows; what of it the other part needs beside its own."""
+        """Take one block of rows, and return what is needed of both parts together."""
         counts, hashes, normalised = [np.zeros((0, len(COUNTS)), np.int64)], [np.zeros(0, np.uint64)], []
         for chunk in scan(rows):
             counts.append(chunk.counts)
@@ -89,16 +108,16 @@ class PartTotals:
         return block
 
     def _count(self, counts: Ints, block: _PartBlock) -> None:
-        held = counts[block.exists]
-        column = {name: held[:, at] for at, name in enumerate(COUNTS)}
-        self.documents += len(held)
+        present = counts[block.exists]
+        column = {name: present[:, at] for at, name in enumerate(COUNTS)}
+        self.documents += len(present)
         self.blank += int((block.runs == 0).sum())
         self.filled += int(column["filled"].sum())
         self.characters.add(column["characters"])
         self.runs.add(column["runs"])
         self.lines.add(column["lines"])
         self.line_characters.add(ratio(column["characters"], column["lines"]))
-        for name, values in surface.character_shares(held).items():
+        for name, values in surface.character_shares(present).items():
             self.shares[name].add(values)
         self.texts.add(block.hashes[block.exists])
 
@@ -128,7 +147,7 @@ class PartTotals:
 
 
 def _added(a: Ints, b: Ints) -> Ints:
-    """Sums of two arrays of counts, the shorter one filled up by zeros."""
+    """Sums of two arrays of counts, the shorter one extended by zeros."""
     longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
     result = longer.astype(np.int64)
     result[: len(shorter)] += shorter
@@ -137,9 +156,23 @@ def _added(a: Ints, b: Ints) -> Ints:
 
 @dataclass(slots=True)
 class RowTotals:
-    """Both parts of some consecutive rows, and what goes over both. normalised: prompts by hash of their words; pairs:
-    rows with both parts by hash; log_words: log(1 + words) of both; kept: words of the prompts of some rows, and labelled:
-    what else these have."""
+    """Both parts of some consecutive rows.
+
+    Parameters
+    ----------
+    rows
+        How many.
+    prompt, response
+        The totals of each part.
+    normalised
+        Prompts by hash of their words.
+    pairs
+        Rows with both parts, by hash.
+    log_words
+        log(1 + words) of prompt and response of these rows.
+    labels
+        Rows by label.
+    """
 
     rows: int = 0
     prompt: PartTotals = field(default_factory=PartTotals)
@@ -157,18 +190,25 @@ class RowTotals:
 
     @property
     def kept(self) -> KeptWords:
-        """The words of the rows to keep."""
+        """The words of the prompts of the rows to keep."""
         return concatenate([kept for kept, _, _ in self._kept], [size for _, _, size in self._kept])
 
     @property
     def labelled(self) -> LabelledRows:
-        """What else the rows to keep have."""
+        """What else the rows to keep have: labels, options and numbers of fields."""
         return LabelledRows.concatenate([labelled for _, labelled, _ in self._kept])
 
     @classmethod
     def of(cls, table: pa.Table, keep: Ints) -> RowTotals:
-        """The totals of one block. table: as `Examples.table`; keep: ascending numbers of the rows of which the words
-        are kept."""
+        """The totals of one block.
+
+        Parameters
+        ----------
+        table
+            The rows, as `Examples.table`.
+        keep : int64 (kept rows,)
+            Ascending numbers of the rows whose words are kept.
+        """
         made, keeper = cls(rows=table.num_rows), WordKeeper(keep)
         prompt = made.prompt.add(prompt_segments(table), "prompt", keeper)
         response = made.response.add(response_segments(table), "response")
@@ -190,7 +230,15 @@ class RowTotals:
 
 
 def count_rows(table: pa.Table, keep: Ints, *, rows: int = BLOCK_ROWS) -> RowTotals:
-    """The totals of a table, block by block. keep: as in `RowTotals.of`. rows: of a block, which changes nothing."""
+    """The totals of a table, block by block.
+
+    Parameters
+    ----------
+    table, keep
+        As in `RowTotals.of`.
+    rows
+        Rows of a block. No number depends on it.
+    """
     totals = RowTotals()
     for first in range(0, table.num_rows, rows):
         totals.merge(RowTotals.of(*slice_rows(table, keep, first, rows)))
@@ -198,6 +246,6 @@ def count_rows(table: pa.Table, keep: Ints, *, rows: int = BLOCK_ROWS) -> RowTot
 
 
 def slice_rows(table: pa.Table, keep: Ints, first: int, rows: int) -> tuple[pa.Table, Ints]:
-    """The rows of a table from `first` on, `rows` at most, and which of them are in `keep`: what `RowTotals.of` takes."""
+    """The rows of a table from `first` on, `rows` at most, and which of them are in `keep`, for `RowTotals.of`."""
     inside = slice(*np.searchsorted(keep, [first, first + rows]))
     return table.slice(first, rows), keep[inside] - first

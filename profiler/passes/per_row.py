@@ -1,7 +1,7 @@
 """Traits of single rows: what a profile averages over documents, before it is averaged.
 
-Owns which traits of the catalogue are told row by row, so that gains and losses on single test rows can be held
-against them. Every value comes from the function that the profile itself calls, so that the mean over the rows of a
+Owns which traits of the catalogue are given row by row, so that gains and losses on single test rows can be compared
+with them. Every value comes from the function that the profile itself calls, so that the mean over the rows of a
 dataset is its trait. Refuses traits of a dataset as a whole (balance, duplicates, variety).
 """
 
@@ -44,19 +44,37 @@ PARSED_TRAITS: Mapping[str, tuple[str, ...]] = {
 def row_traits(
     table: pa.Table, *, language: str | None = None, parsed: bool = True, processes: int | None = None
 ) -> dict[str, Floats]:
-    """Full trait name -> value per row, float64 (rows,), NaN where it is undefined.
+    """Traits of each row.
 
-    table: columns `fields`, `options` and `response`, as `Examples.table` has them. parsed: also those that need the
-    parser. Traits that need English are left out for another language; without a language, rows count as English.
-    Raises UserError when the spaCy model cannot be loaded.
+    Parameters
+    ----------
+    table
+        Columns `fields`, `options` and `response`, as `Examples.table` has them.
+    language
+        Of the texts, English unless stated. Traits that need English are left out for another language.
+    parsed
+        Whether to include those that need the parser.
+    processes
+        Worker processes; by default one for each free core.
+
+    Returns
+    -------
+    dict of str to float64 (rows,)
+        By full trait name, NaN where undefined.
+
+    Raises
+    ------
+    UserError
+        When the spaCy pipeline cannot be loaded.
     """
     english = is_english(language)
     parser = parse.Parser.load() if parsed and english else None
     found: dict[str, Floats] = {}
     blocks_of = sample_blocks(table, np.arange(table.num_rows), parser, processes=processes)
-    told = [{part: _told(part, sampled) for part, sampled in block.parts.items()} for block in blocks_of]
+    sampled_values = [{part: _sampled(part, sampled) for part, sampled in block.parts.items()} for block in blocks_of]
     for part, rows in (("prompt", prompt_segments(table)), ("response", response_segments(table))):
-        values = _counted(rows) | {name: np.concatenate([of[part][name] for of in told]) for name in told[0][part]}
+        names = sampled_values[0][part]
+        values = _counted(rows) | {name: np.concatenate([of[part][name] for of in sampled_values]) for name in names}
         wanted = ROW_TRAITS[part] + (PARSED_TRAITS[part] if parser is not None else ())
         found |= {f"{part}_{name}": values[name] for name in wanted}
     left_out = set() if english else {catalogue.ENGLISH}
@@ -65,8 +83,8 @@ def row_traits(
     return {name: value for name, value in found.items() if catalogue.needs(catalogue.BY_NAME[name]) not in left_out}
 
 
-def _told(part: str, sampled: SampledPart) -> dict[str, Floats]:
-    """What the sampled rows tell beyond lengths and characters."""
+def _sampled(part: str, sampled: SampledPart) -> dict[str, Floats]:
+    """What is measured of words, expressions and the parse."""
     return _read(part, sampled) | (_parsed(sampled) if sampled.parsed is not None else {})
 
 
@@ -80,7 +98,7 @@ def _counted(rows: SegmentRows) -> dict[str, Floats]:
 
 
 def _read(part: str, sampled: SampledPart) -> dict[str, Floats]:
-    """What words and expressions tell."""
+    """What is measured of words and expressions."""
     forms = form.prompt_forms if part == "prompt" else form.response_shapes
     sentences = np.ones(len(sampled.exists))  # no trait of these needs them
     return {
@@ -91,7 +109,7 @@ def _read(part: str, sampled: SampledPart) -> dict[str, Floats]:
 
 
 def _parsed(sampled: SampledPart) -> dict[str, Floats]:
-    """What needs tokens, sentences, tags and trees."""
+    """What is measured of tokens, sentences, tags and trees."""
     assert sampled.parsed is not None
     tokens, sentences = sampled.count("tokens"), sampled.count("sentences")
     return {

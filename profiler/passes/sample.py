@@ -1,9 +1,8 @@
 """The sampled rows, block by block: read, parsed, and summed to documents.
 
-Owns what a block is, which of its texts are parsed, and bringing what comes back of them to their documents. Batches of
-the blocks that follow are handed over while a block waits for its own, so that no process waits at the end of one. A
-text of an earlier block is not parsed again as far as it is among the first KNOWN_TEXTS. Refuses to keep a text beyond its
-block.
+Owns what a block is, which of its texts are parsed, and summing their counts to documents. Batches of the next blocks
+are handed out while a block waits for its own, so that no process is idle at the end of one. A text of an earlier block
+is not parsed again if it is among the first KNOWN_TEXTS. Refuses to keep a text beyond its block.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ from traitcast.profiler.text.estimates import Floats, Ints
 from traitcast.profiler.text.words import Vocabulary, Words, read_words
 from traitcast.profiler.traits import discourse, readability
 
-# A default sample is one block, as it was before there were any: what is parsed together is part of what a text's parse
-# hangs on, in one token of a million.
+# A default sample is one block. The parse of one token in a million depends on what is parsed together with it.
 BLOCK_ROWS = 1 << 12
 # Texts whose counts are kept for the blocks that follow, 600 bytes each: contexts of several questions, labels.
 KNOWN_TEXTS = 1 << 16
@@ -36,7 +34,23 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class SampledPart:
-    """One part of some sampled rows: sums over the segments of each document (documents, ...)."""
+    """One part (prompt or response) of some sampled rows, as sums over the segments of each document.
+
+    Parameters
+    ----------
+    exists : bool (documents,)
+        Whether the row has the part.
+    documents
+        Their texts.
+    parsed : float64 (documents, len(parser.COUNTS)) or None
+        None where nothing was parsed.
+    entities : float64 (documents with entities, len(linguistic.ENTITY_COUNTS)) or None
+        Of the first documents, as many as the entity recogniser saw.
+    readability : float64 (documents, len(readability.COUNTS))
+    markers : float64 (documents, len(discourse.COUNTS))
+    words
+        Their words.
+    """
 
     exists: Flags
     documents: Documents
@@ -47,14 +61,24 @@ class SampledPart:
     words: Words
 
     def count(self, name: str) -> Floats:
-        """One of parse.COUNTS per drawn row, NaN where the row has no such part."""
+        """One of `parser.COUNTS` of each drawn row, float64 (documents,), NaN where the row has no such part."""
         assert self.parsed is not None
         return np.where(self.exists, self.parsed[:, parse.COUNTS.index(name)], np.nan)
 
 
 @dataclass(frozen=True, slots=True)
 class SampleBlock:
-    """Some consecutive sampled rows. shortened: digests of the texts that were cut."""
+    """Some consecutive sampled rows.
+
+    Parameters
+    ----------
+    parts
+        "prompt" and "response".
+    vocabulary
+        The words of both.
+    shortened
+        Digests of the texts that were cut to SEGMENT_CHARACTERS.
+    """
 
     parts: Mapping[str, SampledPart]
     vocabulary: Vocabulary
@@ -73,9 +97,22 @@ def sample_blocks(
 ) -> Iterator[SampleBlock]:
     """The rows of a table in an order, BLOCK_ROWS at a time; one empty block where there are none.
 
-    order: numbers of the rows. parser: None counts nothing of tokens. entity_rows: how many of the first rows the
-    entity recogniser sees. processes: None uses the free cores as far as the texts are worth it. run: counts batches,
-    in order, instead of processes of this machine. on_progress(done, total) counts rows as they are parsed.
+    Parameters
+    ----------
+    table
+        The rows, as `Examples.table` or a `RowTable`.
+    order : whole numbers (rows,)
+        Numbers of the rows.
+    parser
+        None counts no tokens.
+    entity_rows
+        How many of the first rows the entity recogniser sees.
+    processes
+        By default as many free cores as the amount of text is worth.
+    run
+        Counts batches, in order, instead of processes of this machine.
+    on_progress
+        Called with the number of rows parsed so far, and of all rows.
     """
     known = _KnownTexts()
     read = (
@@ -116,7 +153,7 @@ def sample_blocks(
 
 
 class _PendingBlock:
-    """A block that was read, and takes the counts of its batches."""
+    """A block that was read and waits for the counts of its batches."""
 
     def __init__(self, rows: pa.Table, parser: parse.Parser | None, known: _KnownTexts, entity_rows: int) -> None:
         joint, shortened = share_segments({"prompt": prompts(rows), "response": responses(rows)})

@@ -1,8 +1,9 @@
-"""What the sampled rows give, block by block: values of documents, of which only sums stay.
+"""The traits of the sampled rows, block by block.
 
 Owns which traits are made of the sample, and the totals from which they follow: means over documents, and what is
 counted over all documents together (vocabulary, openings, token counts, compressed text). Blocks of any size give the
-same totals. Refuses to keep what grows with the rows: hashes of distinct words lie on the disk (`profiler.text.distinct`).
+same totals. Refuses to keep what grows with the rows: hashes of distinct words lie on the disk
+(`profiler.text.distinct`).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Value = TypeVar("Value")
 
 @dataclass(slots=True)
 class _Part:
-    """One part of the documents together. tokens: documents by their number of tokens, None where none are counted."""
+    """One part of all documents together. tokens: documents by number of tokens, None where nothing is parsed."""
 
     corpus: diversity.Corpus = field(default_factory=diversity.Corpus)
     openings: HashCounts = field(default_factory=HashCounts)
@@ -64,7 +65,7 @@ class _Part:
 
 @dataclass(slots=True)
 class SampleTotals:
-    """The sampled rows so far. shortened: digests of the texts that were cut."""
+    """Totals of the sampled rows so far. shortened: digests of the texts that were cut."""
 
     shortened: set[bytes] = field(default_factory=set)
     _means: SampleMeans = field(default_factory=SampleMeans)
@@ -72,7 +73,7 @@ class SampleTotals:
 
     @classmethod
     def of(cls, blocks: Iterable[SampleBlock]) -> SampleTotals:
-        """The totals of some blocks, of which only one is held."""
+        """The totals of some blocks, one of which is in memory at a time."""
         made = cls()
         for block in blocks:
             made.add(block)
@@ -94,7 +95,7 @@ class SampleTotals:
             self._means.add(prefixed("dataset", lengths.document_ratios(*tokens)))
 
     def traits(self, rows: int) -> dict[str, Estimate]:
-        """Every trait of the sample, by full name. rows: of the whole dataset."""
+        """Every trait of the sample, by full name. rows: number of rows of the whole dataset."""
         found = self._means.estimates(rows)
         for name, part in self._parts.items():
             found |= prefixed(name, part.traits())
@@ -102,7 +103,7 @@ class SampleTotals:
 
 
 def _values(part: SampledPart, vocabulary: Vocabulary) -> dict[str, Floats]:
-    """What is told of each document of either part."""
+    """Values of each document that both parts have."""
     found = {
         **diversity.document_traits(part.words, vocabulary),
         "repeated_bigram_share": surface.repeated_bigrams(part.words),

@@ -1,7 +1,7 @@
-"""The rows of a dataset with roles applied, wherever they lie: what a profile asks of them.
+"""The rows of a dataset with roles applied, in this process or on a cluster.
 
-Owns the few questions (`RowTable`) and their answers for a table of this process. Rows on a cluster answer them in
-`profiler.ray.blocks`. Refuses to hand out the whole table: whoever asks gets some rows, or what was made of blocks.
+Owns the interface (`RowTable`) and its implementation for a table of this process; `profiler.ray.blocks` implements it
+for rows on a cluster. Refuses to hand out the whole table: callers get some rows, or what was made of blocks.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ T = TypeVar("T")
 
 
 class RowTable(Protocol):
-    """Rows with the columns of `Examples.table`."""
+    """Rows with the columns of `Examples.table`, wherever they are."""
 
     @property
     def num_rows(self) -> int: ...
 
     def take(self, numbers: npt.NDArray[np.integer]) -> pa.Table:
-        """Some rows, in the order of their numbers."""
+        """Some rows, in the order of `numbers`."""
         ...
 
     def batches(self, order: npt.NDArray[np.integer], rows: int) -> Iterator[pa.Table]:
-        """The rows of an order, so many at a time; one table without rows where the order is empty."""
+        """The rows that `order` numbers, in that order, `rows` at a time; one empty table for an empty order."""
         ...
 
     def map_blocks(self, work: Callable[[pa.Table], T]) -> Iterator[T]:
-        """What a function of a module makes of each block, in the order of the rows. Blocks are of any size."""
+        """The results of a module-level function on each block of rows, in order. Blocks are of any size."""
         ...
 
     def totals(self, keep: Ints) -> RowTotals:
@@ -61,7 +61,7 @@ class LocalRows:
         return rows_at(self.table, numbers)
 
     def batches(self, order: npt.NDArray[np.integer], rows: int) -> Iterator[pa.Table]:
-        """As `RowTable.batches`, read as it is asked for."""
+        """As `RowTable.batches`, lazily."""
         return (self.take(order[first : first + rows]) for first in range(0, max(len(order), 1), rows))
 
     def map_blocks(self, work: Callable[[pa.Table], T]) -> Iterator[T]:
@@ -71,14 +71,14 @@ class LocalRows:
         return (work(pa.Table.from_batches([batch])) for batch in self.table.to_batches())
 
     def totals(self, keep: Ints) -> RowTotals:
-        """As `totals.count_rows`."""
+        """As `all_rows.count_rows`."""
         from traitcast.profiler.passes.all_rows import count_rows
 
         return count_rows(self.table, keep)
 
 
 def row_table(table: Any) -> RowTable:
-    """The rows of `Examples.table`, which is a table of this process or is held already."""
+    """`Examples.table` as a `RowTable`: a table of this process, or rows that are on a cluster already."""
     import pyarrow as pa
 
     return LocalRows(table) if isinstance(table, pa.Table) else table

@@ -1,4 +1,4 @@
-"""How many hashes differ, and how often each comes, among any number of them.
+"""How often each hash occurs among any number of them.
 
 Owns exact counts of distinct 64-bit hashes in bounded memory. Past HASHES_IN_MEMORY distinct ones they go as a sorted
 run to a file without a name in the folder for temporary files, and are counted there range by range of hashes, in which
@@ -43,7 +43,7 @@ class HashCounts:
 
     @classmethod
     def of(cls, hashes: Hashes) -> HashCounts:
-        """The distinct ones of some hashes."""
+        """The counts of some hashes, uint64 (n,)."""
         made = cls()
         made.add(hashes)
         return made
@@ -62,7 +62,7 @@ class HashCounts:
             self._spill_if_full()
 
     def _spill_if_full(self) -> None:
-        # What waits in a tally may all be the same; only sorting tells.
+        # Hashes that wait to be sorted may all be the same; only sorting shows it.
         if self._counts.in_memory > HASHES_IN_MEMORY and self._counts.distinct > HASHES_IN_MEMORY // 2:
             self._spill()
 
@@ -88,7 +88,7 @@ class HashCounts:
             left = left[self._file.write(left) :]
 
     def _read(self, first: int, last: int) -> Hashes:
-        """Entries of the file: a hash and its count each, uint64 (entries, 2)."""
+        """Entries of the file, a hash and its count each: uint64 (entries, 2)."""
         assert self._file is not None
         size = (last - first) * _ENTRY_BYTES
         self._file.seek(first * _ENTRY_BYTES)

@@ -1,9 +1,9 @@
 """Documents and the segments they are made of.
 
 A document is one row's prompt (its text fields, then its options, each a segment of its own, never glued) or its
-response (one segment). Owns finding the distinct segments, so that a label repeated ten thousand times is worked on
-once, the length at which a sampled segment is cut, and summing what was counted per segment back to documents. Knows
-nothing of what is counted.
+response (one segment). Owns finding the distinct segments, so that a label repeated ten thousand times is counted
+once, the length at which a sampled segment is cut, and summing what was counted per segment to documents. Refuses to
+know what is counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from traitcast.profiler.text.estimates import Floats, Ints
 
 # A megabyte in one cell would cost minutes of parsing while it is one document among thousands. Words, syllables and
-# tokens are divided by the parser's sentences, so every sampled text is cut here, once, and not by whoever counts.
+# tokens are divided by the parser's sentences, so every sampled text is cut once, here.
 SEGMENT_CHARACTERS = 100_000
 
 
@@ -27,8 +27,14 @@ SEGMENT_CHARACTERS = 100_000
 class Documents:
     """Documents as lists of distinct segments.
 
-    texts: the distinct segments in order of first appearance. index: int64 (entries,), which segment each entry is.
-    offsets: int64 (documents + 1,): document d owns index[offsets[d]:offsets[d + 1]].
+    Parameters
+    ----------
+    texts
+        The distinct segments, in order of first appearance.
+    index : int64 (entries,)
+        Which segment each entry is.
+    offsets : int64 (documents + 1,)
+        Document d owns index[offsets[d]:offsets[d + 1]].
     """
 
     texts: tuple[str, ...]
@@ -39,12 +45,22 @@ class Documents:
         return len(self.offsets) - 1
 
     def sum(self, per_segment: npt.NDArray[np.generic]) -> Floats:
-        """Sums of per-segment rows: (segments, k) -> float64 (documents, k); a document without segments sums to 0."""
+        """Sums over the segments of each document.
+
+        Parameters
+        ----------
+        per_segment : numbers (segments, ...)
+
+        Returns
+        -------
+        float64 (documents, ...)
+            0 for a document without segments.
+        """
         entries = np.asarray(per_segment, dtype=np.float64)[self.index]
         return sum_ranges(entries, self.offsets)
 
     def used(self) -> Ints:
-        """Numbers of the segments that these documents hold, ascending: parts share one list of segments."""
+        """Numbers of the segments of these documents, ascending: parts share one list of segments."""
         return np.unique(self.index)
 
     def segments_of(self, document: int) -> list[str]:
@@ -64,7 +80,18 @@ class Documents:
 
 
 def sum_ranges(entries: npt.NDArray[np.generic], offsets: Ints) -> Floats:
-    """Sum entries[offsets[i]:offsets[i + 1]] along the first axis, 0 for empty ranges, as float64."""
+    """Sums of ranges of entries.
+
+    Parameters
+    ----------
+    entries : numbers (entries, ...)
+    offsets : int64 (ranges + 1,)
+
+    Returns
+    -------
+    float64 (ranges, ...)
+        The sum of entries[offsets[i]:offsets[i + 1]], 0 for an empty range.
+    """
     values = np.asarray(entries, dtype=np.float64)
     result = np.zeros((len(offsets) - 1, *values.shape[1:]))
     filled = np.flatnonzero(np.diff(offsets) > 0)
@@ -97,8 +124,20 @@ def responses(table: pa.Table) -> Documents:
 
 
 def share_segments(parts: Mapping[str, Documents]) -> tuple[dict[str, Documents], frozenset[str]]:
-    """The parts over one list of distinct segments (options hold the right answer, so parts share segments), each cut
-    to SEGMENT_CHARACTERS, and the segments that were cut, whole."""
+    """The documents of all parts over one list of segments: options hold the right answer, so parts share segments.
+
+    Parameters
+    ----------
+    parts
+        Documents by part, each with segments of its own.
+
+    Returns
+    -------
+    parts : dict of str to Documents
+        With the same `texts`, each cut to SEGMENT_CHARACTERS.
+    shortened : frozenset of str
+        The segments that were cut, in full.
+    """
     ids: dict[str, int] = {}
     place = {
         part: np.array([ids.setdefault(text[:SEGMENT_CHARACTERS], len(ids)) for text in d.texts], dtype=np.int64)
@@ -111,9 +150,14 @@ def share_segments(parts: Mapping[str, Documents]) -> tuple[dict[str, Documents]
 
 @dataclass(frozen=True, slots=True)
 class SegmentRows:
-    """Segments of many rows as Arrow strings, one after another, nothing deduplicated: for passes over every row.
+    """Segments of many rows as Arrow strings, one after another, duplicates included: for passes over every row.
 
-    strings: pa.Array of large_string, no nulls. offsets: int64 (rows + 1,) into strings.
+    Parameters
+    ----------
+    strings : large_string array
+        Without nulls.
+    offsets : int64 (rows + 1,)
+        Row r owns strings[offsets[r]:offsets[r + 1]].
     """
 
     strings: pa.Array

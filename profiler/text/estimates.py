@@ -1,4 +1,4 @@
-"""What one trait of one dataset is worth: a value, how far a sample may have missed it, and how many rows it rests on.
+"""The estimate of one trait of one dataset: a value, its standard error, and how many rows it rests on.
 
 Owns the rule for missing values: NaN in, None out, never 0. Refuses to invent an error where every row was seen or
 where no simple formula exists: the standard error is then None. That of a mean is in `profiler.text.exact_sums`.
@@ -18,9 +18,18 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """value None: undefined. standard_error None: nothing was sampled, or no estimate exists. n: rows used.
+    """The value of one trait.
 
-    spread: standard deviation over documents of what the value is the mean of; None where it is no such mean.
+    Parameters
+    ----------
+    value
+        None where the trait is undefined.
+    standard_error
+        None where every row was seen, or no simple formula exists.
+    n
+        Rows, or documents, that were used.
+    spread
+        Standard deviation over documents of what the value is the mean of; None where it is no such mean.
     """
 
     value: float | None

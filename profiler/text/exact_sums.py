@@ -1,7 +1,7 @@
-"""Sums that come out the same whatever the order: of blocks, of processes, of machines.
+"""Sums that are the same in any order of blocks, processes and machines.
 
 Owns exact totals of float64 numbers, as whole numbers of 2^-UNIT, and what follows from them: means, spreads and the
-line through pairs. Adding blocks in another order, or in other blocks, changes no bit. Refuses to hold the numbers.
+line through pairs. Refuses to keep the numbers.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from traitcast.profiler.text.estimates import Estimate, Floats, exact, undefined
 
 # The last bit of the smallest float64 (2^-1074 is written as 2^52 times it).
 UNIT = 1126
-# Equal values leave a standard deviation of 1e-17 by rounding, which differs between machines: below this share of the
-# greatest value it is none.
+# Rounding leaves equal values a standard deviation of 1e-17, which differs between machines: below this share of the
+# largest value it counts as 0.
 ROUNDING = 1e-12
 _LOW = 26
 _SPLIT = float((1 << 27) + 1)
 
 
 def exact_sum(values: Floats) -> int:
-    """The exact sum of finite numbers, in units of 2^-UNIT. Up to 2^26 numbers at a time."""
+    """The exact sum of at most 2^26 finite numbers, float64 (n,), in units of 2^-UNIT."""
     if not len(values):
         return 0
     mantissa, exponent = np.frexp(values)
@@ -38,9 +38,17 @@ def exact_sum(values: Floats) -> int:
 
 
 def exact_dot(a: Floats, b: Floats) -> int:
-    """The exact sum of a * b, in units of 2^-UNIT: each product as its rounding and its error (Dekker 1971).
+    """The exact dot product of two arrays: each product as its rounding and its error (Dekker 1971).
 
-    Numbers are 0, or between 2^-400 and 2^400: the error of a smaller product is below the smallest float64.
+    Parameters
+    ----------
+    a, b : float64 (n,)
+        Each number 0, or between 2^-400 and 2^400: the error of a smaller product is below the smallest float64.
+
+    Returns
+    -------
+    int
+        In units of 2^-UNIT.
     """
     rounded = a * b
     (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
@@ -56,7 +64,7 @@ def _halves(values: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(slots=True)
 class Moments:
-    """Number, sum and sum of squares of what was added, and its greatest magnitude."""
+    """Number, sum and sum of squares of the numbers added, and the largest magnitude."""
 
     n: int = 0
     sum: int = 0
@@ -64,14 +72,14 @@ class Moments:
     largest: float = 0.0
 
     def add(self, values: Floats) -> None:
-        """Take numbers; those that are not finite are undefined, and left out."""
-        held = values[np.isfinite(values)]
-        if not len(held):
+        """Take numbers, float64 (n,), and leave out those that are not finite: they are undefined."""
+        finite = values[np.isfinite(values)]
+        if not len(finite):
             return
-        self.n += len(held)
-        self.sum += exact_sum(held)
-        self.squares += exact_dot(held, held)
-        self.largest = max(self.largest, float(np.abs(held).max()))
+        self.n += len(finite)
+        self.sum += exact_sum(finite)
+        self.squares += exact_dot(finite, finite)
+        self.largest = max(self.largest, float(np.abs(finite).max()))
 
     def merge(self, other: Moments) -> None:
         """Take what another one took."""
@@ -79,7 +87,7 @@ class Moments:
         self.largest = max(self.largest, other.largest)
 
     def estimate(self) -> Estimate:
-        """Mean and spread (divisor n - 1) of all rows, which carry no sampling error."""
+        """Mean, and spread (divisor n - 1), of all rows, which have no sampling error."""
         if not self.n:
             return undefined()
         return exact(self.sum / (self.n << UNIT), self.n, self._spread())
@@ -94,14 +102,13 @@ class Moments:
 
 @dataclass(slots=True)
 class SampleMeans:
-    """Means over drawn documents of values by name. drawn: documents, those without a value included."""
+    """Means over drawn documents of values by name. drawn: documents by name, those without a value included."""
 
     moments: dict[str, Moments] = field(default_factory=dict)
     drawn: dict[str, int] = field(default_factory=dict)
 
     def add(self, values: Mapping[str, Floats]) -> None:
-        """Take the values of the documents that follow, NaN where undefined: leaving those out would understate how
-        much was drawn."""
+        """Take the values of the next documents, NaN where undefined: without those, too few would count as drawn."""
         for name, of_documents in values.items():
             self.moments.setdefault(name, Moments()).add(of_documents)
             self.drawn[name] = self.drawn.get(name, 0) + len(of_documents)
@@ -109,10 +116,19 @@ class SampleMeans:
     def estimates(self, rows: int) -> dict[str, Estimate]:
         """Means over the documents where a value is defined, with their standard errors.
 
-        rows: of the dataset they were drawn from without replacement. The error is s / sqrt(n) * sqrt(1 - f), with n
-        and s the number and the standard deviation of the defined values and f = drawn / rows. How many are defined is
-        random too; this is the error of a mean over a subpopulation (Cochran 1977, Sampling Techniques, section 2.12,
-        with f for the unknown share of the subpopulation that was drawn). None when every row was drawn or n < 2.
+        The error is s / sqrt(n) * sqrt(1 - f), with n and s the number and the standard deviation of the defined values
+        and f = drawn / rows: the error of a mean over a subpopulation of random size (Cochran 1977, Sampling
+        Techniques, section 2.12, with f for the unknown share of the subpopulation that was drawn).
+
+        Parameters
+        ----------
+        rows
+            Of the dataset from which the documents were drawn without replacement.
+
+        Returns
+        -------
+        dict of str to Estimate
+            Without an error where every row was drawn or n < 2.
         """
         return {name: _sampled(moments.estimate(), self.drawn[name], rows) for name, moments in self.moments.items()}
 
@@ -136,7 +152,7 @@ class PairMoments:
     xy: int = 0
 
     def add(self, x: Floats, y: Floats) -> None:
-        """Take pairs of finite numbers."""
+        """Take pairs of finite numbers, float64 (n,) each."""
         self.merge(PairMoments(len(x), exact_sum(x), exact_sum(y), exact_dot(x, x), exact_dot(y, y), exact_dot(x, y)))
 
     def merge(self, other: PairMoments) -> None:
@@ -145,8 +161,14 @@ class PairMoments:
         self.xx, self.yy, self.xy = self.xx + other.xx, self.yy + other.yy, self.xy + other.xy
 
     def line(self) -> tuple[float, float, float] | None:
-        """(correlation, slope of y on x, standard deviation of what the line leaves, divisor n); None below three
-        pairs, or where x or y is constant."""
+        """The least-squares line of y on x.
+
+        Returns
+        -------
+        (float, float, float) or None
+            Pearson correlation, slope, and standard deviation of the residuals (divisor n); None below three pairs, or
+            where x or y is constant.
+        """
         n = self.n
         x = (n * self.xx << UNIT) - self.x**2
         y = (n * self.yy << UNIT) - self.y**2

@@ -1,7 +1,7 @@
-"""How often each value occurs among any number of them: lengths of texts, say.
+"""How often each whole number occurs, such as lengths of texts.
 
-Owns counts of distinct whole numbers, and the means, moments and quantiles that follow from them exactly. Memory is
-that of the distinct values, 16 bytes each; for hashes, which hardly repeat, there is `profiler.text.distinct`.
+Owns counts by value, and the means, moments and quantiles that follow from them exactly. Memory follows the distinct
+values, 16 bytes each; for hashes, which hardly repeat, use `profiler.text.distinct`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from traitcast.profiler.text.estimates import Estimate, Ints, exact, undefined
 
 Whole = npt.NDArray[np.integer]
 
-# Values wait until there are as many as distinct ones, so that sorting stays n log n, and at least this many.
+# Added values wait until there are as many as distinct ones, and this many at least, so that sorting stays n log n.
 _WAITING = 1 << 16
 
 
@@ -31,7 +31,7 @@ class ValueCounts:
 
     @classmethod
     def of(cls, values: Whole) -> ValueCounts:
-        """A tally of some values."""
+        """The counts of some values, whole numbers (n,)."""
         made = cls()
         made.add(values)
         return made
@@ -45,7 +45,7 @@ class ValueCounts:
         self.add_counts(other.values, other.counts)
 
     def add_counts(self, values: Whole, counts: Ints) -> None:
-        """Count values so many times more each."""
+        """Count values as often more as `counts` says. values, counts: whole numbers (n,)."""
         if len(values):
             self._waiting.append((values, counts.astype(np.int64)))
             self._size += len(values)
@@ -72,12 +72,12 @@ class ValueCounts:
 
     @property
     def hashes(self) -> npt.NDArray[np.uint64]:
-        """The distinct values as hashes: an empty tally has no type of its own."""
+        """The distinct values as uint64, also when there are none."""
         return self.values.astype(np.uint64, copy=False)
 
     @property
     def in_memory(self) -> int:
-        """How many values are in memory, those that wait to be sorted included."""
+        """How many values are in memory, including those that wait to be sorted."""
         return len(self._values) + self._size
 
     @property
@@ -98,12 +98,12 @@ class ValueCounts:
 
 
 class Distribution:
-    """What follows from the counts of whole numbers from 0 on. Undefined values are NaN."""
+    """Mean, moments and quantiles of counted whole numbers from 0 on. Undefined values are NaN."""
 
-    def __init__(self, tally: ValueCounts) -> None:
-        self.values = tally.values.astype(np.int64)
-        self.counts = tally.counts
-        self.n = tally.n
+    def __init__(self, counted: ValueCounts) -> None:
+        self.values = counted.values.astype(np.int64)
+        self.counts = counted.counts
+        self.n = counted.n
 
     @cached_property
     def _powers(self) -> tuple[int, int, int, int]:
@@ -136,7 +136,7 @@ class Distribution:
 
     @property
     def variation(self) -> float:
-        """Standard deviation over mean."""
+        """Coefficient of variation: standard deviation over mean; NaN for a mean of 0."""
         return math.sqrt(self._central[0] / self._powers[0] ** 2) if self.n and self._powers[0] else math.nan
 
     @property

@@ -82,7 +82,7 @@ class Sketcher:
             self._minima = np.minimum(self._minima, hashed.min(axis=1))
 
     def sketches(self, part: str) -> tuple[Sketch, ...]:
-        """The sketches of what was added; none for a kind that saw nothing."""
+        """The sketches of what was added; none of a kind that saw nothing."""
         self._take_minima()
         result = []
         if self._documents.any():
@@ -108,7 +108,7 @@ def text_hashes(chunk: Chunk) -> Hashes:
 
 
 def to_unit_interval(hashes: Hashes) -> npt.NDArray[np.float32]:
-    """64-bit hashes as float32 in [0, 1). Small ones, and minima are small, keep 24 significant bits."""
+    """64-bit hashes as float32 in [0, 1). Small ones, which minima are, keep 24 significant bits."""
     below_one = np.nextafter(np.float32(1), np.float32(0))
     return np.minimum((hashes.astype(np.float64) / 2.0**64).astype(np.float32), below_one)
 

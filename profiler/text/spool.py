@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-# Of this much a profile takes no notice; a file costs a second per gigabyte.
+# A profile takes ten times as much anyway; a file costs a second per gigabyte.
 MEMORY_BYTES = 32 << 20
 
 
 class Spool:
-    """Takes record batches of one schema and gives them back as one table."""
+    """Takes record batches of one schema and returns them as one table."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
@@ -36,12 +36,12 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file; what is mapped of it stays."""
+        """Close the file; mapped tables stay valid."""
         if self._file is not None:
             self._file.close()
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take the rows that follow. Raises InputError when they do not fit on the disk."""
+        """Take the next rows. Raises InputError when they do not fit on the disk."""
         self._bytes += batch.nbytes
         self._batches.append(batch)
         if self._writer is None and self._bytes <= MEMORY_BYTES:
@@ -62,7 +62,7 @@ class Spool:
         self._batches.clear()
 
     def table(self) -> pa.Table:
-        """All rows that were taken. Nothing can be added after it."""
+        """All rows that were taken. Nothing can be added afterwards."""
         import pyarrow as pa
 
         if self._file is None:
@@ -76,7 +76,7 @@ class Spool:
 
 
 def disk_full(error: OSError, size: int, what: str) -> InputError:
-    """What to say when a temporary file cannot be written. size: its bytes; what: what they are of."""
+    """The error for a temporary file that cannot be written. size: its bytes; what: what it holds."""
     return InputError(
         f"cannot write {size:,} bytes of {what} to {tempfile.gettempdir()} ({error.strerror or error}): free space "
         "there, or set TMPDIR to a folder of a disk with room"
@@ -84,9 +84,14 @@ def disk_full(error: OSError, size: int, what: str) -> InputError:
 
 
 def rows_at(table: pa.Table, numbers: npt.NDArray[np.integer]) -> pa.Table:
-    """Some rows of a table, in the order of their numbers.
+    """Some rows of a table, as `Table.take`, which first copies whole columns: 700 MB for ten million short rows.
 
-    As `Table.take`, which first copies whole columns into one piece: 700 MB for ten million short rows.
+    Parameters
+    ----------
+    table
+        In any number of batches.
+    numbers : whole numbers (rows,)
+        Of the rows, in the order in which they are returned.
     """
     import numpy as np
     import pyarrow as pa

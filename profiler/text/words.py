@@ -31,8 +31,14 @@ def words(text: str) -> list[str]:
 class Words:
     """The words of documents end to end.
 
-    ids: int64 (words,). offsets: int64 (documents + 1,) into ids. borders: int64, offsets of the segments in ids, the
-    end included, so that what must not cross a text field does not.
+    Parameters
+    ----------
+    ids : int64 (words,)
+        Numbers of words in a `Vocabulary`.
+    offsets : int64 (documents + 1,)
+        Where each document starts in `ids`, and the end.
+    borders : int64 (segments + 1,)
+        Where each segment starts in `ids`, and the end: no pair or run of words crosses one.
     """
 
     ids: Ints
@@ -50,8 +56,19 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """types: distinct words. hashes: uint64, of each, the same in every vocabulary. ids: int64, the words of every
-    segment end to end. offsets: int64 (segments + 1,)."""
+    """The words of segments, numbered.
+
+    Parameters
+    ----------
+    types
+        The distinct words.
+    hashes : uint64 (types,)
+        Of each, the same in every vocabulary.
+    ids : int64 (words,)
+        The words of all segments, one segment after another, as numbers of types.
+    offsets : int64 (segments + 1,)
+        Where each segment starts in `ids`, and the end.
+    """
 
     types: tuple[str, ...]
     hashes: Hashes
@@ -59,7 +76,7 @@ class Vocabulary:
     offsets: Ints
 
     def of_documents(self, documents: Documents) -> Words:
-        """The words of documents, segments in their order."""
+        """The words of documents over the same segments."""
         lengths = np.diff(self.offsets)[documents.index]
         starts = self.offsets[:-1][documents.index]
         borders = np.concatenate([[0], np.cumsum(lengths)])

@@ -13,6 +13,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 from traitcast.profiler.passes.all_rows import count_rows
 from traitcast.profiler.text.estimates import Estimate
 from traitcast.profiler.traits import shortcuts
+from traitcast.profiler.traits.catalogue import BY_NAME
 
 MakeExamples = Callable[..., Any]
 N = 400
@@ -152,3 +153,8 @@ def test_the_rule_table_in_blocks_is_the_whole_table(monkeypatch: pytest.MonkeyP
     whole = shortcuts._best_rule(word, label, inside, labels)
     monkeypatch.setattr(shortcuts, "TABLE_CELLS", 12)
     assert shortcuts._best_rule(word, label, inside, labels) == whole
+
+
+def test_the_definition_states_the_shuffles_that_are_made() -> None:
+    stated = BY_NAME["label_length_information"].definition
+    assert f"its mean over {shortcuts.SHUFFLES} shuffles of the labels" in stated
