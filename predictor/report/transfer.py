@@ -67,7 +67,10 @@ def _error_words(rows: Sequence[Mapping[str, Any]]) -> str:
     known = [row for row in rows if not row["paired"] and row["standard_error"] is not None]
     kinds = [
         (paired, "over test rows, paired with the untuned model, and over seeds where there are several"),
-        (sum(len(row["gains"]) > 1 for row in known), "over seeds only"),
+        (
+            sum(len(row["gains"]) > 1 for row in known),
+            "over seeds and, where those of the scores are known, over test rows, unpaired and so too wide",
+        ),
         (sum(len(row["gains"]) == 1 for row in known), "those of the two scores combined, unpaired and so too wide"),
         (len(rows) - paired - len(known), "unknown"),
     ]

@@ -215,10 +215,10 @@ CREATE TABLE row_scores (
     has_number BOOLEAN[]);
 """
 # The error of a mean gain is over rows and over seeds, since both are draws. Over rows: from the differences to the
-# untuned model on the same rows, each the mean over seeds, where results on single rows are stored; else from the errors
-# of both scores, which is too wide. Both add two rows that say nothing (Agresti & Caffo 2000; for pairs Agresti & Min
-# 2005): the variance of 48 rows that all turn from wrong to right is 0, and that is not certainty. They are rows of a
-# score that is a share of 1; others (nll) have none.
+# untuned model on the same rows, each the mean over seeds, where results on single rows are stored; else from the
+# errors of both scores, which is too wide. Both add two rows that say nothing (Agresti & Caffo 2000; for pairs Agresti
+# & Min 2005): the variance of 48 rows that all turn from wrong to right is 0, and that is not certainty. They are rows
+# of a score that is a share of 1; others (nll) have none.
 _MATRIX_VIEW = """
 CREATE OR REPLACE VIEW transfer_matrix AS
 WITH errors AS (

@@ -164,7 +164,8 @@ def test_the_heatmap_says_where_errors_are_not_paired(tmp_path: Path) -> None:
         again = [row | {"score": row["score"] / 2} for row in one if row["source"] == "a"]
         warehouse.save_scores(Matrix("stale", "score", "untuned", "made up"), pa.Table.from_pylist(again))
         stored = {(r["source"], r["target"]): r["standard_error"] for r in warehouse.transfer_matrix("stale")}
-    assert _heatmap(path, "bare")["errors"] == "Standard errors are over seeds only."
+    unpaired = "over seeds and, where those of the scores are known, over test rows, unpaired and so too wide"
+    assert _heatmap(path, "bare")["errors"] == f"Standard errors are {unpaired}."
     too_wide = "those of the two scores combined, unpaired and so too wide"
     assert _heatmap(path, "one")["errors"] == f"Standard errors are {too_wide}."
     shown = _heatmap(path, "stale")
