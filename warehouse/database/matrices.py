@@ -24,7 +24,7 @@ _CELL = ("model", "source", "target", "seed")
 # Tables of single cells other than scores; their rows go when the cell is measured again.
 _CELL_TABLES = ("predicted_labels", "generations", "row_scores")
 # Metrics of a measured matrix that fall when things improve.
-LESS_IS_BETTER = ("gold_nll", "reference_nll")
+LESS_IS_BETTER = ("gold_nll", "gold_nll_calibrated", "reference_nll")
 _OUTCOMES = {
     "gain": "SELECT model, source, target, seed, gain, standard_error, score, base_score FROM transfer "
     "WHERE matrix = ? AND metric = ? AND (? IS NULL OR model = ?) ORDER BY model, source, target, seed",
