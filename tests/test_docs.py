@@ -8,6 +8,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +18,9 @@ from traitcast.profiler.traits.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+# The lab log is about the code as it was.
+CURRENT = [page for page in PAGES if page.name != "lab.md"]
+FOLDERS = "profiler|predictor|training|warehouse|traitcast|tests|benchmarks|examples|docs"
 EXECUTED = ("README.md", "docs/tutorial.md")
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -76,6 +80,37 @@ def headings(page: Path) -> set[str]:
     """The anchors of a page, as GitHub and the site make them."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip()) for title in titles}
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_options_targets_and_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    code = re.findall(r"^```(?:sh|console)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in code for line in block.replace("\\\n", " ").splitlines()] + re.findall(
+        r"`([^`\n]+)`", text
+    )
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for line in lines:
+        for words in re.findall(r"\btraitcast ([a-z][^|&;#]*)", line):
+            check_command(words, page)
+        for target in re.findall(r"^make ([a-z-]+)", line):
+            assert target in targets, f"{page.name}: make {target}"
+        for file in re.findall(rf"(?:^|[\s(])((?:{FOLDERS})/[\w/]+\.(?:py|md|json|ya?ml|parquet|sh))", line):
+            assert (ROOT / file).is_file(), f"{page.name}: {file}"
+
+
+def check_command(words: str, page: Path) -> None:
+    """That a command of the root is there, and that each option is one of it."""
+    command: click.Command = cli
+    for word in re.split(r"\s+", words):
+        name = word.strip("`'\"(),.:")
+        if isinstance(command, click.Group) and not word.startswith("-"):
+            assert name in command.commands, f"{page.name}: traitcast {words}: no command {name!r}"
+            command = command.commands[name]
+        elif word.startswith("--"):
+            options = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
+            option = name.partition("=")[0]
+            assert option in options | {"--help"}, f"{page.name}: traitcast {words}: no option {option!r}"
 
 
 def test_numbers_of_the_readme_that_nothing_generates() -> None:
