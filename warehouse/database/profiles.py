@@ -17,6 +17,7 @@ from traitcast.warehouse.database.schema import OWN
 from traitcast.warehouse.errors import NotProfiledError, nearest
 from traitcast.warehouse.names import LONGEST, is_name
 from traitcast.warehouse.records import (
+    FoundRows,
     LengthBin,
     Profile,
     Sketch,
@@ -29,7 +30,7 @@ from traitcast.warehouse.records import (
 # Of files that `traitcast profile` reads, for a hint only.
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".ndjson")
 _PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
-_DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches")
+_DATASET_TABLES = ("traits", "label_counts", "length_histograms", "sketches", "findings")
 # Outdated profiles that get a warning of their own.
 _OUTDATED_SHOWN = 5
 
@@ -133,6 +134,11 @@ class Profiles(Connection):
         bins = self._rows(
             "SELECT part, unit, low, high, n FROM length_histograms WHERE dataset = ? ORDER BY part, unit, low", [name]
         )
+        found = self._rows(
+            "SELECT finding, part, severity, count, looked_at, message, rows FROM findings WHERE dataset = ? "
+            "ORDER BY list_position(['error', 'warning', 'info'], severity), finding, part",
+            [name],
+        )
         vectors = self._rows("SELECT part, kind, vector FROM sketches WHERE dataset = ? ORDER BY part, kind", [name])
         return Profile(
             name=row["name"],
@@ -149,6 +155,7 @@ class Profiles(Connection):
             parent=row["parent"],
             changed=row["changed"],
             details=json.loads(row["details"] or "{}"),
+            findings=tuple(FoundRows(*values[:-1], tuple(values[-1])) for values in found),
         )
 
     def _not_profiled(self, name: str) -> NotProfiledError:
@@ -290,6 +297,18 @@ def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.
     return {
         "datasets": datasets,
         "traits": traits,
+        "findings": table(
+            profile.findings,
+            {
+                "finding": ("finding", pa.string()),
+                "part": ("part", pa.string()),
+                "severity": ("severity", pa.string()),
+                "count": ("count", pa.int64()),
+                "looked_at": ("looked_at", pa.int64()),
+                "message": ("message", pa.string()),
+                "rows": ("rows", pa.list_(pa.int64())),
+            },
+        ),
         "label_counts": table(profile.label_counts, {"label": (0, pa.string()), "n": (1, pa.int64())}),
         "length_histograms": table(
             profile.length_histograms,

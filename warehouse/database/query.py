@@ -1,11 +1,13 @@
 """Queries of the user: one statement that reads, an Arrow table out.
 
-Owns which statements may run and which column types leave DuckDB as they are. Refuses everything that writes;
-the read-only file and the disabled external access under it give the safety, the guard here the clear message.
+Owns which statements may run and which column types leave DuckDB as they are. Refuses everything that writes. The
+read-only file and the disabled external access make that safe, and the guard here gives the clear message; where the
+query may read other files, the guard is what keeps it from writing them.
 """
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
 _VIEWS = "profiles, transfer, transfer_matrix, datasets, traits, trait_catalogue, scores, label_counts"
+
+# Parts of a statement's tree that read.
+_READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_WRITING = {"COPY", "INSERT", "UPDATE", "DELETE", "MERGE"}
 
 _ONLY_READS = "`traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT."
 
@@ -57,6 +63,7 @@ def run(
     external: the connection may read other files.
     """
     statement = _one_reading_statement(sql, warehouse, external)
+    _refuse_writing(connection, statement, external)
     # A CTE may hold an INSERT, and the shipped data in memory are not a read-only file.
     connection.execute("BEGIN TRANSACTION READ ONLY")
     try:
@@ -117,6 +124,36 @@ def _one_reading_statement(sql: str, warehouse: Path | None, external: bool) -> 
         # EXPLAIN ANALYZE COPY (...) TO 'file' writes, and what is explained cannot be told from outside.
         raise QueryError("EXPLAIN is not allowed together with --allow-external. Leave one of the two out.")
     return statements[0]
+
+
+def _refuse_writing(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, external: bool) -> None:
+    """Raise QueryError if a part of a reading statement writes: a CTE may be a COPY, an INSERT, a DELETE."""
+    if statement.type == duckdb.StatementType.MULTI:
+        # A PIVOT, which has no tree: so by its words, where one that writes may be the name of a column at worst.
+        words = _words(statement.query) & _WRITING if external else set()
+        if words:
+            raise QueryError(
+                f"a PIVOT with {', '.join(sorted(words))} is not allowed: {_ONLY_READS} In double quotes it is a name."
+            )
+    elif statement.type == duckdb.StatementType.SELECT:
+        try:
+            ((tree,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement.query]).fetchall()
+        except duckdb.Error:  # too deep a tree
+            tree = ""
+        # A quotation mark of the user's own text is escaped in JSON.
+        nodes = set(re.findall(r'(?<!\\)"type":"(\w+_NODE)"', tree))
+        if nodes - _READING_NODES or (external and not nodes):
+            raise QueryError(_ONLY_READS)
+
+
+def _words(sql: str) -> set[str]:
+    """The words of a statement outside of texts and quoted names, in capitals."""
+    tokens = duckdb.tokenize(sql)
+    ends = [start for start, _ in tokens[1:]] + [len(sql.encode())]
+    raw = sql.encode()
+    return {
+        raw[start:end].decode(errors="replace").strip().upper() for (start, _), end in zip(tokens, ends, strict=True)
+    }
 
 
 def _portable(kind: DuckDBPyType, kept: frozenset[str], text: bool) -> str:

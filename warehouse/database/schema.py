@@ -30,6 +30,7 @@ NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "label_counts": ("dataset", "label"),
     "length_histograms": ("dataset", "part", "unit", "low"),
     "sketches": ("dataset", "part", "kind"),
+    "findings": ("dataset", "finding", "part"),
     "matrices": ("matrix",),
     "scores": ("matrix", "model", "source", "target", "seed", "metric"),
     "predicted_labels": ("matrix", "model", "source", "target", "seed", "gold", "predicted"),
@@ -307,6 +308,14 @@ CREATE TABLE lineage (
 """
 
 
+# `rows`: the first row numbers, from 1 as the rows were read; `count` says how many there are.
+_FINDINGS = """
+CREATE TABLE {schema}.findings (
+    dataset VARCHAR NOT NULL, finding VARCHAR NOT NULL, part VARCHAR NOT NULL, severity VARCHAR NOT NULL,
+    count BIGINT NOT NULL, looked_at BIGINT NOT NULL, message VARCHAR NOT NULL, rows BIGINT[] NOT NULL);
+"""
+
+
 def _first(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_TABLES)
     connection.execute(_VIEWS)
@@ -382,9 +391,17 @@ def _tenth(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_MATRIX_VIEW)
 
 
+def _eleventh(connection: duckdb.DuckDBPyConnection) -> None:
+    for name in (OWN, SHIPPED):
+        connection.execute(_FINDINGS.format(schema=name))
+    create_views(connection)
+
+
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Create all views but `profiles`, whose columns depend on the trait catalogue."""
-    for table, kind in DATA.items():
+    tables = connection.execute(f"SELECT table_name FROM duckdb_tables() WHERE schema_name = '{OWN}'").fetchall()
+    # While an older file is upgraded, tables of later migrations are not there yet.
+    for table, kind in ((table, kind) for table, kind in DATA.items() if (table,) in tables):
         flags = (", false AS reference", ", true") if table == kind else ("", "")
         hidden = f"{NATURAL_KEYS[table][0]} IN (SELECT {NATURAL_KEYS[kind][0]} FROM {OWN}.{kind})"
         connection.execute(
@@ -436,7 +453,7 @@ FROM {name}.matrices m LEFT JOIN scored s USING (matrix) LEFT JOIN profiled p US
 
 
 MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (
-    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth),
+    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

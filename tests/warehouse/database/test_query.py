@@ -187,7 +187,7 @@ def test_queries_write_nothing_and_read_nothing_else(
         for statement in WRITES:
             with pytest.raises(QueryError, match=r"only reads|cannot parse"):
                 warehouse.query(statement)
-        for statement in LEAVES:
+        for statement in (*LEAVES, *HIDDEN_WRITES):
             with pytest.raises(QueryError) as refused:
                 warehouse.query(statement)
             assert "damaged" not in str(refused.value)
@@ -205,8 +205,36 @@ OUTSIDE = [
     "PIVOT (FROM 'outside.csv') ON a USING sum(a)",
     "SUMMARIZE 'outside.csv'",
 ]
+_COPY = "COPY (SELECT 1 AS c) TO 'outside.csv'"
+_EMPTIES = "COPY (SELECT 1 AS c, 2 AS d) TO 'folder' (FORMAT csv, PARTITION_BY (c), OVERWRITE)"
+# What a CTE, a subquery, a set operation, a macro's text or a prepared statement may hold.
+HIDDEN_WRITES = [
+    f"WITH x AS ({_COPY}) SELECT * FROM x",
+    f"WITH x AS MATERIALIZED ({_COPY}) FROM x",
+    f"WITH x AS ({_EMPTIES}) SELECT 1",
+    f"WITH y AS (SELECT 1), x AS ({_COPY}) SELECT 1 UNION ALL SELECT 2",
+    f"WITH x AS ({_COPY}) VALUES (1)",
+    f"WITH x AS ({_COPY}) TABLE datasets",
+    "with x as (/* */ copy (SELECT 1) to 'outside.csv') UNPIVOT label_counts ON n",
+    f"WITH x AS ({_COPY}) PIVOT label_counts ON label USING sum(n)",
+    f"PIVOT (WITH x AS ({_COPY}) FROM label_counts) ON label USING sum(n)",
+    f"SELECT * FROM (WITH x AS ({_COPY}) SELECT * FROM x)",
+    f"SELECT (WITH x AS ({_COPY}) SELECT count(*) FROM x)",
+    f"(WITH x AS ({_COPY}) SELECT 1) UNION ALL SELECT 2",
+    f"DESCRIBE (WITH x AS ({_COPY}) FROM x)",
+    f"SUMMARIZE (WITH x AS ({_COPY}) FROM x)",
+    f"SELECT * FROM query($$WITH x AS ({_COPY}) FROM x$$)",
+    f"EXPLAIN ANALYZE WITH x AS ({_COPY}) FROM x",
+    f"PREPARE p AS {_COPY}",
+    "EXECUTE p",
+    "WITH x AS (INSERT INTO traitcast_own.label_counts VALUES ('a', 'b', 1) RETURNING *) FROM x",
+    "WITH x AS (UPDATE traitcast_meta SET value = '1' RETURNING *) FROM x",
+    "WITH x AS (DELETE FROM traitcast_own.traits RETURNING *) FROM x",
+    "WITH x AS (MERGE INTO traitcast_meta USING traitcast_meta s ON true WHEN MATCHED THEN DELETE RETURNING *) FROM x",
+]
 STILL_REFUSED = [
     *WRITES,
+    *HIDDEN_WRITES,
     "EXPLAIN ANALYZE COPY (SELECT 1) TO 'leak.csv'",
     "/* x */ EXPLAIN (ANALYZE) COPY (SELECT 1) TO 'leak.csv'",
     "EXPLAIN SELECT 1",
@@ -228,8 +256,14 @@ def test_allow_external_reads_other_files_and_writes_none(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "outside.csv").write_text("a\n1\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "kept").write_text("precious")
     path = warehouse_path if there else tmp_path / "missing.duckdb"
-    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def content() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+
+    before = content()
     with Warehouse.open(path, read_only=True, external=True) as warehouse:
         for statement in OUTSIDE:
             assert warehouse.query(statement).num_rows == 1
@@ -237,7 +271,24 @@ def test_allow_external_reads_other_files_and_writes_none(
             with pytest.raises(QueryError) as refused:
                 warehouse.query(statement)
             assert "INSTALL" not in str(refused.value)
-    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+            assert content() == before, statement
+        for statement in HIDDEN_WRITES[:6]:
+            with pytest.raises(QueryError, match="only reads"):
+                warehouse.query(statement)
+
+
+def test_words_of_writing_are_no_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outside.csv").write_text("copy,delete\nINSERT,1\n")
+    with Warehouse.open(tmp_path / "missing.duckdb", read_only=True, external=True) as warehouse:
+        for statement in (
+            "WITH copy AS (FROM 'outside.csv') SELECT copy, delete FROM copy",
+            """SELECT '"type":"COPY_QUERY_NODE"' AS a, 'COPY (SELECT 1)' AS b -- INSERT""",
+            """PIVOT 'outside.csv' ON "copy" USING sum("delete") /* DELETE */""",
+        ):
+            assert warehouse.query(statement).num_rows == 1
+        with pytest.raises(QueryError, match="a PIVOT with COPY is not allowed.*In double quotes it is a name"):
+            warehouse.query("PIVOT 'outside.csv' ON copy")
 
 
 def test_allow_external_on_the_command_line(tmp_path: Path) -> None:
