@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from math import isnan
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 
 from traitcast.predictor.evaluation.baselines import (
-    Data,
     additive,
     baselines,
     nearest_profiles,
@@ -23,8 +23,10 @@ from traitcast.predictor.evaluation.metrics import METRICS
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet
 from traitcast.predictor.model.gain_model import fit_gains
 from traitcast.predictor.model.observations import Grouping, Split, group_datasets, observe, splits
-from traitcast.predictor.model.pair_data import pair_data
+from traitcast.predictor.model.pair_data import Data, pair_data
+from traitcast.predictor.model.predictor import Settings
 from traitcast.predictor.model.trees import TreeSettings
+from traitcast.warehouse.console import as_json
 from traitcast.warehouse.errors import ScoresError
 from traitcast.warehouse.records import Cells
 
@@ -231,3 +233,34 @@ def test_what_is_refused(law: Cells, world: ProfileSet, profiles_of_count: Calla
     )
     with pytest.raises(ScoresError, match=r"too few profiled datasets \(3\) for the new-pair protocol"):
         evaluate(observe(tiny, world), world, "new-pair")
+
+
+@pytest.fixture(scope="module")
+def ablated(law: Cells, world: ProfileSet) -> Evaluation:
+    settings = Settings(trees=TreeSettings(rounds=40, learning_rate=0.12))
+    return evaluate(observe(law, world), world, "new-source", settings=settings, with_ablations=True)
+
+
+def test_features_that_the_law_uses_beat_similarity_and_shuffled_gains_find_nothing(ablated: Evaluation) -> None:
+    assert ablated.claim is not None
+    claim = {row["features"]: row for row in ablated.claim}
+    assert claim["everything"]["spearman"]["low"] > 0.2
+    assert claim["everything"]["advantage"]["low"] > 0.0
+    assert claim["these three together"]["advantage"]["value"] > 0.2
+    assert abs(claim["everything, gains permuted"]["spearman"]["value"]) < 0.25
+    assert claim["surface similarity"]["advantage"] is None
+    assert claim["everything"]["share"] == 1.0
+
+
+def test_a_part_loses_what_its_spearman_lacks(ablated: Evaluation) -> None:
+    assert ablated.ablations is not None
+    found = {name: part["spearman"]["value"] for name, part in ablated.ablations.items()}
+    worst = min((name for name in found if name.startswith("without ")), key=lambda name: found[name])
+    assert worst == "without class_balance"
+    assert found["only class_balance"] > max(found["only readability"], found["only size"], found["only similarity"])
+    for name, part in ablated.ablations.items():
+        assert set(part) == {*METRICS, "loss"}
+        assert part["loss"]["value"] == pytest.approx(ablated.model["spearman"]["value"] - found[name])
+    document = json.loads(as_json(ablated.as_json()))
+    assert set(document["ablations"]) == set(found)
+    assert set(document["harm"]) == {"brier", "base", "error", "bins"}

@@ -1,4 +1,7 @@
-"""What was planted over the profiles of the shipped datasets is found, and nothing where nothing was planted."""
+"""What was planted over the profiles of the shipped datasets is found, and nothing where nothing was planted.
+
+The evaluations with ablations take minutes; `test_evaluate` has their small twin.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,7 @@ def rows(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     return {row["features"]: row for row in evaluation.claim}
 
 
+@pytest.mark.slow
 def test_planted_traits_beat_similarity_and_planted_similarity_beats_nothing_else(
     benchmark: ModuleType, shipped: ProfileSet, traits: Evaluation
 ) -> None:
@@ -71,6 +75,7 @@ def test_planted_traits_beat_similarity_and_planted_similarity_beats_nothing_els
     assert other["these three together"]["advantage"]["value"] < 0.05
 
 
+@pytest.mark.slow
 def test_ablations_take_away_what_they_say(traits: Evaluation) -> None:
     assert traits.ablations is not None
     found = {name: part["spearman"]["value"] for name, part in traits.ablations.items()}
@@ -82,6 +87,7 @@ def test_ablations_take_away_what_they_say(traits: Evaluation) -> None:
         assert part["loss"]["value"] == pytest.approx(traits.model["spearman"]["value"] - found[name])
 
 
+@pytest.mark.slow
 def test_the_report_holds_them_as_json(traits: Evaluation) -> None:
     document = json.loads(as_json(traits.as_json()))
     families = ("class_balance", "generation_length", "linguistic", "readability", "similarity")
@@ -112,6 +118,7 @@ def test_where_nothing_was_planted_nothing_is_found(benchmark: ModuleType, shipp
     assert made.advantage["low"] < 0.0
 
 
+@pytest.mark.slow
 def test_intervals_cover_and_the_chance_of_harm_is_what_happens(traits: Evaluation) -> None:
     assert 0.86 <= traits.model["coverage_90"]["value"] <= 0.94
     assert traits.harm["error"] < 0.08

@@ -168,7 +168,7 @@ def test_profiles_alone_give_the_datasets_and_name_fit(warehouse_path: Path) -> 
     assert [d["name"] for d in data["datasets"]] == ["maths", "reviews", "topics"]
     assert data["datasets"][1]["values"] == [2.0, 0.6, 20.0, 1.0, 1.0]
     assert data["datasets"][0]["values"][0] is None
-    assert section(found, "datasets").notes == ("Percentiles need more than 20 reference datasets; none are shown.",)
+    assert section(found, "datasets").notes == ("No percentiles are shown: they need more than 20 reference datasets.",)
     assert section(found, "ranking").missing[0].command == f"traitcast fit --warehouse {warehouse_path}"
 
 
@@ -464,7 +464,7 @@ def test_a_warehouse_that_is_not_there_is_told_where_it_was_named(
 def test_rank_says_when_a_source_is_the_target_under_another_name(with_own: Path) -> None:
     result = CliRunner().invoke(rank, ["zoo", "--sources", "sst2,mnli", "--warehouse", str(with_own)])
     assert result.exit_code == 0, result.stderr
-    assert "the same rows as 'zoo' under another name, so no find: sst2\n" in result.stderr
+    assert "sst2: the same rows as 'zoo' under another name, so no useful source\n" in result.stderr
     assert (
         "another name"
         not in CliRunner().invoke(rank, ["zoo", "--sources", "mnli", "--warehouse", str(with_own)]).stderr
