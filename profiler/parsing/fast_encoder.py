@@ -42,11 +42,17 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Maxout:
-    """An affine map, of each output the largest of its pieces, and a layer norm over the outputs.
+    """An affine map, the largest of the pieces of each output, and a layer norm over the outputs.
 
-    weights: (inputs, pieces * outputs), all outputs of the first piece first, so that the largest is taken of whole
-    slices. bias: (pieces * outputs,). gain, shift: (outputs,), of the layer norm. average: 1 / outputs of
-    each. All of one type of float.
+    Parameters
+    ----------
+    weights : float (inputs, pieces * outputs)
+        All outputs of the first piece come first, so that the largest is taken of whole slices.
+    bias : float (pieces * outputs,)
+    gain, shift : float (outputs,)
+        Of the layer norm.
+    average : float (outputs,)
+        1 / outputs, each.
     """
 
     weights: npt.NDArray[np.floating]
@@ -86,7 +92,7 @@ class Maxout:
 
 @dataclass(frozen=True, slots=True)
 class HashTable:
-    """The embedding of one attribute of a word: the sum of the rows that its four hashes name."""
+    """The embedding of one attribute of a word: the sum of the four rows that its hashes select."""
 
     rows: Vectors
     seed: int
@@ -95,9 +101,19 @@ class HashTable:
 class Encoder:
     """Documents to token vectors.
 
-    columns: the attributes of a token that its embedding reads, with a table each. mix: of all of them, in float64:
-    rounded once, a word has the same vector whatever words it was first met with, as workers meet them in another
-    order. layers: one window of three tokens each.
+    Parameters
+    ----------
+    columns
+        The attributes of a token that its embedding reads.
+    tables
+        One for each attribute.
+    mix
+        Of all attributes, in float64: rounded once, a word has the same vector whatever words came before it, which
+        differ between workers.
+    layers
+        One window of three tokens each.
+    ops
+        The operations of thinc that hash and gather.
     """
 
     def __init__(
@@ -121,7 +137,7 @@ class Encoder:
         if not any(lengths):
             return [np.zeros((0, self.width), dtype=np.float32) for _ in docs]
         attributes = np.concatenate([doc.to_array(self.columns).reshape(-1, len(self.columns)) for doc in docs])
-        # Documents are set apart by as many empty rows as the layers look to either side.
+        # Documents are separated by as many empty rows as the layers see to either side.
         pad = len(self.layers)
         starts = pad + np.cumsum([0, *(n + pad if n else 0 for n in lengths)])
         place = np.arange(sum(lengths)) + np.repeat(starts[:-1] - np.cumsum([0, *lengths[:-1]]), lengths)
@@ -231,7 +247,8 @@ def compile_encoder(model: Any, examples: Sequence[Doc]) -> Encoder | None:
 
 
 def install(nlp: Any) -> int:
-    """Put encoders in the place of the layers of a pipeline that they can express; how many."""
+    """Replace the layers of a pipeline that encoders can express, and return their number. Raises ValueError as
+    `compile_encoder`."""
     from thinc.api import Model
 
     examples = [nlp.make_doc(text) for text in ("In 2021, Dr. Smith didn't pay £3.50 for it!", "", "Why?\n\n so :)")]

@@ -1,8 +1,8 @@
 """The attribute ruler of an English spaCy pipeline as NumPy.
 
 Owns turning its rules (tag, dependency label and word -> part of speech) into comparisons over whole columns: the
-component itself walks a matcher over every token and costs more than the parser. Refuses a ruler that it cannot
-express exactly: `compile_ruler` then returns None and the component is run as it is.
+component itself runs a matcher over every token and costs more than the parser. Refuses a ruler that it cannot express
+exactly: `compile_ruler` then returns None, and the component itself runs.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """patterns: alternatives, each a list of tokens, each a list of conditions. index: the token that is changed."""
+class RewriteRule:
+    """One rule. patterns: alternatives, each of tokens, each of conditions. index: the token that is changed."""
 
     patterns: tuple[tuple[tuple[Condition, ...], ...], ...]
     index: int
@@ -45,14 +45,25 @@ class Rule:
 class Ruler:
     """Compiled rules, in the order in which they are applied: a later one overrides an earlier one."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[RewriteRule, ...]
 
     def apply(self, columns: Columns, document: npt.NDArray[np.int64]) -> dict[str, Column]:
-        """New POS, TAG and DEP columns.
+        """New columns.
 
-        columns: uint64 codes of READS and WRITES per token, as they are before the ruler. document: int64, the
-        document of each token: patterns of two tokens do not cross documents. Conditions see the columns as they
-        were, whatever earlier rules set: the component matches everything before it changes anything.
+        Conditions see the columns as they were, whatever earlier rules set: the component matches everything before it
+        changes anything.
+
+        Parameters
+        ----------
+        columns : dict of str to uint64 (tokens,)
+            Codes of READS and WRITES, as they are before the ruler.
+        document : int64 (tokens,)
+            Patterns of two tokens do not cross documents.
+
+        Returns
+        -------
+        dict of str to uint64 (tokens,)
+            WRITES.
         """
         written = {name: columns[name].copy() for name in WRITES}
         for rule in self.rules:
@@ -78,9 +89,19 @@ def _matches(
 
 
 def compile_ruler(patterns: Sequence[Mapping[str, Any]], code: Callable[[str], int]) -> Ruler | None:
-    """Compile `AttributeRuler.patterns`; None when a rule that matters here uses more than READS, IN and NOT_IN.
+    """Compile the rules of an attribute ruler.
 
-    code: string -> code, as in the columns.
+    Parameters
+    ----------
+    patterns
+        As `AttributeRuler.patterns`.
+    code
+        Gives the code of a string, as in the columns.
+
+    Returns
+    -------
+    Ruler or None
+        None where a rule that traits depend on uses more than READS, IN and NOT_IN.
     """
     rules = []
     for entry in patterns:
@@ -93,7 +114,7 @@ def compile_ruler(patterns: Sequence[Mapping[str, Any]], code: Callable[[str], i
             return None
         index = entry["index"] % next(iter(length))
         known = tuple(pattern for pattern in alternatives if pattern is not None)
-        rules.append(Rule(known, index, tuple((name, code(value)) for name, value in sets.items())))
+        rules.append(RewriteRule(known, index, tuple((name, code(value)) for name, value in sets.items())))
     return Ruler(tuple(rules))
 
 

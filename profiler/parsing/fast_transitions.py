@@ -1,9 +1,8 @@
 """The moves of spaCy's transition parsers, which find the heads of tokens and the entities.
 
-Owns walking the moves of many documents at once, scoring them, and the memory of the table from which they are scored.
-States, what moves are allowed, and what a move does stay spaCy's. In its own loop spaCy 3.8 lets go of the
-interpreter's lock and takes it back many times a move, which is more than half of the time. Refuses nothing: a
-component that this cannot walk is run as it is.
+Owns making the moves of many documents at once, scoring them, and the memory of the table from which they are scored.
+States, which moves are allowed, and what a move does stay spaCy's. In its own loop spaCy 3.8 releases and takes the
+interpreter's lock many times a move, which is more than half of the time. Any other component is run by spaCy.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def annotate(pipe: Any, docs: list[Doc]) -> list[Doc]:
     states = [state for state in parses if not state.is_final()]
     while states:
         states = pipe.transition_states(states, score(states))
-    # It is held in circles of closures: without this what it holds would wait for the garbage collector.
+    # Closures refer to it in circles: without this its memory would wait for the garbage collector.
     model.clear_memory()
     pipe.set_annotations(docs, parses)
     return docs
@@ -63,8 +62,7 @@ def _scorer(model: Any, unseen_classes: set[Any]) -> Callable[[Sequence[Any]], S
 class Table:
     """What each token adds to the hidden layer in each place of a state, in memory that is kept between batches.
 
-    It takes 4 KB a token. Asked for anew, such memory comes from the system page by page, which is slower than filling
-    it.
+    It takes 4 KB a token. New memory would come from the system page by page, which is slower than filling it.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -75,7 +73,7 @@ class Table:
         self._rows: Scores = np.zeros((0, len(self._missing)), dtype=np.float32)
 
     def fill(self, vectors: Scores) -> Scores:
-        """float32 (tokens + 1, places, outputs, pieces) of (tokens, width); the first row stands for no token."""
+        """float32 (tokens + 1, places, outputs, pieces) of (tokens, width); the first row is that of no token."""
         rows = len(vectors) + 1
         if rows > len(self._rows):
             self._rows = np.empty((rows + rows // 4, len(self._missing)), dtype=np.float32)

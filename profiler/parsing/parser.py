@@ -59,15 +59,21 @@ _LONG_RUN = re.compile(rf"\S{{{RUN_CHARACTERS}}}(?=\S)")
 
 @dataclass(frozen=True, slots=True)
 class SegmentCounts:
-    """Additive counts per segment. counts: float64 (segments, len(COUNTS)). entities: float64 (segments,
-    len(linguistic.ENTITY_COUNTS)), NaN rows where the recogniser was not run."""
+    """Additive counts of texts.
+
+    Parameters
+    ----------
+    counts : float64 (texts, len(COUNTS))
+    entities : float64 (texts, len(linguistic.ENTITY_COUNTS))
+        NaN where the recogniser was not run.
+    """
 
     counts: Floats
     entities: Floats
 
     @classmethod
     def zeros(cls, entities: npt.NDArray[np.bool_]) -> SegmentCounts:
-        """Counts of texts that are still to come. entities: those that the recogniser will see."""
+        """Counts to be filled. entities: bool (texts,), those that the recogniser will see."""
         found = np.full((len(entities), len(linguistic.ENTITY_COUNTS)), np.nan)
         found[entities] = 0.0
         return cls(np.zeros((len(entities), len(COUNTS))), found)
@@ -82,7 +88,7 @@ class SegmentCounts:
 
 @dataclass(frozen=True, slots=True)
 class TextBatch:
-    """Pieces of text that go through the pipeline together. segments: int64, the text that each is a piece of."""
+    """Pieces of text that go through the pipeline together. segments: int64 (pieces,), the text of each piece."""
 
     texts: tuple[str, ...]
     segments: Ints
@@ -164,7 +170,7 @@ class Parser:
 
     @property
     def sentences(self) -> str | None:
-        """How sentences are told: the name of the method, None where they are not."""
+        """The method by which sentences are found, None where they are not."""
         return next((SENTENCE_METHODS[f] for f in _factories(self.nlp) if f in SENTENCE_METHODS), None)
 
     def count(
@@ -176,8 +182,14 @@ class Parser:
     ) -> SegmentCounts:
         """Count everything in every text.
 
-        entities: which texts the entity recogniser sees (default none: it costs as much as all the rest).
-        processes: None uses the free cores as far as the texts are worth it.
+        Parameters
+        ----------
+        texts
+            Of any length.
+        entities : bool (texts,)
+            Which texts the entity recogniser sees; by default none, since it costs as much as everything else.
+        processes
+            By default as many free cores as the amount of text is worth.
         """
         wanted = np.zeros(len(texts), dtype=bool) if entities is None else np.asarray(entities, dtype=bool)
         wanted = wanted & self.recognises_entities
@@ -189,7 +201,7 @@ class Parser:
         return result
 
     def run(self, batches: Iterable[TextBatch], workers: int) -> Iterator[BatchCounts]:
-        """The counts of each batch, in order, by so many processes; batches are taken from it a few ahead."""
+        """The counts of each batch, in order, by `workers` processes; a few batches are taken ahead."""
         with one_thread():
             if workers <= 1 or not _can_fork():
                 yield from map(self.count_batch, batches)
@@ -233,7 +245,17 @@ Runner = Callable[[Parser, Iterable[TextBatch]], Iterator[BatchCounts]]
 def make_batches(
     texts: Sequence[str], entities: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_] | bool = True
 ) -> list[TextBatch]:
-    """Cut texts, or the chosen ones, into pieces and pieces into batches. Entity texts come first."""
+    """Cut texts into pieces, and pieces into batches; texts for the entity recogniser come first.
+
+    Parameters
+    ----------
+    texts
+        Of any length.
+    entities : bool (texts,)
+        Which texts the entity recogniser sees.
+    chosen : bool (texts,)
+        The texts to parse, by default all.
+    """
     batches: list[TextBatch] = []
     for with_entities in (True, False):
         pieces: list[str] = []
@@ -284,7 +306,7 @@ def _pipeline(name: str, code: str) -> Language:
 def _check_language(nlp: Language, name: str, code: str) -> None:
     """Raise UserError for a pipeline of another language, or an English one without what English traits need."""
     if code != "en" and "parser" not in nlp.pipe_names and "senter" in nlp.component_names:
-        # Pipelines bring a recogniser of sentences that is switched off beside a parser.
+        # Pipelines bring a recogniser of sentences that is switched off where there is a parser.
         nlp.enable_pipe("senter")
     if nlp.lang not in ((code,) if code == "en" else (code, "xx")):
         raise UserError(
@@ -312,7 +334,7 @@ def _provides(nlp: Language) -> frozenset[str]:
 
 
 def _factories(nlp: Language) -> list[str]:
-    """What the components of a pipeline are, whatever they are called, in order."""
+    """The factories of the components of a pipeline, in order: names of components may differ."""
     return [nlp.get_pipe_meta(name).factory for name in nlp.pipe_names]
 
 
@@ -371,7 +393,7 @@ def _can_fork() -> bool:
 
 
 def processes_for(characters: int) -> int:
-    """How many processes so much text is worth, of the cores that are free."""
+    """How many of the free cores this much text is worth."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     return max(1, min(cores, characters // CHARACTERS_PER_PROCESS))
 

@@ -1,7 +1,7 @@
 """Which spaCy pipeline a dataset is parsed with: what is installed, for which language, in which version.
 
-Owns the choice, and whether a stored profile was parsed with the pipeline as it is now. Everything is told from
-package metadata: spaCy is not imported, and nothing is loaded.
+Owns the choice, and whether a stored profile was parsed with the pipeline as it is now. Reads package metadata only:
+refuses to import spaCy or to load a pipeline.
 """
 
 from __future__ import annotations
@@ -29,10 +29,20 @@ _PUBLISHED = frozenset(
 
 
 def choose(wanted: str | None, language: str | None) -> str | None:
-    """The pipeline for texts of a language: a package, or the absolute path of a folder, so that it is found again.
+    """The pipeline for texts of a language.
 
-    wanted: what the user asked for, which is taken as it is. None where no pipeline of the language is installed;
-    English always has a name, since loading it says what to install.
+    Parameters
+    ----------
+    wanted
+        What the user asked for, which is used as it is.
+    language
+        Of the texts, English unless stated.
+
+    Returns
+    -------
+    str or None
+        A package, or the absolute path of a folder, so that it is found again. None where no pipeline of the language
+        is installed; English always has a name, since loading it says what to install.
     """
     if wanted is not None:
         # spaCy takes a package of that name before a folder.
@@ -52,10 +62,15 @@ def published(language: str | None) -> str | None:
 
 
 def is_current(stored: str | None, wanted: str | None) -> bool:
-    """Whether a profile was parsed with the pipeline `wanted` as it is now, which is found without loading it.
+    """Whether a profile was parsed with the pipeline `wanted` as it is now.
 
-    stored: "name version, spacy version" as a profile keeps it, None when nothing was parsed. A pipeline that is
-    gone since cannot have changed: what was measured with it stands.
+    Parameters
+    ----------
+    stored
+        "name version, spacy version" as a profile keeps it, None when nothing was parsed. The values of a pipeline that
+        is no longer installed stay valid, since it cannot have changed.
+    wanted
+        The pipeline that would be used now, None for none.
     """
     if wanted is None:
         return stored is None or not _there(pipeline_name(stored))
@@ -65,7 +80,7 @@ def is_current(stored: str | None, wanted: str | None) -> bool:
     if not (folder / "meta.json").exists():
         return pipeline_name(stored) == wanted
     meta = _meta(folder)
-    # A damaged pipeline is refused in full words when it is loaded.
+    # Loading a damaged pipeline raises an error with the reason.
     return meta is not None and stored == f"{wanted} {meta.get('version')}, spacy {version('spacy')}"
 
 

@@ -38,7 +38,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
-class _Part:
+class _PartSample:
     """One part of all documents together. tokens: documents by number of tokens, None where nothing is parsed."""
 
     corpus: diversity.Corpus = field(default_factory=diversity.Corpus)
@@ -69,7 +69,9 @@ class SampleTotals:
 
     shortened: set[bytes] = field(default_factory=set)
     _means: SampleMeans = field(default_factory=SampleMeans)
-    _parts: dict[str, _Part] = field(default_factory=lambda: {part: _Part() for part in catalogue.TEXT_PARTS})
+    _parts: dict[str, _PartSample] = field(
+        default_factory=lambda: {part: _PartSample() for part in catalogue.TEXT_PARTS}
+    )
 
     @classmethod
     def of(cls, blocks: Iterable[SampleBlock]) -> SampleTotals:

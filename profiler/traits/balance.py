@@ -43,12 +43,23 @@ def value_counts(column: pa.ChunkedArray) -> dict[str, int]:
 
 
 def by_frequency(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    """(value, rows), most frequent first, ties by value."""
+    """(value, rows) of each value, the most frequent first, ties by value."""
     return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def label_traits(counts: Ints) -> dict[str, Estimate]:
-    """Class balance from the rows of each class (classes without a row are not given)."""
+    """Class balance.
+
+    Parameters
+    ----------
+    counts : int64 (classes,)
+        Rows of each class that occurs.
+
+    Returns
+    -------
+    dict of str to Estimate
+        LABEL_TRAITS, undefined without rows.
+    """
     n = int(counts.sum())
     if n == 0:
         return {name: undefined() for name in LABEL_TRAITS}
@@ -67,7 +78,18 @@ def label_traits(counts: Ints) -> dict[str, Estimate]:
 
 
 def response_traits(texts: ValueCounts) -> dict[str, Estimate]:
-    """The same over distinct responses. texts: how many of them stand in one row, how many in two, and so on."""
+    """The same over distinct responses.
+
+    Parameters
+    ----------
+    texts
+        How many distinct responses occur in one row, in two rows, and so on.
+
+    Returns
+    -------
+    dict of str to Estimate
+        RESPONSE_TRAITS, undefined without rows.
+    """
     counts, multiplicity = texts.values.astype(np.int64), texts.counts
     n = int((counts * multiplicity).sum())
     if n == 0:
@@ -85,9 +107,19 @@ def response_traits(texts: ValueCounts) -> dict[str, Estimate]:
 
 
 def entropy(counts: Ints, multiplicity: Ints | int = 1) -> float:
-    """Shannon entropy in bits of a distribution given by counts (Shannon 1948): -sum p log2 p.
+    """Shannon entropy (Shannon 1948): -sum p log2 p.
 
-    multiplicity: how many values have each count.
+    Parameters
+    ----------
+    counts : int64 (n,)
+        How often each value occurs.
+    multiplicity : int64 (n,) or int
+        How many values have each count.
+
+    Returns
+    -------
+    float
+        In bits.
     """
     used = counts > 0
     shares = counts[used] / (counts * multiplicity).sum()

@@ -1,6 +1,6 @@
-"""How much of a response stands in its own prompt.
+"""How much of a response is copied from its own prompt.
 
-Owns the overlap of the two word sequences of a row: single words, pairs, and the longest run. Refuses overlap across
+Owns the overlap of the two word sequences of a row: single words, pairs, and the longest run. Refuses overlap between
 rows: that is duplication.
 """
 
@@ -14,7 +14,18 @@ from traitcast.profiler.text.words import Words
 
 
 def document_traits(prompt: Words, response: Words) -> dict[str, Floats]:
-    """Trait name (without its part) -> copied share per row; both parts numbered by one vocabulary."""
+    """Copied shares of each row.
+
+    Parameters
+    ----------
+    prompt, response
+        Words of the same rows, numbered by one vocabulary.
+
+    Returns
+    -------
+    dict of str to float64 (rows,)
+        By trait name without its part; NaN without words, or without pairs of words, in the response.
+    """
     hashed = _Hashed(prompt), _Hashed(response)
     lengths = response.lengths
     pairs = np.full(len(lengths), 2, dtype=np.int64)
@@ -52,7 +63,7 @@ class _Hashed:
 
 
 def _shared(prompt: _Hashed, response: _Hashed, size: Ints) -> Ints:
-    """Runs of size[d] words of response d that stand in prompt d too."""
+    """Runs of size[d] words of response d that occur in prompt d too."""
     keys, counts = response.windows(size)
     if not len(keys):
         return counts
@@ -61,7 +72,7 @@ def _shared(prompt: _Hashed, response: _Hashed, size: Ints) -> Ints:
 
 
 def _longest(prompt: _Hashed, response: _Hashed, any_word: np.ndarray) -> Floats:
-    """Words of the longest run that both have, per document: a run of n holds one of n - 1, so bisection finds it."""
+    """Words of the longest run that both have, per document, by bisection: a run of n words contains one of n - 1."""
     low = any_word.astype(np.int64)
     high = np.where(any_word, np.minimum(prompt.read.lengths, response.read.lengths), 0)
     while (open_ := low < high).any():

@@ -37,7 +37,20 @@ COMPRESSED_BYTES = 200_000
 
 
 def document_traits(read: Words, vocabulary: Vocabulary) -> dict[str, Floats]:
-    """Trait name (without its part) -> value per document. read: the words of documents, numbered by `vocabulary`."""
+    """Lexical diversity of each document.
+
+    Parameters
+    ----------
+    read
+        The words of documents.
+    vocabulary
+        By which they are numbered.
+
+    Returns
+    -------
+    dict of str to float64 (documents,)
+        By trait name without its part, NaN where undefined.
+    """
     ids, offsets = read.ids, read.offsets
     words = read.lengths.astype(np.float64)
     types = distinct(ids, offsets)
@@ -52,8 +65,11 @@ def document_traits(read: Words, vocabulary: Vocabulary) -> dict[str, Floats]:
 
 
 class Corpus:
-    """The words of all sampled documents of one part as one text: how often each comes, and, of their order, the first
-    CORPUS_WORDS and the distinct ones of every window of WINDOW_WORDS."""
+    """The words of all sampled documents of one part as one text.
+
+    It keeps how often each word occurs, the first CORPUS_WORDS in order, and the number of distinct words in each
+    window of WINDOW_WORDS.
+    """
 
     def __init__(self) -> None:
         self._words = HashCounts()
@@ -63,7 +79,7 @@ class Corpus:
         self._windows = self._types = self._documents = 0
 
     def add(self, read: Words, vocabulary: Vocabulary) -> None:
-        """Take the words of the documents that follow."""
+        """Take the words of the next documents."""
         hashes = vocabulary.hashes[read.ids]
         starts = read.offsets[:-1][read.lengths > 0]
         self._words.add(hashes)
@@ -96,7 +112,7 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Consecutive words. starts: where in them documents start that have a word."""
+    """Consecutive words. starts: where the documents that have a word start in them."""
 
     words: Hashes = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     starts: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -119,7 +135,7 @@ class Compression:
         self._size = 0
 
     def add(self, texts: Iterable[str]) -> None:
-        """Take the documents that follow, as far as they are looked at."""
+        """Take the next documents, up to COMPRESSED_BYTES in all."""
         if self._size >= COMPRESSED_BYTES:
             return
         for text in texts:
@@ -135,9 +151,19 @@ class Compression:
 
 
 def yule_k(counts: Ints, multiplicity: Ints | int = 1) -> float:
-    """Yule's characteristic K (Yule 1944): 10^4 (sum of squared counts - N) / N^2; NaN below two words.
+    """Yule's characteristic K (Yule 1944): 10^4 (sum of squared counts - N) / N^2.
 
-    multiplicity: how many words have each count.
+    Parameters
+    ----------
+    counts : int64 (n,)
+        How often a word occurs.
+    multiplicity : int64 (n,) or int
+        How many words have each count.
+
+    Returns
+    -------
+    float
+        NaN below two words.
     """
     total = int((counts * multiplicity).sum())
     squares = float((counts.astype(np.float64) ** 2 * multiplicity).sum())
@@ -152,7 +178,7 @@ def _maas(types: Floats, words: Floats) -> Floats:
 
 
 def distinct(ids: Ints, offsets: Ints) -> Floats:
-    """Distinct words of each document."""
+    """Distinct words of each document, float64 (documents,). ids, offsets: as in `Words`."""
     n = len(offsets) - 1
     owner = np.repeat(np.arange(n), np.diff(offsets))
     pairs = np.unique(owner * (int(ids.max()) + 1 if len(ids) else 1) + ids)
@@ -166,9 +192,19 @@ def _document_mtld(words: list[int]) -> float:
 def mtld(words: list[int]) -> float:
     """Measure of textual lexical diversity: mean of the forward and the backward walk (McCarthy and Jarvis 2010).
 
-    A text in which no word repeats stays at a TTR of 1, so its factor is only known to be longer than the text. The
-    next word is then taken to be a repeat (TTR n / (n + 1)), which puts the text just above all of its length with a
-    repeat: NaN would leave out the most diverse documents of all. NaN without words.
+    A text in which no word repeats stays at a type-token ratio of 1, so its factor is only known to be longer than the
+    text. The next word is then taken to be a repeat (a ratio of n / (n + 1)), which places the text just above all
+    texts of its length with a repeat: NaN would leave out the most diverse documents.
+
+    Parameters
+    ----------
+    words
+        Numbers of the words of a text, in order.
+
+    Returns
+    -------
+    float
+        Words per factor; NaN without words.
     """
     if not words:
         return float("nan")
@@ -193,10 +229,24 @@ def _walk(words: list[int]) -> float:
 
 
 def hdd(counts: Ints, multiplicity: Ints | int = 1, *, draws: int = HDD_DRAWS) -> float:
-    """HD-D (McCarthy and Jarvis 2007): expected type-token ratio of `draws` words drawn without replacement.
+    """HD-D (McCarthy and Jarvis 2007): expected type-token ratio of words drawn without replacement.
 
-    counts: occurrences of types; multiplicity: how many types have each. NaN below `draws` words. Each type adds P(drawn at
-    least once) / draws, with P(never drawn) = C(N - c, draws) / C(N, draws) as a product over the draws.
+    Each type adds P(drawn at least once) / draws, with P(never drawn) = C(N - c, draws) / C(N, draws) as a product over
+    the draws.
+
+    Parameters
+    ----------
+    counts : int64 (n,)
+        How often a type occurs.
+    multiplicity : int64 (n,) or int
+        How many types have each count.
+    draws
+        Words drawn; 42 is the sample size of the D measure that HD-D computes exactly.
+
+    Returns
+    -------
+    float
+        NaN below `draws` words.
     """
     total = int((counts * multiplicity).sum())
     if total < draws:
@@ -207,6 +257,6 @@ def hdd(counts: Ints, multiplicity: Ints | int = 1, *, draws: int = HDD_DRAWS) -
 
 
 def window_types(words: npt.NDArray[np.integer], size: int) -> Ints:
-    """Distinct words of consecutive windows of `size` words; what follows the last full one is left out."""
+    """Distinct words of consecutive windows of `size` words, without the words after the last full window."""
     ordered = np.sort(words[: len(words) // size * size].reshape(-1, size), axis=1)
     return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)

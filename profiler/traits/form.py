@@ -1,7 +1,7 @@
 """The form of an instruction and the shape of an answer.
 
-Owns the expressions by which a prompt is told to be a question, a cloze, a list of options or a worked example, and a
-response to be a calculation, JSON, one letter or a refusal: shares of sampled documents in which a text matches.
+Owns the expressions that find questions, clozes, lists of options and worked examples in prompts, and calculations,
+JSON, single letters and refusals in responses: shares of sampled documents in which a text matches.
 Refuses to parse: what needs a tagger is in `profiler.traits.linguistic`.
 """
 
@@ -94,12 +94,12 @@ RESPONSE_SHAPES: Mapping[str, str] = {
 
 
 def prompt_forms(prompts: Documents) -> dict[str, Floats]:
-    """Whether each prompt has a text of each form: 1 or 0, NaN for a missing prompt."""
+    """Whether each prompt has a text of each form: float64 (documents,) of 1 and 0 by trait, NaN for no prompt."""
     return _by_document(_matches(prompts, PROMPT_FORMS), prompts)
 
 
 def response_shapes(responses: Documents) -> dict[str, Floats]:
-    """Whether each response is of each shape: 1 or 0, NaN for a missing response."""
+    """Whether each response has each shape: float64 (documents,) of 1 and 0 by trait, NaN for no response."""
     found = _matches(responses, RESPONSE_SHAPES)
     used = responses.used()
     long = np.zeros(len(responses.texts), dtype=bool)
@@ -123,7 +123,7 @@ def is_json(text: str) -> bool:
 
 
 def _matches(documents: Documents, expressions: Mapping[str, str]) -> dict[str, Flags]:
-    """Per expression, which segments it is found in: bool (segments,), False for those of other parts."""
+    """Per expression, the segments in which it is found: bool (segments,), False for segments of other parts."""
     used = documents.used()
     texts = pa.array([documents.texts[i] for i in used.tolist()], pa.large_string())
     found = {}

@@ -1,4 +1,4 @@
-"""How long prompts and responses are, and how the one follows from the other.
+"""How long prompts and responses are, and how the length of one follows from that of the other.
 
 Owns lengths in characters and words (all rows), in tokens and sentences (sample), their distribution, and the
 histograms. A missing response has no length; an empty one has length 0.
@@ -21,7 +21,15 @@ TOKEN_QUANTILES = ("q50", "q95")
 def row_traits(
     characters: ValueCounts, words: ValueCounts, lines: ValueCounts, line_characters: Moments
 ) -> dict[str, Estimate]:
-    """Length traits of one part from all its rows: counts of the documents that exist, by length."""
+    """Length traits of one part over all rows.
+
+    Parameters
+    ----------
+    characters, words, lines
+        Documents by size; a missing document is not counted.
+    line_characters
+        Characters per line of each document.
+    """
     shape = Distribution(words)
     skewness, kurtosis, n = shape.skewness, shape.kurtosis, shape.n
     return {
@@ -41,7 +49,18 @@ def row_traits(
 
 
 def document_traits(tokens: Floats, sentences: Floats) -> dict[str, Floats]:
-    """Trait name (without its part) -> value per row, from counts per drawn row, NaN where it has no such part."""
+    """Lengths of each drawn row.
+
+    Parameters
+    ----------
+    tokens, sentences : float64 (rows,)
+        NaN where the row has no such part.
+
+    Returns
+    -------
+    dict of str to float64 (rows,)
+        By trait name without its part.
+    """
     return {
         "tokens_mean": tokens,
         "sentences_mean": sentences,
@@ -50,7 +69,7 @@ def document_traits(tokens: Floats, sentences: Floats) -> dict[str, Floats]:
 
 
 def token_traits(tokens: ValueCounts) -> dict[str, Estimate]:
-    """How the tokens of the sampled documents are distributed."""
+    """Spread and quantiles of the tokens of the sampled documents. tokens: documents by number of tokens."""
     shape = Distribution(tokens)
     n, spread = shape.n, shape.mean().spread
     quantiles = {f"tokens_{name}": exact(shape.quantile(QUANTILES[name]), n) for name in TOKEN_QUANTILES}
@@ -58,12 +77,12 @@ def token_traits(tokens: ValueCounts) -> dict[str, Estimate]:
 
 
 def is_one_token(tokens: Floats) -> Floats:
-    """Whether each document is one token, from tokens per drawn row, NaN where it has no document."""
+    """Whether each document is one token: float64 (rows,) of 1 and 0. tokens: NaN where there is no document."""
     return np.where(np.isnan(tokens), np.nan, tokens == 1)
 
 
 def pair_traits(logs: PairMoments) -> dict[str, Estimate]:
-    """How response length goes with prompt length: log(1 + words) of both, of all rows that have both."""
+    """How response length follows prompt length. logs: log(1 + words) of both, over rows that have both."""
     names = ("length_correlation", "length_slope", "length_residual_sd")
     line = logs.line()
     return (
@@ -74,7 +93,7 @@ def pair_traits(logs: PairMoments) -> dict[str, Estimate]:
 
 
 def document_ratios(prompt_tokens: Floats, response_tokens: Floats) -> dict[str, Floats]:
-    """Response tokens over prompt tokens per drawn row, from counts, NaN where the row has no such part."""
+    """Response tokens over prompt tokens of each drawn row, float64 (rows,) by trait, NaN where undefined."""
     ratios = ratio(response_tokens, prompt_tokens)
     logs = np.full(len(ratios), np.nan)
     np.log(ratios, out=logs, where=np.nan_to_num(ratios) > 0)
@@ -87,7 +106,7 @@ def _histogram_entropy(words: ValueCounts) -> float:
 
 
 def histogram(words: ValueCounts, part: str) -> tuple[LengthBin, ...]:
-    """Words per document in bins [0, 1), [1, 2), [2, 3), [3, 4), [4, 6), [6, 8), [8, 12) ...: two a doubling."""
+    """Documents by words in bins [0, 1), [1, 2), [2, 3), [3, 4), [4, 6), [6, 8), [8, 12) ...: two per doubling."""
     if not words.n:
         return ()
     edges = [0, 1, 2, 3, 4]

@@ -1,9 +1,9 @@
-"""The linguistic traits: what the tagger, the dependency parser and the entity recogniser say about a text.
+"""The linguistic traits: from the output of the tagger, the dependency parser and the entity recogniser.
 
 Owns the definitions on tokens and trees, as NumPy over flat token arrays of many segments at once: additive counts per
-segment (`count_segments`), and the traits as ratios of document sums (`document_traits`). A token is a token that is not
-whitespace: spaCy makes a token of every double space and line break (one in 25 in solved maths problems), hung as a
-leaf on its neighbour, and layout is no syntax. Refuses to load a model or to see text: `profiler.parsing.parser` hands it
+segment (`count_segments`), and the traits as ratios of document sums (`document_traits`). Tokens of whitespace are left
+out: spaCy makes one of every double space and line break (one token in 25 in solved maths problems) and attaches it to
+its neighbour, and layout is not syntax. Refuses to load a model or to see text: `profiler.parsing.parser` passes it
 arrays.
 """
 
@@ -93,11 +93,19 @@ ENTITY_COUNTS = ("entity_tokens", "entities", *(f"entity_{kind}" for kind in ENT
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of many segments laid end to end; every array has one entry per token.
+    """The tokens of many segments end to end.
 
-    segment: int64, non-decreasing. tag, pos, dep: codes (uint64) of the strings by `codes`; lower: the code of the
-    lower-cased word. head: int64, absolute index of the head (a root is its own head). sentence_start: bool.
-    codes: string -> code, of whichever string is asked for.
+    Parameters
+    ----------
+    segment : int64 (tokens,)
+        Ascending.
+    tag, pos, dep, lower : uint64 (tokens,)
+        Codes of the tags, relations and lower-cased words.
+    head : int64 (tokens,)
+        Absolute index of the head; a root is its own head.
+    sentence_start : bool (tokens,)
+    codes
+        Gives the code of a string.
     """
 
     segment: Ints
@@ -113,7 +121,12 @@ class Tokens:
         return len(self.segment)
 
     def only(self, keep: Flags) -> Tokens:
-        """The tokens to keep, heads renumbered. A sentence without any is none; a token whose head goes is a root."""
+        """Some tokens, heads renumbered. A sentence left without tokens is dropped; a token without its head is a root.
+
+        Parameters
+        ----------
+        keep : bool (tokens,)
+        """
         place = np.cumsum(keep) - 1
         own = np.arange(len(self))
         head = np.where(keep[self.head], self.head, own)[keep]
@@ -131,7 +144,7 @@ class Tokens:
 
 
 class Codes:
-    """String to code, as the pipeline's string store has it."""
+    """The codes of strings in the string store of a pipeline."""
 
     def __init__(self, lookup: Iterable[tuple[str, int]]) -> None:
         self._codes = dict(lookup)
@@ -145,7 +158,7 @@ class _Membership(Protocol):
 
 
 def needed_strings() -> tuple[str, ...]:
-    """Every string whose code `count_segments` and `count_entities` ask for."""
+    """Every string whose code `count_segments` and `count_entities` need."""
     return tuple(
         dict.fromkeys(
             [
@@ -169,7 +182,19 @@ def needed_strings() -> tuple[str, ...]:
 
 
 def count_segments(tokens: Tokens, segments: int) -> Floats:
-    """Additive counts per segment, float64 (segments, len(COUNTS))."""
+    """Additive counts of each segment.
+
+    Parameters
+    ----------
+    tokens
+        Of all segments.
+    segments
+        How many segments there are, those without tokens included.
+
+    Returns
+    -------
+    float64 (segments, len(COUNTS))
+    """
     result = np.zeros((segments, len(COUNTS)))
     if not len(tokens):
         return result
@@ -298,9 +323,23 @@ def _imperative_roots(tokens: Tokens, is_in: _Membership) -> Flags:
 
 
 def count_entities(segment: Ints, begins: Flags, kind: npt.NDArray[np.uint64], codes: Codes, segments: int) -> Floats:
-    """Entity counts per segment, float64 (segments, len(ENTITY_COUNTS)).
+    """Additive entity counts of each segment.
 
-    segment, begins, kind: per token; begins marks the first token of an entity, kind is its label's code.
+    Parameters
+    ----------
+    segment : int64 (tokens,)
+    begins : bool (tokens,)
+        Whether an entity starts at the token.
+    kind : uint64 (tokens,)
+        Code of the entity's label.
+    codes
+        Gives the code of a string.
+    segments
+        How many segments there are.
+
+    Returns
+    -------
+    float64 (segments, len(ENTITY_COUNTS))
     """
     result = np.zeros((segments, len(ENTITY_COUNTS)))
     flags = [
@@ -314,7 +353,18 @@ def count_entities(segment: Ints, begins: Flags, kind: npt.NDArray[np.uint64], c
 
 
 def document_traits(sums: Floats) -> dict[str, Floats]:
-    """Trait name (without its part) -> value per document, from document sums of `count_segments`."""
+    """Linguistic traits of each document.
+
+    Parameters
+    ----------
+    sums : float64 (documents, len(COUNTS))
+        Document sums of `count_segments`.
+
+    Returns
+    -------
+    dict of str to float64 (documents,)
+        By trait name without its part, NaN where the denominator is 0.
+    """
     c = {name: sums[:, column] for column, name in enumerate(COUNTS)}
     tokens, sentences, verbs = c["tokens"], c["sentences"], c["pos_VERB"]
     nouns = c["pos_NOUN"] + c["pos_PROPN"]
@@ -368,7 +418,7 @@ def sentence_spread(sums: Floats) -> Floats:
 
 
 def document_entity_traits(sums: Floats) -> dict[str, Floats]:
-    """Entity traits per document, from document sums of `count_entities`."""
+    """Entity traits of each document, from document sums of `count_entities`, float64 (documents,) by trait."""
     c = {name: sums[:, column] for column, name in enumerate(ENTITY_COUNTS)}
     return {
         "entities_per_100_tokens": 100.0 * ratio(c["entities"], c["entity_tokens"]),

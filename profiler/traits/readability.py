@@ -1,9 +1,9 @@
 """The classic readability formulas, from counts.
 
 Owns syllables, easy words and long words per distinct word, the counts per segment and the formulas, which are those
-of textstat 0.7.13 with two differences. Sentences are the dependency parser's, not textstat's regular expression.
-Syllables are always textstat's hyphenation rule (pyphen, en_US), which textstat applies to words outside cmudict:
-cmudict has to be fetched from the network, and a profile must not depend on whether it was.
+of textstat 0.7.13 with two differences. Sentences are the dependency parser's, not those of textstat's regular
+expression. Syllables are always counted by hyphenation (pyphen, en_US), as textstat counts those of words outside
+cmudict: cmudict has to be downloaded, and a profile must not depend on whether it was.
 """
 
 from __future__ import annotations
@@ -30,7 +30,19 @@ _NOT_WORD = re.compile(r"\W")
 
 
 def count_segments(texts: Sequence[str], vocabulary: Vocabulary) -> Floats:
-    """Additive counts per segment, float64 (segments, len(COUNTS)). vocabulary: the words of the same texts."""
+    """Additive counts of each segment.
+
+    Parameters
+    ----------
+    texts
+        The segments.
+    vocabulary
+        Their words.
+
+    Returns
+    -------
+    float64 (segments, len(COUNTS))
+    """
     if _word_counts.cache_info().misses > _WORDS_OF_PYPHEN:
         _word_counts.cache_clear()
         _hyphenation.cache_clear()
@@ -42,7 +54,20 @@ def count_segments(texts: Sequence[str], vocabulary: Vocabulary) -> Floats:
 
 
 def document_traits(sums: Floats, sentences: Floats) -> dict[str, Floats]:
-    """Trait name (without its part) -> value per document. sums: document sums of `count_segments`."""
+    """Readability of each document.
+
+    Parameters
+    ----------
+    sums : float64 (documents, len(COUNTS))
+        Document sums of `count_segments`.
+    sentences : float64 (documents,)
+        By the dependency parser.
+
+    Returns
+    -------
+    dict of str to float64 (documents,)
+        By trait name without its part; NaN without words.
+    """
     c = {name: sums[:, column] for column, name in enumerate(COUNTS)}
     words = c["words"]
     # A document of marks only has no words to read.
@@ -66,7 +91,7 @@ def document_traits(sums: Floats, sentences: Floats) -> dict[str, Floats]:
     }
 
 
-# A third of a kilobyte each; the words of a sample that come again are among the last so many.
+# A third of a kilobyte each.
 @lru_cache(maxsize=1 << 16)
 def _word_counts(word: str) -> tuple[int, ...]:
     """WORD_COUNTS of one lower-cased word."""

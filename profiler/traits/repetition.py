@@ -1,7 +1,7 @@
-"""Text that says the same again: lines, runs of words, runs of characters, within one document.
+"""Repetition within a document: lines, runs of words, runs of characters.
 
-Owns what is repeated inside a text, on the sample. Repeated documents are `profiler.traits.duplicates`, repeated pairs of
-words `profiler.traits.surface`.
+Owns what is repeated inside a text, on the sample. Repeated documents are in `profiler.traits.duplicates`, repeated
+pairs of words in `profiler.traits.surface`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NEWLINE, _DOT, _ELLIPSIS = 10, ord("."), ord("…")
 
 
 def count_segments(texts: Sequence[str]) -> Floats:
-    """Additive counts per segment, float64 (segments, len(COUNTS)); a line is one that is not blank."""
+    """Additive counts of each text, float64 (texts, len(COUNTS)). Blank lines are not counted."""
     result = np.zeros((len(texts), len(COUNTS)))
     for first, last in _blocks(texts):
         points, bounds = code_points(pa.array(texts[first:last], pa.large_string()))
@@ -38,7 +38,7 @@ def count_segments(texts: Sequence[str]) -> Floats:
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Consecutive texts of about a million characters together: a window takes some 60 bytes a character."""
+    """Ranges of consecutive texts of about a million characters: windows take some 60 bytes a character."""
     first = size = 0
     for i, text in enumerate(texts):
         if i > first and size + len(text) > _BLOCK_CHARACTERS:
@@ -50,8 +50,8 @@ def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _lines(points: npt.NDArray[np.uint32], bounds: Ints) -> Floats:
-    """Per segment (segments, 5): characters in all and of lines that stood before in the segment, lines, those that
-    open with a bullet, and those that close with an ellipsis. Spaces around and inside a line are no part of it."""
+    """Per segment, float64 (segments, 5): characters of all lines and of lines that occurred before in the segment,
+    lines, those that open with a bullet, and those that close with an ellipsis. Spaces are not counted."""
     segments = len(bounds) - 1
     segment = np.repeat(np.arange(segments), np.diff(bounds))
     at = np.flatnonzero((points != _NEWLINE) & ~np.isin(points, _SPACES))
@@ -74,7 +74,7 @@ def _lines(points: npt.NDArray[np.uint32], bounds: Ints) -> Floats:
 
 
 def _windows(points: npt.NDArray[np.uint32], bounds: Ints) -> Floats:
-    """Per segment (segments, 2): runs of WINDOW_CHARACTERS characters of each segment, and the distinct ones."""
+    """Per segment, float64 (segments, 2): runs of WINDOW_CHARACTERS characters, and the distinct ones."""
     segments = len(bounds) - 1
     fits = np.diff(bounds) >= WINDOW_CHARACTERS
     windows = np.where(fits, np.diff(bounds) - WINDOW_CHARACTERS + 1, 0)
@@ -90,7 +90,22 @@ def _windows(points: npt.NDArray[np.uint32], bounds: Ints) -> Floats:
 
 
 def document_traits(documents: Documents, read: Words, vocabulary: Vocabulary) -> dict[str, Floats]:
-    """Trait name (without its part) -> value per document. read: the words of documents."""
+    """Repetition within each document.
+
+    Parameters
+    ----------
+    documents
+        Their texts.
+    read
+        Their words.
+    vocabulary
+        By which the words are numbered.
+
+    Returns
+    -------
+    dict of str to float64 (documents,)
+        By trait name without its part, NaN where undefined.
+    """
     used = documents.used()
     counts = np.zeros((len(documents.texts), len(COUNTS)))
     counts[used] = count_segments([documents.texts[i] for i in used.tolist()])
@@ -106,8 +121,16 @@ def document_traits(documents: Documents, read: Words, vocabulary: Vocabulary) -
 
 
 def runs_of(read: Words, size: int) -> tuple[Ints, Hashes, Ints]:
-    """The runs of `size` words of every document, none of which joins two texts: where each starts, a hash of it and
-    its document, and the document."""
+    """The runs of `size` consecutive words of every document; no run joins two texts.
+
+    Returns
+    -------
+    starts : int64 (runs,)
+        The first word of each run, as a place in `read.ids`.
+    hashes : uint64 (runs,)
+        Of the run and its document.
+    documents : int64 (runs,)
+    """
     ends = np.repeat(read.borders[1:], np.diff(read.borders))
     at = np.flatnonzero(np.arange(len(read.ids)) + size <= ends)
     owner = np.repeat(np.arange(len(read)), read.lengths)[at]
@@ -136,5 +159,5 @@ def _top_bigram(read: Words, vocabulary: Vocabulary) -> Floats:
     top = np.zeros(n)
     np.maximum.at(top, owner[first], weight)
     total = np.bincount(np.repeat(np.arange(n), read.lengths), weights=characters, minlength=n)
-    # A pair that overlaps itself ("no no no") is counted at every place where it stands.
+    # A pair that overlaps itself ("no no no") is counted at every place where it occurs.
     return np.where(np.bincount(owner, minlength=n) > 0, np.minimum(ratio(top, total), 1.0), np.nan)

@@ -1,9 +1,9 @@
-"""How far the label can be told without understanding the prompt.
+"""How well the label can be predicted without understanding the prompt.
 
 Owns the shortcuts of annotation artefacts (Gururangan et al. 2018; Gardner et al. 2021): length, first word, one word,
 word overlap of the fields, the longest option. All are corrected for chance, since with many classes and words
-something always fits. What is asked of a row beside its words is read where the row is counted (`LabelledRows`), so no
-text travels for it. Refuses datasets without labels: undefined.
+something always fits. What is needed of a row besides its words is read where the row is counted (`LabelledRows`), so
+that no text is sent for it. Datasets without labels have none of these traits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from traitcast.profiler.text.estimates import Estimate, Floats, Ints, exact, rat
 from traitcast.profiler.text.kept_words import KeptWords
 from traitcast.profiler.text.scan import Hashes, mix
 
-# Fewer rows than this tell chance from a shortcut for no word.
+# With fewer rows chance cannot be told from a shortcut.
 MIN_COUNT = 20
 BINS = 10
 SHUFFLES = 10
@@ -38,8 +38,17 @@ TRAITS = (
 
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
-    """What some rows have beside their words. labels: strings (rows,), null where a row has none. fields, options:
-    int64 (rows,), how many of each. characters: float64, of each option, row after row."""
+    """What some rows have besides their words.
+
+    Parameters
+    ----------
+    labels : string array (rows,)
+        Null where a row has none.
+    fields, options : int64 (rows,)
+        How many text fields and options each row has.
+    characters : float64 (options of all rows,)
+        Characters of each option, row after row.
+    """
 
     labels: pa.Array
     fields: Ints
@@ -74,7 +83,22 @@ def _strings(chunks: Sequence[pa.Array]) -> pa.Array:
 
 
 def traits(kept: KeptWords, rows: LabelledRows, *, seed: int) -> dict[str, Estimate]:
-    """Shortcut traits (without their part). kept: words of some prompts; rows: what else these rows have."""
+    """Shortcut traits.
+
+    Parameters
+    ----------
+    kept
+        Words of the prompts of some rows.
+    rows
+        What else these rows have.
+    seed
+        For the shuffles, and for the halves on which rules are made and tested.
+
+    Returns
+    -------
+    dict of str to Estimate
+        By trait name without its part.
+    """
     found = {name: undefined() for name in TRAITS}
     labelled = rows.labels.is_valid().to_numpy(zero_copy_only=False)
     n = int(labelled.sum())
@@ -109,7 +133,7 @@ class _LabelledWords:
         self.fields: Ints = fields[labelled]
 
     def first_words(self) -> Ints:
-        """A number per row for its first word; rows whose first word is rare share one, rows without one another."""
+        """A number per row for its first word: -1 for every rare first word, -2 for rows without words."""
         opens = np.diff(self.row, prepend=-1) > 0
         _, number, counts = np.unique(self.words[opens], return_inverse=True, return_counts=True)
         result = np.full(len(self.fields), -2, dtype=np.int64)
@@ -141,8 +165,17 @@ class _LabelledWords:
 def information(groups: Ints | None, labels: Ints, rng: np.random.Generator) -> Estimate:
     """Share of the label entropy that groups of rows explain, adjusted for chance: (I - E) / (H - E), not below 0.
 
-    groups: a number per row, None where undefined. I is the mutual information of group and label, H the entropy of
-    the label, E the mean of I over SHUFFLES shuffles of the labels (Vinh, Epps and Bailey 2010, where E is exact).
+    I is the mutual information of group and label, H the entropy of the label, E the mean of I over SHUFFLES shuffles
+    of the labels (Vinh, Epps and Bailey 2010, where E is exact).
+
+    Parameters
+    ----------
+    groups : int64 (rows,) or None
+        None where undefined.
+    labels : int64 (rows,)
+        From 0 on.
+    rng
+        Shuffles the labels.
     """
     if groups is None:
         return undefined()
@@ -167,7 +200,7 @@ def _entropy(counts: Ints) -> float:
 
 
 def _binned(values: Floats) -> Ints | None:
-    """Numbers of up to BINS groups of about equal size; rows without a value are a group of their own."""
+    """Numbers of up to BINS groups of about equal size; rows without a value form another."""
     defined = values[np.isfinite(values)]
     if not len(defined):
         return None
@@ -176,7 +209,7 @@ def _binned(values: Floats) -> Ints | None:
 
 
 def _word_traits(read: _LabelledWords, labels: Ints, rng: np.random.Generator) -> dict[str, Estimate]:
-    """The strongest tie of a word to a class, and what the best rule on one word gains in rows it was not made on."""
+    """The strongest association of a word with a class, and the gain of the best rule on one word in other rows."""
     n, classes = len(labels), int(labels.max()) + 1
     first = np.unique(read.keys(np.ones(len(read.words), dtype=bool)), return_index=True)[1]
     row, words = read.row[first], read.words[first]
@@ -203,7 +236,7 @@ def _word_traits(read: _LabelledWords, labels: Ints, rng: np.random.Generator) -
 
 
 def _best_rule(word: Ints, label: Ints, inside: np.ndarray, labels: Ints) -> tuple[int, int, int, int]:
-    """(word, class where it stands, class where it does not, majority class) that fit these rows best."""
+    """(word, class where it occurs, class where it does not, majority class) that fit these rows best."""
     classes = int(max(label.max(), labels.max())) + 1
     totals = np.bincount(labels, minlength=classes)
     best, rule = -1, (0, 0, 0)
@@ -234,7 +267,14 @@ def _gain(rule: tuple[int, int, int, int], word: Ints, row: Ints, labels: Ints, 
 def pick_gain(scores: Floats, options: Ints, position: Ints) -> Estimate:
     """How often the option of the highest score is the right one, beyond chance; ties share the pick.
 
-    scores: per option, row after row. options: options per row. position: the right one of each row.
+    Parameters
+    ----------
+    scores : float64 (options of all rows,)
+        Row after row.
+    options : int64 (rows,)
+        Options of each row.
+    position : int64 (rows,)
+        The right one of each row, from 0; below 0 where it is not known.
     """
     starts = np.concatenate([[0], np.cumsum(options)])[:-1]
     usable = np.flatnonzero((options > 1) & (position >= 0) & (position < options))

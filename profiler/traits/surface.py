@@ -1,7 +1,8 @@
 """Traits of the surface: characters, duplicates, links, whether a response is a list or a number, what is repeated.
 
-Owns everything that needs neither a tagger nor a readability formula. All-rows traits come from the counts and
-hashes of `profiler.text.scan` and from Arrow regular expressions; the rest from the words of the sample.
+Owns what needs neither a parse nor a readability formula. All-rows traits come from the counts and hashes of
+`profiler.text.scan` and from Arrow regular expressions; the others from the words of the sample. Refuses near
+duplicates: they are in `profiler.traits.duplicates`.
 """
 
 from __future__ import annotations
@@ -79,13 +80,13 @@ def token_shares(alphabetic: Floats, stop: Floats, tokens: Floats) -> dict[str, 
 
 
 def repeated_bigrams(read: Words) -> Floats:
-    """Share of the word pairs of each document that stood before in it."""
+    """Share of the word pairs of each document that occurred before in it, float64 (documents,)."""
     pairs, offsets = _bigrams(read)
     return 1 - ratio(distinct(pairs, offsets), np.diff(offsets))
 
 
 def _bigrams(read: Words) -> tuple[Ints, Ints]:
-    """Numbered word pairs of each document, and their offsets. The last word of a text field opens no pair."""
+    """Numbered word pairs of each document, and their offsets. The last word of a text field starts no pair."""
     ids = read.ids
     opens = np.ones(len(ids), dtype=bool)
     opens[read.borders[1:][np.diff(read.borders) > 0] - 1] = False
