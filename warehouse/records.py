@@ -72,6 +72,23 @@ class Sketch:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundRows:
+    """Rows of a dataset with one fault.
+
+    finding: name of the check. part: prompt, response, label or row. severity: error, warning or info. count: rows
+    found; looked_at: rows that were looked at. rows: the first of them, counted from 1 as they were read.
+    """
+
+    finding: str
+    part: str
+    severity: str
+    count: int
+    looked_at: int
+    message: str
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """All traits of one dataset at one fingerprint.
 
@@ -93,6 +110,7 @@ class Profile:
     parent: str | None = None
     changed: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[FoundRows, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from traitcast.warehouse.percentiles import Standing
     from traitcast.warehouse.records import Profile, TraitDefinition, TraitMatrix, TraitValue
 
+_WIDTH, _INDENT = 80, " " * 10
 _OTHER_OUTPUT = "Choose another file with --output."
 _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
@@ -84,13 +88,16 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
 
 @click.command()
 @click.argument("name")
+@click.option("--traits", is_flag=True, help="Every trait, with its standard error and n.")
 @click.option("--family", help="Only traits of one family, for example class_balance.")
 @plot_option
 @warehouse_option
 @format_option()
 @report_errors
-def show(name: str, family: str | None, plot: Path | None, warehouse_path: str, output_format: str) -> None:
-    """Show one profile: what is unusual about it, then every trait with its standard error and n.
+def show(
+    name: str, traits: bool, family: str | None, plot: Path | None, warehouse_path: str, output_format: str
+) -> None:
+    """Show one profile: its findings and what is unusual about it.
 
     A percentile is the share of reference datasets with a lower value: 50 is usual, 0 and 100 are the extremes. The
     unusual traits are those farthest from the median of the reference, one from each group of correlated traits.
@@ -135,9 +142,14 @@ def show(name: str, family: str | None, plot: Path | None, warehouse_path: str, 
     if output_format == "json":
         emit_json({**_profile_json(profile, rows), "unusual": [_unusual_json(standing) for standing in unusual]})
         return
-    click.echo(printable(_heading(profile)))
+    click.echo(_filled(_heading(profile)))
+    if profile.findings:
+        click.echo(_filled(_findings_text(profile)))
     if places:
-        click.echo(_unusual_text(unusual, family))
+        click.echo(_filled(_unusual_text(unusual, family)))
+    if not (traits or family):
+        say(f"All {len(rows)} traits: {command('show', name, '--traits')}")
+        return
     click.echo(table(rows))
     shown = {row["trait"] for row in rows}
     if words := _exact_words(profile, [t for t in profile.traits if t.trait in shown], catalogue):
@@ -205,6 +217,21 @@ def _unusual_text(unusual: Sequence[Standing], family: str | None) -> str:
     return "\n".join(["What is unusual about it:", *lines, ""])
 
 
+def _findings_text(profile: Profile) -> str:
+    """What is wrong with the dataset, a line for each finding, worst first."""
+    kinds = Counter(found.severity for found in profile.findings)
+    heads = {"error": "errors", "warning": "warnings", "info": "to look at"}
+    counts = ", ".join(f"{kinds[kind]} {words}" for kind, words in heads.items() if kinds[kind])
+    lines = [f"  {found.severity.upper():<8}{found.finding}: {found.message}" for found in profile.findings]
+    return "\n".join([f"Findings ({counts}):", *lines, ""])
+
+
+def _filled(text: str) -> str:
+    """Lines broken at the width of a screen, what follows a break set in."""
+    lines = printable(text).split("\n")
+    return "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent=_INDENT, break_long_words=False) for line in lines)
+
+
 def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": profile.name,
@@ -218,6 +245,7 @@ def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any
         "changed": profile.changed,
         "details": dict(profile.details),
         "label_counts": dict(profile.label_counts),
+        "findings": [asdict(found) for found in profile.findings],
         "traits": rows,
     }
 

@@ -35,18 +35,28 @@ _OUTCOMES = {
         for name, scale in (("label_shift", 100), ("length_shift", 1))
     },
 }
-_SAME_PROBED = "(base, fingerprint, dataset) IN (SELECT (base, fingerprint, dataset) FROM incoming)"
 
 
 class Matrices(Connection):
     """What is stored of matrices."""
 
     def save_scores(self, matrix: Matrix, rows: pa.Table, side_effects: Mapping[str, pa.Table] | None = None) -> None:
-        """Merge score rows (model, source, target, seed, metric, score, n, standard_error) into one matrix.
+        """Merge scores and side effects into a matrix.
 
-        side_effects: rows of `predicted_labels`, `generations`, `adapters`, `probes`, `targets`, `row_traits`,
-        `row_scores` and `lineage`, without the matrix column. What is stored beside the scores of an earlier
-        measurement of the same cells goes, whether it comes again or not. Raises ScoresError as `check_rows` does.
+        What is stored of an earlier measurement of the same cells is dropped, whether it comes again or not.
+
+        Parameters
+        ----------
+        rows
+            Columns model, source, target, seed, metric, score, n and standard_error.
+        side_effects
+            Rows of `predicted_labels`, `generations`, `adapters`, `probes`, `targets`, `row_traits`, `row_scores` and
+            `lineage`, by table, without the column `matrix`.
+
+        Raises
+        ------
+        ScoresError
+            As `check_rows`.
         """
         check_plain(matrix.matrix, "matrix name")
         tables = {"scores": rows, **(side_effects or {})}
@@ -64,9 +74,9 @@ class Matrices(Connection):
                 self._merge(table, named)
 
     def check_import(self, matrix: str, scores: pa.Table) -> None:
-        """Raise ScoresError where imported scores would replace measured ones, whose answers would go.
+        """Raise ScoresError if imported scores would replace cells measured here, and so drop their answers.
 
-        A shipped matrix is hidden as a whole, so its cells do not count.
+        Cells of a shipped matrix do not count: it is hidden as a whole.
         """
         keys = ", ".join(_CELL)
         every = " UNION ".join(f"SELECT {keys} FROM {OWN}.{table} WHERE matrix = ?" for table in _CELL_TABLES)
@@ -86,10 +96,17 @@ class Matrices(Connection):
             )
 
     def drop_scores(self, names: Sequence[str]) -> list[str]:
-        """Remove matrices with all that was measured and found on them: all of them or none.
+        """Remove the user's matrices with everything found on them: all of them or none.
 
-        Returns the names of predictors that learnt from them, which stay as they are. Raises ScoresError for an unknown
-        name, and for one of a shipped matrix.
+        Returns
+        -------
+        list of str
+            Names of predictors that were fitted to them; these stay.
+
+        Raises
+        ------
+        ScoresError
+            For an unknown name and for a shipped matrix.
         """
         for name in names:
             self._check_own(name)
@@ -118,10 +135,19 @@ class Matrices(Connection):
             raise _no_scores(matrix, known)
 
     def check_rows(self, matrix: str, fingerprints: Mapping[str, str], scores: pa.Table) -> list[str]:
-        """The targets whose test rows are no longer those that a matrix was measured on, in order.
+        """Targets whose test rows differ from those that a matrix was measured on, sorted.
 
-        fingerprints: target -> that of its test rows now. scores: the cells measured on them. Raises ScoresError where
-        stored cells of such a target are not among these: their gains would be over a base on other rows.
+        Parameters
+        ----------
+        fingerprints
+            The fingerprint of the test rows of each target now.
+        scores
+            The cells measured on them.
+
+        Raises
+        ------
+        ScoresError
+            If stored cells of such a target are not among `scores`: their gains would be over a base on other rows.
         """
         # Not of a shipped matrix, which is hidden as a whole.
         stored = dict(self._rows(f"SELECT target, fingerprint FROM {OWN}.targets WHERE matrix = ?", [matrix]))
@@ -177,10 +203,10 @@ class Matrices(Connection):
         self._connection.unregister("incoming")
 
     def lineage(self, matrix: str | None = None) -> list[tuple[str, str, str]]:
-        """Variants that were made on purpose: (dataset, the parent it was made from, what was changed), once each.
+        """Variants of datasets as (dataset, parent, what was changed), each once.
 
-        matrix: as that one was measured with them, or else as they are profiled. None: as they are profiled, or else as
-        some matrix was measured with them.
+        matrix: the lineage stored with this matrix comes first, then that of the profiles. None: that of the profiles
+        comes first, then that of any matrix.
         """
         return self._rows(
             "SELECT dataset, parent, changed FROM ("
@@ -192,7 +218,7 @@ class Matrices(Connection):
         )
 
     def varied(self) -> list[str]:
-        """Matrices with a variant and its parent among their sources, as `lineage` knows variants, in order."""
+        """Names of matrices with a variant and its parent among their sources, sorted."""
         return [
             row[0]
             for row in self._rows(
@@ -205,7 +231,7 @@ class Matrices(Connection):
         ]
 
     def targets(self, matrix: str) -> dict[str, Target]:
-        """What is known of the test rows of each target of a matrix, by name; without their traits."""
+        """The test rows of each target of a matrix, by name, without their traits."""
         rows = self._rows(
             "SELECT target, task_type, metric, fingerprint, rows, labels, gold, catalogue_version, parsed "
             "FROM targets WHERE matrix = ? ORDER BY target",
@@ -227,7 +253,7 @@ class Matrices(Connection):
         }
 
     def row_traits(self, matrix: str, target: str | None = None) -> dict[str, dict[str, np.ndarray]]:
-        """target -> trait -> float64 value per test row, NaN where it is undefined. target: only this one's."""
+        """Traits of the test rows by target and trait: float64 (rows,), NaN where undefined. target: only its rows."""
         found: dict[str, dict[str, np.ndarray]] = {}
         for name, trait, value in self._rows(
             "SELECT target, trait, value FROM row_traits WHERE matrix = ? AND (? IS NULL OR target = ?) "
@@ -240,9 +266,9 @@ class Matrices(Connection):
     def row_results(
         self, matrix: str, model: str, *, source: str | None = None, target: str | None = None
     ) -> list[RowResults]:
-        """What cells did on single test rows, and what the untuned model did (source ''), by target.
+        """Results of cells on single test rows, and of the untuned model (source ''), by target.
 
-        source, target: only the cells of this source (and the untuned model's), only those on this target.
+        source: only the cells of this source and of the untuned model. target: only cells on this target.
         """
         found = self._arrow(
             "SELECT source, target, seed, score, predicted, output_tokens, finished, has_number FROM row_scores "
@@ -271,7 +297,7 @@ class Matrices(Connection):
         )
 
     def matrices(self) -> list[Matrix]:
-        """All matrices, the measured and imported ones of the user before the shipped ones."""
+        """All matrices, those of the user before the shipped ones."""
         rows = self._rows("SELECT matrix, metric, base, description FROM matrices ORDER BY reference, matrix")
         return [Matrix(*row) for row in rows]
 
@@ -293,12 +319,25 @@ class Matrices(Connection):
         outcome: str = "gain",
         metric: str | None = None,
     ) -> Cells:
-        """The cells of `matrix`, of `model` or of all models. Default: the user's only matrix, else the only shipped
-        one that was measured, not imported, and without variants, else the only one.
+        """The cells of a matrix, column by column.
 
-        outcome: "gain", or a side effect in its place: "label_shift" (%) or "length_shift" (tokens). metric: of the
-        gains, instead of the headline. A gain is better for being more: of a metric that falls when things improve
-        (`LESS_IS_BETTER`) it is the fall. Raises ScoresError for an unknown or ambiguous matrix, model or metric.
+        Parameters
+        ----------
+        matrix
+            Default: the user's only matrix, else the only shipped one that was measured and has no variants, else the
+            only one.
+        model
+            Only the cells of this model.
+        outcome
+            "gain", or a side effect instead: "label_shift" (%) or "length_shift" (tokens).
+        metric
+            The metric of the gains, instead of the headline. A gain is better when it is higher: for metrics that fall
+            as things improve (`LESS_IS_BETTER`) it is the fall.
+
+        Raises
+        ------
+        ScoresError
+            For an unknown or ambiguous matrix, model or metric.
         """
         chosen = self._choose_matrix(matrix)
         if metric is not None:
@@ -345,8 +384,13 @@ class Matrices(Connection):
             )
 
     def transfer_matrix(self, matrix: str) -> list[dict[str, Any]]:
-        """The view of that name, of one matrix: model, source, target, gain, standard_error (pp) and `gains`, a list
-        with the gain of every seed, in the order of the seeds. Cells without a gain are left out."""
+        """Mean gains of a matrix over seeds, cells without a gain left out.
+
+        Returns
+        -------
+        list of dict
+            model, source, target, gain and standard_error in pp, and gains: the gain of every seed, by seed.
+        """
         return self._dicts(
             "SELECT model, source, target, m.gain, m.standard_error, list(t.gain ORDER BY t.seed) AS gains "
             "FROM transfer_matrix m JOIN transfer t USING (matrix, model, source, target) "
@@ -356,8 +400,13 @@ class Matrices(Connection):
         )
 
     def side_effects(self, matrix: str) -> list[dict[str, Any]]:
-        """The view of that name, of one matrix, as means over the seeds: model, source, target, label_shift (share of
-        the predicted labels that moved), length_shift (tokens), seeds."""
+        """Side effects of a matrix, as means over seeds.
+
+        Returns
+        -------
+        list of dict
+            model, source, target, label_shift (the share of predicted labels that moved), length_shift (tokens), seeds.
+        """
         return self._dicts(
             "SELECT model, source, target, avg(label_shift) AS label_shift, avg(length_shift) AS length_shift, "
             "count(*) AS seeds FROM side_effects WHERE matrix = ? GROUP BY ALL ORDER BY model, source, target",
@@ -387,38 +436,6 @@ class Matrices(Connection):
         if len(candidates) > 1:
             raise ScoresError(f"several matrices: {', '.join(candidates)}. Choose one with --matrix NAME.")
         return every[names.index(candidates[0])]
-
-    def save_probes(self, rows: pa.Table, *, replace: bool = False) -> None:
-        """Merge probes (base, fingerprint, dtype, dataset, trait, value, standard_error, n) that no matrix measured.
-
-        A dataset's earlier ones of the same weights go first; replace: so do all those of the same base.
-        """
-        with self._transaction():
-            self._connection.register("incoming", rows)
-            same = "base IN (SELECT base FROM incoming)" if replace else _SAME_PROBED
-            self._connection.execute(f"DELETE FROM {OWN}.probes WHERE matrix = '' AND {same}")
-            self._connection.unregister("incoming")
-            self._insert("probes", rows.append_column("matrix", pa.array([""] * rows.num_rows, pa.string())))
-
-    def probe_fingerprints(self, base: str, *, matrix: str | None = None) -> list[str]:
-        """The weights that probes of a base were measured with, in order. matrix: by this one alone."""
-        rows = self._rows(
-            "SELECT DISTINCT fingerprint FROM probes WHERE base = ? AND (? IS NULL OR matrix = ?) ORDER BY 1",
-            [base, matrix, matrix],
-        )
-        return [fingerprint for (fingerprint,) in rows]
-
-    def probes(self, base: str, fingerprint: str, *, matrix: str = "") -> dict[str, dict[str, float]]:
-        """dataset -> probe -> value. Of one measured several times, what `matrix` measured counts first, then what the
-        user did with `traitcast probe`, then what other matrices did."""
-        found: dict[str, dict[str, float]] = {}
-        for dataset, trait, value in self._rows(
-            "SELECT dataset, trait, value FROM probes WHERE base = ? AND fingerprint = ? "
-            "ORDER BY matrix = ?, matrix = '', matrix DESC, dataset, trait",
-            [base, fingerprint, matrix],
-        ):
-            found.setdefault(dataset, {})[trait] = value
-        return found
 
     def base_scores(self, matrix: str, model: str) -> dict[str, float]:
         """target -> headline score of the untuned model in a matrix, mean over its seeds."""

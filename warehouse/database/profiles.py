@@ -87,9 +87,9 @@ class Profiles(Connection):
         return rows[0][0] if rows else None
 
     def outdated(self, names: Sequence[str] | None = None) -> list[str]:
-        """The user's own profiles among `names` (default: all) measured under another catalogue version, in order.
+        """Names of the user's profiles that were measured under another catalogue version, sorted.
 
-        Shipped profiles are left out: the package renews them, the user cannot.
+        names: which profiles to look at; default: all. Shipped profiles are left out, since the package renews them.
         """
         rows = self._rows(
             "SELECT name FROM datasets WHERE NOT reference AND (details ->> '$.catalogue_version')::BIGINT <> ? "
@@ -107,7 +107,7 @@ class Profiles(Connection):
         return [row[0] for row in self._rows("SELECT name FROM datasets ORDER BY name")]
 
     def datasets(self) -> list[dict[str, Any]]:
-        """One row per profiled dataset, with the figures one asks for first."""
+        """One row per profiled dataset, with its main figures."""
         return self._dicts(
             "SELECT d.name, d.task_type, d.family, d.language, d.rows, "
             "max(t.value) FILTER (t.trait = 'label_class_count')::BIGINT AS classes, "
@@ -134,7 +134,7 @@ class Profiles(Connection):
         bins = self._rows(
             "SELECT part, unit, low, high, n FROM length_histograms WHERE dataset = ? ORDER BY part, unit, low", [name]
         )
-        found = self._rows(
+        found = self._dicts(
             "SELECT finding, part, severity, count, looked_at, message, rows FROM findings WHERE dataset = ? "
             "ORDER BY list_position(['error', 'warning', 'info'], severity), finding, part",
             [name],
@@ -155,7 +155,7 @@ class Profiles(Connection):
             parent=row["parent"],
             changed=row["changed"],
             details=json.loads(row["details"] or "{}"),
-            findings=tuple(FoundRows(*values[:-1], tuple(values[-1])) for values in found),
+            findings=tuple(FoundRows(**values | {"rows": tuple(values["rows"])}) for values in found),
         )
 
     def _not_profiled(self, name: str) -> NotProfiledError:
@@ -181,7 +181,7 @@ class Profiles(Connection):
         return tuple(TraitDefinition(*row) for row in rows)
 
     def trait_matrix(self, names: Sequence[str] | None = None) -> TraitMatrix:
-        """Traits of `names` (default: all profiled datasets) as one float64 matrix, NaN where undefined."""
+        """Traits of datasets (default: all) as float64 (datasets, traits), NaN where undefined."""
         wanted = list(names) if names is not None else self.dataset_names()
         about = {row[0]: row[1:] for row in self._rows("SELECT name, task_type, family, rows FROM datasets")}
         for name in wanted:

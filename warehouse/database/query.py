@@ -55,12 +55,24 @@ def run(
     warehouse: Path | None = None,
     external: bool = False,
 ) -> pa.Table:
-    """Run one reading statement. Raises QueryError for anything that writes or cannot run.
+    """Run one statement that reads.
 
-    Types that Arrow and Parquet cannot hold (INTERVAL, UHUGEINT, UNION, ...) come as DuckDB's text, also inside
-    lists, structs and maps. text: so do dates, timestamps, times and blobs, and keys of maps, for output as text.
-    Columns with the same name are numbered (a, a_1). warehouse: its file, for the commands that messages suggest.
-    external: the connection may read other files.
+    Types that Arrow and Parquet cannot hold (INTERVAL, UHUGEINT, UNION, ...) come as DuckDB's text, also inside lists,
+    structs and maps. Columns with the same name are numbered (a, a_1).
+
+    Parameters
+    ----------
+    text
+        Whether dates, timestamps, times, blobs and keys of maps come as text too, for output as text.
+    warehouse
+        The file, for the commands that messages suggest.
+    external
+        Whether the connection may read other files.
+
+    Raises
+    ------
+    QueryError
+        For a statement that writes, is not allowed, or fails.
     """
     statement = _one_reading_statement(sql, warehouse, external)
     _refuse_writing(connection, statement, external)

@@ -82,8 +82,12 @@ class Results(Connection):
     ) -> None:
         """Merge predictions, and replace the attributions of the pairs that `attributions` names.
 
-        predictions: source, target, gain, low, high, harm, novel. attributions: source, target, trait,
-        side, family, value, shap.
+        Parameters
+        ----------
+        predictions
+            source, target, gain, low and high (pp), harm (a probability), novel.
+        attributions
+            source, target, trait, side, family, value, shap (pp).
         """
         pairs = {(row["source"], row["target"]) for row in attributions}
         stored = self._rows("SELECT fingerprint FROM predictors WHERE predictor = ?", [predictor])
@@ -102,7 +106,13 @@ class Results(Connection):
     def save_evaluation(
         self, result: Mapping[str, Any], *, model: str | None = None, tier: str = "static", seed: int = 0
     ) -> None:
-        """Store what `evaluate` found, in place of the same evaluation made before. result: its JSON contract."""
+        """Store an evaluation in place of an earlier one of the same settings.
+
+        Parameters
+        ----------
+        result
+            As `traitcast evaluate --format json` prints it.
+        """
         key = {"matrix": result["matrix"], "model": model, "protocol": result["protocol"], "tier": tier, "seed": seed}
         found = {"cells": result["cells"], "targets": result["targets"]}
         found |= {name: finite(result["model"][name]["value"]) for name in ("spearman", "rmse")}

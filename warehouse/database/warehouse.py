@@ -20,6 +20,7 @@ from traitcast.warehouse.console import some
 from traitcast.warehouse.database import query, schema, shipped
 from traitcast.warehouse.database.connection import CONFIG, connect, first_line, is_damage, sweep, wait_from_environment
 from traitcast.warehouse.database.matrices import Matrices
+from traitcast.warehouse.database.probes import Probes
 from traitcast.warehouse.database.profiles import Profiles
 from traitcast.warehouse.database.results import Results
 from traitcast.warehouse.database.schema import Kind
@@ -32,21 +33,29 @@ _KIND_WORDS: Mapping[Kind, str] = {
 }
 
 
-class Warehouse(Profiles, Matrices, Results):
-    """An open warehouse file. Use it as a context manager.
-
-    `open(path)` creates the file with the shipped reference data when it is missing; `open(path,
-    read_only=True)` of a missing file gives the reference data in memory and leaves the disk alone.
-    """
+class Warehouse(Profiles, Matrices, Probes, Results):
+    """An open warehouse file. Make one with `Warehouse.open`, and use it as a context manager."""
 
     @classmethod
     def open(
         cls, path: str | Path, *, read_only: bool = False, wait_s: float | None = None, external: bool = False
     ) -> Self:
-        """Open `path`, waiting up to `wait_s` seconds (TRAITCAST_WAIT, 10) while another process writes.
+        """Open a warehouse.
 
-        external: let queries of a read-only warehouse read other files too; they write none either way.
-        Raises WarehouseError for a busy, foreign, newer or unwritable file.
+        Parameters
+        ----------
+        path
+            The file. Opened for writing it is created, with the shipped data, if it does not exist; opened read-only,
+            a missing file gives the shipped data in memory.
+        wait_s
+            Seconds to wait while another process writes. Default: TRAITCAST_WAIT, or 10.
+        external
+            Whether queries of a read-only warehouse may read other files; they cannot write any.
+
+        Raises
+        ------
+        WarehouseError
+            For a busy, foreign, newer or unwritable file.
         """
         file = Path(path)
         if file.stem in (schema.OWN, schema.SHIPPED):
@@ -186,9 +195,9 @@ class Warehouse(Profiles, Matrices, Results):
         return replaced
 
     def query(self, sql: str, *, text: bool = False) -> pa.Table:
-        """Run one reading statement of the user; see `warehouse.database.query.run`.
+        """Run one statement of the user that reads; see `warehouse.database.query.run`.
 
-        The caller opens the warehouse read-only. Raises QueryError for what may not or cannot run.
+        The warehouse must be open read-only. Raises QueryError for a statement that is not allowed or fails.
         """
         try:
             # In a thread, since DuckDB looks for Ctrl-C only between tasks, and one task may take minutes.
