@@ -41,7 +41,10 @@ browser:
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-QUICK = tests/test_house.py tests/test_traitcast.py tests/warehouse
+# Where no test trains, draws, waits for a process or needs much of the parser.
+QUICK = tests/test_house.py tests/profiler/text tests/profiler/roles tests/profiler/traits tests/predictor/latent \
+	tests/predictor/evaluation/test_metrics.py tests/training/plan tests/training/results tests/warehouse \
+	--ignore=tests/warehouse/database --ignore=tests/warehouse/test_charts.py --ignore=tests/warehouse/test_dataset_card.py
 quick: $(VENV)/.quick   ## the quick tests of the core, without torch, ray and a browser: under a minute
 	$(PYTEST) -m "not slow" $(QUICK)
 
