@@ -129,10 +129,10 @@ def profile(
     """Profile datasets into the warehouse.
 
     DATASET is a local file or folder (JSONL, JSON, CSV, TSV, Parquet, Arrow; also .gz, .zst, .bz2, .xz) or a
-    Hugging Face hub id. Column roles come from --spec, from a dataset.yaml beside the data, or from the columns.
+    Hugging Face hub id. Column roles come from --spec, from a dataset.yaml next to the data, or from the columns.
 
-    Several datasets are profiled in turn and each is stored when it is done. A bad one is told and left out, and the
-    exit code is then 2.
+    Several datasets are profiled in turn, and each is stored when it is done. Failures are reported and skipped, and
+    the exit code is then 2.
 
     \b
     Examples:
@@ -177,6 +177,11 @@ def _show(results: Sequence[Profile], output_format: str) -> None:
         emit_json([_as_json(result) for result in results])
         return
     emit([_glance(result) for result in results], output_format)
+    for result in results:
+        if result.findings:
+            first = result.findings[0]
+            shown = command("show", result.name)
+            say(f"{result.name}: {count(len(result.findings), 'finding')}, the worst: {first.message}. All: {shown}")
     name = results[-1].name
     say(f"Whole profile: {command('show', name)}. Best sources for it: {command('rank', name)}")
 
@@ -187,6 +192,7 @@ def _as_json(profile: Profile) -> dict[str, Any]:
         "fingerprint": profile.fingerprint,
         "rows": profile.rows,
         "traits": {trait.trait: trait.value for trait in profile.traits},
+        "findings": [asdict(found) for found in profile.findings],
     }
 
 
@@ -240,7 +246,7 @@ def vary(
 ) -> None:
     """Make variants of a dataset: the same rows with one thing changed, to measure what that thing does.
 
-    Traits of real datasets go together, so a matrix of them tells what goes with a gain. Variants tell what causes it:
+    Traits of real datasets go together, so a matrix shows what goes with a gain. Variants show what causes it:
     tune on the dataset and on its variants, score both on the same targets, and compare (`traitcast interventions`).
 
     Each variant is a folder with training rows and a dataset.yaml that names its parent and the change. An adapter that
@@ -286,7 +292,7 @@ def vary(
                 say(f"  left out: {reason}")
             shown += [{**asdict(one), "folder": str(one.folder)} for one in made]
     finally:
-        # What was made before a bad dataset is there, and is told.
+        # Variants made before a failure exist, so they are listed.
         if shown:
             emit(shown, output_format)
     parents = dict.fromkeys(dataset)

@@ -1,8 +1,8 @@
-"""Prompts of the other splits that stand in the profiled one too.
+"""Prompts of the other splits that are in the profiled one too.
 
 Owns reading the prompts of the other splits and comparing them by normalised text, a hash a row; answers are not
-looked at, so a test split without labels counts too. A split that cannot be compared is told with the reason.
-Refuses streams: their other splits would be a download that nobody asked for.
+looked at, so a test split without labels counts too. A split that cannot be compared is reported with the reason.
+Refuses streams: reading their other splits would be a download.
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ def profile(
     found = _measure(totals, labels) | sampled.traits(table.num_rows)
     found |= prefixed("label", shortcuts.traits(totals.kept, totals.labelled, seed=seed))
     found["dataset_split_leak_share"], leaks = others.leaks(totals.normalised)
-    told = [*_leak_warnings(examples, found, leaks), *_uncompared(examples.split, others.reasons)]
-    warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *told]
+    leak_warnings = [*_leak_warnings(examples, found, leaks), *_uncompared(examples.split, others.reasons)]
+    warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *leak_warnings]
     spec = examples.spec
     return Profile(
         name=examples.name,

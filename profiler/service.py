@@ -33,6 +33,7 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
 
 
 def _profiled(request: Request, examples: Examples, engine: Engine | None) -> Profile:
+    from traitcast.profiler.findings.search import find
     from traitcast.profiler.profile import profile
 
     with progress(f"{examples.name}, sampled rows parsed", 0) as bar:
@@ -45,7 +46,8 @@ def _profiled(request: Request, examples: Examples, engine: Engine | None) -> Pr
             on_progress=bar.reach,
             engine=engine,
         )
-    return replace(result, details={**result.details, **_asked(request), "splits": dict(examples.splits)})
+    details = {**result.details, **_asked(request), "splits": dict(examples.splits)}
+    return replace(result, details=details, findings=tuple(f.record() for f in find(examples, seed=request.seed)))
 
 
 def _engine(request: Request) -> AbstractContextManager[Engine | None]:
@@ -59,17 +61,17 @@ def _engine(request: Request) -> AbstractContextManager[Engine | None]:
 
 
 def _check_engine(request: Request) -> None:
-    """Raise UserError for an engine that cannot be had, as far as that can be told at once."""
+    """Raise UserError for an engine that cannot be used, as far as that is known before connecting."""
     if request.engine not in ("local", "ray"):
-        raise UserError(f"engine {request.engine!r} is not one of local, ray")
+        raise UserError(f"unknown engine {request.engine!r}; choose local or ray")
     if request.engine == "ray":
         ray_cluster.check(request.address)
     elif request.address is not None:
-        raise UserError(f"--address {request.address} is of a cluster: add --engine ray, or leave it out")
+        raise UserError(f"--address {request.address} names a Ray cluster: add --engine ray, or leave it out")
 
 
 def _asked(request: Request) -> dict[str, Any]:
-    """What `as_before` needs to ask for the same again and cannot tell from the result."""
+    """What `as_before` needs to ask for the same again and cannot find in the result."""
     return {
         "config": request.config,
         "roles_stated": list(request.roles),
@@ -106,7 +108,7 @@ def refuse_one_name(requests: Sequence[Request]) -> None:
         try:
             name = name_of(request)
         except UserError:
-            # It is said when its turn comes; what stands before it is profiled all the same.
+            # The error is reported in its turn; the datasets before it are profiled all the same.
             continue
         if name in seen:
             raise UserError(
@@ -208,7 +210,7 @@ def ensure_profiled(dataset: str, warehouse_path: str) -> str:
 
 
 def _same_commit(stored: Profile, request: Request) -> bool:
-    """Whether a profile of a hub dataset is still good, told without the network: a commit never changes."""
+    """Whether a profile of a hub dataset is still good, without asking the network: a commit never changes."""
     from traitcast.profiler.traits.catalogue import VERSION
 
     details = stored.details

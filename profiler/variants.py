@@ -1,11 +1,11 @@
 """Variants of a dataset: the same rows with one thing changed on purpose, so that its effect can be measured.
 
-Traits of real datasets go together; only a change made by hand tells what one of them does. A variant is a dataset like
-any other, a folder with rows and a `dataset.yaml` that names its parent and what was changed. Owns the changes, what
-each of them needs, and the writing of the folder. It measures nothing.
+Traits of real datasets go together; only a change made on purpose shows what one of them does. A variant is a dataset
+like any other, a folder with rows and a `dataset.yaml` that names its parent and what was changed. Owns the changes,
+what each of them needs, and the writing of the folder. It measures nothing.
 
-Changes to texts keep the number and the order of the rows, so that whoever draws rows by position draws the same ones
-of parent and variant. A variant has training rows only: it is there to be tuned on.
+Changes to texts keep the number and the order of the rows, so that rows drawn by position are the same ones
+in parent and variant. A variant has training rows only: it is there to be tuned on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from spacy.tokenizer import Tokenizer
 
 ROWS_FILE = "train.jsonl"
-# What stands before every answer: long enough to move the length of one-word answers tenfold, and says nothing.
+# Put before every answer: long enough to move the length of one-word answers tenfold, and says nothing.
 PREAMBLE = "Having read all of this with care, the answer is:"
 
 # A change that touches fewer of the rows is none. Of worked answers nearly every row has several lines; where some
@@ -107,8 +107,8 @@ def write_variants(
     ]
     if examples.spec.parent:
         raise InputError(
-            f"{examples.name} is a variant of {examples.spec.parent} itself, and two changes at once tell of neither: "
-            f"{command('vary', examples.spec.parent)}"
+            f"{examples.name} is a variant of {examples.spec.parent} already, and two changes at once show the "
+            f"effect of neither. Vary the parent instead: {command('vary', examples.spec.parent)}"
         )
     others = [change.name for change in chosen if change.name not in PARTS]
     if rows is not None and others:
@@ -136,12 +136,12 @@ def write_variants(
 
 def _named(name: str) -> Change:
     if name not in CHANGES:
-        raise InputError(f"there is no change {name!r}{nearest(name, CHANGES)} There are: {', '.join(CHANGES)}.")
+        raise InputError(f"unknown change {name!r}{nearest(name, CHANGES)} Changes: {', '.join(CHANGES)}")
     return CHANGES[name]
 
 
 def _place(examples: Examples, change: Change, into: Path) -> Path:
-    """The folder of a variant. Raises InputError for what is there and is no earlier form of it."""
+    """The folder of a variant. Raises InputError where something else is in its place."""
     try:
         name = check_name(f"{examples.name}-{change.name}", "the name of the variant")
     except UserError as error:
@@ -153,7 +153,7 @@ def _place(examples: Examples, change: Change, into: Path) -> Path:
     spec = load_spec(folder / SPEC_FILE) if known and (folder / SPEC_FILE).is_file() else None
     if spec is None or spec.parent != examples.name:
         raise InputError(
-            f"{folder} is there already and is no variant of {examples.name!r} that was made here. Move it away, or "
+            f"{folder} exists and is not a variant of {examples.name!r}. Move it away, or "
             "choose another folder with --into"
         )
     return folder
@@ -197,15 +197,15 @@ def _varied(examples: Examples, items: list[Item], names: tuple[str, ...], chang
 
 
 def _write(examples: Examples, made: After, change: Change, folder: Path) -> Variant:
-    """Write a variant beside its place and swap it in, so that no half of one is ever found there."""
+    """Write a variant next to its place and swap it in, so that half a variant is never found there."""
     changed = f"{change.name} {change.traits}"
-    told = replace(_plain_spec(examples, made), name=folder.name, parent=examples.name, changed=changed)
+    spec = replace(_plain_spec(examples, made), name=folder.name, parent=examples.name, changed=changed)
     work, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
     try:
         work.mkdir(parents=True)
         with (work / ROWS_FILE).open("w", encoding="utf-8") as out:
-            out.writelines(json.dumps(_row(told, item), ensure_ascii=False) + "\n" for item in made.items)
-        (work / SPEC_FILE).write_text(told.to_yaml(), encoding="utf-8")
+            out.writelines(json.dumps(_row(spec, item), ensure_ascii=False) + "\n" for item in made.items)
+        (work / SPEC_FILE).write_text(spec.to_yaml(), encoding="utf-8")
         if folder.exists():
             folder.rename(old)
         work.rename(folder)
@@ -300,7 +300,7 @@ def _part(rows: Before, share: float) -> After:
 
 
 def _permute(rows: Before) -> After:
-    """Answers dealt anew over the rows. Where every row has options of its own, which place of theirs is the right one
+    """Answers permuted over the rows. Where every row has options of its own, which place of theirs is the right one
     is dealt over the rows with as many of them, so that places stay as frequent as they were."""
     number = [len(item.options or ()) for item in rows.items]
     dealt = np.arange(len(rows.items))
@@ -427,7 +427,7 @@ CHANGES: dict[str, Change] = {
         Change("quarter", "a random quarter of the rows", "dataset_rows", partial(_part, share=0.25)),
         Change(
             "permute_labels",
-            "a control: answers dealt anew over the rows, so which row has which is lost",
+            "a control: answers are permuted over the rows, so that which row has which is lost",
             "shortcut",
             _permute,
         ),

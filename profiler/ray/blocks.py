@@ -1,7 +1,7 @@
 """Rows on a Ray cluster, in blocks, and what a profile asks of them (`profiler.passes.table.RowTable`).
 
 Owns how rows travel: as bytes of an Arrow stream, a block to the task that works on it, and sampled rows, brought into
-their order in steps, to whoever asks. Refuses to bring a block here: of every block only what was made of it comes.
+their order in steps, to the process that asks. Blocks stay where they are; only what was made of them comes here.
 """
 
 from __future__ import annotations

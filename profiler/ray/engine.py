@@ -3,8 +3,8 @@
 Owns the connection, and how batches travel. Files are read as in `profiler.ray.files`, rows lie as in
 `profiler.ray.blocks`. All are cut and put together so that a profile has the same bytes as without a cluster. Tasks
 and no actors: a task that is lost with its node runs again elsewhere, a worker process loads its pipeline once whatever
-it is called, and two actors on two CPUs were seen to wait for each other for ever (ray-project/ray#44687). Refuses to
-read what is no file: a hub dataset is read by whoever asks.
+it is called, and two actors on two CPUs were seen to wait for each other for ever (ray-project/ray#44687). It reads
+files only: a hub dataset is read by the process that asks.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TASK_BATCHES = 4
 @dataclass
 class RayEngine:
     """What reading and `profile` ask of a cluster. connect: gives Ray, connected; it is called when the first of it is
-    asked, so that a mistake in a file's name or roles is told without a cluster."""
+    asked, so that a mistake in a file's name or roles is reported without a cluster."""
 
     connect: Callable[[], Any]
 
@@ -86,7 +86,7 @@ def engine(address: str | None, say: Callable[[str], None]) -> Iterator[RayEngin
 
 
 def _parsed(name: str, language: str, model: str, batches: Sequence[TextBatch]) -> list[BatchCounts]:
-    """A task: the counts of some batches, by the very pipeline of whoever asks."""
+    """A task: the counts of some batches, by the pipeline of the process that asks."""
     parser = Parser.load(name, language)
     if parser.model != model:
         raise TraitcastError(f"a node has {parser.model}, and this machine {model}: install the same on all of them")

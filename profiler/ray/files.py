@@ -21,8 +21,8 @@ import pyarrow as pa
 from traitcast.profiler.ray.blocks import TASK_ROWS, Blocks, packed
 from traitcast.profiler.reading.examples import Converter, Fingerprint, Labels, Tally, encoded
 from traitcast.profiler.reading.files import FilePart
+from traitcast.profiler.reading.formats.text_lines import RATIO_VARIABLE
 from traitcast.profiler.reading.reader import items
-from traitcast.profiler.reading.text_lines import RATIO_VARIABLE
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.warehouse import ray_cluster
 from traitcast.warehouse.errors import NotSharedError, UserError
@@ -40,8 +40,17 @@ _READING = "a file of rows"
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Consecutive files for one task. sizes: their bytes as whoever asks sees them, -1 where that could not be told.
-    folder: the working folder there. ratio: the value of RATIO_VARIABLE there, "" where it is not set."""
+    """Consecutive files for one task.
+
+    Parameters
+    ----------
+    sizes
+        Their bytes as the asking process sees them, -1 where it could not find out.
+    folder
+        The working folder of that process.
+    ratio
+        The value of RATIO_VARIABLE there, "" where it is not set.
+    """
 
     files: tuple[FilePart, ...]
     sizes: tuple[int, ...]
@@ -51,7 +60,7 @@ class Files:
     def seen(self) -> tuple[FilePart, ...]:
         """The files, on a node. Raises NotSharedError where one is not there, or is another."""
         if os.path.isdir(self.folder):
-            # Paths may be relative, and stand in messages as they were given.
+            # Paths may be relative, and are in messages as they were given.
             os.chdir(self.folder)
         os.environ[RATIO_VARIABLE] = self.ratio
         for file, size in zip(self.files, self.sizes, strict=True):
@@ -128,13 +137,13 @@ def read(
     given = ray_cluster.handed_over(ray, lambda some: remote.remote(some, spec), tasks(files))
     with closing(given) as streams:
         for stream in streams:
-            # A task that fails for good ends with its error, which may stand where rows were expected.
+            # A task that fails for good ends with its error, which may come where rows were expected.
             while isinstance(found := ray_cluster.result(ray, next(stream, *blocks[-1:]), _READING), _Block):
                 fingerprint.add(found.content)
                 blocks.append(next(stream))
                 sizes.append(found.rows)
                 on_rows(tally.read + found.read)
-            # A label of another type stands before whatever else is wrong.
+            # A label of another type comes before anything else that is wrong.
             labels.follow(found.first)
             if found.error is not None:
                 raise found.error

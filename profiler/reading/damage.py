@@ -24,7 +24,7 @@ MOJIBAKE = (
 )
 REPLACED = "\ufffd"
 
-# A slip in one text of thousands is no news.
+# A slip in one text of thousands is not worth a warning.
 _HARMED_TEXTS, _HARMED_SHARE = 5, 0.005
 # Lengths repeat by chance too: a limit shows in at least this many texts, in this share of the texts, and in many more
 # than have any of the lengths just below it.
@@ -44,7 +44,7 @@ _MARKED_SHARE = 0.05
 def damage_warnings(table: pa.Table | RowTable, *, replaced: bool = True) -> Iterator[str]:
     """A warning for each kind of damage in the prompts and the responses of `Examples.table`.
 
-    replaced: whether to look for U+FFFD, which is told elsewhere when reading has put it there.
+    replaced: whether to look for U+FFFD, which is reported elsewhere where reading has put it there.
     """
     parts = {"prompt": _Signs(), "response": _Signs()}
     for found in row_table(table).map_blocks(_signs):
@@ -148,7 +148,7 @@ def _prompts(rows: pa.RecordBatch) -> pa.Array:
 
 
 def _written(rows: pa.RecordBatch) -> pa.Array:
-    """Responses that somebody wrote: class names and options repeat, and their lengths are no limit."""
+    """Responses that somebody wrote: class names and options repeat, and their lengths say nothing about a limit."""
     import pyarrow.compute as pc
 
     unlabelled = rows["label"].null_count == rows.num_rows
@@ -158,7 +158,7 @@ def _written(rows: pa.RecordBatch) -> pa.Array:
 def _replaced(signs: _Signs, part: str) -> Iterator[str]:
     if signs.replaced and _worth(signs.replaced, signs.texts):
         of = f"{signs.replaced:,} of {signs.texts:,} {part} texts"
-        yield f"{of} hold U+FFFD, which stands for a character that was lost"
+        yield f"{of} hold U+FFFD, the mark of a character that was lost"
 
 
 def _mojibake(signs: _Signs, part: str) -> Iterator[str]:

@@ -310,7 +310,7 @@ class Converter:
             self.tally.speakers |= chat.speakers
             self.tally.calls += chat.calls
             return self._generated(texts + chat.prompt, chat.response)
-        # The answer stands in a column of its own, as a chat or as a text.
+        # The answer has a column of its own, as a chat or as a text.
         answer = pick(row, name)
         if not is_chat(unpacked(answer)):
             return self._generated(texts + chat.prompt, text(answer, name, where))

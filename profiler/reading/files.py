@@ -1,4 +1,4 @@
-"""One data file, whatever its format, as rows: JSON Lines, JSON, CSV, TSV, Parquet, Arrow.
+"""One data file of any format as rows: JSON Lines, JSON, CSV, TSV, Parquet, Arrow.
 
 Owns parsing and its messages (file, line, column). Text formats stream line by line; Parquet and Arrow stream
 batch by batch. What a row means is not known here.

@@ -21,7 +21,7 @@ from traitcast.warehouse.names import LONGEST, is_name
 
 # Words that number or describe shards, never splits.
 _SHARD_WORDS = frozenset({"of", "part", "partial", "shard", "chunk", "data", "default", "split"}) | COPY_WORDS
-# What `datasets.save_to_disk`, a hub clone or a download tool leaves beside the data.
+# What `datasets.save_to_disk`, a hub clone or a download tool leaves next to the data.
 _NOT_DATA = frozenset({"dataset_info.json", "dataset_dict.json", "dataset_infos.json", "state.json", "package.json"})
 _MAX_DEPTH = 3
 
@@ -36,7 +36,7 @@ def slug(text: str) -> str:
 
 
 def local_source(path: Path) -> Source:
-    """The splits of a file or folder. Raises InputError when there is no data or no telling the splits apart."""
+    """The splits of a file or folder. Raises InputError where there is no data, or where the splits are unclear."""
     try:
         return _folder(path) if path.is_dir() else _file(path)
     except OSError as error:
@@ -46,7 +46,7 @@ def local_source(path: Path) -> Source:
 def _file(path: Path) -> Source:
     kind = data_format(path)
     if kind is None:
-        raise InputError(f"{path}: cannot tell its format from the name; accepted: {ACCEPTED}")
+        raise InputError(f"{path}: the name does not say which format it is; accepted: {ACCEPTED}")
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder; save its rows to a file first")
     if path.stat().st_size == 0:
@@ -84,7 +84,7 @@ def _folder(root: Path) -> Source:
 def _splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     """Files by split, train, validation and test first. Shards share a split."""
     words = {path: _words(_stem(path)) for path in files}
-    # Words that all files share (squad_train, squad_test) tell nothing apart.
+    # Words that all files share (squad_train, squad_test) distinguish nothing.
     shared = set.intersection(*map(set, words.values())) - set(SPLIT_WORDS)
     found: dict[str, list[Path]] = {}
     unclear = []
@@ -111,7 +111,7 @@ def _refuse_datasets(root: Path, splits: dict[str, list[Path]]) -> None:
             names = sorted(outer - {""})
             raise InputError(
                 f"{root} holds several datasets: {split} is there in {listed(names, 12)}"
-                f"{' and beside them' if '' in outer else ''}. Pass one of them: {root / names[0]}"
+                f"{' and next to them' if '' in outer else ''}. Pass one of them: {root / names[0]}"
             )
 
 
@@ -174,7 +174,7 @@ def _stem(path: Path) -> str:
 
 
 def _words(stem: str) -> list[str]:
-    """The words of a file name that may tell a split: no numbers, no shard words."""
+    """The words of a file name that may name a split: no numbers, no shard words."""
     words = [word for word in re.split(r"[^a-z0-9]+", stem.lower()) if word]
     return [word for word in words if not word.isdigit() and word not in _SHARD_WORDS]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from traitcast.profiler.passes.table import RowTable
 
 # Function words are 30 to 50 % of the words of prose, and 20 to 40 % those that no other language here shares. English,
-# code, formulas and names hold less of any list: at most 7 % in the prompts of 84 public English datasets, beside five
+# code, formulas and names hold less of any list: at most 7 % in the prompts of 84 public English datasets, next to five
 # times as many English ones.
 MIN_SHARE = 0.10
 # A translation task whose prompts are in both languages stays English.

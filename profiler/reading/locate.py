@@ -98,8 +98,8 @@ def name_of(request: Request) -> str:
     there = _there(str(request.dataset))
     if there and request.config is None:
         found = local_source(Path(request.dataset))
-        beside = load_spec(found.spec_file).name if request.spec is None and found.spec_file else None
-        return beside or found.slug
+        stated = load_spec(found.spec_file).name if request.spec is None and found.spec_file else None
+        return stated or found.slug
     last = Path(request.dataset).resolve().name if there else str(request.dataset).rsplit("/", 1)[-1]
     return slug(last if request.config in (None, "default") else f"{last}_{request.config}")
 

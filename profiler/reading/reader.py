@@ -1,6 +1,6 @@
 """Reading a dataset: `read` takes a file, a folder or a hub id and gives `Examples`.
 
-Owns the order in which roles are found (`--spec`, then dataset.yaml beside the data, then inference), the
+Owns the order in which roles are found (`--spec`, then dataset.yaml next to the data, then inference), the
 check of roles against the columns, and the warnings. Formats, folders, the hub and role inference have their own
 modules. It never executes anything a dataset brings along.
 """
@@ -82,12 +82,12 @@ def read(
     parts = found.parts(chosen)
     notes = [*found.notes, *(note for part in parts[:1] for note in part.notes())]
     resolved, role_notes, left_out = _resolve_spec(request.spec, stated, found, parts)
-    told = _report(parts, on_rows)
+    report = _report(parts, on_rows)
     if engine is not None and (files := files_of(parts)):
-        table, fingerprint, tally = engine.read(files, resolved, told)
+        table, fingerprint, tally = engine.read(files, resolved, report)
     else:
         converter = Converter(resolved)
-        table, fingerprint = build_table(items(parts, converter, told), resolved, converter.tally)
+        table, fingerprint = build_table(items(parts, converter, report), resolved, converter.tally)
         tally = converter.tally
     _check_content(tally, resolved, found.origin, table.num_rows)
     if resolved.language is None and (guess := guess_language(table)):
@@ -131,14 +131,14 @@ def prompts(
 ) -> Iterator[tuple[list[str], list[str] | None]]:
     """(fields, options) of each row of some parts; answers are not read. columns: from `prompt_columns`.
 
-    Raises InputError for what is no prompt.
+    Raises InputError for what is not a prompt.
     """
     converter = Converter(spec)
     return (converter.prompt(row, where) for where, row in _rows(parts, _with_roots(columns)))
 
 
 def classes(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
-    """The classes of a split of a classification by known roles. Raises InputError for what is no label."""
+    """The classes of a split of a classification by known roles. Raises InputError for what is not a label."""
     assert spec.label_field is not None
     labels, columns = Labels(spec), _with_roots([spec.label_field])
     names = (labels.name(pick(row, spec.label_field), where) for where, row in _rows(parts, columns))
@@ -192,7 +192,7 @@ def _resolve_spec(
 def _completed(
     spec: DatasetSpec, columns: dict[str, list[Any]], names: Mapping[str, Sequence[str]], notes: list[str]
 ) -> DatasetSpec:
-    """A stated spec with what only the data can tell: class names of the schema, and forms. Adds to the notes."""
+    """A stated spec with what only the data show: class names of the schema, and forms. Adds to the notes."""
     field = spec.label_field or spec.labels_field or spec.tags_field
     if field and not spec.label_names and names.get(field):
         spec = replace(spec, label_names=tuple(names[field]))
@@ -269,15 +269,15 @@ def items(parts: Sequence[Part], converter: Converter, on_rows: Callable[[int], 
 
 
 def _report(parts: Sequence[Part], on_rows: Callable[[int, int | None], None] | None) -> Callable[[int], None]:
-    """What takes the number of rows that were read and tells it with how many there are."""
+    """What passes the number of rows read on to `on_rows`, with how many there are."""
     if on_rows is None:
         return lambda _: None
-    told, of = on_rows, _estimate(parts)
-    return lambda read: told(read, of)
+    of = _estimate(parts)
+    return lambda read: on_rows(read, of)
 
 
 def _estimate(parts: Sequence[Part]) -> int | None:
-    """About how many rows there are, None where that cannot be told at a glance; of many files by the sizes of all."""
+    """About how many rows there are, None where a glance does not show it; of many files by their sizes."""
     files = files_of(parts)
     if len(files) <= _GLANCES:
         return total([part.estimate() for part in parts])
@@ -288,7 +288,7 @@ def _estimate(parts: Sequence[Part]) -> int | None:
 
 
 def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> None:
-    """Refuse data that holds nothing to learn, or a label column that is no label."""
+    """Refuse data that holds nothing to learn, or a label column that holds no classes."""
     column = spec.response_field
     if spec.label_field and not tally.classes:
         raise InputError(
@@ -299,7 +299,7 @@ def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> N
         spoke = f" The speakers are {listed(sorted(tally.speakers), 8)}." if tally.speakers else ""
         raise InputError(
             f"{origin}: no turn of an assistant in {column!r} in any of {count(tally.read, 'row')}, so there is no "
-            f"response.{spoke} It is told by one of the names {', '.join(ASSISTANTS)}: rename the speaker, or name a "
+            f"response.{spoke} Assistants are called {', '.join(ASSISTANTS)}: rename the speaker, or name a "
             f"column that holds the response: --roles 'messages={column} answer=COLUMN'"
         )
     if rows == 0 or tally.no_response + tally.empty_response == rows:
@@ -310,12 +310,12 @@ def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> N
     if spec.label_field and too_many_classes(len(tally.classes), rows):
         raise InputError(
             f"{origin}: the label column {column!r} has {len(tally.classes):,} distinct values in {rows:,} rows, "
-            f"which is no class label. Pass --spec FILE with task_type: generation and answer_field: {column}"
+            f"which are not classes. Pass --spec FILE with task_type: generation and answer_field: {column}"
         )
 
 
 def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
-    """What a table program or a slip of the hand makes into classes of their own."""
+    """Classes that a table program or a slip of the hand made."""
     if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
         yield f"{classes['-1']:,} of {rows:,} rows have the label -1, which often means no label; if so, leave them out"
     plain: dict[str, str] = {}

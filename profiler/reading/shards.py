@@ -31,7 +31,7 @@ _BLOCK = 1 << 20
 
 
 def without_caches(folder: Path, files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """(data, what is none) of the files of one folder: those that a state.json lists, and no caches of `datasets`.
+    """(data, caches) of the files of one folder: those that a state.json lists, and no caches of `datasets`.
 
     Raises InputError where a listed file is missing.
     """

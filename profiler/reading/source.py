@@ -59,7 +59,7 @@ class Part(Protocol):
         ...
 
     def estimate(self) -> int | None:
-        """About how many rows there are, where that can be told at a glance."""
+        """About how many rows there are, where a glance is enough."""
         ...
 
     def notes(self) -> Sequence[str]:

@@ -3,7 +3,7 @@
 Owns how each of them becomes a response and a label. The response is what a model would be taught to write: the names
 of a set ("joy, surprise"), the spans in the order of the text ("person: John; place: Rome"), or the tags one after
 the other. The label is the set of names that occur, sorted, as one class ("person, place"), so that the balance of
-classes means something; tags that are no spans (parts of speech) have none. Nothing at all is "none".
+classes means something; tags that do not mark spans (parts of speech) have none. Nothing at all is "none".
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def response_of_spans(spans: Sequence[Span]) -> tuple[str, str]:
 
 
 class Names:
-    """Raw labels to names: integers are positions in `names`, texts stand for themselves (or one of `names`)."""
+    """Raw labels to names: integers are positions in `names`, texts are names already."""
 
     def __init__(self, field: str, names: Sequence[str], codes: Sequence[str] = ()) -> None:
         self.field, self.names = field, tuple(names)
@@ -191,8 +191,8 @@ def _span(item: Any, text: str, names: Names, where: str) -> tuple[int, Span]:
     """(start, span); without offsets the order of the list stays, since sorting is stable."""
     if not is_span(item):
         raise InputError(
-            f"{where}: {names.field!r} holds {shorten(item)}, which is no span; expected start, end and label, or text "
-            f"and label. {SPEC_HINT} naming another spans_field"
+            f"{where}: {names.field!r} holds {shorten(item)}, which is not a span; expected start, end and label, or "
+            f"text and label. {SPEC_HINT} naming another spans_field"
         )
     if isinstance(item, list):
         start, end, type_name = item
@@ -223,7 +223,7 @@ def _key(item: Mapping[str, Any], allowed: Sequence[str]) -> str | None:
 
 
 def rows_of(columns: Mapping[str, Any]) -> Any:
-    """{"start": [0, 5], "label": ["a", "b"]} as the list of objects that it stands for."""
+    """{"start": [0, 5], "label": ["a", "b"]} as the list of objects that it means."""
     lists = {key: values for key, values in columns.items() if isinstance(values, list)}
     if not lists or len({len(values) for values in lists.values()}) != 1:
         return columns

@@ -2,7 +2,7 @@
 
 The last turn of the assistant is the response, and everything before it is the prompt; what follows it is left out,
 since nothing answers it. A conversation has the same texts in every form: a list may be written as text, a tool call
-is the JSON of its name and arguments, a tool result is a turn, and reasoning stands before its answer in
+is the JSON of its name and arguments, a tool result is a turn, and reasoning comes before its answer in
 `<think>...</think>`. What is not text, such as an image, is left out and counted.
 """
 

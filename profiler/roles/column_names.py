@@ -1,4 +1,4 @@
-"""The column names of common dataset layouts, as data. `roles.py` decides; this only lists.
+"""The column names of common dataset layouts, as data. `roles.inference` decides; this only lists.
 
 Names are plain: lower case, everything but letters and digits as one underscore.
 """
@@ -69,7 +69,7 @@ YES_NO = frozenset({"yes", "no", "true", "false", "maybe"})
 
 SYSTEM = ("system", "system_prompt")
 CONTEXTS = _words("title context passage paragraph article document story support background fact fact1 ctx")
-# (head column, columns that may stand beside it in the prompt, response columns), most telling first.
+# (head column, columns that may go with it in the prompt, response columns), most telling first.
 GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("instruction", (*SYSTEM, "input", "context"), ("output", "response", "completion", "answer", "target")),
     ("prompt", (*SYSTEM, "input", "context"), ("completion", "response", "output", "answer", "target")),
@@ -97,7 +97,7 @@ MC_ANSWERS = _words(
 )
 MC_PROMPT = _words("question question_stem goal ctx stem problem premise sentence query prompt input text")
 
-# Every name that may stand for a prompt.
+# Every name that a prompt may have.
 PROMPTS = frozenset((*SINGLE, *MC_PROMPT, *CONTEXTS, *SYSTEM)) | {name for pair in PAIRS for name in pair}
 PROMPTS |= {head for head, _, _ in GENERATION}
 # Every name that says what a column holds.

@@ -70,7 +70,7 @@ class View:
         return self.distinct(name) > (self.rows > 1) and not _is_counter(self.columns[name])
 
     def class_like(self, name: str) -> bool:
-        """Whether the values may be class labels: plain values that repeat (in a sample big enough to tell)."""
+        """Whether the values may be class labels: plain values that repeat (in a sample large enough to show it)."""
         if self.kinds[name] not in ("text", "integer", "boolean"):
             return False
         return self.rows < MIN_ROWS_FOR_SHARES or self.distinct(name) <= self.rows / 2
@@ -135,7 +135,7 @@ def _integral(value: Any) -> bool:
 
 
 def label_form(spec: DatasetSpec, columns: Columns, names: Sequence[str] = ()) -> str | None:
-    """The label_form that values of the sample show, where one applies. names: what integers stand for."""
+    """The label_form that values of the sample show, where one applies. names: what integers mean."""
     names = names or spec.label_names
     if spec.labels_field:
         return "marks" if are_marks([unpacked(value) for value in values_at(columns, spec.labels_field)]) else "names"

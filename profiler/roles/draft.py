@@ -1,4 +1,4 @@
-"""Roles to start from where no layout fits: the best guess, which a user can run as it stands.
+"""Roles to start from where no layout fits: the best guess, which a user can run as it is.
 
 Owns what makes a column a likely prompt, response or class by its content. Refuses to propose identifiers, dates,
 names of models and other bookkeeping, and proposes nothing where no column holds text.

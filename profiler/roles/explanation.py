@@ -1,4 +1,4 @@
-"""What a user is told about inferred roles: why each column has its role, or a spec to edit where none could be found.
+"""What is said about inferred roles: why each column has its role, or a spec to edit where none could be found.
 
 Owns the words and the confidence. `profiler.roles.inference` decides.
 """
@@ -85,10 +85,10 @@ def explained(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Infer
 
 def _reasons(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Iterator[Reason]:
     """Why each field of the roles has its role."""
-    told = {field for key, value in stated.items() if key.endswith(("field", "fields")) for field in field_list(value)}
+    named = {field for key, value in stated.items() if key.endswith(("field", "fields")) for field in field_list(value)}
 
     def reason(role: str, field: str, why: str, *, sure: bool = True) -> Reason:
-        if field in told:
+        if field in named:
             return Reason(role, field, "stated", "by --roles")
         return Reason(role, field, CONFIDENCES[0] if sure else CONFIDENCES[1], why)
 

@@ -121,9 +121,9 @@ def _around(view: View, stated: Mapping[str, Any]) -> DatasetSpec:
         # A corpus of plain texts has no prompts, and its other columns say where they come from.
         prompt = ()
     else:
-        told = {key: _frozen(stated[key]) for key in _RESPONSE_KEYS if stated.get(key)}
-        kind = task_type or ("classification" if "label_field" in told else "generation")
-        draft = replace(DatasetSpec(kind), **told)
+        known = {key: _frozen(stated[key]) for key in _RESPONSE_KEYS if stated.get(key)}
+        kind = task_type or ("classification" if "label_field" in known else "generation")
+        draft = replace(DatasetSpec(kind), **known)
         prompt = _prompt(view, taken, f"the response is stated ({listed(response)})", draft)
     return DatasetSpec("generation", text_fields=prompt)
 
@@ -181,7 +181,7 @@ def _annotated(view: View) -> DatasetSpec | None:
     found = _tagged(view)
     marks = mark_columns(view)
     classes = [name for plain, name in view.actual.items() if plain in ("label", *LABELS) and view.class_like(name)]
-    # A 0/1 column called label is one of the marks by its values; the flags beside it are metadata all the same.
+    # A 0/1 column called label is one of the marks by its values; the flags next to it are metadata all the same.
     if found is not None or set(classes) - set(marks) or "label" in map(plain_name, marks):
         return found
     spans = [view.actual[plain] for plain in view.actual if plain in SPANS and view.has(plain, "spans")]
@@ -263,7 +263,7 @@ def _multiple_choice(view: View) -> DatasetSpec | None:
 
 
 def _choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetSpec:
-    """The question, the answer and its form beside options that are settled."""
+    """The question, the answer and its form where the options are settled."""
     if not draft.text_fields:
         named = {*MC_PROMPT, *CONTEXTS, *SYSTEM}
         draft = replace(draft, text_fields=tuple(n for n in view.texts(named) if n not in draft.columns))
@@ -332,11 +332,11 @@ def _option_columns(view: View) -> list[tuple[str, ...]]:
 def _generation(view: View) -> DatasetSpec | None:
     if "label" in view.actual and view.class_like(view.actual["label"]):
         return None
-    for head, beside, answers in GENERATION:
+    for head, others, answers in GENERATION:
         if not view.has(head, "text"):
             continue
         fields = [field for field in (_response(view, plain) for plain in answers) if field is not None]
-        prompt = tuple(name for name in view.texts({head, *beside}) if view.distinct(name))
+        prompt = tuple(name for name in view.texts({head, *others}) if view.distinct(name))
         draft = DatasetSpec("generation", text_fields=prompt, answer_field=fields[0] if fields else None)
         if len(fields) > 1:
             raise _UnclearError(f"the response could be {' or '.join(fields)}", draft)
@@ -390,8 +390,8 @@ def _usual(view: View) -> tuple[str, ...]:
     return view.texts({*SINGLE} | {plain for pair in PAIRS for plain in pair})
 
 
-def _prompt(view: View, taken: Collection[str], beside: str, draft: DatasetSpec) -> tuple[str, ...]:
-    """The prompt among the columns that are not taken. beside: what else there is, in words, and draft: as roles."""
+def _prompt(view: View, taken: Collection[str], present: str, draft: DatasetSpec) -> tuple[str, ...]:
+    """The prompt among the columns that are not taken. present: what else there is, in words, and draft: as roles."""
     prompt = tuple(name for name in _usual(view) if name not in taken)
     for pair in PAIRS:
         names = tuple(view.actual[plain] for plain in pair if view.has(plain, "text"))
@@ -403,9 +403,9 @@ def _prompt(view: View, taken: Collection[str], beside: str, draft: DatasetSpec)
     others = [name for name in others if view.telling(name)] or others
     if len(others) == 1:
         return (others[0],)
-    what = f"the prompt could be any of: {listed(others)}" if others else "there is no text column beside it"
+    what = f"the prompt could be any of: {listed(others)}" if others else "there is no other text column"
     proposed = longest(view, content(view), taken)
-    raise _UnclearError(f"{beside}, but {what}", replace(draft, text_fields=proposed) if proposed else None)
+    raise _UnclearError(f"{present}, but {what}", replace(draft, text_fields=proposed) if proposed else None)
 
 
 def _label(view: View) -> str | None:
@@ -413,7 +413,7 @@ def _label(view: View) -> str | None:
     usable = [plain for plain, name in view.actual.items() if view.class_like(name)]
     readable = [plain for plain in ("label_text", "label_name") if plain in usable]
     if "label" in usable:
-        # SetFit writes both; the names say more than the numbers when they stand for each other.
+        # SetFit writes both; the names say more than the numbers where one means the other.
         if readable and view.kinds[view.actual["label"]] == "integer" and _same_classes(view, "label", readable[0]):
             return view.actual[readable[0]]
         return view.actual["label"]

@@ -16,7 +16,7 @@ from traitcast.profiler.roles.spec import ANSWER_FORMS, DatasetSpec
 from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, pick, shorten, text
 from traitcast.warehouse.errors import InputError
 
-# What stands beside the text of an option that is an object of its own.
+# Keys of an option that is an object: what names it, and its text.
 _KEYS = ("label", "key", "id", "letter", "option_id", "index")
 _TEXTS = ("text", "option", "content", "value", "answer", "choice")
 
@@ -98,7 +98,7 @@ def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec) -> tuple[
     rows
         A sample of the rows.
     spec
-        Roles with options and an answer, the form of which is asked for.
+        Roles with options and an answer without a form.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def options_of(row: Mapping[str, Any], spec: DatasetSpec, where: str) -> tuple[l
 
 
 def keyed_options(value: Any) -> tuple[list[str] | None, list[Any] | None]:
-    """(keys, options) of a cell: keys None for a plain list, options None for what is no set of options."""
+    """(keys, options) of a cell: keys None for a plain list, options None for what is not a set of options."""
     if isinstance(value, list):
         return _objects(value) or (None, value)
     if not isinstance(value, Mapping):

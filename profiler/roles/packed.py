@@ -1,6 +1,6 @@
 """Lists and objects that a table of text holds, as JSON, as Python prints them, or as NumPy does.
 
-A CSV has no lists, so whoever saves one writes what the library prints: `["a", "b"]`, `['a', 'b']`, or, as `datasets`
+A CSV has no lists, so programs write what their library prints: `["a", "b"]`, `['a', 'b']`, or, as `datasets`
 and pandas do for arrays, `['a' 'b']`, in which Python would join the texts to one. Nothing is ever executed, and what
 cannot be read back whole (NumPy shortens long arrays to `...`) stays the text that it is.
 """
@@ -40,7 +40,7 @@ class _Token(NamedTuple):
 
 
 def unpacked(value: Any) -> Any:
-    """The list or object that a text stands for; any other value as it is.
+    """The list or object that a text holds; any other value as it is.
 
     Parameters
     ----------

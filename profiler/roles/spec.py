@@ -57,7 +57,7 @@ _ROLES = {
         "label_names",
     ),
 }
-# What is known of a dataset beside its roles.
+# What is known of a dataset besides its roles.
 _FACTS = ("name", "description", "instruction", "family", "domain", "language", "licence", "parent", "changed")
 # The keys that name what a model has to answer in generation. messages_field goes with answer_field too.
 _RESPONSES = ("answer_field", "messages_field", "labels_field", "labels_fields", "tags_field", "spans_field")
@@ -109,7 +109,7 @@ class DatasetSpec:
 
     A field is a column name, or a path into a nested column ("answers.text[0]").
     text_fields: the prompt, in order. optional_fields: those of them that may be empty or absent.
-    label_names: class names; label_codes: the raw value that stands for each of them, when the spec maps
+    label_names: class names; label_codes: the raw value of each of them, when the spec maps
     values to names (otherwise integer labels are positions in label_names).
     options_field: one column holding the list of options; options_fields: or one column per option.
     messages_field: chat turns; the last assistant turn is the response, or that of answer_field where it is given.
@@ -290,7 +290,7 @@ def _listed(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def with_roles(spec: DatasetSpec, stated: Mapping[str, Any], where: str = "--roles") -> DatasetSpec:
-    """`spec` with some roles stated anew. A new response takes the place of the old one, whatever it was."""
+    """`spec` with some roles replaced. A new response takes the place of any old one."""
     document: dict[str, Any] = spec.roles()
     if any(key in stated for key in (*_RESPONSES, "label_field")):
         kept = ("options_field", "options_fields") if _keeps_options(spec, stated) else ()
@@ -373,7 +373,7 @@ def _check_required(spec: DatasetSpec, where: str) -> None:
             "(a list of labels), labels_fields (a column of 0 and 1 per label), tags_field (a tag per token) or "
             f"spans_field; it states {' and '.join(stated) or 'none of them'}",
         )
-        need(not spec.has_labels or bool(spec.text_fields), f"text_fields beside {stated[0] if stated else ''}")
+        need(not spec.has_labels or bool(spec.text_fields), f"text_fields to go with {stated[0] if stated else ''}")
         need(len(spec.labels_fields) != 1, "at least two labels_fields")
 
 

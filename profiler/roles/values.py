@@ -60,7 +60,7 @@ def root(path: str, columns: Collection[str]) -> str | None:
 
 @lru_cache(maxsize=256)
 def steps(path: str) -> tuple[str | int, ...]:
-    """`a.b[0]` as ("a", "b", 0); an empty tuple when the text is no path."""
+    """`a.b[0]` as ("a", "b", 0); an empty tuple where the text is not a path."""
     found: list[str | int] = []
     end = 0
     for match in _STEP.finditer(path):
@@ -155,7 +155,7 @@ def path_text(path: str | Path) -> str:
 
 
 def path_from(text: str) -> Path:
-    """The path that `path_text` wrote. A file whose name really holds a backslash is found as it stands."""
+    """The path that `path_text` wrote. A file whose name really holds a backslash is found as it is."""
     if os.path.exists(text):
         return Path(text)
     raw = _BYTE.sub(lambda match: bytes([int(match[1], 16)]), os.fsencode(text))

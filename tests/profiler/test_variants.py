@@ -271,14 +271,14 @@ def test_what_is_no_earlier_variant_is_left_alone(sums: Examples, tmp_path: Path
     for more in ("", "parent: others\nchanged: half\n"):
         if more:
             (mine / "dataset.yaml").write_text(f"task_type: generation\ntext_fields: [a]\nanswer_field: b\n{more}")
-        with pytest.raises(InputError, match="sums-half is there already and is no variant of 'sums'"):
+        with pytest.raises(InputError, match="sums-half exists and is not a variant of 'sums'"):
             write_variants(sums, into)
     assert (mine / "train.jsonl").read_text() == "mine"
     assert [path.name for path in into.iterdir()] == ["sums-half"], "looked at before anything is written"
 
 
 def test_a_variant_is_not_varied(sums: Examples, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="sums-half is a variant of sums itself.*traitcast vary sums"):
+    with pytest.raises(InputError, match="sums-half is a variant of sums already.*traitcast vary sums"):
         write_variants(varied(sums, "half"), tmp_path / "twice")
 
 
@@ -340,7 +340,7 @@ def test_changes_name_traits_or_families_that_there_are() -> None:
     [
         (
             "majority_80",
-            "no change 'majority_80'; did you mean 'majority_90'.* There are: majority_50, .*permute_labels",
+            "unknown change 'majority_80'; did you mean 'majority_90'.* Changes: majority_50, .*permute_labels",
         ),
         ("majority_50", "sums: change majority_50 is of classification, and this is generation"),
         ("truncate_32", "sums: change truncate_32: it would touch 0 of 20 rows"),
@@ -380,7 +380,7 @@ def test_command(reviews: Examples, tmp_path: Path) -> None:
     assert sorted(path.name for path in into.iterdir()) == ["reviews-half", "reviews-lower_case", "reviews-quarter"]
     for wrong, words in (
         ([], "name a dataset, or ask for the changes there are: traitcast vary --list"),
-        ([reviews.origin, "--change", "haf"], "no change 'haf'; did you mean 'half'"),
+        ([reviews.origin, "--change", "haf"], "unknown change 'haf'; did you mean 'half'"),
         ([str(tmp_path / "gone.jsonl")], "is neither a file or folder here"),
         ([reviews.origin, "--into", str(Path(reviews.origin) / "train.jsonl")], "is a file"),
         ([reviews.origin, "--into", "/proc/nowhere"], "cannot write /proc/nowhere/reviews-"),

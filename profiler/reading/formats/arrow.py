@@ -163,7 +163,7 @@ class ArrowFile:
                 yield chosen.slice(start, _BATCH_ROWS)
 
     def _parquet_rows(self) -> int:
-        """Rows of a batch: fewer where a row group is large, since one text of its dictionary may stand in each."""
+        """Rows of a batch: fewer where a row group is large, since one text of its dictionary may be in each."""
         about = self.reader.metadata
         # Not the sizes of its columns: pyarrow 26 ends the process when it looks into a damaged one.
         sizes = [about.row_group(group).total_byte_size for group in range(about.num_row_groups)]

@@ -1,7 +1,7 @@
 """JSON as rows: JSON Lines, and single documents (an array of objects, an object of columns, {"data": [...]}).
 
-Arrays stream object by object. Refuses, naming line and column: broken JSON, rows that are no objects, repeated
-keys, and documents that are no table.
+Arrays stream object by object. Refuses, naming line and column: broken JSON, rows that are not objects, repeated
+keys, and documents that are not tables.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from traitcast.warehouse.errors import InputError
 # Documents that hold their rows under one key: pandas orient="table", the hub's viewer, many exports.
 _ROW_KEYS = ("data", "rows", "examples", "instances")
 
-# An object of columns cannot be streamed; beyond this it would not fit beside its rows in 2 GB.
+# An object of columns cannot be streamed; beyond this it would not fit next to its rows in 2 GB.
 _MAX_DOCUMENT_BYTES = 256 << 20
 
 # Lists of objects that one row holds. Rows of a text and a label are keyed options to `kind_of`, so those do not count.
@@ -59,7 +59,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _line_hint(line: str, number: int, path: Path) -> str:
-    """What to do about a line that is no JSON."""
+    """What to do about a line that is not JSON."""
     if "\r" in line.rstrip():
         return (
             f"Lines end in a carriage return alone; convert them: tr '\\r' '\\n' < {shlex.quote(str(path))} > new-file"
@@ -98,7 +98,7 @@ def _array_rows(scanner: _Scanner) -> Iterator[tuple[int, Row]]:
         if mark == ",":
             scanner.skip(1)
         elif mark != "]":
-            end = "the file ends" if mark == "" else f"{mark!r} stands"
+            end = "the file ends" if mark == "" else f"{mark!r} is there"
             raise scanner.error(f"broken JSON: {end} after row {number}, where ',' or ']' was expected")
     scanner.skip(1)
     if scanner.peek():
@@ -146,7 +146,7 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
     keys = f"the keys {listed(document, 12)}" if document else "no keys"
     uneven = f" Lists of different lengths: {lengths}." if len(set(lengths.values())) > 1 else ""
     raise InputError(
-        f"{path}: one JSON object with {keys} is no table.{uneven} Expected a list of objects (pandas: "
+        f"{path}: one JSON object with {keys} is not a table.{uneven} Expected a list of objects (pandas: "
         'orient="records"), an object of equally long columns, or '
         f"the rows under one of: {', '.join(_ROW_KEYS)}"
     )
@@ -200,7 +200,7 @@ def _unwrapped(row: Row) -> Row:
 
 
 def _refuse_tables(document: Row, path: Path) -> None:
-    """Raise InputError for an object of tables, such as {"train": [...], "test": [...]}: its splits are no columns."""
+    """Raise InputError for an object of tables, such as {"train": [...], "test": [...]}: its splits are not columns."""
     if tables := _tables(document):
         take = f".[{json.dumps(tables[0])}][]"
         raise InputError(
@@ -210,7 +210,7 @@ def _refuse_tables(document: Row, path: Path) -> None:
 
 
 def _tables(document: Row) -> list[str]:
-    """Keys of an object under which rows are: lists of objects that are no cell of one row, and no other lists."""
+    """Keys of an object under which rows are: lists of objects that are not cells of one row, and no other lists."""
     lists = {name: values for name, values in document.items() if isinstance(values, list) and values}
     tables = [name for name, values in lists.items() if all(isinstance(value, dict) for value in values)]
     # Beside columns of plain values, a list of objects is a nested column.
@@ -355,7 +355,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "JSON is nested too deeply to be a row of text"
-    # Python's own words for endless digits tell a programmer what to call.
+    # Python's own words for endless digits are for programmers.
     return "a number of thousands of digits; write it as a text" if "integer string" in str(error) else str(error)
 
 

@@ -65,9 +65,9 @@ def test_a_task_parses_as_the_parser_does(parser: Parser) -> None:
 
 def test_mistakes(tmp_path: Path, make_examples: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     examples = make_examples([["a"]], ["b"])
-    with pytest.raises(UserError, match="--address host:1 is of a cluster: add --engine ray"):
+    with pytest.raises(UserError, match="--address host:1 names a Ray cluster: add --engine ray"):
         profile_dataset(Request("x", address="host:1"), examples)
-    with pytest.raises(UserError, match="engine 'spark' is not one of local, ray"):
+    with pytest.raises(UserError, match="unknown engine 'spark'; choose local or ray"):
         profile_dataset(Request("x", engine="spark"), examples)
     monkeypatch.setitem(sys.modules, "ray", None)
     (tmp_path / "a.jsonl").write_text('{"text": "a good film", "label": "yes"}\n{"text": "bad", "label": "no"}\n')

@@ -54,7 +54,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.jsonl", b"\n\n", r"a\.jsonl holds no rows; expected at least one row"),
     ("a.csv", b"text,label\n", r"a\.csv holds no rows; expected at least one row of data below any header"),
     ("a.json", b"[]", r"a\.json holds no rows"),
-    ("a.txt", b"text", r"a\.txt: cannot tell its format from the name; accepted: \.jsonl, .*\.parquet.*\.gz"),
+    ("a.txt", b"text", r"a\.txt: the name does not say which format it is; accepted: \.jsonl, .*\.parquet.*\.gz"),
     ("a.jsonl", GOOD + b'{"text": \n', r"a\.jsonl: line 3, column 9: broken JSON: Expecting value"),
     ("a.jsonl", GOOD + b"[1]\n", r"a\.jsonl: line 3 is a list, not an object such as"),
     ("a.jsonl", GOOD + b"null\n", r"line 3 is null, not an object"),
@@ -75,12 +75,12 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.json", b"7", r"a\.json: the document is a number; expected a list of rows or an object of columns"),
     ("a.json", b'"text"', r"the document is a text; expected a list of rows"),
     ("a.json", b'[{"text": "a"}, 7]', r"a\.json: row 2 of the array is a number, not an object"),
-    ("a.json", b'[{"text": "a"} {"text": "b"}]', r"line 1, column 16: broken JSON: '{' stands after row 1"),
+    ("a.json", b'[{"text": "a"} {"text": "b"}]', r"line 1, column 16: broken JSON: '{' is there after row 1"),
     ("a.json", b'[\n{"text": "a"},\n{"text": "b"}', r"line 3, column 14: broken JSON: the file ends after row 2"),
     ("a.json", b'[\n{"text": "a"},\n{"text" "b"}]', r"a\.json: line 3, column 9: broken JSON: Expecting ':'"),
     ("a.json", b'[{"text": "a"}] x', r"text after the end of the array: 'x'"),
-    ("a.json", b'{"text": ["a"], "label": ["x", "y"]}', r"is no table\. Lists of different lengths: .*'label': 2"),
-    ("a.json", b'{\n"text": "a", "label": 1}', r"one JSON object with the keys text, label is no table"),
+    ("a.json", b'{"text": ["a"], "label": ["x", "y"]}', r"is not a table\. Lists of different lengths: .*'label': 2"),
+    ("a.json", b'{\n"text": "a", "label": 1}', r"one JSON object with the keys text, label is not a table"),
     ("a.json", b'{"text": ["a"]', r"broken JSON: Expecting ',' delimiter"),
     ("a.csv", b"text,label\na,1\nb,2,3\n", r"a\.csv: line 3 has 3 cells, but the header has 2 \(text, label\)"),
     ("a.csv", b'text,label\n"a\nb",1\nb\n', r"a\.csv: line 4 has 1 cells"),
@@ -120,7 +120,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
         b'{"train": [{"a": 1}], "test": [{"a": 1}]}',
         r"one level down, under train, test\..*jq -c '\.\[\"train\"\]\[\]'",
     ),
-    ("a.json", b"{}", r"one JSON object with no keys is no table"),
+    ("a.json", b"{}", r"one JSON object with no keys is not a table"),
     (
         "a.jsonl",
         b'{"\\ud800": "a", "label": "b"}\n' * 3,
@@ -369,7 +369,7 @@ def test_a_label_that_is_an_identifier(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", jsonl([{"text": "a", "label": f"id-{i}"} for i in range(1100)]))
     refused(
         path,
-        r"the label column 'label' has 1,100 distinct values in 1,100 rows, which is no class label\. "
+        r"the label column 'label' has 1,100 distinct values in 1,100 rows, which are not classes\. "
         r"Pass --spec FILE with task_type: generation and answer_field: label",
         spec=TEXT_LABEL,
     )

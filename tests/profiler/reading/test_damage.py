@@ -45,7 +45,7 @@ def test_rare_letters_are_no_damage(make_examples: MakeExamples, text: str) -> N
 
 def test_lost_characters(make_examples: MakeExamples) -> None:
     assert warnings(make_examples, ["caf\ufffd", "fine"]) == [
-        "1 of 2 prompt texts hold U+FFFD, which stands for a character that was lost"
+        "1 of 2 prompt texts hold U+FFFD, the mark of a character that was lost"
     ]
     # One slip in a thousand texts is not worth a warning.
     assert warnings(make_examples, ["caf\ufffd"] + ["fine"] * 999) == []

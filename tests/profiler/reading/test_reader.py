@@ -173,7 +173,7 @@ def test_the_fingerprint_sees_order_text_and_roles_but_not_other_columns(tmp_pat
 
 
 @given(rows=st.lists(st.tuples(st.text(), st.text(min_size=1)), min_size=1, max_size=6))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 def test_any_text_survives_json_csv_and_parquet(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
     """hypothesis gives no lone surrogates here; a NUL can be escaped in JSON only."""
     spec = DatasetSpec("generation", text_fields=("q",), answer_field="a")

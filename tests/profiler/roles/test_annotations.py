@@ -167,7 +167,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("labels", {"t": "a", "x": "joy"}, r"'x' holds a text: 'joy'; expected a list of labels.*label_field"),
     ("labels", {"t": "a", "x": [["joy"]]}, r"a label in 'x' is a list"),
     ("spans", {"t": "abc", "x": [{"start": 0, "end": 9, "label": "L"}]}, r"from 0 to 9 does not lie in the text of 3"),
-    ("spans", {"t": "abc", "x": [{"where": 0}]}, r"holds \{'where': 0\}, which is no span; expected start, end"),
+    ("spans", {"t": "abc", "x": [{"where": 0}]}, r"holds \{'where': 0\}, which is not a span; expected start, end"),
     ("spans", {"t": "abc", "x": 5}, r"'x' holds a int: 5; expected a list of spans"),
 ]
 

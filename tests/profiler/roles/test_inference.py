@@ -255,7 +255,7 @@ def test_multiple_choice(columns: dict[str, list[Any]], form: str, options: list
         (sample("text", fine_label=LABELS, coarse_label=LABELS), r"the label could be fine_label or coarse_label"),
         (sample("question", "answer", label=LABELS), r"both a label \(label\) and what may be a response \(answer\)"),
         (sample("first", "second", label=LABELS), r"the prompt could be any of: first, second"),
-        (sample(label=LABELS), r"a label \(label\), but there is no text column beside it"),
+        (sample(label=LABELS), r"a label \(label\), but there is no other text column"),
         (sample("question", options=LISTED), r"there are options, but no column that names the right one"),
         (sample(options=LISTED, answer=[0, 1, 2, 0]), r"no known column for the question"),
         (sample("question", options=LISTED, answer=[1, 2, 1, 2]), r"read as answer_form: index or number"),

@@ -155,7 +155,7 @@ def test_refused_for_classification(change: dict[str, object], message: str) -> 
         ),
         ({"messages_field": "m", "labels_field": "a"}, r"needs one of .* it states messages_field and labels_field"),
         ({"task_type": "generation", "text_fields": ["q"]}, r"needs one of answer_field.* it states none of them"),
-        ({"tags_field": "t"}, r"needs text_fields beside tags_field"),
+        ({"tags_field": "t"}, r"needs text_fields to go with tags_field"),
         ({"text_fields": ["t"], "labels_fields": ["a"]}, r"at least two labels_fields"),
         (
             {"text_fields": ["t"], "spans_field": "s", "label_form": "each"},
