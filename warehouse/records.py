@@ -1,5 +1,4 @@
-"""The records that rooms hand to the warehouse and get back. Plain frozen dataclasses, no behaviour but
-derived values; nothing here touches DuckDB."""
+"""The records that go into the warehouse and come out: plain frozen dataclasses that do not touch DuckDB."""
 
 from __future__ import annotations
 
@@ -17,14 +16,24 @@ PARTS = ("prompt", "response", "label", "dataset")
 class TraitDefinition:
     """One entry of the trait catalogue.
 
-    trait: full unique name, part first ("response_tokens_mean").
-    part: prompt, response, label or dataset.
-    family: as in the catalogue: class_balance, generation_length, linguistic, ...
-    unit: "tokens", "share", "bits", ...
-    definition: one or two sentences with the formula.
-    source: paper, book or library whose definition is followed.
-    low, high: valid closed range; None means unbounded on that side.
-    tier: which rows it is computed on: "all rows", "sample" or "entity sample".
+    Parameters
+    ----------
+    trait
+        Full unique name, part first ("response_tokens_mean").
+    part
+        One of `PARTS`.
+    family
+        As in the catalogue: class_balance, generation_length, linguistic, ...
+    unit
+        "tokens", "share", "bits", ...
+    definition
+        One or two sentences with the formula.
+    source
+        Paper, book or library whose definition is followed.
+    low, high
+        Valid closed range; None means unbounded on that side.
+    tier
+        Which rows it is computed on: "all rows", "sample" or "entity sample".
     """
 
     trait: str
@@ -40,9 +49,16 @@ class TraitDefinition:
 
 @dataclass(frozen=True, slots=True)
 class TraitValue:
-    """A measured trait. value None: undefined for this dataset (NULL, never 0).
+    """A measured trait.
 
-    standard_error None: not sampled, or no estimate exists. n: how many rows (documents) it rests on.
+    Parameters
+    ----------
+    value
+        None where the trait is undefined for the dataset, never 0.
+    standard_error
+        None where the trait was not sampled, or where no estimate exists.
+    n
+        The rows (documents) that it was computed on.
     """
 
     trait: str
@@ -75,8 +91,20 @@ class Sketch:
 class FoundRows:
     """Rows of a dataset with one fault.
 
-    finding: name of the check. part: prompt, response, label or row. severity: error, warning or info. count: rows
-    found; looked_at: rows that were looked at. rows: the first of them, counted from 1 as they were read.
+    Parameters
+    ----------
+    finding
+        Name of the check.
+    part
+        "prompt", "response", "label" or "row".
+    severity
+        "error", "warning" or "info".
+    count
+        Rows found.
+    looked_at
+        Rows that were looked at.
+    rows
+        The first of them, counted from 1 in the order of reading.
     """
 
     finding: str
@@ -92,8 +120,10 @@ class FoundRows:
 class Profile:
     """All traits of one dataset at one fingerprint.
 
-    details: what is stored as JSON with the profile: roles, split, origin, revision, sample size,
-    seed, versions, warnings.
+    Parameters
+    ----------
+    details
+        What is stored as JSON with the profile: roles, split, origin, revision, sample size, seed, versions, warnings.
     """
 
     name: str
@@ -115,7 +145,13 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class TraitMatrix:
-    """Traits of many datasets. values: float64 (datasets, traits), NaN where undefined."""
+    """Traits of many datasets.
+
+    Parameters
+    ----------
+    values
+        float64 (datasets, traits), NaN where undefined.
+    """
 
     names: tuple[str, ...]
     task_types: tuple[str, ...]
@@ -133,9 +169,13 @@ class TraitMatrix:
 class Matrix:
     """What is known of one imported or measured transfer matrix.
 
-    metric: the headline metric of `transfer_matrix`.
-    base: what gain is measured against: "untuned" (the base model's own score) or "target mean"
-    (the mean score of all sources on that target, for matrices published without a base score).
+    Parameters
+    ----------
+    metric
+        The headline metric of `transfer_matrix`.
+    base
+        What gain is measured against: "untuned" (the base model's own score) or "target mean" (the mean score of all
+        sources on that target, for matrices published without a base score).
     """
 
     matrix: str
@@ -146,10 +186,16 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The cells of one matrix on its headline metric, column by column, the diagonal included.
+    """The cells of one matrix on one metric, column by column and of equal length, the diagonal included.
 
-    gain, standard_error: pp, NaN where unknown. score, base_score: the metric itself, a share of 1.
-    All columns have the same length; seeds is int64, the numbers float64.
+    Parameters
+    ----------
+    seeds
+        int64.
+    gain, standard_error
+        float64, pp; NaN where unknown.
+    score, base_score
+        float64, the metric itself, a share of 1.
     """
 
     matrix: Matrix
@@ -167,10 +213,18 @@ class Cells:
 class Target:
     """What is known of the test rows of one target of a matrix.
 
-    fingerprint: hash of task and rows. labels: class names of a classification, by position; empty otherwise. gold:
-    int64 (rows,), position of the right label or option; None for a generation. catalogue_version: of the trait
-    catalogue that the traits of its rows were measured under, None without such traits; parsed: whether they include
-    those that need the parser.
+    Parameters
+    ----------
+    fingerprint
+        Hash of task and rows.
+    labels
+        Class names of a classification, by position; empty otherwise.
+    gold
+        int64 (rows,), position of the right label or option; None for a generation.
+    catalogue_version
+        Version of the trait catalogue that the traits of its rows were measured under; None without such traits.
+    parsed
+        Whether these traits include those that need the parser.
     """
 
     target: str
@@ -188,9 +242,16 @@ class Target:
 class RowResults:
     """One cell row by row: float64 (rows,) each, None where a cell has no such result.
 
-    source '': the untuned model. score: the target's metric, a share of 1 (0 or 1 but for rouge_l). predicted: position
-    of the chosen label or option, -1 for none. output_tokens, finished, has_number: of generated texts; the last says
-    whether a target that is scored by a number got one.
+    Parameters
+    ----------
+    source
+        "" for the untuned model.
+    score
+        The target's metric, a share of 1 (0 or 1 but for rouge_l).
+    predicted
+        Position of the chosen label or option, -1 for none.
+    output_tokens, finished, has_number
+        Of generated texts. has_number: whether the answer holds a number, for targets that are scored by one.
     """
 
     source: str
@@ -207,7 +268,10 @@ class RowResults:
 class PredictorRecord:
     """A fitted predictor as the warehouse keeps it: a JSON document, never a pickle.
 
-    fingerprint: hash of everything that shaped it (cells, traits, settings, versions).
+    Parameters
+    ----------
+    fingerprint
+        Hash of everything that shaped it (cells, traits, settings, versions).
     """
 
     name: str
@@ -222,8 +286,12 @@ class PredictorRecord:
 class LatentRecord:
     """The latent factors of one matrix, model and method as the warehouse keeps them: rows of the latent tables.
 
-    about: the columns of `latents` beyond its key. factors, scores, traits: rows of `latent_factors`, `latent_scores`
-    and `latent_traits`, without the key.
+    Parameters
+    ----------
+    about
+        The columns of `latents` beyond its key.
+    factors, scores, traits
+        Rows of `latent_factors`, `latent_scores` and `latent_traits`, without the key.
     """
 
     matrix: str
