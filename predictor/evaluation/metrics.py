@@ -9,6 +9,7 @@ orders. Every function returns (draws,), NaN where the metric is undefined.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 
@@ -77,7 +78,7 @@ def values_of(block: Block, drawn: np.ndarray | None = None) -> np.ndarray:
         spearman(weight, truth, predicted),
         pairwise_accuracy(weight, truth, predicted),
         ndcg(weight, truth, predicted),
-        *(regret_at(k, weight, truth, predicted) for k in (1, 3, 5)),
+        *_regrets((1, 3, 5), weight, truth, predicted),
         _average(weight, (truth - moved) ** 2),
         sign_accuracy(weight, truth, moved),
         coverage(weight, truth, moved, block.half_width),
@@ -122,23 +123,32 @@ def ndcg(weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.nda
 
 def regret_at(k: int, weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Best gain of all sources minus the best among the k predicted best, pp; expected over random tie-breaks."""
+    return _regrets((k,), weight, truth, predicted)[0]
+
+
+def _regrets(ks: Sequence[int], weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> list[np.ndarray]:
+    order = np.argsort(truth, kind="stable")
+    here, gain = weight[:, order] > 0, truth[order]
+    ahead, tied = _places(here.astype(np.float64), predicted[order])
+    several = here.sum(axis=1) > 1
+    best = np.where(several, np.where(here, gain, -np.inf).max(axis=1), 0.0)
+    found = []
+    for k in ks:
+        sure = here & (ahead + tied <= k)
+        # The best choice is the i-th gain at most if no sure choice is above it, nor any of those drawn from a tie.
+        below = (np.cumsum(sure[:, ::-1], axis=1)[:, ::-1] - sure == 0).astype(np.float64)
+        edge = here & (ahead < k) & (ahead + tied > k)
+        if edge.any():
+            below *= _none_drawn_above(edge, np.where(edge, k - ahead, 0).max(axis=1, keepdims=True))
+        found.append(np.where(several, best - np.diff(below, axis=1, prepend=0.0) @ gain, nan))
+    return found
+
+
+def _none_drawn_above(tied: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Chance that none of `drawn` (draws, 1) random choices among `tied` (draws, m) is after a place, (draws, m)."""
     from scipy.special import comb
 
-    order = np.argsort(truth, kind="stable")
-    here, gain = (weight[:, order] > 0).astype(np.float64), truth[order]
-    ahead, tied = _places(here, predicted[order])
-    # Ties at the edge of the k best: `drawn` of them are chosen at random.
-    edge = (here > 0) & (ahead < k) & (ahead + tied > k)
-    sure = (here > 0) & (ahead + tied <= k)
-    drawn = np.where(edge, k - ahead, 0).max(axis=1, keepdims=True)
-    among = edge.sum(axis=1, keepdims=True)
-    # Chance that the best choice is the i-th gain at most: no sure choice is above it, nor any of the drawn ones.
-    below = comb(np.cumsum(edge, axis=1), drawn) / comb(among, drawn)
-    below[np.cumsum(sure[:, ::-1], axis=1)[:, ::-1] - sure > 0] = 0.0
-    chance = np.diff(below, axis=1, prepend=0.0)
-    best = np.where(here > 0, gain, -np.inf).max(axis=1)
-    several = here.sum(axis=1) > 1
-    return np.where(several, np.subtract(best, chance @ gain, where=several, out=np.zeros(len(best))), nan)
+    return np.asarray(comb(np.cumsum(tied, axis=1), drawn) / comb(tied.sum(axis=1, keepdims=True), drawn))
 
 
 def sign_accuracy(weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
