@@ -64,14 +64,14 @@ def test_a_group_is_compared_along_its_order_and_with_its_first(monkeypatch: pyt
     assert [len(side) for side in duplicates.candidates(together[:0])] == [0, 0]
 
 
-@pytest.mark.parametrize(("words", "near"), [(10, True), (9, False)])
-def test_candidates_are_verified_exactly(words: int, near: bool) -> None:
-    """Of ten words 8 of 10 different pairs are shared when the last one is changed, of nine words 7 of 9."""
+@pytest.mark.parametrize(("words", "changed", "near"), [(10, 1, True), (9, 1, False), (20, 2, True), (18, 2, False)])
+def test_candidates_are_verified_exactly(words: int, changed: int, near: bool) -> None:
+    """With the last words changed, 8 of 10 different pairs are shared, 7 of 9, 17 of 21, and 15 of 19."""
     rng = random.Random(2)
     texts = []
     for i in range(300):
         text = [f"{word}x{i}" for word in _sentence(rng, words)]
-        texts += [" ".join(text), " ".join([*text[:-1], "other"])]
+        texts += [" ".join(text), " ".join([*text[:-changed], *["other", "words"][:changed]])]
     share = duplicates.near_duplicate_share(_keep(texts)).value
     assert share is not None
     # Up to one pair of a thousand at the limit itself meets in no band.
