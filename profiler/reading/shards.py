@@ -144,7 +144,10 @@ def _missing(root: Path, split: str, paths: Sequence[Path]) -> Iterator[str]:
         if shard := _SHARD.search(_bare(path)):
             stem = _bare(path)[: shard.start()] + _bare(path)[shard.end() :]
             sets[path.parent, stem][int(shard[2])][int(shard[1])] = path
-    for (folder, _), counts in sets.items():
+    whole = {(path.parent, _bare(path)): path for path in paths if not _SHARD.search(_bare(path))}
+    for (folder, stem), counts in sets.items():
+        if (folder, stem.strip("-_. ")) in whole:
+            counts[1] = {0: whole[folder, stem.strip("-_. ")], **counts[1]}
         if len(counts) > 1:
             names = [str(next(iter(counts[of].values())).relative_to(root)) for of in sorted(counts)]
             raise InputError(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 # A list in a cell of text is read whole, as Python objects of many times its size.
 _MAX_CHARACTERS = 1 << 20
 
-_STARTS = ("[", "{", "array(")
+_STARTS = ("[", "{", "array(", "('", '("')
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<text>[bBuUrR]{0,2}(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))
@@ -96,7 +96,7 @@ class _Printed:
         if kind == "word":
             return self._called(token)
         if token in "[(":
-            return self._items(_CLOSING[token])
+            return self._items(token)
         if token == "{":
             return self._braced()
         raise ValueError(f"{token!r} begins no value")
@@ -115,8 +115,9 @@ class _Printed:
         self._next()
         return found
 
-    def _items(self, closing: str) -> list[Any]:
+    def _items(self, opening: str) -> list[Any]:
         """Items with a comma between all of them, as Python prints a list, or between none, as NumPy does."""
+        closing = _CLOSING[opening]
         found: list[Any] = []
         commas = 0
         is_apart = True
@@ -131,6 +132,8 @@ class _Printed:
         self._next()
         if commas not in (0, len(found) - 1, len(found)):
             raise ValueError("commas between some of the items only")
+        if opening == "(" and found and not commas:
+            raise ValueError("brackets around a value are not a tuple")
         return found
 
     def _braced(self) -> Any:

@@ -92,6 +92,15 @@ def test_gaps_between_shards_are_warned_of(
 
 
 @pytest.mark.parametrize("form", SHARDS)
+def test_a_whole_file_next_to_its_shards_is_refused(tmp_path: Path, form: str) -> None:
+    files = {form.format(split="train", at=at, of=2): lines(10 * at) for at in (0, 1)}
+    whole = "data/train.jsonl" if form.startswith("data/") else "train.jsonl"
+    place(tmp_path, files | {whole: lines(0, 20)})
+    with pytest.raises(InputError, match=r"in 2 sets of shards \((data/)?train\.jsonl, "):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("form", SHARDS)
 def test_two_sets_of_shards_are_refused(tmp_path: Path, form: str) -> None:
     files = {form.format(split="train", at=at, of=2): lines(10 * at) for at in (0, 1)}
     files[form.format(split="train", at=0, of=1)] = lines(0, 20)
