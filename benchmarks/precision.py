@@ -163,7 +163,9 @@ def markdown(found: Sequence[Comparison]) -> str:
     """The comparisons as a Markdown table."""
 
     def shown(value: tuple[float, float] | None, digits: int) -> str:
-        return "" if value is None else f"{value[0]:.{digits}f} ± {value[1]:.{digits}f}"
+        if value is None:
+            return ""
+        return f"{value[0]:.{digits}f}" + (f" ± {value[1]:.{digits}f}" if np.isfinite(value[1]) else "")
 
     lines = [
         "| compared | pairs | sources | score, pp | gain, pp | gold_nll | gold_nll_calibrated | other answers, % |",

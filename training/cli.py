@@ -324,7 +324,9 @@ def _show(pack: Pack, output_format: str) -> None:
     if output_format == "json":
         emit_json(content)
         return
-    rows = [{"what": name, "n": content[name]} for name in ("adapters", "trained", "failed", "cells", "scored")]
+    rows = [
+        {"what": name, "n": content[name]} for name in ("adapters", "trained", "failed", "measured", "cells", "scored")
+    ]
     if len(found.precisions) > 1:
         rows += [{"what": f"scored in {dtype}", "n": n} for dtype, n in found.precisions.items()]
     rows += [{"what": "missing", "n": content["missing"]}]

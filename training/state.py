@@ -17,8 +17,9 @@ class Status:
 
     Attributes
     ----------
-    adapters, trained, failed
-        Planned adapters, those that are trained here, and those whose loss or gradient was not finite.
+    adapters, trained, failed, measured
+        Planned adapters, those whose checkpoints are here, those whose loss or gradient was not finite, and those that
+        have all their cells, here or from another machine.
     cells, scored
         Planned cells, and those that are measured.
     precisions
@@ -30,6 +31,7 @@ class Status:
     adapters: int
     trained: int
     failed: int
+    measured: int
     cells: int
     scored: int
     precisions: dict[str, int]
@@ -43,9 +45,14 @@ def status(pack: Pack) -> Status:
     trained = sum(any(is_trained(pack, key) for key in of) for of in keys)
     failed = sum(any(failure(pack, key).is_file() for key in of) for of in keys)
     found = shards.scored_by_precision(pack)
-    scored = len(set().union(*found.values()))
+    scored = set().union(*found.values())
+    measured = sum(
+        all((source, seed, target) in scored for target in recipe.targets)
+        for group in recipe.groups
+        for source, seed in group
+    )
     counts = {dtype: len(places) for dtype, places in found.items() if places}
-    return Status(len(keys), trained, failed, recipe.cells, scored, counts, runtime)
+    return Status(len(keys), trained, failed, measured, recipe.cells, len(scored), counts, runtime)
 
 
 def adapter_keys(recipe: Recipe, runtime: Runtime | None, job: tuple[str, int]) -> list[str]:

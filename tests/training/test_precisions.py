@@ -45,7 +45,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, *, at_bfloat16: bool) -> None:
 
 
 def test_cells_of_each_precision_count(single: dict[str, Pack], anyone: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert status(anyone).scored == 0
+    assert (status(anyone).scored, status(anyone).measured) == (0, 0)
     for dtype, pack in single.items():
         copy = Pack(shutil.copytree(anyone.folder, anyone.folder.with_name(dtype)))
         assert shards.merge(copy, pack.shards) == 21
@@ -70,7 +70,9 @@ def test_machines_of_two_precisions_continue_one_matrix(
     said: list[str] = []
     found = run(anyone, say=said.append)
     assert any("in float32 on cpu" in line for line in said)
-    assert (found.scored, found.trained) == (21, 3), "adapters whose cells are all there are not trained again"
+    assert (found.scored, found.measured, found.trained) == (21, 6, 3), (
+        "adapters whose cells are all there are not trained again"
+    )
     assert found.precisions == {"float32": 9, "bfloat16": 12}
     for cell in shards.read(anyone):
         theirs = cell.source is None or (cell.source, cell.seed) in pairs

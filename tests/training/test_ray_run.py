@@ -68,7 +68,7 @@ def test_mistakes(planned: Pack) -> None:
         ray_run.run(planned, RunSettings(part=(1, 2)))
     done = CliRunner().invoke(MATRIX, ["run", "--pack", str(planned.folder), "--gpus", "1"])
     assert done.exit_code == 2
-    assert "--address, --gpus and --cpus are of a cluster: add --engine ray" in done.stderr
+    assert "--address, --gpus and --cpus describe a cluster: add --engine ray" in done.stderr
 
 
 def test_groups_with_missing_cells(finished: Pack, plan_small: Callable[..., Pack], tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_run_that_stops_between_groups_leaves_whole_ones(
     )
     said: list[str] = []
     found = run(planned, say=said.append)
-    assert (found.trained, found.scored) == (4, 15)
+    assert (found.trained, found.measured, found.scored) == (4, 4, 15)
     assert any(line.startswith("group 1 of 2: 4 adapters done in ") for line in said)
     monkeypatch.setattr(Session, "time_left", left)
     run(planned)
