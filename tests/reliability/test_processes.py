@@ -49,9 +49,7 @@ def test_two_writers_and_five_readers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["datasets", "profile"])
-def test_a_busy_warehouse_is_waited_for_and_then_reported(
-    warehouse_path: Path, tmp_path: Path, command: str
-) -> None:
+def test_a_busy_warehouse_is_waited_for_and_then_reported(warehouse_path: Path, tmp_path: Path, command: str) -> None:
     hold = "import sys, duckdb\nheld = duckdb.connect(sys.argv[1])\nprint('held', flush=True)\nsys.stdin.read()"
     holder = subprocess.Popen(
         [sys.executable, "-c", hold, str(warehouse_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
