@@ -353,7 +353,8 @@ def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
     if tally.left_out:
         parts = listed((f"{shape} {number:,}" for shape, number in tally.left_out.most_common()), 8)
         yield f"what is not text is left out of the turns: {parts}"
-    if tally.lists:
+    # A list now and then is what was asked for.
+    if tally.lists > rows / 2:
         yield (
             f"{share(tally.lists, rows)} have a list, written as text, as their response in {spec.response_field!r}; "
             f"to take its first item: --roles answer={spec.response_field}[0]"

@@ -664,3 +664,15 @@ def test_of_many_files_a_few_are_looked_into(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(FilePart, "count", lambda _: pytest.fail("a footer of what was read"))
     monkeypatch.setattr(FilePart, "estimate", lambda _: None)
     assert read(folder, spec=SPEC, on_rows=lambda *_: None).splits == {"train": found.rows}
+
+
+def test_responses_that_are_flattened_lists_are_warned_of(tmp_path: Path) -> None:
+    rows = [{"question": f"what is {i}?", "reply": f"['a {i}' 'b']" if i % 5 else "one"} for i in range(20)]
+    path = write(tmp_path / "a.jsonl", jsonl(rows))
+    assert read(path, roles=["text=question answer=reply"]).warnings == (
+        "16 of 20 rows have a list, written as text, as their response in 'reply'; to take its first item: --roles "
+        "answer=reply[0]",
+    )
+    some = [row | {"reply": "one"} if i % 3 else row for i, row in enumerate(rows)]
+    path = write(tmp_path / "b.jsonl", jsonl(some))
+    assert read(path, roles=["text=question answer=reply"]).warnings == ()
