@@ -14,11 +14,14 @@ import numpy as np
 
 from traitcast.profiler.text.estimates import Ints
 from traitcast.warehouse.console import quoted
+from traitcast.warehouse.records import FoundRows
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 SEVERITIES = (ERROR, WARNING, INFO)
 # Row numbers that a finding shows; all of them are in `Finding.rows`.
 EXAMPLES = 5
+# Row numbers that the warehouse keeps of a finding; `traitcast check --rows` prints all of them.
+STORED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,11 @@ class Finding:
         first = ", ".join(str(row) for row in self.rows[:EXAMPLES])
         more = f" and {self.count - EXAMPLES:,} more" if self.count > EXAMPLES else ""
         return f"row{'' if self.count == 1 else 's'} {first}{more}"
+
+    def record(self) -> FoundRows:
+        """The finding as the warehouse keeps it, with the first `STORED` row numbers."""
+        rows = tuple(self.rows[:STORED].tolist())
+        return FoundRows(self.check, self.part, self.severity, self.count, self.of, self.sentence, rows)
 
     def as_dict(self, dataset: str, examples: int = EXAMPLES) -> dict[str, Any]:
         """The finding as JSON has it, with the first row numbers only."""

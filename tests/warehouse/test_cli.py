@@ -18,7 +18,7 @@ import traitcast.cli
 from tests.conftest import make_profile
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import UserError
-from traitcast.warehouse.records import PredictorRecord
+from traitcast.warehouse.records import FoundRows, PredictorRecord
 
 
 @pytest.fixture
@@ -203,9 +203,7 @@ def test_datasets_as_csv_and_lines(run) -> None:
 def test_a_dataset_is_not_compared_with_itself(run) -> None:
     result = run("compare", "reviews", "reviews")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == (
-        "Error: 'reviews' is one dataset; give two to compare. Show it: traitcast show reviews\n"
-    )
+    assert result.stderr == ("Error: 'reviews' is one dataset; give two to compare. Show it: traitcast show reviews\n")
 
 
 def test_show_says_why_a_standard_error_is_missing(run, warehouse_path: Path) -> None:
@@ -214,13 +212,36 @@ def test_show_says_why_a_standard_error_is_missing(run, warehouse_path: Path) ->
     with Warehouse.open(warehouse_path) as warehouse:
         warehouse.save_profile(replace(profile, traits=traits, details={"sample_rows": 50}))
         warehouse.save_profile(replace(profile, name="whole", traits=traits, details={"sample_rows": 100}))
-    said = run("show", "sampled").stderr
+    said = run("show", "sampled", "--traits").stderr
     assert said == (
         "Without a standard error: 4 traits counted over all 100 rows (exact), and 1 of the sample for which no simple "
         "formula exists\n"
     )
-    assert run("show", "whole").stderr == "Without a standard error: 5 traits counted over all 100 rows (exact)\n"
-    assert run("show", "reviews").stderr == ""
+    assert (
+        run("show", "whole", "--traits").stderr
+        == "Without a standard error: 5 traits counted over all 100 rows (exact)\n"
+    )
+    assert run("show", "reviews", "--traits").stderr == ""
+
+
+def test_show_fits_a_screen_and_names_the_findings(run, warehouse_path: Path) -> None:
+    message = "3 rows (3.0 %) have the prompt of another row but another label"
+    profile = make_profile("faulty", (2.0, 0.6, 20.0, 1.0, 3.0), (("a", 60), ("b", 40)))
+    found = FoundRows("conflicting_labels", "label", "error", 3, 100, message, (1, 5, 9))
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_profile(replace(profile, findings=(found,)))
+        assert warehouse.profile("faulty").findings == (found,)
+    shown = run("show", "faulty")
+    assert "Findings (1 error):" in shown.stdout
+    assert f"ERROR conflicting_labels: {message}" in " ".join(shown.stdout.split())
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert shown.stderr == "All 5 traits: traitcast show faulty --traits\n"
+    assert json.loads(run("show", "faulty", "--format", "json").stdout)["findings"][0]["rows"] == [1, 5, 9]
+    rows = json.loads(run("sql", "SELECT dataset, unnest(rows) AS row FROM findings", "--format", "json").stdout)
+    assert [row["row"] for row in rows] == [1, 5, 9]
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_profile(profile)
+        assert warehouse.profile("faulty").findings == ()
 
 
 def test_next_commands_carry_the_warehouse(run, warehouse_path: Path, tmp_path: Path, monkeypatch) -> None:

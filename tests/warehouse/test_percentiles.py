@@ -103,7 +103,7 @@ def test_show_tells_what_is_unusual(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             pytest.skip("no reference data ships with this checkout")
     text = run("gsm8k")
     assert "What is unusual about it:\n  response_tokens_mean: " in text
-    assert "higher than all 83 reference datasets. Mean non-space tokens of a document.\n" in text
+    assert "higher than all 83 reference datasets. Mean non-space tokens of a document." in " ".join(text.split())
     found = json.loads(run("gsm8k", "--format", "json"))
     assert len(found["unusual"]) == 10
     percentiles = {row["trait"]: row["percentile"] for row in found["traits"]}

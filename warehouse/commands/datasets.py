@@ -220,8 +220,9 @@ def _unusual_text(unusual: Sequence[Standing], family: str | None) -> str:
 def _findings_text(profile: Profile) -> str:
     """What is wrong with the dataset, a line for each finding, worst first."""
     kinds = Counter(found.severity for found in profile.findings)
-    heads = {"error": "errors", "warning": "warnings", "info": "to look at"}
-    counts = ", ".join(f"{kinds[kind]} {words}" for kind, words in heads.items() if kinds[kind])
+    counts = ", ".join(count(kinds[kind], kind) for kind in ("error", "warning") if kinds[kind])
+    if kinds["info"]:
+        counts += f"{', ' if counts else ''}{kinds['info']} to look at"
     lines = [f"  {found.severity.upper():<8}{found.finding}: {found.message}" for found in profile.findings]
     return "\n".join([f"Findings ({counts}):", *lines, ""])
 
