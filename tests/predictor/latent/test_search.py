@@ -96,7 +96,7 @@ def test_no_profile_is_told_and_is_no_error(law: Cells, world: ProfileSet) -> No
     nobody = replace(world.traits, names=tuple(f"other{i}" for i in range(18)))
     latent = latent_of(Desk(law, nobody), factors=1, bootstraps=5)  # type: ignore[arg-type]
     assert latent.associations == ()
-    assert latent.notes[-1].startswith("18 datasets without a profile, so without traits: d00, d01")
+    assert latent.notes[-1].startswith("18 datasets without a profile, and so without traits: d00, d01")
     assert "No trait was tested: 0 sources and 0 targets have a profile" in latent.remarks[-1]
 
 
@@ -112,7 +112,7 @@ def test_noise_gives_no_factors_and_says_so(world: ProfileSet) -> None:
     json.loads(json.dumps(latent.as_row()))
     asked = latent_of(Desk(cells_from(gain, names), world.traits), factors="2", bootstraps=20)  # type: ignore[arg-type]
     assert asked.scores.shape == (12, 2)
-    assert "take them all for noise" in asked.sentence
+    assert "treat all of them as noise" in asked.sentence
     assert any(line.startswith("Not stable: factor 1, factor 2") for line in asked.remarks)
     assert not asked.found
     assert "No trait survives the correction for 32 tests. The closest one is " in asked.remarks[-1]
