@@ -1,7 +1,7 @@
 """The trait catalogue: the only list of traits, with unit, definition, source, range and tier.
 
-Owns names and meanings. Docs and the database table are generated from it, and `profiler.profile` refuses to return
-a trait that is not here or to leave one out. Cheap to import: no number is computed here.
+Owns names and meanings: docs and the database table are generated from it, and `profiler.profile` refuses to return a
+trait that is not here or to leave one out. Imports nothing heavy.
 
 In every definition a document is the prompt (text fields, then options) or the response of one row, a text is one of
 its fields or options, and a trait measured per document is its mean over the documents where it is defined. Traits of
@@ -23,12 +23,11 @@ VERSION = 3
 ALL_ROWS, SAMPLE, ENTITY_SAMPLE = "all rows", "sample", "entity sample"
 TEXT_PARTS = ("prompt", "response")
 
-# What a trait needs besides the text. For another language a spaCy pipeline can give tokens, sentences, Universal parts
-# of speech and trees; trees follow the scheme that the pipeline was trained on. The rest holds for English only: labels
-# of the English pipelines, English word lists, and formulas fitted on English.
-TREES, POS, SENTENCES, TOKENS, ENGLISH = "trees", "parts of speech", "sentences", "tokens", "English"
-# Words between spaces: not of Chinese, Japanese or Thai, of which every text would be one word.
-WORDS = "words"
+# What a trait needs besides the text. A spaCy pipeline gives tokens, sentences, Universal parts of speech and trees (in
+# the scheme it was trained on). Words are those between spaces, so not Chinese, Japanese or Thai ones. English traits
+# rest on labels of the English pipelines, English word lists, and formulas fitted on English.
+TREES, POS, SENTENCES, TOKENS, WORDS = "trees", "parts of speech", "sentences", "tokens", "words"
+ENGLISH = "English"
 _PREFIXES_BY_NEED = {
     TREES: "dependency_distance adjacent_dependency tree_depth left_branching tokens_before_root",
     POS: "pos_ content_word noun_verb noun_variation verb_variation adjective_variation adverb_variation",
@@ -315,8 +314,8 @@ _DIVERSITY = _define(TEXT_PARTS, "lexical_diversity", SAMPLE,
         "Maas' a^2 of documents of 10 words or more: (ln N - ln V) / (ln N)^2 for N words and V distinct ones; low "
         "when words vary."),
     _amount("compression_ratio", "ratio", "after Shaib et al. 2024",
-        "UTF-8 bytes of the sampled documents laid end to end (first 200,000 bytes) over their size under zlib, level "
-        "6."),
+        "UTF-8 bytes of the sampled documents laid end to end (first 200,000 bytes) over their size under zlib, "
+        "level 6."),
     _share("hapax_share", "Baayen 2001", "Share of the sample's distinct words that occur once."),
     _row("vocabulary_1k", "words", 1, 1000, "Johnson 1944, mean segmental",
         "Distinct words in 1,000 consecutive words of the sample, mean over windows that do not overlap; undefined "
