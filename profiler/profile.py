@@ -130,7 +130,6 @@ def _method(parser: parse.Parser | None, entity_rows: int) -> dict[str, Any]:
         "spacy_model": parser.model if parser is not None else None,
         "sentences": parser.sentences if parser is not None else None,
         "textstat": version("textstat"),
-        "pyphen": version("pyphen"),
         "sentiment_lexicon": discourse.lexicon_version(),
         "unicode_version": unicodedata.unidata_version,
     }

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from traitcast.warehouse.records import TraitDefinition
 
 # Raise when a name or a definition changes: profiles of different versions are not comparable.
-VERSION = 3
+VERSION = 4
 
 ALL_ROWS, SAMPLE, ENTITY_SAMPLE = "all rows", "sample", "entity sample"
 TEXT_PARTS = ("prompt", "response")
@@ -285,8 +285,8 @@ _READABILITY = _define(TEXT_PARTS, "readability", SAMPLE,
     _amount("rix", "long words", f"Anderson 1983; {_TEXTSTAT}", "Words of over six letters or digits per sentence."),
     _share("unlisted_word_share", f"Dale and Chall 1948; {_TEXTSTAT}",
         "Share of words not among textstat's easy words."),
-    _row("syllables_per_word", "syllables", 1, None, _TEXTSTAT,
-        "Syllables over words: hyphenation points of pyphen en_US + 1, textstat's rule for words outside cmudict."),
+    _row("syllables_per_word", "syllables", 1, None, "rules of spelling, in profiler/traits/syllables.py",
+        "Syllables over words."),
     _amount("sentence_words_mean", "words", _TEXTSTAT,
         "Words over sentences of a document, both of the first 100,000 characters of each text, as in all readability "
         "formulas; words: runs between whitespace without punctuation, none that were only punctuation; sentences by "
@@ -343,7 +343,7 @@ _PROMPT_SURFACE = _define(("prompt",), "surface", ALL_ROWS,
     _share("duplicate_share", "share", "1 - distinct prompts / rows, exact match of every text field and option."),
     _share("near_duplicate_share", "Broder 1997",
         "Share of prompts (of up to 20,000 random rows, with a word) that have another one at a Jaccard similarity of "
-        ".8 or more over pairs of neighbouring words, estimated by 64 MinHashes; exact copies count."),
+        ".8 or more over pairs of neighbouring words, found by 64 MinHashes and verified; exact copies count."),
     _share("mention_share", "regular expression, surface.MENTION", "Share of prompts with an @name."),
     _share("hashtag_share", "regular expression, surface.HASHTAG", "Share of prompts with a #tag."),
 )

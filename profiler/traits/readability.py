@@ -1,9 +1,9 @@
 """The classic readability formulas, from counts.
 
-Owns syllables, easy words and long words per distinct word, the counts per segment and the formulas, which are those
-of textstat 0.7.13 with two differences. Sentences are the dependency parser's, not those of textstat's regular
-expression. Syllables are always counted by hyphenation (pyphen, en_US), as textstat counts those of words outside
-cmudict: cmudict has to be downloaded, and a profile must not depend on whether it was.
+Owns easy words and long words per distinct word, the counts per segment and the formulas, which are those of textstat
+0.7.13 with two differences. Sentences are the dependency parser's, not those of textstat's regular expression.
+Syllables are counted by `profiler.traits.syllables`: textstat takes them from cmudict, which has to be downloaded, and
+hyphenates other words, which finds one syllable in "about", "area" and "very".
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import pyphen
 
 from traitcast.profiler.text.documents import sum_ranges
 from traitcast.profiler.text.estimates import Floats, ratio
 from traitcast.profiler.text.words import Vocabulary
+from traitcast.profiler.traits.syllables import count_syllables
 
 WORD_COUNTS = ("words", "letters", "syllables", "polysyllables", "unlisted", "complex", "long")
 COUNTS = (*WORD_COUNTS, "runs", "characters")
 
-# Hyphenation of one "word" of a megabyte takes minutes; no English word is longer.
-SYLLABLE_CHARACTERS = 64
-# pyphen keeps every word it has seen, 400 bytes each, and takes a quarter of a second to load again.
-_WORDS_OF_PYPHEN = 1 << 18
 _NOT_WORD = re.compile(r"\W")
 
 
@@ -43,9 +39,6 @@ def count_segments(texts: Sequence[str], vocabulary: Vocabulary) -> Floats:
     -------
     float64 (segments, len(COUNTS))
     """
-    if _word_counts.cache_info().misses > _WORDS_OF_PYPHEN:
-        _word_counts.cache_clear()
-        _hyphenation.cache_clear()
     table = np.array([_word_counts(word) for word in vocabulary.types], dtype=np.float64).reshape(-1, len(WORD_COUNTS))
     counts = sum_ranges(table[vocabulary.ids], vocabulary.offsets)
     runs = [text.split() for text in texts]
@@ -106,13 +99,3 @@ def _easy_words() -> frozenset[str]:
     from textstat.backend.utils import get_lang_easy_words
 
     return frozenset(get_lang_easy_words("en_US"))
-
-
-def count_syllables(word: str) -> int:
-    """Syllables of a lower-cased English word: the points where pyphen lets it be broken (Liang 1983), and one more."""
-    return len(_hyphenation().positions(word[:SYLLABLE_CHARACTERS])) + 1
-
-
-@lru_cache(maxsize=1)
-def _hyphenation() -> pyphen.Pyphen:
-    return pyphen.Pyphen(lang="en_US", cache=False)
