@@ -184,26 +184,49 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
     )
 
 
-def ensure_profiled(dataset: str, warehouse_path: str) -> str:
-    """The name under which `dataset` is profiled.
+def ensure_profiled(dataset: str, warehouse_path: str, **options: Any) -> str:
+    """The name under which a dataset is profiled; it is profiled first where it is not.
 
-    A profiled name is taken as it is; anything else is read as a file, folder or hub id and profiled first. A file
-    that was profiled before keeps the name, split, spec file, roles, sample and spaCy pipeline it had then, so options
-    are given once. A hub dataset keeps its configuration and its commit too, and is not fetched again.
+    A file that was profiled before keeps the name, split, spec file, roles, sample and spaCy pipeline it had then, so
+    that options are given once. A hub dataset keeps its configuration and its commit too, and is not fetched again.
+
+    Parameters
+    ----------
+    dataset
+        A profiled name, or a file, folder or hub id.
+    warehouse_path
+        The DuckDB file.
+    options
+        Fields of `Request` that are stated now, such as `spec` and `roles`; empty ones are as before.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    UserError
+        For a name that is not profiled, for data that cannot be read, and for options about a profiled name.
     """
     from traitcast.warehouse.database.warehouse import Warehouse
 
+    stated = {key: value for key, value in options.items() if value}
     exists = os.path.exists(dataset)
     looks_like_path = "/" in dataset or "\\" in dataset or "." in dataset
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         if warehouse.find(path_text(dataset)) and not (looks_like_path and exists):
+            if stated:
+                raise UserError(
+                    f"{dataset!r} is profiled already; {', '.join(f'--{key}' for key in stated)} says how to read a "
+                    f"file, folder or hub id. Profile it again: {command('profile', 'DATASET', '--name', dataset)}"
+                )
             return dataset
         if not looks_like_path and not exists:
             warehouse.profile(dataset)  # raises, naming the nearest profiled dataset
         known = warehouse.find_origin(path_text(Path(dataset).resolve()) if exists else dataset)
         earlier = warehouse.profile(known) if known else None
-    request = as_before(dataset, earlier)
-    if earlier is not None and not exists and _same_commit(earlier, request):
+    request = replace(as_before(dataset, earlier), **stated)
+    if earlier is not None and not exists and not stated and _same_commit(earlier, request):
         say(f"{earlier.name}: as profiled at commit {earlier.details['revision']}")
         return earlier.name
     return profile_into(warehouse_path, request)[0].name

@@ -291,3 +291,13 @@ def test_a_german_file_gets_no_english_traits(tmp_path: Path, capsys: pytest.Cap
     overruled, computed = profile_into(path, Request(str(file), language="en"))
     assert computed
     assert {t.trait: t.value for t in overruled.traits}["prompt_flesch_reading_ease"] is not None
+
+
+def test_roles_can_be_stated_where_a_file_is_named(tickets: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "w.duckdb")
+    with pytest.raises(InputError, match="cannot tell the roles of the columns"):
+        ensure_profiled(str(tickets), path)
+    name = ensure_profiled(str(tickets), path, roles=("text=ticket label=team",), spec=None)
+    assert ensure_profiled(str(tickets), path) == name
+    with pytest.raises(UserError, match=r"is profiled already; --roles says how to read a file"):
+        ensure_profiled(name, path, roles=("text=ticket",))
