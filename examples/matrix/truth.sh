@@ -11,23 +11,24 @@ set -eu
 
 BIN=${BIN:-.venv/bin} PACK=${PACK:-build/smollm2_84} DATA=${DATA:-../shared/datasets} SEEDS=${SEEDS:-0,1}
 MEASURED=${MEASURED:-../shared/matrix/smollm2_84/shards} CELLS=${CELLS:-examples/matrix/smollm2_84.parquet}
-PROCESSES=${PROCESSES:-2} MINUTES=${MINUTES:-}
-TARGETS=mpqa,strategyqa,clickbait,cola,fever,sms_spam,trec,hate_davidson,tweet_emotion,tweet_sentiment,commonsenseqa
-TARGETS=$TARGETS,sst2,sick,wic,winogrande,cr,liar,tweet_hate,tweet_offensive,copa,mr,sts,openbookqa,qqp,snli
-TARGETS=$TARGETS,tweet_stance,financial_phrasebank,sst5,mathqa,socialiqa,subj,coin_flip,dailydialog_act,mnli,quartz
-TARGETS=$TARGETS,scitail,arc_easy,acl_arc,fomc,chemprot,scicite,ag_news,mrpc,reuters_r8,qnli,piqa,vitaminc
-TARGETS=$TARGETS,arc_challenge,mawps,nl2bash,disfl_qa
+PROCESSES=${PROCESSES:-2} MINUTES=${MINUTES:-} BASE=${BASE:-smollm2} NAME=${NAME:-smollm2_84}
+ALL=mpqa,strategyqa,clickbait,cola,fever,sms_spam,trec,hate_davidson,tweet_emotion,tweet_sentiment,commonsenseqa
+ALL=$ALL,sst2,sick,wic,winogrande,cr,liar,tweet_hate,tweet_offensive,copa,mr,sts,openbookqa,qqp,snli
+ALL=$ALL,tweet_stance,financial_phrasebank,sst5,mathqa,socialiqa,subj,coin_flip,dailydialog_act,mnli,quartz
+ALL=$ALL,scitail,arc_easy,acl_arc,fomc,chemprot,scicite,ag_news,mrpc,reuters_r8,qnli,piqa,vitaminc
+ALL=$ALL,arc_challenge,mawps,nl2bash,disfl_qa
+TARGETS=${TARGETS:-$ALL}
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 plan() {
-    "$BIN/traitcast" matrix plan --pack "$PACK" --base smollm2 --dtype any --seeds "$1" --train-rows 512 --epochs 1 \
+    "$BIN/traitcast" matrix plan --pack "$PACK" --base "$BASE" --dtype any --seeds "$1" --train-rows 512 --epochs 1 \
         --test-rows 48 --max-new-tokens 48 --learning-rate 5e-4 --max-prompt-tokens 320 --slots 4 \
         --block-tokens 60000 --targets "$TARGETS" "$DATA"/*/ >"$PACK.plan.log" 2>&1 || { cat "$PACK.plan.log" >&2; exit 1; }
 }
 
 pack() {
     "$BIN/traitcast" matrix export --pack "$PACK" --as shard --no-text -o "$CELLS"
-    "$BIN/traitcast" matrix ingest --pack "$PACK" --name smollm2_84
+    "$BIN/traitcast" matrix ingest --pack "$PACK" --name "$NAME"
     "$BIN/traitcast" matrix status --pack "$PACK"
 }
 
