@@ -359,7 +359,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("files", BROKEN.values(), ids=BROKEN)
-def test_bad_rows_are_told_as_they_are_here(files: list[list[Row]], tmp_path: Path, engine: RayEngine) -> None:
+def test_bad_rows_are_reported_as_without_a_cluster(files: list[list[Row]], tmp_path: Path, engine: RayEngine) -> None:
     for number, rows in enumerate(files):
         lines(tmp_path / f"train-{number}.jsonl", rows)
     with pytest.raises(InputError) as expected:
@@ -369,11 +369,11 @@ def test_bad_rows_are_told_as_they_are_here(files: list[list[Row]], tmp_path: Pa
     assert str(found.value) == str(expected.value)
 
 
-def test_what_nobody_takes_is_cancelled(
+def test_tasks_that_are_not_needed_are_cancelled(
     tmp_path: Path, engine: RayEngine, here: RayHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards(tmp_path, "train", GOOD, 4)
-    shards(tmp_path, "test", GOOD * 2, 8)
+    shards(tmp_path, "test", [{**row, "text": f"{row['text']} {half}"} for half in "ab" for row in GOOD], 8)
     examples = read(tmp_path, engine=engine)
     assert leakage.other_splits(examples, engine).rows == {"test": 80}
     assert here.cancelled == []
