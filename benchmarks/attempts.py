@@ -29,9 +29,9 @@ from predictor_worlds import restricted, shipped
 from traitcast.predictor.evaluation import scoring
 from traitcast.predictor.evaluation.baselines import nearest_profiles, prepared, ridge
 from traitcast.predictor.evaluation.scoring import Scored
+from traitcast.predictor.evaluation.trees_alone import centre
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet
-from traitcast.predictor.model.gain_model import centre
 from traitcast.predictor.model.observations import (
     PROTOCOLS,
     SOURCES_HELD_OUT,

@@ -30,6 +30,7 @@ from predictor_worlds import shipped
 
 from traitcast.predictor.evaluation.evaluate import evaluate
 from traitcast.predictor.explanation.shap import explain
+from traitcast.predictor.model.bundle import to_json, to_record
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.observations import PROTOCOLS, observe
 from traitcast.predictor.model.predictor import fit
@@ -76,7 +77,7 @@ def speed() -> None:
     profiles, _ = shipped()
     started = time.perf_counter()
     predictor = fit(observe(planted(profiles), profiles), profiles)
-    print(f"fit on 84 x 84 x 3: {time.perf_counter() - started:.1f} s, bundle {len(predictor.to_json()) / 1e6:.2f} MB")
+    print(f"fit on 84 x 84 x 3: {time.perf_counter() - started:.1f} s, bundle {len(to_json(predictor)) / 1e6:.2f} MB")
     print(f"features: {len(predictor.space.features)}, trees: {predictor.about['size']}")
     names = [name for name in profiles.traits.names if name != "sst2"]
     wide = many(profiles, CANDIDATES)
@@ -91,7 +92,7 @@ def speed() -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "bench.duckdb"
         with Warehouse.open(path) as warehouse:
-            warehouse.save_predictor(predictor.to_record())
+            warehouse.save_predictor(to_record(predictor))
         for command in (["rank", "sst2"], ["explain", "mnli", "sst2"], ["predict", "mnli", "sst2"]):
             process(command, path)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")

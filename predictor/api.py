@@ -9,14 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from traitcast.predictor.effects.interventions import Lineage
 from traitcast.predictor.evaluation.evaluate import Evaluation, evaluate
 from traitcast.predictor.explanation.shap import Explanation, explain
 from traitcast.predictor.explanation.whatif import WhatIf, what_if
+from traitcast.predictor.model.bundle import from_json, to_record
 from traitcast.predictor.model.features import PROBE_FAMILY, FeatureSettings, ProfileSet
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
 from traitcast.predictor.model.outcomes import GAIN, Outcome
-from traitcast.predictor.model.predictor import Prediction, Predictor, Ranking, Settings, fit, from_json
+from traitcast.predictor.model.prediction import MEASURED, Measurement, Prediction, Ranking
+from traitcast.predictor.model.predictor import Predictor, Settings, fit
 from traitcast.predictor.model.probes import (
     ProbedBase,
     as_stored,
@@ -146,7 +150,7 @@ def fit_into(
         probes=None if learnt.base is None else as_stored(learnt.base),
         outcome=outcome,
     )
-    warehouse.save_predictor(predictor.to_record(name))
+    warehouse.save_predictor(to_record(predictor, name))
     return predictor, learnt.observations
 
 
@@ -218,29 +222,10 @@ def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target
         If both are the same dataset, or one lacks the probes that the predictor needs.
     """
     _check_different(source, target)
-    return predictor.predict(profiles_for(warehouse, predictor, [source, target]), [source], [target])[0]
-
-
-def measured_gains(
-    warehouse: Warehouse, predictor: Predictor, predictions: Sequence[Prediction]
-) -> dict[tuple[str, str], list[float]]:
-    """Gains that were measured of the predicted pairs in the matrix that the predictor learnt from.
-
-    Returns
-    -------
-    dict
-        (source, target) -> gains in pp, one for each model and seed. Pairs that were not measured are absent, and
-        the dict is empty for a predictor of another outcome than the gain.
-    """
-    if predictor.outcome != GAIN:
-        return {}
-    asked = {(one.source, one.target) for one in predictions}
-    found: dict[tuple[str, str], list[float]] = {}
-    for row in warehouse.transfer_matrix(predictor.matrix.matrix):
-        pair = (row["source"], row["target"])
-        if pair in asked and predictor.model in (None, row["model"]):
-            found.setdefault(pair, []).extend(row["gains"])
-    return found
+    profiles = profiles_for(warehouse, predictor, [source, target])
+    profiles.rows_of([source, target])
+    predictor = predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target))
+    return predictor.predict(profiles, [source], [target])[0]
 
 
 def known_quality(warehouse: Warehouse, predictor: Predictor) -> dict[str, float] | None:
@@ -299,7 +284,62 @@ def rank_sources(
     if not others:
         cure = command("profile", "DATASET")
         raise UserError(f"no source is left to rank for {target!r}. Profile more datasets with: {cure}")
-    return predictor.rank(profiles, target, others)
+    return predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target)).rank(
+        profiles, target, others
+    )
+
+
+def own_cells(warehouse: Warehouse, predictor: Predictor, target: str) -> dict[str, Measurement]:
+    """What other matrices of the warehouse measured on a target that the predictor was not fitted to, by source.
+
+    Only gains over the same kind of base count; of several matrices the last by name.
+    """
+    if predictor.outcome != GAIN or target in predictor.names:
+        return {}
+    found: dict[str, Measurement] = {}
+    for matrix in warehouse.matrices():
+        if matrix.base != predictor.matrix.base or matrix.matrix == predictor.matrix.matrix:
+            continue
+        for row in warehouse.transfer_matrix(matrix.matrix):
+            if row["target"] == target:
+                found[row["source"]] = Measurement(row["gain"], row["standard_error"], len(row["gains"]))
+    return found
+
+
+def impact(warehouse: Warehouse, predictor: Predictor, source: str) -> Ranking:
+    """What tuning on one source does to every target that the predictor was fitted to, the most harmed first.
+
+    Raises
+    ------
+    NotProfiledError
+        For an unknown dataset.
+    UserError
+        If the source lacks the probes that the predictor needs.
+    """
+    profiles = profiles_for(warehouse, predictor, [source])
+    profiles.rows_of([source])
+    here = set(profiles.traits.names)
+    targets = [name for name in predictor.seen_targets.names if name != source and name in here]
+    found = predictor.predict(profiles, [source] * len(targets), targets)
+    return Ranking(sorted(found, key=lambda p: (p.gain, p.target)))
+
+
+def next_measurements(predictor: Predictor, ranking: Ranking, count: int = 3) -> list[str]:
+    """The sources whose measurement is worth most: those with the highest expected improvement over the best so far.
+
+    The best so far is the highest measured gain of the ranking, or no tuning at all (Jones et al. 1998).
+    """
+    from scipy.stats import norm
+
+    best = max([p.gain for p in ranking if p.basis == MEASURED], default=0.0)
+    open_ones = [p for p in ranking if p.basis != MEASURED]
+    gains = np.array([p.gain for p in open_ones])
+    error = np.array([max((p.high - p.low) / 2 / norm.ppf(0.95), 1e-9) for p in open_ones])
+    above = (gains - best) / error
+    value = error * (above * norm.cdf(above) + norm.pdf(above))
+    # Ties (where the predictor abstains) keep the order of the ranking.
+    order = np.argsort(-np.round(value, 9), kind="stable")[:count]
+    return [open_ones[i].source for i in order]
 
 
 def candidates(warehouse: Warehouse, profiles: ProfileSet) -> list[str]:
@@ -318,6 +358,39 @@ def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:
         by.setdefault(row["fingerprint"], []).append(row["name"])
     groups = [names for names in by.values() if len(names) > 1]
     return {name: [other for other in names if other != name] for names in groups for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class NextPlan:
+    """The measurement worth most next: arguments of `traitcast matrix plan`, and minutes of one CPU core."""
+
+    words: tuple[str, ...]
+    minutes: float
+
+
+# Tokens per second that one CPU core trains and scores with SmolLM2-135M, and what the planned command draws.
+_TRAINED, _SCORED, _TRAIN_ROWS, _TEST_ROWS = 160.0, 760.0, 512, 200
+# Words of a profile make about this many tokens of the model; longer prompts are cut.
+_TOKENS_A_WORD, _LONGEST = 1.3, 512.0
+
+
+def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, target: str) -> NextPlan | None:
+    """The next best measurements for a target as a command; None if every source was measured, or for a side effect."""
+    sources = next_measurements(predictor, ranking)
+    if not sources or predictor.outcome != GAIN:
+        return None
+    traits = profiles_of(warehouse).traits
+    index = [traits.names.index(name) for name in (*sources, target)]
+    lengths = np.zeros(len(index))
+    for trait in ("prompt_tokens_mean", "response_tokens_mean"):
+        if trait in traits.traits:
+            lengths += np.nan_to_num(traits.values[index, traits.traits.index(trait)])
+    tokens = np.minimum(lengths * _TOKENS_A_WORD, _LONGEST)
+    train = _TRAIN_ROWS * tokens[:-1].sum() / _TRAINED
+    score = _TEST_ROWS * tokens[-1] * (len(sources) + 1) / _SCORED
+    rows = ("--seeds", "0", "--train-rows", str(_TRAIN_ROWS), "--epochs", "1")
+    words = ("--pack", "next", "--sources", ",".join(sources), "--targets", target, *rows, *sources, target)
+    return NextPlan(words, float(train + score) / 60)
 
 
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from traitcast.predictor.commands.fit import evaluate, fit
-from traitcast.predictor.commands.predict import explain, predict, rank, whatif
+from traitcast.predictor.commands.predict import explain, impact, predict, rank, whatif
 from traitcast.predictor.commands.report import report
 from traitcast.predictor.commands.study import effects, interventions, latent
 
@@ -14,6 +14,7 @@ COMMANDS: tuple[click.Command, ...] = (
     evaluate,
     predict,
     rank,
+    impact,
     explain,
     whatif,
     effects,

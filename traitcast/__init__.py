@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from traitcast.predictor.explanation.shap import Explanation
     from traitcast.predictor.explanation.whatif import WhatIf
-    from traitcast.predictor.model.predictor import Prediction, Predictor, Ranking
+    from traitcast.predictor.model.prediction import Prediction, Ranking
+    from traitcast.predictor.model.predictor import Predictor
     from traitcast.predictor.studies import effects, interventions, latent
     from traitcast.warehouse.database.warehouse import Warehouse
     from traitcast.warehouse.errors import (

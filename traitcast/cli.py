@@ -30,6 +30,7 @@ _ORDER = (
     "evaluate",
     "predict",
     "rank",
+    "impact",
     "explain",
     "whatif",
     "effects",

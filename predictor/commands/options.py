@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BASES = OVER | {"target mean": f"{OVER['target mean']} (the matrix has no untuned score)"}
 
-PREDICTION_COLUMNS = ("source", "target", "gain", "low", "high", "harm", "novel", "source_mean")
+PREDICTION_COLUMNS = ("source", "target", "gain", "low", "high", "harm", "novel", "source_mean", "measured", "basis")
 
 
 class _MatrixOption(click.Option):

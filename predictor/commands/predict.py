@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from traitcast.predictor.commands.lists import measured_words, print_impact, print_ranking
 from traitcast.predictor.commands.options import (
     PREDICTION_COLUMNS,
     introduce,
@@ -34,7 +35,8 @@ from traitcast.warehouse.errors import UserError
 if TYPE_CHECKING:
     from traitcast.predictor.explanation.shap import Explanation
     from traitcast.predictor.explanation.whatif import WhatIf
-    from traitcast.predictor.model.predictor import Prediction, Predictor
+    from traitcast.predictor.model.prediction import Prediction
+    from traitcast.predictor.model.predictor import Predictor
 
 
 @click.command()
@@ -75,7 +77,6 @@ def predict(
         fitted = api.predictor_of(warehouse, predictor)
         found = api.predict_pair(warehouse, fitted, source, target)
         quality = api.known_quality(warehouse, fitted)
-        measured = api.measured_gains(warehouse, fitted, [found])
     introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, [found], None, predictor)
@@ -86,7 +87,8 @@ def predict(
     else:
         emit([found.as_row()], output_format, PREDICTION_COLUMNS)
         _warn_novel([found])
-        _say_measured(measured, fitted, [found], warehouse_path)
+        if found.measured is not None:
+            say(f"{measured_words(found)}; gain: that, moved towards the prediction by its noise.")
 
 
 @click.command()
@@ -137,20 +139,19 @@ def rank(
         fitted = api.predictor_of(warehouse, predictor)
         found = api.rank_sources(warehouse, fitted, target, chosen)
         quality = api.known_quality(warehouse, fitted)
-        shown = found[:top]
-        measured = api.measured_gains(warehouse, fitted, shown)
         same = set(api.same_rows(warehouse).get(target, ()))
+        plan = api.next_plan(warehouse, fitted, found, target)
+    shown = found.top(top or len(found))
     introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, shown, None, predictor)
     if plot is not None:
         _draw_intervals(plot, fitted, [(one.source, one) for one in shown], f"sources for {target}")
-    if output_format == "json":
-        emit_json([prediction.as_row() for prediction in shown])
+    if output_format != "table":
+        emit([prediction.as_row() for prediction in shown], output_format)
         return
-    emit([prediction.as_row() for prediction in shown], output_format, PREDICTION_COLUMNS)
+    print_ranking(shown, fitted, target)
     _warn_novel(shown)
-    _say_measured(measured, fitted, shown, warehouse_path)
     if twins := [prediction.source for prediction in shown if prediction.source in same]:
         say(f"{', '.join(twins)}: the same rows as {target!r} under another name, so no useful source")
     ranked = {prediction.source for prediction in found}
@@ -159,6 +160,51 @@ def rank(
         say(f"{why}: {some(left, 8)} (rank them with --sources)")
     named = () if predictor == api.DEFAULT else ("--predictor", predictor)
     say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
+    if plan is not None:
+        say(
+            f"Next best measurement, about {plan.minutes:.0f} minutes on one CPU core with SmolLM2-135M (give each "
+            f"dataset as a file, folder or hub id; then `matrix run` and `matrix ingest`, and rank again): "
+            f"traitcast matrix plan {' '.join(plan.words)}"
+        )
+
+
+@click.command()
+@click.argument("source")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Show only the N most harmed.")
+@predictor_option
+@warehouse_option
+@format_option()
+@click.pass_context
+@report_errors
+def impact(
+    ctx: click.Context, source: str, top: int | None, predictor: str, warehouse_path: str, output_format: str
+) -> None:
+    """Show what tuning on SOURCE does to every measured target, the most harmed first.
+
+    The targets are those of the matrix that the predictor was fitted to. SOURCE is a profiled name, a local file or
+    folder, or a hub id.
+
+    \b
+    Examples:
+      traitcast impact gsm8k
+      traitcast impact examples/support_tickets --top 5
+      traitcast impact mnli --format json
+    """
+    from traitcast.predictor import api
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    source = profiled(ctx, source, warehouse_path)
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        fitted = api.predictor_of(warehouse, predictor)
+        found = api.impact(warehouse, fitted, source)
+        quality = api.known_quality(warehouse, fitted)
+    introduce(fitted, predictor, quality)
+    shown = found.top(top or len(found))
+    if output_format != "table":
+        emit([prediction.as_row() for prediction in shown], output_format)
+        return
+    print_impact(shown, fitted, source)
+    _warn_novel(shown)
 
 
 @click.command()
@@ -360,30 +406,6 @@ def _warn_novel(found: list[Prediction]) -> None:
     novel = sum(prediction.novel for prediction in found)
     if novel:
         say(f"novel: {novel} of {count(len(found), 'pair')} with a dataset unlike those in training: extrapolations.")
-
-
-def _say_measured(
-    measured: Mapping[tuple[str, str], Sequence[float]],
-    fitted: Predictor,
-    shown: Sequence[Prediction],
-    warehouse_path: str,
-) -> None:
-    """Say what was measured for the pairs shown: better evidence than a prediction."""
-    if not measured:
-        return
-    matrix, target = fitted.matrix.matrix, shown[0].target
-    if len(shown) == 1:
-        gains = measured[shown[0].source, target]
-        each = "" if len(gains) == 1 else f" (mean of {some([f'{gain:+.1f}' for gain in gains], 5)})"
-        say(f"measured in {matrix!r}, which the predictor was fitted to: {sum(gains) / len(gains):+.1f} pp{each}")
-        return
-    # Names hold no quotes (`warehouse.names`).
-    query = f"FROM transfer_matrix WHERE matrix = '{matrix}' AND target = '{target}' ORDER BY gain DESC"
-    were = "was" if len(measured) == 1 else "were"
-    say(
-        f"{len(measured)} of these {len(shown)} pairs {were} measured and used to fit the predictor. See the measured "
-        f"gains: {command('sql', query, warehouse=warehouse_path)}"
-    )
 
 
 def _save(warehouse_path: str, found: list[Prediction], explanation: Explanation | None, name: str) -> None:

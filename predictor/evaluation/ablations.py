@@ -23,6 +23,8 @@ SIMILARITY = "similarity"
 # These are no traits: what two texts share, how many rows there are, whether the task type is the same.
 _NOT_TRAITS = (SIMILARITY, "size", "task")
 PERMUTED = "permuted gains"
+# All features, without evidence: evidence would hide what features carry.
+TREES = "trees_alone"
 _CLAIM = (
     ("class distribution", "only class_balance"),
     ("generation length", "only generation_length"),
@@ -30,7 +32,7 @@ _CLAIM = (
     ("these three together", "claimed traits"),
     ("all traits", "all traits"),
     ("surface similarity", "only similarity"),
-    ("everything", "model"),
+    ("everything", TREES),
     ("everything, gains permuted", PERMUTED),
 )
 
@@ -66,11 +68,11 @@ def permuted(data: Data, split: Split, seed: int) -> Data:
 
 
 def summarise(scored: Mapping[str, Scored], seed: int = 0) -> dict[str, dict[str, Any]]:
-    """Part -> its metrics and `loss`: Spearman of the full model minus that of the part, paired over targets."""
+    """Part -> its metrics and `loss`: Spearman of all features minus that of the part, paired over targets."""
     found: dict[str, dict[str, Any]] = {}
     for name, part in scored.items():
-        if name != "model":
-            gap = scoring.difference(scored["model"], part, "spearman", seed)
+        if name != TREES:
+            gap = scoring.difference(scored[TREES], part, "spearman", seed)
             found[name] = {**scoring.summarise(part, seed), "loss": gap}
     return found
 
@@ -81,7 +83,7 @@ def claim(scored: Mapping[str, Scored], seed: int = 0) -> list[dict[str, Any]]:
     spearman: with its bootstrap interval. share: of the Spearman of all features together; None unless that is above
     zero. advantage: Spearman minus that of similarity alone, paired over targets.
     """
-    everything = scoring.summarise(scored["model"], seed)["spearman"]["value"]
+    everything = scoring.summarise(scored[TREES], seed)["spearman"]["value"]
     rows = []
     for label, name in _CLAIM:
         if name not in scored:

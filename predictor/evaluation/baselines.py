@@ -7,11 +7,12 @@ strong only where the source was seen.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from traitcast.predictor.model.features import root_mean_square
-from traitcast.predictor.model.observations import Split
+from traitcast.predictor.model.observations import TARGET_MEAN, Split
 from traitcast.predictor.model.pair_data import Data
 
 # Pseudo-counts that pull an effect estimated from few cells to zero.
@@ -118,6 +119,29 @@ def one_feature(column: int) -> Baseline:
     return predict
 
 
+def likeness(data: Data, split: Split) -> np.ndarray:
+    """Likeness of the pair in curated traits, responses and prompts, scaled by the spread of the training gains."""
+    asked, o = data.asked, data.observations
+    spread = float(o.gain[split.train].std())
+    return _mean(data, split) + 0.1 * spread * asked.own[o.source[split.test], o.target[split.test]]
+
+
+def rebased(data: Data, split: Split) -> Data:
+    """The data as a split may see it: gains over the mean of a target's sources are over its training sources only.
+
+    With held-out sources in that mean, what is left in training says how good they are: a correlation of -1.
+    """
+    o = data.observations
+    if o.matrix.base != TARGET_MEAN:
+        return data
+    column = o.target * len(o.models) + o.model
+    seen = np.isin(o.source, o.source[split.train])
+    counts = np.bincount(column, seen, minlength=int(column.max()) + 1)
+    sums = np.bincount(column, np.where(seen, o.gain, 0.0), minlength=len(counts))
+    base = np.divide(sums, counts, out=np.zeros(len(counts)), where=counts > 0)
+    return replace(data, observations=replace(o, gain=o.gain - base[column]))
+
+
 def baselines(data: Data) -> dict[str, Baseline]:
     """Every baseline that the pair table allows, by name."""
     found: dict[str, Baseline] = {
@@ -128,6 +152,7 @@ def baselines(data: Data) -> dict[str, Baseline]:
         "additive": additive,
         "ridge": ridge,
         "nearest_profiles": nearest_profiles,
+        "likeness": likeness,
     }
     for j, feature in enumerate(data.space.features):
         if feature.family == "similarity":

@@ -6,18 +6,21 @@ from the training rows of a split; a baseline gets the same rows and no others.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from traitcast.predictor.evaluation import ablations, scoring
-from traitcast.predictor.evaluation.baselines import Baseline, baselines
+from traitcast.predictor.evaluation.baselines import Baseline, baselines, rebased
 from traitcast.predictor.evaluation.scoring import Estimate, Scored
+from traitcast.predictor.evaluation.trees_alone import fit_trees_alone
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.features import ProfileSet
-from traitcast.predictor.model.gain_model import fit_gains
+from traitcast.predictor.model.fitting import Fitted, fit_gated
+from traitcast.predictor.model.gain_model import KNOWN, NEW
 from traitcast.predictor.model.intervals import cross_conformal, cross_harm, reliability
 from traitcast.predictor.model.observations import (
     PROTOCOLS,
@@ -38,6 +41,15 @@ Metrics = dict[str, Estimate]
 _REPEATS = 3
 _SMALL = 1000
 _SEED_SPLITS = 10
+# By which protocol the gate compares candidates inside the training rows of a split.
+_INNER = {
+    "new-target": {KNOWN: "new-target"},
+    "one-target": {KNOWN: "one-target"},
+    "new-source": {NEW: "new-source"},
+    "two-sources": {NEW: "new-source"},
+    "new-pair": {NEW: "new-pair"},
+    "random-cell": {KNOWN: "one-target"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +75,14 @@ class Evaluation:
         What the bootstraps resample.
     advantage
         Spearman of the model minus that of the best baseline, paired over the same draws.
-    interval_width
-        Mean full width of the 90 % intervals, pp.
+    over_source_mean
+        Spearman and regrets at 3 of the model minus those of `source_mean`, paired over the same draws; None without
+        baselines.
+    gate
+        "used": candidate -> number of splits; "abstained": share of splits in which no signal is claimed (see
+        `predictor.model.gate`). The metrics are those of the order that the model keeps all the same.
+    interval_width, constant_width
+        Mean full width of the 90 % intervals, pp: the model's, and those around the mean of the training gains.
     harm
         How reliable the chance of harm is (see `predictor.model.intervals.reliability`).
     diagonal
@@ -90,7 +108,10 @@ class Evaluation:
     noise: dict[str, float] | None
     resampled: str
     advantage: dict[str, Any] | None
+    over_source_mean: dict[str, Estimate] | None
+    gate: dict[str, Any]
     interval_width: float
+    constant_width: float
     harm: dict[str, Any]
     diagonal: dict[str, float]
     ablations: dict[str, dict[str, Any]] | None
@@ -111,9 +132,12 @@ class Evaluation:
             "noise": self.noise,
             "resampled": self.resampled,
             "advantage": self.advantage,
+            "over_source_mean": self.over_source_mean,
+            "gate": self.gate,
             "ablations": self.ablations,
             "claim": self.claim,
             "interval_width": self.interval_width,
+            "constant_width": self.constant_width,
             "harm": self.harm,
             "matrix": self.matrix,
             "base": self.base,
@@ -139,15 +163,33 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class _Entries:
-    """Every test cell of every split: row numbers into the observations and the block it is ranked in."""
+    """Every test cell of every split: its row of the observations, the block it is ranked in, and its gain, pp."""
 
     row: np.ndarray
     block: np.ndarray
+    truth: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """What somebody predicts of all test cells, pp, and how far it may be off but for a factor, (cells,) each."""
+
+    gain: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What was fitted to the training rows of one split, its predictions by name, and the test gains."""
+
+    predicted: dict[str, _Predicted]
+    truth: np.ndarray
+    fitted: Fitted
 
 
 @dataclass(frozen=True, slots=True)
 class _Contest:
-    """Everything that learns from the training rows of a split: the model, baselines, the model on parts."""
+    """Everything that learns from the training rows of a split: the model, baselines, trees alone, trees on parts."""
 
     data: Data
     grouping: Grouping
@@ -157,23 +199,25 @@ class _Contest:
     parts: Mapping[str, Data]
     seed: int
 
-    def run(self, split: Split) -> tuple[dict[str, np.ndarray], str]:
-        """Predicted gains of the test rows by each of them, and the tree size that the model chose."""
-        chosen = self.settings.trees
-        gains = fit_gains(self.data, split.train, self.grouping, self.protocol, chosen)
-
-        def predict(data: Data, fitted: Any) -> np.ndarray:
-            return np.asarray(fitted.predict(data.table[split.test], data.observations.target[split.test]))
-
-        found = {"model": predict(self.data, gains)}
-        found |= {name: baseline(self.data, split) for name, baseline in self.baselines.items()}
-        parts = dict(self.parts)
-        if parts:
-            parts[ablations.PERMUTED] = ablations.permuted(self.data, split, self.seed)
-        for name, part in parts.items():
-            fitted = fit_gains(part, split.train, self.grouping, self.protocol, chosen, gains.size)
-            found[name] = predict(part, fitted)
-        return found, f"depth {gains.size.depth}, {gains.size.rounds} rounds of {gains.size.learning_rate:g}"
+    def run(self, split: Split) -> _Run:
+        data, settings, test = rebased(self.data, split), self.settings.trees, split.test
+        fitted = fit_gated(data, split.train, self.grouping.group, _INNER[self.protocol], settings)
+        found = {"model": _Predicted(*fitted.predict(data, test))}
+        gains = {name: baseline(data, split) for name, baseline in self.baselines.items()}
+        if self.baselines or self.parts:
+            parts = {ablations.TREES: data} | {
+                name: replace(part, observations=data.observations) for name, part in self.parts.items()
+            }
+            if self.parts:
+                parts[ablations.PERMUTED] = ablations.permuted(data, split, self.seed)
+            size = None
+            for name, part in parts.items():
+                # The parts take the size of the whole, which comes first.
+                alone = fit_trees_alone(part, split.train, self.grouping, self.protocol, settings, size)
+                size = alone.size
+                gains[name] = alone.predict(part.table[test], part.observations.target[test])
+        found |= {name: _Predicted(gain, np.ones(len(test))) for name, gain in gains.items()}
+        return _Run(found, data.observations.gain[test], fitted)
 
 
 def evaluate(
@@ -218,7 +262,6 @@ def evaluate(
     data = pair_data(observations, profiles, settings.features)
     grouping = group_datasets(observations, profiles, shared)
     made = _splits(observations, protocol, grouping.group, seed)
-    entries = _entries(observations, made)
     contest = _Contest(
         data,
         grouping,
@@ -228,23 +271,23 @@ def evaluate(
         ablations.parts(data) if with_ablations else {},
         seed,
     )
-    predicted: dict[str, list[np.ndarray]] = {}
-    sizes: dict[str, int] = {}
-    for i, (found, size) in enumerate(trees.in_threads(contest.run, made)):
-        for name, gains in found.items():
-            predicted.setdefault(name, []).append(gains)
-        sizes[size] = sizes.get(size, 0) + 1
+    runs: list[_Run] = []
+    for i, run in enumerate(trees.in_threads(contest.run, made)):
+        runs.append(run)
         if on_progress is not None:
             on_progress(i + 1, len(made))
-    joined = {name: np.concatenate(found) for name, found in predicted.items()}
+    entries = _entries(observations, made, runs)
+    joined = {name: _joined([run.predicted[name] for run in runs]) for name in runs[0].predicted}
+    named = [name for name in joined if name in contest.baselines or (with_baselines and name == ablations.TREES)]
     removed = [name for name in joined if name != "model" and name not in contest.baselines]
     sampled = protocol in SOURCES_HELD_OUT
     scored = {name: _score(observations, grouping.group, entries, joined[name], sampled) for name in joined}
     # Scoring every block for every draw takes a while for 40 predictions; `bootstrap` caches the result.
     for _ in trees.in_threads(lambda one: scoring.bootstrap(one, seed), list(scored.values())):
         continue
-    summaries = {name: scoring.summarise(scored[name], seed) for name in contest.baselines}
-    of_parts = {name: scored[name] for name in ["model", *removed]}
+    summaries = {name: scoring.summarise(scored[name], seed) for name in named}
+    of_parts = {name: scored[name] for name in removed}
+    constant = _Predicted(np.zeros(len(entries.row)), np.ones(len(entries.row)))
     ceiling, kind = _ceiling(observations, entries, seed, sampled)
     blocks = np.unique(np.column_stack([entries.block, observations.target[entries.row]]), axis=0)
     return Evaluation(
@@ -261,21 +304,27 @@ def evaluate(
         ceiling=ceiling,
         ceiling_kind=kind,
         noise=seed_noise(observations),
-        resampled="targets and sources" if sampled else "targets",
+        resampled="families of targets and of sources" if sampled else "families of targets",
         advantage=_advantage(scored, summaries, seed),
+        over_source_mean=_over_source_mean(scored, seed),
+        gate=_gate([run.fitted for run in runs]),
         interval_width=2 * _mean(_intervals(observations, grouping.group, entries, joined["model"])[1]),
+        constant_width=2 * _mean(_intervals(observations, grouping.group, entries, joined.get("mean", constant))[1]),
         harm=_harm(observations, grouping.group, entries, joined["model"]),
         diagonal={"cells": observations.diagonal.size, "gain": _mean(observations.diagonal)},
         ablations=ablations.summarise(of_parts, seed) if with_ablations else None,
         claim=ablations.claim(of_parts, seed) if with_ablations else None,
-        sizes=dict(sorted(sizes.items())),
+        sizes=_sizes([run.fitted for run in runs]),
         notes=observations.notes,
     )
 
 
 def _splits(observations: Observations, protocol: str, group: np.ndarray, seed: int) -> list[Split]:
     repeats = _REPEATS if len(observations) < _SMALL else 1
-    made = [split for r in range(repeats) for split in splits(observations, protocol, group, seed=seed + r)]
+    every = [splits(observations, protocol, group, seed=seed + r) for r in range(repeats)]
+    # Where every group is a fold of its own, another seed makes the same splits.
+    distinct = {frozenset(split.test.tobytes() for split in made): made for made in every}
+    made = [split for each in distinct.values() for split in each]
     if not made:
         others = ", ".join(p for p in PROTOCOLS if p != protocol)
         raise ScoresError(
@@ -286,35 +335,61 @@ def _splits(observations: Observations, protocol: str, group: np.ndarray, seed: 
     return made
 
 
-def _entries(observations: Observations, made: Sequence[Split]) -> _Entries:
+def _entries(observations: Observations, made: Sequence[Split], runs: Sequence[_Run]) -> _Entries:
     models = len(observations.models)
     row = np.concatenate([split.test for split in made])
     number = np.repeat(np.arange(len(made)), [split.test.size for split in made])
-    return _Entries(row, number * models + observations.model[row])
+    return _Entries(row, number * models + observations.model[row], np.concatenate([run.truth for run in runs]))
+
+
+def _joined(parts: Sequence[_Predicted]) -> _Predicted:
+    return _Predicted(np.concatenate([part.gain for part in parts]), np.concatenate([part.scale for part in parts]))
 
 
 def _score(
-    observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray, sampled: bool
+    observations: Observations, group: np.ndarray, entries: _Entries, predicted: _Predicted, sampled: bool
 ) -> Scored:
     row = entries.row
     centre, half = _intervals(observations, group, entries, predicted)
-    source = observations.source[row] if sampled else None
+    source = group[observations.source[row]] if sampled else None
     target = observations.target[row]
-    return scoring.score(observations.gain[row], predicted, half, target, entries.block, centre, source)
+    return scoring.score(
+        entries.truth, predicted.gain, half, target, entries.block, centre, source=source, family=group[target]
+    )
 
 
 def _intervals(
-    observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray
+    observations: Observations, group: np.ndarray, entries: _Entries, predicted: _Predicted
 ) -> tuple[np.ndarray, np.ndarray]:
-    row = entries.row
-    source, target = observations.source[row], observations.target[row]
-    return cross_conformal(observations.gain[row] - predicted, group[source], group[target], target)
+    source, target = observations.source[entries.row], observations.target[entries.row]
+    errors = (entries.truth - predicted.gain) / predicted.scale
+    centre, half = cross_conformal(errors, group[source], group[target], target)
+    return centre * predicted.scale, half * predicted.scale
 
 
-def _harm(observations: Observations, group: np.ndarray, entries: _Entries, predicted: np.ndarray) -> dict[str, Any]:
-    row = entries.row
-    gain, source, target = observations.gain[row], observations.source[row], observations.target[row]
-    return reliability(cross_harm(gain - predicted, predicted, group[source], group[target], target), gain < 0)
+def _harm(observations: Observations, group: np.ndarray, entries: _Entries, predicted: _Predicted) -> dict[str, Any]:
+    source, target = observations.source[entries.row], observations.target[entries.row]
+    gain = predicted.gain / predicted.scale
+    chance = cross_harm(entries.truth / predicted.scale - gain, gain, group[source], group[target], target)
+    return reliability(chance, entries.truth < 0)
+
+
+def _over_source_mean(scored: dict[str, Scored], seed: int) -> dict[str, Estimate] | None:
+    if "source_mean" not in scored:
+        return None
+    metrics = ("spearman", "regret_at_3", "regret_at_3_spreads")
+    return {name: scoring.difference(scored["model"], scored["source_mean"], name, seed) for name in metrics}
+
+
+def _gate(fitted: Sequence[Fitted]) -> dict[str, Any]:
+    verdicts = [verdict for one in fitted for verdict in one.verdicts.values()]
+    used = Counter(verdict.kind for verdict in verdicts)
+    return {"used": dict(sorted(used.items())), "abstained": sum(v.abstains for v in verdicts) / len(verdicts)}
+
+
+def _sizes(fitted: Sequence[Fitted]) -> dict[str, int]:
+    sizes = Counter(f"depth {f.size.depth}, {f.size.rounds} rounds of {f.size.learning_rate:g}" for f in fitted)
+    return dict(sorted(sizes.items()))
 
 
 def _advantage(scored: dict[str, Scored], summaries: dict[str, Metrics], seed: int) -> dict[str, Any] | None:

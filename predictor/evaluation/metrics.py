@@ -22,6 +22,7 @@ METRICS = (
     "regret_at_1",
     "regret_at_3",
     "regret_at_5",
+    "regret_at_3_spreads",
     "rmse",
     "sign_accuracy",
     "coverage_90",
@@ -74,11 +75,13 @@ def values_of(block: Block, drawn: np.ndarray | None = None) -> np.ndarray:
     """
     truth, predicted, moved = block.truth, block.predicted, block.moved
     weight = np.ones((1, truth.size)) if drawn is None else drawn.astype(np.float64)
+    regrets = list(_regrets((1, 3, 5), weight, truth, predicted))
     columns = [
         spearman(weight, truth, predicted),
         pairwise_accuracy(weight, truth, predicted),
         ndcg(weight, truth, predicted),
-        *_regrets((1, 3, 5), weight, truth, predicted),
+        *regrets,
+        regrets[1] / (truth.std() or nan),
         _average(weight, (truth - moved) ** 2),
         sign_accuracy(weight, truth, moved),
         coverage(weight, truth, moved, block.half_width),

@@ -1,8 +1,9 @@
 """The score of a predictor: its metrics over all targets, with their uncertainty.
 
 Every metric is computed over the sources of one target that were held out together (a block: one split of one
-model's cells), then averaged over the blocks of all targets. Intervals are percentile bootstraps: over targets where
-the sources are known, over targets and sources (the pigeonhole bootstrap of Owen 2007) where sources are held out too.
+model's cells), then averaged over the blocks of all targets. Intervals are percentile bootstraps over families of
+related targets where the sources are known, and over families of targets and of sources (the pigeonhole bootstrap of
+Owen 2007) where sources are held out too: relatives share what makes a prediction right.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Scored:
     """Metrics per (target, block).
 
     values: (groups, metrics), NaN where undefined; the rmse column holds mean squared errors until they are averaged.
-    target: int64, (groups,). blocks: the cells behind every group, for resampling sources as well; empty where the
-    sources are not a sample of others.
+    target: int64, (groups,), the family of the target, which is resampled as a whole. blocks: the cells behind every
+    group, for resampling sources as well; empty where the sources are not a sample of others.
     """
 
     values: np.ndarray
@@ -56,6 +57,7 @@ def score(
     block: np.ndarray,
     centre: np.ndarray | None = None,
     source: np.ndarray | None = None,
+    family: np.ndarray | None = None,
 ) -> Scored:
     """All metrics of every (target, block).
 
@@ -71,7 +73,9 @@ def score(
         pp, (cells,): what a prediction is moved by before its size, its sign and its interval are judged (default 0,
         also for NaN). Orders are judged without, since a predictor moves all of its predictions alike.
     source
-        int64, (cells,): given where sources were held out, so that intervals are over targets and sources.
+        int64, (cells,): family of the source, given where sources were held out, so that intervals are over both.
+    family
+        int64, (cells,): family of the target; None if every target is one of its own.
 
     Returns
     -------
@@ -88,7 +92,8 @@ def score(
     values = np.concatenate([values_of(each) for each in blocks])
     if not any(each.orders for each in blocks):
         values[:, 0] = nan
-    targets = np.array([target[cells[0]] for cells in groups], dtype=np.int64)
+    drawn = target if family is None else family
+    targets = np.array([drawn[cells[0]] for cells in groups], dtype=np.int64)
     return Scored(values, targets, () if source is None else blocks)
 
 

@@ -14,17 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from traitcast.predictor.model import trees
-from traitcast.predictor.model.features import ProfileSet
+from traitcast.predictor.model.features import Feature, ProfileSet
 from traitcast.predictor.model.observations import TARGET_MEAN
 from traitcast.predictor.model.outcomes import GAIN, Outcome, axis_words
-from traitcast.predictor.model.predictor import Prediction, Predictor
+from traitcast.predictor.model.prediction import MEASURED, Prediction
+from traitcast.predictor.model.predictor import Predictor
 from traitcast.warehouse import charts
+from traitcast.warehouse.console import count
 
 if TYPE_CHECKING:
     import altair as alt
 
 LEVEL_TRAIT = "measured_gain_level"
 LEVEL_FAMILY = "measured"
+EVIDENCE_TRAIT = "gains_on_other_targets"
+EVIDENCE_FAMILY = "evidence"
+MEASURED_TRAIT = "measured_gain"
 _SENTENCE_TRAITS = 2
 # A sign on which fewer models than this agree may be chance.
 _STABLE = 0.8
@@ -48,6 +53,23 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the gains of a source on other targets say.
+
+    sentence: in words. targets: measured targets of the source, heaviest first, with their share of the weight (summing
+    to 1) and their gain in pp.
+    """
+
+    sentence: str
+    targets: tuple[tuple[str, float, float], ...]
+
+    def as_row(self) -> dict[str, Any]:
+        """For JSON."""
+        rows = [{"target": target, "weight": weight, "gain": gain} for target, weight, gain in self.targets]
+        return {"sentence": self.sentence, "targets": rows}
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """A prediction split into contributions: base_value + the sum of all shap = prediction.gain, in pp.
 
@@ -66,6 +88,8 @@ class Explanation:
         What gains are over (`Matrix.base`).
     outcome
         What was predicted.
+    evidence
+        What the source's gains on other targets say.
     """
 
     prediction: Prediction
@@ -75,6 +99,7 @@ class Explanation:
     side_spread: dict[str, float] = field(default_factory=dict)
     base: str = "untuned"
     outcome: Outcome = GAIN
+    evidence: Evidence | None = None
 
     @property
     def by_family(self) -> dict[str, float]:
@@ -90,13 +115,16 @@ class Explanation:
     def sentence(self) -> str:
         """The prediction and its strongest reasons in plain words."""
         p = self.prediction
-        harm = f"; {self._harm_words} {p.harm:.0%}" if self.outcome.harmful else ""
-        text = (
-            f"Tuning on {p.source} is predicted to {self._what} (90 % interval {p.low:+.1f} to {p.high:+.1f} "
-            f"{self.outcome.unit}{harm})."
-        )
+        harm = f"; {self._harm_words} {p.harm:.0%}" if np.isfinite(p.harm) else ""
+        interval = f" (90 % interval {p.low:+.1f} to {p.high:+.1f} {self.outcome.unit}{harm})"
+        interval = interval if np.isfinite(p.low) else ""
+        was = "was measured" if p.basis == MEASURED else "is predicted"
+        text = f"Tuning on {p.source} {was} to {self._what}{interval}."
+        if self.evidence is not None:
+            text += f" Evidence: {self.evidence.sentence}."
         for word, sign in (("Raised", 1), ("Lowered", -1)):
-            reasons = [_phrase(c, self.outcome.unit) for c in self.contributions if sign * c.shap > 0]
+            moving = [c for c in self.contributions if sign * c.shap > 0 and c.family != EVIDENCE_FAMILY]
+            reasons = [_phrase(c, self.outcome.unit) for c in moving]
             if reasons:
                 text += f" {word} most by {' and '.join(reasons[:_SENTENCE_TRAITS])}."
         if p.novel:
@@ -131,6 +159,7 @@ class Explanation:
             "family_spread": self.family_spread,
             "side_spread": self.side_spread,
             "sentence": self.sentence,
+            "evidence": None if self.evidence is None else self.evidence.as_row(),
         }
 
     def steps(self, top: int = 12) -> list[tuple[str, float]]:
@@ -168,36 +197,68 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         As `Predictor.predict` does.
     """
     prediction = predictor.predict(profiles, [source], [target])[0]
-    table = predictor.table(profiles, [source], [target])
-    shown = predictor.space.values(profiles, [source], [target])[0]
-    values, base = trees.contributions(predictor.booster, table)
-    features = predictor.space.features
-    over_folds = _over_folds(predictor, table)
-    found = [
-        Contribution(
-            f.trait, f.side, f.family, None if np.isnan(x) else float(x), float(shap), *_stability(shap, column)
-        )
-        for f, x, shap, column in zip(features, shown, values[0], over_folds.T, strict=True)
-    ]
-    if level := predictor.levels.get(target, 0.0):
-        found.append(Contribution(LEVEL_TRAIT, "target", LEVEL_FAMILY, level, level))
-    # XGBoost computes in float32; the rounding error goes to the base value, so that the sum is exact.
-    remainder = prediction.gain - float(base[0]) - sum(c.shap for c in found)
+    expected = predictor.expect(profiles, [source], [target])[0]
+    parts, regime = predictor.parts(profiles, [source], [target]), predictor.regime(source)
+    spread = float(parts.spread[0])
+    found: list[Contribution] = []
+    features: tuple[Feature, ...] = ()
+    over_folds = np.empty((0, 0))
+    if (booster := predictor.booster(regime)) is not None:
+        table, features = predictor.table(profiles, [source], [target]), predictor.space.features
+        shown = predictor.space.values(profiles, [source], [target])[0]
+        values, _ = trees.contributions(booster, table)
+        over_folds = spread * _over_folds(predictor, regime, table)
+        found = [
+            Contribution(f.trait, f.side, f.family, None if np.isnan(x) else float(x), float(v), *_stability(v, column))
+            for f, x, v, column in zip(features, shown, spread * values[0], over_folds.T, strict=True)
+        ]
+    witnesses = predictor.witnesses(profiles, source, target)
+    for trait, side, family, shap in (
+        (LEVEL_TRAIT, "target", LEVEL_FAMILY, float(parts.level[0]) - parts.base),
+        (EVIDENCE_TRAIT, "source", EVIDENCE_FAMILY, float(parts.evidence[0])),
+        (MEASURED_TRAIT, "pair", LEVEL_FAMILY, prediction.gain - expected.gain),
+    ):
+        if shap:
+            value = float(len(witnesses)) if trait == EVIDENCE_TRAIT else shap
+            found.append(Contribution(trait, side, family, value, shap))
+    # XGBoost computes in float32; the rounding error goes to the base value with the shift to the median, so that the
+    # sum is exact.
+    base = prediction.gain - sum(c.shap for c in found)
     ordered = sorted(found, key=lambda c: (-abs(c.shap), c.side, c.trait))
     return Explanation(
         prediction,
-        float(base[0]) + remainder,
+        base,
         tuple(ordered),
         _sum_spread(over_folds, [f.family for f in features]),
         _sum_spread(over_folds, [f.side for f in features]),
         predictor.matrix.base,
         predictor.outcome,
+        _evidence(predictor, source, float(parts.evidence[0]), witnesses),
     )
 
 
-def _over_folds(predictor: Predictor, table: np.ndarray) -> np.ndarray:
-    """Shap of the pair in every fold's model, (folds, features)."""
-    rows = [trees.contributions(trees.from_json(document), table)[0][0] for document in predictor.folds]
+def _evidence(
+    predictor: Predictor, source: str, evidence: float, witnesses: Sequence[tuple[str, float, float]]
+) -> Evidence:
+    """What was measured of the source, and the sentence about it."""
+    of, regime = predictor.outcome, predictor.regime(source)
+    if predictor.abstains or predictor.verdicts[regime].abstains:
+        sentence = f"no signal in {predictor.matrix.matrix}, whose order of sources is not clear of chance"
+    elif not witnesses:
+        sentence = f"{source} was never measured; by sources like it: {evidence:+.1f} {of.unit}"
+    else:
+        alike = " and ".join(name for name, _, _ in witnesses[:_SENTENCE_TRAITS])
+        sentence = (
+            f"{source} was measured on {count(len(witnesses), 'other target')}, the most alike {alike}: "
+            f"{evidence:+.1f} {of.unit} over an average source"
+        )
+    return Evidence(sentence, tuple(witnesses))
+
+
+def _over_folds(predictor: Predictor, regime: str, table: np.ndarray) -> np.ndarray:
+    """Shap of the pair in every fold's model, (folds, features), in spreads of the target."""
+    folds = predictor.folds.get(regime, ())
+    rows = [trees.contributions(trees.from_json(document), table)[0][0] for document in folds]
     return np.array(rows) if rows else np.empty((0, table.shape[1]))
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from traitcast.predictor.effects.interventions import Lineage, differences, mean_of, roots_of, students
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.novelty import Seen
-from traitcast.predictor.model.predictor import Prediction, Predictor
+from traitcast.predictor.model.prediction import Prediction
+from traitcast.predictor.model.predictor import Predictor
 from traitcast.warehouse.console import command, count, html_table
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.records import TraitDefinition
@@ -152,7 +153,7 @@ def what_if(
         example = command("whatif", source, target, "--set", "label_majority_share=0.9")
         raise UserError(f"nothing to change. Example: {example}")
     names = {"source": source, "target": target}
-    before = predictor.predict(profiles, [source], [target])[0]
+    before = predictor.expect(profiles, [source], [target])[0]
     for (side, trait), value in settings.items():
         if side not in SIDES:
             raise UserError(f"unknown side {side!r} in {side}:{trait}. Allowed: {', '.join(SIDES)}.")
@@ -198,15 +199,14 @@ def set_traits(profiles: ProfileSet, name: str, values: Mapping[str, float]) -> 
 def _predict(
     predictor: Predictor, profiles: ProfileSet, names: Mapping[str, str], settings: Mapping[tuple[str, str], float]
 ) -> Prediction:
-    pair, levels = dict(names), dict(predictor.levels)
+    pair, known_as = dict(names), {}
     for side in SIDES:
         values = {trait: value for (where, trait), value in settings.items() if where == side}
         if values:
             profiles, pair[side] = set_traits(profiles, names[side], values)
-    if names["target"] in levels:
-        # The measured level belongs to the target, whatever its changed traits.
-        levels[pair["target"]] = levels[names["target"]]
-    return replace(predictor, levels=levels).predict(profiles, [pair["source"]], [pair["target"]])[0]
+            # What was measured belongs to the dataset, whatever its changed traits.
+            known_as[pair[side]] = names[side]
+    return predictor.expect(profiles, [pair["source"]], [pair["target"]], known_as)[0]
 
 
 def _check(profiles: ProfileSet, trait: str, value: float) -> None:

@@ -1,84 +1,291 @@
-"""The gain model: trees on target-centred gains, plus the measured level of every target.
+"""The gain model: evidence, a correction by trees, the level of the target, and how far all that may be off.
 
-Owns centring, the shrinkage of levels, and the choice of the tree size inside the training rows. Intervals and stored
-predictors are `predictor.model.predictor`'s.
+Owns the candidates between which the gate chooses, from "nothing" to "full", each fitted to training rows alone. What
+is known of a cell's own target never enters its evidence while slopes and trees are fitted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from traitcast.predictor.model import trees
-from traitcast.predictor.model.observations import Grouping, Observations, splits
-from traitcast.predictor.model.pair_data import Data
+from traitcast.predictor.model import evidence, trees
+from traitcast.predictor.model.evidence import OWN, Gains
+from traitcast.predictor.model.likeness import weights
 from traitcast.predictor.model.trees import Size, TreeSettings
 
 if TYPE_CHECKING:
     import xgboost
 
-_INNER_FOLDS = 3
-# Pseudo-sources at the overall mean that a target's measured level is averaged with.
-LEVEL_SHRINKAGE = 2.0
+KNOWN, NEW = "measured source", "new source"
+NOTHING, LIKENESS, SOURCE_MEAN, EVIDENCE, FULL = "nothing", "likeness", "source mean", "evidence", "full"
+# Simplest first.
+CANDIDATES = {KNOWN: (NOTHING, SOURCE_MEAN, LIKENESS, EVIDENCE, FULL), NEW: (NOTHING, LIKENESS, EVIDENCE, FULL)}
+_STEEPEST = 1.5
+# Of fewer targets, which of their levels and spreads are alike is chance: intervals came out a fifth wider.
+LEAST_TARGETS = 10
+# Pseudo-sources: the measured level of a target is averaged with its expected one.
+_LEVEL_SHRINKAGE = 1.0
+# Pseudo-cells of typical error that the error of a source is averaged with.
+_ERROR_SHRINKAGE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What S sources and A targets look like to a gain model of a matrix of n datasets.
+
+    Attributes
+    ----------
+    of_source, of_target
+        Likeness to the datasets of the matrix, (kinds, S, n) and (kinds, A, n).
+    own
+        Likeness of each pair, (S, A).
+    source, target
+        int64 positions among the n datasets, -1 for any other dataset.
+    """
+
+    of_source: np.ndarray
+    of_target: np.ndarray
+    own: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What orders sources: a closed form times its slope, plus the trees if its kind is FULL."""
+
+    kind: str
+    slope: float = 0.0
+    booster: xgboost.Booster | None = None
+
+    @property
+    def closed_form(self) -> str:
+        return EVIDENCE if self.kind == FULL else self.kind
+
+
+def target_weights(gains: Gains, asked: Asked, not_target: np.ndarray) -> np.ndarray:
+    """How much each measured target counts for an asked one, (A, n). not_target: bool (A, n), which may not count."""
+    return weights(asked.of_target, gains.targets & ~not_target)
+
+
+def orders(
+    gains: Gains, asked: Asked, regime: str, not_target: np.ndarray, not_source: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What every closed form says of each pair, (models, S, A), in spreads of the target but for a slope.
+
+    Parameters
+    ----------
+    gains
+        What was measured.
+    asked
+        The pairs.
+    regime
+        KNOWN or NEW: whether sources are judged by their own gains or by those of their like.
+    not_target, not_source
+        bool, (A, n) and (S, n): whose gains may not be used for an asked dataset.
+    """
+    carried = evidence.carried(gains, target_weights(gains, asked, not_target))
+    like = evidence.like_sources(carried, weights(asked.of_source, gains.sources & ~not_source))
+    own = np.broadcast_to(asked.own, like.shape)
+    found = {NOTHING: np.zeros(like.shape), LIKENESS: own}
+    if regime == NEW:
+        return found | {EVIDENCE: like + OWN * own}
+    share = evidence.own_share(gains, asked.source)[:, :, None]
+    here = carried[:, asked.source]
+    mixed = np.where(np.isnan(here) | (share == 0), like, share * np.nan_to_num(here) + (1 - share) * like)
+    mean = evidence.source_mean(gains, gains.targets & ~not_target)[:, asked.source]
+    mean = np.where(np.isnan(mean) | (share == 0), 0.0, mean)
+    return found | {SOURCE_MEAN: mean, EVIDENCE: mixed + OWN * own}
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """A number per target (its level, or the logarithm of its spread) expected of one that was not measured.
+
+    mean, variance: (models,), the mean over measured targets, and the variance of the error. by_likeness: whether the
+    mean weighted by likeness is closer.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    by_likeness: bool
+
+    def of(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Expected values, (models, A). values: (models, n), NaN where not measured. weight: (A, n)."""
+        if not self.by_likeness:
+            return np.repeat(self.mean[:, None], len(weight), axis=1)
+        return _weighted(values, weight, self.mean)
+
+
+def _weighted(values: np.ndarray, weight: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    known = ~np.isnan(values)
+    sums, total = np.where(known, values, 0.0) @ weight.T, known @ weight.T
+    return np.where(total > 1e-12, sums / np.maximum(total, 1e-12), otherwise[:, None])
+
+
+def _prior(values: np.ndarray, weight: np.ndarray, plain: np.ndarray) -> Prior:
+    """values: (models, n), NaN where not measured. weight, plain: (n, n), 0 within a target's own block."""
+    known = ~np.isnan(values)
+    counts = np.maximum(known.sum(axis=1), 1)
+    mean = np.where(known, values, 0.0).sum(axis=1) / counts
+    squares = [np.where(known, np.nan_to_num(values) - _weighted(values, w, mean), 0.0) ** 2 for w in (plain, weight)]
+    lead = (squares[0] - squares[1])[:, known.any(axis=0)].mean(axis=0)
+    better = lead.size >= LEAST_TARGETS and lead.mean() > lead.std(ddof=1) / np.sqrt(lead.size)
+    return Prior(mean, squares[int(better)].sum(axis=1) / counts, bool(better))
 
 
 @dataclass(frozen=True, slots=True)
 class GainModel:
-    """Trees on target-centred gains plus the measured level of each target.
+    """gain(source, target) = level(target) + spread(target) x (slope x closed form + trees), pp.
 
-    gain(source, target) = trees(pair features) + level(target). Centring keeps the trees from spending splits on which
-    targets are easy to improve, which does not help to choose a source. levels: pp above the mean, (datasets of the
-    matrix,); 0 for a dataset that was no training target.
+    Attributes
+    ----------
+    gains
+        What was measured.
+    layers
+        Regime -> what orders its sources.
+    level, spread
+        Expected of a target that was not measured: its level in pp, and the logarithm of its spread.
+    source_noise
+        Squared error of each source relative to that of all, (n,).
     """
 
-    booster: xgboost.Booster
-    levels: np.ndarray
-    size: Size
+    gains: Gains
+    layers: Mapping[str, Layer]
+    level: Prior
+    spread: Prior
+    source_noise: np.ndarray
 
-    def predict(self, table: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Gains in pp, (rows,). target: int64 positions in the matrix's datasets, (rows,)."""
-        return trees.predict(self.booster, table) + self.levels[target]
+    def levels(self, asked: Asked) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Level (pp), spread (pp) and variance of the level (pp²) of the asked targets, each (models, A)."""
+        g = self.gains
+        weight = target_weights(g, asked, _is(asked.target, len(g.targets)))
+        expected, spread = self.level.of(g.level, weight), np.exp(self.spread.of(np.log(g.spread), weight))
+        counts = np.where(asked.target >= 0, (~np.isnan(g.z)).sum(axis=1)[:, asked.target], 0)
+        measured = counts > 0
+        spread = np.where(measured, np.nan_to_num(g.spread[:, asked.target]), spread)
+        share = counts / (counts + _LEVEL_SHRINKAGE)
+        level = np.where(measured, share * np.nan_to_num(g.level[:, asked.target]) + (1 - share) * expected, expected)
+        variance = np.where(measured, spread**2 / np.maximum(counts, 1), self.level.variance[:, None])
+        return level, spread, variance
+
+    def known(self, asked: Asked) -> np.ndarray:
+        """Whether each source was measured on anything, bool (S,)."""
+        return np.where(asked.source >= 0, self.gains.sources[asked.source], False)
+
+    def closed(self, asked: Asked) -> np.ndarray:
+        """Slope times closed form, by the regime of each source, (models, S, A), in spreads of the target."""
+        n, known = len(self.gains.targets), self.known(asked)
+        apart = _is(asked.target, n), _is(asked.source, n)
+        found = np.zeros((len(self.gains.z), len(asked.source), len(asked.target)))
+        for regime, layer in self.layers.items():
+            mine = known if regime == KNOWN else ~known
+            if mine.any() and layer.slope:
+                found[:, mine] = layer.slope * orders(self.gains, asked, regime, *apart)[layer.closed_form][:, mine]
+        return found
+
+    def trees(self, table: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """The correction of pairs, (pairs,), in spreads. table: (pairs, features). known: of each pair's source."""
+        found = np.zeros(len(table))
+        for regime, layer in self.layers.items():
+            mine = known if regime == KNOWN else ~known
+            if layer.booster is not None and mine.any():
+                found[mine] = trees.predict(layer.booster, table[mine])
+        return found
+
+    def scale(self, asked: Asked) -> np.ndarray:
+        """How far predictions may be off but for a factor that intervals find, pp, (models, S, A)."""
+        _, spread, variance = self.levels(asked)
+        noise = np.where(asked.source >= 0, self.source_noise[asked.source], 1.0)
+        return np.sqrt(variance[:, None] + (spread**2)[:, None] * noise[None, :, None])
 
 
-def fit_gains(
-    data: Data,
-    train: np.ndarray,
-    grouping: Grouping,
-    protocol: str,
-    settings: TreeSettings,
-    size: Size | None = None,
-) -> GainModel:
-    """Fit to the rows `train`; unless given, the size is chosen within them, under `protocol`."""
-    observations = data.observations.take(train)
-    levels, centred = centre(observations)
-    table, weight = data.table[train], observations.weight
-    if size is None:
-        inner = _inner_splits(observations, protocol, grouping, settings)
-        size = trees.choose_size(table, centred, weight, inner, settings)
-    return GainModel(trees.grow(table, centred, weight, size, settings), levels, size)
+def _is(position: np.ndarray, n: int) -> np.ndarray:
+    return np.asarray(position[:, None] == np.arange(n))
 
 
-def _inner_splits(
-    observations: Observations, protocol: str, grouping: Grouping, settings: TreeSettings
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Three splits under the same protocol (new-pair for random cells, whose own folds leak), largest test first."""
-    protocol = protocol if protocol != "random-cell" else "new-pair"
-    made = splits(observations, protocol, grouping.group, folds=_INNER_FOLDS, seed=settings.seed)
-    largest = sorted(made, key=lambda split: -split.test.size)[:_INNER_FOLDS]
-    return [(split.train, split.test) for split in largest]
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a gain model is fitted to.
+
+    Attributes
+    ----------
+    gains
+        The measured gains of the training cells.
+    asked
+        All n datasets of the matrix, in both roles.
+    model, source, target
+        int64, (cells,).
+    table
+        Pair features of the cells, (cells, features).
+    block
+        int64, (n,): datasets of one block are kept out of each other's evidence.
+    """
+
+    gains: Gains
+    asked: Asked
+    model: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    table: np.ndarray
+    block: np.ndarray
+
+    @property
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.model, self.source, self.target
+
+    @property
+    def same(self) -> np.ndarray:
+        return np.asarray(self.block[:, None] == self.block[None, :])
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Of each cell."""
+        return np.asarray(self.gains.reliability[self.model, self.target])
+
+    def orders(self, regime: str) -> dict[str, np.ndarray]:
+        """Every closed form, without what was measured of a dataset's own block, (models, n, n)."""
+        return orders(self.gains, self.asked, regime, self.same, self.same)
+
+    def left(self, regime: str) -> tuple[np.ndarray, float]:
+        """What evidence leaves to the trees, (cells,), in spreads; and its slope."""
+        z, order = self.gains.z[self.rows], self.orders(regime)[EVIDENCE][self.rows]
+        slope = _slope(z, order, self.weight)
+        return z - slope * order, slope
 
 
-def centre(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
-    """Target levels (datasets,), pp above the mean, and gains centred on their (target, model), pp."""
-    n, models = len(observations.names), len(observations.models)
-    gain, mean = observations.gain, float(observations.gain.mean())
-    key = observations.target * models + observations.model
-    counts = np.bincount(key, minlength=n * models)
-    own = np.divide(np.bincount(key, gain, minlength=n * models), counts, out=np.zeros(n * models), where=counts > 0)
-    rows = np.bincount(observations.target, minlength=n)
-    # Cells of several models for one pair are replicates, so they must not reduce the shrinkage.
-    shrinkage = LEVEL_SHRINKAGE * models
-    levels = np.bincount(observations.target, gain - mean, minlength=n) / (rows + shrinkage)
-    return levels, gain - own[key] + mean
+def fit_layers(
+    training: Training, regime: str, kinds: Sequence[str], settings: TreeSettings, size: Size
+) -> dict[str, Layer]:
+    """Every candidate of `kinds`, fitted to the training cells."""
+    found, made = training.orders(regime), {}
+    z = training.gains.z[training.rows]
+    for kind in kinds:
+        if kind == FULL:
+            left, slope = training.left(regime)
+            made[kind] = Layer(kind, slope, trees.grow(training.table, left, training.weight, size, settings))
+        else:
+            made[kind] = Layer(kind, _slope(z, found[kind][training.rows], training.weight))
+    return made
+
+
+def fit_gain_model(training: Training, layers: Mapping[str, Layer]) -> GainModel:
+    """Levels, spreads and errors around layers that are fitted."""
+    g, allowed = training.gains, training.gains.targets & ~training.same
+    weight, plain = weights(training.asked.of_target, allowed), allowed.astype(np.float64)
+    noise = np.ones(len(g.targets))
+    if KNOWN in layers:
+        layer, z = layers[KNOWN], g.z[training.rows]
+        squares = (z - layer.slope * training.orders(KNOWN)[layer.closed_form][training.rows]) ** 2
+        counts, sums = (np.bincount(training.source, w, minlength=len(noise)) for w in (None, squares))
+        noise = (sums / max(squares.mean(), 1e-12) + _ERROR_SHRINKAGE) / (counts + _ERROR_SHRINKAGE)
+    return GainModel(g, layers, _prior(g.level, weight, plain), _prior(np.log(g.spread), weight, plain), noise)
+
+
+def _slope(z: np.ndarray, order: np.ndarray, weight: np.ndarray) -> float:
+    squares = float(np.sum(weight * order**2))
+    return float(np.clip(np.sum(weight * z * order) / squares, 0.0, _STEEPEST)) if squares > 1e-12 else 0.0

@@ -16,9 +16,9 @@ from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import ScoresError
 from traitcast.warehouse.records import Cells, Matrix
 
-PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
+PROTOCOLS = ("new-target", "one-target", "new-source", "two-sources", "new-pair", "random-cell")
 # Here sources are a sample of others, as targets are, so a bootstrap resamples both.
-SOURCES_HELD_OUT = ("new-source", "new-pair")
+SOURCES_HELD_OUT = ("new-source", "two-sources", "new-pair")
 # With fewer groups than this, holding out a group leaves too little to learn from.
 MIN_GROUPS = 6
 # `Matrix.base` of a matrix that was published without the scores of the untuned model.
@@ -26,7 +26,9 @@ TARGET_MEAN = "target mean"
 MIN_TARGETS, MIN_SOURCES = 2, 3
 MIN_TRAIN_CELLS = 6
 # A new-pair evaluation fits one model for each two folds.
-MAX_FOLDS = {"new-target": 10, "new-source": 10, "new-pair": 7, "random-cell": 10}
+MAX_FOLDS = {"new-target": 10, "one-target": 30, "new-source": 10, "new-pair": 7, "random-cell": 10}
+# Pairs of sources that a two-sources evaluation holds out, with one fit each.
+MAX_SOURCE_PAIRS = 60
 # Two datasets that share 2 % of their texts come from one corpus. Pairs of one corpus without a common text reach a
 # vocabulary Jaccard of .40 (arc_easy and arc_challenge have .45); datasets of one task (mr and sst2) stay at .35.
 _SHARED_TEXT = (
@@ -49,6 +51,10 @@ class Observations:
         Mean over seeds, pp, (rows,).
     weight
         Share of the variance of a gain that is not noise, 0..1, (rows,); 1 where the noise is unknown.
+    noise
+        Variance that other seeds would show (other test rows, where there is one seed), pp², (rows,); NaN if unknown.
+    error
+        Standard error of a gain over seeds and test rows, pp, (rows,); NaN if unknown.
     seed_gains
         Gain of every seed, pp, (rows, seeds); NaN where a seed is missing.
     diagonal
@@ -67,6 +73,8 @@ class Observations:
     model: np.ndarray
     gain: np.ndarray
     weight: np.ndarray
+    noise: np.ndarray
+    error: np.ndarray
     seed_gains: np.ndarray
     diagonal: np.ndarray
     unmatched: tuple[str, ...]
@@ -87,7 +95,7 @@ class Observations:
 
     def take(self, rows: np.ndarray) -> Observations:
         """The same matrix with only these rows; datasets and models keep their positions."""
-        columns = ("source", "target", "model", "gain", "weight", "seed_gains")
+        columns = ("source", "target", "model", "gain", "weight", "noise", "error", "seed_gains")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
 
@@ -205,6 +213,7 @@ def _averaged(cells: Cells, rows: np.ndarray) -> Observations:
     if cells.matrix.base == TARGET_MEAN:
         gains -= _target_means(np.nanmean(gains, axis=1), target, model)[:, None]
     gain = np.nanmean(gains, axis=1)
+    noise, error = _noise(gains, errors)
     return Observations(
         matrix=cells.matrix,
         names=names,
@@ -214,6 +223,8 @@ def _averaged(cells: Cells, rows: np.ndarray) -> Observations:
         model=model,
         gain=gain,
         weight=_noise_weight(gain, gains, errors),
+        noise=noise,
+        error=error,
         seed_gains=gains,
         diagonal=np.empty(0),
         unmatched=(),
@@ -229,6 +240,24 @@ def _target_means(gain: np.ndarray, target: np.ndarray, model: np.ndarray) -> np
     """
     _, group, counts = np.unique(np.column_stack([target, model]), axis=0, return_inverse=True, return_counts=True)
     return np.asarray((np.bincount(group, gain) / counts)[group])
+
+
+def _noise(gains: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variance of every mean over its seeds (pp²), and its standard error over seeds and rows (pp); NaN where unknown.
+
+    gains, errors: (rows, seeds). Seeds share their test rows, so more seeds do not average the error of the rows away.
+    Two seeds say little about one cell, so its standard error takes the variance between seeds over all cells.
+    """
+    known, counts = ~np.isnan(errors), (~np.isnan(gains)).sum(axis=1)
+    squares, rows = (np.where(known, errors, 0.0) ** 2).sum(axis=1), known.sum(axis=1)
+    of_rows = np.divide(squares, rows, out=np.full(len(gains), np.nan), where=rows > 0)
+    several = counts > 1
+    if not several.any():
+        return of_rows, np.sqrt(of_rows)
+    between = np.full(len(gains), np.nan)
+    between[several] = np.nanvar(gains[several], axis=1, ddof=1) / counts[several]
+    of_seeds = float(np.nanmean(between * counts)) / counts
+    return between, np.sqrt(np.nan_to_num(of_rows) + of_seeds)
 
 
 def _noise_weight(gain: np.ndarray, gains: np.ndarray, errors: np.ndarray) -> np.ndarray:
@@ -310,14 +339,16 @@ def splits(
 
     Sources are ranked within one split only: models that were fitted to different cells differ in level, and the level
     is lower where the held-out source is better, so ranking across splits gives even a constant a Spearman of -.3 to
-    -.7. The default number of folds leaves three sources in each.
+    -.7. The default number of folds leaves five sources in each.
 
     Parameters
     ----------
     observations
         What is split.
     protocol
-        "new-target": no training cell has a target of the test target's group. "new-source": the same for sources.
+        "new-target": no training cell has a target of the test target's group. "one-target": only the test target
+        itself is left out, as in published figures. "new-source": as "new-target", for sources. "two-sources": two
+        sources at a time and their groups; the two are compared on every target.
         "new-pair": no training cell has a dataset of either group, in any role. "random-cell": random pairs; leaky,
         since the row and the column of a test cell are in training.
     group
@@ -346,24 +377,37 @@ def splits(
         pair = np.unique(observations.source * len(observations.names) + observations.target, return_inverse=True)[1]
         fold = rng.permutation(int(pair.max()) + 1)[pair] % limit
         masks = [(fold != k, fold == k) for k in range(limit)]
+    elif protocol == "two-sources":
+        masks = list(_source_pairs(observations.source, source_group, rng))
     elif protocol == "new-pair":
         fold_of = _balanced_folds(np.concatenate([source_group, target_group]), limit, rng)
         masks = list(_pair_masks(fold_of[source_group], fold_of[target_group]))
     else:
-        held = target_group if protocol == "new-target" else source_group
+        held = {"new-target": target_group, "one-target": observations.target}.get(protocol, source_group)
         fold = _balanced_folds(held, limit, rng)[held]
         masks = [(fold != k, fold == k) for k in range(int(fold.max()) + 1)]
     made = [Split(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks if test.any()]
     return [split for split in made if split.train.size >= MIN_TRAIN_CELLS]
 
 
+def _source_pairs(
+    source: np.ndarray, group: np.ndarray, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Train and test masks for pairs of sources of different groups: all pairs, or MAX_SOURCE_PAIRS at random."""
+    group_of = dict(zip(source.tolist(), group.tolist(), strict=True))
+    pairs = [(a, b) for a in sorted(group_of) for b in sorted(group_of) if a < b and group_of[a] != group_of[b]]
+    for k in rng.permutation(len(pairs))[:MAX_SOURCE_PAIRS]:
+        a, b = pairs[k]
+        yield ~np.isin(group, [group_of[a], group_of[b]]), np.isin(source, [a, b])
+
+
 def _fold_count(observations: Observations, protocol: str) -> int:
-    most = MAX_FOLDS[protocol]
-    if protocol == "new-target":
+    most = MAX_FOLDS.get(protocol, MAX_SOURCE_PAIRS)
+    if protocol in ("new-target", "one-target"):
         return most
     if protocol == "new-pair":
         return int(np.clip(len(observations.names) // 3, 3, most))
-    return int(np.clip(len(np.unique(observations.source)) // 3, 2, most))
+    return int(np.clip(len(np.unique(observations.source)) // 5, 2, most))
 
 
 def _pair_masks(source_fold: np.ndarray, target_fold: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -1,7 +1,7 @@
 """The predictor: from two profiles to a gain in pp, an interval, a chance of harm and a novelty flag.
 
-Owns fitting, predicting, and the JSON bundle in which a predictor is stored. Refuses profiles with other traits than it
-was fitted on, and never reads or writes a pickle.
+Owns fitting and predicting. A pair that was measured is answered by its measurement, a new one by the gain model.
+Refuses profiles with other traits than it was fitted on.
 """
 
 from __future__ import annotations
@@ -9,30 +9,34 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from math import isfinite
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from traitcast.predictor.model import intervals, novelty, trees
-from traitcast.predictor.model.features import Feature, FeatureSettings, PairSpace, ProfileSet
-from traitcast.predictor.model.gain_model import GainModel, fit_gains
-from traitcast.predictor.model.intervals import Residuals
+from traitcast.predictor.model import novelty, trees
+from traitcast.predictor.model.features import FeatureSettings, PairSpace, ProfileSet
+from traitcast.predictor.model.fitting import PROTOCOLS, Fitted, fit_gated
+from traitcast.predictor.model.gain_model import KNOWN, NEW, Asked, GainModel, target_weights
+from traitcast.predictor.model.gate import Verdict
+from traitcast.predictor.model.intervals import Residuals, reliability
+from traitcast.predictor.model.likeness import KINDS, LikenessScale
 from traitcast.predictor.model.novelty import Seen
-from traitcast.predictor.model.observations import MAX_FOLDS, Grouping, Observations, Split, group_datasets, splits
+from traitcast.predictor.model.observations import Grouping, Observations, group_datasets
 from traitcast.predictor.model.outcomes import GAIN, Outcome, axis_words, outcome_of
 from traitcast.predictor.model.pair_data import Data, pair_data
-from traitcast.predictor.model.trees import Size, TreeSettings
-from traitcast.warehouse.console import command, html_table
+from traitcast.predictor.model.prediction import LIKE, MEASURED, OTHERS, Measurement, Prediction, Ranking
+from traitcast.predictor.model.trees import TreeSettings
+from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import UserError
-from traitcast.warehouse.records import Matrix, PredictorRecord, TraitDefinition
+from traitcast.warehouse.records import Matrix
 
 if TYPE_CHECKING:
     import xgboost
 
-SCHEMA = 1
-_KIND = "traitcast-predictor"
+SCHEMA = 2
+# Intervals widen with the root of the distance over that at which a dataset counts as novel, up to this distance.
+_FARTHEST = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,102 +48,93 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """What tuning on `source` is predicted to do to `target`.
+class Parts:
+    """What a prediction of the gain model is made of; every array (pairs,), in pp but for `known`.
 
-    Attributes
-    ----------
-    source, target
-        The two datasets.
-    gain, low, high
-        Median and 90 % interval for pairs of unseen datasets: the gain in pp, or another outcome in its unit (see
-        `predictor.model.outcomes`).
-    harm
-        Chance that the gain is negative; below .5 if and only if the gain is positive (up to ties). NaN for another
-        outcome.
-    novel
-        Whether one of the datasets is unlike those seen in its role.
-    source_mean
-        Mean measured gain of the source over the other targets of the matrix; None if it was no source there.
+    level: of the target. base: of an average target. spread: of the target. evidence: what the closed form adds.
+    correction: what the trees add. scale: how far it may be off but for a factor. known: whether the source was
+    measured.
     """
 
-    source: str
-    target: str
-    gain: float
-    low: float
-    high: float
-    harm: float
-    novel: bool
-    source_mean: float | None
-
-    def as_row(self) -> dict[str, Any]:
-        """The JSON contract of `predict` and `rank`, to six decimals: float32 has no more."""
-        row = {name: getattr(self, name) for name in _PREDICTION_FIELDS}
-        return {name: _rounded(value) for name, value in row.items()}
-
-    def _repr_html_(self) -> str:
-        return html_table([self.as_row()])
-
-
-def _rounded(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    return round(value, 6) if isfinite(value) else None
-
-
-_PREDICTION_FIELDS = tuple(f.name for f in fields(Prediction))
-
-
-class Ranking(list[Prediction]):
-    """Predictions for one target, best first: a list that shows itself as a table in a notebook."""
-
-    def top(self, n: int) -> Ranking:
-        """The `n` best."""
-        return Ranking(self[:n])
-
-    def _repr_html_(self) -> str:
-        return html_table([prediction.as_row() for prediction in self])
+    level: np.ndarray
+    base: float
+    spread: np.ndarray
+    evidence: np.ndarray
+    correction: np.ndarray
+    scale: np.ndarray
+    known: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """A fitted predictor; made by `fit`, or by `from_json` from the output of `to_json`.
+    """A fitted predictor; made by `fit`, or by `bundle.from_json`.
 
     Attributes
     ----------
     matrix, model
         What it was fitted to; model None for all models pooled.
-    space, booster, levels
-        Pair features, trees, and measured target -> level, pp above the mean.
-    measured
-        Source -> target -> measured gain, pp, mean over models.
+    names, like
+        The n datasets of the matrix, and their likeness to each other, (kinds, n, n).
+    space, scale, gains
+        Pair features, the scale of likeness, and the gain model.
+    verdicts
+        Regime -> what the gate found.
+    measurements
+        Source -> target -> what was measured, mean over models.
     residuals
-        Out-of-fold errors, from which intervals and the chance of harm follow.
+        Regime -> held-out errors over their scale, from which intervals and the chance of harm follow.
+    flat
+        Scale of all errors, pp; None if they follow the scale of the gain model.
     seen_sources, seen_targets
         Profiles of the training datasets in each role.
     about
         Counts, settings and versions for the record.
     folds
-        Trees, as XGBoost's own JSON, of models that were each fitted without some of the datasets and with another
+        Regime -> trees, as XGBoost's own JSON, that were each fitted without some of the datasets and with another
         seed: they show how stable an explanation is.
+    shifts
+        Target -> what measurements of other matrices move its level by, pp; see `with_cells`.
     """
 
     matrix: Matrix
     model: str | None
+    names: tuple[str, ...]
+    like: np.ndarray
     space: PairSpace
-    booster: xgboost.Booster
-    levels: dict[str, float]
-    measured: dict[str, dict[str, float]]
-    residuals: Residuals
+    scale: LikenessScale
+    gains: GainModel
+    verdicts: dict[str, Verdict]
+    measurements: dict[str, dict[str, Measurement]]
+    residuals: dict[str, Residuals]
+    flat: float | None
     seen_sources: Seen
     seen_targets: Seen
     about: dict[str, Any]
-    folds: tuple[dict[str, Any], ...] = ()
+    folds: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    shifts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> dict[str, dict[str, float]]:
+        """Source -> target -> measured gain, pp."""
+        return {s: {t: m.gain for t, m in by.items()} for s, by in self.measurements.items()}
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """Measured target -> its mean gain, pp, mean over models."""
+        level = self.gains.gains.level
+        return {
+            name: float(np.nanmean(level[:, i])) for i, name in enumerate(self.names) if not np.isnan(level[:, i]).all()
+        }
 
     @property
     def half_width(self) -> float:
-        """Half the width of the 90 % interval, pp."""
-        return self.residuals.half_width()
+        """Half the width of a typical 90 % interval of a measured source, pp."""
+        return float(self.about["half_width"])
+
+    @property
+    def abstains(self) -> bool:
+        """Whether the measured sources have no order that is better than chance."""
+        return self.verdicts[KNOWN].abstains
 
     @property
     def outcome(self) -> Outcome:
@@ -156,95 +151,230 @@ class Predictor:
         """What its numbers are, short enough for an axis."""
         return axis_words(self.outcome, self.matrix.base)
 
+    def booster(self, regime: str = KNOWN) -> xgboost.Booster | None:
+        """The trees of the correction; None where the gate found no use for any."""
+        return None if self._silent(regime) else self.gains.layers[regime].booster
+
+    def regime(self, source: str) -> str:
+        """Whether a source was measured on any target of the matrix."""
+        return KNOWN if source in self.seen_sources.names else NEW
+
     def table(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
         """Pair features of (sources[i], targets[i]), (pairs, features)."""
         return self.space.table(profiles, sources, targets)
 
     def predict(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> list[Prediction]:
-        """Predictions for the pairs (sources[i], targets[i]).
+        """Predictions for the pairs (sources[i], targets[i]), measured ones answered by their measurement.
 
         Raises
         ------
         NotProfiledError
             For an unknown dataset.
         UserError
-            If the warehouse lacks a trait that the predictor uses.
+            If the warehouse has other traits.
         """
-        levels = np.array([self.levels.get(target, 0.0) for target in targets])
-        mean = trees.predict(self.booster, self.table(profiles, sources, targets)) + levels
-        harm = self.residuals.harm(mean) if self.outcome.harmful else np.full(len(mean), np.nan)
-        # Trees predict a mean; where errors are skewed, the median is elsewhere.
-        gain = mean + self.residuals.centre
+        return [self._measured(prediction) for prediction in self.expect(profiles, sources, targets)]
+
+    def expect(
+        self,
+        profiles: ProfileSet,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        known_as: Mapping[str, str] | None = None,
+    ) -> list[Prediction]:
+        """The same without looking up measurements of the pairs themselves.
+
+        known_as: dataset -> the dataset of the matrix whose measured gains are its own, if its profile was changed.
+        """
+        parts = self.parts(profiles, sources, targets, known_as)
+        mean = parts.level + parts.evidence + parts.correction
+        width, centre, harm = (np.zeros(len(mean)) for _ in range(3))
+        for regime, mine in ((KNOWN, parts.known), (NEW, ~parts.known)):
+            if mine.any():
+                residuals = self.residuals[regime if regime in self.residuals else KNOWN]
+                width[mine] = residuals.half_width() * parts.scale[mine]
+                # The model gives a mean; where errors are skewed that is not what is as likely exceeded as not.
+                centre[mine] = residuals.centre * parts.scale[mine]
+                harm[mine] = residuals.harm(mean[mine] / parts.scale[mine])
+        if not self.about.get("harm_known", True):
+            harm[:] = np.nan
+        far, novel = self._far(profiles, sources, targets)
+        gain, width = mean + centre, width * far
         floor = -np.inf if self.outcome.floor is None else self.outcome.floor
-        novel = self._novel(self.seen_sources, profiles, sources) | self._novel(self.seen_targets, profiles, targets)
-        half = self.half_width
-        gain, low, high = (np.maximum(values, floor) for values in (gain, gain - half, gain + half))
+        gain, low, high = (np.maximum(values, floor) for values in (gain, gain - width, gain + width))
         return [
-            Prediction(s, t, float(g), float(a), float(b), float(h), bool(n), self.source_mean(s, t))
-            for s, t, g, a, b, h, n in zip(sources, targets, gain, low, high, harm, novel, strict=True)
+            Prediction(
+                s,
+                t,
+                float(g),
+                float(a),
+                float(b),
+                float(h),
+                bool(n),
+                self.source_mean(s, t),
+                None,
+                OTHERS if k else LIKE,
+            )
+            for s, t, g, a, b, h, n, k in zip(sources, targets, gain, low, high, harm, novel, parts.known, strict=True)
         ]
 
+    def parts(
+        self,
+        profiles: ProfileSet,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        known_as: Mapping[str, str] | None = None,
+    ) -> Parts:
+        """What the predictions of (sources[i], targets[i]) are made of. Arguments as in `expect`."""
+        s, of_source = np.unique(np.array(sources, dtype=object).astype(str), return_inverse=True)
+        t, of_target = np.unique(np.array(targets, dtype=object).astype(str), return_inverse=True)
+        asked, model = self.asked(profiles, s.tolist(), t.tolist(), known_as), self.gains
+        level, spread, _ = model.levels(asked)
+        known = model.known(asked)[of_source]
+        closed, correction = model.closed(asked)[:, of_source, of_target], np.zeros(len(sources))
+        if any(layer.booster is not None for layer in model.layers.values()):
+            correction = model.trees(self.table(profiles, sources, targets), known)
+        for regime, mine in ((KNOWN, known), (NEW, ~known)):
+            if self._silent(regime):
+                closed[:, mine], correction[mine] = 0.0, 0.0
+        level, spread = level[:, of_target], spread[:, of_target]
+        level = level + np.array([self.shifts.get(name, 0.0) for name in targets])
+        scale = (
+            np.full(len(sources), self.flat)
+            if self.flat is not None
+            else model.scale(asked).mean(axis=0)[of_source, of_target]
+        )
+        return Parts(
+            level=level.mean(axis=0),
+            base=float(model.level.mean.mean()),
+            spread=spread.mean(axis=0),
+            evidence=(spread * closed).mean(axis=0),
+            correction=spread.mean(axis=0) * correction,
+            scale=scale,
+            known=known,
+        )
+
+    def with_cells(self, profiles: ProfileSet, target: str, cells: Mapping[str, Measurement]) -> Predictor:
+        """The predictor with measurements of a target that it was not fitted to, which then answer and set its level.
+
+        cells: source -> measurement, on the scale of the gains it was fitted to.
+        """
+        new = {s: m for s, m in cells.items() if s != target and target not in self.measurements.get(s, {})}
+        if not new:
+            return self
+        expected = self.expect(profiles, list(new), [target] * len(new))
+        errors = [m.gain - p.gain for m, p in zip(new.values(), expected, strict=True)]
+        # One run says little of a level: it is averaged with the expected one.
+        shift = sum(errors) / (len(errors) + 1)
+        merged = {s: dict(by) for s, by in self.measurements.items()}
+        for source, found in new.items():
+            merged.setdefault(source, {})[target] = found
+        return replace(self, measurements=merged, shifts=self.shifts | {target: shift})
+
+    def _silent(self, regime: str) -> bool:
+        """Whether the gate abstains there, or altogether: a prediction is then the level of its target."""
+        return self.abstains or self.verdicts[regime].abstains
+
+    def asked(
+        self,
+        profiles: ProfileSet,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        known_as: Mapping[str, str] | None = None,
+    ) -> Asked:
+        """Sources and targets as the gain model sees them. known_as: as in `expect`."""
+        position = {name: i for i, name in enumerate(self.names)}
+        alias = known_as or {}
+        places = [
+            np.array([position.get(alias.get(n, n), -1) for n in names], dtype=np.int64) for names in (sources, targets)
+        ]
+        return Asked(
+            self._likeness(profiles, sources),
+            self._likeness(profiles, targets),
+            self.scale.own(self.scale.of(profiles, targets, sources)),
+            *places,
+        )
+
+    def _likeness(self, profiles: ProfileSet, names: Sequence[str]) -> np.ndarray:
+        """Likeness to the datasets of the matrix, (kinds, names, n); average to one that is no longer profiled."""
+        profiles.rows_of(names)
+        position = {name: i for i, name in enumerate(self.names)}
+        found = np.zeros((len(KINDS), len(names), len(self.names)))
+        here = set(profiles.traits.names)
+        new = [k for k, name in enumerate(names) if name not in position]
+        for k, name in enumerate(names):
+            if name in position:
+                found[:, k] = self.like[:, position[name]]
+        still = [i for i, name in enumerate(self.names) if name in here]
+        if new and still:
+            computed = self.scale.of(profiles, [names[k] for k in new], [self.names[i] for i in still])
+            found[np.ix_(range(len(KINDS)), new, still)] = computed
+        return found
+
+    def _far(
+        self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """By how much intervals widen because a dataset is unlike those seen in its role, and whether it is."""
+        widest = np.ones(len(sources))
+        for seen, names in ((self.seen_sources, sources), (self.seen_targets, targets)):
+            unique = sorted(set(names))
+            distance = seen.distance(self.space.standardised(profiles, unique))
+            far = distance / seen.limit if seen.limit > 0 else np.where(distance > 0, np.inf, 0.0)
+            by = dict(zip(unique, np.where(np.isfinite(far), far, _FARTHEST), strict=True))
+            widest = np.maximum(widest, [by[name] for name in names])
+        return np.sqrt(np.minimum(widest, _FARTHEST)), widest > 1.0
+
+    def _measured(self, prediction: Prediction) -> Prediction:
+        """The prediction, replaced by the measurement of the pair if there is one."""
+        found = self.measurements.get(prediction.source, {}).get(prediction.target)
+        return prediction if found is None else prediction.answered(found)
+
     def rank(self, profiles: ProfileSet, target: str, sources: Sequence[str]) -> Ranking:
-        """Predictions of `sources` for one target, the highest gain first, ties by name."""
+        """Predictions of `sources` for one target, the highest gain first; where the order is not known, by likeness.
+
+        Predictions that cannot be told apart share a band, numbered from 1.
+        """
         predictions = self.predict(profiles, sources, [target] * len(sources))
-        return Ranking(sorted(predictions, key=lambda p: (-p.gain, p.source)))
+        like = dict(zip(sources, self.response_likeness(profiles, target, sources), strict=True))
+        ordered = sorted(predictions, key=lambda p: (-round(p.gain, 9), -like[p.source], p.source))
+        spread = float(self.parts(profiles, [sources[0]], [target]).spread[0])
+        return Ranking(self._banded(ordered, spread))
+
+    def _banded(self, ordered: Sequence[Prediction], spread: float) -> list[Prediction]:
+        """Predictions, best first, with their bands: a band ends where its first one is told apart from the next."""
+        found, band, first = [], 0, np.inf
+        least = self.verdicts[KNOWN].resolution
+        for p in ordered:
+            if p.basis == MEASURED:
+                found.append(p)
+                continue
+            if band == 0 or (least is not None and not self.abstains and first - p.gain >= least * spread):
+                band, first = band + 1, p.gain
+            found.append(p.in_band(band))
+        return found
+
+    def response_likeness(self, profiles: ProfileSet, target: str, sources: Sequence[str]) -> np.ndarray:
+        """How alike the responses of each source are to those of the target, in deviations, (sources,)."""
+        return np.asarray(self.scale.of(profiles, [target], sources)[KINDS.index("responses"), 0])
+
+    def witnesses(self, profiles: ProfileSet, source: str, target: str) -> list[tuple[str, float, float]]:
+        """Measured targets of a source with their share of the weight (summing to 1) and gain in pp, heaviest first."""
+        asked = self.asked(profiles, [source], [target])
+        gains = self.measurements.get(source, {})
+        weight = target_weights(self.gains.gains, asked, asked.target[:, None] == np.arange(len(self.names)))[0]
+        weight = weight * np.nanmean(self.gains.gains.reliability, axis=0)
+        mine = {name: weight[i] for i, name in enumerate(self.names) if name in gains and name != target}
+        total = sum(mine.values()) or 1.0
+        return sorted(((n, w / total, gains[n].gain) for n, w in mine.items()), key=lambda row: -row[1])
 
     def learnt(self, observations: Observations) -> bool:
-        """Whether it was fitted to these gains."""
-        return _measured(observations) == self.measured
+        """Whether these are the gains it was fitted on."""
+        return {s: {t: m.gain for t, m in by.items()} for s, by in _measurements(observations).items()} == self.measured
 
     def source_mean(self, source: str, target: str) -> float | None:
         """Mean measured gain of `source` over the targets other than `target`, pp; None when there is none."""
-        gains = [gain for other, gain in self.measured.get(source, {}).items() if other != target]
+        gains = [m.gain for other, m in self.measurements.get(source, {}).items() if other != target]
         return float(np.mean(gains)) if gains else None
-
-    def _novel(self, seen: Seen, profiles: ProfileSet, names: Sequence[str]) -> np.ndarray:
-        unique = sorted(set(names))
-        flags = dict(zip(unique, seen.novel(self.space.standardised(profiles, unique)), strict=True))
-        return np.array([flags[name] for name in names], dtype=bool)
-
-    def to_record(self, name: str = "default") -> PredictorRecord:
-        """The record that the warehouse keeps."""
-        return PredictorRecord(
-            name=name,
-            matrix=self.matrix.matrix,
-            model=self.model,
-            tier=self.tier,
-            fingerprint=self.about["fingerprint"],
-            bundle=self.to_json(),
-        )
-
-    def to_json(self) -> str:
-        """One JSON document with everything a prediction needs."""
-        space = self.space
-        document = {
-            "kind": _KIND,
-            "schema": SCHEMA,
-            "matrix": asdict(self.matrix),
-            "model": self.model,
-            "about": self.about,
-            "traits": [asdict(d) for d in space.definitions],
-            "centres": _numbers(space.centres),
-            "scales": _numbers(space.scales),
-            "word_weights": {part: _numbers(w) for part, w in space.word_weights.items()},
-            "dropped": dict(space.dropped),
-            "features": [asdict(f) for f in space.features],
-            "fills": _numbers(space.fills),
-            "levels": self.levels,
-            "measured": self.measured,
-            "residuals": {
-                "values": _numbers(self.residuals.values),
-                "share": _numbers(self.residuals.share),
-                "n": self.residuals.n,
-            },
-            "seen": {
-                role: {"names": list(seen.names), "profiles": _numbers(seen.profiles), "limit": seen.limit}
-                for role, seen in (("sources", self.seen_sources), ("targets", self.seen_targets))
-            },
-            "booster": trees.to_json(self.booster),
-            "folds": list(self.folds),
-        }
-        return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def fit(
@@ -260,7 +390,7 @@ def fit(
 ) -> Predictor:
     """Fit a predictor to the observed gains of a matrix.
 
-    Intervals come from out-of-fold errors for pairs of datasets that were both unseen.
+    Intervals come from errors on targets (and for sources that were never measured, on sources too) that were held out.
 
     Parameters
     ----------
@@ -284,15 +414,17 @@ def fit(
     Raises
     ------
     UserError
-        As `fit_space` does, and for too few datasets to hold two out.
+        As `fit_space` does, and for too few datasets to hold one out.
     """
     settings = settings or Settings()
     data = pair_data(observations, profiles, settings.features)
     grouping = group_datasets(observations, profiles, shared)
-    every = np.arange(len(observations))
-    gains = fit_gains(data, every, grouping, "new-pair", settings.trees)
-    errors, folds = _unseen_pair_errors(data, grouping, settings.trees, gains.size)
-    known = ~np.isnan(errors)
+    fitted = fit_gated(data, np.arange(len(observations)), grouping.group, PROTOCOLS, settings.trees)
+    if KNOWN not in fitted.held_out:
+        raise UserError(
+            f"matrix {observations.matrix.matrix!r} has too few datasets to hold one out and learn from the rest, "
+            f"so no interval can be given. Import a larger one with: {command('scores', 'import', 'FILE')}"
+        )
     # Left out for the defaults, so that fingerprints of earlier predictors stay valid.
     kept = ({} if probes is None else {"probes": dict(probes)}) | ({} if outcome == GAIN else {"outcome": outcome.name})
     target_names = [observations.names[i] for i in sorted(set(observations.target.tolist()))]
@@ -300,68 +432,51 @@ def fit(
     return Predictor(
         matrix=observations.matrix,
         model=model,
+        names=observations.names,
+        like=np.round(data.asked.of_target, 6),
         space=data.space,
-        booster=gains.booster,
-        levels={name: float(gains.levels[observations.names.index(name)]) for name in target_names},
-        measured=_measured(observations),
-        residuals=intervals.residuals(errors[known], observations.target[known]).compressed(),
+        scale=data.scale,
+        gains=fitted.model,
+        verdicts=fitted.verdicts,
+        measurements=_measurements(observations),
+        residuals={regime: fitted.residuals(data, regime).compressed() for regime in fitted.held_out},
+        flat=fitted.flat,
         seen_sources=novelty.remember(source_names, data.space.standardised(profiles, source_names)),
         seen_targets=novelty.remember(target_names, data.space.standardised(profiles, target_names)),
-        about=_about(data, grouping, settings, gains.size, errors, model, catalogue, kept),
-        folds=folds,
+        about=_about(data, grouping, settings, fitted, model, catalogue, kept),
+        folds={regime: tuple(map(trees.to_json, boosters)) for regime, boosters in fitted.folds.items()},
     )
 
 
-def _unseen_pair_errors(
-    data: Data, grouping: Grouping, settings: TreeSettings, size: Size
-) -> tuple[np.ndarray, tuple[dict[str, Any], ...]]:
-    """Errors of models that saw neither dataset, and the trees of those that saw the most.
-
-    Errors: gain - prediction, pp, (rows,); NaN where no fold could be fitted. Each fold has a seed of its own.
-    """
-    observations = data.observations
-    made = splits(observations, "new-pair", grouping.group, folds=MAX_FOLDS["new-pair"], seed=settings.seed)
-    seeded = [replace(settings, seed=settings.seed + i) for i in range(len(made))]
-
-    def fitted(split: Split, settings: TreeSettings) -> GainModel:
-        return fit_gains(data, split.train, grouping, "new-pair", settings, size)
-
-    errors = np.full(len(observations), np.nan)
-    models = list(trees.in_threads(fitted, made, seeded))
-    for split, gains in zip(made, models, strict=True):
-        predicted = gains.predict(data.table[split.test], observations.target[split.test])
-        errors[split.test] = observations.gain[split.test] - predicted
-    if np.isnan(errors).all():
-        raise UserError(
-            f"matrix {observations.matrix.matrix!r} has too few datasets to hold two out and learn from the others, "
-            f"so there would be no intervals. Import a larger matrix with: {command('scores', 'import', 'FILE')}"
-        )
-    # A split of one fold with itself leaves out that fold alone; those of two folds leave out twice as much.
-    largest = sorted(range(len(made)), key=lambda i: -made[i].train.size)[: MAX_FOLDS["new-pair"]]
-    return errors, tuple(trees.to_json(models[i].booster) for i in sorted(largest))
-
-
-def _measured(observations: Observations) -> dict[str, dict[str, float]]:
-    """source -> target -> measured gain, pp, mean over models."""
-    gathered: dict[str, dict[str, list[float]]] = {}
-    for s, t, gain in zip(observations.source_names, observations.target_names, observations.gain, strict=True):
-        gathered.setdefault(s, {}).setdefault(t, []).append(float(gain))
-    return {s: {t: round(float(np.mean(g)), 6) for t, g in targets.items()} for s, targets in gathered.items()}
+def _measurements(observations: Observations) -> dict[str, dict[str, Measurement]]:
+    """source -> target -> what was measured, mean over models."""
+    gathered: dict[tuple[str, str], list[int]] = {}
+    for row, pair in enumerate(zip(observations.source_names, observations.target_names, strict=True)):
+        gathered.setdefault(pair, []).append(row)
+    found: dict[str, dict[str, Measurement]] = {}
+    for (source, target), rows in gathered.items():
+        gain = round(float(observations.gain[rows].mean()), 6)
+        error = float(np.sqrt((observations.error[rows] ** 2).sum()) / len(rows))
+        runs = int((~np.isnan(observations.seed_gains[rows])).sum())
+        found.setdefault(source, {})[target] = Measurement(gain, None if np.isnan(error) else round(error, 6), runs)
+    return found
 
 
 def _about(
     data: Data,
     grouping: Grouping,
     settings: Settings,
-    size: Size,
-    errors: np.ndarray,
+    fitted: Fitted,
     model: str | None,
     catalogue: int | None,
     kept: Mapping[str, Any],
 ) -> dict[str, Any]:
     import xgboost
 
-    observations = data.observations
+    observations, held = data.observations, fitted.held_out[KNOWN]
+    errors, residuals = held.errors(data), fitted.residuals(data, KNOWN)
+    scale = fitted.scale_of(held)
+    harm = reliability(residuals.harm((held.level + held.spread * held.order) / scale), observations.gain[held.row] < 0)
     about: dict[str, Any] = {
         "cells": len(observations),
         "sources": len(set(observations.source.tolist())),
@@ -369,8 +484,13 @@ def _about(
         "models": list(observations.models),
         "groups": grouping.by,
         "settings": json.loads(json.dumps(asdict(settings))),
-        "size": asdict(size),
-        "out_of_fold_rmse": float(np.sqrt(np.nanmean(errors**2))),
+        "size": asdict(fitted.size),
+        "out_of_fold_rmse": float(np.sqrt(np.mean(errors**2))),
+        "half_width": residuals.half_width() * float(scale.mean()),
+        "gate": {regime: asdict(verdict) for regime, verdict in fitted.verdicts.items()},
+        "harm_known": bool(harm["brier"] < harm["base"])
+        and not fitted.verdicts[KNOWN].abstains
+        and "outcome" not in kept,
         "versions": {"bundle": SCHEMA, "catalogue": catalogue, "xgboost": xgboost.__version__},
     }
     about |= kept
@@ -378,68 +498,6 @@ def _about(
     cells = [observations.source_names, observations.target_names, observations.model.tolist()]
     identity = [about, asdict(observations.matrix), model, cells, [f.name for f in data.space.features]]
     digest.update(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode())
-    digest.update(np.ascontiguousarray(observations.gain).tobytes())
-    digest.update(np.ascontiguousarray(data.table).tobytes())
-    return about | {"fingerprint": f"v1:{digest.hexdigest()}"}
-
-
-def from_json(text: str) -> Predictor:
-    """Load a predictor from its bundle.
-
-    Raises
-    ------
-    UserError
-        For anything that is not a bundle of this schema.
-    """
-    document = _parsed(text)
-    space = PairSpace(
-        features=tuple(Feature(**f) for f in document["features"]),
-        definitions=tuple(TraitDefinition(**d) for d in document["traits"]),
-        centres=_array(document["centres"]),
-        scales=_array(document["scales"]),
-        word_weights={part: _array(w) for part, w in document["word_weights"].items()},
-        dropped=document["dropped"],
-        fills=_array(document["fills"]),
-    )
-    residuals = document["residuals"]
-    seen = {role: Seen(tuple(s["names"]), _array(s["profiles"]), s["limit"]) for role, s in document["seen"].items()}
-    return Predictor(
-        matrix=Matrix(**document["matrix"]),
-        model=document["model"],
-        space=space,
-        booster=trees.from_json(document["booster"]),
-        levels=document["levels"],
-        measured=document["measured"],
-        residuals=Residuals(_array(residuals["values"]), _array(residuals["share"]), residuals["n"]),
-        seen_sources=seen["sources"],
-        seen_targets=seen["targets"],
-        about=document["about"],
-        folds=tuple(document.get("folds", ())),
-    )
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"the stored predictor is not JSON ({error}). Fit a new one with: {command('fit')}") from error
-    if not isinstance(document, dict) or document.get("kind") != _KIND:
-        raise UserError(f"the stored document is not a predictor. Fit a new one with: {command('fit')}")
-    if document.get("schema") != SCHEMA:
-        raise UserError(
-            f"the stored predictor has schema {document.get('schema')!r}; this version of traitcast reads schema "
-            f"{SCHEMA}. Fit a new one with: {command('fit')}"
-        )
-    return document
-
-
-def _numbers(values: np.ndarray) -> list[Any]:
-    """Nested lists with None for NaN: JSON has no NaN. Exact, so that a loaded bundle predicts the same."""
-    numbers = values.astype(object)
-    numbers[np.isnan(values)] = None
-    listed: list[Any] = numbers.tolist()
-    return listed
-
-
-def _array(values: list[Any]) -> np.ndarray:
-    return np.array(values, dtype=np.float64)
+    for array in (observations.gain, data.table, data.asked.of_target):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return about | {"fingerprint": f"v2:{digest.hexdigest()}"}

@@ -112,15 +112,16 @@ class Measured:
 def rankings(
     predictor: Predictor, profiles: ProfileSet, names: Sequence[str], sources: Sequence[str], measured: Measured
 ) -> dict[str, Any]:
-    """Predictions of every source for every target among `names`: gain (or another outcome), harm and novelty."""
+    """Predictions of every source for every target among `names`: gain (or other outcome), harm, novelty, interval."""
     pairs = [(s, t) for t in names for s in sources if s != t]
     found = predictor.predict(profiles, [s for s, _ in pairs], [t for _, t in pairs])
     by_target: dict[str, list[Any]] = {name: [] for name in names}
     for p in sorted(found, key=lambda p: (-p.gain, p.source)):
-        by_target[p.target].append([p.source, round(p.gain, 2), round(p.harm, 3), int(p.novel)])
+        by_target[p.target].append(
+            [p.source, round(p.gain, 2), _rounded(p.harm, 3), int(p.novel), _rounded(p.low, 2), _rounded(p.high, 2)]
+        )
     return {
         "targets": {name: entries for name, entries in by_target.items() if entries},
-        "half_width": round(predictor.half_width, 3),
         "learnt": predictor.matrix.matrix,
         "unit": predictor.outcome.unit,
         "noun": f"{predictor.outcome.name.replace('_', ' ')}s",
@@ -143,7 +144,7 @@ def summary(predictor: Predictor, profiles: ProfileSet, seed: int = 0) -> dict[s
         kept = np.random.default_rng(seed).choice(len(pairs), _SAMPLED_PAIRS, replace=False)
         pairs = [pairs[i] for i in sorted(kept)]
     sources, targets = [s for s, _ in pairs], [t for _, t in pairs]
-    shap, _ = trees.contributions(predictor.booster, predictor.table(profiles, sources, targets))
+    shap = _shap(predictor, profiles, sources, targets)
     values = predictor.space.values(profiles, sources, targets)
     features = predictor.space.features
     families = {}
@@ -168,6 +169,19 @@ def summary(predictor: Predictor, profiles: ProfileSet, seed: int = 0) -> dict[s
             for j in top
         ],
     }
+
+
+def _shap(predictor: Predictor, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+    """What every feature adds to each pair, pp, (pairs, features); 0 where no trees are used."""
+    booster = predictor.booster()
+    if booster is None:
+        return np.zeros((len(sources), len(predictor.space.features)))
+    shap, _ = trees.contributions(booster, predictor.table(profiles, sources, targets))
+    return shap * predictor.parts(profiles, sources, targets).spread[:, None]
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    return round(value, digits) if np.isfinite(value) else None
 
 
 def _levels(values: np.ndarray) -> list[float | None]:

@@ -450,8 +450,8 @@ def _introduction(desk: _Desk, maps: Sequence[Mapping[str, Any]]) -> list[str]:
         words.append(
             f"Predictions come from the predictor {desk.request.predictor!r}, which learnt from {about['cells']:,} "
             f"measured cells of {desk.predictor.matrix.matrix} ({', '.join(about['models'])}; {about['sources']} "
-            f"sources, {about['targets']} targets). {predicted}, with 90 % intervals for pairs of unseen datasets that "
-            f"are {2 * desk.predictor.half_width:.1f} {of.unit} wide."
+            f"sources, {about['targets']} targets). {predicted}, with 90 % intervals for unseen targets that are "
+            f"{2 * desk.predictor.half_width:.1f} {of.unit} wide on average. Measured pairs show their measurement."
         )
     return words
 

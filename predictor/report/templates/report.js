@@ -387,11 +387,10 @@
       const measured = own(found.measured, target, {});
       const ranked = found.targets[target];
       const shown = count.value ? ranked.slice(0, Number(count.value)) : ranked;
-      const half = found.half_width;
       const novel = ranked.filter((row) => row[3]).length;
       const same = own(found.same, target, []).filter((name) => ranked.some((row) => row[0] === name));
-      const rows = shown.flatMap(([name, gain, , outside], order) => [
-        { name, order, value: gain, low: gain - half, high: gain + half, shown: `${signed(gain)} ${found.unit}`,
+      const rows = shown.flatMap(([name, gain, , outside, low, high], order) => [
+        { name, order, value: gain, low: low ?? gain, high: high ?? gain, shown: `${signed(gain)} ${found.unit}`,
           group: outside ? "extrapolation" : "predicted" },
         ...(Object.hasOwn(measured, name) ? [{ name, order, value: measured[name], low: measured[name], high: measured[name],
           shown: `${signed(measured[name])} ${found.unit}`, group: "measured" }] : []),
@@ -406,8 +405,8 @@
         axes: { x: found.axis }, signals: { groups: used(rows.map((row) => row.group)) } });
       behind("ranking-plot", () => table([["source", (row) => row[0]],
         [`predicted, ${found.unit}`, (row) => row[1], { number: true, show: (v) => signed(v) }],
-        ["low", (row) => row[1] - half, { number: true, show: (v) => signed(v) }],
-        ["high", (row) => row[1] + half, { number: true, show: (v) => signed(v) }],
+        ["low", (row) => row[4], { number: true, show: (v) => signed(v) }],
+        ["high", (row) => row[5], { number: true, show: (v) => signed(v) }],
         ...(ranked.some((row) => known(row[2])) ? [["chance of harm", (row) => row[2], { number: true, show: share }]] : []),
         [`measured, ${found.unit}`, (row) => measured[row[0]] ?? null, { number: true, show: (v) => signed(v) }],
         ["extrapolation", (row) => (row[3] ? "yes" : "")]], ranked, `Predicted: ${found.axis}. Measured in ${found.measured_in}, over ${found.measured_base}`));

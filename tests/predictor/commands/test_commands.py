@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -24,6 +23,7 @@ from traitcast.warehouse.errors import NotProfiledError
 from traitcast.warehouse.records import Cells, Matrix
 
 PREDICTION = {"source", "target", "gain", "low", "high", "harm", "novel", "source_mean"}
+PREDICTION |= {"measured", "basis", "band", "standard_error", "runs"}
 
 
 class Door:
@@ -49,7 +49,7 @@ def test_fit_reports_what_it_fitted(law_warehouse: Path) -> None:
     assert (document["predictor"], document["matrix"], document["cells"]) == ("default", "law", 306)
     assert (document["sources"], document["targets"]) == (18, 18)
     assert document["half_width"] > 0
-    assert document["fingerprint"].startswith("v1:")
+    assert document["fingerprint"].startswith("v2:")
     assert "306 measured cells of matrix 'law' (m): 18 sources x 18 targets" in result.stderr
     table = run(law_warehouse, "fit", "--name", "second", "--model", "m")
     assert "half_width" in table.stdout
@@ -76,23 +76,35 @@ def test_rank_lists_best_first(fitted: Path) -> None:
     some = json.loads(run(fitted, "rank", "d04", "--sources", "d01, d02,d04", "--format", "json").stdout)
     assert {row["source"] for row in some} == {"d01", "d02"}
     top = run(fitted, "rank", "d04", "--top", "3")
-    assert len(top.stdout.splitlines()) == 2 + 3
+    assert len(top.stdout.splitlines()) == 1 + 2 + 3 + 1
     assert f"traitcast explain {document[0]['source']} d04" in top.stderr
 
 
-def test_what_was_measured_of_a_pair_is_said_beside_its_prediction(fitted: Path) -> None:
+def test_a_measured_pair_is_answered_by_its_measurement(fitted: Path) -> None:
     with Warehouse.open(fitted, read_only=True) as warehouse:
         (row,) = [r for r in warehouse.transfer_matrix("law") if (r["source"], r["target"]) == ("d03", "d04")]
-    one = run(fitted, "predict", "d03", "d04").stderr
-    assert f"measured in 'law', which the predictor was fitted to: {row['gain']:+.1f} pp" in one
-    every = run(fitted, "rank", "d04", "--top", "3").stderr
-    assert "3 of these 3 pairs were measured and used to fit the predictor" in every
-    assert "WHERE matrix = 'law' AND target = 'd04' ORDER BY gain DESC" in every
-    with duckdb.connect(str(fitted)) as file:
-        file.execute("DELETE FROM traitcast_own.scores WHERE source = 'd03' AND target = 'd04'")
-    assert "measured in" not in run(fitted, "predict", "d03", "d04").stderr
-    assert "of these 17 pairs were measured" in (found := run(fitted, "rank", "d04").stderr)
-    assert "16 of these" in found
+    document = json.loads(run(fitted, "predict", "d03", "d04", "--format", "json").stdout)
+    assert document["gain"] == document["measured"] == pytest.approx(row["gain"], abs=1e-5)
+    assert (document["basis"], document["runs"]) == ("measured", 1)
+    assert f"measured: {row['gain']:+.1f} in 1 run" in run(fitted, "predict", "d03", "d04").stderr
+
+
+def test_rank_says_what_it_rests_on_and_lists_what_was_measured(fitted: Path) -> None:
+    found = run(fitted, "rank", "d04")
+    assert "measured on d04, pp:" in found.stdout
+    assert "predicted, best band first:" not in found.stdout
+    assert "of source pairs in the right order (chance 50 %" in found.stderr
+    assert "Next best measurement" not in found.stderr
+
+
+def test_impact_lists_the_most_harmed_first(fitted: Path) -> None:
+    document = json.loads(run(fitted, "impact", "d03", "--format", "json").stdout)
+    assert len(document) == 17
+    assert {row["source"] for row in document} == {"d03"}
+    gains = [row["gain"] for row in document]
+    assert gains == sorted(gains)
+    assert "measured for d03, pp:" in run(fitted, "impact", "d03", "--top", "2").stdout
+    assert run(fitted, "impact", "nowhere").exit_code == 2
 
 
 def test_explain_adds_up(fitted: Path) -> None:
@@ -100,11 +112,12 @@ def test_explain_adds_up(fitted: Path) -> None:
     assert set(document) >= PREDICTION | {"base_value", "contributions"}
     stable = {"spread", "agreement"}
     assert set(document["contributions"][0]) == {"trait", "side", "family", "value", "shap"} | stable
-    assert set(document["family_spread"]) == set(document["by_family"]) - {"measured"}
+    assert set(document["family_spread"]) == set(document["by_family"]) - {"measured", "evidence"}
     total = document["base_value"] + sum(c["shap"] for c in document["contributions"])
     assert total == pytest.approx(document["gain"])
     table = run(fitted, "explain", "d03", "d04", "--top", "4").stdout
-    assert "Tuning on d03 is predicted to" in table
+    assert "Tuning on d03 was measured to" in table
+    assert "Evidence: d03 was measured on 16 other targets, the most alike" in table
     assert "family class_balance" in table
     assert "side source" in table
 

@@ -20,9 +20,11 @@ from traitcast.predictor.evaluation.baselines import (
 )
 from traitcast.predictor.evaluation.evaluate import Evaluation, evaluate
 from traitcast.predictor.evaluation.metrics import METRICS
+from traitcast.predictor.evaluation.trees_alone import fit_trees_alone
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet
-from traitcast.predictor.model.gain_model import fit_gains
-from traitcast.predictor.model.observations import Grouping, Split, group_datasets, observe, splits
+from traitcast.predictor.model.fitting import fit_gated
+from traitcast.predictor.model.gain_model import KNOWN, NEW
+from traitcast.predictor.model.observations import Split, group_datasets, observe, splits
 from traitcast.predictor.model.pair_data import Data, pair_data
 from traitcast.predictor.model.predictor import Settings
 from traitcast.predictor.model.trees import TreeSettings
@@ -86,8 +88,8 @@ def test_the_held_out_target_never_influences_its_prediction(data: Data) -> None
 
 def _model(protocol: str, group: np.ndarray) -> Callable[[Data, Split], np.ndarray]:
     def predict(data: Data, split: Split) -> np.ndarray:
-        gains = fit_gains(data, split.train, Grouping(group, "single datasets"), protocol, TreeSettings())
-        return gains.predict(data.table[split.test], data.observations.target[split.test])
+        inner = {KNOWN: protocol} if protocol == "new-target" else {NEW: protocol}
+        return fit_gated(data, split.train, group, inner, TreeSettings()).predict(data, split.test)[0]
 
     return predict
 
@@ -98,7 +100,7 @@ def test_a_target_that_changes_moves_others_but_not_itself(data: Data, world: Pr
     gain = data.observations.gain.copy()
     gain[split.train] = -gain[split.train]
     flipped = replace(data, observations=replace(data.observations, gain=gain))
-    models = [fit_gains(d, split.train, grouping, "new-target", TreeSettings()) for d in (data, flipped)]
+    models = [fit_trees_alone(d, split.train, grouping, "new-target", TreeSettings()) for d in (data, flipped)]
     a, b = (m.predict(data.table[split.test], data.observations.target[split.test]) for m in models)
     assert np.corrcoef(a, b)[0, 1] < 0
 
@@ -260,7 +262,7 @@ def test_a_part_loses_what_its_spearman_lacks(ablated: Evaluation) -> None:
     assert found["only class_balance"] > max(found["only readability"], found["only size"], found["only similarity"])
     for name, part in ablated.ablations.items():
         assert set(part) == {*METRICS, "loss"}
-        assert part["loss"]["value"] == pytest.approx(ablated.model["spearman"]["value"] - found[name])
+        assert part["loss"]["value"] == pytest.approx(value(ablated, "spearman", "trees_alone") - found[name])
     document = json.loads(as_json(ablated.as_json()))
     assert set(document["ablations"]) == set(found)
     assert set(document["harm"]) == {"brier", "base", "error", "bins"}

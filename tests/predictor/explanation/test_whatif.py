@@ -142,9 +142,9 @@ def test_interventions_support_or_contradict(
     world: ProfileSet, law: Cells, predictor: Predictor, effect: float, verdict: str
 ) -> None:
     profiles, cells, lineage = with_variants(world, law, effect)
-    measured = fit(observe(cells, profiles), profiles, shared=[(v.name, v.parent) for v in lineage]).measured
+    measured = fit(observe(cells, profiles), profiles, shared=[(v.name, v.parent) for v in lineage]).measurements
     # The trees are those of the plain law, where entropy helps, so that the direction is not learned from them.
-    judged = replace(predictor, measured=measured)
+    judged = replace(predictor, measurements=measured)
     low, high = extremes(world, "label_entropy_bits")
     change = what_if(judged, profiles, low, "d04", {ENTROPY: 2.9}, lineage).changes[0]
     assert change.effect > 0
@@ -160,10 +160,10 @@ def test_interventions_support_or_contradict(
 
 def test_variants_of_one_dataset_are_one_observation(world: ProfileSet, law: Cells, predictor: Predictor) -> None:
     profiles, cells, lineage = with_variants(world, law, 5.0)
-    measured = fit(observe(cells, profiles), profiles, shared=[(v.name, v.parent) for v in lineage]).measured
+    measured = fit(observe(cells, profiles), profiles, shared=[(v.name, v.parent) for v in lineage]).measurements
     low, _ = extremes(world, "label_entropy_bits")
     of_one = [replace(made, parent="d00") for made in lineage]
-    change = what_if(replace(predictor, measured=measured), profiles, low, "d04", {ENTROPY: 2.9}, of_one).changes[0]
+    change = what_if(replace(predictor, measurements=measured), profiles, low, "d04", {ENTROPY: 2.9}, of_one).changes[0]
     assert len(change.interventions) > 1
     assert "direction not settled: " in change.evidence
     assert change.evidence.endswith("all from one dataset")

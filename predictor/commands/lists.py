@@ -1,0 +1,142 @@
+"""How `rank` and `impact` print predictions: measured ones first, then bands, with the digits that errors allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from traitcast.warehouse.console import count, say, table
+
+if TYPE_CHECKING:
+    from traitcast.predictor.model.prediction import Prediction
+    from traitcast.predictor.model.predictor import Predictor
+
+# Widths that differ by less are one width.
+_ONE_WIDTH = 0.05
+
+
+def print_ranking(shown: Sequence[Prediction], fitted: Predictor, target: str) -> None:
+    """Print the sources measured on a target, then the others in bands, or by likeness where no order is known."""
+    say(foundation(fitted))
+    measured = [p for p in shown if p.measured is not None]
+    others = [p for p in shown if p.measured is None]
+    if measured:
+        _print_measured(measured, "source", f"measured on {target}", fitted)
+    if not others:
+        return
+    click.echo(f"{'no order is known; by likeness of responses' if fitted.abstains else 'predicted, best band first'}:")
+    if fitted.abstains:
+        click.echo(table([{"source": p.source, "of it": _basis(p)} for p in others]))
+        gain = others[0].gain
+        say(
+            f"Without a signal every source is expected to move {target} alike: "
+            f"{gain:+.{_digits(others)}f} {_unit(fitted)}."
+        )
+    else:
+        click.echo(table(_rows(others, "source", fitted)))
+        say("band: sources of one band cannot be told apart.")
+    _say_width(others, fitted)
+    if fitted.outcome.harmful and fitted.matrix.base == "untuned" and all(p.gain <= 0 for p in shown):
+        say(f"None is predicted to help {target}.")
+
+
+def print_impact(shown: Sequence[Prediction], fitted: Predictor, source: str) -> None:
+    """Print what a source does to measured targets, most harmed first: the measured ones, then the others."""
+    say(foundation(fitted))
+    measured = [p for p in shown if p.measured is not None]
+    others = [p for p in shown if p.measured is None]
+    if measured:
+        _print_measured(measured, "target", f"measured for {source}", fitted)
+    if others:
+        click.echo("predicted, most harmed first:")
+        click.echo(table(_rows(others, "target", fitted)))
+        _say_width(others, fitted)
+
+
+def foundation(fitted: Predictor) -> str:
+    """What the predictions are based on, and how much better than chance that was, in one line."""
+    verdict = next(iter(fitted.verdicts.values()))
+    matrix = fitted.matrix.matrix
+    if verdict.abstains:
+        return (
+            f"No signal in {matrix!r}: {verdict.chance:.0%} of shuffled matrices order sources for unseen targets as "
+            "well, so no order is claimed."
+        )
+    right = (1 + verdict.scores[verdict.kind]) / 2
+    words = {
+        "likeness": "likeness of source and target",
+        "source mean": "the mean gain of each source on other targets",
+        "evidence": "the gains of each source on other targets, weighted by their likeness",
+        "full": "the gains of each source on other targets, weighted by their likeness, and traits of the pair",
+    }
+    return (
+        f"Based on {words[verdict.kind]}. For unseen targets this put {right:.0%} of source pairs in the right order "
+        f"(chance 50 %; {verdict.chance:.1%} of shuffled matrices do as well)."
+    )
+
+
+def measured_words(p: Prediction) -> str:
+    """What was measured of a pair, in words."""
+    error = "" if p.standard_error is None else f" ± {p.standard_error:.1f} (standard error)"
+    return f"measured: {p.measured:+.1f}{error} in {count(p.runs or 1, 'run')}"
+
+
+def _print_measured(measured: Sequence[Prediction], role: str, title: str, fitted: Predictor) -> None:
+    digits = _digits(measured)
+    rows = [
+        {role: getattr(p, role), "gain": _signed(p.gain, digits), "low": _signed(p.low, digits)}
+        | {"high": _signed(p.high, digits), "measured": _signed(p.measured, digits), "runs": p.runs}
+        for p in measured
+    ]
+    click.echo(f"{title}, {_unit(fitted)}:")
+    click.echo(table(rows))
+    click.echo()
+
+
+def _rows(others: Sequence[Prediction], role: str, fitted: Predictor) -> list[dict[str, Any]]:
+    digits = _digits(others)
+    rows = []
+    for p in others:
+        row: dict[str, Any] = ({} if p.band is None else {"band": p.band}) | {role: getattr(p, role)}
+        row["gain"] = _signed(p.gain, digits)
+        if not _one_width(others):
+            row |= {"low": _signed(p.low, digits), "high": _signed(p.high, digits)}
+        if fitted.about.get("harm_known"):
+            row["harm"] = f"{p.harm:.0%}"
+        row |= {"source_mean": _signed(p.source_mean, digits)} if role == "source" else {}
+        row |= {"based on": _basis(p)} if role == "source" else {}
+        rows.append(row | ({"novel": p.novel} if any(one.novel for one in others) else {}))
+    return rows
+
+
+def _say_width(others: Sequence[Prediction], fitted: Predictor) -> None:
+    if _one_width(others):
+        half = (others[0].high - others[0].low) / 2
+        say(f"90 % interval of each: ± {half:.{_digits(others)}f} {_unit(fitted)}.")
+
+
+def _basis(p: Prediction) -> str:
+    return "never measured" if p.basis == "like sources" else "measured on other targets"
+
+
+def _one_width(others: Sequence[Prediction]) -> bool:
+    widths = [p.high - p.low for p in others]
+    return max(widths) - min(widths) <= _ONE_WIDTH * max(widths)
+
+
+def _digits(shown: Sequence[Prediction]) -> int:
+    """Decimals that the errors allow: none from intervals of ± 10 on, two below ± 1."""
+    halves = [(p.high - p.low) / 2 for p in shown if math.isfinite(p.high)]
+    half = min(halves, default=1.0)
+    return 0 if half >= 10 else 1 if half >= 1 else 2
+
+
+def _signed(value: float | None, digits: int) -> str | None:
+    return None if value is None or not math.isfinite(value) else f"{value:+.{digits}f}"
+
+
+def _unit(fitted: Predictor) -> str:
+    return fitted.outcome.unit

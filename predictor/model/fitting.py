@@ -1,0 +1,273 @@
+"""Fitting: a gain model with its gate, and the held-out errors behind its intervals.
+
+Owns the order of work: the size of the trees, held-out predictions of every candidate, the verdict, the final fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from traitcast.predictor.model import evidence, gain_model, gate, trees
+from traitcast.predictor.model.gain_model import (
+    CANDIDATES,
+    FULL,
+    KNOWN,
+    LEAST_TARGETS,
+    NEW,
+    NOTHING,
+    SOURCE_MEAN,
+    GainModel,
+    Layer,
+    Training,
+    fit_gain_model,
+    fit_layers,
+)
+from traitcast.predictor.model.gate import Verdict
+from traitcast.predictor.model.intervals import Residuals, residuals
+from traitcast.predictor.model.observations import Split, splits
+from traitcast.predictor.model.pair_data import Data
+from traitcast.predictor.model.trees import Size, TreeSettings
+
+FOLDS = {KNOWN: 5, NEW: 4}
+_SIZE_FOLDS = 3
+# A gain in width below this is chance.
+_NARROWER = 0.95
+# Of the user's dataset the relatives are rarely among the targets, its kind often is.
+PROTOCOLS = {KNOWN: "one-target", NEW: "new-pair"}
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Held-out predictions of one regime inside the training rows; all arrays (cells,).
+
+    row: int64, row of the observations. level, spread: of the target, pp. order: predicted, in spreads. scale: as
+    `GainModel.scale`.
+    """
+
+    row: np.ndarray
+    level: np.ndarray
+    spread: np.ndarray
+    order: np.ndarray
+    scale: np.ndarray
+
+    def errors(self, data: Data) -> np.ndarray:
+        """Measured less predicted gain, pp, (cells,)."""
+        return np.asarray(data.observations.gain[self.row] - self.level - self.spread * self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A gain model with what the gate found.
+
+    verdicts: regime -> verdict. held_out: regime -> held-out predictions of what is used. flat: pp, the scale of
+    all errors; None if they follow `GainModel.scale`. folds: regime -> trees that were fitted without some datasets.
+    """
+
+    model: GainModel
+    size: Size
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    held_out: dict[str, HeldOut] = field(default_factory=dict)
+    flat: float | None = None
+    folds: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def predict(self, data: Data, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gains of rows of the observations and how far they may be off but for a factor, pp, (rows,) each."""
+        o, m = data.observations, self.model
+        where = (o.model[rows], o.source[rows], o.target[rows])
+        level, spread, _ = m.levels(data.asked)
+        order = m.closed(data.asked)[where] + m.trees(data.table[rows], m.known(data.asked)[where[1]])
+        column = (where[0], where[2])
+        scale = m.scale(data.asked)[where] if self.flat is None else np.full(len(rows), self.flat)
+        return level[column] + spread[column] * order, scale
+
+    def scale_of(self, held: HeldOut) -> np.ndarray:
+        """The scale of held-out errors, pp, (cells,)."""
+        return held.scale if self.flat is None else np.full(len(held.row), self.flat)
+
+    def residuals(self, data: Data, regime: str) -> Residuals:
+        """Held-out errors over their scale."""
+        held = self.held_out.get(regime) or next(iter(self.held_out.values()))
+        return residuals(held.errors(data) / self.scale_of(held), _numbered(data.observations.target[held.row]))
+
+
+def fit_gated(
+    data: Data, train: np.ndarray, group: np.ndarray, protocols: Mapping[str, str], settings: TreeSettings
+) -> Fitted:
+    """Fit to the rows `train`, with a gate for every regime.
+
+    Parameters
+    ----------
+    data
+        The matrix.
+    train
+        int64, rows of its observations.
+    group
+        int64, (datasets,): related datasets, kept out of each other's evidence where the protocol says so.
+    protocols
+        Regime -> by which protocol candidates are compared.
+    settings
+        Of the trees; its seed is that of folds and shuffles too.
+    """
+    found: list[tuple[str, Layer, Verdict, HeldOut | None, tuple[Any, ...]]] = []
+    size, training = None, None
+    for regime, protocol in protocols.items():
+        block = np.arange(len(group)) if protocol in ("one-target", "random-cell") else group
+        training = _training(data, train, block)
+        if size is None:
+            size = _size(data, train, training, regime, protocol, group, settings)
+        found.append((regime, *_gated(data, train, training, regime, protocol, group, settings, size)))
+    if training is None or size is None:
+        raise ValueError("no regime to fit")
+    if KNOWN in protocols and protocols[KNOWN] == "one-target":
+        training = replace(training, block=np.arange(len(group)))
+    held = {regime: h for regime, _, _, h, _ in found if h is not None}
+    return Fitted(
+        fit_gain_model(training, {regime: layer for regime, layer, *_ in found}),
+        size,
+        {regime: verdict for regime, _, verdict, _, _ in found},
+        held,
+        _flat(data, held),
+        {regime: folds for regime, *_, folds in found if folds},
+    )
+
+
+def _training(data: Data, train: np.ndarray, block: np.ndarray) -> Training:
+    o = data.observations.take(train)
+    return Training(evidence.standardise(o), data.asked, o.model, o.source, o.target, data.table[train], block)
+
+
+def _inner(data: Data, train: np.ndarray, protocol: str, group: np.ndarray, folds: int, seed: int) -> list[Split]:
+    made = splits(data.observations.take(train), protocol, group, folds=folds, seed=seed)
+    return [Split(train[split.train], train[split.test]) for split in made]
+
+
+def _size(
+    data: Data,
+    train: np.ndarray,
+    training: Training,
+    regime: str,
+    protocol: str,
+    group: np.ndarray,
+    settings: TreeSettings,
+) -> Size:
+    left, _ = training.left(regime)
+    made = splits(data.observations.take(train), protocol, group, folds=_SIZE_FOLDS, seed=settings.seed)
+    largest = sorted(made, key=lambda split: -split.test.size)[:_SIZE_FOLDS]
+    inner = [(split.train, split.test) for split in largest]
+    return trees.choose_size(training.table, left, training.weight, inner, settings)
+
+
+def _gated(
+    data: Data,
+    train: np.ndarray,
+    training: Training,
+    regime: str,
+    protocol: str,
+    group: np.ndarray,
+    settings: TreeSettings,
+    size: Size,
+) -> tuple[Layer, Verdict, HeldOut | None, tuple[Any, ...]]:
+    kinds, chance = CANDIDATES[regime], 1.0
+    if regime == KNOWN:
+        chance = gate.chance_of_known(training, settings.seed)
+        # Without a signal nothing is compared: a choice among candidates that are all chance is worse than none.
+        kinds = kinds if chance <= gate.SURE else (SOURCE_MEAN,)
+    inner = _inner(data, train, protocol, group, FOLDS[regime], settings.seed)
+    if not inner:
+        return Layer(NOTHING), gate.nothing(), None, ()
+
+    def run(split: Split, seeded: TreeSettings) -> tuple[dict[str, np.ndarray], HeldOut, Any]:
+        return _held_out(data, split, training.block, regime, kinds, seeded, size)
+
+    seeded = [replace(settings, seed=settings.seed + i) for i in range(len(inner))]
+    results = list(trees.in_threads(run, inner, seeded))
+    found = {kind: np.concatenate([values[kind] for values, _, _ in results]) for kind in kinds}
+    held = HeldOut(*(np.concatenate(columns) for columns in zip(*(_columns(h) for _, h, _ in results), strict=True)))
+    o, row = data.observations, held.row
+    number = np.repeat(np.arange(len(inner)), [len(split.test) for split in inner])
+    truth = (o.gain[row] - held.level) / held.spread
+    key = (number * len(o.models) + o.model[row]) * len(o.names) + o.target[row]
+    lists = [np.flatnonzero(key == k) for k in np.unique(key)]
+    lists = [rows for rows in lists if np.ptp(o.gain[row[rows]]) > 0]
+    if not lists:
+        return Layer(NOTHING), gate.nothing(), held, ()
+    taus = {kind: np.array([gate.kendall(truth[rows], found[kind][rows]) for rows in lists]) for kind in kinds}
+    kind = gate.simplest(taus, o.target[row[[rows[0] for rows in lists]]])
+    if regime == NEW:
+        block = _together(number, o.source[row], o.target[row])
+        column = o.target[row] * len(o.models) + o.model[row]
+        chance = gate.chance_of_new(truth, found, block, o.source[row], column, settings.seed)
+    if regime == NEW and chance > gate.SURE:
+        kind, found = NOTHING, found | {NOTHING: np.zeros(len(row))}
+    scores = {name: float(values.mean()) for name, values in taus.items()}
+    verdict = Verdict(kind, chance, scores, gate.resolution(truth, found[kind], lists))
+    layer = fit_layers(training, regime, [kind], settings, size)[kind]
+    boosters = tuple(booster for *_, booster in results) if layer.booster is not None else ()
+    return layer, verdict, replace(held, order=found[kind]), boosters
+
+
+def _held_out(
+    data: Data,
+    split: Split,
+    block: np.ndarray,
+    regime: str,
+    kinds: Sequence[str],
+    settings: TreeSettings,
+    size: Size,
+) -> tuple[dict[str, np.ndarray], HeldOut, Any]:
+    """Predictions of the test rows by every candidate, their targets' levels, and the trees."""
+    o, test = data.observations, split.test
+    training = _training(data, split.train, block)
+    layers = fit_layers(training, regime, kinds, settings, size)
+    itself = np.eye(len(block), dtype=bool)
+    forms = gain_model.orders(training.gains, data.asked, regime, itself, itself)
+    where = (o.model[test], o.source[test], o.target[test])
+    found = {}
+    for kind, layer in layers.items():
+        found[kind] = layer.slope * forms[layer.closed_form][where]
+        if layer.booster is not None:
+            found[kind] = found[kind] + trees.predict(layer.booster, data.table[test])
+    # The errors of sources are taken around their simplest order, whatever the gate will choose.
+    model = fit_gain_model(training, {KNOWN: layers[SOURCE_MEAN]} if regime == KNOWN else {})
+    level, spread, _ = model.levels(data.asked)
+    column = (o.model[test], o.target[test])
+    held = HeldOut(test, level[column], spread[column], np.zeros(len(test)), model.scale(data.asked)[where])
+    return found, held, layers[FULL].booster if FULL in layers else None
+
+
+def _columns(held: HeldOut) -> tuple[np.ndarray, ...]:
+    return held.row, held.level, held.spread, held.order, held.scale
+
+
+def _together(number: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Number of the block in which a cell's source was held out: those of one split that share a target, (cells,)."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    ends = [np.unique(number * (1 + role.max()) + role, return_inverse=True)[1] for role in (source, target)]
+    sources = int(ends[0].max()) + 1
+    n = sources + int(ends[1].max()) + 1
+    graph = coo_matrix((np.ones(len(number)), (ends[0], sources + ends[1])), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1][ends[0]])
+
+
+def _flat(data: Data, held_out: Mapping[str, HeldOut]) -> float | None:
+    """The mean scale, unless intervals that follow it are narrower than those of one width at the same coverage."""
+    if not held_out:
+        return 1.0
+    wide, narrow = 0.0, 0.0
+    for held in held_out.values():
+        errors, target = held.errors(data), _numbered(data.observations.target[held.row])
+        wide += residuals(errors, target).half_width() * errors.size
+        narrow += residuals(errors / held.scale, target).half_width() * float(held.scale.sum())
+    targets = len({int(t) for held in held_out.values() for t in data.observations.target[held.row]})
+    follows = targets >= LEAST_TARGETS and narrow < _NARROWER * wide
+    return None if follows else float(np.concatenate([held.scale for held in held_out.values()]).mean())
+
+
+def _numbered(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.unique(values, return_inverse=True)[1])

@@ -1,0 +1,181 @@
+"""The gate: which candidate is used, and whether there is any signal to use.
+
+Owns the comparison of candidates by held-out orders inside the training rows, and the test against shuffled gains. It
+uses the simplest candidate that no other beats. Where shuffled gains do as well, it claims no signal: measured sources
+then keep the order of their plain mean, and new ones get none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from traitcast.predictor.model.gain_model import EVIDENCE, KNOWN, LIKENESS, NOTHING, SOURCE_MEAN, Training, orders
+
+# A candidate is beaten by another whose lead is more than half its standard error: it is a choice, not a claim.
+LEAD = 0.5
+# A signal is claimed if fewer shuffled matrices than this do as well.
+SURE = 0.02
+SHUFFLES = 199
+# The least share of right orders by which two sources count as told apart.
+TOLD_APART = 0.75
+_MIN_ORDERS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate found for one regime.
+
+    Attributes
+    ----------
+    kind
+        The candidate that is used.
+    chance
+        Share of shuffled matrices in which sources are ordered as well.
+    scores
+        Candidate -> mean held-out Kendall tau over targets.
+    resolution
+        Least difference of two predictions, in spreads of the target, from which on TOLD_APART of all orders are right;
+        None if there is none.
+    """
+
+    kind: str
+    chance: float
+    scores: dict[str, float]
+    resolution: float | None = None
+
+    @property
+    def abstains(self) -> bool:
+        """Whether no signal is claimed."""
+        return self.chance > SURE
+
+
+def kendall(truth: np.ndarray, order: np.ndarray) -> float:
+    """Kendall's tau-a of two lists, (m,); a predicted tie counts as half right. NaN if all true values are equal."""
+    i, j = np.triu_indices(len(truth), k=1)
+    differs = truth[i] != truth[j]
+    agrees = np.sign(truth[i] - truth[j]) * np.sign(np.round(order[i] - order[j], 9))
+    return float(agrees[differs].mean()) if differs.any() else float("nan")
+
+
+def simplest(values: Mapping[str, np.ndarray], target: np.ndarray) -> str:
+    """The first candidate that no other beats. values: candidate -> (blocks,), simplest first. target: (blocks,)."""
+    groups = np.unique(target, return_inverse=True)[1]
+    by = {kind: np.bincount(groups, of) / np.bincount(groups) for kind, of in values.items()}
+
+    def beats(a: str, b: str) -> bool:
+        lead = by[a] - by[b]
+        error = lead.std(ddof=1) / np.sqrt(lead.size) if lead.size > 1 else np.inf
+        return bool(lead.mean() > max(LEAD * error, 1e-12))
+
+    unbeaten = (kind for kind in by if not any(beats(other, kind) for other in by if other != kind))
+    return next(unbeaten, max(by, key=lambda kind: by[kind].mean()))
+
+
+def chance_of_known(training: Training, seed: int) -> float:
+    """Share of matrices with gains shuffled within targets whose closed forms order held-out targets as well."""
+    rng, g = np.random.default_rng(seed), training.gains
+    n = len(g.targets)
+
+    def statistic(z: np.ndarray, ranks: np.ndarray) -> float:
+        found = orders(replace(g, z=z), training.asked, KNOWN, training.same, training.same)
+        return max(_correlation(ranks, found[kind]) for kind in (LIKENESS, SOURCE_MEAN, EVIDENCE))
+
+    ranks = np.where(np.isnan(g.z), np.nan, np.argsort(np.argsort(g.z, axis=1), axis=1))
+    seen, above = statistic(g.z, ranks), 0
+    for _ in range(SHUFFLES):
+        # All models of one target are shuffled alike: that they agree on it is no sign of a law over targets.
+        order = np.broadcast_to(np.argsort(rng.random((n, n)), axis=0), g.z.shape)
+        above += statistic(*(np.take_along_axis(values, order, axis=1) for values in (g.z, ranks))) >= seen
+    return (1 + above) / (SHUFFLES + 1)
+
+
+def _correlation(ranks: np.ndarray, order: np.ndarray) -> float:
+    """Mean over targets of the correlation between ranks of gains and an order, both (models, n, n)."""
+    known = ~np.isnan(ranks)
+    counts = known.sum(axis=1)
+    x, y = (_centred(values, known, 1) for values in (ranks, order))
+    xx, yy, xy = ((a * b).sum(axis=1) for a, b in ((x, x), (y, y), (x, y)))
+    found = np.divide(xy, np.sqrt(xx * yy), out=np.zeros(counts.shape), where=(xx > 1e-12) & (yy > 1e-12))
+    return float(found[counts > 2].mean()) if (counts > 2).any() else 0.0
+
+
+def chance_of_new(
+    truth: np.ndarray,
+    found: Mapping[str, np.ndarray],
+    block: np.ndarray,
+    source: np.ndarray,
+    column: np.ndarray,
+    seed: int,
+) -> float:
+    """Share of shuffles of held-out sources after which some candidate orders them as well.
+
+    The sources of a block change places on all targets alike: a source that is good or bad moves all targets at once,
+    so its cells are not independent witnesses.
+
+    Parameters
+    ----------
+    truth
+        Standardised gains, (cells,).
+    found
+        Candidate -> its predictions, (cells,).
+    block
+        Which sources were held out together, (cells,).
+    source, column
+        Source and target (of one model) of each cell, (cells,).
+    seed
+        Of the shuffles.
+    """
+    kinds = [kind for kind, values in found.items() if np.ptp(values) > 1e-12]
+    every, blocks = np.array([truth, *(found[kind] for kind in kinds)]), []
+    for b in np.unique(block):
+        mine = block == b
+        sources, row = np.unique(source[mine], return_inverse=True)
+        columns, place = np.unique(column[mine], return_inverse=True)
+        tables = np.full((len(every), len(sources), len(columns)), np.nan)
+        tables[:, row, place] = every[:, mine]
+        centred = _centred(tables, np.broadcast_to(~np.isnan(tables[0]), tables.shape), 1)
+        blocks.append((centred[0], centred[1:]))
+    lengths = np.sqrt(sum((values**2).sum(axis=(1, 2)) for _, values in blocks)) if kinds else np.zeros(0)
+    if not (lengths > 1e-12).any():
+        return 1.0
+
+    def statistic(draw: Callable[[int], np.ndarray]) -> float:
+        sums = sum(np.einsum("st,kst->k", x[draw(len(x))], values) for x, values in blocks)
+        return float((sums / np.where(lengths > 1e-12, lengths, np.inf)).max())
+
+    rng = np.random.default_rng(seed)
+    seen = statistic(np.arange)
+    return (1 + sum(statistic(rng.permutation) >= seen - 1e-12 for _ in range(SHUFFLES))) / (SHUFFLES + 1)
+
+
+def _centred(values: np.ndarray, known: np.ndarray, axis: int) -> np.ndarray:
+    """Values less their mean over the known ones along an axis, 0 where unknown."""
+    filled = np.where(known, values, 0.0)
+    mean = filled.sum(axis=axis, keepdims=True) / np.maximum(known.sum(axis=axis, keepdims=True), 1)
+    return np.asarray(np.where(known, filled - mean, 0.0))
+
+
+def resolution(truth: np.ndarray, order: np.ndarray, group: Sequence[np.ndarray]) -> float | None:
+    """The least predicted difference from which on TOLD_APART of all held-out orders are right; None if there is none.
+
+    truth, order: (cells,), in spreads. group: row numbers of the cells that were ordered together.
+    """
+    gaps, right = [np.zeros(0)], [np.zeros(0)]
+    for rows in group:
+        i, j = np.triu_indices(len(rows), k=1)
+        gap = order[rows[i]] - order[rows[j]]
+        gaps.append(np.abs(gap))
+        right.append(np.sign(truth[rows[i]] - truth[rows[j]]) * np.sign(gap) > 0)
+    size, correct = np.concatenate(gaps), np.concatenate(right)
+    falling = np.argsort(-size, kind="stable")
+    share = np.cumsum(correct[falling]) / np.arange(1, size.size + 1)
+    enough = np.flatnonzero((share >= TOLD_APART) & (np.arange(size.size) >= _MIN_ORDERS - 1))
+    return float(size[falling][enough[-1]]) if enough.size else None
+
+
+def nothing(chance: float = 1.0) -> Verdict:
+    """The verdict where nothing could be held out."""
+    return Verdict(NOTHING, chance, {})

@@ -1,0 +1,131 @@
+"""A prediction, what was measured of its pair, and a ranking of several.
+
+Owns the JSON contract of `predict` and `rank`, and how a measurement and a prediction become one number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from math import isfinite, sqrt
+from typing import Any
+
+from traitcast.warehouse.console import html_table
+
+# What a number rests on: the pair itself was measured, its source on other targets, or only other sources.
+MEASURED, OTHERS, LIKE = "measured", "source measured", "like sources"
+# 90 % of a normal distribution lie within this many standard deviations.
+_DEVIATIONS = 1.645
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The measured gain of a pair (pp), its standard error over seeds and rows (pp, None if unknown), and the runs."""
+
+    gain: float
+    error: float | None
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What tuning on `source` is predicted to do to `target`, or what it was measured to do.
+
+    Attributes
+    ----------
+    source, target
+        The two datasets.
+    gain, low, high
+        Median and 90 % interval: the gain in pp, or another outcome in its unit (see `predictor.model.outcomes`). Of a
+        measured pair: its mean, moved towards the prediction by its noise.
+    harm
+        Chance that the gain is negative; NaN for another outcome, and where a constant would do as well.
+    novel
+        Whether one of the datasets is unlike those seen in its role.
+    source_mean
+        Mean measured gain of the source over the other targets of the matrix; None if it was no source there.
+    measured
+        Measured mean gain of this pair; None if it was not measured.
+    basis
+        MEASURED, OTHERS (the source was measured on other targets) or LIKE (it was never measured).
+    band
+        In a ranking: predictions of one band cannot be told apart; 1 is the best. None if measured or alone.
+    standard_error, runs
+        Of the measurement.
+    """
+
+    source: str
+    target: str
+    gain: float
+    low: float
+    high: float
+    harm: float
+    novel: bool
+    source_mean: float | None
+    measured: float | None = None
+    basis: str = OTHERS
+    band: int | None = None
+    standard_error: float | None = None
+    runs: int | None = None
+
+    def answered(self, found: Measurement) -> Prediction:
+        """The answer after a measurement: the mean of both, weighted by their variances.
+
+        A measurement of unknown noise counts fully, and its interval is as wide as the prediction's: held-out errors
+        hold that noise too, so it cannot be larger.
+        """
+        prior = (self.high - self.low) / 2 / _DEVIATIONS
+        share = 1.0 if not found.error or not prior > 0 else prior**2 / (prior**2 + found.error**2)
+        gain = share * found.gain + (1 - share) * self.gain
+        error = prior if found.error is None else sqrt(share) * found.error
+        low, high = gain - _DEVIATIONS * error, gain + _DEVIATIONS * error
+        harm = _below(-gain / error) if isfinite(self.harm) and error > 0 else self.harm
+        return replace(
+            self,
+            gain=gain,
+            low=low,
+            high=high,
+            harm=harm,
+            novel=False,
+            measured=found.gain,
+            basis=MEASURED,
+            standard_error=found.error,
+            runs=found.runs,
+        )
+
+    def in_band(self, band: int) -> Prediction:
+        """The same with a band."""
+        return replace(self, band=band)
+
+    def as_row(self) -> dict[str, Any]:
+        """The JSON contract of `predict` and `rank`, to six decimals: float32 has no more."""
+        row = {name: getattr(self, name) for name in _FIELDS}
+        return {name: _rounded(value) for name, value in row.items()}
+
+    def _repr_html_(self) -> str:
+        return html_table([self.as_row()])
+
+
+def _below(deviations: float) -> float:
+    from scipy.special import ndtr
+
+    return float(ndtr(deviations))
+
+
+def _rounded(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return round(value, 6) if isfinite(value) else None
+
+
+_FIELDS = tuple(f.name for f in fields(Prediction))
+
+
+class Ranking(list[Prediction]):
+    """Predictions for one target, best first: a list that shows itself as a table in a notebook."""
+
+    def top(self, n: int) -> Ranking:
+        """The `n` best."""
+        return Ranking(self[:n])
+
+    def _repr_html_(self) -> str:
+        return html_table([prediction.as_row() for prediction in self])
