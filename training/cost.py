@@ -26,7 +26,7 @@ _DECODING = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Cost:
     """The cost of a planned matrix.
 
     Attributes
@@ -46,14 +46,14 @@ class Estimate:
     minutes: dict[str, float]
 
 
-def estimate(pack: Pack) -> Estimate:
+def estimate(pack: Pack) -> Cost:
     """The cost of all cells: tokens from characters, since planning needs no tokenizer, and time from tokens."""
     recipe = pack.recipe
     train, score = _tokens(pack, lambda *_: True, lambda *_: True)
     minutes = {
         name: (train / fast + score / faster) / 60 for name, (fast, faster) in {**RATES, **_measured(pack)}.items()
     }
-    return Estimate(len(recipe.sources) * len(recipe.seeds), recipe.cells, train, score, minutes)
+    return Cost(len(recipe.sources) * len(recipe.seeds), recipe.cells, train, score, minutes)
 
 
 def hours_left(pack: Pack) -> dict[str, float]:

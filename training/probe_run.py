@@ -16,7 +16,7 @@ from traitcast.training.session import RunSettings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from traitcast.training.session import Progress
+    from traitcast.training.session import OnProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def run(
     seed: int = 0,
     device: str = "auto",
     names: Sequence[str] | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> tuple[pa.Table, list[Probed]]:
     """Score the untuned base model on random rows of each dataset. Raises as `plan` and `run.run` do.

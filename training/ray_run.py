@@ -28,7 +28,7 @@ from traitcast.training.plan.pack import RECIPE, Pack, write_aside
 from traitcast.training.results import run_log, shards
 from traitcast.training.results.cells import Cell
 from traitcast.training.results.run_log import LOG
-from traitcast.training.session import Progress, RunSettings
+from traitcast.training.session import OnProgress, RunSettings
 from traitcast.training.state import Status
 from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.ray_cluster import RETRIES, connected, result
@@ -86,7 +86,7 @@ def run(
     settings: RunSettings | None = None,
     cluster: ClusterSettings | None = None,
     *,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Status:
     """Train and score everything that is missing on a Ray cluster, with the results of `run.run`.

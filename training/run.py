@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from traitcast.training.plan.base_name import ANY
 from traitcast.training.plan.pack import Pack
 from traitcast.training.score_models import Scoring
-from traitcast.training.session import Job, Progress, RunSettings, Session
+from traitcast.training.session import Adapter, OnProgress, RunSettings, Session
 from traitcast.training.state import Status, status
 from traitcast.training.train_groups import Trainer
 
@@ -22,7 +22,7 @@ def run(
     pack: Pack,
     settings: RunSettings | None = None,
     *,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     say: Callable[[str], None] | None = None,
     base_only: bool = False,
 ) -> Status:
@@ -83,7 +83,7 @@ def _measure(session: Session, trainer: Trainer, scoring: Scoring) -> None:
         )
 
 
-def _lacking(session: Session, group: Sequence[Job], targets: Sequence[str]) -> list[Job]:
+def _lacking(session: Session, group: Sequence[Adapter], targets: Sequence[str]) -> list[Adapter]:
     """The adapters of a group that some cell is missing of. Cells may have come from another machine without their
     adapters, which are far larger."""
     return [job for job in group if session.missing(job, targets)]

@@ -17,7 +17,7 @@ from traitcast.training.plan.recipe import BASE_SEED, cell_key
 from traitcast.training.results import shards
 from traitcast.training.results.cells import Cell
 from traitcast.training.results.metrics import text_scores
-from traitcast.training.session import Clock, Job, Progress, Session, cuts
+from traitcast.training.session import Adapter, Clock, OnProgress, Session, cuts
 from traitcast.training.state import failure
 from traitcast.warehouse.errors import InputError
 
@@ -45,12 +45,12 @@ class _Block:
 class Scoring:
     """Scores models in one session. Targets are tokenised once for all models."""
 
-    def __init__(self, session: Session, on_progress: Progress) -> None:
+    def __init__(self, session: Session, on_progress: OnProgress) -> None:
         self.session, self.on_progress = session, on_progress
         self._blocks: dict[tuple[str, ...], _Block] = {}
-        self._last: tuple[Job, Weights] | None = None
+        self._last: tuple[Adapter, Weights] | None = None
 
-    def score(self, models: Sequence[Job | None]) -> bool:
+    def score(self, models: Sequence[Adapter | None]) -> bool:
         """Score models (None: the base) on every block of targets that lacks one of their cells.
 
         Returns
@@ -98,7 +98,7 @@ class Scoring:
             scorer.close()
             bank.close()
 
-    def _score_block(self, bank: Bank, scorer: Scorer, block: _Block, model: Job | None) -> None:
+    def _score_block(self, bank: Bank, scorer: Scorer, block: _Block, model: Adapter | None) -> None:
         """Score one model on one block and write the shard."""
         session, weights = self.session, self._weights(model)
         if weights is not None and not session.flips_known:
@@ -114,7 +114,7 @@ class Scoring:
         layout = block.prepared.layout
         session.note("score", clock, layout.tokens, read=layout.read, generated=made, cells=len(cells))
 
-    def _weights(self, model: Job | None) -> Weights | None:
+    def _weights(self, model: Adapter | None) -> Weights | None:
         """The adapter of a model, None for the base and for one that failed; the last one read is remembered."""
         if model is None or failure(self.session.pack, self.session.key(model)).is_file():
             return None
@@ -174,7 +174,7 @@ class Scoring:
         usual = float(np.quantile([len(row.answers[0]) for row in rows], _CAP_SHARE))
         return min(self.session.recipe.scoring.max_new_tokens, max(_CAP_LEAST, ceil(_CAP_MARGIN * usual)))
 
-    def _cells(self, scorer: Scorer, block: _Block, model: Job | None) -> list[Cell]:
+    def _cells(self, scorer: Scorer, block: _Block, model: Adapter | None) -> list[Cell]:
         sums = scorer.loglikelihoods(block.prepared)
         asked = [(name, prompt, cap) for name, (prompts, cap) in block.prompts.items() for prompt in prompts]
         texts = iter(scorer.generate([prompt for _, prompt, _ in asked], [cap for _, _, cap in asked]))
@@ -207,7 +207,7 @@ class Scoring:
             cells.append(dataclasses.replace(cell, **measured))
         return cells
 
-    def _cell(self, model: Job | None, target: str) -> Cell:
+    def _cell(self, model: Adapter | None, target: str) -> Cell:
         adapter = self.session.key(model) if model else None
         source, seed = model or (None, BASE_SEED)
         return Cell(

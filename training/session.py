@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 _STALE_SECONDS = 3600
 
-Job = tuple[str, int]
+Adapter = tuple[str, int]
 """One adapter: (source, seed)."""
 
-Progress = Callable[[str, int, int, int], None]
+OnProgress = Callable[[str, int, int, int], None]
 """Called as (stage, done, total, tokens). Stage "train" counts the steps of one group of adapters, "score" the shards
 of one group, "groups" (on a cluster) whole groups. Each begins with done = 0."""
 
@@ -116,15 +116,15 @@ class Session:
     def on_accelerator(self) -> bool:
         return self.device == "cuda"
 
-    def key(self, job: Job) -> str:
+    def key(self, job: Adapter) -> str:
         """The key of an adapter that is trained in the precision of this session."""
         return adapter_key(self.recipe, self.runtime, *job)
 
-    def has(self, job: Job) -> bool:
+    def has(self, job: Adapter) -> bool:
         """Whether the adapter is trained, or was found not to be finite."""
         return is_trained(self.pack, self.key(job)) or failure(self.pack, self.key(job)).is_file()
 
-    def missing(self, job: Job | None, targets: Sequence[str]) -> tuple[str, ...]:
+    def missing(self, job: Adapter | None, targets: Sequence[str]) -> tuple[str, ...]:
         """The targets without a cell of an adapter (None: the base), in any precision."""
         model = job or (None, BASE_SEED)
         return tuple(target for target in targets if (*model, target) not in self._scored)
@@ -186,7 +186,7 @@ def cuts(rows: Sequence[Encoded]) -> dict[str, int]:
     return {"cut_prompts": sum(row.cut_prompt for row in rows), "cut_answers": sum(row.cut_answer for row in rows)}
 
 
-def _part(recipe: Recipe, part: tuple[int, int]) -> Sequence[Sequence[Job]]:
+def _part(recipe: Recipe, part: tuple[int, int]) -> Sequence[Sequence[Adapter]]:
     """The groups of a part: groups are trained as one, so a part is made of whole ones."""
     i, n = part
     if n > len(recipe.groups):

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 from traitcast.training.plan.pack import training_rows, write_aside
 from traitcast.training.plan.prompts import Encoded
 from traitcast.training.plan.recipe import begins_as, digest
-from traitcast.training.session import Clock, Job, Progress, Session, cuts
+from traitcast.training.session import Adapter, Clock, OnProgress, Session, cuts
 from traitcast.training.state import failure
 from traitcast.warehouse.errors import TraitcastError
 
 if TYPE_CHECKING:
     from traitcast.training.engine.lora import Bank
-    from traitcast.training.engine.train import Outcome
+    from traitcast.training.engine.train import Trained
 
 
 class Trainer:
     """Trains groups of adapters in one session."""
 
-    def __init__(self, session: Session, on_progress: Progress) -> None:
+    def __init__(self, session: Session, on_progress: OnProgress) -> None:
         self.session, self.on_progress = session, on_progress
         self._pools: dict[str, list[Encoded]] = {}
 
-    def train(self, group: Sequence[Job]) -> None:
+    def train(self, group: Sequence[Adapter]) -> None:
         """Train all adapters of a group; those that exist already are not written again.
 
         The whole group runs, so that an interrupted run ends with the same bits as one that was never stopped.
@@ -62,7 +62,7 @@ class Trainer:
             session.say(f"memory ran out {budget.splits} times; micro-batches now hold {budget.tokens:,} tokens")
         session.note("train", clock, sum(outcome.tokens for outcome in outcomes), adapters=len(group), steps=steps)
 
-    def _drawn(self, job: Job) -> tuple[Encoded, ...]:
+    def _drawn(self, job: Adapter) -> tuple[Encoded, ...]:
         """The training rows of an adapter; the pool of a source is encoded once for all its seeds."""
         source, seed = job
         if source not in self._pools:
@@ -80,7 +80,7 @@ class Trainer:
             pairs.append((row.prompt, answer if row.cut_answer and len(answer) == limit else [*answer, end]))
         return pairs
 
-    def _keep(self, bank: Bank, slot: int, job: Job, outcome: Outcome, rows: Sequence[Encoded]) -> None:
+    def _keep(self, bank: Bank, slot: int, job: Adapter, outcome: Trained, rows: Sequence[Encoded]) -> None:
         """Write an adapter and its record, or the record of its failure."""
         from traitcast.training.engine import checkpoints
 

@@ -34,7 +34,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Trained:
     """The result of a job.
 
     Attributes
@@ -97,7 +97,7 @@ def train(
     *,
     budget: Budget | None = None,
     on_step: Callable[[int, int], None] | None = None,
-) -> list[Outcome]:
+) -> list[Trained]:
     """Train jobs in slots 0..K-1 of a bank, from fresh weights; read them back with `bank.weights(slot)`.
 
     Parameters
@@ -115,7 +115,7 @@ def train(
 
     Returns
     -------
-    list of Outcome
+    list of Trained
         In the order of the jobs.
 
     Raises
@@ -335,11 +335,11 @@ def _rates(totals: Sequence[int], settings: TrainingSettings) -> list[list[float
 
 def _outcomes(
     bank: Bank, jobs: Sequence[Job], totals: Sequence[int], state: _Moments, settings: TrainingSettings
-) -> list[Outcome]:
+) -> list[Trained]:
     failed, losses = state.failed_at.tolist(), state.losses.cpu().numpy()
     finite = torch.isfinite(bank.master[: len(jobs)]).all(dim=1).tolist()
     return [
-        Outcome(
+        Trained(
             job.name,
             total,
             failed[slot] if failed[slot] >= 0 else None if finite[slot] else total,
