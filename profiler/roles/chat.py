@@ -107,13 +107,20 @@ def is_chat(value: Any) -> bool:
     if not isinstance(value, list) or not value or not all(isinstance(turn, Mapping) for turn in value):
         return False
     exchanges = any(all(set(keys) == set(turn) for turn in value) for keys in EXCHANGES)
-    return exchanges or all(_keys(turn) is not None for turn in value)
+    return exchanges or (all(map(_keys, value)) and any(map(_has_content, value)))
 
 
 def _keys(turn: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The names of speaker and content in a turn. Where files of two layouts were merged, one pair is null."""
-    named = [keys for keys in LAYOUTS if keys[0] in turn and (keys[1] in turn or any(key in turn for key in _CALLS))]
-    return next((keys for keys in named if turn[keys[0]] is not None), named[0] if named else None)
+    """The names of speaker and content in a turn. Where files of two layouts were merged, one pair is null; a turn
+    without content may lack its key."""
+    named = [keys for keys in LAYOUTS if keys[0] in turn]
+    named.sort(key=lambda keys: (turn[keys[0]] is None, keys[1] not in turn))
+    return named[0] if named else None
+
+
+def _has_content(turn: Mapping[str, Any]) -> bool:
+    keys = _keys(turn)
+    return keys is not None and (keys[1] in turn or any(key in turn for key in _CALLS))
 
 
 def _joined(spoken: Iterator[_Turn]) -> list[_Turn]:

@@ -17,7 +17,7 @@ from typing import Any
 from traitcast.profiler.reading.formats.text_lines import MAX_LINE_BYTES, read_blocks, read_lines
 from traitcast.profiler.reading.source import Row
 from traitcast.profiler.roles import chat
-from traitcast.profiler.roles.column_names import OPTIONS, plain_name
+from traitcast.profiler.roles.column_names import KNOWN, OPTIONS, plain_name
 from traitcast.profiler.roles.columns import kind_of
 from traitcast.profiler.roles.values import is_position, listed
 from traitcast.warehouse.errors import InputError
@@ -135,7 +135,7 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
         return iter([(1, document)])
     _refuse_tables(document, path)
     _refuse_keyed(document, path)
-    if all(isinstance(values, dict) and _are_positions(values) for values in document.values()) and document:
+    if _are_columns(document):
         return _paired(document)
     columns = {name: _column(values) for name, values in document.items()}
     lengths = {name: len(values) for name, values in columns.items() if values is not None}
@@ -154,8 +154,24 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 def _paired(columns: dict[str, dict[str, Any]]) -> Iterator[tuple[int, Row]]:
     """Rows of columns such as {"0": ..., "1": ...}, by their keys; a key that a column lacks is null there."""
-    keys = sorted({key for values in columns.values() for key in values}, key=int)
+    keys = list(dict.fromkeys(key for values in columns.values() for key in values))
+    if all(map(is_position, keys)):
+        keys.sort(key=int)
     return enumerate(({name: values.get(key) for name, values in columns.items()} for key in keys), 1)
+
+
+def _are_columns(document: Row) -> bool:
+    """Whether all values are columns such as {"0": ..., "1": ...}, or of an index of words."""
+    columns = list(document.values())
+    if not columns or not all(isinstance(values, dict) and values for values in columns):
+        return False
+    if all(map(_are_positions, columns)):
+        return True
+    # The nested columns of one row have the names of columns inside, and a table has them outside.
+    alike = len({frozenset(values) for values in columns}) == 1 and len(columns[0]) > 1
+    plain = all(not isinstance(value, dict | list) for values in columns for value in values.values())
+    named = any(plain_name(name) in KNOWN for name in document)
+    return alike and plain and named and not any(plain_name(key) in KNOWN for key in columns[0])
 
 
 def _are_positions(values: dict[str, Any]) -> bool:
@@ -240,7 +256,7 @@ def _is_json_lines(path: Path) -> bool:
         return False
     if any(isinstance(value, dict) and _are_keyed(value) for value in row.values()):
         return False
-    return _is_conversation(row) or not all(_column(v) is not None for v in row.values())
+    return _is_conversation(row) or not (_are_columns(row) or all(_column(v) is not None for v in row.values()))
 
 
 def _is_conversation(document: Row) -> bool:

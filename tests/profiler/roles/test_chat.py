@@ -78,6 +78,13 @@ def test_one_conversation_in_every_form(steps: list[tuple[str, Any]]) -> None:
     assert expected[2] or all(text in every for text in texts)
 
 
+def test_a_turn_may_lack_its_content() -> None:
+    steps = openai([("user", "go"), ("call", {}), ("result", "x"), ("assistant", "done")])
+    del steps[2]["content"]
+    assert is_chat(steps)
+    assert turns(steps, "messages", "line 1").prompt == ["go", '{"name": "f", "arguments": {}}', ""]
+
+
 def test_a_call_is_part_of_the_turn_that_it_follows() -> None:
     turn = {"role": "assistant", "content": "I look.", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
     found = turns([{"role": "user", "content": "go"}, turn], "messages", "line 1")

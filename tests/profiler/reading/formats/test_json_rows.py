@@ -82,6 +82,12 @@ def test_columns_of_keys_are_paired_by_key(tmp_path: Path, keys: list[int], data
     assert rows == [{"text": f"text {k}", "label": f"label {k}" if k in some else None} for k in sorted(keys)]
 
 
+def test_columns_of_an_index_of_words_are_paired_by_key(tmp_path: Path) -> None:
+    document = {"text": {"a": "x y", "b": "z w"}, "label": {"b": "pos", "a": "neg"}}
+    rows = [row for _, row in document_rows(write(tmp_path / "a.json", json.dumps(document)))]
+    assert rows == [{"text": "x y", "label": "neg"}, {"text": "z w", "label": "pos"}]
+
+
 def test_one_row_with_nested_columns_is_a_row(tmp_path: Path) -> None:
     row = {"question": {"text": "who?"}, "answer": {"text": "me"}, "meta": {"by": "you"}}
     assert [found for _, found in document_rows(write(tmp_path / "a.json", json.dumps(row)))] == [row]
