@@ -228,7 +228,7 @@ def recipe(data: bytes) -> bool:
 
 
 def scores(data: bytes) -> bool:
-    """A results file in one of its formats: bytes as they stand, or rows of drawn values."""
+    """A results file in one of its formats: bytes as they are, or rows of drawn values."""
     from traitcast.warehouse.import_scores import COLUMNS, read_scores
 
     draw = Draw(data)
@@ -364,11 +364,15 @@ def child(target: str, runs: int, seed: int, findings: Path) -> None:
     """Fuzz one target in this process; libFuzzer ends it."""
     import atheris
 
-    with atheris.instrument_imports(include=["profiler", "warehouse", "yaml", "csv", "json"]):
-        for module in ("formats", "reading", "spec", "roles", "json_rows", "examples", "lines"):
-            importlib.import_module(f"profiler.{module}")
-        for module in ("scores", "query", "names", "store"):
-            importlib.import_module(f"warehouse.{module}")
+    with atheris.instrument_imports(include=["traitcast", "yaml", "csv", "json"]):
+        for module in (
+            "profiler.reading.reader",
+            "profiler.roles.inference",
+            "warehouse.import_scores",
+            "warehouse.database.query",
+            "warehouse.database.warehouse",
+        ):
+            importlib.import_module(f"traitcast.{module}")
     corpus = scratch() / "corpus"
     corpus.mkdir()
     for number, content in enumerate(seeds(target)):

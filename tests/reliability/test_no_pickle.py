@@ -13,7 +13,8 @@ from traitcast.warehouse.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("warehouse", "profiler", "predictor", "training", "benchmarks", "examples", "docs")
-SOURCES = [*sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")), ROOT / "traitcast.py"]
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+SOURCES += sorted((ROOT / "traitcast").glob("*.py"))
 MODULES = frozenset(
     {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
 )
