@@ -81,8 +81,7 @@ class Fitted:
         level, spread, _ = m.levels(data.asked)
         order = m.closed(data.asked)[where] + m.trees(data.table[rows], m.known(data.asked)[where[1]])
         column = (where[0], where[2])
-        scale = m.scale(data.asked)[where] if self.flat is None else np.full(len(rows), self.flat)
-        return level[column] + spread[column] * order, scale
+        return level[column] + spread[column] * order, m.scale(data.asked)[where]
 
     def scale_of(self, held: HeldOut) -> np.ndarray:
         """The scale of held-out errors, pp, (cells,)."""
