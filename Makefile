@@ -43,8 +43,8 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # Where no test trains, draws, waits for a process or needs much of the parser.
 QUICK = tests/test_house.py tests/profiler/text tests/profiler/roles tests/profiler/traits tests/predictor/latent \
-	tests/predictor/evaluation/test_metrics.py tests/training/plan tests/training/results tests/warehouse \
-	--ignore=tests/warehouse/database --ignore=tests/warehouse/test_charts.py --ignore=tests/warehouse/test_dataset_card.py
+	tests/predictor/evaluation/test_metrics.py tests/training/plan tests/training/results \
+	$(patsubst %,tests/warehouse/test_%.py,console harness import_scores names percentiles)
 quick: $(VENV)/.quick   ## the quick tests of the core, without torch, ray and a browser: under a minute
 	$(PYTEST) -m "not slow" $(QUICK)
 
