@@ -63,7 +63,7 @@ def contradicted(
     model = make_pipeline(
         HashingVectorizer(n_features=FEATURES, ngram_range=(1, 2), alternate_sign=False, norm=None),
         TfidfTransformer(sublinear_tf=True),
-        SGDClassifier(loss="log_loss", alpha=1e-5, max_iter=20, tol=1e-3, random_state=seed),
+        SGDClassifier(loss="log_loss", alpha=1e-5, max_iter=20, tol=None, random_state=seed),
     )
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     keys = np.arange(len(y)) if groups is None else np.unique(groups[used], return_inverse=True)[1]
