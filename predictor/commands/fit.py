@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from traitcast.predictor.evaluation.evaluate import Evaluation
 
 # As `predictor.model.observations` has them, which imports numpy: too slow for --help.
-_PROTOCOLS = ("new-target", "new-source", "new-pair", "random-cell")
+_PROTOCOLS = ("new-target", "one-target", "new-source", "two-sources", "new-pair", "random-cell")
 
 
 @click.command()
@@ -147,7 +147,8 @@ def evaluate(
 ) -> None:
     """Cross-validate the predictor, against baselines and the noise ceiling.
 
-    The protocols hold out targets (new-target), sources (new-source), both (new-pair), or random cells (random-cell).
+    The protocols hold out targets with their families (new-target) or one at a time (one-target), sources (new-source)
+    or two of them (two-sources), both (new-pair), or random cells (random-cell).
     The last one leaks and flatters: use it only to compare with papers that split this way.
 
     \b
@@ -214,8 +215,16 @@ def _print_evaluation(result: Evaluation, outcome: str, metric: str | None) -> N
             f"Spearman minus that of the best baseline, {a['baseline']}: {a['value']:+.3f} "
             f"[{a['low']:+.3f}, {a['high']:+.3f}]"
         )
+    if result.over_source_mean is not None:
+        over = result.over_source_mean["spearman"]
+        say(f"Spearman minus that of the source mean: {over['value']:+.3f} [{over['low']:+.3f}, {over['high']:+.3f}]")
+    used = ", ".join(f"{kind} in {n}" for kind, n in result.gate["used"].items())
+    say(
+        f"The gate used: {used} of {sum(result.gate['used'].values())} fits; it claimed no signal in "
+        f"{result.gate['abstained']:.0%} of them."
+    )
     harm = result.harm
-    width = f"90 % intervals are {result.interval_width:.2f} {of.unit} wide."
+    width = f"90 % intervals are {result.interval_width:.2f} {of.unit} wide (around the mean of the training gains: {result.constant_width:.2f})."
     if of.harmful:
         width += (
             f" The chance of harm is off by {harm['error']:.3f} on average; its Brier score is {harm['brier']:.3f} "
