@@ -224,7 +224,8 @@ def _print_evaluation(result: Evaluation, outcome: str, metric: str | None) -> N
         f"{result.gate['abstained']:.0%} of them."
     )
     harm = result.harm
-    width = f"90 % intervals are {result.interval_width:.2f} {of.unit} wide (around the mean of the training gains: {result.constant_width:.2f})."
+    width = f"90 % intervals are {result.interval_width:.2f} {of.unit} wide "
+    width += f"(around the mean of the training gains: {result.constant_width:.2f})."
     if of.harmful:
         width += (
             f" The chance of harm is off by {harm['error']:.3f} on average; its Brier score is {harm['brier']:.3f} "

@@ -14,6 +14,8 @@ from traitcast.predictor.model.observations import Observations
 
 # Share of the pair's own likeness.
 OWN = 0.05
+# Share of all models in the evidence of one: alone they are noisier, together they hide what differs.
+POOLED = 0.5
 # Cells without a noise estimate count fully; a target that is all noise keeps this much of a say.
 _LEAST_RELIABLE = 0.1
 # Pseudo-sources of typical spread that the spread of a target is averaged with.
@@ -77,22 +79,32 @@ def standardise(observations: Observations) -> Gains:
     return Gains(np.where(known, apart / spread[:, None], np.nan), level, spread, reliability)
 
 
-def carried(gains: Gains, weight: np.ndarray, per_target: np.ndarray | None = None) -> np.ndarray:
+def carried(
+    gains: Gains, weight: np.ndarray, per_target: np.ndarray | None = None, pooled: float = POOLED
+) -> np.ndarray:
     """Weighted mean of what a source did on the measured targets, (models, n sources, asked); NaN without any.
 
     weight: (asked, n targets), 0 where a target may not be used. per_target: (models, n), how much each target counts
-    besides; its reliability by default.
+    besides; its reliability by default. pooled: share of the mean over all models.
     """
     known = ~np.isnan(gains.z)
     each = np.nan_to_num(gains.reliability if per_target is None else per_target)[:, None]
     sums = np.where(known, gains.z, 0.0) * each @ weight.T
     total = (known * each) @ weight.T
+    own = _ratio(sums, total)
+    if len(own) == 1:
+        return own
+    of_all = np.broadcast_to(_ratio(sums.sum(axis=0), total.sum(axis=0)), own.shape)
+    return np.where(np.isnan(own), of_all, (1 - pooled) * own + pooled * of_all)
+
+
+def _ratio(sums: np.ndarray, total: np.ndarray) -> np.ndarray:
     return np.divide(sums, total, out=np.full(sums.shape, np.nan), where=total > 1e-12)
 
 
 def source_mean(gains: Gains, allowed: np.ndarray) -> np.ndarray:
     """Mean of a source's gains in pp over the allowed targets, each less its level; as `carried`."""
-    return carried(gains, allowed.astype(np.float64), gains.spread)
+    return carried(gains, allowed.astype(np.float64), gains.spread, pooled=1.0)
 
 
 def like_sources(known: np.ndarray, weight: np.ndarray) -> np.ndarray:
