@@ -33,6 +33,7 @@ __all__ = [
     "calibration",
     "changes",
     "command_line",
+    "findings",
     "interventions",
     "metric_definitions",
     "probe_definitions",
@@ -110,6 +111,19 @@ def _command(command: click.Command, parent: click.Context) -> list[str]:
         for name in command.list_commands(context):
             lines += _command(command.commands[name], context)
     return lines
+
+
+def findings() -> str:
+    """The checks of `traitcast check`, worst first."""
+    from traitcast.profiler.findings.checks import CHECKS, SEVERITIES
+
+    rows = [
+        (f"`{check.name}`", check.severity, check.sentence.format(limit=5, words=5), check.cure.replace("|", "\\|"))
+        for severity in SEVERITIES
+        for check in CHECKS
+        if check.severity == severity
+    ]
+    return _table("check | severity | rows that ... | what to do", rows)
 
 
 def warehouse_tables() -> str:

@@ -7,12 +7,16 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from traitcast.predictor.effects.paired_tests import LEVEL, adjusted
-from traitcast.predictor.evaluation.metrics import spearman
 from traitcast.predictor.latent.associations import associate, chances, ties
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.warehouse.records import TraitMatrix
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    return float(stats.spearmanr(x, y).statistic)
 
 
 def matrix_of(values: np.ndarray, families: tuple[str | None, ...] | None = None) -> TraitMatrix:
@@ -90,7 +94,6 @@ def test_ties_are_those_of_families() -> None:
 
 
 def test_the_chance_of_many_is_that_of_scipy() -> None:
-    from scipy import stats
 
     rng = np.random.default_rng(0)
     for n, tolerance in ((90, 0.1), (150, 1e-6)):
@@ -111,7 +114,6 @@ def test_of_many_with_ties_the_t_distribution_is_careful_enough(first: tuple[int
 
 
 def test_correlations_are_those_of_scipy_and_a_planted_trait_is_found() -> None:
-    from scipy import stats
 
     rng = np.random.default_rng(0)
     values = rng.normal(size=(30, 40))

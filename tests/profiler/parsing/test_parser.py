@@ -150,6 +150,9 @@ def _die(batch: parse.TextBatch) -> None:
 
 
 def test_importing_the_module_loads_no_spacy() -> None:
-    code = "import sys, json, traitcast.profiler.parsing.parser, traitcast.profiler.profile; print(json.dumps([m for m in sys.modules]))"
+    code = (
+        "import sys, json, traitcast.profiler.parsing.parser, traitcast.profiler.profile; "
+        "print(json.dumps([m for m in sys.modules]))"
+    )
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
     assert not {"spacy", "textstat", "torch", "datasets", "pandas"} & set(loaded)

@@ -126,7 +126,8 @@ def test_digits_as_responses_differ_in_their_trigrams() -> None:
 
 def test_the_same_in_another_process() -> None:
     code = (
-        "import pyarrow as pa, numpy as np;from traitcast.profiler.text.scan import scan;from traitcast.profiler.text.documents import SegmentRows;"
+        "import pyarrow as pa, numpy as np;from traitcast.profiler.text.scan import scan;"
+        "from traitcast.profiler.text.documents import SegmentRows;"
         "from traitcast.profiler.text.sketches import Sketcher;s=Sketcher();"
         "[s.add(c) for c in scan(SegmentRows(pa.array(['the cat sat']),np.array([0,1])))];"
         "print([float(v.vector.astype(float).sum()) for v in s.sketches('prompt')])"
