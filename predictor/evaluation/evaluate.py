@@ -40,6 +40,7 @@ Metrics = dict[str, Estimate]
 # A small matrix is split this often, so that no lucky split decides.
 _REPEATS = 3
 _SMALL = 1000
+_ENOUGH_SPLITS = 20
 _SEED_SPLITS = 10
 # By which protocol the gate compares candidates inside the training rows of a split.
 _INNER = {
@@ -323,8 +324,9 @@ def evaluate(
 
 
 def _splits(observations: Observations, protocol: str, group: np.ndarray, seed: int) -> list[Split]:
-    repeats = _REPEATS if len(observations) < _SMALL else 1
-    every = [splits(observations, protocol, group, seed=seed + r) for r in range(repeats)]
+    every = [splits(observations, protocol, group, seed=seed)]
+    if len(observations) < _SMALL and len(every[0]) < _ENOUGH_SPLITS:
+        every += [splits(observations, protocol, group, seed=seed + r) for r in range(1, _REPEATS)]
     # Where every group is a fold of its own, another seed makes the same splits.
     distinct = {frozenset(split.test.tobytes() for split in made): made for made in every}
     made = [split for each in distinct.values() for split in each]

@@ -153,14 +153,15 @@ def what_if(
         example = command("whatif", source, target, "--set", "label_majority_share=0.9")
         raise UserError(f"nothing to change. Example: {example}")
     names = {"source": source, "target": target}
-    before = predictor.expect(profiles, [source], [target])[0]
+    as_new = any(side == "source" for side, _ in settings)
+    before = _predict(predictor, profiles, names, {}, as_new=as_new)
     for (side, trait), value in settings.items():
         if side not in SIDES:
             raise UserError(f"unknown side {side!r} in {side}:{trait}. Allowed: {', '.join(SIDES)}.")
         _check(profiles, trait, value)
-    after = _predict(predictor, profiles, names, settings)
+    after = _predict(predictor, profiles, names, settings, as_new=as_new)
     changes = tuple(
-        _change(predictor, profiles, names, side, trait, value, before, lineage)
+        _change(predictor, profiles, names, side, trait, value, before, lineage, as_new)
         for (side, trait), value in settings.items()
     )
     return WhatIf(before, after, changes, tuple(_notes(profiles, names, settings, changes, after)))
@@ -197,15 +198,24 @@ def set_traits(profiles: ProfileSet, name: str, values: Mapping[str, float]) -> 
 
 
 def _predict(
-    predictor: Predictor, profiles: ProfileSet, names: Mapping[str, str], settings: Mapping[tuple[str, str], float]
+    predictor: Predictor,
+    profiles: ProfileSet,
+    names: Mapping[str, str],
+    settings: Mapping[tuple[str, str], float],
+    *,
+    as_new: bool,
 ) -> Prediction:
+    """The pair with its settings. as_new: the source counts as never measured."""
     pair, known_as = dict(names), {}
     for side in SIDES:
         values = {trait: value for (where, trait), value in settings.items() if where == side}
         if values:
             profiles, pair[side] = set_traits(profiles, names[side], values)
-            # What was measured belongs to the dataset, whatever its changed traits.
+            # The level of a target is its own, whatever its changed traits.
             known_as[pair[side]] = names[side]
+    if as_new:
+        # What a source was measured to do belongs to the data it was tuned on, not to others with other traits.
+        known_as[pair["source"]] = ""
     return predictor.expect(profiles, [pair["source"]], [pair["target"]], known_as)[0]
 
 
@@ -242,10 +252,11 @@ def _change(
     value: float,
     before: Prediction,
     lineage: Sequence[Lineage],
+    as_new: bool,
 ) -> Change:
     column = profiles.traits.traits.index(trait)
     old = float(profiles.traits.values[int(profiles.rows_of([names[side]])[0]), column])
-    effect = _predict(predictor, profiles, names, {(side, trait): value}).gain - before.gain
+    effect = _predict(predictor, profiles, names, {(side, trait): value}, as_new=as_new).gain - before.gain
     used, note = _used(predictor, side, trait)
     values = _training_values(predictor, profiles, side, trait)
     low, high = (float(values.min()), float(values.max())) if values.size else (None, None)
@@ -407,6 +418,11 @@ def _notes(
             notes += _impossible_labels(profiles, names[side], side, values)
     if after.novel:
         notes.append("the changed pair is unlike those in training: an extrapolation")
+    if any(side == "source" for side, _ in settings):
+        notes.append(
+            f"{names['source']} counts as never measured here, in both predictions: what was measured belongs to its "
+            "unchanged rows"
+        )
     notes.append("text similarities and label overlap are those of the unchanged datasets")
     return notes
 

@@ -32,7 +32,7 @@ from traitcast.predictor.model.observations import Split, splits
 from traitcast.predictor.model.pair_data import Data
 from traitcast.predictor.model.trees import Size, TreeSettings
 
-FOLDS = {KNOWN: 5, NEW: 4}
+FOLDS = {KNOWN: 5, NEW: 3}
 _SIZE_FOLDS = 3
 # A gain in width below this is chance.
 _NARROWER = 0.95

@@ -51,7 +51,7 @@ def new_pair(law: Cells, world: ProfileSet) -> Evaluation:
 def test_the_law_is_found_for_pairs_of_unseen_datasets(new_pair: Evaluation) -> None:
     assert value(new_pair, "spearman") > 0.5
     assert value(new_pair, "spearman") > value(new_pair, "spearman", "nearest_profiles")
-    assert new_pair.model["spearman"]["low"] > 0.3
+    assert new_pair.model["spearman"]["low"] > 0.2
     assert isnan(value(new_pair, "spearman", "source_mean")), "an unseen source has no mean"
     assert new_pair.advantage is not None
     best = new_pair.advantage["baseline"]
