@@ -195,7 +195,7 @@ def _gated(
     if not lists:
         return Layer(NOTHING), gate.nothing(), held, ()
     taus = {kind: np.array([gate.kendall(truth[rows], found[kind][rows]) for rows in lists]) for kind in kinds}
-    kind = gate.simplest(taus, o.target[row[[rows[0] for rows in lists]]])
+    kind = gate.chosen(taus, o.target[row[[rows[0] for rows in lists]]])
     if regime == NEW:
         block = _together(number, o.source[row], o.target[row])
         column = o.target[row] * len(o.models) + o.model[row]
