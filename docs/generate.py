@@ -37,6 +37,7 @@ __all__ = [
     "interventions",
     "metric_definitions",
     "probe_definitions",
+    "public_findings",
     "quality",
     "reference_matrix",
     "shell",
@@ -124,6 +125,21 @@ def findings() -> str:
         if check.severity == severity
     ]
     return _table("check | severity | rows that ... | what to do", rows)
+
+
+def public_findings() -> str:
+    """What was found in the public datasets that ship."""
+    found = _query(
+        "SELECT finding, severity, count(DISTINCT dataset) AS datasets, sum(count)::BIGINT AS rows, "
+        "string_agg(dataset || ' ' || count, ', ' ORDER BY count DESC, dataset) AS most "
+        "FROM findings WHERE dataset IN (SELECT name FROM datasets WHERE reference) GROUP BY ALL "
+        "ORDER BY list_position(['error', 'warning', 'info'], severity), rows DESC"
+    )
+    rows = [
+        (f"`{f['finding']}`", f["severity"], str(f["datasets"]), f"{f['rows']:,}", ", ".join(f["most"].split(", ")[:4]))
+        for f in found
+    ]
+    return _table("check | severity | datasets | rows | most in", rows)
 
 
 def warehouse_tables() -> str:

@@ -237,7 +237,7 @@ def test_files_are_png_or_svg_and_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"), [("x.jpg", r"ends in \.png or \.svg"), ("no/x.png", "folder .*no does not exist")]
+    ("given", "told"), [("x.jpg", r"end in \.png or \.svg"), ("no/x.png", "folder .*no does not exist")]
 )
 def test_a_picture_is_refused_before_the_work(given: str, told: str) -> None:
     @click.command()
