@@ -133,7 +133,7 @@ def public_findings() -> str:
         "SELECT finding, severity, count(DISTINCT dataset) AS datasets, sum(count)::BIGINT AS rows, "
         "string_agg(dataset || ' ' || count, ', ' ORDER BY count DESC, dataset) AS most "
         "FROM findings WHERE dataset IN (SELECT name FROM datasets WHERE reference) GROUP BY ALL "
-        "ORDER BY list_position(['error', 'warning', 'info'], severity), rows DESC"
+        "ORDER BY min(list_position(['error', 'warning', 'info'], severity)), rows DESC"
     )
     rows = [
         (f"`{f['finding']}`", f["severity"], str(f["datasets"]), f"{f['rows']:,}", ", ".join(f["most"].split(", ")[:4]))
