@@ -74,8 +74,20 @@ def target_weights(gains: Gains, asked: Asked, not_target: np.ndarray) -> np.nda
     return weights(asked.of_target, gains.targets & ~not_target)
 
 
+def order_weights(
+    gains: Gains, asked: Asked, not_target: np.ndarray, not_source: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of measured targets, (A, n), and of measured sources, (S, n). Arguments as in `orders`."""
+    return target_weights(gains, asked, not_target), weights(asked.of_source, gains.sources & ~not_source)
+
+
 def orders(
-    gains: Gains, asked: Asked, regime: str, not_target: np.ndarray, not_source: np.ndarray
+    gains: Gains,
+    asked: Asked,
+    regime: str,
+    not_target: np.ndarray,
+    not_source: np.ndarray,
+    given: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """What every closed form says of each pair, (models, S, A), in spreads of the target but for a slope.
 
@@ -89,9 +101,12 @@ def orders(
         KNOWN or NEW: whether sources are judged by their own gains or by those of their like.
     not_target, not_source
         bool, (A, n) and (S, n): whose gains may not be used for an asked dataset.
+    given
+        Their `order_weights`, if they are known already.
     """
-    carried = evidence.carried(gains, target_weights(gains, asked, not_target))
-    like = evidence.like_sources(carried, weights(asked.of_source, gains.sources & ~not_source))
+    of_target, of_source = given or order_weights(gains, asked, not_target, not_source)
+    carried = evidence.carried(gains, of_target)
+    like = evidence.like_sources(carried, of_source)
     own = np.broadcast_to(asked.own, like.shape)
     found = {NOTHING: np.zeros(like.shape), LIKENESS: own}
     if regime == NEW:

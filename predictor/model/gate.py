@@ -12,16 +12,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from traitcast.predictor.model.gain_model import EVIDENCE, KNOWN, LIKENESS, NOTHING, SOURCE_MEAN, Training, orders
+from traitcast.predictor.model.gain_model import (
+    EVIDENCE,
+    KNOWN,
+    LIKENESS,
+    NOTHING,
+    SOURCE_MEAN,
+    Training,
+    order_weights,
+    orders,
+)
 
 # A candidate is beaten by another whose lead is more than half its standard error: it is a choice, not a claim.
 LEAD = 0.5
 # A signal is claimed if fewer shuffled matrices than this do as well.
 SURE = 0.05
 SHUFFLES = 199
+# So many shuffles that do as well settle that there is no signal (Besag and Clifford 1991).
+_ENOUGH = 20
 # The least share of right orders by which two sources count as told apart.
 TOLD_APART = 0.75
-_MIN_ORDERS = 30
+_MIN_ORDERS, _BINS = 30, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +48,8 @@ class Verdict:
     scores
         Candidate -> mean held-out Kendall tau over targets.
     resolution
-        Least difference of two predictions, in spreads of the target, from which on TOLD_APART of all orders are right;
-        None if there is none.
+        Least difference of two predictions, in spreads of the target, from which on TOLD_APART of held-out orders
+        are right; None if there is none.
     """
 
     kind: str
@@ -84,15 +95,17 @@ def chosen(values: Mapping[str, np.ndarray], target: np.ndarray) -> str:
 def chance_of_known(training: Training, seed: int) -> float:
     """Share of matrices with gains shuffled within targets whose closed forms order held-out targets as well."""
     rng, g = np.random.default_rng(seed), training.gains
-    n = len(g.targets)
+    n, given = len(g.targets), order_weights(g, training.asked, training.same, training.same)
 
     def statistic(z: np.ndarray, ranks: np.ndarray) -> float:
-        found = orders(replace(g, z=z), training.asked, KNOWN, training.same, training.same)
+        found = orders(replace(g, z=z), training.asked, KNOWN, training.same, training.same, given)
         return max(_correlation(ranks, found[kind]) for kind in (LIKENESS, SOURCE_MEAN, EVIDENCE))
 
     ranks = np.where(np.isnan(g.z), np.nan, np.argsort(np.argsort(g.z, axis=1), axis=1))
     seen, above = statistic(g.z, ranks), 0
-    for _ in range(SHUFFLES):
+    for done in range(SHUFFLES):
+        if above >= _ENOUGH:
+            return (1 + above) / (done + 1)
         # All models of one target are shuffled alike: that they agree on it is no sign of a law over targets.
         order = np.broadcast_to(np.argsort(rng.random((n, n)), axis=0), g.z.shape)
         above += statistic(*(np.take_along_axis(values, order, axis=1) for values in (g.z, ranks))) >= seen
@@ -166,7 +179,7 @@ def _centred(values: np.ndarray, known: np.ndarray, axis: int) -> np.ndarray:
 
 
 def resolution(truth: np.ndarray, order: np.ndarray, group: Sequence[np.ndarray]) -> float | None:
-    """The least predicted difference from which on TOLD_APART of all held-out orders are right; None if there is none.
+    """The predicted difference from which on TOLD_APART of held-out orders are right, by tenths; None if there is none.
 
     truth, order: (cells,), in spreads. group: row numbers of the cells that were ordered together.
     """
@@ -177,10 +190,13 @@ def resolution(truth: np.ndarray, order: np.ndarray, group: Sequence[np.ndarray]
         gaps.append(np.abs(gap))
         right.append(np.sign(truth[rows[i]] - truth[rows[j]]) * np.sign(gap) > 0)
     size, correct = np.concatenate(gaps), np.concatenate(right)
-    falling = np.argsort(-size, kind="stable")
-    share = np.cumsum(correct[falling]) / np.arange(1, size.size + 1)
-    enough = np.flatnonzero((share >= TOLD_APART) & (np.arange(size.size) >= _MIN_ORDERS - 1))
-    return float(size[falling][enough[-1]]) if enough.size else None
+    ascending = np.argsort(size, kind="stable")
+    bins = np.array_split(ascending, min(_BINS, size.size // _MIN_ORDERS) or 1)
+    told = [rows.size >= _MIN_ORDERS and correct[rows].mean() >= TOLD_APART for rows in bins]
+    if not told[-1]:
+        return None
+    first = max((k for k, apart in enumerate(told) if not apart), default=-1) + 1
+    return float(size[bins[first][0]])
 
 
 def nothing(chance: float = 1.0) -> Verdict:
