@@ -110,7 +110,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.jsonl", b'[\n{"text": "a"}\n]\n', r"line 1, .*Write it so: jq -c '\.\[\]' a\.jsonl > a_rows\.jsonl"),
     ("a.jsonl", GOOD + b'{"text": "a', r"line 3, .*It is the last line: the file may be cut off"),
     ("a.jsonl", b"{}\n{}\n", r"line 1: the rows have no columns; expected for example a text and a label"),
-    ("a.jsonl", gzip.compress(GOOD), r"by its first bytes this is compressed by gzip; add \.gz to its name"),
+    ("a.jsonl", gzip.compress(GOOD, mtime=0), r"by its first bytes this is compressed by gzip; add \.gz to its name"),
     ("a.csv", b"PAR1\x15\x04", r"by its first bytes this is a Parquet file; name it \.parquet"),
     ("a.csv", b"PK\x03\x04\x14", r"a zip archive or an Excel file; unpack it, or save the sheet as CSV"),
     ("a.json", b"<!DOCTYPE html>\n<html>", r"this is a web page, not data; download the file itself"),
@@ -128,7 +128,11 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ),
     ("a.parquet", b"not parquet", r"a\.parquet: damaged, truncated or no parquet file \("),
     ("a.arrow", b"not arrow at all", r"a\.arrow: damaged, truncated or no arrow file \("),
-    ("a.jsonl.gz", gzip.compress(GOOD * 500)[:60], r"a\.jsonl\.gz: truncated or damaged gzip data .*end-of-stream"),
+    (
+        "a.jsonl.gz",
+        gzip.compress(GOOD * 500, mtime=0)[:60],
+        r"a\.jsonl\.gz: truncated or damaged gzip data .*end-of-stream",
+    ),
     ("a.jsonl.gz", b"plain text", r"truncated or damaged gzip data \(Not a gzipped file"),
     ("a.jsonl.zst", b"plain text", r"truncated or damaged zstd data"),
     ("a.jsonl.bz2", b"plain text", r"truncated or damaged bzip2 data"),
@@ -501,7 +505,7 @@ def test_what_unpacks_to_far_more_than_its_size(tmp_path: Path, monkeypatch: pyt
         column = pa.DictionaryArray.from_arrays(pa.array([0, 1] * 40_000, pa.int32()), ["x" * 200, "y"])
         content = parquet(pa.table({"text": column, "label": column}))
     else:
-        content = gzip.compress(rows) if name.endswith("gz") else pa.compress(rows, "zstd", asbytes=True)
+        content = gzip.compress(rows, mtime=0) if name.endswith("gz") else pa.compress(rows, "zstd", asbytes=True)
     path = write(tmp_path, name, content)
     assert len(content) * 200 < len(rows)
     monkeypatch.setattr(lines, "_UNPACK_FREELY", 1 << 20)
