@@ -29,7 +29,7 @@ def print_ranking(shown: Sequence[Prediction], fitted: Predictor, target: str) -
         return
     click.echo(f"{'no order is known; by likeness of responses' if fitted.abstains else 'predicted, best band first'}:")
     if fitted.abstains:
-        click.echo(table([{"source": p.source, "of it": _basis(p)} for p in others]))
+        click.echo(table([{"source": p.source, "the source was": _basis(p)} for p in others]))
         gain = others[0].gain
         say(
             f"Without a signal every source is expected to move {target} alike: "

@@ -71,7 +71,8 @@ def test_shuffled_gains_give_nothing(world: ProfileSet, cells_of: Callable[..., 
         observations = observe(cells_of(world, seed, permute=True), world)
         found.append(value(evaluate(observations, world, protocol, with_baselines=False), "spearman"))
     # A source keeps no effect over targets, so the mean of four worlds has a standard error near .03.
-    assert abs(np.mean(found)) < 0.1
+    # Where the gate abstains there is no order, and so no correlation.
+    assert abs(np.mean(np.nan_to_num(found))) < 0.1
 
 
 def test_the_held_out_target_never_influences_its_prediction(data: Data) -> None:
