@@ -156,7 +156,10 @@ def test_whatif_shows_old_and_new(fitted: Path) -> None:
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     before = json.loads(run(fitted, "predict", "d03", "d04", "--format", "json").stdout)
-    assert document["before"] == before
+    # What was measured belongs to the unchanged rows, so both sides are predicted as of a source never measured.
+    assert document["before"]["basis"] == "like sources"
+    assert before["basis"] == "measured"
+    assert any("counts as never measured here" in note for note in document["notes"])
     assert document["difference"] == pytest.approx(document["gain_after"] - document["gain_before"])
     assert [(c["side"], c["trait"]) for c in document["changes"]] == [
         ("source", "label_entropy_bits"),
