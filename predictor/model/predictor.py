@@ -166,12 +166,7 @@ class Predictor:
     def predict(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> list[Prediction]:
         """Predictions for the pairs (sources[i], targets[i]), measured ones answered by their measurement.
 
-        Raises
-        ------
-        NotProfiledError
-            For an unknown dataset.
-        UserError
-            If the warehouse has other traits.
+        Raises NotProfiledError for an unknown dataset, and UserError if the warehouse has other traits.
         """
         return [self._measured(prediction) for prediction in self.expect(profiles, sources, targets)]
 

@@ -116,7 +116,9 @@ def rankings(
     pairs = [(s, t) for t in names for s in sources if s != t]
     found = predictor.predict(profiles, [s for s, _ in pairs], [t for _, t in pairs])
     by_target: dict[str, list[Any]] = {name: [] for name in names}
-    for p in sorted(found, key=lambda p: (-p.gain, p.source)):
+    like = {t: dict(zip(sources, predictor.response_likeness(profiles, t, sources), strict=True)) for t in names}
+    # The order of `Predictor.rank`.
+    for p in sorted(found, key=lambda p: (-round(p.gain, 9), -like[p.target][p.source], p.source)):
         by_target[p.target].append(
             [p.source, round(p.gain, 2), _rounded(p.harm, 3), int(p.novel), _rounded(p.low, 2), _rounded(p.high, 2)]
         )
