@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from traitcast.warehouse.console import command, count, emit_json, format_option, printable, report_errors, say
+from traitcast.warehouse.console import command, count, emit_json, format_option, printable, quoted, report_errors, say
 from traitcast.warehouse.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,11 +101,12 @@ def check(
     """
     from traitcast.profiler.findings import gate as gates
 
-    others = {other: _read(other, None, None, ()) for other in against}
-    results: dict[str, tuple[Sequence[Finding], Sequence[str], Gate]] = {}
+    others = {other: _read(other, "all", None, ()) for other in against}
+    results: list[tuple[str, Sequence[Finding], Sequence[str], Gate]] = []
     found: list[dict[str, Any]] = []
     for one in dataset:
         gate = gates.gate_of(fail_on, rules, [*ignore], gates.config_for(one))
+        same = _words(one, split, spec, roles)
         examples = _read(one, split, spec, roles)
         findings = gate.kept(_find(examples, others))
         if listed:
@@ -114,27 +115,29 @@ def check(
         traits = _traits(examples) if any(not rule.is_about_a_check for rule in gate.rules) else {}
         broken = [why for rule in gate.rules if (why := rule.broken(traits, findings))]
         failing = gate.failing(findings)
-        results[examples.name] = (failing, broken, gate)
+        results.append((one, failing, broken, gate))
         found.append(
             {
                 "name": examples.name,
                 "split": examples.split,
                 "rows": examples.table.num_rows,
                 "passed": not failing and not broken,
-                "findings": [finding.as_dict(one) for finding in findings],
+                "findings": [finding.as_dict(same) for finding in findings],
                 "broken_rules": broken,
             }
         )
         if output_format == "table":
-            _print(one, examples, findings, failing, broken, with_texts)
+            _print(same, examples, findings, failing, broken, with_texts)
         elif output_format == "github" and (findings or broken):
             places = _places(one, examples, {int(finding.rows[0]) for finding in findings})
-            click.echo(gates.github(examples.name, findings, broken, failing, one, places))
+            click.echo(gates.github(examples.name, findings, broken, failing, same, places))
+    if listed:
+        return
     if output_format == "json":
         emit_json(found)
-    elif output_format == "junit" and not listed:
+    elif output_format == "junit":
         click.echo(gates.junit(results))
-    if any(failing or broken for failing, broken, _ in results.values()):
+    if any(failing or broken for _, failing, broken, _ in results):
         raise SystemExit(1)
 
 
@@ -161,7 +164,7 @@ def filter_(
 ) -> None:
     """Copy a dataset without the rows of some findings.
 
-    The copy is a folder with a JSON Lines file per split; only the split that was looked at loses rows. dropped.json
+    The copy is a folder with a JSON Lines file per split; only the split that was looked at loses rows. dropped.yaml
     in it says which rows were left out and why. The dataset itself is not changed.
 
     \b
@@ -174,6 +177,11 @@ def filter_(
     from traitcast.profiler.request import Request
 
     names = clean.names_of(drop)
+    if "contamination" in names:
+        raise InputError(
+            "contamination is found against another dataset, which filter does not read. List its rows with "
+            "`traitcast check DATASET --against OTHER --rows contamination`"
+        )
     if out.exists():
         raise InputError(f"{out} exists, and nothing is written over. Choose another folder with --out")
     examples = _read(dataset, split, spec, roles)
@@ -188,6 +196,14 @@ def filter_(
     for name, number in manifest["dropped_by_check"].items():
         click.echo(f"  {number:>7,}  {name}")
     say(f"next: {command('profile', out)}")
+
+
+def _words(dataset: str, split: str | None, spec: Path | None, roles: Sequence[str]) -> str:
+    """The words by which another command reads the same rows."""
+    options = [word for role in roles for word in ("--roles", role)]
+    options += ["--spec", str(spec)] if spec else []
+    options += ["--split", split] if split else []
+    return " ".join(map(quoted, [dataset, *options]))
 
 
 def _read(dataset: str, split: str | None, spec: Path | None, roles: Sequence[str]) -> Examples:
@@ -212,8 +228,8 @@ def _traits(examples: Examples) -> dict[str, float | None]:
 def _list_rows(findings: Sequence[Finding], name: str) -> None:
     from traitcast.profiler.findings.clean import names_of
 
-    names_of(name)
-    for row in sorted({row for finding in findings if finding.check == name for row in finding.rows.tolist()}):
+    names = names_of(name)
+    for row in sorted({row for finding in findings if finding.check in names for row in finding.rows.tolist()}):
         click.echo(row)
 
 

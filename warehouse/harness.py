@@ -59,6 +59,7 @@ def read_result(
     source_from: str | None = None,
     sources: Mapping[str, str] | None = None,
     model: str | None = None,
+    seed: int | None = None,
 ) -> Results:
     """The scores of one result file, which is of one model.
 
@@ -76,6 +77,8 @@ def read_result(
         Model, adapter path, or the last part of that path -> dataset, empty for the base.
     model
         The name of the base model, where the file has another one, such as that of merged weights.
+    seed
+        The run, where several files are of one source.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def read_result(
     ours = _object(content.get("traitcast"))
     source = str(ours["source"]) if source is None and "source" in ours else source
     tuned, warnings = _tuned_on(file, arguments, named, source, source_from, sources or {})
-    seed = ours.get("seed", 0) if tuned else 0
+    run = (ours.get("seed", 0) if seed is None else seed) if tuned else 0
     left: Counter[str] = Counter()
     rows = []
     for task, metrics in content["results"].items():
@@ -104,7 +107,7 @@ def read_result(
             names = sorted({key.split(",")[0] for key in metrics if key.strip() and not _is_detail(key)})
             left[f"{task} ({', '.join(names) or 'no result'})"] += 1
         size = _object(_object(content.get("n-samples")).get(task)).get("effective")
-        same = {"model": model or named, "source": tuned, "target": target_name(task), "seed": seed, "n": size}
+        same = {"model": model or named, "source": tuned, "target": target_name(task), "seed": run, "n": size}
         rows += [same | row for row in found]
     if not rows:
         raise ScoresError(
@@ -125,16 +128,43 @@ def read_result(
     return Results(rows, tuple(notes), tuple(warnings))
 
 
-def headline(rows: Mapping[int, Row]) -> list[tuple[int, Row]]:
-    """The preferred row of each task as a row of the metric `SCORE`, with the number of the row it comes from."""
-    best: dict[tuple[Any, ...], tuple[tuple[int, int], int, Row]] = {}
+def headline(
+    rows: Mapping[int, Row], stored: Mapping[tuple[str, str, str, int], Mapping[str, float]] | None = None
+) -> list[tuple[int, Row]]:
+    """One row of each task as a row of the metric `SCORE`, with the number of the row it comes from.
+
+    A task has one metric for all sources of a model, base included, or its gains would compare two metrics: the
+    preferred one of those that all of them have. Tasks without a common metric have no headline.
+
+    stored: scores by metric of each (model, source, target, seed) that is there already; the metric of a task is then
+    the one that its headline was taken from.
+    """
+    found: dict[tuple[str, str], dict[tuple[str, int], dict[str, tuple[int, Row]]]] = {}
     for number, row in rows.items():
-        metric, kind = row["metric"].split(",")[0], row["filter"]
-        rank = (_METRICS.index(metric), _FILTERS.index(kind) if kind in _FILTERS else len(_FILTERS))
-        key = (row["model"], row["source"], row["target"], row["seed"])
-        if key not in best or rank < best[key][0]:
-            best[key] = (rank, number, {**row, "metric": SCORE})
-    return [(number, row) for _, number, row in best.values()]
+        models = found.setdefault((row["model"], row["target"]), {})
+        models.setdefault((row["source"], row["seed"]), {})[row["metric"]] = (number, row)
+    before: dict[tuple[str, str], set[str]] = {}
+    for (model, _, target, _), scores in (stored or {}).items():
+        if SCORE in scores:
+            same = {metric for metric, score in scores.items() if metric != SCORE and score == scores[SCORE]}
+            before[model, target] = before.get((model, target), same) & same
+    chosen = []
+    for task, models in found.items():
+        common = set.intersection(*(set(metrics) for metrics in models.values()))
+        if task in before:
+            common &= before[task]
+        if common:
+            one = next(iter(models.values()))
+            metric = min(common, key=lambda name: _rank(one[name][1]))
+            chosen += [(metrics[metric][0], {**metrics[metric][1], "metric": SCORE}) for metrics in models.values()]
+    return chosen
+
+
+def _rank(row: Row) -> tuple[int, int]:
+    """The place of a metric and filter in the order of preference."""
+    kind = row["filter"]
+    place = _FILTERS.index(kind) if kind in _FILTERS else len(_FILTERS)
+    return _METRICS.index(row["metric"].split(",")[0]), place
 
 
 def target_name(task: str) -> str:
@@ -211,6 +241,9 @@ def _row(metrics: Mapping[str, Any], key: str, value: Any) -> Row | None:
         return None
     error: Any = metrics.get(f"{metric}_stderr,{kind}" if kind else f"{metric}_stderr")
     scale: float = 0.01 if _is_percent(metrics, metric) else 1.0
+    # What is counted in percent without a sign of it, as ROUGE of some tasks, is left out and named.
+    if not 0 <= value * scale <= 1:
+        return None
     return {
         "metric": metric if kind in ("", "none") else f"{metric},{kind}",
         "filter": kind or "none",

@@ -64,10 +64,16 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The matrix of that name in the warehouse. base: (model, target, metric) of its base rows."""
+    """The matrix of that name in the warehouse. scores: by metric, of each (model, source, target, seed)."""
 
     matrix: Matrix
-    base: frozenset[tuple[str, str, str]]
+    scores: Mapping[tuple[str, str, str, int], Mapping[str, float]]
+
+    @property
+    def base(self) -> set[tuple[str, str, str]]:
+        """(model, target, metric) of the scores of untuned models."""
+        found = self.scores.items()
+        return {(model, target, name) for (model, source, target, _), by in found if not source for name in by}
 
 
 def read_scores(
@@ -78,6 +84,7 @@ def read_scores(
     source: str | None = None,
     source_from: str | None = None,
     model: str | None = None,
+    seed: int | None = None,
     profiled: Collection[str] | None = None,
     stored: Callable[[str], Stored | None] = lambda _: None,
 ) -> Scores:
@@ -97,6 +104,8 @@ def read_scores(
         For harness results, the model argument that names it instead, such as `peft`.
     model
         For a harness result, the name of the base model, where the file has that of merged weights.
+    seed
+        For a harness result, the run, where several are of one source.
     profiled
         Names that have a profile; a message about bad rows names those of the file that have none.
     stored
@@ -112,7 +121,7 @@ def read_scores(
     recipe = recipe or Recipe()
     chosen = _matrix_name(file, name or recipe.name)
     known = stored(chosen)
-    raw = raw_rows(file, recipe, source=source, source_from=source_from, model=model)
+    raw = raw_rows(file, recipe, source=source, source_from=source_from, model=model, seed=seed)
     barred = {number: _barred_by(row, recipe) for number, row in enumerate(raw.rows, start=1)}
     kept = {number: raw.rows[number - 1] for number, column in barred.items() if column is None}
     for column in recipe.where:
@@ -126,14 +135,14 @@ def read_scores(
             f"{file}: no rows{' left by `where`' if raw.rows else ''}. Expected columns: {', '.join(COLUMNS)}."
         )
     if raw.of_harness and recipe.metric is None:
-        kept |= {len(raw.rows) + number: row for number, row in headline(kept)}
+        kept |= {len(raw.rows) + number: row for number, row in headline(kept, known.scores if known else {})}
     columns = _column_map(file, next(iter(kept.values())), recipe)
     numbered = _checked_rows(file, kept, columns, recipe, profiled)
     _refuse_conflicts(file, numbered)
     rows = list(numbered.values())
     description = " ".join(part for part in (recipe.description, recipe.citation) if part)
     matrix = _matrix(file, chosen, rows, recipe, description, known, SCORE if raw.of_harness else None)
-    based = known.base if known else frozenset()
+    based = known.base if known else set()
     if matrix.base == "untuned" and not based and not any(row["source"] == "" for row in rows) and not raw.of_harness:
         marked = next((row["source"] for row in rows if row["source"].lower() in _BASE_WORDS), None)
         called = f"If {marked!r} is the base, say `names: {{{marked}: ''}}`; otherwise add" if marked else "Add"

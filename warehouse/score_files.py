@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ Row = dict[str, Any]
 MAX_BYTES = 1 << 30
 _MODEL_COLUMNS = ("model", "model_name", "fullname")
 _AVERAGES = ("average", "avg", "mean", "overall")
+_SETTINGS = ("epoch", "epochs", "lr", "learning_rate", "rank", "step", "steps", "params", "batch_size", "n", "rows")
 # OpenCompass: a row per benchmark, a column per model behind these.
 _OPENCOMPASS = ("dataset", "version", "metric", "mode")
 
@@ -38,11 +40,20 @@ class RawRows:
     of_harness: bool = False
 
 
-def raw_rows(file: Path, recipe: Recipe, *, source: str | None, source_from: str | None, model: str | None) -> RawRows:
+def raw_rows(
+    file: Path,
+    recipe: Recipe,
+    *,
+    source: str | None,
+    source_from: str | None,
+    model: str | None,
+    seed: int | None,
+) -> RawRows:
     """The rows of a results file, or of all result files of a harness in a folder. Raises ScoresError."""
     if not file.exists():
         raise ScoresError(f"no file {file}.")
-    told: dict[str, Any] = {"source": source, "source_from": source_from, "sources": recipe.sources, "model": model}
+    told: dict[str, Any] = {"source": source, "source_from": source_from, "model": model, "seed": seed}
+    told["sources"] = recipe.sources
     if file.is_dir():
         return _folder(file, told)
     if not file.is_file():
@@ -53,6 +64,12 @@ def raw_rows(file: Path, recipe: Recipe, *, source: str | None, source_from: str
     if harness.is_result(content):
         found = harness.read_result(file, content, **told)
         return RawRows(found.rows, found.notes, found.warnings, of_harness=True)
+    options = {"--source": source, "--source-from": source_from, "--model": model, "--seed": seed}
+    if given := [option for option, value in options.items() if value is not None]:
+        raise ScoresError(
+            f"{file} is a table, in which columns say what {' and '.join(given)} would: leave it out, or map columns "
+            "with `columns:` or `sources:` in a recipe given with --spec."
+        )
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise ScoresError(f"{file}: expected a list of objects, one per score, or an lm-evaluation-harness result.")
     if content and {"doc_id", "resps"} <= content[0].keys():
@@ -125,30 +142,30 @@ def _delimited_rows(file: Path, delimiter: str) -> list[Row]:
 
 def _wide(file: Path, rows: list[Row], recipe: Recipe) -> RawRows:
     """Rows of a table with a column per benchmark, or per model, made long; long rows as they are."""
-    columns = list(rows[0])
+    columns = list(dict.fromkeys(column for row in rows for column in row))
     if recipe.columns.get("score", "score") in columns or recipe.columns.get("target", "target") in columns:
         return RawRows(rows)
     if columns[:4] == list(_OPENCOMPASS) and len(columns) > 4:
         long = [
-            {"model": name, "target": row["dataset"], "metric": row["metric"] or None, "score": row[name]}
+            {"model": name, "target": row["dataset"], "metric": row.get("metric") or None, "score": row[name]}
             for row in rows
             for name in columns[4:]
-            if row[name] not in ("", "-", None)
+            if not _is_empty(row.get(name)) and row[name] != "-"
         ]
         return RawRows(_with_sources(file, long, recipe, columns))
     named = recipe.columns.get("model") or next((c for c in columns if c.lower() in _MODEL_COLUMNS), None)
     if named is None or named not in columns:
         return RawRows(rows)
     ours = {recipe.columns.get(ours, ours): ours for ours in ("source", "seed")}
-    scores = [c for c in columns if c not in (named, *ours) and c.lower() not in _AVERAGES and _is_numeric(rows, c)]
+    scores = [c for c in columns if c not in (named, *ours) and not _is_helper(c) and _is_numeric(rows, c)]
     if not scores:
         return RawRows(rows)
     long = [
-        {"model": row[named], "target": harness.target_name(column), "metric": recipe.metric, "score": row[column]}
+        {"model": row.get(named), "target": harness.target_name(column), "metric": recipe.metric, "score": row[column]}
         | {ours[theirs]: row[theirs] for theirs in ours if theirs in row}
         for row in rows
         for column in scores
-        if row[column] not in ("", None)
+        if not _is_empty(row.get(column))
     ]
     others = [column for column in columns if column not in (named, *ours, *scores)]
     notes = (f"columns that are no benchmark were left out: {some(others, 8)}",) if others else ()
@@ -176,8 +193,19 @@ def _with_sources(file: Path, rows: list[Row], recipe: Recipe, columns: Sequence
     return [row | {"model": base or row["model"], "source": recipe.sources[str(row["model"])]} for row in rows]
 
 
+def _is_empty(value: Any) -> bool:
+    """No score: nothing, or the NaN that pandas writes for it."""
+    return value in ("", None) or (isinstance(value, float) and math.isnan(value)) or str(value).lower() == "nan"
+
+
+def _is_helper(column: str) -> bool:
+    """A column of numbers that is no benchmark: an average, an error, a setting of the run."""
+    name = column.lower()
+    return name in (*_AVERAGES, *_SETTINGS) or name.endswith(("_stderr", "stderr", "_std", "_se", "_n"))
+
+
 def _is_numeric(rows: Sequence[Row], column: str) -> bool:
-    values = [row.get(column) for row in rows if row.get(column) not in ("", None)]
+    values = [row.get(column) for row in rows if not _is_empty(row.get(column))]
     try:
         for value in values:
             float(str(value))

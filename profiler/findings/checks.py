@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from traitcast.profiler.text.estimates import Ints
-from traitcast.warehouse.console import quoted
 from traitcast.warehouse.records import FoundRows
 
 ERROR, WARNING, INFO = "error", "warning", "info"
@@ -101,13 +100,6 @@ CHECKS = (
         "repeat an earlier row word for word",
         "repeats an earlier row word for word",
         "Drop them: traitcast filter DATASET --drop exact_duplicate --out FOLDER",
-    ),
-    Check(
-        "near_duplicate",
-        INFO,
-        "say nearly the same as an earlier row (four of five pairs of words)",
-        "says nearly the same as an earlier row (four of five pairs of words)",
-        "Look at them; templates are often meant.",
     ),
     Check(
         "lost_character",
@@ -234,8 +226,8 @@ class Finding:
         return f"{rows} ({share_words(self.share)}) {words}{f': {self.detail}' if self.detail else ''}"
 
     def cure(self, dataset: str) -> str:
-        """What to do. dataset: as the next command takes it."""
-        return BY_NAME[self.check].cure.replace("DATASET", quoted(dataset))
+        """What to do. dataset: the words by which the next command finds the same rows."""
+        return BY_NAME[self.check].cure.replace("DATASET", dataset)
 
     @property
     def places(self) -> str:

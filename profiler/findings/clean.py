@@ -6,8 +6,11 @@ Owns the copy: rows as they were read, columns untouched, a JSON Lines file per 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +71,8 @@ def write(
     aside.mkdir(parents=True)
     try:
         manifest = _write(source, split, spec, reasons, aside)
-        if source.spec_file is not None:
-            shutil.copyfile(source.spec_file, aside / "dataset.yaml")
+        # The roles by which the rows were found; without a name, under which the original is profiled.
+        (aside / "dataset.yaml").write_text(replace(spec, name=None).to_yaml(), encoding="utf-8")
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         aside.rename(out)
     except BaseException:
@@ -86,9 +89,8 @@ def _write(
     with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
         for part, number, row, place in located(source.parts(split), spec):
             if place is not None and place in reasons:
-                dropped.append(
-                    {"file": Path(part.name).name, part.unit: number, "row": place, "checks": reasons[place]}
-                )
+                where = {"file": Path(part.name).name, part.unit: number}
+                dropped.append({**where, "kept_row": place, "checks": reasons[place]})
                 continue
             kept += 1
             unread += place is None
@@ -114,13 +116,27 @@ def _write(
 
 def _json(row: Mapping[str, Any], part: Part, number: int) -> str:
     try:
-        return json.dumps(row, ensure_ascii=False, default=_plain) + "\n"
+        try:
+            return json.dumps(row, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+        except ValueError:
+            return json.dumps(_without_nan(row), ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
     except (TypeError, ValueError) as error:
         raise UserError(f"{part.name}: {part.unit} {number} cannot be written as JSON: {error}") from error
 
 
+def _without_nan(value: Any) -> Any:
+    """Numbers that JSON cannot hold as null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    return [_without_nan(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 def _plain(value: Any) -> Any:
-    """Dates, decimals and the like as text; bytes are refused."""
+    """Dates as ISO 8601 says, decimals and the like as text; bytes are refused."""
+    if isinstance(value, date | time):
+        return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         raise TypeError("a column holds bytes; leave that column out first")
     return str(value)

@@ -66,7 +66,9 @@ class Rule:
         """Why it does not hold, None where it does. A trait that is undefined breaks no rule."""
         if self.is_about_a_check:
             mine = [finding for finding in findings if finding.check == self.name]
-            value: float | None = max((f.count if self.counted else f.share for f in mine), default=0)
+            rows = {row for finding in mine for row in finding.rows.tolist()}
+            looked_at = max((finding.of for finding in mine), default=1)
+            value: float | None = len(rows) if self.counted else len(rows) / looked_at
         else:
             value = traits.get(self.name)
         if value is None or _OPERATORS[self.compare](value, self.limit):
@@ -190,10 +192,10 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def junit(results: Mapping[str, tuple[Sequence[Finding], Sequence[str], Gate]]) -> str:
-    """A JUnit report: a suite per dataset, a case per check and rule. results: (failing, broken, gate) by name."""
+def junit(results: Sequence[tuple[str, Sequence[Finding], Sequence[str], Gate]]) -> str:
+    """A JUnit report: a suite per dataset, a case per check and rule. results: (name, failing, broken, gate) each."""
     suites = ElementTree.Element("testsuites", name="traitcast check")
-    for name, (failing, broken, gate) in results.items():
+    for name, failing, broken, gate in results:
         suite = ElementTree.SubElement(suites, "testsuite", name=name)
         cases = [check for check in BY_NAME if check not in gate.ignore]
         for check in cases:

@@ -17,13 +17,14 @@ from traitcast.profiler.reading.formats.text_lines import compression, open_byte
 from traitcast.profiler.roles.values import listed
 from traitcast.warehouse.errors import InputError
 
+# A year in brackets is no mark of a copy, and "top1-of-5" no shard.
 # Words that browsers and file managers put around the name of a copy.
 COPY_WORDS = frozenset({"copy", "kopie", "copie", "copia"})
+_WORD = "|".join(sorted(COPY_WORDS))
 _COPY = re.compile(
-    rf"^(?:{'|'.join(COPY_WORDS)}) (?:of|von|de) |[ _]*\(\d+\)$|[ _-]+(?:{'|'.join(COPY_WORDS)})(?:[ _]*\(?\d+\)?)?$",
-    re.IGNORECASE,
+    rf"^(?:{_WORD}) (?:of|von|de) |[ _]*\(\d{{1,3}}\)$|[ _-]+(?:{_WORD})(?:[ _]*\(?\d+\)?)?$", re.IGNORECASE
 )
-_SHARD = re.compile(r"(?<![0-9])([0-9]+)[-_. ]of[-_. ]([0-9]+)(?![0-9])", re.IGNORECASE)
+_SHARD = re.compile(r"(?<![0-9A-Za-z])([0-9]+)[-_. ]of[-_. ]([0-9]+)(?![0-9])", re.IGNORECASE)
 # What `datasets` leaves next to its data: results of map and filter by their fingerprint.
 _CACHE = re.compile(r"(?:cache-[0-9a-f]{16}(?:_.*)?|indices-.*)\.arrow|.*\.incomplete")
 _STATE = "state.json"
@@ -120,7 +121,12 @@ def _plain(path: Path) -> Path:
 
 
 def _same_name(one: Path, other: Path) -> bool:
-    """Whether two files of a folder have one name, without the mark of a copy and the suffix of a compression."""
+    """Whether two files of a folder have one name, without the mark of a copy and the suffix of a compression.
+
+    Of two that are marked, neither is the original: they are numbered files.
+    """
+    if _COPY.search(_bare(one)) and _COPY.search(_bare(other)) and _bare(one) != _bare(other):
+        return False
     names = {(_COPY.sub("", _bare(path)).strip(), _plain(path).suffix.lower(), path.parent) for path in (one, other)}
     return len(names) == 1
 

@@ -48,7 +48,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def gains(tmp_path: Path, name: str = "mine") -> dict[tuple[str, str], float]:
     with Warehouse.open(tmp_path / "w.duckdb", read_only=True) as warehouse:
         rows = warehouse.query(f"SELECT * FROM transfer_matrix WHERE matrix = '{name}'").to_pylist()
-    return {(row["source"], row["target"]): round(row["gain"], 6) for row in rows}
+    return {(row["source"], row["target"]): round(row["gain"], 6) for row in rows if row["gain"] is not None}
 
 
 EXPECTED = {("gsm8k", "arc_easy"): 2.0, ("gsm8k", "boolq"): 6.0, ("gsm8k", "sst2"): 28.0}
@@ -245,3 +245,64 @@ def test_the_name_of_an_adapter(path: str, name: str) -> None:
 def test_names_of_targets() -> None:
     assert target_name("helm|mmlu:anatomy|0|0") == "mmlu_anatomy"
     assert target_name("arc_easy") == "arc_easy"
+
+
+def test_the_headline_compares_one_metric(tmp_path: Path, run: Any) -> None:
+    folder = tmp_path / "results"
+    both = {"exact_match,strict-match": 0.1, "exact_match,flexible-extract": 0.3}
+    write(folder / "base.json", result({"gsm8k": both, "rte": {"acc,none": 0.5}}))
+    tuned = result({"gsm8k": {"exact_match,flexible-extract": 0.4}, "rte": {"acc_norm,none": 0.9}}, "lora-mnli")
+    write(folder / "tuned.json", tuned)
+    assert run("scores", "import", folder, "--name", "one", "--source-from", "peft").exit_code == 0
+    assert gains(tmp_path, "one") == {("lora-mnli", "gsm8k"): 10.0}
+    run("scores", "import", folder / "base.json", "--name", "two")
+    run("scores", "import", folder / "tuned.json", "--name", "two", "--source", "mnli")
+    # The headline of gsm8k was taken from strict-match, which the tuned file lacks.
+    assert gains(tmp_path, "two") == {}
+    for order in (("tuned", "base"), ("base", "tuned")):
+        for which in order:
+            content = result({"gsm8k": both if which == "base" else {**both, "exact_match,strict-match": 0.2}})
+            source = ("--source", "mnli") if which == "tuned" else ()
+            run("scores", "import", write(tmp_path / "r.json", content), "--name", "_".join(order), *source)
+        assert gains(tmp_path, "_".join(order)) == {("mnli", "gsm8k"): 10.0}
+
+
+def test_runs_of_one_source_take_seeds(tmp_path: Path, run: Any) -> None:
+    run("scores", "import", write(tmp_path / "base.json", result(BASE)), "--name", "mine")
+    for seed in (0, 1):
+        file = write(tmp_path / f"t{seed}.json", result(TUNED))
+        run("scores", "import", file, "--name", "mine", "--source", "gsm8k", "--seed", str(seed))
+    with Warehouse.open(tmp_path / "w.duckdb", read_only=True) as warehouse:
+        rows = warehouse.query("SELECT seeds, gain FROM transfer_matrix WHERE matrix = 'mine'").to_pylist()
+    assert {(row["seeds"]) for row in rows} == {2}
+    table = tmp_path / "long.csv"
+    table.write_text("model,source,target,score\nm,,t,0.5\n")
+    refused = run("scores", "import", table, "--source", "mnli", "--seed", "1")
+    assert refused.exit_code == 2
+    assert "is a table, in which columns say what --source and --seed would" in refused.stderr
+
+
+def test_what_is_no_share_is_left_out_of_a_result(tmp_path: Path) -> None:
+    file = write(tmp_path / "r.json", result({"boolq": {"acc,none": 0.5}, "summ": {"rouge1,none": 34.5}}))
+    found = read_scores(file)
+    assert {row["target"] for row in found.rows.to_pylist()} == {"boolq"}
+    assert "summ (rouge1)" in found.notes[0]
+
+
+def test_wide_tables_with_holes_and_helpers(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("sources: {base: '', tuned: gsm8k}\n")
+    file = tmp_path / "wide.json"
+    rows = [
+        {"model": "base", "sst2": 0.5, "sst2_stderr": 0.01, "epochs": 3},
+        {"model": "tuned", "sst2": 0.6, "rte": 0.7},
+    ]
+    file.write_text(json.dumps(rows))
+    found = read_scores(file, load_recipe(recipe)).rows.to_pylist()
+    assert [(r["source"], r["target"], r["score"]) for r in found] == [
+        ("", "sst2", 0.5),
+        ("gsm8k", "sst2", 0.6),
+        ("gsm8k", "rte", 0.7),
+    ]
+    (tmp_path / "wide.csv").write_text("model,sst2,rte\nbase,0.5,NaN\ntuned,0.6,0.7\n")
+    assert len(read_scores(tmp_path / "wide.csv", load_recipe(recipe)).rows) == 3

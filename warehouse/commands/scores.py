@@ -40,6 +40,7 @@ def scores() -> None:
     metavar="ARGUMENT",
     help="For result files of a harness: the model argument that names that dataset, such as peft.",
 )
+@click.option("--seed", type=int, help="For a result file of a harness: its run, if several are of one source.")
 @click.option("--model", help="For a result file of a harness: the name of the base model, if the file has another.")
 @warehouse_option
 @format_option()
@@ -51,6 +52,7 @@ def import_scores(
     source: str | None,
     source_from: str | None,
     model: str | None,
+    seed: int | None,
     warehouse_path: str,
     output_format: str,
 ) -> None:
@@ -75,7 +77,7 @@ def import_scores(
     # Opened for writing where it exists, which upgrades an older file; bad input makes no new one.
     with Warehouse.open(warehouse_path, read_only=not Path(warehouse_path).exists()) as warehouse:
         profiled = set(warehouse.dataset_names())
-        known = {one.matrix: Stored(one, warehouse.base_cells(one.matrix)) for one in warehouse.own_matrices()}
+        known = {one.matrix: Stored(one, warehouse.scored(one.matrix)) for one in warehouse.own_matrices()}
     found = read_scores(
         file,
         recipe,
@@ -83,6 +85,7 @@ def import_scores(
         source=source,
         source_from=source_from,
         model=model,
+        seed=seed,
         profiled=profiled,
         stored=known.get,
     )

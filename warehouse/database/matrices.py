@@ -306,10 +306,13 @@ class Matrices(Connection):
         shipped = set(self.shipped("matrices"))
         return [matrix for matrix in self.matrices() if matrix.matrix not in shipped]
 
-    def base_cells(self, matrix: str) -> frozenset[tuple[str, str, str]]:
-        """(model, target, metric) of the scores of untuned models in a matrix."""
-        sql = "SELECT DISTINCT model, target, metric FROM scores WHERE matrix = ? AND source = ''"
-        return frozenset((str(model), str(target), str(metric)) for model, target, metric in self._rows(sql, [matrix]))
+    def scored(self, matrix: str) -> dict[tuple[str, str, str, int], dict[str, float]]:
+        """Scores by metric of each (model, source, target, seed) of a matrix."""
+        found: dict[tuple[str, str, str, int], dict[str, float]] = {}
+        sql = "SELECT model, source, target, seed, metric, score FROM scores WHERE matrix = ?"
+        for model, source, target, seed, metric, score in self._rows(sql, [matrix]):
+            found.setdefault((model, source, target, seed), {})[metric] = score
+        return found
 
     def cells(
         self,

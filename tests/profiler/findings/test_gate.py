@@ -113,9 +113,54 @@ def test_filter_writes_a_copy_and_a_manifest(data: Path) -> None:
     manifest = json.loads((out / "dropped.yaml").read_text())
     assert manifest["dropped_by_check"] == {"secret": 1, "exact_duplicate": 1}
     assert [(one["line"], one["checks"]) for one in manifest["dropped"]] == [(3, ["secret"]), (41, ["exact_duplicate"])]
+    assert [one["kept_row"] for one in manifest["dropped"]] == [3, 41]
     assert data.read_bytes() == before
     assert run("check", out, "--fail-on", "info").exit_code == 0
     again = run("filter", data, "--drop", "secret", "--out", out)
     assert again.exit_code == 2
     assert "exists, and nothing is written over" in again.stderr
     assert sorted(path.name for path in data.parent.iterdir()) == ["clean", "data.jsonl"]
+
+
+def test_one_that_passes_does_not_hide_one_that_fails(data: Path) -> None:
+    other = data.parent / "other" / "data.jsonl"
+    other.parent.mkdir()
+    other.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    assert run("check", other).exit_code == 0
+    assert run("check", data, other).exit_code == 1
+    suites = ElementTree.fromstring(run("check", data, other, "--format", "junit").stdout)
+    assert [suite.get("name") for suite in suites] == [str(data), str(other)]
+
+
+def test_the_command_of_a_cure_finds_the_same_rows(data: Path) -> None:
+    folder = data.parent / "splits"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (folder / "test.jsonl").write_text(data.read_text())
+    found = json.loads(run("check", folder, "--split", "test", "--format", "json").stdout)[0]["findings"]
+    cure = next(f["cure"] for f in found if f["check"] == "exact_duplicate")
+    assert f"traitcast filter {folder} --split test --drop exact_duplicate" in cure
+    assert "other dataset" not in cure
+    refused = run("filter", folder, "--drop", "contamination", "--out", data.parent / "out")
+    assert refused.exit_code == 2
+    assert "--against OTHER --rows contamination" in refused.stderr
+
+
+def test_every_split_of_the_other_dataset_counts(data: Path) -> None:
+    folder = data.parent / "bench"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("".join(json.dumps({**r, "text": "x " + r["text"]}) + "\n" for r in ROWS))
+    (folder / "test.jsonl").write_text(json.dumps(ROWS[5]) + "\n")
+    assert run("check", data, "--against", folder, "--rows", "contamination").stdout == "6\n"
+
+
+def test_a_copy_keeps_stated_roles_and_no_name(data: Path) -> None:
+    out = data.parent / "roles"
+    assert run("filter", data, "--roles", "text=label label=text", "--drop", "secret", "--out", out).exit_code == 0
+    assert "text_fields:\n- label\n" in (out / "dataset.yaml").read_text()
+    (data.parent / "dataset.yaml").write_text(
+        "name: mine\ntask_type: classification\ntext_fields: [text]\nlabel_field: label\n"
+    )
+    out = data.parent / "named"
+    assert run("filter", data, "--drop", "secret", "--out", out).exit_code == 0
+    assert "name:" not in (out / "dataset.yaml").read_text()

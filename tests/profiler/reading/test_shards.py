@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from traitcast.profiler.reading.examples import Examples
 from traitcast.profiler.reading.reader import read
+from traitcast.profiler.reading.shards import once
 from traitcast.warehouse.errors import InputError
 
 
@@ -128,3 +129,18 @@ def test_a_state_json_of_something_else_is_ignored(tmp_path: Path) -> None:
 def test_folders_that_are_train(tmp_path: Path, folder: str) -> None:
     examples = read(place(tmp_path, {f"{folder}/0000.jsonl": lines(0), "test/0000.jsonl": lines(50)}))
     assert (examples.split, examples.rows) == ("train", 10)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("news (2019).jsonl", "news (2020).jsonl"),
+        ("train (1).jsonl", "train (2).jsonl"),
+        ("train-top1-of-5.jsonl", "train-top1-of-10.jsonl"),
+    ],
+)
+def test_numbered_files_are_no_copies_and_no_shards(tmp_path: Path, names: tuple[str, str]) -> None:
+    for at, name in enumerate(names):
+        (tmp_path / name).write_bytes(lines(at))
+    kept, notes, warnings = once(tmp_path, "train", [tmp_path / name for name in names])
+    assert (len(kept), notes, warnings) == (2, [], [])
