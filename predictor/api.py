@@ -290,18 +290,22 @@ def rank_sources(
 
 
 def own_cells(warehouse: Warehouse, predictor: Predictor, target: str) -> dict[str, Measurement]:
-    """What other matrices of the warehouse measured on a target that the predictor was not fitted to, by source.
+    """What the user's other matrices measured on a target that the predictor was not fitted to, by source.
 
-    Only gains over the same kind of base count; of several matrices the last by name.
+    Only gains of the same language models by the same metric over the same kind of base count, and only of sources
+    with a profile; of several matrices the last by name.
     """
     if predictor.outcome != GAIN or target in predictor.names:
         return {}
+    models = {row["model"] for row in warehouse.transfer_matrix(predictor.matrix.matrix)}
+    profiled = set(warehouse.dataset_names())
     found: dict[str, Measurement] = {}
-    for matrix in warehouse.matrices():
-        if matrix.base != predictor.matrix.base or matrix.matrix == predictor.matrix.matrix:
+    for matrix in warehouse.own_matrices():
+        scale = (matrix.base, matrix.metric)
+        if scale != (predictor.matrix.base, predictor.matrix.metric) or matrix.matrix == predictor.matrix.matrix:
             continue
         for row in warehouse.transfer_matrix(matrix.matrix):
-            if row["target"] == target:
+            if row["target"] == target and row["model"] in models and row["source"] in profiled:
                 found[row["source"]] = Measurement(row["gain"], row["standard_error"], len(row["gains"]))
     return found
 
@@ -396,7 +400,10 @@ def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, targ
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:
     """The prediction for one pair, split into what each trait adds. Raises as `predict_pair` does."""
     _check_different(source, target)
-    return explain(predictor, profiles_for(warehouse, predictor, [source, target]), source, target)
+    profiles = profiles_for(warehouse, predictor, [source, target])
+    profiles.rows_of([source, target])
+    predictor = predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target))
+    return explain(predictor, profiles, source, target)
 
 
 def what_if_pair(

@@ -87,11 +87,11 @@ def measured_words(p: Prediction) -> str:
 def _print_measured(measured: Sequence[Prediction], role: str, title: str, fitted: Predictor) -> None:
     digits = _digits(measured)
     rows = [
-        {role: getattr(p, role), "gain": _signed(p.gain, digits), "low": _signed(p.low, digits)}
-        | {"high": _signed(p.high, digits), "measured": _signed(p.measured, digits), "runs": p.runs}
+        {role: getattr(p, role), "measured": _signed(p.measured, digits), "runs": p.runs}
+        | {"gain": _signed(p.gain, digits), "low": _signed(p.low, digits), "high": _signed(p.high, digits)}
         for p in measured
     ]
-    click.echo(f"{title}, {_unit(fitted)}:")
+    click.echo(f"{title} ({_unit(fitted)}); gain: that, shrunk towards the prediction by its noise:")
     click.echo(table(rows))
     click.echo()
 

@@ -88,7 +88,7 @@ def predict(
         emit([found.as_row()], output_format, PREDICTION_COLUMNS)
         _warn_novel([found])
         if found.measured is not None:
-            say(f"{measured_words(found)}; gain: that, moved towards the prediction by its noise.")
+            say(f"{measured_words(found)}; gain: that, shrunk towards the prediction by its noise.")
 
 
 @click.command()

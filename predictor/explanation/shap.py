@@ -118,8 +118,14 @@ class Explanation:
         harm = f"; {self._harm_words} {p.harm:.0%}" if np.isfinite(p.harm) else ""
         interval = f" (90 % interval {p.low:+.1f} to {p.high:+.1f} {self.outcome.unit}{harm})"
         interval = interval if np.isfinite(p.low) else ""
-        was = "was measured" if p.basis == MEASURED else "is predicted"
-        text = f"Tuning on {p.source} {was} to {self._what}{interval}."
+        text = f"Tuning on {p.source} is predicted to {self._what}{interval}."
+        if p.basis == MEASURED and p.measured is not None:
+            error = f" ± {p.standard_error:.1f}" if p.standard_error is not None else ""
+            unit = self.outcome.unit
+            text = (
+                f"Tuning on {p.source} was measured on {p.target}: {p.measured:+.1f}{error} {unit}. Shrunk towards the "
+                f"prediction by the noise of that, the estimate is {p.gain:+.1f} {unit}{interval}."
+            )
         if self.evidence is not None:
             text += f" Evidence: {self.evidence.sentence}."
         for word, sign in (("Raised", 1), ("Lowered", -1)):

@@ -36,7 +36,7 @@ class Prediction:
         The two datasets.
     gain, low, high
         Median and 90 % interval: the gain in pp, or another outcome in its unit (see `predictor.model.outcomes`). Of a
-        measured pair: its mean, moved towards the prediction by its noise.
+        measured pair: its mean, shrunk towards the prediction by its noise.
     harm
         Chance that the gain is negative; NaN for another outcome, and where a constant would do as well.
     novel
@@ -71,12 +71,12 @@ class Prediction:
         """The answer after a measurement: the mean of both, weighted by their variances.
 
         A measurement of unknown noise counts fully, and its interval is as wide as the prediction's: held-out errors
-        hold that noise too, so it cannot be larger.
+        hold that noise too, so it cannot be larger. An error of 0 is unknown: it only says that the runs agree.
         """
         prior = (self.high - self.low) / 2 / _DEVIATIONS
         share = 1.0 if not found.error or not prior > 0 else prior**2 / (prior**2 + found.error**2)
         gain = share * found.gain + (1 - share) * self.gain
-        error = prior if found.error is None else sqrt(share) * found.error
+        error = sqrt(share) * found.error if found.error else prior
         low, high = gain - _DEVIATIONS * error, gain + _DEVIATIONS * error
         harm = _below(-gain / error) if isfinite(self.harm) and error > 0 else self.harm
         return replace(
@@ -88,7 +88,7 @@ class Prediction:
             novel=False,
             measured=found.gain,
             basis=MEASURED,
-            standard_error=found.error,
+            standard_error=found.error or None,
             runs=found.runs,
         )
 

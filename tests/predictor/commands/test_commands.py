@@ -91,7 +91,7 @@ def test_a_measured_pair_is_answered_by_its_measurement(fitted: Path) -> None:
 
 def test_rank_says_what_it_rests_on_and_lists_what_was_measured(fitted: Path) -> None:
     found = run(fitted, "rank", "d04")
-    assert "measured on d04, pp:" in found.stdout
+    assert "measured on d04 (pp); gain: that, shrunk" in found.stdout
     assert "predicted, best band first:" not in found.stdout
     assert "of source pairs in the right order (chance 50 %" in found.stderr
     assert "Next best measurement" not in found.stderr
@@ -116,7 +116,7 @@ def test_explain_adds_up(fitted: Path) -> None:
     total = document["base_value"] + sum(c["shap"] for c in document["contributions"])
     assert total == pytest.approx(document["gain"])
     table = run(fitted, "explain", "d03", "d04", "--top", "4").stdout
-    assert "Tuning on d03 was measured to" in table
+    assert "Tuning on d03 was measured on " in table
     assert "Evidence: d03 was measured on 16 other targets, the most alike" in table
     assert "family class_balance" in table
     assert "side source" in table
