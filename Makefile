@@ -77,7 +77,7 @@ format: $(VENV)/.test   ## format and fix what ruff can
 
 # What pages generate: tables from the code, figures from the shipped data, and what commands print.
 PAGES = README.md docs/*.md docs/*/*.md
-COG = $(BIN)/cog -I docs -P -p "from generate import *" --verbosity 1
+COG = $(BIN)/cog -I docs -I . -P -p "from generate import *" --verbosity 1
 docs: $(VENV)/.test   ## regenerate the blocks of README.md and docs/ that come from code, data and commands
 	$(COG) -r $(PAGES)
 

@@ -258,11 +258,11 @@ def _between(left: dict[str, Any] | None, after: dict[str, Any]) -> bool:
     """Whether every row that is there is one of the final ones, and those of the command are all there or none is."""
     if left is None:
         return True
-    own = [row for row in left["traits"] if row["dataset"] == "mine"] + [
-        r for r in left["scores"] if r["matrix"] == "results"
+    own = [row for row in left["traitcast_own.traits"] if row["dataset"] == "mine"] + [
+        r for r in left["traitcast_own.scores"] if r["matrix"] == "results"
     ]
-    whole = [row for row in after["traits"] if row["dataset"] == "mine"]
-    whole += [row for row in after["scores"] if row["matrix"] == "results"]
+    whole = [row for row in after["traitcast_own.traits"] if row["dataset"] == "mine"]
+    whole += [row for row in after["traitcast_own.scores"] if row["matrix"] == "results"]
     return set(left) == set(after) and own in ([], whole)
 
 
@@ -329,7 +329,7 @@ def crowd(rounds: int, seconds: float, scratch: Path) -> dict[str, Any]:
     read = [joined(*child) for child in readers]
     found = joined(*fork(lambda: content(scratch)))
     expected = {f"w{number}_{turn}" for number in range(2) for turn in range(rounds)}
-    names = [row["name"] for row in found["datasets"] if row["name"] in expected]
+    names = [row["name"] for row in found["traitcast_own.datasets"] if row["name"] in expected]
     return {
         "rounds": rounds,
         "writes": sum(child["turns"] for child in wrote) * 2,

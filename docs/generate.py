@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:

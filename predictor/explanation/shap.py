@@ -121,10 +121,10 @@ class Explanation:
         text = f"Tuning on {p.source} is predicted to {self._what}{interval}."
         if p.basis == MEASURED and p.measured is not None:
             error = f" ± {p.standard_error:.1f}" if p.standard_error is not None else ""
-            unit = self.outcome.unit
+            found = f"{p.measured:+.1f}{error} {self.outcome.unit}"
             text = (
-                f"Tuning on {p.source} was measured on {p.target}: {p.measured:+.1f}{error} {unit}. Shrunk towards the "
-                f"prediction by the noise of that, the estimate is {p.gain:+.1f} {unit}{interval}."
+                f"Tuning on {p.source} was measured on {p.target}: {found}. Shrunk towards the prediction by the noise of "
+                f"that, it is estimated to {self._what}{interval}."
             )
         if self.evidence is not None:
             text += f" Evidence: {self.evidence.sentence}."

@@ -103,7 +103,7 @@ def test_impact_lists_the_most_harmed_first(fitted: Path) -> None:
     assert {row["source"] for row in document} == {"d03"}
     gains = [row["gain"] for row in document]
     assert gains == sorted(gains)
-    assert "measured for d03, pp:" in run(fitted, "impact", "d03", "--top", "2").stdout
+    assert "measured for d03 (pp); gain: that, shrunk" in run(fitted, "impact", "d03", "--top", "2").stdout
     assert run(fitted, "impact", "nowhere").exit_code == 2
 
 

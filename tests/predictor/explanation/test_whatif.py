@@ -46,7 +46,10 @@ def test_setting_the_value_it_has_changes_nothing(predictor: Predictor, world: P
     made = what_if(predictor, world, "d03", "d04", {ENTROPY: value, ("target", "prompt_lix"): _value(world, "d04")})
     assert made.difference == pytest.approx(0.0, abs=1e-6)
     assert made.after.source == "d03 (changed)"
-    assert replace(made.after, source="d03", target="d04", source_mean=made.before.source_mean) == made.before
+    for part in ("gain", "low", "high"):
+        assert getattr(made.after, part) == pytest.approx(getattr(made.before, part), abs=1e-6)
+    numbers = {part: getattr(made.before, part) for part in ("gain", "low", "high", "harm", "source_mean")}
+    assert replace(made.after, source="d03", target="d04", **numbers) == made.before
 
 
 def _value(world: ProfileSet, name: str) -> float:

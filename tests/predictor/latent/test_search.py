@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
@@ -293,7 +294,9 @@ def test_new_scores_take_stored_factors_away(law_warehouse: Path) -> None:
         about |= {"parallel_factors": 0, "cross_validated_factors": 0, "seed": 0, "explained": float("nan")}
         warehouse.save_latent(LatentRecord("law", "m", "pca", about, (), (), ()))
         assert warehouse.latent("law", "m").about["explained"] is None
-        warehouse.save_scores(Matrix("law", "accuracy", "untuned", "again"), rows.slice(0, 1))
+        at = rows.schema.get_field_index("score")
+        other = rows.slice(0, 1).set_column(at, "score", pa.array([0.0123]))
+        warehouse.save_scores(Matrix("law", "accuracy", "untuned", "again"), other)
         with pytest.raises(UserError, match="no factors of"):
             warehouse.latent("law", "m")
 
@@ -301,7 +304,7 @@ def test_new_scores_take_stored_factors_away(law_warehouse: Path) -> None:
 def test_what_was_found_is_told_before_a_map_is_refused(law_warehouse: Path, tmp_path: Path) -> None:
     refused = run(law_warehouse, "--factors", "1", "--plot", str(tmp_path / "map.svg"))
     assert refused.exit_code == 2
-    assert "--factors 1 finds one. Ask for --factors 2, or leave out --plot." in refused.stderr
+    assert "--factors 1 finds one. Use --factors 2, or leave out --plot." in refused.stderr
     drawn = run(law_warehouse, "--factors", "2", "--plot", str(tmp_path / "map.svg"))
     assert drawn.exit_code == 0
     assert drawn.stdout.startswith("2 factors in the 18 x 18 gains")

