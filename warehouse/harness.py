@@ -241,7 +241,7 @@ def _row(metrics: Mapping[str, Any], key: str, value: Any) -> Row | None:
         return None
     error: Any = metrics.get(f"{metric}_stderr,{kind}" if kind else f"{metric}_stderr")
     scale: float = 0.01 if _is_percent(metrics, metric) else 1.0
-    # What is counted in percent without a sign of it, as ROUGE of some tasks, is left out and named.
+    # What is counted in percent without a sign of it, as rouge1 of some tasks, is left out and named.
     if not 0 <= value * scale <= 1:
         return None
     return {

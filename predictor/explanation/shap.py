@@ -123,8 +123,8 @@ class Explanation:
             error = f" ± {p.standard_error:.1f}" if p.standard_error is not None else ""
             found = f"{p.measured:+.1f}{error} {self.outcome.unit}"
             text = (
-                f"Tuning on {p.source} was measured on {p.target}: {found}. Shrunk towards the prediction by the noise of "
-                f"that, it is estimated to {self._what}{interval}."
+                f"Tuning on {p.source} was measured on {p.target}: {found}. Shrunk towards the prediction by the noise "
+                f"of that, it is estimated to {self._what}{interval}."
             )
         if self.evidence is not None:
             text += f" Evidence: {self.evidence.sentence}."
