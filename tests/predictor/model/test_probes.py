@@ -82,7 +82,9 @@ def test_a_gain_that_follows_from_a_probe_is_learnt(world: ProfileSet, law: Cell
         }
     # Trees alone reached .6: the evidence of the source comes first now (docs/lab.md, 2026-11-30).
     assert found["probe"].model["spearman"]["value"] > 0.4
-    assert found["probe"].model["spearman"]["value"] > found["static"].model["spearman"]["value"] + 0.3
+    # Without probes nothing is known of new sources: all tie, and there is no correlation.
+    static = found["static"].model["spearman"]["value"]
+    assert found["probe"].model["spearman"]["value"] > np.nan_to_num(static) + 0.3
 
 
 def test_a_pair_without_probes_names_the_command(probed: Path) -> None:
