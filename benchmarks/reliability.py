@@ -339,7 +339,7 @@ def crowd(rounds: int, seconds: float, scratch: Path) -> dict[str, Any]:
         "longest_read_s": round(max(child["longest"] for child in read), 2),
         "broken_reads": sum(child["broken"] for child in read),
         "profiles": len(names),
-        "scores": sum(row["matrix"] == "shared" for row in found["scores"]),
+        "scores": sum(row["matrix"] == "shared" for row in found["traitcast_own.scores"]),
         "lost": len(expected - set(names)),
         "double": len(names) - len(set(names)),
     }
