@@ -1,6 +1,6 @@
 """The bundle: a predictor as one JSON document, and back.
 
-Owns its schema. Reads and writes no pickle, and refuses what is no bundle of this schema.
+Owns its schema. Reads and writes no pickle, and refuses a document that does not follow this schema.
 """
 
 from __future__ import annotations

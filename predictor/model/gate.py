@@ -49,7 +49,7 @@ class Verdict:
         Candidate -> mean held-out Kendall tau over targets.
     resolution
         Least difference of two predictions, in spreads of the target, from which on TOLD_APART of held-out orders
-        are right; None if there is none.
+        are right; None where no difference is enough.
     """
 
     kind: str

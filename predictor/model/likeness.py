@@ -150,7 +150,7 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 
 def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every row over what is defined; a spread of 1 where it is none."""
+    """Mean and standard deviation of every row over what is defined; a spread of 1 for a row that does not vary."""
     centre = np.nan_to_num(_mean(rows.T))
     spread = np.sqrt(np.nan_to_num(_mean((rows.T - centre) ** 2)))
     return centre, np.where(spread > 1e-9, spread, 1.0)

@@ -6,13 +6,14 @@ added here and in one of them. Refuses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from traitcast.profiler.text.estimates import Ints
+from traitcast.warehouse.errors import InputError, nearest
 from traitcast.warehouse.records import FoundRows
 
 ERROR, WARNING, INFO = "error", "warning", "info"
@@ -173,6 +174,13 @@ CHECKS = (
     ),
 )
 BY_NAME = {check.name: check for check in CHECKS}
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise InputError for the first name that is not a check."""
+    for name in names:
+        if name not in BY_NAME:
+            raise InputError(f"unknown check {name!r}{nearest(name, BY_NAME)} Checks: {', '.join(BY_NAME)}")
 
 
 @dataclass(frozen=True, slots=True)

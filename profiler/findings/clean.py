@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from traitcast.profiler.findings.checks import BY_NAME, Finding
+from traitcast.profiler.findings.checks import BY_NAME, Finding, check_names
 from traitcast.profiler.reading.examples import Converter
 from traitcast.profiler.reading.source import Part, Source
 from traitcast.profiler.roles.spec import DatasetSpec
-from traitcast.warehouse.errors import InputError, UserError, nearest
+from traitcast.warehouse.errors import InputError, UserError
 
 # The end of the name keeps it from being read as data; JSON is YAML too.
 MANIFEST = "dropped.yaml"
@@ -29,9 +29,7 @@ MANIFEST = "dropped.yaml"
 def names_of(drop: str) -> tuple[str, ...]:
     """Checks from a list such as `exact_duplicate,split_leak`. Raises InputError for one that does not exist."""
     names = tuple(name.strip() for name in drop.split(",") if name.strip())
-    for name in names:
-        if name not in BY_NAME:
-            raise InputError(f"unknown check {name!r}{nearest(name, BY_NAME)} Checks: {', '.join(BY_NAME)}")
+    check_names(names)
     if not names:
         raise InputError(f"--drop names no check. Checks: {', '.join(BY_NAME)}")
     return names

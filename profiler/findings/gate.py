@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from traitcast.profiler.findings.checks import BY_NAME, ERROR, SEVERITIES, Finding
+from traitcast.profiler.findings.checks import BY_NAME, ERROR, SEVERITIES, Finding, check_names
 from traitcast.warehouse.errors import InputError, nearest
 
 NEVER = "never"
@@ -121,9 +121,7 @@ def gate_of(fail_on: str | None, rules: Sequence[str], ignore: Sequence[str], co
     """The gate of a command line; what it leaves open comes from `traitcast.toml`. Raises InputError."""
     stated = _config(config) if config else {}
     names = [*stated.get("ignore", ()), *ignore]
-    for name in names:
-        if name not in BY_NAME:
-            raise InputError(f"unknown check {name!r}{nearest(name, BY_NAME)} Checks: {', '.join(BY_NAME)}")
+    check_names(names)
     severity = fail_on or stated.get("fail_on", ERROR)
     if severity not in FAIL_ON:
         raise InputError(f"{config}: fail_on is {severity!r}; it is one of {', '.join(FAIL_ON)}")

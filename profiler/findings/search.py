@@ -20,6 +20,7 @@ from traitcast.profiler.findings import texts
 from traitcast.profiler.findings.checks import Finding, found, ordered
 from traitcast.profiler.findings.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_key
 from traitcast.profiler.passes.table import row_table
+from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
 from traitcast.warehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ NOISE_ROWS = 10_000
 RARE = 5
 OUTLYING, OUTLIER_ROWS = 6.0, 50
 OPENING_WORDS, OPENING_SHARE, OPENING_ROWS = 5, 0.2, 50
-# As `profiler.reading.damage` warns of: a length limit shows in so many texts, and five times as many as just below.
-_CUT_TEXTS, _CUT_SHARE, _CUT_NEAR, _CUT_SPIKE, _CUT_CHARACTERS = 5, 0.01, 20, 5, 100
-_ENDED = "[.!?:;)\\]}\"'`’”。！？…>*|]\\s*$"
 # A split this many times larger than this one would cost more than all else.
 _MAX_RATIO, _FEW_ROWS = 20, 1000
 
@@ -141,7 +139,7 @@ def _block(rows: pa.Table, *, classes: frozenset[str]) -> Block:
         "label": labels.to_numpy(zero_copy_only=False),
         "prompt_characters": _lengths(prompt),
         "response_characters": _lengths(written),
-        "response_ended": texts.marks(pc.match_substring_regex(written, _ENDED)),
+        "response_ended": texts.marks(pc.match_substring_regex(written, ENDED)),
         "scripts": texts.scripts_of(prompt),
         "opening": np.array([_opening_of(text) for text in free], dtype=np.uint64),
     }
@@ -196,12 +194,12 @@ def _outliers(characters: npt.NDArray[np.int64], part: str) -> Finding | None:
 def _cut(characters: npt.NDArray[np.int64], ended: npt.NDArray[np.bool_]) -> Finding | None:
     there = int((characters > 0).sum())
     longest = int(characters.max(initial=0))
-    if longest < _CUT_CHARACTERS:
+    if longest < CUT_CHARACTERS:
         return None
     at_limit = characters == longest
-    near = int(((characters < longest) & (characters >= longest - _CUT_NEAR)).sum())
+    near = int(((characters < longest) & (characters >= longest - CUT_NEAR)).sum())
     hits = at_limit & ~ended
-    if at_limit.sum() < max(_CUT_TEXTS, _CUT_SHARE * there, _CUT_SPIKE * near / _CUT_NEAR):
+    if at_limit.sum() < max(CUT_TEXTS, CUT_SHARE * there, CUT_SPIKE * near / CUT_NEAR):
         return None
     if hits.sum() < at_limit.sum() / 2:
         return None

@@ -28,14 +28,14 @@ REPLACED = "\ufffd"
 _HARMED_TEXTS, _HARMED_SHARE = 5, 0.005
 # Lengths repeat by chance too: a limit shows in at least this many texts, in this share of the texts, and in many more
 # than have any of the lengths just below it.
-_CUT_TEXTS, _CUT_SHARE = 5, 0.01
-_CUT_NEAR, _CUT_SPIKE = 20, 5
+CUT_TEXTS, CUT_SHARE = 5, 0.01
+CUT_NEAR, CUT_SPIKE = 20, 5
 # Shorter texts of one length are tweets or codes rather than cut.
-_CUT_CHARACTERS = 100
+CUT_CHARACTERS = 100
 # Of texts of one length, hashed at a time: that takes 40 bytes a character.
 _HASHED_CHARACTERS = 1 << 15
 # A text that ends like this was not cut at a limit.
-_ENDED = "[.!?:;)\\]}\"'`\u2019\u201d\u3002\uff01\uff1f\u2026>*|]\\s*$"
+ENDED = "[.!?:;)\\]}\"'`\u2019\u201d\u3002\uff01\uff1f\u2026>*|]\\s*$"
 # Three dots are a matter of style; these are written by programs.
 _CUT_MARK = "(\\[\u2026\\]|\\[\\.\\.\\.\\]|[\\[(<]truncated[\\])>]|\\S\u2026)\\s*$"
 _MARKED_SHARE = 0.05
@@ -68,15 +68,15 @@ def _signs(rows: pa.Table) -> dict[str, _Signs]:
 
 class _Signs:
     """Signs in some texts. example: from the first that was decoded wrongly. longest: characters of the longest text.
-    near: how many are that long, one character shorter, ... _CUT_NEAR shorter. at_limit: the different ones that are as
-    long, by hash; ended: those among them that end as texts do; both empty below _CUT_CHARACTERS."""
+    near: how many are that long, one character shorter, ... CUT_NEAR shorter. at_limit: the different ones that are as
+    long, by hash; ended: those among them that end as texts do; both empty below CUT_CHARACTERS."""
 
     def __init__(self) -> None:
         from traitcast.profiler.text.distinct import HashCounts
 
         self.texts = self.replaced = self.mojibake = self.marked = self.longest = 0
         self.example = ""
-        self.near = [0] * (_CUT_NEAR + 1)
+        self.near = [0] * (CUT_NEAR + 1)
         self.at_limit, self.ended = HashCounts(), HashCounts()
 
     @classmethod
@@ -96,8 +96,8 @@ class _Signs:
         made.marked = _count(pc.match_substring_regex(texts, _CUT_MARK))
         lengths = pc.utf8_length(texts)
         made.longest = pc.max(lengths).as_py() or 0
-        made.near = [_count(pc.equal(lengths, made.longest - shorter)) for shorter in range(_CUT_NEAR + 1)]
-        if made.longest >= _CUT_CHARACTERS:
+        made.near = [_count(pc.equal(lengths, made.longest - shorter)) for shorter in range(CUT_NEAR + 1)]
+        if made.longest >= CUT_CHARACTERS:
             made._hash(texts.filter(pc.equal(lengths, made.longest)).drop_null())
         return made
 
@@ -112,7 +112,7 @@ class _Signs:
             part = long[first : first + step]
             for seen, found in (
                 (self.at_limit, part),
-                (self.ended, part.filter(pc.match_substring_regex(part, _ENDED))),
+                (self.ended, part.filter(pc.match_substring_regex(part, ENDED))),
             ):
                 points, bounds = code_points(found.cast(pa.large_string()))
                 seen.add(hash_runs(points, bounds[:-1]))
@@ -132,7 +132,7 @@ class _Signs:
 
     def _below(self, longest: int) -> list[int]:
         """`near`, counted from a greater length."""
-        return ([0] * min(longest - self.longest, _CUT_NEAR + 1) + self.near)[: _CUT_NEAR + 1]
+        return ([0] * min(longest - self.longest, CUT_NEAR + 1) + self.near)[: CUT_NEAR + 1]
 
 
 def _count(marks: pa.Array) -> int:
@@ -175,14 +175,14 @@ def _worth(count: int, total: int) -> bool:
 
 def _cut(signs: _Signs, part: str) -> Iterator[str]:
     of = f"of {signs.texts:,} {part} texts"
-    if signs.longest >= _CUT_CHARACTERS:
+    if signs.longest >= CUT_CHARACTERS:
         at_limit, ended = signs.at_limit.occurrences().n, signs.ended.occurrences().n
         near = sum(signs.near[1:])
-        enough = max(_CUT_TEXTS, _CUT_SHARE * signs.texts, _CUT_SPIKE * near / _CUT_NEAR)
+        enough = max(CUT_TEXTS, CUT_SHARE * signs.texts, CUT_SPIKE * near / CUT_NEAR)
         if at_limit >= enough and ended <= at_limit / 2:
             yield (
                 f"{at_limit:,} {of} have exactly {signs.longest:,} characters, the most there is, and most stop in "
                 "mid-sentence: they may have been cut off there"
             )
-    if signs.marked >= max(_CUT_TEXTS, _MARKED_SHARE * signs.texts):
+    if signs.marked >= max(CUT_TEXTS, _MARKED_SHARE * signs.texts):
         yield f"{signs.marked:,} {of} end in a mark of truncation such as '\u2026' or '[...]'"
