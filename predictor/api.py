@@ -221,11 +221,16 @@ def predict_pair(warehouse: Warehouse, predictor: Predictor, source: str, target
     UserError
         If both are the same dataset, or one lacks the probes that the predictor needs.
     """
+    profiles, predictor = _pair(warehouse, predictor, source, target)
+    return predictor.predict(profiles, [source], [target])[0]
+
+
+def _pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> tuple[ProfileSet, Predictor]:
+    """The profiles of two datasets, and the predictor with what the user measured on the target."""
     _check_different(source, target)
     profiles = profiles_for(warehouse, predictor, [source, target])
     profiles.rows_of([source, target])
-    predictor = predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target))
-    return predictor.predict(profiles, [source], [target])[0]
+    return profiles, predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target))
 
 
 def known_quality(warehouse: Warehouse, predictor: Predictor) -> dict[str, float] | None:
@@ -399,10 +404,7 @@ def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, targ
 
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:
     """The prediction for one pair, split into what each trait adds. Raises as `predict_pair` does."""
-    _check_different(source, target)
-    profiles = profiles_for(warehouse, predictor, [source, target])
-    profiles.rows_of([source, target])
-    predictor = predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target))
+    profiles, predictor = _pair(warehouse, predictor, source, target)
     return explain(predictor, profiles, source, target)
 
 
