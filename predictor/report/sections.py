@@ -324,6 +324,9 @@ def _reasons(desk: _Desk) -> Section:
     if not found["pairs"]:
         what = "None of the datasets that the predictor learnt from are profiled here."
         return Section(key, short, title, None, (Missing(what, desk.command("profile", "DATASET")),))
+    if not found["traits"]:
+        what = "No trait moves a prediction: on datasets that were left out, traits did not help to order sources."
+        return Section(key, short, title, None, (Missing(what),))
     return Section(key, short, title, found)
 
 

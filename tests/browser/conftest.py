@@ -125,27 +125,43 @@ def write_page(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory, write_page: Callable[..., Path]) -> Path:
     """A page with a made-up matrix of 84 x 84 datasets and three seeds over the shipped profiles."""
+    path = tmp_path_factory.mktemp("large") / "large.duckdb"
+    with Warehouse.open(path) as warehouse:
+        _save_planted(warehouse)
+    return write_page(path, matrix="planted")
+
+
+@pytest.fixture(scope="session")
+def with_traits(tmp_path_factory: pytest.TempPathFactory, write_page: Callable[..., Path]) -> Path:
+    """A page with a predictor that uses traits: one of a made-up matrix of 24 x 24 datasets in which traits decide."""
+    from traitcast.predictor.api import fit_into
+
+    path = tmp_path_factory.mktemp("traits") / "traits.duckdb"
+    with Warehouse.open(path) as warehouse:
+        _save_planted(warehouse, datasets=24)
+        fit_into(warehouse, matrix="planted")
+    return write_page(path, matrix="planted")
+
+
+def _save_planted(warehouse: Warehouse, datasets: int | None = None) -> None:
     import pyarrow as pa
 
     from traitcast.predictor.api import profiles_of
 
-    path = tmp_path_factory.mktemp("large") / "large.duckdb"
-    with Warehouse.open(path) as warehouse:
-        cells = load_benchmark("planted").planted(profiles_of(warehouse))
-        targets = sorted(set(cells.targets))
-        columns = {
-            "model": [*cells.models, *(["made up"] * len(targets))],
-            "source": [*cells.sources, *([""] * len(targets))],
-            "target": [*cells.targets, *targets],
-            "seed": pa.array([*cells.seeds.tolist(), *([0] * len(targets))], pa.int64()),
-            "score": [*cells.score.tolist(), *([0.5] * len(targets))],
-        }
-        rows = pa.table(columns)
-        for name, value, kind in (
-            ("metric", "accuracy", pa.string()),
-            ("n", 200, pa.int64()),
-            ("standard_error", 0.03, pa.float64()),
-        ):
-            rows = rows.append_column(name, pa.array([value] * rows.num_rows, kind))
-        warehouse.save_scores(cells.matrix, rows)
-    return write_page(path, matrix="planted")
+    cells = load_benchmark("planted").planted(profiles_of(warehouse), datasets=datasets)
+    targets = sorted(set(cells.targets))
+    columns = {
+        "model": [*cells.models, *(["made up"] * len(targets))],
+        "source": [*cells.sources, *([""] * len(targets))],
+        "target": [*cells.targets, *targets],
+        "seed": pa.array([*cells.seeds.tolist(), *([0] * len(targets))], pa.int64()),
+        "score": [*cells.score.tolist(), *([0.5] * len(targets))],
+    }
+    rows = pa.table(columns)
+    for name, value, kind in (
+        ("metric", "accuracy", pa.string()),
+        ("n", 200, pa.int64()),
+        ("standard_error", 0.03, pa.float64()),
+    ):
+        rows = rows.append_column(name, pa.array([value] * rows.num_rows, kind))
+    warehouse.save_scores(cells.matrix, rows)

@@ -48,17 +48,25 @@ def test_everything_draws_and_nothing_is_loaded(browser: Browser, large: Path) -
     empty = {name for name, marks in drawn.items() if not marks}
     # The matrix is scores only, so no labels and lengths moved.
     assert empty <= {"effects-labels", "effects-lengths"}
-    assert {
-        "transfer-plot",
-        "ranking-plot",
-        "explanations-plot",
-        "quality-plot",
-        "reasons-families",
-        "reasons-traits",
-    } < {*drawn} - empty
+    assert {"transfer-plot", "ranking-plot", "explanations-plot", "quality-plot"} < {*drawn} - empty
     assert browser.messages() == []
     assert browser.requests() == [large.as_uri()]
     browser.shoot("wide")
+
+
+def test_traits_are_drawn_where_the_predictor_uses_them(browser: Browser, large: Path, with_traits: Path) -> None:
+    marks = (
+        "return ['reasons-families', 'reasons-traits'].map((id) =>"
+        "document.querySelectorAll(`#${id} svg .mark-rect path, #${id} svg .mark-symbol path`).length)"
+    )
+    browser.open(with_traits)
+    families, dots = browser.run(marks)
+    assert families >= 2
+    assert dots > 100
+    # The shipped predictor ranks by what was measured, so there is nothing to draw.
+    browser.open(large)
+    assert browser.run(marks) == [0, 0]
+    assert "No trait moves a prediction" in browser.run("return document.getElementById('reasons').innerText")
 
 
 def test_84_datasets_and_three_seeds_stay_small_and_quick(browser: Browser, large: Path) -> None:
@@ -111,7 +119,7 @@ def test_a_table_stands_behind_every_chart(browser: Browser, large: Path) -> Non
         "const d = f.querySelector('details'); d.open = true; d.ontoggle();"
         "return [f.querySelector('.plot').id, f.querySelectorAll('tbody tr').length]; })"
     )
-    assert len(rows) >= 8
+    assert len(rows) >= 6
     assert all(count > 0 for _, count in rows), rows
     assert dict(rows)["transfer-plot"] == 84
     order = "return [...document.querySelectorAll('#ranking-plot-table tbody td:nth-child(2)')].map((e) => e.innerText)"
@@ -164,7 +172,7 @@ def test_charts_have_names_for_a_screen_reader(browser: Browser, large: Path) ->
         "const words = document.getElementById(named.getAttribute('aria-labelledby')).innerText;"
         "return [words, g.getAttribute('aria-label')]; })"
     )
-    assert len(found) >= 8
+    assert len(found) >= 6
     assert all(words for words, _ in found)
     assert all(label for _, label in found)
 

@@ -115,9 +115,9 @@ def test_where_nothing_was_planted_nothing_is_found(benchmark: ModuleType, shipp
     law = benchmark.Law(source=0.0)
     observations = observe(benchmark.planted(shipped, "nothing", law=law, datasets=DATASETS), shipped)
     made = evaluate(observations, shipped, "new-pair", settings=SETTINGS)
-    assert abs(made.model["spearman"]["value"]) < 0.1
-    assert made.advantage is not None
-    assert made.advantage["low"] < 0.0
+    # NaN where the gate falls back to the mean of the target: no source is put before another.
+    assert not abs(made.model["spearman"]["value"]) >= 0.1
+    assert made.advantage is None or not made.advantage["low"] >= 0.0
 
 
 @pytest.mark.slow

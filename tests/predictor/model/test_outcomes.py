@@ -152,7 +152,7 @@ def test_a_page_keeps_no_quality_of_a_large_matrix_of_another_outcome(
         sections = gather(warehouse, Request(predictor="len")).sections
     quality = next(section for section in sections if section.key == "quality")
     (lack,) = quality.missing
-    assert lack.what.endswith("only that of gains is kept. See it on a terminal:")
+    assert lack.what.endswith("only that of gains can be stored. To see it in a terminal:")
     assert lack.command == f"traitcast evaluate --matrix made --outcome length_shift --warehouse {measured}"
 
 
@@ -184,7 +184,7 @@ def test_what_is_refused(measured: Path) -> None:
     with pytest.raises(UserError, match=r"unknown outcome 'label_shfit'; did you mean 'label_shift'\?"):
         outcome_of("label_shfit")
     saved = run(measured, "evaluate", "--matrix", "made", "--outcome", "label_shift", "--save")
-    assert (saved.exit_code, "keeps the quality of gains in the headline only" in saved.stderr) == (2, True)
+    assert (saved.exit_code, "stores the quality for gains in the headline metric only" in saved.stderr) == (2, True)
 
 
 def test_a_gain_is_what_it_was(fitted: Path) -> None:
