@@ -215,8 +215,9 @@ def _read(dataset: str, split: str | None, spec: Path | None, roles: Sequence[st
 
 def _find(examples: Examples, others: Mapping[str, Examples], noise: bool = True) -> list[Finding]:
     from traitcast.profiler.findings.search import find
+    from traitcast.profiler.leakage import other_splits
 
-    return find(examples, against=others, noise=noise)
+    return find(examples, others=other_splits(examples), against=others, noise=noise)
 
 
 def _traits(examples: Examples) -> dict[str, float | None]:

@@ -58,12 +58,14 @@ def profile(
     spacy_model: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     engine: Engine | None = None,
+    others: leakage.OtherSplits | None = None,
 ) -> Profile:
     """All traits of one dataset.
 
     rows: how many random rows are parsed (None: all). entity_rows: how many of those the entity recogniser sees.
     processes: None uses the free cores. on_progress(done, total) counts sampled rows.
     engine: a cluster that counts and parses instead of this machine, and holds the rows if it has read them.
+    others: what `leakage.other_splits` read, where the caller needs it too.
     The same examples, seed and versions give the same values on any number of processes, and on a cluster.
     Raises UserError when the spaCy model cannot be loaded or rows is below 1.
     """
@@ -76,7 +78,7 @@ def profile(
     if separates_words(language):
         given |= {catalogue.WORDS}
     totals = table.totals(np.sort(sample_rows(table.num_rows, kept_words.KEPT_ROWS, seed)).astype(np.int64))
-    others = leakage.other_splits(examples, engine)
+    others = others or leakage.other_splits(examples, engine)
     drawn, run = sample_rows(table.num_rows, rows, seed), engine.count_batches if engine else None
     sampled = SampleTotals.of(
         sample_blocks(

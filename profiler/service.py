@@ -34,8 +34,10 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
 
 def _profiled(request: Request, examples: Examples, engine: Engine | None) -> Profile:
     from traitcast.profiler.findings.search import find
+    from traitcast.profiler.leakage import other_splits
     from traitcast.profiler.profile import profile
 
+    others = other_splits(examples, engine)
     with progress(f"{examples.name}, sampled rows parsed", 0) as bar:
         result = profile(
             examples,
@@ -45,9 +47,11 @@ def _profiled(request: Request, examples: Examples, engine: Engine | None) -> Pr
             spacy_model=request.spacy_model,
             on_progress=bar.reach,
             engine=engine,
+            others=others,
         )
     details = {**result.details, **_asked(request), "splits": dict(examples.splits)}
-    return replace(result, details=details, findings=tuple(f.record() for f in find(examples, seed=request.seed)))
+    found = find(examples, others=others, seed=request.seed)
+    return replace(result, details=details, findings=tuple(one.record() for one in found))
 
 
 def _engine(request: Request) -> AbstractContextManager[Engine | None]:

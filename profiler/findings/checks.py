@@ -66,6 +66,20 @@ CHECKS = (
         "A model tuned on them has seen that dataset: drop them.",
     ),
     Check(
+        "near_split_leak",
+        WARNING,
+        "have a prompt that nearly repeats one of another split",
+        "has a prompt that nearly repeats one of another split",
+        "Drop those that ask the same: traitcast filter DATASET --drop near_split_leak --out FOLDER",
+    ),
+    Check(
+        "near_contamination",
+        WARNING,
+        "have a prompt that nearly repeats one of another dataset",
+        "has a prompt that nearly repeats one of another dataset",
+        "Read them; a model tuned on those that ask the same has seen that dataset.",
+    ),
+    Check(
         "conflicting_labels",
         ERROR,
         "have the prompt of another row but another label",
@@ -103,6 +117,13 @@ CHECKS = (
         "Drop them: traitcast filter DATASET --drop exact_duplicate --out FOLDER",
     ),
     Check(
+        "over_context",
+        WARNING,
+        "are longer than {limit} tokens, prompt and response together",
+        "is longer than {limit} tokens, prompt and response together",
+        "Cut or drop them, or train with a longer context: what is beyond it is cut in silence.",
+    ),
+    Check(
         "lost_character",
         WARNING,
         "hold U+FFFD, which stands for a character that was lost",
@@ -129,6 +150,13 @@ CHECKS = (
         "hold an e-mail address, a phone number or a payment card number",
         "holds an e-mail address, a phone number or a payment card number",
         "Replace them: a tuned model can repeat them.",
+    ),
+    Check(
+        "near_duplicate",
+        INFO,
+        "nearly repeat an earlier row",
+        "nearly repeats an earlier row",
+        "Drop them unless details are the task: traitcast filter DATASET --drop near_duplicate --out FOLDER",
     ),
     Check(
         "label_noise",

@@ -7,6 +7,7 @@ needs texts of several rows (label noise) sees a random sample, which its `of` s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from traitcast.profiler.findings import labels as label_noise
-from traitcast.profiler.findings import texts
+from traitcast.profiler.findings import near, texts
 from traitcast.profiler.findings.checks import Finding, found, ordered
-from traitcast.profiler.findings.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_key
 from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
-from traitcast.warehouse.errors import UserError
+from traitcast.profiler.text.kept_words import KeptWords
+from traitcast.profiler.text.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_key
 
 if TYPE_CHECKING:
+    from traitcast.profiler.findings.context import Context
+    from traitcast.profiler.leakage import OtherSplits
     from traitcast.profiler.reading.reader import Examples
 
 # Checks of a single text, by part.
@@ -39,8 +42,6 @@ NOISE_ROWS = 10_000
 RARE = 5
 OUTLYING, OUTLIER_ROWS = 6.0, 50
 OPENING_WORDS, OPENING_SHARE, OPENING_ROWS = 5, 0.2, 50
-# A split this many times larger than this one would cost more than all else.
-_MAX_RATIO, _FEW_ROWS = 20, 1000
 
 Block = dict[Any, Any]
 
@@ -48,8 +49,9 @@ Block = dict[Any, Any]
 def find(
     examples: Examples,
     *,
+    others: OtherSplits | None = None,
     against: Mapping[str, Examples] | None = None,
-    leaks: bool = True,
+    context: Context | None = None,
     noise: bool = True,
     seed: int = 0,
 ) -> list[Finding]:
@@ -59,14 +61,16 @@ def find(
     ----------
     examples
         What `profiler.reading.reader.read` gave.
+    others
+        The prompts of the other splits, as `profiler.leakage.other_splits` reads them.
     against
         Other datasets by name, such as a benchmark: prompts that they share with this one are a finding.
-    leaks
-        Whether to read the other splits for prompts of this one.
+    context
+        The tokens that a model takes; None looks for no long rows.
     noise
         Whether to fit the model that contradicts labels, the slowest check (2 s for 10,000 rows).
     seed
-        Of the rows sampled for that model.
+        Of the rows sampled for that model, and for near duplicates where not all rows are compared.
 
     Returns
     -------
@@ -77,26 +81,105 @@ def find(
     classes: frozenset[str] = frozenset()
     if examples.spec.task_type == "classification":
         classes = frozenset().union(*table.map_blocks(_classes))
-    blocks = list(table.map_blocks(partial(_block, classes=classes)))
+    blocks = list(table.map_blocks(partial(_block, classes=classes, context=context)))
     rows = _joined(blocks)
+    conflicting = _conflicting(rows, examples.spec.task_type)
     findings: list[Finding | None] = [found(name, part, hits) for (name, part), hits in _marked(rows).items()]
     findings += [
         found("exact_duplicate", "row", repeats(rows["exact"])),
-        _conflicting(rows, examples.spec.task_type),
+        conflicting,
         *(_outliers(rows[f"{part}_characters"], part) for part in ("prompt", "response")),
         _cut(rows["response_characters"], rows["response_ended"]),
         _strangers(rows["scripts"]),
         _rare(rows["label"], examples.spec.task_type),
         _opening(rows["opening"]),
+        _long(rows, context),
     ]
-    if leaks:
-        findings.append(_leaks(examples, rows["words"]))
+    compared = _Compared.of(table, rows, seed)
+    findings.append(compared.duplicates([] if conflicting is None else conflicting.rows - 1))
+    if others is not None:
+        findings.append(_leaks(others.keys, rows["words"]))
+        findings += [compared.leaks(others.words, others.keys, "near_split_leak")]
     for name, other in (against or {}).items():
-        shared = np.isin(rows["words"], other_words(other)) & (rows["words"] != NO_WORDS)
+        keys = other_words(other)
+        shared = np.isin(rows["words"], keys) & (rows["words"] != NO_WORDS)
         findings.append(found("contamination", "prompt", shared, detail=name))
+        findings.append(compared.leaks({name: _Compared.of_dataset(other, seed)}, {name: keys}, "near_contamination"))
     if noise and examples.spec.task_type == "classification":
         findings.append(_noise(table, rows["words"], seed))
     return ordered(findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The rows among which near duplicates are looked for. at: their numbers from 0, ascending."""
+
+    rows: Block
+    at: npt.NDArray[np.int64]
+    prompts: list[list[str]]
+    answers: list[str | None]
+    labels: npt.NDArray[Any]
+
+    @classmethod
+    def of(cls, table: Any, rows: Block, seed: int) -> _Compared:
+        characters = sum(int(np.maximum(rows[f"{part}_characters"], 0).sum()) for part in ("prompt", "response"))
+        at = _drawn(table.num_rows, characters, seed)
+        taken = table.take(at)
+        labels = taken["label"].to_pylist()
+        # The name of a class, or the right option, is no text of its own.
+        answers = [None if lab is not None else r for r, lab in zip(taken["response"].to_pylist(), labels, strict=True)]
+        return cls(rows, at, _prompts(taken), answers, np.array([str(label) for label in labels]))
+
+    @staticmethod
+    def of_dataset(examples: Examples, seed: int) -> KeptWords:
+        """The words of the prompts of another dataset."""
+        table = row_table(examples.table)
+        characters = sum(table.map_blocks(_prompt_characters))
+        return near.words_of(_prompts(table.take(_drawn(table.num_rows, characters, seed))))
+
+    def duplicates(self, conflicting: Sequence[int] | npt.NDArray[np.int64]) -> Finding | None:
+        """Rows that nearly repeat an earlier one, but for those that repeat or contradict it word for word."""
+        left_out = repeats(self.rows["exact"])
+        left_out[conflicting] = True
+        some = np.flatnonzero(~left_out[self.at])
+        texts = [self.prompts[at] + ([self.answers[at] or ""] if self.answers[at] else []) for at in some]
+        later, earlier = near.repeated(near.words_of(texts))
+        if not len(later):
+            return None
+        later, earlier = some[later], some[earlier]
+        other = int((self.labels[later] != self.labels[earlier]).sum())
+        detail = f"row {self.at[later[0]] + 1} is like row {self.at[earlier[0]] + 1}"
+        if other:
+            detail += f"; {other:,} with another label"
+        return self._found("near_duplicate", "row", later, detail)
+
+    def leaks(self, words: Mapping[str, KeptWords], keys: Mapping[str, Keys], check: str) -> Finding | None:
+        """Rows whose prompt is nearly that of a row of another split or dataset, but not word for word."""
+        if not any(len(kept.rows) for kept in words.values()):
+            return None
+        own, hits, told = near.words_of(self.prompts), np.zeros(len(self.at), dtype=bool), []
+        for name, kept in words.items():
+            place, _ = near.shared(own, kept)
+            place = place[~np.isin(self.rows["words"][self.at[place]], keys[name])]
+            hits[place] = True
+            told += [f"{len(place):,} like one of the {len(kept.rows):,} compared in {name!r}"] if len(place) else []
+        return self._found(check, "prompt", np.flatnonzero(hits), "; ".join(told))
+
+    def _found(self, check: str, part: str, places: npt.NDArray[np.int64], detail: str) -> Finding | None:
+        hits = np.zeros(len(self.rows["exact"]), dtype=bool)
+        hits[self.at[places]] = True
+        return found(check, part, hits, of=len(self.at), detail=detail)
+
+
+def _drawn(rows: int, characters: int, seed: int) -> npt.NDArray[np.int64]:
+    some = near.rows_to_compare(characters, rows)
+    if some == rows:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:some]).astype(np.int64)
+
+
+def _prompt_characters(rows: pa.Table) -> int:
+    return sum(len(text) for prompt in _prompts(rows) for text in prompt)
 
 
 def other_words(examples: Examples) -> Keys:
@@ -117,7 +200,7 @@ def _prompts(rows: pa.Table) -> list[list[str]]:
     return [f + (o or []) for f, o in zip(fields, options, strict=True)]
 
 
-def _block(rows: pa.Table, *, classes: frozenset[str]) -> Block:
+def _block(rows: pa.Table, *, classes: frozenset[str], context: Context | None) -> Block:
     """What the checks need of a block of rows: a value per row under each name."""
     prompts, responses = _prompts(rows), rows["response"].to_pylist()
     labels = rows["label"].combine_chunks()
@@ -142,7 +225,12 @@ def _block(rows: pa.Table, *, classes: frozenset[str]) -> Block:
         "response_ended": texts.marks(pc.match_substring_regex(written, ENDED)),
         "scripts": texts.scripts_of(prompt),
         "opening": np.array([_opening_of(text) for text in free], dtype=np.uint64),
+        **({"tokens": _tokens(prompt, responses, context)} if context else {}),
     }
+
+
+def _tokens(prompts: pa.Array, responses: list[str | None], context: Context) -> npt.NDArray[np.int64]:
+    return context.tokens([f"{p}\n{r or ''}" for p, r in zip(prompts.to_pylist(), responses, strict=True)])
 
 
 def _lengths(column: pa.Array) -> npt.NDArray[np.int64]:
@@ -235,24 +323,19 @@ def _opening(openings: Keys) -> Finding | None:
     return found("shared_opening", "response", hits, filling={"words": OPENING_WORDS})
 
 
-def _leaks(examples: Examples, words: Keys) -> Finding | None:
-    from traitcast.profiler.reading.reader import prompt_columns, prompts
+def _long(rows: Block, context: Context | None) -> Finding | None:
+    if context is None:
+        return None
+    longest = f"the longest has {rows['tokens'].max(initial=0):,}, {context.how}"
+    return found(
+        "over_context", "row", rows["tokens"] > context.limit, filling={"limit": f"{context.limit:,}"}, detail=longest
+    )
 
-    most = _MAX_RATIO * max(len(words), _FEW_ROWS)
+
+def _leaks(others: Mapping[str, Keys], words: Keys) -> Finding | None:
     hits = np.zeros(len(words), dtype=bool)
     told = []
-    for split, parts in examples.others.items():
-        known = examples.splits.get(split)
-        if known is not None and known > most:
-            continue
-        try:
-            columns = prompt_columns(parts, examples.spec)
-            other = np.array(
-                [words_key([*f, *(o or [])]) for f, o in prompts(parts, examples.spec, columns)], np.uint64
-            )
-        except UserError:
-            # The profile says why this split could not be read.
-            continue
+    for split, other in others.items():
         shared = np.isin(words, other) & (words != NO_WORDS)
         if shared.any():
             told.append(f"{int(np.isin(other, words[shared]).sum()):,} of {len(other):,} in {split!r}")

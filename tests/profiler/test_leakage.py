@@ -31,7 +31,7 @@ def test_a_split_without_labels_is_compared_too(tmp_path: Path) -> None:
     (tmp_path / "test.jsonl").write_text('{"text": "a cat", "label": null}\n{"text": "a bird"}\n', encoding="utf-8")
     found = leakage.other_splits(read(tmp_path))
     assert found.rows == {"test": 2, "validation": 5}
-    own = HashCounts.of(leakage.normalised(read(tmp_path).table))
+    own = HashCounts.of(leakage.scanned(read(tmp_path).table).texts)
     assert found.leaks(own)[1] == {"test": 0.5, "validation": 1.0}
 
 
@@ -70,7 +70,7 @@ def test_options_and_turns_are_prompts_without_answers(tmp_path: Path) -> None:
         (folder / "train.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
         (folder / "test.jsonl").write_text(json.dumps(hidden) + "\n" + json.dumps(other) + "\n", encoding="utf-8")
         examples = read(folder)
-        own = HashCounts.of(leakage.normalised(examples.table))
+        own = HashCounts.of(leakage.scanned(examples.table).texts)
         assert leakage.other_splits(examples).leaks(own)[1] == {"test": 0.5}, name
 
 
@@ -83,7 +83,7 @@ def test_half_a_surrogate_pair_in_another_split_is_no_obstacle(tmp_path: Path) -
 def test_a_single_split_has_no_leak(tmp_path: Path) -> None:
     _write(tmp_path, train=["A cat.", "A dog!"])
     examples = read(tmp_path)
-    found, shares = leakage.other_splits(examples).leaks(HashCounts.of(leakage.normalised(examples.table)))
+    found, shares = leakage.other_splits(examples).leaks(HashCounts.of(leakage.scanned(examples.table).texts))
     assert (found.value, shares) == (None, {})
     _write(tmp_path, test=["a cat", "b"])
     everything = read(tmp_path, split="all")

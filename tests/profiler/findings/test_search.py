@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from traitcast.profiler.findings.checks import Finding
 from traitcast.profiler.findings.search import find
+from traitcast.profiler.leakage import other_splits
+from traitcast.profiler.reading.examples import Examples
 from traitcast.profiler.reading.reader import read
 
 WORDS = [
@@ -54,9 +57,13 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def found_in(examples: Examples, **options: Any) -> list[Finding]:
+    return find(examples, others=other_splits(examples), **options)
+
+
 def by_check(path: Path, **options: Any) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
-    for finding in find(read(path), **options):
+    for finding in found_in(read(path), **options):
         found[finding.check] = sorted({*found.get(finding.check, []), *finding.rows.tolist()})
     return found
 
@@ -129,12 +136,12 @@ def test_leaks_between_splits_and_datasets(tmp_path: Path) -> None:
     leaked = [{**rows[9], "text": rows[9]["text"].title()}, dict(rows[150])]
     test = [row for row in classified(4, 60) if row["text"] not in {r["text"] for r in rows}]
     write(folder / "test.jsonl", [*test, *leaked])
-    found = find(read(folder), noise=False)
+    found = found_in(read(folder), noise=False)
     assert [(f.check, f.rows.tolist(), f.detail) for f in found] == [
         ("split_leak", [10, 151], f"2 of {len(test) + 2} in 'test'")
     ]
     benchmark = read(write(tmp_path / "benchmark.jsonl", [*classified(5, 30), rows[0]]))
-    against = find(read(folder), noise=False, leaks=False, against={"benchmark": benchmark})
+    against = find(read(folder), noise=False, against={"benchmark": benchmark})
     assert [(f.check, f.rows.tolist(), f.detail) for f in against] == [("contamination", [1], "benchmark")]
 
 
@@ -170,3 +177,42 @@ def test_equal_prompts_may_have_different_free_answers(tmp_path: Path) -> None:
     rng = random.Random(0)
     rows = [{"prompt": "Tell me a story.", "response": sentence(rng)} for _ in range(40)]
     assert "conflicting_labels" not in by_check(write(tmp_path / "stories.jsonl", rows))
+
+
+def test_rows_that_nearly_repeat_another_are_found_once(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    rows = [{"prompt": sentence(rng, 20), "response": sentence(rng, 12)} for _ in range(60)]
+    rows[20] = {key: "Well, " + text for key, text in rows[4].items()}
+    rows[30] = {key: "Well, " + text for key, text in rows[20].items()}
+    rows[40] = {"prompt": "So " + rows[5]["prompt"], "response": sentence(rng, 12)}
+    rows[50] = {"prompt": rows[6]["prompt"].upper(), "response": rows[6]["response"]}
+    findings = {f.check: f for f in found_in(read(write(tmp_path / "near.jsonl", rows)))}
+    assert set(findings) == {"near_duplicate"}, "row 41 answers otherwise"
+    assert findings["near_duplicate"].rows.tolist() == [21, 31, 51], "row 31 is near 21, which goes, and 5, which stays"
+    assert findings["near_duplicate"].detail == "row 21 is like row 5"
+
+
+def test_a_question_about_the_same_passage_is_another_row(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    passage = sentence(rng, 200)
+    rows = [{"context": passage, "question": sentence(rng, 6), "answer": "a"} for _ in range(30)]
+    rows[12]["question"] = rows[3]["question"] + "?"
+    assert by_check(write(tmp_path / "passage.jsonl", rows))["near_duplicate"] == [13]
+
+
+def test_near_leaks_between_splits_and_datasets(tmp_path: Path) -> None:
+    rows = classified(3)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write(folder / "train.jsonl", rows)
+    test = [{**row, "text": row["text"] + " really"} for row in (rows[9], rows[20])] + [rows[30], *classified(4, 30)]
+    write(folder / "test.jsonl", test)
+    found = {f.check: f for f in found_in(read(folder), noise=False)}
+    assert {check: f.rows.tolist() for check, f in found.items()} == {"split_leak": [31], "near_split_leak": [10, 21]}
+    assert found["near_split_leak"].detail == "2 like one of the 33 compared in 'test'"
+    benchmark = {"bench": read(write(tmp_path / "bench.jsonl", test))}
+    found = {f.check: f for f in find(read(folder), noise=False, against=benchmark)}
+    assert {check: f.rows.tolist() for check, f in found.items()} == {
+        "contamination": [31],
+        "near_contamination": [10, 21],
+    }

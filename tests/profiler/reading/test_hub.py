@@ -236,7 +236,7 @@ def told(**options):
     return {
         "name": found.name, "split": found.split, "rows": found.rows, "splits": dict(found.splits),
         "revision": found.revision, "fingerprint": found.fingerprint, "others": dict(others.rows),
-        "reasons": dict(others.reasons), "shares": others.leaks(HashCounts.of(leakage.normalised(found.table)))[1],
+        "reasons": dict(others.reasons), "shares": others.leaks(HashCounts.of(leakage.scanned(found.table).texts))[1],
     }
 
 json.dump([told(**options, **({"stream": 20} if n == 3 else {})) for n, options in enumerate((

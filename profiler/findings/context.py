@@ -1,0 +1,118 @@
+"""How many tokens a row has, and whether that is more than a model takes.
+
+Owns the estimate without a tokenizer, and loading one: a `tokenizer.json`, from a folder, a file or the hub. Tokens
+that a chat template adds are not counted. Refuses tokenizers that need code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from traitcast.profiler.text.estimates import Ints
+from traitcast.warehouse.errors import InputError, MissingExtraError
+
+# Of English prose and of code with the tokenizers in use; a script outside Latin takes more tokens a byte.
+BYTES_PER_TOKEN = 4
+_FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The tokens that a model takes.
+
+    Parameters
+    ----------
+    limit
+        Of prompt and response together.
+    tokenizer
+        A `tokenizers.Tokenizer`; None estimates a token for every four bytes of UTF-8.
+    name
+        Where the tokenizer is from.
+    """
+
+    limit: int
+    tokenizer: Any = None
+    name: str = ""
+
+    def tokens(self, texts: Sequence[str]) -> Ints:
+        """Tokens of each text, int64; with a tokenizer, those of texts that may be too long, and 0 for the others."""
+        sizes = np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts], dtype=np.int64)
+        if self.tokenizer is None:
+            return -(-sizes // BYTES_PER_TOKEN)
+        # No token is shorter than a byte.
+        long = np.flatnonzero(sizes > self.limit)
+        found = np.zeros(len(texts), dtype=np.int64)
+        some = self.tokenizer.encode_batch([texts[at] for at in long.tolist()], add_special_tokens=False)
+        found[long] = [len(encoded.ids) for encoded in some]
+        return found
+
+    @property
+    def how(self) -> str:
+        """How the tokens were counted, in words."""
+        if self.tokenizer is None:
+            return f"estimated at a token for {BYTES_PER_TOKEN} bytes; count them with --tokenizer"
+        return f"by the tokenizer of {self.name}"
+
+
+def context_of(limit: int | None, tokenizer: str | None) -> Context | None:
+    """The context of a command line, None where no limit is stated.
+
+    Parameters
+    ----------
+    limit
+        Tokens.
+    tokenizer
+        A folder with a tokenizer.json, such a file, or the hub id of a model.
+
+    Raises
+    ------
+    InputError
+        For a limit below 1, and for a tokenizer that is not there or cannot be read.
+    MissingExtraError
+        Without the package `tokenizers`.
+    """
+    if limit is None:
+        if tokenizer is not None:
+            raise InputError(f"--tokenizer {tokenizer} counts tokens against a limit: add --context, such as 2048")
+        return None
+    if limit < 1:
+        raise InputError(f"a context of {limit} tokens is no limit: give 1 or more")
+    if tokenizer is None:
+        return Context(limit)
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise MissingExtraError(
+            "--tokenizer needs the package tokenizers: pip install 'traitcast[train]'. Without it tokens are estimated"
+        ) from error
+    file = _file(tokenizer)
+    try:
+        return Context(limit, Tokenizer.from_file(str(file)), Path(tokenizer).name if file.exists() else tokenizer)
+    # The library raises a bare Exception for everything.
+    except Exception as error:
+        raise InputError(f"{file} cannot be read as a tokenizer: {error}") from error
+
+
+def _file(tokenizer: str) -> Path:
+    place = Path(tokenizer)
+    if place.is_file():
+        return place
+    if place.is_dir():
+        if not (place / _FILE).is_file():
+            raise InputError(f"{tokenizer} holds no {_FILE}; give the folder of a model that has one, or its hub id")
+        return place / _FILE
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(tokenizer, _FILE))
+    except HFValidationError as error:
+        raise InputError(f"--tokenizer {tokenizer!r} is neither a folder here nor a hub id (org/name)") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"no {_FILE} of {tokenizer!r} here or on the hub ({first}). Give a local folder") from error
