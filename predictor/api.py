@@ -42,7 +42,7 @@ DEFAULT = "default"
 
 def profiles_of(warehouse: Warehouse) -> ProfileSet:
     """Everything that the warehouse knows about its datasets."""
-    return ProfileSet(warehouse.trait_matrix(), warehouse.sketches(), warehouse.label_counts())
+    return ProfileSet(warehouse.trait_matrix(), warehouse.sketches(), warehouse.label_counts(), warehouse.mixtures())
 
 
 def profiles_for(warehouse: Warehouse, predictor: Predictor, names: Sequence[str] = ()) -> ProfileSet:
@@ -284,7 +284,7 @@ def rank_sources(
         warn_outdated(warehouse, [name for name in warehouse.dataset_names() if name != target])
         sources = candidates(warehouse, profiles)
         bare = set(unprobed(predictor, profiles, sources))
-        sources = [name for name in sources if name not in bare]
+        sources = [name for name in sources if name not in bare and target not in profiles.mixtures.get(name, ())]
     others = [source for source in dict.fromkeys(sources) if source != target]
     if not others:
         cure = command("profile", "DATASET")
@@ -446,8 +446,9 @@ def save(
 
 
 def _variants(warehouse: Warehouse) -> list[tuple[str, str]]:
-    """A variant shares its rows with its parent, so the two stay in one fold."""
-    return [(made.name, made.parent) for made in lineage_of(warehouse)]
+    """Variants and mixtures share rows with their parents, so they stay in one fold."""
+    mixed = [(name, parent) for name, parents in warehouse.mixtures().items() for parent in parents]
+    return [(made.name, made.parent) for made in lineage_of(warehouse)] + mixed
 
 
 def _check_different(source: str, target: str) -> None:

@@ -111,6 +111,7 @@ def profile(
             "origin": examples.origin,
             "revision": examples.revision,
             "roles": spec.roles(),
+            **({"mixture": dict(spec.mixture)} if spec.mixture else {}),
             "spec": str(Path(spec.stated_in).resolve()) if spec.stated_in else None,
             "sample_rows": len(drawn),
             "seed": seed,

@@ -15,6 +15,7 @@ import numpy as np
 
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.features import Feature, ProfileSet
+from traitcast.predictor.model.gain_model import KNOWN, NEW
 from traitcast.predictor.model.observations import TARGET_MEAN
 from traitcast.predictor.model.outcomes import GAIN, Outcome, axis_words
 from traitcast.predictor.model.prediction import MEASURED, Prediction
@@ -204,7 +205,8 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
     """
     prediction = predictor.predict(profiles, [source], [target])[0]
     expected = predictor.expect(profiles, [source], [target])[0]
-    parts, regime = predictor.parts(profiles, [source], [target]), predictor.regime(source)
+    parts = predictor.parts(profiles, [source], [target])
+    regime = KNOWN if parts.known[0] else NEW
     spread = float(parts.spread[0])
     found: list[Contribution] = []
     features: tuple[Feature, ...] = ()
@@ -239,16 +241,23 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         _sum_spread(over_folds, [f.side for f in features]),
         predictor.matrix.base,
         predictor.outcome,
-        _evidence(predictor, source, float(parts.evidence[0]), witnesses),
+        _evidence(predictor, profiles, source, float(parts.evidence[0]), witnesses),
     )
 
 
 def _evidence(
-    predictor: Predictor, source: str, evidence: float, witnesses: Sequence[tuple[str, float, float]]
+    predictor: Predictor,
+    profiles: ProfileSet,
+    source: str,
+    evidence: float,
+    witnesses: Sequence[tuple[str, float, float]],
 ) -> Evidence:
     """What was measured of the source, and the sentence about it."""
     of, regime = predictor.outcome, predictor.regime(source)
-    if predictor.abstains or predictor.verdicts[regime].abstains:
+    if parents := profiles.mixtures.get(source, {}) if not witnesses else {}:
+        of_them = " and ".join(f"{share:.0%} {parent}" for parent, share in parents.items())
+        sentence = f"{source} is a mixture of {of_them}, whose evidence it takes: {evidence:+.1f} {of.unit}"
+    elif predictor.abstains or predictor.verdicts[regime].abstains:
         sentence = f"no signal in {predictor.matrix.matrix}, whose order of sources is not clear of chance"
     elif not witnesses:
         sentence = f"{source} was never measured; by sources like it: {evidence:+.1f} {of.unit}"

@@ -14,13 +14,14 @@ import numpy as np
 from traitcast.predictor.model import trees
 from traitcast.predictor.model.evidence import Gains
 from traitcast.predictor.model.features import Feature, PairSpace
+from traitcast.predictor.model.fitting import SCHEMA
 from traitcast.predictor.model.gain_model import GainModel, Layer, Prior
 from traitcast.predictor.model.gate import Verdict
 from traitcast.predictor.model.intervals import Residuals
 from traitcast.predictor.model.likeness import LikenessScale
 from traitcast.predictor.model.novelty import Seen
 from traitcast.predictor.model.prediction import Measurement
-from traitcast.predictor.model.predictor import SCHEMA, Predictor
+from traitcast.predictor.model.predictor import Predictor
 from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.records import Matrix, PredictorRecord, TraitDefinition

@@ -7,7 +7,7 @@ and a dataset's name never becomes a feature.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -36,11 +36,13 @@ class ProfileSet:
     """What the warehouse knows about many datasets.
 
     traits: their trait matrix. sketches: (part, kind) -> dataset -> vector. label_counts: dataset -> label -> rows.
+    mixtures: mixture -> dataset -> share of its rows.
     """
 
     traits: TraitMatrix
     sketches: Sketches
     label_counts: Mapping[str, Mapping[str, int]]
+    mixtures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def rows_of(self, names: Sequence[str]) -> np.ndarray:
         """Row numbers (int64) of `names` in the trait matrix. Raises NotProfiledError for the first unknown one."""

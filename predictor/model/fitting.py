@@ -5,8 +5,10 @@ Owns the order of work: the size of the trees, held-out predictions of every can
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,11 +29,12 @@ from traitcast.predictor.model.gain_model import (
     fit_layers,
 )
 from traitcast.predictor.model.gate import Verdict
-from traitcast.predictor.model.intervals import Residuals, residuals
-from traitcast.predictor.model.observations import Split, splits
+from traitcast.predictor.model.intervals import Residuals, reliability, residuals
+from traitcast.predictor.model.observations import Grouping, Split, splits
 from traitcast.predictor.model.pair_data import Data
 from traitcast.predictor.model.trees import Size, TreeSettings
 
+SCHEMA = 2
 FOLDS = {KNOWN: 5, NEW: 3}
 _SIZE_FOLDS = 3
 # A gain in width below this is chance.
@@ -132,6 +135,51 @@ def fit_gated(
         _flat(data, held),
         {regime: folds for regime, *_, folds in found if folds},
     )
+
+
+def about(
+    data: Data,
+    grouping: Grouping,
+    settings: Mapping[str, Any],
+    fitted: Fitted,
+    model: str | None,
+    catalogue: int | None,
+    kept: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What is stored with a predictor besides its numbers: sizes, settings, quality of the fit, versions, fingerprint.
+
+    kept: entries that are left out for the defaults.
+    """
+    import xgboost
+
+    observations, held = data.observations, fitted.held_out[KNOWN]
+    errors, residuals = held.errors(data), fitted.residuals(data, KNOWN)
+    scale = fitted.scale_of(held)
+    harm = reliability(residuals.harm((held.level + held.spread * held.order) / scale), observations.gain[held.row] < 0)
+    found: dict[str, Any] = {
+        "cells": len(observations),
+        "sources": len(set(observations.source.tolist())),
+        "targets": len(set(observations.target.tolist())),
+        "models": list(observations.models),
+        "groups": grouping.by,
+        "settings": json.loads(json.dumps(settings)),
+        "size": asdict(fitted.size),
+        "out_of_fold_rmse": float(np.sqrt(np.mean(errors**2))),
+        "half_width": residuals.half_width() * float(scale.mean()),
+        "gate": {regime: asdict(verdict) for regime, verdict in fitted.verdicts.items()},
+        "harm_known": bool(harm["brier"] < harm["base"])
+        and not fitted.verdicts[KNOWN].abstains
+        and "outcome" not in kept,
+        "versions": {"bundle": SCHEMA, "catalogue": catalogue, "xgboost": xgboost.__version__},
+    }
+    found |= kept
+    digest = hashlib.blake2b(digest_size=16)
+    cells = [observations.source_names, observations.target_names, observations.model.tolist()]
+    identity = [found, asdict(observations.matrix), model, cells, [f.name for f in data.space.features]]
+    digest.update(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode())
+    for array in (observations.gain, data.table, data.asked.of_target):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return found | {"fingerprint": f"v2:{digest.hexdigest()}"}
 
 
 def _training(data: Data, train: np.ndarray, block: np.ndarray) -> Training:

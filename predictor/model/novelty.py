@@ -13,6 +13,8 @@ import numpy as np
 
 # One training dataset in twenty is farther than this from its nearest neighbour.
 PERCENTILE = 95.0
+# Intervals widen with the distance over that at which a dataset counts as novel, up to this many times.
+FARTHEST = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,12 @@ class Seen:
     def distance(self, profiles: np.ndarray) -> np.ndarray:
         """Root-mean-square distance, in training standard deviations, to the nearest seen dataset: (datasets,)."""
         return _distances(profiles, self.profiles).min(axis=1)
+
+    def far(self, profiles: np.ndarray) -> np.ndarray:
+        """That distance over the limit, at most FARTHEST, (datasets,); above 1 a dataset is novel."""
+        distance = self.distance(profiles)
+        far = distance / self.limit if self.limit > 0 else np.where(distance > 0, np.inf, 0.0)
+        return np.asarray(np.where(np.isfinite(far), np.minimum(far, FARTHEST), FARTHEST))
 
     def novel(self, profiles: np.ndarray) -> np.ndarray:
         """True where a profile is farther from everything seen than seen datasets are from each other."""

@@ -9,10 +9,14 @@ from dataclasses import dataclass, fields, replace
 from math import isfinite, sqrt
 from typing import Any
 
+import numpy as np
+
+from traitcast.predictor.model.observations import Observations
 from traitcast.warehouse.console import html_table
 
-# What a number rests on: the pair itself was measured, its source on other targets, or only other sources.
-MEASURED, OTHERS, LIKE = "measured", "source measured", "like sources"
+# What a number rests on: the pair itself was measured, its source on other targets, only other sources, or the datasets
+# that a mixture was drawn from.
+MEASURED, OTHERS, LIKE, MIXED = "measured", "source measured", "like sources", "parents"
 # 90 % of a normal distribution lie within this many standard deviations.
 _DEVIATIONS = 1.645
 
@@ -46,7 +50,8 @@ class Prediction:
     measured
         Measured mean gain of this pair; None if it was not measured.
     basis
-        MEASURED, OTHERS (the source was measured on other targets) or LIKE (it was never measured).
+        MEASURED, OTHERS (the source was measured on other targets), LIKE (it was never measured) or MIXED (nor was it,
+        but it is a mixture of other datasets).
     band
         In a ranking: predictions of one band cannot be told apart; 1 is the best. None if measured or alone.
     standard_error, runs
@@ -103,6 +108,20 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         return html_table([self.as_row()])
+
+
+def measurements(observations: Observations) -> dict[str, dict[str, Measurement]]:
+    """source -> target -> what was measured, mean over models."""
+    gathered: dict[tuple[str, str], list[int]] = {}
+    for row, pair in enumerate(zip(observations.source_names, observations.target_names, strict=True)):
+        gathered.setdefault(pair, []).append(row)
+    found: dict[str, dict[str, Measurement]] = {}
+    for (source, target), rows in gathered.items():
+        gain = round(float(observations.gain[rows].mean()), 6)
+        error = float(np.sqrt((observations.error[rows] ** 2).sum()) / len(rows))
+        runs = int((~np.isnan(observations.seed_gains[rows])).sum())
+        found.setdefault(source, {})[target] = Measurement(gain, None if np.isnan(error) else round(error, 6), runs)
+    return found
 
 
 def _below(deviations: float) -> float:

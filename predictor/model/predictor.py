@@ -6,8 +6,6 @@ Refuses profiles with other traits than it was fitted on.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -16,16 +14,25 @@ import numpy as np
 
 from traitcast.predictor.model import novelty, trees
 from traitcast.predictor.model.features import FeatureSettings, PairSpace, ProfileSet
-from traitcast.predictor.model.fitting import PROTOCOLS, Fitted, fit_gated
+from traitcast.predictor.model.fitting import PROTOCOLS, about, fit_gated
 from traitcast.predictor.model.gain_model import KNOWN, NEW, Asked, GainModel, target_weights
 from traitcast.predictor.model.gate import Verdict
-from traitcast.predictor.model.intervals import Residuals, reliability
+from traitcast.predictor.model.intervals import Residuals
 from traitcast.predictor.model.likeness import KINDS, LikenessScale
 from traitcast.predictor.model.novelty import Seen
-from traitcast.predictor.model.observations import Grouping, Observations, group_datasets
+from traitcast.predictor.model.observations import Observations, group_datasets
 from traitcast.predictor.model.outcomes import GAIN, Outcome, axis_words, outcome_of
-from traitcast.predictor.model.pair_data import Data, pair_data
-from traitcast.predictor.model.prediction import LIKE, MEASURED, OTHERS, Measurement, Prediction, Ranking
+from traitcast.predictor.model.pair_data import pair_data
+from traitcast.predictor.model.prediction import (
+    LIKE,
+    MEASURED,
+    MIXED,
+    OTHERS,
+    Measurement,
+    Prediction,
+    Ranking,
+    measurements,
+)
 from traitcast.predictor.model.trees import TreeSettings
 from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import UserError
@@ -33,10 +40,6 @@ from traitcast.warehouse.records import Matrix
 
 if TYPE_CHECKING:
     import xgboost
-
-SCHEMA = 2
-# Intervals widen with the root of the distance over that at which a dataset counts as novel, up to this distance.
-_FARTHEST = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Parts:
 
     level: of the target. base: of an average target. spread: of the target. evidence: what the closed form adds.
     correction: what the trees add. scale: how far it may be off but for a factor. known: whether the source was
-    measured.
+    measured. mixed: whether the evidence is that of the parents of a mixture.
     """
 
     level: np.ndarray
@@ -63,6 +66,7 @@ class Parts:
     correction: np.ndarray
     scale: np.ndarray
     known: np.ndarray
+    mixed: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,7 @@ class Predictor:
         gain, width = mean + centre, width * far
         floor = -np.inf if self.outcome.floor is None else self.outcome.floor
         gain, low, high = (np.maximum(values, floor) for values in (gain, gain - width, gain + width))
+        resting = np.where(parts.mixed, MIXED, np.where(parts.known, OTHERS, LIKE)).tolist()
         return [
             Prediction(
                 s,
@@ -208,9 +213,9 @@ class Predictor:
                 bool(n),
                 self.source_mean(s, t),
                 None,
-                OTHERS if k else LIKE,
+                basis,
             )
-            for s, t, g, a, b, h, n, k in zip(sources, targets, gain, low, high, harm, novel, parts.known, strict=True)
+            for s, t, g, a, b, h, n, basis in zip(sources, targets, gain, low, high, harm, novel, resting, strict=True)
         ]
 
     def parts(
@@ -226,6 +231,7 @@ class Predictor:
         asked, model = self.asked(profiles, s.tolist(), t.tolist(), known_as), self.gains
         level, spread, _ = model.levels(asked)
         known = model.known(asked)[of_source]
+        blended, mixed, known = self._blended(profiles, sources, targets, known, known_as or {})
         closed, correction = model.closed(asked)[:, of_source, of_target], np.zeros(len(sources))
         if any(layer.booster is not None for layer in model.layers.values()):
             correction = model.trees(self.table(profiles, sources, targets), known)
@@ -243,11 +249,37 @@ class Predictor:
             level=level.mean(axis=0),
             base=float(model.level.mean.mean()),
             spread=spread.mean(axis=0),
-            evidence=(spread * closed).mean(axis=0),
+            evidence=np.where(mixed, blended, (spread * closed).mean(axis=0)),
             correction=spread.mean(axis=0) * correction,
             scale=scale,
             known=known,
+            mixed=mixed,
         )
+
+    def _blended(
+        self,
+        profiles: ProfileSet,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        known: np.ndarray,
+        known_as: Mapping[str, str],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The weighted evidence of the parents of unmeasured mixtures, pp, which pairs take it, and `known` with them.
+
+        On a target that a parent was measured on, its evidence is its gain there.
+        """
+        here, plain = set(profiles.traits.names), replace(profiles, mixtures={})
+        evidence, mixed, known = np.zeros(len(sources)), np.zeros(len(sources), dtype=bool), known.copy()
+        for k, (source, target) in enumerate(zip(sources, targets, strict=True)):
+            parents = profiles.mixtures.get(source, {})
+            if not parents or not here.issuperset(parents) or source in known_as or known[k]:
+                continue
+            names, to = list(parents), [target] * len(parents)
+            own, answers = self.parts(plain, names, to), self.predict(plain, names, to)
+            surprise = [answer.gain - p.gain for answer, p in zip(answers, self.expect(plain, names, to), strict=True)]
+            evidence[k] = (own.evidence + surprise) @ np.array(list(parents.values()))
+            mixed[k], known[k] = True, own.known.all()
+        return evidence, mixed, known
 
     def with_cells(self, profiles: ProfileSet, target: str, cells: Mapping[str, Measurement]) -> Predictor:
         """The predictor with measurements of a target that it was not fitted to, which then answer and set its level.
@@ -312,12 +344,9 @@ class Predictor:
         """By how much intervals widen because a dataset is unlike those seen in its role, and whether it is."""
         widest = np.ones(len(sources))
         for seen, names in ((self.seen_sources, sources), (self.seen_targets, targets)):
-            unique = sorted(set(names))
-            distance = seen.distance(self.space.standardised(profiles, unique))
-            far = distance / seen.limit if seen.limit > 0 else np.where(distance > 0, np.inf, 0.0)
-            by = dict(zip(unique, np.where(np.isfinite(far), far, _FARTHEST), strict=True))
-            widest = np.maximum(widest, [by[name] for name in names])
-        return np.sqrt(np.minimum(widest, _FARTHEST)), widest > 1.0
+            unique, at = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)
+            widest = np.maximum(widest, seen.far(self.space.standardised(profiles, unique.tolist()))[at])
+        return np.sqrt(widest), widest > 1.0
 
     def _measured(self, prediction: Prediction) -> Prediction:
         """The prediction, replaced by the measurement of the pair if there is one."""
@@ -364,7 +393,7 @@ class Predictor:
 
     def learnt(self, observations: Observations) -> bool:
         """Whether these are the gains it was fitted on."""
-        return {s: {t: m.gain for t, m in by.items()} for s, by in _measurements(observations).items()} == self.measured
+        return {s: {t: m.gain for t, m in by.items()} for s, by in measurements(observations).items()} == self.measured
 
     def source_mean(self, source: str, target: str) -> float | None:
         """Mean measured gain of `source` over the targets other than `target`, pp; None when there is none."""
@@ -433,66 +462,11 @@ def fit(
         scale=data.scale,
         gains=fitted.model,
         verdicts=fitted.verdicts,
-        measurements=_measurements(observations),
+        measurements=measurements(observations),
         residuals={regime: fitted.residuals(data, regime).compressed() for regime in fitted.held_out},
         flat=fitted.flat,
         seen_sources=novelty.remember(source_names, data.space.standardised(profiles, source_names)),
         seen_targets=novelty.remember(target_names, data.space.standardised(profiles, target_names)),
-        about=_about(data, grouping, settings, fitted, model, catalogue, kept),
+        about=about(data, grouping, asdict(settings), fitted, model, catalogue, kept),
         folds={regime: tuple(map(trees.to_json, boosters)) for regime, boosters in fitted.folds.items()},
     )
-
-
-def _measurements(observations: Observations) -> dict[str, dict[str, Measurement]]:
-    """source -> target -> what was measured, mean over models."""
-    gathered: dict[tuple[str, str], list[int]] = {}
-    for row, pair in enumerate(zip(observations.source_names, observations.target_names, strict=True)):
-        gathered.setdefault(pair, []).append(row)
-    found: dict[str, dict[str, Measurement]] = {}
-    for (source, target), rows in gathered.items():
-        gain = round(float(observations.gain[rows].mean()), 6)
-        error = float(np.sqrt((observations.error[rows] ** 2).sum()) / len(rows))
-        runs = int((~np.isnan(observations.seed_gains[rows])).sum())
-        found.setdefault(source, {})[target] = Measurement(gain, None if np.isnan(error) else round(error, 6), runs)
-    return found
-
-
-def _about(
-    data: Data,
-    grouping: Grouping,
-    settings: Settings,
-    fitted: Fitted,
-    model: str | None,
-    catalogue: int | None,
-    kept: Mapping[str, Any],
-) -> dict[str, Any]:
-    import xgboost
-
-    observations, held = data.observations, fitted.held_out[KNOWN]
-    errors, residuals = held.errors(data), fitted.residuals(data, KNOWN)
-    scale = fitted.scale_of(held)
-    harm = reliability(residuals.harm((held.level + held.spread * held.order) / scale), observations.gain[held.row] < 0)
-    about: dict[str, Any] = {
-        "cells": len(observations),
-        "sources": len(set(observations.source.tolist())),
-        "targets": len(set(observations.target.tolist())),
-        "models": list(observations.models),
-        "groups": grouping.by,
-        "settings": json.loads(json.dumps(asdict(settings))),
-        "size": asdict(fitted.size),
-        "out_of_fold_rmse": float(np.sqrt(np.mean(errors**2))),
-        "half_width": residuals.half_width() * float(scale.mean()),
-        "gate": {regime: asdict(verdict) for regime, verdict in fitted.verdicts.items()},
-        "harm_known": bool(harm["brier"] < harm["base"])
-        and not fitted.verdicts[KNOWN].abstains
-        and "outcome" not in kept,
-        "versions": {"bundle": SCHEMA, "catalogue": catalogue, "xgboost": xgboost.__version__},
-    }
-    about |= kept
-    digest = hashlib.blake2b(digest_size=16)
-    cells = [observations.source_names, observations.target_names, observations.model.tolist()]
-    identity = [about, asdict(observations.matrix), model, cells, [f.name for f in data.space.features]]
-    digest.update(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode())
-    for array in (observations.gain, data.table, data.asked.of_target):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return about | {"fingerprint": f"v2:{digest.hexdigest()}"}

@@ -100,7 +100,7 @@ ROLE_WORDS: dict[str, tuple[str | None, str | None]] = {
 _ROLE_OPTIONS = ("task_type", "answer_form", "label_form", "metric")
 # Facts about where the rows came from: kept as they are, never interpreted.
 PROVENANCE = ("citation", "origin", "rows", "rows_original", "dropped", "split_note")
-KEYS = (*_STRINGS, *_NAME_LISTS, "label_names", *PROVENANCE)
+KEYS = (*_STRINGS, *_NAME_LISTS, "label_names", "mixture", *PROVENANCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ class DatasetSpec:
     labels_field: a list of labels, the response being all of them; labels_fields: or a column of 0 and 1 per label.
     tags_field: a tag for each token of the first text field. spans_field: spans of the first text field.
     label_form: one of LABEL_FORMS, None where it does not apply or was not found out yet.
+    mixture: (dataset, share of the rows) of the datasets that the rows were drawn from.
     stated_in: the file that states the roles, None when they were inferred.
     """
 
@@ -145,6 +146,7 @@ class DatasetSpec:
     licence: str | None = None
     parent: str | None = None
     changed: str | None = None
+    mixture: tuple[tuple[str, float], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     stated_in: str | None = None
 
@@ -189,7 +191,8 @@ class DatasetSpec:
         """All that is stated as a `dataset.yaml` that `load_spec` reads back."""
         facts = {key: getattr(self, key) for key in _FACTS if getattr(self, key)}
         names = {key: facts.pop(key) for key in ("name", "description") if key in facts}
-        document = names | self.roles() | {"metric": self.metric} | facts | dict(self.provenance)
+        mixture = {"mixture": dict(self.mixture)} if self.mixture else {}
+        document = names | self.roles() | {"metric": self.metric} | facts | mixture | dict(self.provenance)
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
@@ -224,10 +227,22 @@ def parse_spec(document: Mapping[Any, Any], *, where: str = "spec", stated_in: s
     values["task_type"] = values.get("task_type") or _task_type(values, where)
     values["metric"] = values.get("metric") or ""
     values["instruction"] = values.get("instruction") or ""
+    values["mixture"] = _mixture(document.get("mixture"), where)
     values["provenance"] = {key: document[key] for key in PROVENANCE if key in document}
     spec = DatasetSpec(**values, stated_in=stated_in)
     _check(spec, where)
     return spec
+
+
+def _mixture(value: Any, where: str) -> tuple[tuple[str, float], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping) or not value:
+        raise InputError(f"{where}: mixture is {shorten(str(value))}; write the share of each dataset, such as a: 0.7")
+    for name, share in value.items():
+        if not isinstance(name, str) or isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
+            raise InputError(f"{where}: mixture has {shorten(f'{name}: {share}')}; shares are positive numbers")
+    return tuple((name, share / sum(value.values())) for name, share in value.items())
 
 
 def parse_roles(stated: Sequence[str], where: str = "--roles") -> dict[str, Any]:

@@ -111,14 +111,7 @@ class Prompter:
 
     def text(self, task: Task, row: Row, fields: Sequence[str] | None = None) -> str:
         """The prompt of a row as text; `fields` replaces the row's own (shortened, or content-free)."""
-        parts = [task.instruction.strip()] if task.instruction.strip() else []
-        values = row.fields if fields is None else fields
-        parts.append("\n".join(_field_lines(task.field_names, values)))
-        choices = row.choices(task)
-        if row.options or 0 < len(choices) <= self.settings.list_labels_up_to:
-            parts.append("Options:\n" + "\n".join(f"- {choice}" for choice in choices))
-        body = "\n\n".join(part for part in parts if part).strip()
-        return f"{self.head}{body}{self.tail}"
+        return f"{self.head}{body(task, row, self.settings.list_labels_up_to, fields)}{self.tail}"
 
     def encode(self, task: Task, rows: Sequence[Row]) -> list[Encoded]:
         """Encode rows, in order. Raises InputError for a row without an answer to score."""
@@ -202,6 +195,16 @@ class Prompter:
         # A chat template writes its own start-of-text token.
         found = self.tokenizer(texts, add_special_tokens=not self.chat, return_attention_mask=False)["input_ids"]
         return [list(ids) for ids in found]
+
+
+def body(task: Task, row: Row, list_labels_up_to: int, fields: Sequence[str] | None = None) -> str:
+    """The words of a prompt without the frame of a chat; arguments as in `Prompter.text` and `PromptSettings`."""
+    parts = [task.instruction.strip()] if task.instruction.strip() else []
+    parts.append("\n".join(_field_lines(task.field_names, row.fields if fields is None else fields)))
+    choices = row.choices(task)
+    if row.options or 0 < len(choices) <= list_labels_up_to:
+        parts.append("Options:\n" + "\n".join(f"- {choice}" for choice in choices))
+    return "\n\n".join(part for part in parts if part).strip()
 
 
 def _field_lines(names: Sequence[str], values: Sequence[str]) -> list[str]:

@@ -78,6 +78,13 @@ class Profiles(Connection):
         """`name` if a dataset of that name is profiled, else None."""
         return name if self._rows("SELECT 1 FROM datasets WHERE name = ?", [name]) else None
 
+    def mixtures(self) -> dict[str, dict[str, float]]:
+        """Mixture -> dataset -> its share of the rows, of all profiled mixtures (`traitcast mix`)."""
+        rows = self._rows(
+            "SELECT name, details -> '$.mixture' FROM datasets WHERE (details -> '$.mixture') IS NOT NULL"
+        )
+        return {name: json.loads(shares) for name, shares in rows}
+
     def find_origin(self, origin: str) -> str | None:
         """The name of the dataset last profiled from `origin` (an absolute path or a hub id), if any."""
         rows = self._rows(

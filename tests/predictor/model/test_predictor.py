@@ -76,6 +76,31 @@ def test_measurements_of_another_matrix_answer_and_move_the_level(predictor: Pre
     assert predictor.with_cells(wide, "d04", {"d03": cells["d01"]}) is predictor
 
 
+def test_a_mixture_takes_the_weighted_evidence_of_its_parents(predictor: Predictor, wide: ProfileSet) -> None:
+    mixed = replace(wide, mixtures={"d21": {"d01": 0.25, "d03": 0.75}, "d22": {"d01": 0.5, "nowhere": 0.5}})
+    shares = np.array([0.25, 0.75])
+    # On a target that no parent was measured on: their evidence. On one that both were: what was measured there.
+    parts, of_parents = (predictor.parts(mixed, s, ["d25"] * len(s)) for s in (["d21"], ["d01", "d03"]))
+    assert parts.evidence[0] == pytest.approx(of_parents.evidence @ shares)
+    assert (parts.mixed[0], parts.known[0]) == (True, True)
+    (made,) = predictor.predict(mixed, ["d21"], ["d04"])
+    assert made.basis == "parents"
+    answers = predictor.predict(mixed, ["d01", "d03"], ["d04", "d04"])
+    assert {p.basis for p in answers} == {"measured"}
+    tuned_on_it, on_parents = (predictor.parts(mixed, s, ["d04"] * len(s)) for s in (["d21"], ["d01", "d03"]))
+    without_traits = np.array([p.gain for p in answers]) - on_parents.correction
+    assert made.gain - tuned_on_it.correction[0] == pytest.approx(
+        without_traits @ shares, abs=abs(predictor.residuals[KNOWN].centre) * tuned_on_it.scale[0] + 1e-9
+    )
+    # A measured dataset is not predicted by its parents, nor one whose parents are unknown here.
+    assert predictor.predict(mixed, ["d22"], ["d25"])[0].basis == "like sources"
+    measured = replace(wide, mixtures={"d02": {"d01": 0.5, "d03": 0.5}})
+    assert predictor.expect(measured, ["d02"], ["d25"]) == predictor.expect(wide, ["d02"], ["d25"])
+    made_of = explain(predictor, mixed, "d21", "d25")
+    assert "d21 is a mixture of 25% d01 and 75% d03" in made_of.sentence
+    assert made_of.base_value + sum(c.shap for c in made_of.contributions) == pytest.approx(made_of.prediction.gain)
+
+
 def test_bands_hold_what_cannot_be_told_apart(predictor: Predictor, wide: ProfileSet) -> None:
     ranked = predictor.rank(wide, "d25", [f"d{i:02d}" for i in range(18)])
     bands = [p.band for p in ranked]

@@ -1,0 +1,157 @@
+"""Mixtures: one dataset of rows of several, in stated shares, to be tuned on together.
+
+Owns the draw of the rows and their form: a prompt as training would word it for the dataset it comes from, and the
+answer, so that tuning on the mixture is tuning on rows of its parents.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from traitcast.profiler.roles.spec import SPEC_FILE, DatasetSpec
+from traitcast.training.plan.pack import Packed
+from traitcast.training.plan.planning import PlanSettings, read_dataset
+from traitcast.training.plan.prompts import PromptSettings, body
+from traitcast.warehouse.errors import InputError, UserError
+from traitcast.warehouse.names import check_name
+
+ROWS_FILE = "train.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A mixture that was written.
+
+    Attributes
+    ----------
+    name, folder
+        Of the dataset.
+    rows
+        Parent -> rows of it.
+    """
+
+    name: str
+    folder: Path
+    rows: dict[str, int]
+
+
+def write_mixture(
+    datasets: Sequence[str], into: Path, *, weights: Sequence[float] = (), rows: int | None = None, seed: int = 0
+) -> Mixture:
+    """Write training rows of several datasets, shuffled, as one new dataset.
+
+    Parameters
+    ----------
+    datasets
+        Paths or hub ids, two or more.
+    into
+        Folder of the mixture, which must not hold anything yet; its name is the name of the dataset.
+    weights
+        Share of each dataset; they are divided by their sum. Empty: equal shares.
+    rows
+        Of the mixture. None: as many as the dataset that ends first allows.
+    seed
+        Of the draw and the order.
+
+    Raises
+    ------
+    InputError
+        For weights that are not one positive number a dataset, a dataset with too few rows, two of one name, and a
+        folder in the way.
+    """
+    shares = _shares(datasets, weights)
+    if into.exists() and not (into.is_dir() and not any(into.iterdir())):
+        raise InputError(f"{into} exists already. Move it away, or choose another folder with --into")
+    name = _name(into)
+    parents = _parents(datasets, name)
+    total = _total(parents, shares, rows)
+    rng, written, taken = np.random.default_rng(seed), [], {}
+    for (parent, packed), share in zip(parents.items(), shares, strict=True):
+        taken[parent] = round(share * total)
+        limit = PromptSettings().list_labels_up_to
+        for at in rng.permutation(len(packed.train))[: taken[parent]]:
+            row = packed.train[at]
+            written.append({"prompt": body(packed.task, row, limit), "response": row.response, "from": parent})
+    spec = DatasetSpec(
+        task_type="generation",
+        text_fields=("prompt",),
+        answer_field="response",
+        metric="exact_match" if all(packed.task.has_options for packed in parents.values()) else "",
+        name=name,
+        description=f"Rows of {' and '.join(parents)}.",
+        mixture=tuple((parent, count / sum(taken.values())) for parent, count in taken.items()),
+    )
+    _write(into, [written[at] for at in rng.permutation(len(written))], spec)
+    return Mixture(name, into, taken)
+
+
+def _shares(datasets: Sequence[str], weights: Sequence[float]) -> list[float]:
+    if len(datasets) < 2:
+        raise InputError(f"a mixture needs two datasets or more; {len(datasets)} was given")
+    weights = list(weights) or [1.0] * len(datasets)
+    if len(weights) != len(datasets) or not all(0 < weight < float("inf") for weight in weights):
+        given = ",".join(f"{weight:g}" for weight in weights)
+        raise InputError(
+            f"weights are {given}; give one positive number for each of the {len(datasets)} datasets, such as "
+            f"--weights {','.join(['1'] * len(datasets))}"
+        )
+    return [weight / sum(weights) for weight in weights]
+
+
+def _name(into: Path) -> str:
+    try:
+        return check_name(into.resolve().name, "the name of the mixture")
+    except UserError as error:
+        raise InputError(f"{error} It is that of its folder; choose another with --into") from None
+
+
+def _parents(datasets: Sequence[str], name: str) -> dict[str, Packed]:
+    """Name -> task and training rows of every dataset."""
+    # Rows for tests are not used; of training rows all are read.
+    settings = PlanSettings("", train_rows=10**9, test_rows=1)
+    parents: dict[str, Packed] = {}
+    for dataset in datasets:
+        parent, packed, _, _ = read_dataset(dataset, settings)
+        if parent in parents or parent == name:
+            raise InputError(f"two datasets are called {parent!r}; rename one, by `name:` in its dataset.yaml")
+        if not packed.train:
+            raise InputError(f"{parent} has no training rows with an answer")
+        parents[parent] = packed
+    return parents
+
+
+def _total(parents: dict[str, Packed], shares: Sequence[float], rows: int | None) -> int:
+    most = min(int(len(packed.train) / share) for packed, share in zip(parents.values(), shares, strict=True))
+    total = most if rows is None else rows
+    for (parent, packed), share in zip(parents.items(), shares, strict=True):
+        if round(share * total) > len(packed.train):
+            raise InputError(
+                f"{share:.0%} of {total:,} rows are {round(share * total):,}, and {parent} has {len(packed.train):,} "
+                f"training rows. Give at most --rows {most}"
+            )
+        if round(share * total) < 1:
+            raise InputError(f"{share:.2%} of {total:,} rows of {parent} are none. Give more with --rows")
+    return total
+
+
+def _write(into: Path, rows: Sequence[dict[str, str]], spec: DatasetSpec) -> None:
+    """Under a random name first, so that half a mixture is never found in the place of a whole one."""
+    work = into.with_name(f".traitcast-{secrets.token_hex(8)}.part")
+    try:
+        work.mkdir(parents=True)
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (work / ROWS_FILE).write_text("".join(lines), encoding="utf-8")
+        (work / SPEC_FILE).write_text(spec.to_yaml(), encoding="utf-8")
+        work.rename(into)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot write {into}: {reason}. Choose another folder with --into") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
