@@ -11,6 +11,7 @@ import click
 
 from traitcast import __version__
 from traitcast.front_door import FrontDoor
+from traitcast.last_resort import last_resort
 
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
 _ORDER = (
@@ -74,4 +75,5 @@ for _room in _ROOMS:
 
 def main() -> None:
     """Run the command line."""
-    cli(prog_name="traitcast")
+    with last_resort():
+        cli(prog_name="traitcast")

@@ -442,12 +442,20 @@ def test_foreign_shards_are_refused_by_name(copied: Pack, plan_small: Callable[.
     pq.write_table(changed.replace_schema_metadata({"format": "2"}), copied.shards / "zz.parquet")
     with pytest.raises(ScoresError, match=r"zz.parquet was measured with other weights or precision \(v1:other"):
         shards.read(copied)
-    (copied.shards / "zz.parquet").write_bytes(b"PAR1 cut short")
-    with pytest.raises(InputError, match=r"cannot read shard .*zz.parquet.*; delete it and run the matrix again"):
-        shards.read(copied)
-    pq.write_table(rows.replace_schema_metadata({"format": "0"}), copied.shards / "zz.parquet")
-    with pytest.raises(ScoresError, match="is not a shard of this version"):
-        shards.read(copied)
+
+
+def test_a_damaged_shard_is_measured_again(
+    copied: Pack, finished: Pack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be read counts as missing, is named once, and is replaced by the next run."""
+    lost = sorted(copied.shards.iterdir())[0]
+    lost.write_bytes(b"PAR1 cut short")
+    left = [cell for cell in shards.read(finished) if cell.key not in shards.keys(Pack(copied.folder))]
+    assert left
+    assert f"cannot read shard {lost}" in "".join(capsys.readouterr().err.split("\n  "))
+    assert status(copied).scored == 21 - len(left)
+    run(copied)
+    assert shards.read(copied) == shards.read(finished)
 
 
 def test_another_base_is_refused(copied: Pack) -> None:

@@ -25,6 +25,7 @@ from traitcast.warehouse.files import flush
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 _PREFIX = "base_model.model."
+_HIGHEST_RANK = 65_536
 _UNSUPPORTED = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out", "lora_bias")
 
 
@@ -98,7 +99,7 @@ def read(folder: Path) -> Checkpoint:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise InputError(
             f"cannot read the adapter in {folder} ({error}); delete the folder and train it again"
         ) from error
@@ -111,9 +112,11 @@ def read(folder: Path) -> Checkpoint:
     used = [key for key in _UNSUPPORTED if config.get(key)]
     if used:
         raise InputError(f"{folder} uses {', '.join(used)}, which cannot be scored here; only plain LoRA can")
-    rank = int(config["r"])
+    rank, alpha = config["r"], config["lora_alpha"]
+    if not (type(rank) is int and 0 < rank <= _HIGHEST_RANK and type(alpha) in (int, float) and math.isfinite(alpha)):
+        raise InputError(f"{folder / CONFIG}: r {rank!r} or lora_alpha {alpha!r} is not a rank and its scale")
     root = math.sqrt(rank) if config.get("use_rslora") else rank
-    return Checkpoint(_pairs(tensors, folder), rank, float(config["lora_alpha"]) / root, config)
+    return Checkpoint(_pairs(tensors, folder), rank, float(alpha) / root, config)
 
 
 def _pairs(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, tuple[Tensor, Tensor]]:

@@ -15,12 +15,16 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from traitcast.training.plan.prompts import Row, Task
 from traitcast.training.plan.recipe import Recipe, digest, parse
 from traitcast.warehouse import files
 from traitcast.warehouse.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 RECIPE = "recipe.json"
 
@@ -62,6 +66,7 @@ class Pack:
         if not path.is_file():
             raise InputError(f"{folder} holds no {RECIPE}; make one: traitcast matrix plan --pack {folder} DATASET...")
         self.recipe: Recipe = parse(path.read_bytes(), str(path))
+        self._answers: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     @property
     def adapters(self) -> Path:
@@ -81,19 +86,10 @@ class Pack:
 
     def rows(self, name: str) -> Packed:
         """All rows of a packed dataset. Raises InputError when they are not those of the recipe."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         task, entry = self.task(name), self.recipe.datasets[name]
-        path = self.folder / "data" / f"{name}.parquet"
-        try:
-            columns = pq.read_table(path).to_pydict()
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"cannot read {path} ({error}); copy the pack again, or plan it again") from error
+        path, table = self._columns(name, row_schema().names)
         splits: dict[str, list[Row]] = {"train": [], "test": []}
-        for split, fields, options, response, gold in zip(
-            *(columns[name] for name in ("split", "fields", "options", "response", "gold")), strict=True
-        ):
+        for split, fields, options, response, gold in zip(*table.to_pydict().values(), strict=True):
             splits[split].append(Row(tuple(fields), response, tuple(options or ()), gold))
         packed = Packed(
             task, tuple(splits["train"]), tuple(splits["test"]), entry.test_split, (entry.parent, entry.changed)
@@ -102,6 +98,46 @@ class Pack:
             if rows_fingerprint(task, rows) != getattr(entry, f"{split}_fingerprint"):
                 raise InputError(f"{path}: the {split} rows are not those of {RECIPE}; copy or plan the pack again")
         return packed
+
+    def answers(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Of the test rows of a packed dataset with options: the position of the right one, and how many there are."""
+        if name not in self._answers:
+            import numpy as np
+            import pyarrow.compute as pc
+
+            _, table = self._columns(name, ["split", "options", "gold"])
+            table = table.filter(pc.equal(table["split"], "test"))
+            own = pc.fill_null(pc.list_value_length(table["options"]), 0).to_numpy()
+            gold = pc.fill_null(table["gold"], -1).to_numpy()
+            self._answers[name] = gold, np.where(own > 0, own, len(self.recipe.datasets[name].labels))
+        return self._answers[name]
+
+    def _columns(self, name: str, columns: list[str]) -> tuple[Path, pa.Table]:
+        """Columns of the file of a packed dataset. Raises InputError where they are missing or of other types."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.folder / "data" / f"{name}.parquet"
+        try:
+            table = pq.read_table(path, columns=columns).select(columns)
+            table = table.cast(pa.schema([row_schema().field(column) for column in columns]))
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise InputError(f"cannot read {path} ({error}); copy the pack again, or plan it again") from error
+        odd = set(table["split"].to_pylist()) - {"train", "test"}
+        empty = [column for column in columns if column not in ("options", "gold") and table[column].null_count]
+        if odd or empty:
+            what = f"{empty[0]} is empty in some rows" if empty else f"split {min(odd)!r} is not train or test"
+            raise InputError(f"cannot read {path} ({what}); copy the pack again, or plan it again")
+        return path, table
+
+
+def row_schema() -> pa.Schema:
+    """Columns of the file of a packed dataset."""
+    import pyarrow as pa
+
+    texts = pa.list_(pa.string())
+    kinds = {"split": pa.string(), "fields": texts, "options": texts, "response": pa.string(), "gold": pa.int32()}
+    return pa.schema(list(kinds.items()))
 
 
 Drawn = TypeVar("Drawn")

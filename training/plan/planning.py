@@ -21,6 +21,7 @@ from traitcast.training.plan.pack import (
     aside,
     characters,
     draw,
+    row_schema,
     rows_fingerprint,
     tokens,
     write_aside,
@@ -266,15 +267,14 @@ def _write_rows(path: Path, packed: Packed) -> None:
     import pyarrow.parquet as pq
 
     rows = [("train", r) for r in packed.train] + [("test", r) for r in packed.test]
-    table = pa.table(
-        {
-            "split": pa.array([split for split, _ in rows], pa.string()),
-            "fields": pa.array([list(r.fields) for _, r in rows], pa.list_(pa.string())),
-            "options": pa.array([list(r.options) or None for _, r in rows], pa.list_(pa.string())),
-            "response": pa.array([r.response for _, r in rows], pa.string()),
-            "gold": pa.array([r.gold for _, r in rows], pa.int32()),
-        }
-    )
+    columns = {
+        "split": [split for split, _ in rows],
+        "fields": [list(r.fields) for _, r in rows],
+        "options": [list(r.options) or None for _, r in rows],
+        "response": [r.response for _, r in rows],
+        "gold": [r.gold for _, r in rows],
+    }
+    table = pa.table(columns, schema=row_schema())
     with aside(path) as work:
         pq.write_table(table, work, compression="zstd")
 

@@ -11,12 +11,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from traitcast.profiler.roles.spec import METRICS
 from traitcast.training.plan.base_name import ANY, DTYPES
 from traitcast.training.plan.prompts import FORMAT, PromptSettings
 from traitcast.warehouse.errors import InputError, nearest
-from traitcast.warehouse.names import root_of
+from traitcast.warehouse.names import is_name, root_of
 
 # Raised when a change of the engine moves scores beyond rounding: old adapters and cells are then other ones.
 ENGINE = 2
@@ -24,6 +26,8 @@ ENGINE = 2
 SCHEDULES = ("cosine", "linear", "constant")
 MODES = ("merged", "exact")
 BASE_SEED = -1
+# Whole numbers up to here are exact in JSON and in a float.
+_LARGEST = 2**53
 
 Settings = TypeVar("Settings")
 
@@ -220,11 +224,6 @@ def parse(text: str | bytes, where: str) -> Recipe:
         data[name] = settings(kind, data.get(name, {}), f"{where}: {name}")
     entries = _mapping(data.get("datasets", {}), f"{where}: datasets")
     data["datasets"] = {n: settings(DatasetEntry, e, f"{where}: datasets.{n}") for n, e in entries.items()}
-    try:
-        data["groups"] = tuple(tuple((str(s), int(seed)) for s, seed in group) for group in data.get("groups", ()))
-        data["blocks"] = tuple(tuple(block) for block in data.get("blocks", ()))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: groups or blocks are malformed ({error}); plan the matrix again") from error
     recipe = settings(Recipe, data, where)
     if recipe.format != 1:
         raise InputError(f"{where} has format {recipe.format}; this version reads 1: use the traitcast that wrote it")
@@ -233,6 +232,7 @@ def parse(text: str | bytes, where: str) -> Recipe:
             f"{where} was planned for prompt format {recipe.prompt_format} and engine {recipe.engine}; this version "
             f"has {FORMAT} and {ENGINE}, whose scores differ: use the traitcast that wrote it, or plan a new folder"
         )
+    _check_recipe(recipe, where)
     return recipe
 
 
@@ -242,11 +242,71 @@ def settings(kind: type[Settings], values: Mapping[str, Any], where: str) -> Set
     for key in _mapping(values, where):
         if key not in fields:
             raise InputError(f"{where}: unknown key {key!r}{nearest(key, fields)} Allowed: {', '.join(fields)}")
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    plain = {key: _tuples(value) for key, value in values.items()}
+    hints = get_type_hints(kind)
+    for key, value in plain.items():
+        if not _fits(value, hints[key]):
+            raise InputError(f"{where}: {key} is {_shown(value)}, not {fields[key].type}; plan the matrix again")
     try:
         return kind(**plain)
     except TypeError as error:
         raise InputError(f"{where}: {error}; plan the matrix again") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value read from JSON is of an annotated type; numbers must be finite, and whole ones exact."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        return any(_fits(value, one) for one in inner)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        inner = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        return len(value) == len(inner) and all(map(_fits, value, inner))
+    if hint in (int, float):
+        kinds = int if hint is int else int | float
+        return isinstance(value, kinds) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    return isinstance(value, origin or hint)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:50]}..."
+
+
+def _check_recipe(recipe: Recipe, where: str) -> None:
+    """Raise InputError for names that cannot be used, rows that cannot be, and jobs of unknown datasets or seeds."""
+
+    def check(fine: bool, what: str) -> None:
+        if not fine:
+            raise InputError(f"{where}: {what}; plan the matrix again")
+
+    entries = recipe.datasets
+    for name, entry in entries.items():
+        check(is_name(name), f"dataset {name!r} is not a valid name")
+        check(entry.task_type in METRICS, f"datasets.{name}: task_type {_shown(entry.task_type)} is not one of "
+              f"{', '.join(METRICS)}")  # fmt: skip
+        metrics = METRICS[entry.task_type]
+        check(
+            entry.metric in metrics,
+            f"datasets.{name}: metric {_shown(entry.metric)} is not one of {', '.join(metrics)}",
+        )
+        check(bool(entry.labels) == (entry.task_type == "classification"),
+              f"datasets.{name}: labels are of classifications, and of no other task")  # fmt: skip
+        check(0 <= entry.train_rows <= entry.pool_rows and entry.test_rows >= 0,
+              f"datasets.{name}: train_rows is not between 0 and pool_rows, or test_rows below 0")  # fmt: skip
+    for what, names in (("sources", recipe.sources), ("targets", recipe.targets)):
+        for name in names:
+            check(name in entries, f"{what} holds {name!r}, which is not under datasets")
+    check(all(recipe.datasets[name].test_rows for name in recipe.targets), "targets holds a dataset without test rows")
+    jobs = {(source, seed) for source in recipe.sources for seed in recipe.seeds}
+    check({job for group in recipe.groups for job in group} == jobs, "groups are not the sources and seeds")
+    check({name for block in recipe.blocks for name in block} == {*recipe.targets}, "blocks are not the targets")
+    check(all(0 <= seed <= 2**31 - 1 for seed in recipe.seeds), "seeds are not between 0 and 2147483647")
 
 
 def begins_as(recipe: Recipe, source: str) -> str:

@@ -53,7 +53,7 @@ def export(pack: Pack, path: Path, kind: str, *, text: bool = True) -> int:
     int
         The number of cells written.
     """
-    kept = shards.checked(pack)
+    kept = shards.checked(pack, content=True)
     cells = sum(len(keys) for _, keys in kept)
     if not cells:
         raise ScoresError(f"{pack.folder} holds no cells yet; run: traitcast matrix run --pack {pack.folder}")
@@ -227,9 +227,18 @@ def _read_tables(folder: Path) -> dict[str, pa.Table]:
             # Folders that were written before there were probes hold all the rest.
             continue
         try:
-            found[name] = pq.read_table(path, columns=list(columns))
-        except (OSError, pa.ArrowException) as error:
+            schema = pa.schema([(column, _type(kind)) for column, kind in columns.items()])
+            found[name] = pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
+        except (OSError, KeyError, pa.ArrowException) as error:
             raise InputError(
                 f"cannot read {path} ({error}); write it: traitcast matrix export --as tables -o {folder}"
             ) from error
     return found
+
+
+def _type(kind: str) -> pa.DataType:
+    """An Arrow type by its name; "list<float32>" is one of lists."""
+    import pyarrow as pa
+
+    item = kind.removeprefix("list<").removesuffix(">")
+    return pa.type_for_alias(kind) if item == kind else pa.list_(pa.type_for_alias(item))

@@ -112,7 +112,7 @@ def table(pack: Pack, names: Mapping[str, str] | None = None) -> pa.Table:
 def base_cells(pack: Pack) -> Iterator[Cell]:
     """The cells of the untuned model; shards are checked as `shards.walk` does."""
     base = {cell.key for cell in shards.thin(pack) if cell.source is None}
-    for path, keep in shards.checked(pack):
+    for path, keep in shards.checked(pack, content=True):
         # Most shards hold none, and what they measured need not be read.
         if mine := keep & base:
             yield from (Cell(**row) for row in shards.cell_table(path, mine, text=False).to_pylist())

@@ -10,6 +10,7 @@ from traitcast.training.plan.pack import Pack
 from traitcast.warehouse.errors import InputError
 
 LOG = "runs.jsonl"
+_RATE = ("tokens", "seconds", "device", "dtype")
 
 
 def note(pack: Pack, **entry: Any) -> None:
@@ -26,10 +27,18 @@ def read_log(pack: Pack) -> list[dict[str, Any]]:
     """The log of all runs of a pack, oldest first; a line that a crash cut short is left out."""
     path = pack.folder / LOG
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        with suppress(json.JSONDecodeError):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        with suppress(ValueError, RecursionError):
             entries.append(json.loads(line))
-    return [entry for entry in entries if isinstance(entry, dict)]
+    return [entry for entry in entries if isinstance(entry, dict) and _is_sound(entry)]
+
+
+def _is_sound(entry: dict[str, Any]) -> bool:
+    """Whether what is counted with later are numbers, and what it is counted by are texts."""
+    numbers = [entry.get(name) for name in ("answers", "changed", "tokens", "seconds", "cpu_seconds")]
+    fine = all(n is None or (type(n) in (int, float) and 0 <= n < 2**53) for n in numbers)
+    needed = {"flips": ("answers", "changed"), "train": _RATE, "score": _RATE}.get(str(entry.get("stage")), ())
+    return fine and all(entry.get(name) is not None for name in needed)
 
 
 def read_flips(pack: Pack) -> list[dict[str, Any]]:

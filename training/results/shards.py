@@ -15,18 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 from traitcast.training.plan.base_name import ANY, DTYPES
 from traitcast.training.plan.pack import RECIPE, Pack, aside, write_aside
-from traitcast.training.plan.recipe import BASE_SEED, Runtime, adapter_key, cell_key, digest
+from traitcast.training.plan.recipe import BASE_SEED, Runtime, adapter_key, cell_key, digest, settings
+from traitcast.training.results import shard_check
 from traitcast.training.results.cells import FORMAT, Cell, schema
+from traitcast.warehouse.console import warn
 from traitcast.warehouse.errors import InputError, ScoresError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 RUNTIME = "runtime.json"
-_IDENTITY = ("key", "source", "seed", "target", "base_fingerprint", "dtype")
+_IDENTITY = ("key", "source", "seed", "target", "base_fingerprint", "dtype", "adapter")
 
 Place = tuple[str | None, int, str]
 """Where a cell is in the matrix: source (None: the base), seed, target."""
+
+
+class DamagedError(InputError):
+    """A shard that cannot be read, or holds what a shard cannot hold."""
 
 
 def write(folder: Path, cells: Sequence[Cell]) -> Path:
@@ -81,7 +87,7 @@ def _leaves(columns: pa.Schema) -> tuple[list[str], list[str]]:
 
 def keys(pack: Pack) -> set[str]:
     """Keys of all cells in the shards."""
-    return {key for path in _files(pack.shards) for key in _table(path, ["key"])["key"].to_pylist()}
+    return {row["key"] for rows in _identities(pack).values() for row in rows}
 
 
 def adapters_in(path: Path) -> list[str]:
@@ -91,9 +97,8 @@ def adapters_in(path: Path) -> list[str]:
 
 def drop(pack: Pack, adapters: Set[str]) -> None:
     """Take the cells of some adapters out of the shards; those of others in the same files stay."""
-    for path in _files(pack.shards):
-        owners = adapters_in(path)
-        if not any(owner in adapters for owner in owners):
+    for path, rows in _identities(pack).items():
+        if not any(row["adapter"] in adapters for row in rows):
             continue
         table = cell_table(path)
         rest = table.filter(_among(table["adapter"], adapters, wanted=False))
@@ -108,11 +113,11 @@ def read(pack: Pack, *, text: bool = True) -> list[Cell]:
 
 
 def walk(pack: Pack, *, text: bool = True) -> Iterator[Cell]:
-    """All cells of a pack, each once, one shard in memory at a time.
+    """All cells of a pack, each once, one shard in memory at a time. Damaged shards are left out with a warning.
 
     Raises ScoresError for a shard of another recipe, or of other weights or precision than the rest, by name.
     """
-    for path, keep in checked(pack):
+    for path, keep in checked(pack, content=True):
         yield from (cell for cell in cells_of(path, text=text) if cell.key in keep)
 
 
@@ -166,15 +171,18 @@ def read_runtime(pack: Pack) -> Runtime | None:
     if not path.is_file():
         return _measured(pack)
     try:
-        return shared_runtime(pack, Runtime(**json.loads(path.read_text(encoding="utf-8"))))
-    except (json.JSONDecodeError, TypeError) as error:
+        found = settings(Runtime, json.loads(path.read_text(encoding="utf-8")), str(path))
+        if found.dtype not in (*DTYPES, ANY):
+            raise ValueError(f"unknown dtype {found.dtype!r}")
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path} ({error}); restore it, or plan into a new folder") from error
+    return shared_runtime(pack, found)
 
 
 def _measured(pack: Pack) -> Runtime | None:
     """What all shards were measured with; None without shards."""
-    for path in _files(pack.shards):
-        for row in _table(path, _IDENTITY).to_pylist():
+    for rows in _identities(pack).values():
+        for row in rows:
             return _runtime_of(pack, row)
     return None
 
@@ -194,15 +202,17 @@ def check(pack: Pack) -> None:
         pass
 
 
-def checked(pack: Pack) -> list[tuple[Path, set[str]]]:
-    """Every shard with the keys of its cells that count, each cell once. Errors: see `walk`.
+def checked(pack: Pack, *, content: bool = False) -> list[tuple[Path, set[str]]]:
+    """Every sound shard with the keys of its cells that count, each cell once. Errors: see `walk`.
+
+    content: whether the measurements are checked too, and not only whose they are.
 
     A model that was measured in several precisions counts in the one that has most of its cells (`DTYPES` orders
     equals); others fill in what that one lacks.
     """
     first: tuple[Runtime, Path] | None = None
     planned: dict[str, Place] = {}
-    identities = {path: _table(path, _IDENTITY).to_pylist() for path in _files(pack.shards)}
+    identities = _identities(pack, content=content)
     for path, rows in identities.items():
         for row in rows:
             now = _runtime_of(pack, row)
@@ -257,13 +267,19 @@ def adopt(pack: Pack, *paths: Path) -> int:
     ------
     ScoresError
         A file belongs to another recipe, or was measured with other weights or another precision than the cells that
-        are there. Nothing is changed then.
+        are there, or no file is sound. Nothing is changed then. Damaged files among others are left out with a
+        warning.
     """
     before = _measured(pack)
     planned = _all_expected(pack, before) if before else {}
     found: list[tuple[pa.Table, list[str]]] = []
+    damaged: list[DamagedError] = []
     for path in paths:
-        table = cell_table(path)
+        try:
+            table = _sound(pack, path)
+        except DamagedError as error:
+            damaged.append(error)
+            continue
         rows = table.select(list(_IDENTITY)).to_pylist()
         for row in rows:
             now = _runtime_of(pack, row)
@@ -276,6 +292,10 @@ def adopt(pack: Pack, *paths: Path) -> int:
                 )
             _refuse_unplanned(path, planned, row)
         found.append((table, [row["key"] for row in rows]))
+    for problem in damaged:
+        if not found:
+            raise problem
+        warn(f"left out: {problem}")
     known, added = keys(pack), 0
     for table, names in found:
         if new := set(names) - known:
@@ -350,6 +370,35 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
+def _identities(pack: Pack, *, content: bool = False) -> dict[Path, list[dict[str, Any]]]:
+    """Whose cells every sound shard of a pack holds: columns `_IDENTITY`. Others are left out, with a warning once."""
+    found = {}
+    for path in _files(pack.shards):
+        try:
+            found[path] = _sound(pack, path, content=content).select(list(_IDENTITY)).to_pylist()
+        except DamagedError as error:
+            if str(error) not in _told:
+                _told.add(str(error))
+                warn(f"left out: {error}")
+    return found
+
+
+_told: set[str] = set()
+
+
+def _sound(pack: Pack, path: Path, *, content: bool = True) -> pa.Table:
+    """The cells of a shard of this pack, checked. content: with what was measured. Raises DamagedError."""
+    names = schema().names if content else [*_IDENTITY, "base", "device"]
+    table = _table(path, names)
+    try:
+        shard_check.check_identity(table, pack.recipe)
+        if content:
+            shard_check.check_content(table, pack)
+    except shard_check.Wrong as wrong:
+        raise DamagedError(f"shard {path}: {wrong}; delete it and run the matrix again") from None
+    return table
+
+
 def _table(path: Path, columns: Sequence[str]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -357,7 +406,10 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         file = pq.ParquetFile(path)
         if (file.schema_arrow.metadata or {}).get(b"format") != FORMAT.encode():
-            raise ScoresError(f"{path} is not a shard of this version; move it away")
-        return file.read(columns=list(columns))
+            raise DamagedError(f"{path} is not a shard of this version; move it away")
+        shard_check.check_schema(file.schema_arrow)
+        return file.read(columns=list(columns)).select(list(columns))
+    except shard_check.Wrong as wrong:
+        raise DamagedError(f"shard {path}: {wrong}; delete it and run the matrix again") from None
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot read shard {path} ({error}); delete it and run the matrix again") from error
+        raise DamagedError(f"cannot read shard {path} ({error}); delete it and run the matrix again") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from traitcast.training.plan.pack import Pack
 from traitcast.training.results import row_tables
 from traitcast.training.results.cells import Cell, cell_metrics, choices, confusion
 from traitcast.training.results.shards import records
+from traitcast.warehouse.console import warn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,6 +76,8 @@ def long_tables(pack: Pack, cells: Iterable[Cell]) -> dict[str, pa.Table]:
         model, target = model_name(pack), packed[cell.target]
         where = {"model": model, "source": cell.source or "", "target": cell.target, "seed": max(cell.seed, 0)}
         for m in cell_metrics(cell, target.task, target.test):
+            if not math.isfinite(m.value):  # of a model whose numbers overflowed
+                continue
             error = None if np.isnan(m.standard_error) else m.standard_error
             rows["scores"].append({**where, "metric": m.metric, "score": m.value, "n": m.n, "standard_error": error})
         picks = None if cell.loglikelihoods is None else choices(cell, target.task, target.test)
@@ -114,10 +118,34 @@ def _lengths(cell: Cell) -> dict[str, float]:
 def _adapters(pack: Pack, cells: Mapping[str | None, int]) -> list[dict[str, Any]]:
     """Rows of the adapters table, from the records that training left. cells: how many an adapter has; of two adapters
     of different precision the one with more of them counts."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in records(pack)]
+    found = []
+    for path in records(pack):
+        try:
+            found.append(_record(path, pack))
+        except (OSError, ValueError, RecursionError) as error:
+            warn(f"left out: adapter record {path}: {error}")
     found.sort(key=lambda record: cells.get(record["adapter"], 0))
     last = {(record["source"], record["seed"]): record for record in found}
-    return [
-        {"model": model_name(pack), **{name: record.get(name) for name in TABLES["adapters"] if name != "model"}}
-        for _, record in sorted(last.items())
-    ]
+    return [{"model": model_name(pack), **record} for _, record in sorted(last.items())]
+
+
+def _record(path: Path, pack: Pack) -> dict[str, Any]:
+    """What training left of one adapter: columns of the table. Raises ValueError where it is not such a record."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("it does not hold an object")
+    record = {name: content.get(name) for name in TABLES["adapters"] if name != "model"}
+    for name, value in record.items():
+        kind = TABLES["adapters"][name]
+        if value is None and name in ("final_loss", "failed_at"):
+            continue
+        if kind == "string":
+            fine = isinstance(value, str)
+        else:
+            whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+            fine = whole or (kind == "float64" and isinstance(value, float) and math.isfinite(value))
+        if not fine:
+            raise ValueError(f"{name} is {str(value)[:40]!r}, not a {kind}")
+    if (record["source"], record["seed"]) not in {job for group in pack.recipe.groups for job in group}:
+        raise ValueError(f"source {record['source']!r} with seed {record['seed']} is not one of the pack")
+    return record

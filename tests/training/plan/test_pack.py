@@ -242,7 +242,7 @@ def test_damaged_packs_are_named(datasets: dict[str, str], tmp_path: Path) -> No
     with pytest.raises(InputError, match="has format 2; this version reads 1"):
         Pack(tmp_path / "m")
     recipe.write_text(json.dumps({**content, "groups": [["mood"]]}))
-    with pytest.raises(InputError, match="groups or blocks are malformed"):
+    with pytest.raises(InputError, match="groups is .*, not tuple"):
         Pack(tmp_path / "m")
     recipe.write_text(json.dumps({**content, "prompt_format": "v0"}))
     with pytest.raises(

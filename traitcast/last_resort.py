@@ -1,0 +1,56 @@
+"""What nobody foresaw: one line on stderr, the details in a file, and exit code 70."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import click
+
+from traitcast import __version__
+from traitcast.warehouse.console import printable
+
+DEBUG_VARIABLE = "TRAITCAST_DEBUG"
+EXIT_CODE = 70
+_LONGEST = 200
+
+
+@contextmanager
+def last_resort() -> Iterator[None]:
+    """Turn an unforeseen error into one line and exit code 70, and an early Ctrl-C into one line and 130.
+
+    TRAITCAST_DEBUG=1 shows the traceback instead.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # what Rust libraries raise is no Exception
+        if os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
+            raise
+        what = printable(" ".join(f"{type(error).__name__}: {error}".split()))[:_LONGEST]
+        where = _kept(error)
+        look = f"details are in {where}, please report it with them" if where else f"{DEBUG_VARIABLE}=1 shows details"
+        click.echo(f"Error: traitcast failed, which it should not ({what}); {look}.", err=True)
+        sys.exit(EXIT_CODE)
+
+
+def _kept(error: BaseException) -> str | None:
+    """The file with the details, None where none can be written."""
+    about = f"traitcast {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    # No arguments: they may hold names that are nobody's business, and the traceback says where.
+    text = "".join(traceback.format_exception(error))
+    with suppress(OSError):
+        handle, path = tempfile.mkstemp(prefix="traitcast-", suffix=".txt")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{about}\n\n{text}")
+        return path
+    return None
