@@ -6,7 +6,7 @@ needs texts of several rows (label noise) sees a random sample, which its `of` s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,7 @@ def find(
         _rare(rows["label"], examples.spec.task_type),
         _opening(rows["opening"]),
         _long(rows, context),
+        *_chats(examples.chat_faults, table.num_rows),
     ]
     compared = _Compared.of(table, rows, seed)
     findings.append(compared.duplicates([] if conflicting is None else conflicting.rows - 1))
@@ -321,6 +322,10 @@ def _opening(openings: Keys) -> Finding | None:
         return None
     hits = openings == values[counts.argmax()]
     return found("shared_opening", "response", hits, filling={"words": OPENING_WORDS})
+
+
+def _chats(faults: Mapping[str, Sequence[int]], rows: int) -> Iterator[Finding]:
+    return (Finding(fault, "row", np.array(found, dtype=np.int64), rows) for fault, found in faults.items() if found)
 
 
 def _long(rows: Block, context: Context | None) -> Finding | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -85,6 +86,8 @@ class Examples:
         Columns of texts that have no role, although they say something.
     others
         The splits that were not read, where reading them is not a download.
+    chat_faults
+        Rows whose conversation has one of `profiler.roles.chat.FAULTS`, by fault, counted from 1.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Examples:
     warnings: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     others: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+    chat_faults: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -199,10 +203,12 @@ class Labels:
 class Tally:
     """What was dropped or looks wrong, counted while rows stream through.
 
-    speakers: of the conversations in which no assistant speaks.
+    speakers: of the conversations in which no assistant speaks. faults: rows kept, counted from 1, by fault of their
+    conversation.
     """
 
     read: int = 0
+    kept: int = 0
     no_content: int = 0
     no_label: int = 0
     no_response: int = 0
@@ -215,9 +221,12 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
     speakers: frozenset[str] = frozenset()
+    faults: dict[str, array[int]] = field(default_factory=dict)
 
     def merge(self, other: Tally) -> None:
         """Take the tally of the rows that follow; fields and classes stay in the order in which they first came."""
+        for fault, rows in other.faults.items():
+            self.faults.setdefault(fault, array("q")).extend(self.kept + row for row in rows)
         for counted in fields(self):
             if counted.type == "int":
                 setattr(self, counted.name, getattr(self, counted.name) + getattr(other, counted.name))
@@ -241,6 +250,15 @@ class Converter:
     def convert(self, row: Mapping[str, Any], where: str) -> Item | None:
         """One item, or None for a row that is dropped and counted. Raises InputError naming `where`."""
         self.tally.read += 1
+        self._faults: frozenset[str] = frozenset()
+        item = self._converted(row, where)
+        if item is not None:
+            self.tally.kept += 1
+            for fault in self._faults:
+                self.tally.faults.setdefault(fault, array("q")).append(self.tally.kept)
+        return item
+
+    def _converted(self, row: Mapping[str, Any], where: str) -> Item | None:
         texts = self.texts(row, where)
         if self.spec.messages_field:
             return self._chat(row, texts, where)
@@ -304,6 +322,7 @@ class Converter:
         assert self.spec.messages_field is not None
         name = self.spec.answer_field
         chat = turns(pick(row, self.spec.messages_field), self.spec.messages_field, where, whole=name is not None)
+        self._faults = chat.faults
         self.tally.after_answer += chat.after > 0
         self.tally.left_out += chat.left_out
         if name is None:

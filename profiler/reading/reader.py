@@ -113,6 +113,7 @@ def read(
         ),
         left_out=left_out,
         others={} if chosen == ALL or request.stream else {s: p for s, p in found.splits.items() if s != chosen},
+        chat_faults=tally.faults,
     )
 
 

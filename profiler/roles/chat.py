@@ -28,6 +28,21 @@ _ASSISTANT = frozenset((*ASSISTANTS, *_CALLERS))
 # Keys next to the content of a turn of the assistant.
 _CALLS = ("tool_calls", "function_call")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
+# What other speakers are called; a conversation with a speaker of another name is not asked who follows whom.
+_KINDS = {
+    **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("user", "human", "prompter"), "user"),
+    **dict.fromkeys(_ASSISTANT, "assistant"),
+    **dict.fromkeys(
+        ("tool", "observation", "function", "function_response", "tool_response", "tool_result", "ipython"), "tool"
+    ),
+}
+TURN_ORDER, LATE_SYSTEM, EMPTY_TURN, UNANSWERED_CALL = FAULTS = (
+    "turn_order",
+    "late_system",
+    "empty_turn",
+    "unanswered_call",
+)
 
 
 @dataclass(slots=True)
@@ -48,6 +63,8 @@ class Conversation:
         Who spoke, in lower case.
     left_out
         Parts that are not text, by their type.
+    faults
+        Those of `FAULTS` that it has.
     """
 
     prompt: list[str]
@@ -56,13 +73,24 @@ class Conversation:
     calls: bool = False
     speakers: frozenset[str] = frozenset()
     left_out: Counter[str] = field(default_factory=Counter)
+    faults: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class _Turn:
+    """calls: whether it ends in a tool call. seen: whether it holds something beside its text, such as an image.
+    results: whether it holds what a tool gave."""
+
     speaker: str
     text: str
     calls: bool = False
+    seen: bool = False
+    results: bool = False
+
+    @property
+    def kind(self) -> str | None:
+        """What the speaker is, None where that is not known."""
+        return "tool" if self.results else _KINDS.get(self.speaker)
 
 
 def turns(value: Any, name: str, where: str, *, whole: bool = False) -> Conversation:
@@ -97,9 +125,37 @@ def turns(value: Any, name: str, where: str, *, whole: bool = False) -> Conversa
     texts = [turn.text for turn in spoken]
     answers = [position for position, turn in enumerate(spoken) if turn.speaker in _ASSISTANT]
     if whole or not answers:
-        return Conversation(texts, speakers=speakers, left_out=left_out)
+        return Conversation(texts, speakers=speakers, left_out=left_out, faults=_faults(spoken, None))
     last = answers[-1]
-    return Conversation(texts[:last], texts[last], len(texts) - last - 1, spoken[last].calls, speakers, left_out)
+    after, faults = len(texts) - last - 1, _faults(spoken, last)
+    return Conversation(texts[:last], texts[last], after, spoken[last].calls, speakers, left_out, faults)
+
+
+def _faults(spoken: Sequence[_Turn], answer: int | None) -> frozenset[str]:
+    """What is wrong with the turns. answer: which of them is the response, whose emptiness is said elsewhere."""
+    found = set()
+    for at, turn in enumerate(spoken):
+        if at != answer and not turn.seen and not turn.text.strip():
+            found.add(EMPTY_TURN)
+        if turn.calls and at + 1 < len(spoken) and spoken[at + 1].kind != "tool":
+            found.add(UNANSWERED_CALL)
+    kinds = [turn.kind for turn in spoken]
+    first = next((at for at, kind in enumerate(kinds) if kind != "system"), len(kinds))
+    said = spoken[first:]
+    if "system" in kinds[first:]:
+        found.add(LATE_SYSTEM)
+    elif None not in kinds and not all(map(_follows, [None, *said], said)):
+        found.add(TURN_ORDER)
+    return frozenset(found)
+
+
+def _follows(before: _Turn | None, turn: _Turn) -> bool:
+    """Whether a turn may come after another, None for the start."""
+    if turn.kind == "user":
+        return before is None or before.kind != "user"
+    if turn.kind == "tool":
+        return before is not None and before.kind != "user"
+    return before is not None and (before.kind != "assistant" or before.calls)
 
 
 def is_chat(value: Any) -> bool:
@@ -128,7 +184,8 @@ def _joined(spoken: Iterator[_Turn]) -> list[_Turn]:
     found: list[_Turn] = []
     for turn in spoken:
         if turn.calls and found and found[-1].speaker in _ASSISTANT:
-            found[-1] = _Turn(found[-1].speaker, "\n".join(filter(None, (found[-1].text, turn.text))), calls=True)
+            text = "\n".join(filter(None, (found[-1].text, turn.text)))
+            found[-1] = _Turn(found[-1].speaker, text, calls=True, seen=True)
         else:
             found.append(turn)
     return found
@@ -139,7 +196,7 @@ def _turn(turn: Any, name: str, where: str, left_out: Counter[str]) -> Iterator[
     keys = _keys(turn) if isinstance(turn, Mapping) else None
     if keys is not None:
         speaker = str(turn[keys[0]]).lower()
-        parts = _Parts(left_out, f"{where}: a turn in column {name!r}")
+        parts, before = _Parts(left_out, f"{where}: a turn in column {name!r}"), left_out.total()
         parts.add(turn.get(keys[1]))
         parts.reasoning = next((turn[key] for key in _REASONING if isinstance(turn.get(key), str)), parts.reasoning)
         calls = [call for key in _CALLS for call in _calls(turn.get(key))] + parts.calls
@@ -147,7 +204,7 @@ def _turn(turn: Any, name: str, where: str, left_out: Counter[str]) -> Iterator[
             calls, parts.text = _calls(unpacked(parts.text)) or [parts.text], ""
         text = f"<think>\n{parts.reasoning}\n</think>\n\n{parts.text}" if parts.reasoning else parts.text
         if text or not calls:
-            yield _Turn(speaker, text)
+            yield _Turn(speaker, text, seen=left_out.total() > before, results=parts.results)
         for call in calls:
             yield _Turn("assistant", call, calls=True)
         return
@@ -171,6 +228,7 @@ class _Parts:
         self.left_out, self.where = left_out, where
         self.text, self.reasoning = "", ""
         self.calls: list[str] = []
+        self.results = False
 
     def add(self, content: Any) -> None:
         """Take a content. Raises InputError for what is neither text nor parts."""
@@ -195,6 +253,7 @@ class _Parts:
         elif shape == "tool_use":
             self.calls += _calls([part])
         elif shape == "tool_result":
+            self.results = True
             self.add(part.get("content"))
         else:
             self.left_out[shape] += 1

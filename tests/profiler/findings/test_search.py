@@ -216,3 +216,16 @@ def test_near_leaks_between_splits_and_datasets(tmp_path: Path) -> None:
         "contamination": [31],
         "near_contamination": [10, 21],
     }
+
+
+def test_faults_of_conversations_are_found_by_the_numbers_of_their_rows(tmp_path: Path) -> None:
+    rng = random.Random(0)
+
+    def chat(*speakers: str) -> list[dict[str, str]]:
+        return [{"role": speaker, "content": sentence(rng)} for speaker in speakers]
+
+    rows = [chat("system", "user", "assistant") for _ in range(20)]
+    rows[3] = [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]
+    rows[7], rows[9] = chat("user", "user", "assistant"), chat("user", "system", "user", "assistant")
+    found = by_check(write(tmp_path / "chats.jsonl", [{"messages": row} for row in rows]))
+    assert found == {"turn_order": [7], "late_system": [9]}, "row 4 is dropped, so those after it count one less"

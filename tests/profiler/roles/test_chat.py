@@ -113,3 +113,41 @@ def test_what_is_not_text_is_counted() -> None:
 def test_what_is_no_chat() -> None:
     for value in (None, [], "hi", [{"who": "me"}], [{"role": "user"}], [{"start": 0, "end": 1, "text": "a"}], ["a"]):
         assert not is_chat(value)
+
+
+def spoken(*speakers: str, texts: str = "hello") -> list[dict[str, Any]]:
+    return [{"role": speaker, "content": texts} for speaker in speakers]
+
+
+CALL = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+
+
+@pytest.mark.parametrize(
+    ("conversation", "faults"),
+    [
+        (spoken("system", "user", "assistant", "user", "assistant"), set()),
+        (spoken("user", "user", "assistant"), {"turn_order"}),
+        (spoken("assistant", "user", "assistant"), {"turn_order"}),
+        (spoken("user", "assistant", "assistant"), {"turn_order"}),
+        (spoken("system", "user", "assistant", "system", "user", "assistant"), {"late_system"}),
+        (spoken("system", "developer", "user", "assistant"), set()),
+        (spoken("user", "narrator", "user", "assistant"), set()),
+        ([*spoken("system", texts=" "), *spoken("user", "assistant")], {"empty_turn"}),
+        ([*spoken("user"), *spoken("assistant", texts="")], set()),
+        ([*spoken("user"), CALL, *spoken("tool", "tool", "assistant")], set()),
+        ([*spoken("user"), CALL], set()),
+        ([*spoken("user"), CALL, *spoken("user", "assistant")], {"unanswered_call"}),
+        ([*spoken("user"), CALL, *spoken("assistant")], {"unanswered_call"}),
+        ([*spoken("user"), *spoken("tool", "assistant")], {"turn_order"}),
+        (
+            [*spoken("user"), {"role": "assistant", "content": [{"type": "tool_use", "name": "f", "input": {}}]}]
+            + [{"role": "user", "content": [{"type": "tool_result", "content": "5"}]}, *spoken("assistant")],
+            set(),
+        ),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}, *spoken("assistant")], set()),
+        ([{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], set()),
+        ([{"user": "a", "assistant": "b"}, {"user": "", "assistant": "d"}], {"empty_turn"}),
+    ],
+)
+def test_faults_of_turns(conversation: list[dict[str, Any]], faults: set[str]) -> None:
+    assert turns(conversation, "messages", "line 1").faults == faults
