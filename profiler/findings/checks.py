@@ -222,6 +222,13 @@ CHECKS = (
         "Drop them if the task is in one language.",
     ),
     Check(
+        "other_language",
+        INFO,
+        "are in another language than the dataset",
+        "is in another language than the dataset",
+        "Drop them if the task is in one language.",
+    ),
+    Check(
         "markup",
         INFO,
         "hold HTML tags or entities",

@@ -6,6 +6,7 @@ needs texts of several rows (label noise) sees a random sample, which its `of` s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -81,7 +82,8 @@ def find(
     classes: frozenset[str] = frozenset()
     if examples.spec.task_type == "classification":
         classes = frozenset().union(*table.map_blocks(_classes))
-    blocks = list(table.map_blocks(partial(_block, classes=classes, context=context)))
+    language = (examples.spec.language or "en").lower()[:2]
+    blocks = list(table.map_blocks(partial(_block, classes=classes, language=language, context=context)))
     rows = _joined(blocks)
     conflicting = _conflicting(rows, examples.spec.task_type)
     findings: list[Finding | None] = [found(name, part, hits) for (name, part), hits in _marked(rows).items()]
@@ -91,6 +93,7 @@ def find(
         *(_outliers(rows[f"{part}_characters"], part) for part in ("prompt", "response")),
         _cut(rows["response_characters"], rows["response_ended"]),
         _strangers(rows["scripts"]),
+        *(_foreign(rows[f"{part}_language"], rows[f"{part}_characters"], part) for part in ("prompt", "response")),
         _rare(rows["label"], examples.spec.task_type),
         _opening(rows["opening"]),
         _long(rows, context),
@@ -201,7 +204,7 @@ def _prompts(rows: pa.Table) -> list[list[str]]:
     return [f + (o or []) for f, o in zip(fields, options, strict=True)]
 
 
-def _block(rows: pa.Table, *, classes: frozenset[str], context: Context | None) -> Block:
+def _block(rows: pa.Table, *, classes: frozenset[str], language: str, context: Context | None) -> Block:
     """What the checks need of a block of rows: a value per row under each name."""
     prompts, responses = _prompts(rows), rows["response"].to_pylist()
     labels = rows["label"].combine_chunks()
@@ -225,6 +228,7 @@ def _block(rows: pa.Table, *, classes: frozenset[str], context: Context | None) 
         "response_characters": _lengths(written),
         "response_ended": texts.marks(pc.match_substring_regex(written, ENDED)),
         "scripts": texts.scripts_of(prompt),
+        **{f"{part}_language": texts.strange_languages(column, language) for part, column in parts.items()},
         "opening": np.array([_opening_of(text) for text in free], dtype=np.uint64),
         **({"tokens": _tokens(prompt, responses, context)} if context else {}),
     }
@@ -298,6 +302,14 @@ def _cut(characters: npt.NDArray[np.int64], ended: npt.NDArray[np.bool_]) -> Fin
 def _strangers(scripts: npt.NDArray[np.int8]) -> Finding | None:
     hits, usual = texts.strangers(scripts)
     return found("other_script", "prompt", hits, of=int((scripts >= 0).sum()), detail=f"most are {usual}")
+
+
+def _foreign(languages: npt.NDArray[np.str_], characters: npt.NDArray[np.int64], part: str) -> Finding | None:
+    hits, of = languages != "", int((characters > 0).sum())
+    if hits.sum() > (1 - texts.USUAL) * of:
+        return None
+    counts = Counter(languages[hits].tolist()).most_common()
+    return found("other_language", part, hits, of=of, detail=", ".join(f"{code} {n:,}" for code, n in counts))
 
 
 def _rare(labels: npt.NDArray[Any], task_type: str) -> Finding | None:

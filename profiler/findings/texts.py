@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from traitcast.profiler.reading.damage import MOJIBAKE, REPLACED
+from traitcast.profiler.reading.language_guess import STRAY_WORDS, stranger
 
 Marks = npt.NDArray[np.bool_]
 
@@ -61,6 +62,8 @@ _MARKUP = (
 )
 # Three lines that are rows of their own are no accident of prose.
 _GLUED_LINES = 3
+# Below this share of the texts in one script or language, a dataset is in several.
+USUAL = 0.9
 _SCRIPTS = {
     "Latin": r"\p{Latin}",
     "Cyrillic": r"\p{Cyrillic}",
@@ -144,6 +147,14 @@ def scripts_of(texts: pa.Array) -> npt.NDArray[np.int8]:
     return found
 
 
+def strange_languages(texts: pa.Array, own: str) -> npt.NDArray[np.str_]:
+    """The language of each text that is clearly in another one in Latin script than `own`, "" for the others."""
+    found = np.full(len(texts), "", dtype="<U3")
+    for at in np.flatnonzero(marks(pc.greater_equal(pc.count_substring(texts, " "), STRAY_WORDS - 1))):
+        found[at] = stranger(texts[int(at)].as_py(), own) or ""
+    return found
+
+
 SCRIPTS = tuple(_SCRIPTS)
 
 
@@ -152,7 +163,7 @@ def strangers(scripts: npt.NDArray[np.int8]) -> tuple[Marks, str]:
     known = scripts >= 0
     counts = np.bincount(scripts[known], minlength=len(SCRIPTS))
     usual = int(counts.argmax())
-    if not known.any() or counts[usual] < 0.9 * known.sum():
+    if not known.any() or counts[usual] < USUAL * known.sum():
         return np.zeros(len(scripts), dtype=bool), ""
     return known & (scripts != usual), SCRIPTS[usual]
 

@@ -29,6 +29,8 @@ MIN_RATIO = 3.0
 # One name or command that is repeated is not a language.
 MIN_DIFFERENT = 5
 MIN_WORDS = 50
+# Of one text among others: shorter ones are names, titles and formulas too often.
+STRAY_WORDS = 20
 
 _ROWS = 500
 _CHARACTERS = 1000
@@ -77,6 +79,7 @@ class Guess(NamedTuple):
 
 # Languages in Latin script whose function words spaCy lists.
 _LANGUAGES = "af ca cs da de es et eu fi fr ga hr hu id is it lt lv nb nl pl pt ro sk sl sq sv tl tr vi"
+_CODES = frozenset(("en", *_LANGUAGES.split()))
 # Words of other languages that English texts, code and formulas hold too, in another sense or in names.
 _NEUTRAL = (
     "am comment de del den der des die du el em es fast hat kind la las le los les non note om pays per plus pour sans "
@@ -130,6 +133,30 @@ def guess_of(texts: list[str]) -> Guess | None:
     return _by_script(Counter("".join(heads))) or _by_words(Counter(w for text in heads for w in _WORD.findall(text)))
 
 
+def stranger(text: str, own: str) -> str | None:
+    """The language in Latin script that one text is clearly in, where that is not `own`; None for any other text.
+
+    Parameters
+    ----------
+    text
+        At least STRAY_WORDS words of it are needed.
+    own
+        The language of the dataset, such as "en". Its function words may make up MIN_SHARE of the words of no stranger.
+    """
+    words = _WORD.findall(text[:_CHARACTERS].lower())
+    if len(words) < STRAY_WORDS or own not in _CODES:
+        return None
+    mine = _function_words(own)
+    if sum(word in mine for word in words) >= MIN_SHARE * len(words):
+        return None
+    found = _by_words(Counter(words), least=STRAY_WORDS)
+    if found is not None:
+        return found.code if found.code != own else None
+    english = _function_words("en") - set(_NEUTRAL.split())
+    hits = [word for word in words if word in english and word not in mine]
+    return "en" if own != "en" and len(hits) >= 2 * MIN_SHARE * len(words) and len(set(hits)) >= MIN_DIFFERENT else None
+
+
 def _by_script(seen: Counter[str]) -> Guess | None:
     """The language of most letters, by the counts of all characters."""
     letters = {char: count for char, count in seen.items() if _LETTER.match(char)}
@@ -150,10 +177,10 @@ def _by_script(seen: Counter[str]) -> Guess | None:
     return Guess(next(own, code), f"its script ({counts[code] / total:.0%} of the letters)")
 
 
-def _by_words(seen: Counter[str]) -> Guess | None:
-    """The language of the function words, by the counts of all words."""
+def _by_words(seen: Counter[str], least: int = MIN_WORDS) -> Guess | None:
+    """The language of the function words, by the counts of all words, of which there have to be some."""
     total = seen.total()
-    if total < MIN_WORDS:
+    if total < least:
         return None
     # A word that both have says neither.
     english = _function_words("en")

@@ -218,6 +218,37 @@ def test_near_leaks_between_splits_and_datasets(tmp_path: Path) -> None:
     }
 
 
+def test_texts_in_another_language_are_found(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"this is the {n} time that we have been to the {sentence(random.Random(n))}", "label": "ab"[n % 2]}
+        for n in range(60)
+    ]
+    rows[5]["text"] = (
+        "Es ist nicht so, dass wir die Stadt nicht mögen, aber wir haben sie schon so oft gesehen und wollen nun auch "
+        "einmal etwas anderes machen."
+    )
+    rows[9]["text"] = (
+        "Les enfants vont avec leur mère dans le jardin, puis ils sont sur la place où nous avons été hier soir tous"
+    )
+    found = {f.check: f for f in found_in(read(write(tmp_path / "mixed.jsonl", rows)), noise=False)}
+    assert found["other_language"].rows.tolist() == [6, 10]
+    assert found["other_language"].detail == "de 1, fr 1"
+    german = write(
+        tmp_path / "german.jsonl", [rows[5] | {"text": f"{rows[5]['text']} {n}"} for n in range(30)] + rows[:1]
+    )
+    english = [
+        *rows[:1],
+        {"text": rows[0]["text"] + " and it is what they have for us, as you would know by now", "label": "a"},
+    ]
+    write(
+        german,
+        [{"text": f"{rows[5]['text']} {sentence(random.Random(n))}", "label": "ab"[n % 2]} for n in range(30)]
+        + english,
+    )
+    found = {f.check: f for f in found_in(read(german), noise=False)}
+    assert found["other_language"].detail == "en 1"
+
+
 def test_faults_of_conversations_are_found_by_the_numbers_of_their_rows(tmp_path: Path) -> None:
     rng = random.Random(0)
 

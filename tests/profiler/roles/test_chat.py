@@ -140,8 +140,12 @@ CALL = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "argument
         ([*spoken("user"), CALL, *spoken("assistant")], {"unanswered_call"}),
         ([*spoken("user"), *spoken("tool", "assistant")], {"turn_order"}),
         (
-            [*spoken("user"), {"role": "assistant", "content": [{"type": "tool_use", "name": "f", "input": {}}]}]
-            + [{"role": "user", "content": [{"type": "tool_result", "content": "5"}]}, *spoken("assistant")],
+            [
+                *spoken("user"),
+                {"role": "assistant", "content": [{"type": "tool_use", "name": "f", "input": {}}]},
+                {"role": "user", "content": [{"type": "tool_result", "content": "5"}]},
+                *spoken("assistant"),
+            ],
             set(),
         ),
         ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}, *spoken("assistant")], set()),
