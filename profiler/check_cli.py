@@ -186,7 +186,7 @@ def filter_(
         raise InputError(f"{out} exists, and nothing is written over. Choose another folder with --out")
     examples = _read(dataset, split, spec, roles)
     findings = _find(examples, {}, noise="label_noise" in names)
-    manifest = clean.write(locate(Request(dataset)), examples.split, examples.spec, findings, names, out)
+    manifest = clean.write(locate(Request(dataset)), examples, findings, names, out)
     summary = {key: value for key, value in manifest.items() if key != "dropped"}
     if output_format == "json":
         emit_json([{**summary, "out": str(out)}])
@@ -242,7 +242,8 @@ def _places(dataset: str, examples: Examples, rows: set[int]) -> dict[int, str]:
     from traitcast.profiler.request import Request
 
     found: dict[int, str] = {}
-    for part, number, _, row in located(locate(Request(dataset)).parts(examples.split), examples.spec):
+    parts = locate(Request(dataset)).parts(examples.split)
+    for part, number, _, row in located(parts, examples.spec, examples.trained):
         if row in rows:
             found[row] = place(part.name, number if part.unit == "line" else None)
             if len(found) == len(rows):

@@ -22,9 +22,16 @@ class Engine(Protocol):
     """Where the costly steps of a profile run. The numbers are the same bytes on every engine."""
 
     def read(
-        self, files: Sequence[FilePart], spec: DatasetSpec, on_rows: Callable[[int], None]
+        self,
+        files: Sequence[FilePart],
+        spec: DatasetSpec,
+        on_rows: Callable[[int], None],
+        trained: frozenset[str] | None,
     ) -> tuple[RowTable, str, Tally]:
-        """(rows, fingerprint, tally) of files by known roles, as `examples.build_table` gives them."""
+        """(rows, fingerprint, tally) of files by known roles, as `examples.build_table` gives them.
+
+        trained: as `examples.Converter` takes it.
+        """
         ...
 
     def on_files(self, files: Sequence[FilePart], work: Callable[[Sequence[FilePart]], T]) -> Iterator[T]:

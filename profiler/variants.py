@@ -24,8 +24,6 @@ import numpy as np
 
 from traitcast.profiler.language import language_code
 from traitcast.profiler.reading.examples import Examples, Item
-from traitcast.profiler.reading.reader import classes
-from traitcast.profiler.reading.source import HELD_OUT
 from traitcast.profiler.roles.spec import SPEC_FILE, DatasetSpec, load_spec
 from traitcast.warehouse.console import command, count
 from traitcast.warehouse.errors import InputError, UserError, nearest
@@ -168,21 +166,11 @@ def _items(examples: Examples) -> list[Item]:
 
 def _classes(examples: Examples) -> tuple[str, ...]:
     """The classes that a matrix lists in the prompts of a dataset, so that those of its variants list the same: without
-    names in the spec all that occur in training and in the rows that it tests on (`training.plan.planning`)."""
+    names in the spec all that occur in training (`training.plan.planning`)."""
     spec = examples.spec
     if spec.task_type != "classification" or spec.label_names:
         return spec.label_names
-    own = frozenset(examples.table["label"].drop_null().to_pylist())
-    tested: frozenset[str] = frozenset()
-    for split in HELD_OUT:
-        try:
-            tested = own if split == examples.split else classes(examples.others.get(split, ()), spec) or tested
-        except InputError:
-            # Planning passes over a split that cannot be read, or says why it cannot be.
-            continue
-        if own & tested:
-            break
-    return tuple(sorted(own | tested))
+    return tuple(sorted(examples.table["label"].drop_null().unique().to_pylist()))
 
 
 def _varied(examples: Examples, items: list[Item], names: tuple[str, ...], change: Change, seed: int) -> After:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from traitcast.training.meter import Meter
+from traitcast.training.mix_cli import mix
 from traitcast.training.plan.base_name import ANY, DEFAULT, DTYPES
 from traitcast.training.probe_cli import probe
 from traitcast.warehouse.console import (
-    command,
+    count,
     emit,
     emit_json,
     format_option,
+    printable,
     progress,
     report_errors,
     say,
     warehouse_option,
+    warn,
 )
-from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.errors import InputError, UserError
 
 if TYPE_CHECKING:
     from traitcast.training.plan.pack import Pack
@@ -151,22 +154,45 @@ def plan(
     from traitcast.training.cost import estimate
     from traitcast.training.plan.planning import plan as make
 
+    bad: list[str] = []
+
+    def failed(source: str, error: UserError) -> None:
+        if len(datasets) == 1:
+            raise error
+        click.echo(f"Error: {printable(str(error))}", err=True)
+        bad.append(source)
+
     def show(name: str, entry: DatasetEntry) -> None:
         held_out = "test rows" if entry.test_split in ("test", "") else f"test rows from {entry.test_split}"
         say(f"{name}: {entry.train_rows} training rows, {entry.test_rows} {held_out}, {entry.task_type}")
 
     made = make(
-        pack_folder, datasets, _settings(**options), sources=names(sources), targets=names(targets), on_dataset=show
+        pack_folder,
+        datasets,
+        _settings(**options),
+        sources=names(sources),
+        targets=names(targets),
+        on_dataset=show,
+        on_warning=lambda name, warning: warn(f"{name}: {warning}"),
+        on_failure=failed,
     )
     cost = estimate(made)
     if output_format == "json":
         emit_json(dataclasses.asdict(cost))
+        _refuse_bad(bad, datasets)
         return
     rows = [
         {"what": name, "amount": getattr(cost, name)} for name in ("adapters", "cells", "train_tokens", "score_tokens")
     ]
     emit([*rows, *({"what": f"minutes on {name}", "amount": amount} for name, amount in cost.minutes.items())], "table")
     say(f"next: traitcast matrix run --pack {pack_folder}")
+    _refuse_bad(bad, datasets)
+
+
+def _refuse_bad(bad: Sequence[str], datasets: Sequence[str]) -> None:
+    """Exit with 2 after a plan that leaves datasets out."""
+    if bad:
+        raise UserError(f"{len(bad)} of {count(len(datasets), 'dataset')} not planned: {', '.join(bad)} (see above)")
 
 
 def _settings(**options: Any) -> PlanSettings:
@@ -447,53 +473,6 @@ def export(pack_folder: Path, output: Path, kind: str, no_text: bool) -> None:
     from traitcast.training.results.export import export as write
 
     say(f"{write(Pack(pack_folder), output, kind, text=not no_text):,} cells in {output}")
-
-
-@click.command()
-@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
-@click.option("--weights", default=None, metavar="W,W", help="Share of each dataset  [default: equal shares]")
-@click.option(
-    "--rows", type=click.IntRange(1), default=None, help="Rows of the mixture  [default: as many as all datasets allow]"
-)
-@click.option(
-    "--into",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="New folder of the mixture, which is named after it.",
-)
-@click.option("--seed", default=0, show_default=True, help="Of the draw and the order of the rows.")
-@format_option()
-@report_errors
-def mix(
-    datasets: tuple[str, ...], weights: str | None, rows: int | None, into: Path, seed: int, output_format: str
-) -> None:
-    """Write a mixture: training rows of several datasets as one, to be tuned on together.
-
-    Rows are prompts as `matrix plan` words them for the dataset they come from, and answers. The mixture is a dataset
-    like any other: profile it, predict what it does, measure it. Where it was not measured, `predict` takes the
-    weighted evidence of its datasets and the traits of the mixed rows.
-
-    \b
-    Examples:
-      traitcast mix data/sst2 data/trec --weights .7,.3 --rows 2000 --into mixed
-      traitcast profile mixed
-      traitcast predict mixed rte
-    """
-    from traitcast.training.plan.mixture import write_mixture
-
-    made = write_mixture(datasets, into, weights=_numbers(weights), rows=rows, seed=seed)
-    total = sum(made.rows.values())
-    rows_of = [{"dataset": name, "rows": n, "share": round(n / total, 4)} for name, n in made.rows.items()]
-    emit(rows_of, output_format)
-    say(f"next: {command('profile', str(made.folder))}")
-
-
-def _numbers(text: str | None) -> list[float]:
-    try:
-        return [float(part) for part in names(text) or ()]
-    except ValueError:
-        raise InputError(f"--weights is {text!r}; give numbers with commas between, such as .7,.3") from None
 
 
 COMMANDS: tuple[click.Command, ...] = (matrix, mix, probe)

@@ -26,6 +26,17 @@ class InputError(UserError):
     """A file, row, column or spec that cannot be read as a dataset."""
 
 
+class NoAnswersError(InputError):
+    """A split whose answers are missing or held back, as those of many benchmarks are.
+
+    what: the finding without its cure.
+    """
+
+    def __init__(self, what: str, cure: str) -> None:
+        super().__init__(f"{what}. {cure}")
+        self.what = what
+
+
 class NotSharedError(InputError):
     """A node of a cluster does not see a file of the caller, or sees another file under its name."""
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from traitcast.profiler.findings.checks import BY_NAME, Finding, check_names
-from traitcast.profiler.reading.examples import Converter
+from traitcast.profiler.reading.examples import Converter, Examples
 from traitcast.profiler.reading.source import Part, Source
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.warehouse.errors import InputError, UserError
@@ -35,12 +35,14 @@ def names_of(drop: str) -> tuple[str, ...]:
     return names
 
 
-def located(parts: Sequence[Part], spec: DatasetSpec) -> Iterator[tuple[Part, int, dict[str, Any], int | None]]:
+def located(
+    parts: Sequence[Part], spec: DatasetSpec, trained: frozenset[str] | None = None
+) -> Iterator[tuple[Part, int, dict[str, Any], int | None]]:
     """(part, its own number of the row, the row, its number among the rows kept in reading, None for one that was not).
 
-    The same order and numbers as `Finding.rows`.
+    The same order and numbers as `Finding.rows`, given `trained` as it is in `Examples`.
     """
-    converter = Converter(spec)
+    converter = Converter(spec, trained)
     kept = 0
     for part in parts:
         for number, row in part.rows(None):
@@ -52,9 +54,11 @@ def located(parts: Sequence[Part], spec: DatasetSpec) -> Iterator[tuple[Part, in
 
 
 def write(
-    source: Source, split: str, spec: DatasetSpec, findings: Sequence[Finding], names: Sequence[str], out: Path
+    source: Source, examples: Examples, findings: Sequence[Finding], names: Sequence[str], out: Path
 ) -> dict[str, Any]:
-    """Write every split into a new folder, `split` without the rows of the named checks. Returns the manifest.
+    """Write every split into a new folder, that of `examples` without the rows of the named checks.
+
+    Returns the manifest.
 
     Raises UserError where the folder exists or a value cannot be written as JSON.
     """
@@ -68,9 +72,9 @@ def write(
     aside = out.with_name(f".{out.name}.{np.random.default_rng().integers(1 << 62):x}.partial")
     aside.mkdir(parents=True)
     try:
-        manifest = _write(source, split, spec, reasons, aside)
+        manifest = _write(source, examples, reasons, aside)
         # The roles by which the rows were found; without a name, under which the original is profiled.
-        (aside / "dataset.yaml").write_text(replace(spec, name=None).to_yaml(), encoding="utf-8")
+        (aside / "dataset.yaml").write_text(replace(examples.spec, name=None).to_yaml(), encoding="utf-8")
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         aside.rename(out)
     except BaseException:
@@ -79,13 +83,12 @@ def write(
     return manifest
 
 
-def _write(
-    source: Source, split: str, spec: DatasetSpec, reasons: Mapping[int, list[str]], folder: Path
-) -> dict[str, Any]:
+def _write(source: Source, examples: Examples, reasons: Mapping[int, list[str]], folder: Path) -> dict[str, Any]:
+    split = examples.split
     dropped: list[dict[str, Any]] = []
     kept, unread = 0, 0
     with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
-        for part, number, row, place in located(source.parts(split), spec):
+        for part, number, row, place in located(source.parts(split), examples.spec, examples.trained):
             if place is not None and place in reasons:
                 where = {"file": Path(part.name).name, part.unit: number}
                 dropped.append({**where, "kept_row": place, "checks": reasons[place]})

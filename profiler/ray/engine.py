@@ -20,8 +20,8 @@ from traitcast.profiler.parsing.parser import BatchCounts, Parser, TextBatch, on
 from traitcast.profiler.passes.table import RowTable
 from traitcast.profiler.ray import files as cluster_reading
 from traitcast.profiler.ray.blocks import Blocks, Shipped
-from traitcast.profiler.reading.examples import Tally
 from traitcast.profiler.reading.files import FilePart
+from traitcast.profiler.reading.tally import Tally
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.warehouse import ray_cluster
 from traitcast.warehouse.errors import TraitcastError
@@ -45,10 +45,14 @@ class RayEngine:
         return self.connect()
 
     def read(
-        self, files: Sequence[FilePart], spec: DatasetSpec, on_rows: Callable[[int], None]
+        self,
+        files: Sequence[FilePart],
+        spec: DatasetSpec,
+        on_rows: Callable[[int], None],
+        trained: frozenset[str] | None,
     ) -> tuple[Blocks, str, Tally]:
         """As `cluster_reading.read`."""
-        return cluster_reading.read(self.ray, files, spec, on_rows)
+        return cluster_reading.read(self.ray, files, spec, on_rows, trained)
 
     def on_files(self, files: Sequence[FilePart], work: Callable[[Sequence[FilePart]], T]) -> Iterator[T]:
         """As `cluster_reading.on_files`."""

@@ -19,10 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from traitcast.profiler.ray.blocks import TASK_ROWS, Blocks, packed
-from traitcast.profiler.reading.examples import Converter, Fingerprint, Labels, Tally, encoded
+from traitcast.profiler.reading.examples import Converter, Fingerprint, Labels, encoded
 from traitcast.profiler.reading.files import FilePart
 from traitcast.profiler.reading.formats.text_lines import RATIO_VARIABLE
 from traitcast.profiler.reading.reader import items
+from traitcast.profiler.reading.tally import Tally
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.warehouse import ray_cluster
 from traitcast.warehouse.errors import NotSharedError, UserError
@@ -123,9 +124,14 @@ class _End:
 
 
 def read(
-    ray: Any, files: Sequence[FilePart], spec: DatasetSpec, on_rows: Callable[[int], None]
+    ray: Any,
+    files: Sequence[FilePart],
+    spec: DatasetSpec,
+    on_rows: Callable[[int], None],
+    trained: frozenset[str] | None = None,
 ) -> tuple[Blocks, str, Tally]:
     """(rows, fingerprint, tally) of files by known roles, as `build_table` gives them. on_rows(read): now and then.
+    trained: as `Converter` takes it.
 
     Raises InputError as reading the files one after the other would.
     """
@@ -134,7 +140,7 @@ def read(
     fingerprint, labels, tally = Fingerprint(spec), Labels(spec), Tally()
     blocks: list[Any] = []
     sizes: list[int] = []
-    given = ray_cluster.handed_over(ray, lambda some: remote.remote(some, spec), tasks(files))
+    given = ray_cluster.handed_over(ray, lambda some: remote.remote(some, spec, trained), tasks(files))
     with closing(given) as streams:
         for stream in streams:
             # A task that fails for good ends with its error, which may come where rows were expected.
@@ -151,9 +157,11 @@ def read(
     return Blocks(ray, blocks, np.cumsum([0, *sizes])), str(fingerprint), tally
 
 
-def read_files(files: Files, spec: DatasetSpec) -> Iterator[_Block | bytes | _End]:
+def read_files(
+    files: Files, spec: DatasetSpec, trained: frozenset[str] | None = None
+) -> Iterator[_Block | bytes | _End]:
     """A task: what `encoded` gives of the rows of some files, a block and then its rows, packed; last its end."""
-    converter, error = Converter(spec), None
+    converter, error = Converter(spec, trained), None
     seen = files.seen()
     try:
         for batches, content in _blocks(encoded(items(seen, converter), converter.tally)):

@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from traitcast.profiler.reading.tally import Tally
 from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles.chat import is_chat, turns
 from traitcast.profiler.roles.multiple_choice import Answers, options_of
 from traitcast.profiler.roles.packed import is_flattened, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
-from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, pick, shorten, text
+from traitcast.profiler.roles.values import SPEC_HINT, cut, is_position, kind, missing, pick, shorten, text
 from traitcast.profiler.text.spool import Spool
 from traitcast.warehouse.console import some
 from traitcast.warehouse.errors import InputError, nearest
@@ -42,9 +42,6 @@ _CHUNK = 4096
 # Fewer of long texts, which are there as objects, as JSON and as Arrow at once: of 20 KB each 4,096 made 78 MB of JSON.
 # A character is 12 bytes of that at most.
 _CHUNK_CHARACTERS = 1 << 20
-# A label column with more classes than this, and than this share of its rows, holds text or identifiers.
-_MAX_CLASSES = 1000
-_MAX_CLASS_SHARE = 0.2
 
 
 class Item(NamedTuple):
@@ -86,6 +83,8 @@ class Examples:
         Columns of texts that have no role, although they say something.
     others
         The splits that were not read, where reading them is not a download.
+    trained
+        Of a split beside training rows: the answers that are read at all, see `Converter`.
     chat_faults
         Rows whose conversation has one of `profiler.roles.chat.FAULTS`, by fault, counted from 1.
     """
@@ -102,6 +101,7 @@ class Examples:
     warnings: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     others: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+    trained: frozenset[str] | None = None
     chat_faults: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
@@ -199,49 +199,17 @@ class Labels:
         )
 
 
-@dataclass(slots=True)
-class Tally:
-    """What was dropped or looks wrong, counted while rows stream through.
+class Converter:
+    """Turns raw rows into items according to one spec. `convert` is the whole interface.
 
-    speakers: of the conversations in which no assistant speaks. faults: rows kept, counted from 1, by fault of their
-    conversation.
+    trained: of a split beside training rows, the classes of those; empty for another task than classification. Rows
+    whose answer is no such class, or no option, are then left out and counted. Without it such a row is refused.
     """
 
-    read: int = 0
-    kept: int = 0
-    no_content: int = 0
-    no_label: int = 0
-    no_response: int = 0
-    empty_response: int = 0
-    after_answer: int = 0
-    no_text: Counter[str] = field(default_factory=Counter)
-    surrogates: int = 0
-    lists: int = 0
-    calls: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-    classes: Counter[str] = field(default_factory=Counter)
-    speakers: frozenset[str] = frozenset()
-    faults: dict[str, array[int]] = field(default_factory=dict)
-
-    def merge(self, other: Tally) -> None:
-        """Take the tally of the rows that follow; fields and classes stay in the order in which they first came."""
-        for fault, rows in other.faults.items():
-            self.faults.setdefault(fault, array("q")).extend(self.kept + row for row in rows)
-        for counted in fields(self):
-            if counted.type == "int":
-                setattr(self, counted.name, getattr(self, counted.name) + getattr(other, counted.name))
-        self.no_text.update(other.no_text)
-        self.left_out.update(other.left_out)
-        self.classes.update(other.classes)
-        self.speakers |= other.speakers
-
-
-class Converter:
-    """Turns raw rows into items according to one spec. `convert` is the whole interface."""
-
-    def __init__(self, spec: DatasetSpec) -> None:
+    def __init__(self, spec: DatasetSpec, trained: frozenset[str] | None = None) -> None:
         self.spec = spec
         self.tally = Tally()
+        self.trained = trained
         self.labels = Labels(spec)
         self.answers = Answers(spec)
         self.names = tagging.Names(spec.response_field, spec.label_names, spec.label_codes)
@@ -296,9 +264,21 @@ class Converter:
 
     def _classified(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
         assert self.spec.label_field is not None
-        label = self.labels.name(pick(row, self.spec.label_field), where)
+        value = pick(row, self.spec.label_field)
+        if self.trained is not None:
+            # Types may change: a label of another one is as good as any other that training does not have.
+            self.labels.first = None
+        try:
+            label = self.labels.name(value, where)
+        except InputError:
+            if self.trained is None:
+                raise
+            label = str(value)
         if label is None:
             self._count_unlabelled(texts)
+            return None
+        if self.trained is not None and label not in self.trained:
+            self.tally.strange[cut(label)] += 1
             return None
         self.tally.classes[label] += 1
         return Item(texts, None, label, label)
@@ -306,7 +286,14 @@ class Converter:
     def _chosen(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
         assert self.spec.answer_field is not None
         options, keys = options_of(row, self.spec, where)
-        position = self.answers.position(pick(row, self.spec.answer_field), options, keys, where)
+        answer = pick(row, self.spec.answer_field)
+        try:
+            position = self.answers.position(answer, options, keys, where)
+        except InputError:
+            if self.trained is None:
+                raise
+            self.tally.strange[cut(str(answer))] += 1
+            return None
         if position is None:
             self._count_unlabelled(texts)
             return None
@@ -440,11 +427,6 @@ def prompt_batches(prompts: Iterable[tuple[list[str], list[str] | None]]) -> Ite
 
     schema = pa.schema([("fields", pa.list_(pa.string())), ("options", pa.list_(pa.string()))])
     return (_columns(chunk, schema, Tally())[1] for chunk in _chunks(iter(prompts)))
-
-
-def too_many_classes(classes: int, rows: int) -> bool:
-    """Whether a label column has so many distinct values that it cannot be a class label."""
-    return classes > max(_MAX_CLASSES, _MAX_CLASS_SHARE * rows)
 
 
 def _chunks(items: Iterator[Cells]) -> Iterator[list[Cells]]:

@@ -16,21 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traitcast.profiler.reading.damage import damage_warnings
-from traitcast.profiler.reading.examples import Converter, Examples, Item, Labels, Tally, build_table, too_many_classes
+from traitcast.profiler.reading.examples import Converter, Examples, Item, Labels, build_table
 from traitcast.profiler.reading.files import files_of
 from traitcast.profiler.reading.formats.text_lines import MAX_COLUMNS
 from traitcast.profiler.reading.language_guess import guess_language
 from traitcast.profiler.reading.locate import as_spec, locate
-from traitcast.profiler.reading.source import ALL, Part, Row, Source, total
+from traitcast.profiler.reading.source import ALL, HELD_OUT, Part, Row, Source, total
+from traitcast.profiler.reading.tally import Tally, check_content, content_warnings
 from traitcast.profiler.request import Request
-from traitcast.profiler.roles.chat import ASSISTANTS
 from traitcast.profiler.roles.columns import label_form
 from traitcast.profiler.roles.inference import infer
 from traitcast.profiler.roles.multiple_choice import answer_forms
 from traitcast.profiler.roles.spec import DatasetSpec, dataset_name, is_complete, parse_roles, with_roles
 from traitcast.profiler.roles.values import cut, is_whole, listed, pick, root, shorten
-from traitcast.warehouse.console import count
-from traitcast.warehouse.errors import InputError, nearest
+from traitcast.warehouse.errors import InputError, NoAnswersError, nearest
 
 if TYPE_CHECKING:
     from traitcast.profiler.engine import Engine
@@ -41,9 +40,6 @@ _ROWS_A_REPORT = 4096
 # Files that are looked into for how many rows all of them have: each costs a megabyte, or a footer, before the first
 # row is read.
 _GLANCES = 8
-# How programs write a missing value; "none" in lower case is a class of real datasets.
-_NUMBER_END = re.compile(r"([0-9])\.0+$")
-_MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
 
 
 def read(
@@ -82,14 +78,10 @@ def read(
     parts = found.parts(chosen)
     notes = [*found.notes, *(note for part in parts[:1] for note in part.notes())]
     resolved, role_notes, left_out = _resolve_spec(request.spec, stated, found, parts)
-    report = _report(parts, on_rows)
-    if engine is not None and (files := files_of(parts)):
-        table, fingerprint, tally = engine.read(files, resolved, report)
-    else:
-        converter = Converter(resolved)
-        table, fingerprint = build_table(items(parts, converter, report), resolved, converter.tally)
-        tally = converter.tally
-    _check_content(tally, resolved, found.origin, table.num_rows)
+    beside = found.splits.get("train", ()) if chosen in (*HELD_OUT, ALL) and not request.stream else ()
+    trained = _answers_of(beside, resolved) if beside else None
+    table, fingerprint, tally = _converted(parts, resolved, trained, _report(parts, on_rows), engine)
+    check_content(tally, resolved, found.origin, table.num_rows, trained)
     if resolved.language is None and (guess := guess_language(table)):
         resolved = replace(resolved, language=guess.code)
         role_notes.append(f"language {guess.code} by {guess.reason}; if that is wrong, say --language en")
@@ -108,13 +100,84 @@ def read(
             *(warning for split in found.splits if chosen in (split, ALL) for warning in found.warnings.get(split, ())),
             *(warning for part in parts for warning in part.warnings()),
             *([_stream_words(request.stream)] if request.stream else []),
-            *_warnings(tally, resolved, table.num_rows),
+            *content_warnings(tally, resolved, table.num_rows, trained),
             *damage_warnings(table, replaced=tally.surrogates == 0),
         ),
         left_out=left_out,
         others={} if chosen == ALL or request.stream else {s: p for s, p in found.splits.items() if s != chosen},
+        trained=trained,
         chat_faults=tally.faults,
     )
+
+
+def read_beside(training: Examples, split: str) -> Examples:
+    """Another split of a dataset, by the roles of its training rows.
+
+    Rows whose label is no class of training (-1, "?", another type, another case) are left out and counted.
+
+    Raises
+    ------
+    NoAnswersError
+        Where no row has an answer, since the column is not there, is empty, or holds one value that stands for none.
+    InputError
+        For classes that are others than those of training, and for what is not a clean dataset.
+    """
+    parts, spec = training.others[split], training.spec
+    sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
+    if not sample:
+        raise NoAnswersError(f"split {split!r} holds no rows", "Leave it out")
+    columns = _columns(sample)
+    answers = {spec.response_field, *spec.labels_fields} - {spec.messages_field}
+    if not any(root(name, columns) for name in answers) and spec.messages_field is None:
+        raise NoAnswersError(f"split {split!r} has no column {spec.response_field!r}", "Add it, or leave the split out")
+    _check_columns(spec, spec.columns, columns, parts[0])
+    trained = _classes_in(training.table, spec)
+    table, fingerprint, tally = _converted(parts, spec, trained, lambda _: None)
+    check_content(tally, spec, f"split {split!r} of {training.origin}", table.num_rows, trained)
+    return replace(
+        training,
+        split=split,
+        splits={**training.splits, split: tally.read},
+        table=table,
+        fingerprint=fingerprint,
+        notes=(),
+        warnings=tuple(content_warnings(tally, spec, table.num_rows, trained)),
+        others={},
+        trained=trained,
+        chat_faults=tally.faults,
+    )
+
+
+def _converted(
+    parts: Sequence[Part],
+    spec: DatasetSpec,
+    trained: frozenset[str] | None,
+    on_rows: Callable[[int], None],
+    engine: Engine | None = None,
+) -> tuple[Any, str, Tally]:
+    """(rows, fingerprint, tally) of some parts by known roles."""
+    if engine is not None and (files := files_of(parts)):
+        return engine.read(files, spec, on_rows, trained)
+    converter = Converter(spec, trained)
+    table, fingerprint = build_table(items(parts, converter, on_rows), spec, converter.tally)
+    return table, fingerprint, converter.tally
+
+
+def _answers_of(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str] | None:
+    """What `Converter` takes as `trained` of training rows that were not read; None where they have other roles."""
+    if spec.task_type != "classification":
+        return frozenset()
+    try:
+        return frozenset(spec.label_names) or classes(parts, spec)
+    except InputError:
+        return None
+
+
+def _classes_in(table: Any, spec: DatasetSpec) -> frozenset[str]:
+    """The same of training rows that were."""
+    if spec.task_type != "classification":
+        return frozenset()
+    return frozenset(spec.label_names or table["label"].drop_null().unique().to_pylist())
 
 
 def prompt_columns(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
@@ -286,95 +349,3 @@ def _estimate(parts: Sequence[Part]) -> int | None:
     rows = total([file.estimate() for file in some])
     size, seen = (sum(file.path.stat().st_size for file in of) for of in (files, some))
     return None if rows is None else round(rows * size / max(seen, 1))
-
-
-def _check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int) -> None:
-    """Refuse data that holds nothing to learn, or a label column that holds no classes."""
-    column = spec.response_field
-    if spec.label_field and not tally.classes:
-        raise InputError(
-            f"{origin}: the label column {column!r} is empty in all {tally.read:,} rows. Choose a split with labels "
-            "by --split, or name another label_field by --spec FILE"
-        )
-    if spec.messages_field and spec.answer_field is None and tally.no_response == rows:
-        spoke = f" The speakers are {listed(sorted(tally.speakers), 8)}." if tally.speakers else ""
-        raise InputError(
-            f"{origin}: no turn of an assistant in {column!r} in any of {count(tally.read, 'row')}, so there is no "
-            f"response.{spoke} Assistants are called {', '.join(ASSISTANTS)}: rename the speaker, or name a "
-            f"column that holds the response: --roles 'messages={column} answer=COLUMN'"
-        )
-    if rows == 0 or tally.no_response + tally.empty_response == rows:
-        raise InputError(
-            f"{origin}: the response column {column!r} is empty in all {tally.read:,} rows. Choose a split with "
-            "answers by --split, or name another answer_field by --spec FILE"
-        )
-    if spec.label_field and too_many_classes(len(tally.classes), rows):
-        raise InputError(
-            f"{origin}: the label column {column!r} has {len(tally.classes):,} distinct values in {rows:,} rows, "
-            f"which are not classes. Pass --spec FILE with task_type: generation and answer_field: {column}"
-        )
-
-
-def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
-    """Classes that a table program or a slip of the hand made."""
-    if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
-        yield f"{classes['-1']:,} of {rows:,} rows have the label -1, which often means no label; if so, leave them out"
-    plain: dict[str, str] = {}
-    pairs = []
-    for label, labelled in classes.items():
-        if label in _MISSING_WORDS:
-            of = f"{labelled:,} of {rows:,} rows"
-            yield f"{of} have the label {label!r}; if that means no label, leave the cell empty"
-        other = plain.setdefault(_NUMBER_END.sub(r"\1", label.strip().casefold()), label)
-        if other != label:
-            pairs.append(f"{shorten(other)} and {shorten(label)}")
-    if pairs:
-        yield (
-            "labels that differ only in case, spaces or a decimal point count as different classes: "
-            f"{listed(pairs, 3)}. Write them alike"
-        )
-    spaced = sum(labelled for label, labelled in classes.items() if label != label.strip())
-    if spaced:
-        yield f"{spaced:,} of {rows:,} rows have a label that begins or ends with a space, which is part of its class"
-
-
-def _warnings(tally: Tally, spec: DatasetSpec, rows: int) -> Iterator[str]:
-    def share(part: int, of: int) -> str:
-        return f"{part:,} of {of:,} rows"
-
-    if tally.no_content:
-        yield f"{share(tally.no_content, tally.read)} dropped: neither prompt nor response"
-    if tally.no_label:
-        yield f"{share(tally.no_label, tally.read)} dropped: no value in {spec.response_field!r}"
-    if tally.no_response:
-        why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
-        yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
-    if tally.calls:
-        yield f"{share(tally.calls, rows)} have a tool call in their response: the JSON of its name and arguments"
-    if tally.left_out:
-        parts = listed((f"{shape} {number:,}" for shape, number in tally.left_out.most_common()), 8)
-        yield f"what is not text is left out of the turns: {parts}"
-    # A list now and then is what was asked for.
-    if tally.lists > rows / 2:
-        yield (
-            f"{share(tally.lists, rows)} have a list, written as text, as their response in {spec.response_field!r}; "
-            f"to take its first item: --roles answer={spec.response_field}[0]"
-        )
-    if tally.empty_response:
-        yield f"{share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
-    for name, empty in tally.no_text.items():
-        yield f"{share(empty, tally.read)} have nothing in the prompt field {name!r}"
-    if tally.after_answer:
-        yield (
-            f"{share(tally.after_answer, tally.read)} go on after the last turn of the assistant: what follows it is "
-            "left out"
-        )
-    if spec.has_labels and too_many_classes(len(tally.classes), rows):
-        yield (
-            f"{len(tally.classes):,} different sets of labels in {rows:,} rows; the label traits see a set as a class"
-        )
-    if tally.surrogates:
-        yield f"{count(tally.surrogates, 'text')} held half of a surrogate pair, replaced by U+FFFD: encoding damage"
-    if rows == 1:
-        yield "only one row: spreads and standard errors are undefined"
-    yield from _class_warnings(tally.classes, rows)

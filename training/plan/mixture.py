@@ -118,7 +118,7 @@ def _parents(datasets: Sequence[str], name: str) -> dict[str, Packed]:
     settings = PlanSettings("", train_rows=10**9, test_rows=1)
     parents: dict[str, Packed] = {}
     for dataset in datasets:
-        parent, packed, _, _ = read_dataset(dataset, settings)
+        parent, packed, *_ = read_dataset(dataset, settings)
         if parent in parents or parent == name:
             raise InputError(f"two datasets are called {parent!r}; rename one, by `name:` in its dataset.yaml")
         if not packed.train:

@@ -28,7 +28,7 @@ from traitcast.training.plan.pack import (
 )
 from traitcast.training.plan.prompts import PromptSettings, Row, Task
 from traitcast.training.plan.recipe import DatasetEntry, Recipe, ScoringSettings, TrainingSettings
-from traitcast.warehouse.errors import InputError, ScoresError, nearest
+from traitcast.warehouse.errors import InputError, NoAnswersError, ScoresError, UserError, nearest
 from traitcast.warehouse.names import check_name
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def plan(
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     on_dataset: Callable[[str, DatasetEntry], None] | None = None,
+    on_warning: Callable[[str, str], None] | None = None,
+    on_failure: Callable[[str, UserError], None] | None = None,
 ) -> Pack:
     """Read datasets, draw their rows and write the pack. An existing pack is added to; its groups and blocks stay.
 
@@ -112,6 +114,10 @@ def plan(
         Names among the datasets; None: every dataset with training rows, or with test rows.
     on_dataset
         Called with the name and the entry of each dataset that was read.
+    on_warning
+        Called with the name and what to know of its rows, such as those that were left out.
+    on_failure
+        Called with a dataset that cannot be planned, and the reason; without it that is raised.
 
     Raises
     ------
@@ -127,14 +133,25 @@ def plan(
     entries = dict(before.datasets) if before else {}
     with _nothing_half_written(folder) as data:
         for source in datasets:
-            name, packed, origin, fingerprint = read_dataset(source, settings)
-            entry = _entry(packed, origin, fingerprint, settings.train_rows)
-            if name in entries and _rows_of(entries[name]) != _rows_of(entry):
-                raise InputError(f"dataset {name!r} is in {folder} with other rows; plan into a new folder")
+            try:
+                name, packed, origin, fingerprint, warnings = read_dataset(source, settings)
+                entry = _entry(packed, origin, fingerprint, settings.train_rows)
+                if name in entries and _rows_of(entries[name]) != _rows_of(entry):
+                    raise InputError(f"dataset {name!r} is in {folder} with other rows; plan into a new folder")
+            except UserError as error:
+                if on_failure is None:
+                    raise
+                on_failure(source, error)
+                continue
+            if on_warning:
+                for warning in warnings:
+                    on_warning(name, warning)
             entries[name] = entry
             _write_rows(data / f"{name}.parquet", packed)
             if on_dataset:
                 on_dataset(name, entry)
+        if not entries:
+            raise InputError("no dataset could be planned; mend what is wrong, or name others")
         recipe = _recipe(before, entries, settings, sources, targets)
         write_aside(folder / RECIPE, recipe.to_json().encode())
     return Pack(folder)
@@ -156,18 +173,18 @@ def _nothing_half_written(folder: Path) -> Iterator[Path]:
         raise
 
 
-def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str, str]:
-    """(name, rows drawn, origin, dataset fingerprint). Test rows come from `test`, else from `validation`; a split
-    whose answers are held back, as those of many benchmarks are, is passed over."""
+def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str, str, tuple[str, ...]]:
+    """(name, rows drawn, origin, dataset fingerprint, warnings). Test rows come from `test`, else from `validation`;
+    a split whose answers are held back, as those of many benchmarks are, is passed over."""
     from traitcast.profiler.reading.reader import read
 
     first = read(source)
     name = check_name(first.name, "dataset name")
     train = None if first.split in HELD_OUT else first
-    test = _held_out(source, first)
+    test, passed_over = (first, []) if train is None else _held_out(train)
     if test is None and settings.test_from_training:
         test = first
-    task = task_of(first, test)
+    task = task_of(first)
     drawn = Packed(
         task,
         draw(rows_of(train, task), _POOL * settings.train_rows, settings.sample_seed) if train else (),
@@ -175,49 +192,33 @@ def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str,
         test.split if test else "",
         (first.spec.parent or "", first.spec.changed or "") if first.spec.parent else ("", ""),
     )
-    return name, drawn, first.origin, first.fingerprint
+    told = [*first.warnings, *passed_over]
+    if test is not None and test is not first:
+        told += (f"{test.split}: {warning}" for warning in test.warnings)
+    return name, drawn, first.origin, first.fingerprint, tuple(told)
 
 
-def _held_out(source: str, first: Examples) -> Examples | None:
-    """The first of the held-out splits that has answers, or the last of them."""
-    from traitcast.profiler.reading.reader import read
+def _held_out(train: Examples) -> tuple[Examples | None, list[str]]:
+    """The first held-out split that has answers, read by the roles of the training rows, and why others have none."""
+    from traitcast.profiler.reading.reader import read_beside
 
-    splits = [split for split in HELD_OUT if split in first.splits]
-    for at, split in enumerate(splits):
-        last = at + 1 == len(splits)
-        try:
-            found = first if split == first.split else read(source, split=split)
-        except InputError:
-            # A column of answers that is empty; planning says which split it took.
-            if last:
-                raise
-            continue
-        if last or _answered(found, first):
-            return found
-    return None
+    passed_over: list[str] = []
+    for split in HELD_OUT:
+        if split in train.others:
+            try:
+                return read_beside(train, split), passed_over
+            except NoAnswersError as error:
+                passed_over.append(f"no test rows: {error.what}")
+    return None, passed_over
 
 
-def _answered(test: Examples, train: Examples) -> bool:
-    """Whether a split has answers, and a classification one that training rows have too: -1 stands for no label."""
-    column = "response" if test.spec.task_type == "generation" else "label"
-    found, known = ({value for value in e.table[column].to_pylist() if value and value.strip()} for e in (test, train))
-    return bool(found & known if test.spec.task_type == "classification" else found)
-
-
-def task_of(train: Examples, test: Examples | None = None) -> Task:
-    """The task of a dataset; without label names, its labels are those that occur, sorted."""
-    spec = train.spec
+def task_of(examples: Examples) -> Task:
+    """The task of a dataset; without label names, its labels are those of its training rows, sorted."""
+    spec = examples.spec
     labels: tuple[str, ...] = ()
     if spec.task_type == "classification":
-        seen = {label for e in (train, test) if e for label in e.table["label"].to_pylist() if label is not None}
-        labels = tuple(spec.label_names) or tuple(sorted(seen))
-        unknown = sorted(seen - set(labels))
-        if unknown:
-            raise InputError(
-                f"{train.name}: label {unknown[0]!r} is not in label_names{nearest(unknown[0], labels)} "
-                f"allowed: {', '.join(labels)}"
-            )
-    return Task(train.name, spec.task_type, spec.metric, spec.instruction or "", tuple(spec.text_fields), labels)
+        labels = spec.label_names or tuple(sorted(examples.table["label"].drop_null().unique().to_pylist()))
+    return Task(examples.name, spec.task_type, spec.metric, spec.instruction or "", tuple(spec.text_fields), labels)
 
 
 def rows_of(examples: Examples, task: Task) -> list[Row]:

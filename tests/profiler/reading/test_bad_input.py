@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from traitcast.profiler.reading.examples import too_many_classes
 from traitcast.profiler.reading.formats import text_lines as lines
 from traitcast.profiler.reading.reader import read
+from traitcast.profiler.reading.tally import too_many_classes
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.warehouse.errors import InputError
 

@@ -35,7 +35,7 @@ def test_rows_are_those_of_the_parents_in_their_shares(pair: list[str], tmp_path
     # Shuffled, each row once, with the prompt that the parent would be tuned on.
     assert [row["from"] for row in rows] != sorted(row["from"] for row in rows)
     for dataset in pair:
-        _, packed, _, _ = read_dataset(dataset, PlanSettings("smollm2", train_rows=100))
+        _, packed, *_ = read_dataset(dataset, PlanSettings("smollm2", train_rows=100))
         known = {(body(packed.task, row, PromptSettings().list_labels_up_to), row.response) for row in packed.train}
         mine = [(row["prompt"], row["response"]) for row in rows if row["from"] == packed.task.name]
         assert len(mine) == len(set(mine))

@@ -1,0 +1,198 @@
+"""What was left out of a split or looks wrong in it, counted while rows stream through, and in words.
+
+Owns when a split is refused because it holds nothing to learn, no classes, or no answers that training rows have.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+from traitcast.profiler.roles.chat import ASSISTANTS
+from traitcast.profiler.roles.spec import DatasetSpec
+from traitcast.profiler.roles.values import listed, shorten
+from traitcast.warehouse.console import count
+from traitcast.warehouse.errors import InputError, NoAnswersError
+
+# A label column with more classes than this, and than this share of its rows, holds text or identifiers.
+_MAX_CLASSES = 1000
+_MAX_CLASS_SHARE = 0.2
+_NUMBER_END = re.compile(r"([0-9])\.0+$")
+# What stands for an answer that is held back.
+_NO_ANSWER = frozenset({"-1", "?", "-", "n/a", "na", "nan", "none", "null", "unknown", "hidden", "-100"})
+# How programs write a missing value; "none" in lower case is a class of real datasets.
+_MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was dropped or looks wrong, counted while rows stream through.
+
+    speakers: of the conversations in which no assistant speaks. faults: rows kept, counted from 1, by fault of their
+    conversation.
+    """
+
+    read: int = 0
+    kept: int = 0
+    no_content: int = 0
+    no_label: int = 0
+    no_response: int = 0
+    empty_response: int = 0
+    after_answer: int = 0
+    no_text: Counter[str] = field(default_factory=Counter)
+    strange: Counter[str] = field(default_factory=Counter)
+    surrogates: int = 0
+    lists: int = 0
+    calls: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
+    speakers: frozenset[str] = frozenset()
+    faults: dict[str, array[int]] = field(default_factory=dict)
+
+    def merge(self, other: Tally) -> None:
+        """Take the tally of the rows that follow; fields and classes stay in the order in which they first came."""
+        for fault, rows in other.faults.items():
+            self.faults.setdefault(fault, array("q")).extend(self.kept + row for row in rows)
+        for counted in fields(self):
+            if counted.type == "int":
+                setattr(self, counted.name, getattr(self, counted.name) + getattr(other, counted.name))
+        self.no_text.update(other.no_text)
+        self.strange.update(other.strange)
+        self.left_out.update(other.left_out)
+        self.classes.update(other.classes)
+        self.speakers |= other.speakers
+
+
+def too_many_classes(classes: int, rows: int) -> bool:
+    """Whether a label column has so many distinct values that it cannot be a class label."""
+    return classes > max(_MAX_CLASSES, _MAX_CLASS_SHARE * rows)
+
+
+def check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int, trained: frozenset[str] | None) -> None:
+    """Refuse data that holds nothing to learn, or a label column that holds no classes."""
+    column = spec.response_field
+    if rows == 0 and tally.strange:
+        _refuse_strange(tally, spec, origin, trained or frozenset())
+    if spec.label_field and not tally.classes:
+        raise NoAnswersError(
+            f"{origin}: the label column {column!r} is empty in all {tally.read:,} rows",
+            "Choose a split with labels by --split, or name another label_field by --spec FILE",
+        )
+    if spec.messages_field and spec.answer_field is None and tally.no_response == rows:
+        spoke = f". The speakers are {listed(sorted(tally.speakers), 8)}" if tally.speakers else ""
+        raise NoAnswersError(
+            f"{origin}: no turn of an assistant in {column!r} in any of {count(tally.read, 'row')}, so there is no "
+            f"response{spoke}",
+            f"Assistants are called {', '.join(ASSISTANTS)}: rename the speaker, or name a column that holds the "
+            f"response: --roles 'messages={column} answer=COLUMN'",
+        )
+    if rows == 0 or tally.no_response + tally.empty_response == rows:
+        raise NoAnswersError(
+            f"{origin}: the response column {column!r} is empty in all {tally.read:,} rows",
+            "Choose a split with answers by --split, or name another answer_field by --spec FILE",
+        )
+    if spec.label_field and too_many_classes(len(tally.classes), rows):
+        raise InputError(
+            f"{origin}: the label column {column!r} has {len(tally.classes):,} distinct values in {rows:,} rows, "
+            f"which are not classes. Pass --spec FILE with task_type: generation and answer_field: {column}"
+        )
+
+
+def _refuse_strange(tally: Tally, spec: DatasetSpec, origin: str, trained: frozenset[str]) -> None:
+    """Raise for a split none of whose answers can be one: held back where all stand for nothing, else mistaken."""
+    found = listed((f"{value!r} {n:,}" for value, n in tally.strange.most_common()), 5)
+    whose = f"class of training ({listed(sorted(trained), 5)})" if trained else "option"
+    what = f"{origin}: no value of {spec.response_field!r} is a {whose}: {found} of {count(tally.read, 'row')}"
+    pairs = _near(tally.strange, trained)
+    if not pairs and (len(tally.strange) == 1 or all(value.casefold() in _NO_ANSWER for value in tally.strange)):
+        raise NoAnswersError(what, "They are held back: choose another split with --split")
+    raise InputError(f"{what}. Write answers alike in all splits, or leave this one out{_near_words(pairs)}")
+
+
+def _near(labels: Iterable[str], classes: Iterable[str]) -> list[str]:
+    """Labels that are a class but for case, spaces or a decimal point, beside it."""
+    plain = {_plain_label(name): shorten(name) for name in classes}
+    return [f"{shorten(name)} and {plain[_plain_label(name)]}" for name in labels if _plain_label(name) in plain]
+
+
+def _near_words(pairs: Sequence[str]) -> str:
+    return f"; they differ only in case, spaces or a decimal point: {listed(pairs, 3)}" if pairs else ""
+
+
+def _plain_label(label: str) -> str:
+    return _NUMBER_END.sub(r"\1", label.strip().casefold())
+
+
+def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
+    """Classes that a table program or a slip of the hand made."""
+    if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
+        yield f"{classes['-1']:,} of {rows:,} rows have the label -1, which often means no label; if so, leave them out"
+    plain: dict[str, str] = {}
+    pairs = []
+    for label, labelled in classes.items():
+        if label in _MISSING_WORDS:
+            of = f"{labelled:,} of {rows:,} rows"
+            yield f"{of} have the label {label!r}; if that means no label, leave the cell empty"
+        other = plain.setdefault(_plain_label(label), label)
+        if other != label:
+            pairs.append(f"{shorten(other)} and {shorten(label)}")
+    if pairs:
+        yield (
+            "labels that differ only in case, spaces or a decimal point count as different classes: "
+            f"{listed(pairs, 3)}. Write them alike"
+        )
+    spaced = sum(labelled for label, labelled in classes.items() if label != label.strip())
+    if spaced:
+        yield f"{spaced:,} of {rows:,} rows have a label that begins or ends with a space, which is part of its class"
+
+
+def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozenset[str] | None) -> Iterator[str]:
+    def share(part: int, of: int) -> str:
+        return f"{part:,} of {of:,} rows"
+
+    if tally.no_content:
+        yield f"{share(tally.no_content, tally.read)} dropped: neither prompt nor response"
+    if tally.no_label:
+        yield f"{share(tally.no_label, tally.read)} dropped: no value in {spec.response_field!r}"
+    if tally.strange:
+        shown = listed((f"{value!r} {n:,}" for value, n in tally.strange.most_common()), 5)
+        whose = "class of training" if trained else "option"
+        yield (
+            f"{share(tally.strange.total(), tally.read)} left out: {spec.response_field!r} is no {whose} there: {shown}"
+            f"{_near_words(_near(tally.strange, trained or ()))}"
+        )
+    if tally.no_response:
+        why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
+        yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
+    if tally.calls:
+        yield f"{share(tally.calls, rows)} have a tool call in their response: the JSON of its name and arguments"
+    if tally.left_out:
+        parts = listed((f"{shape} {number:,}" for shape, number in tally.left_out.most_common()), 8)
+        yield f"what is not text is left out of the turns: {parts}"
+    # A list now and then is what was asked for.
+    if tally.lists > rows / 2:
+        yield (
+            f"{share(tally.lists, rows)} have a list, written as text, as their response in {spec.response_field!r}; "
+            f"to take its first item: --roles answer={spec.response_field}[0]"
+        )
+    if tally.empty_response:
+        yield f"{share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
+    for name, empty in tally.no_text.items():
+        yield f"{share(empty, tally.read)} have nothing in the prompt field {name!r}"
+    if tally.after_answer:
+        yield (
+            f"{share(tally.after_answer, tally.read)} go on after the last turn of the assistant: what follows it is "
+            "left out"
+        )
+    if spec.has_labels and too_many_classes(len(tally.classes), rows):
+        yield (
+            f"{len(tally.classes):,} different sets of labels in {rows:,} rows; the label traits see a set as a class"
+        )
+    if tally.surrogates:
+        yield f"{count(tally.surrogates, 'text')} held half of a surrogate pair, replaced by U+FFFD: encoding damage"
+    if rows == 1:
+        yield "only one row: spreads and standard errors are undefined"
+    yield from _class_warnings(tally.classes, rows)
