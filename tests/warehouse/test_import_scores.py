@@ -188,6 +188,8 @@ def test_where_on_a_missing_column(tmp_path: Path) -> None:
 
 PUBLISHED = {
     "prompt_transferability": ("prompt_transferability/prompt_transfer_long.csv", 991, 4, "target mean"),
+    "fusionbench_glue": ("fusionbench_glue/fusionbench_glue_long.csv", 144, 2, "untuned"),
+    "model_recycling": ("model_recycling/model_recycling_median.csv", 3132, 6, "untuned"),
     "cross_task_icl": ("cross_task_icl/cross_icl_long.csv", 165, 3, "untuned"),
 }
 
@@ -202,7 +204,8 @@ def test_published_matrices_import(name: str, shared: Path, warehouse_path: Path
     with Warehouse.open(warehouse_path) as warehouse:
         warehouse.save_scores(found.matrix, found.rows)
         cells = warehouse.cells(name)
-    assert len(cells.gain) == sum(source != "" for source in found.rows["source"].to_pylist())
+    of_headline = zip(found.rows["source"].to_pylist(), found.rows["metric"].to_pylist(), strict=True)
+    assert len(cells.gain) == sum(source != "" and metric == found.matrix.metric for source, metric in of_headline)
 
 
 def test_gains_of_cross_task_icl_equal_the_published_ones(shared: Path, warehouse_path: Path) -> None:
