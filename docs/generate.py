@@ -354,7 +354,7 @@ def _run(command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=_folder(),
-        env=environment | {"COLUMNS": "100", "PYTHONPATH": str(ROOT)},
+        env=environment | {"COLUMNS": "80", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from traitcast.warehouse.console import command, count, emit_json, format_option, printable, quoted, report_errors, say
+from traitcast.warehouse.console import (
+    command,
+    count,
+    emit_json,
+    format_option,
+    quoted,
+    report_errors,
+    say,
+    tell,
+)
 from traitcast.warehouse.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +25,6 @@ if TYPE_CHECKING:
     from traitcast.profiler.findings.gate import Gate
     from traitcast.profiler.reading.reader import Examples
 
-_WIDTH = 80
 _TEXT = 300
 
 
@@ -192,7 +199,7 @@ def filter_(
         emit_json([{**summary, "out": str(out)}])
         return
     kept, gone = count(manifest["rows_kept"], "row"), count(manifest["rows_dropped"], "row")
-    click.echo(f"{out}: {kept} kept, {gone} left out of split {examples.split!r}")
+    tell(f"{out}: {kept} kept, {gone} left out of split {examples.split!r}")
     for name, number in manifest["dropped_by_check"].items():
         click.echo(f"  {number:>7,}  {name}")
     say(f"next: {command('profile', out)}")
@@ -260,7 +267,7 @@ def _print(
     texts: bool,
 ) -> None:
     rows = count(examples.table.num_rows, "row")
-    click.echo(f"{examples.name}: {rows} of split {examples.split!r}, {count(len(findings), 'finding')}")
+    tell(f"{examples.name}: {rows} of split {examples.split!r}, {count(len(findings), 'finding')}")
     for finding in findings:
         where = f" in the {finding.part}" if finding.part in ("prompt", "response") else ""
         _paragraph(f"{finding.severity.upper():<8}", f"{finding.check}{where}: {finding.sentence}")
@@ -272,13 +279,14 @@ def _print(
     for why in broken:
         _paragraph("RULE    ", why)
     if failing or broken:
-        click.echo(f"failed: {count(len(failing), 'finding')} and {count(len(broken), 'broken rule')}")
+        tell(f"failed: {count(len(failing), 'finding')} and {count(len(broken), 'broken rule')}")
     else:
         click.echo("passed")
 
 
 def _paragraph(first: str, text: str) -> None:
-    click.echo(textwrap.fill(printable(text), _WIDTH, initial_indent=first, subsequent_indent=" " * 8))
+    # A row of the data may hold line ends.
+    tell(first + " ".join(text.split()), hanging=8 if first.strip() else 0)
 
 
 def _shown(examples: Examples, row: int) -> str:

@@ -16,8 +16,8 @@ from traitcast.warehouse.console import (
     count,
     emit,
     emit_json,
+    fail,
     format_option,
-    printable,
     report_errors,
     say,
     some,
@@ -162,7 +162,7 @@ def profile(
             except UserError as error:
                 if len(requests) == 1:
                     raise
-                click.echo(f"Error: {printable(str(error))}", err=True)
+                fail(str(error))
                 bad.append(str(request.dataset))
     finally:
         # What was stored before Ctrl-C is shown too.
@@ -176,7 +176,7 @@ def _show(results: Sequence[Profile], output_format: str) -> None:
     if output_format == "json":
         emit_json([_as_json(result) for result in results])
         return
-    emit([_glance(result) for result in results], output_format)
+    emit([_glance(result) for result in results], output_format, optional=("traits", "reading_ease"))
     for result in results:
         if result.findings:
             first = result.findings[0]

@@ -14,6 +14,8 @@ import pytest
 
 # Two numeric libraries with a thread pool each on a two-core machine fight; tests run on one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A message is matched as one line; tests/test_width.py has the screen of a reader.
+os.environ["COLUMNS"] = "10000"
 
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.records import LengthBin, Profile, Sketch, TraitDefinition, TraitValue

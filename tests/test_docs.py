@@ -31,6 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / "examples" / "support_tickets", tmp_path / "support_tickets")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRAITCAST_WAREHOUSE", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(traitcast, "_WAREHOUSE", "traitcast.duckdb")
     return tmp_path
 

@@ -17,8 +17,8 @@ from traitcast.warehouse.console import (
     count,
     emit,
     emit_json,
+    fail,
     format_option,
-    printable,
     progress,
     report_errors,
     say,
@@ -159,7 +159,7 @@ def plan(
     def failed(source: str, error: UserError) -> None:
         if len(datasets) == 1:
             raise error
-        click.echo(f"Error: {printable(str(error))}", err=True)
+        fail(str(error))
         bad.append(source)
 
     def show(name: str, entry: DatasetEntry) -> None:

@@ -6,12 +6,16 @@ The rooms' `cli.py` import nothing heavy, so `traitcast --help` stays quick.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from traitcast import __version__
 from traitcast.front_door import FrontDoor
 from traitcast.last_resort import last_resort
+from traitcast.warehouse.layout import filled
 
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
 _ORDER = (
@@ -42,10 +46,27 @@ _ORDER = (
 
 
 class _Root(click.Group):
-    """Lists commands in the order in which people meet them."""
+    """Lists commands in the order in which people meet them, and breaks messages about their use as all others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self.commands, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with _broken_lines():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _broken_lines():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _broken_lines() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        message = filled(f"Error: {error.format_message()}").removeprefix("Error: ")
+        raise click.UsageError(message, ctx=error.ctx) from error
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from traitcast import __version__
-from traitcast.warehouse.console import printable
+from traitcast.warehouse.console import fail, printable
 
 DEBUG_VARIABLE = "TRAITCAST_DEBUG"
 EXIT_CODE = 70
@@ -39,7 +39,7 @@ def last_resort() -> Iterator[None]:
         what = printable(" ".join(f"{type(error).__name__}: {error}".split()))[:_LONGEST]
         where = _kept(error)
         look = f"details are in {where}, please report it with them" if where else f"{DEBUG_VARIABLE}=1 shows details"
-        click.echo(f"Error: traitcast failed, which it should not ({what}); {look}.", err=True)
+        fail(f"traitcast failed, which it should not ({what}); {look}.")
         sys.exit(EXIT_CODE)
 
 

@@ -9,16 +9,11 @@ import csv
 import errno
 import functools
 import io
-import json
-import math
 import os
-import re
 import shlex
-import shutil
 import signal
 import sys
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -29,13 +24,19 @@ from typing import Any, TypeVar
 import click
 
 from traitcast.warehouse.errors import TraitcastError
+from traitcast.warehouse.layout import (
+    Row,
+    as_json,
+    filled,
+    fits,
+    number,
+    printable,
+    screen,
+    shortened,
+    table,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Row = Mapping[str, Any]
-
-# C0 and C1 controls, and the bidirectional marks that can reorder a terminal line.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_CELL_WIDTH = 60
 _WAREHOUSE = "traitcast.duckdb"
 _WAREHOUSE_VARIABLE = "TRAITCAST_WAREHOUSE"
 _QUIET_VARIABLE = "TRAITCAST_QUIET"
@@ -117,7 +118,7 @@ def report_errors(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except TraitcastError as error:
-            click.echo(f"Error: {printable(str(error))}", err=True)
+            fail(str(error))
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             # Every writer stores in whole transactions or files, so this holds for all commands.
@@ -130,15 +131,10 @@ def report_errors(command: Command) -> Command:
         except OSError as error:
             if error.errno not in _NO_SPACE:
                 raise
-            click.echo(f"Error: cannot write ({error.strerror}). Make room on the disk, then run this again.", err=True)
+            fail(f"cannot write ({error.strerror}). Make room on the disk, then run this again.")
             sys.exit(TraitcastError.exit_code)
 
     return run  # type: ignore[return-value]
-
-
-def printable(text: str) -> str:
-    """Text with control characters as visible escapes, so that it cannot steer a terminal."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
 def visible(value: Any) -> Any:
@@ -158,36 +154,24 @@ def quiet() -> bool:
 
 
 def say(text: str) -> None:
-    """One line of narration on stderr, unless TRAITCAST_QUIET is set."""
+    """Narration on stderr, unless TRAITCAST_QUIET is set."""
     if not quiet():
-        click.echo(printable(text), err=True)
+        click.echo(filled(text), err=True)
 
 
 def warn(text: str) -> None:
-    """One warning line on stderr."""
-    click.secho(f"warning: {printable(text)}", err=True, fg=None if os.environ.get("NO_COLOR") else "yellow")
+    """A warning on stderr."""
+    click.secho(filled(f"warning: {text}"), err=True, fg=None if os.environ.get("NO_COLOR") else "yellow")
 
 
-def finite(value: Any) -> Any:
-    """JSON has no NaN: undefined numbers become null, containers are walked."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
+def fail(text: str) -> None:
+    """The message of an error on stderr."""
+    click.echo(filled(f"Error: {text}"), err=True)
 
 
-def as_json(value: Any, indent: int | None = 2) -> str:
-    """One JSON document; what JSON has no type for (dates, ...) becomes its text.
-
-    Characters that steer a terminal are escaped, which JSON reads back as they were.
-    """
-    text = json.dumps(finite(value), ensure_ascii=False, indent=indent, default=str)
-    return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+def tell(text: str, hanging: int = 2) -> None:
+    """Sentences on stdout, for a reader. hanging: blanks before what follows a break."""
+    click.echo(filled(text, hanging))
 
 
 def emit_json(value: Any) -> None:
@@ -195,8 +179,10 @@ def emit_json(value: Any) -> None:
     click.echo(as_json(value))
 
 
-def emit(rows: Sequence[Row], output_format: str, columns: Sequence[str] | None = None) -> None:
-    """Print rows as JSON, JSON Lines, CSV or an aligned table; `columns` orders and selects for the table."""
+def emit(
+    rows: Sequence[Row], output_format: str, columns: Sequence[str] | None = None, *, optional: Sequence[str] = ()
+) -> None:
+    """Print rows as JSON, JSON Lines, CSV or an aligned table; `columns` and `optional` as in `emit_table`."""
     if output_format == "json":
         emit_json(list(rows))
     elif output_format == "jsonl":
@@ -206,7 +192,31 @@ def emit(rows: Sequence[Row], output_format: str, columns: Sequence[str] | None 
         # CSV has no escapes: a file or pipe gets the data as it is, which click would strip, a terminal what it shows.
         click.echo(printable(text) if sys.stdout.isatty() else text, nl=False, color=True)
     else:
-        click.echo(table(rows, columns))
+        emit_table(rows, columns, optional=optional)
+
+
+def emit_table(
+    rows: Sequence[Row],
+    columns: Sequence[str] | None = None,
+    headings: Mapping[str, str] | None = None,
+    *,
+    optional: Sequence[str] = (),
+) -> None:
+    """Print an aligned table on stdout.
+
+    columns: which, in what order; all without. headings: of columns that are not headed by their name. optional:
+    columns that a narrow screen leaves out, the last one first, which is said on stderr.
+    """
+    names = list(columns) if columns is not None else list(rows[0]) if rows else []
+    left_out: list[str] = []
+    for name in reversed(optional):
+        if fits(rows, names, headings):
+            break
+        names.remove(name)
+        left_out.insert(0, name)
+    click.echo(table(rows, names, headings))
+    if left_out:
+        say(f"Not shown, for lack of room: {', '.join(left_out)} (--format json has them).")
 
 
 def as_jsonl(rows: Iterable[Row]) -> str:
@@ -231,80 +241,6 @@ def _csv_cell(value: Any) -> Any:
     if isinstance(value, Decimal):
         return format(value, "f")
     return as_json(value, indent=None) if isinstance(value, dict | list) else value
-
-
-def table(rows: Sequence[Row], columns: Sequence[str] | None = None, headings: Mapping[str, str] | None = None) -> str:
-    """An aligned text table: numbers right, text left, empty cells for NULL.
-
-    columns: which, in what order. headings: of columns that are not headed by their name.
-    """
-    names = list(columns) if columns is not None else list(rows[0]) if rows else []
-    heads = [printable((headings or {}).get(name, name)).replace("\n", "\\n") for name in names]
-    cells = [[_cell(row.get(name)) for name in names] for row in rows]
-    numeric = [all(_is_number(row.get(name)) for row in rows) for name in names]
-    widths = [max([width(name), *(width(line[i]) for line in cells)]) for i, name in enumerate(heads)]
-
-    def line(values: Sequence[str]) -> str:
-        blanks = (" " * (w - width(v)) for v, w in zip(values, widths, strict=True))
-        parts = (b + v if n else v + b for v, b, n in zip(values, blanks, numeric, strict=True))
-        return "  ".join(parts).rstrip()
-
-    rule = ["-" * w for w in widths]
-    return "\n".join([line(heads), line(rule), *(line(values) for values in cells)])
-
-
-def width(text: str) -> int:
-    """The columns of a terminal that a text takes: two for wide letters (Chinese, emoji), none for combining marks."""
-    if text.isascii():
-        return len(text)
-    return sum(_columns(char) for char in text)
-
-
-def _columns(char: str) -> int:
-    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def shortened(text: str, columns: int) -> str:
-    """A text cut to so many columns of a terminal, its last one an ellipsis."""
-    if width(text) <= columns:
-        return text
-    kept, left = "", columns - 1
-    for char in text:
-        left -= _columns(char)
-        if left < 0:
-            break
-        kept += char
-    return kept + "\u2026"
-
-
-def number(value: float) -> str:
-    """Four significant digits, no exponent where a person would not write one."""
-    if not math.isfinite(value):
-        return ""
-    if value == int(value) and abs(value) < 1e15:
-        return str(int(value))
-    return f"{value:.4g}" if 1e-4 <= abs(value) < 1e4 else f"{value:,.1f}" if abs(value) >= 1e4 else f"{value:.2e}"
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, Mapping | list):
-        value = as_json(value, indent=None)
-    text = printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
-    return shortened(text, _CELL_WIDTH)
 
 
 def html_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, caption: str = "") -> str:
@@ -370,7 +306,7 @@ class Progress:
             filled = round(24 * min(1.0, self.done / self.total)) if self.total else 0
             bar = f"[{'#' * filled}{'.' * (24 - filled)}] " if self.total else ""
             # A line that wraps could not be overwritten by the next one.
-            columns = shutil.get_terminal_size().columns - 1
+            columns = screen() - 1
             click.echo(f"\r{shortened(bar + text, columns)}\x1b[K", err=True, nl=False)
         else:
             click.echo(text, err=True)

@@ -21,11 +21,11 @@ from traitcast.warehouse.console import (
     command,
     emit,
     emit_json,
+    emit_table,
     format_option,
     progress,
     report_errors,
     say,
-    table,
     warehouse_option,
 )
 from traitcast.warehouse.errors import UserError
@@ -206,9 +206,12 @@ def _print_evaluation(result: Evaluation, outcome: str, metric: str | None) -> N
     unit = "pp" if metric is None else f"hundredths of {metric} (more is better)"
     what = f"Gain in {unit} over {BASES.get(result.base, result.base)}" if of.harmful else of.what.capitalize()
     say(f"{what}. Second table: the model's values with 95 % bootstrap intervals over {result.resampled}.")
-    click.echo(table(result.quality_rows()))
+    emit_table(
+        result.quality_rows(),
+        optional=("pairwise_accuracy", "regret_at_1", "sign_accuracy", "ndcg", "regret_at_5", "regret_at_3_spreads"),
+    )
     click.echo()
-    click.echo(table([{"model": key} | dict(value) for key, value in result.model.items()]))
+    emit_table([{"model": key} | dict(value) for key, value in result.model.items()])
     if result.advantage is not None:
         a = result.advantage
         say(
@@ -250,7 +253,7 @@ def _print_ablations(ablations: Mapping[str, Mapping[str, Any]], claim: Sequence
         for name, part in ablations.items()
     ]
     click.echo()
-    click.echo(table(rows))
+    emit_table(rows)
     rows = []
     for row in claim:
         spearman, advantage = row["spearman"], row["advantage"] or {}
@@ -261,6 +264,6 @@ def _print_ablations(ablations: Mapping[str, Mapping[str, Any]], claim: Sequence
             | {"over_low": advantage.get("low"), "over_high": advantage.get("high")}
         )
     click.echo()
-    click.echo(table(rows))
+    emit_table(rows)
     say("loss: Spearman of all features minus that of the part; over_similarity: of the part minus that of similarity.")
     say("If a part does well alone and costs nothing when left out, other parts carry the same information.")

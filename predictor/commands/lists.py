@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from traitcast.warehouse.console import count, say, table
+from traitcast.warehouse.console import count, emit_table, say, tell
 
 if TYPE_CHECKING:
     from traitcast.predictor.model.prediction import Prediction
@@ -27,16 +27,16 @@ def print_ranking(shown: Sequence[Prediction], fitted: Predictor, target: str) -
         _print_measured(measured, "source", f"measured on {target}", fitted)
     if not others:
         return
-    click.echo(f"{'no order is known; by likeness of responses' if fitted.abstains else 'predicted, best band first'}:")
+    tell(f"{'no order is known; by likeness of responses' if fitted.abstains else 'predicted, best band first'}:")
     if fitted.abstains:
-        click.echo(table([{"source": p.source, "the source was": _basis(p)} for p in others]))
+        emit_table([{"source": p.source, "the source was": _basis(p)} for p in others])
         gain = others[0].gain
         say(
             f"Without a signal every source is expected to move {target} alike: "
             f"{gain:+.{_digits(others)}f} {_unit(fitted)}."
         )
     else:
-        click.echo(table(_rows(others, "source", fitted)))
+        emit_table(_rows(others, "source", fitted))
         say("band: sources of one band cannot be told apart.")
     _say_width(others, fitted)
     if fitted.outcome.harmful and fitted.matrix.base == "untuned" and all(p.gain <= 0 for p in shown):
@@ -51,9 +51,20 @@ def print_impact(shown: Sequence[Prediction], fitted: Predictor, source: str) ->
     if measured:
         _print_measured(measured, "target", f"measured for {source}", fitted)
     if others:
-        click.echo("predicted, most harmed first:")
-        click.echo(table(_rows(others, "target", fitted)))
+        tell("predicted, most harmed first:")
+        emit_table(_rows(others, "target", fitted))
         _say_width(others, fitted)
+
+
+def print_prediction(p: Prediction, fitted: Predictor) -> None:
+    """Print the prediction for one pair; what is unknown has no column."""
+    digits = _digits([p])
+    row: dict[str, Any] = {"source": p.source, "target": p.target}
+    row |= {name: _signed(getattr(p, name), digits) for name in ("gain", "low", "high")}
+    row |= {"harm": f"{p.harm:.0%}" if math.isfinite(p.harm) else None, "novel": p.novel}
+    row |= {"measured": _signed(p.measured, digits), "source_mean": _signed(p.source_mean, digits)}
+    row |= {"based on": _basis(p)}
+    emit_table([{name: value for name, value in row.items() if value is not None}], optional=("source_mean",))
 
 
 def foundation(fitted: Predictor) -> str:
@@ -91,8 +102,8 @@ def _print_measured(measured: Sequence[Prediction], role: str, title: str, fitte
         | {"gain": _signed(p.gain, digits), "low": _signed(p.low, digits), "high": _signed(p.high, digits)}
         for p in measured
     ]
-    click.echo(f"{title} ({_unit(fitted)}); gain: that, shrunk towards the prediction by its noise:")
-    click.echo(table(rows))
+    tell(f"{title} ({_unit(fitted)}); gain: that, shrunk towards the prediction by its noise:")
+    emit_table(rows)
     click.echo()
 
 
@@ -119,7 +130,9 @@ def _say_width(others: Sequence[Prediction], fitted: Predictor) -> None:
 
 
 def _basis(p: Prediction) -> str:
-    return "never measured" if p.basis == "like sources" else "measured on other targets"
+    if p.measured is not None:
+        return "this pair, measured"
+    return {"like sources": "never measured", "parents": "by its parents"}.get(p.basis, "measured on other targets")
 
 
 def _one_width(others: Sequence[Prediction]) -> bool:

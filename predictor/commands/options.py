@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 BASES = OVER | {"target mean": f"{OVER['target mean']} (the matrix has no untuned score)"}
 
-PREDICTION_COLUMNS = ("source", "target", "gain", "low", "high", "harm", "novel", "source_mean", "measured", "basis")
-
 
 class _MatrixOption(click.Option):
     """Keeps `--scores`, the name of `--matrix` in earlier releases, out of the help."""

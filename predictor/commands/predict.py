@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from traitcast.predictor.commands.lists import measured_words, print_impact, print_ranking
+from traitcast.predictor.commands.lists import measured_words, print_impact, print_prediction, print_ranking
 from traitcast.predictor.commands.options import (
-    PREDICTION_COLUMNS,
     introduce,
     predictor_option,
     profiled,
@@ -23,11 +22,12 @@ from traitcast.warehouse.console import (
     count,
     emit,
     emit_json,
+    emit_table,
     format_option,
     report_errors,
     say,
     some,
-    table,
+    tell,
     warehouse_option,
 )
 from traitcast.warehouse.errors import UserError
@@ -85,7 +85,7 @@ def predict(
     if output_format == "json":
         emit_json(found.as_row())
     else:
-        emit([found.as_row()], output_format, PREDICTION_COLUMNS)
+        print_prediction(found, fitted)
         _warn_novel([found])
         if found.measured is not None:
             say(f"{measured_words(found)}; gain: that, shrunk towards the prediction by its noise.")
@@ -284,7 +284,7 @@ def _draw_intervals(plot: Path, fitted: Predictor, named: Sequence[tuple[str, Pr
 
 
 def _print_explanation(found: Explanation, top: int) -> None:
-    click.echo(found.sentence)
+    tell(found.sentence)
     click.echo()
     rows = [
         {"trait": c.trait, "side": c.side, "family": c.family, "value": c.value, "shap": c.shap}
@@ -294,7 +294,7 @@ def _print_explanation(found: Explanation, top: int) -> None:
     rest = sum(c.shap for c in found.contributions[top:])
     if len(found.contributions) > top:
         rows.append({"trait": f"{len(found.contributions) - top} others", "shap": rest})
-    click.echo(table(rows, ("trait", "side", "family", "value", "shap", "spread", "agreement")))
+    emit_table(rows, ("trait", "side", "family", "value", "shap", "spread", "agreement"))
     click.echo()
     sums = [
         {"sum of shap": f"{what} {key}", "pp": value, "spread": spread.get(key)}
@@ -305,7 +305,7 @@ def _print_explanation(found: Explanation, top: int) -> None:
         for key, value in by.items()
     ]
     sums += [{"sum of shap": "base value", "pp": found.base_value}]
-    click.echo(table(sums, ("sum of shap", "pp", "spread")))
+    emit_table(sums, ("sum of shap", "pp", "spread"))
     say(
         "spread, agreement: standard deviation, and share with the same sign, over models that were each fitted "
         "without some of the datasets. Do not rely on a trait with low agreement."
@@ -388,12 +388,12 @@ def _settings(changes: tuple[str, ...]) -> dict[tuple[str, str], float]:
 
 def _print_what_if(found: WhatIf) -> None:
     rows = [{"": name} | p.as_row() for name, p in (("as it is", found.before), ("changed", found.after))]
-    click.echo(table(rows, ("", "gain", "low", "high", "harm", "novel")))
+    emit_table(rows, ("", "gain", "low", "high", "harm", "novel"))
     click.echo()
-    click.echo(table([{key: row[key] for key in row if key != "evidence"} for row in found.change_rows()]))
+    emit_table([{key: row[key] for key in row if key != "evidence"} for row in found.change_rows()])
     click.echo()
     for change in found.changes:
-        click.echo(f"{change.side} {change.trait}: {change.evidence}.")
+        tell(f"{change.side} {change.trait}: {change.evidence}.")
     for note in found.notes:
         say(note)
     say(

@@ -10,14 +10,13 @@ import click
 from traitcast.predictor.commands.options import matrix_option, metric_option, save_option
 from traitcast.warehouse.charts import plot_option
 from traitcast.warehouse.console import (
-    emit,
     emit_json,
+    emit_table,
     format_option,
-    printable,
     progress,
     report_errors,
     say,
-    table,
+    tell,
     warehouse_option,
 )
 from traitcast.warehouse.errors import UserError
@@ -58,11 +57,11 @@ def effects(source: str, top: int, warehouse_path: str, output_format: str, **op
     if output_format == "json":
         emit_json(found.as_row())
         return
-    click.echo(printable(found.sentence))
+    tell(found.sentence)
     shown = found.tables(top)
     for title, rows in shown:
-        click.echo(f"\n{printable(title)}")
-        click.echo(table(rows))
+        tell(f"\n{title}")
+        emit_table(rows)
     columns = {name for _, rows in shown for name in rows[0]}
     about = {"q": "false discovery rate over all rows that a table was chosen from"}
     if found.labels or found.lengths:  # without results on single rows, a note says what the errors cover
@@ -102,7 +101,11 @@ def interventions(change: str | None, warehouse_path: str, output_format: str, *
     if output_format == "json":
         emit_json(found.as_row() if change is None else rows)
         return
-    emit(rows, output_format)
+    emit_table(
+        rows,
+        headings={"difference": "variant minus parent"},
+        optional=("over", "targets", "cells", "seeds", "standard_error"),
+    )
     metric = options["metric"]
     unit = "pp" if metric is None else f"hundredths of {metric} (more is better)"
     say(f"variant minus parent: gain in {unit}, label_shift in % of answers, length_shift in tokens.")
@@ -197,9 +200,9 @@ def _other_form(warehouse: Warehouse, record: LatentRecord) -> str:
 def _print_latent(found: Latent, top: int) -> None:
     for note in found.notes:
         say(note)
-    click.echo(printable(found.sentence))
+    tell(found.sentence)
     for title, rows in found.tables(top):
-        click.echo(f"\n{printable(title)}")
-        click.echo(table(rows))
+        tell(f"\n{title}")
+        emit_table(rows)
     for line in found.remarks:
         say(line)

@@ -224,7 +224,8 @@ def test_show_says_why_a_standard_error_is_missing(run, warehouse_path: Path) ->
     assert run("show", "reviews", "--traits").stderr == ""
 
 
-def test_show_fits_a_screen_and_names_the_findings(run, warehouse_path: Path) -> None:
+def test_show_fits_a_screen_and_names_the_findings(run, warehouse_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     message = "3 rows (3.0 %) have the prompt of another row but another label"
     profile = make_profile("faulty", (2.0, 0.6, 20.0, 1.0, 3.0), (("a", 60), ("b", 40)))
     found = FoundRows("conflicting_labels", "label", "error", 3, 100, message, (1, 5, 9))

@@ -20,19 +20,17 @@ from traitcast.warehouse.console import (
     as_csv,
     command,
     count,
-    finite,
     number,
     printable,
     quoted,
     report_errors,
     say,
-    shortened,
     table,
     warehouse_option,
     warn,
-    width,
 )
 from traitcast.warehouse.errors import InputError, TraitcastError, nearest
+from traitcast.warehouse.layout import finite, shortened, width
 
 
 def test_table_aligns_numbers_right_and_text_left() -> None:

@@ -11,8 +11,9 @@ import click
 
 from traitcast.warehouse import files
 from traitcast.warehouse.charts.parts import DATA, FILE_FONT, FONT, GRID, INK, LETTER, NAMES, PAPER, TITLE, WIDER
-from traitcast.warehouse.console import Command, visible, width
+from traitcast.warehouse.console import Command, visible
 from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.layout import width
 
 if TYPE_CHECKING:
     import altair as alt

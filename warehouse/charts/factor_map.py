@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from traitcast.warehouse.charts.parts import DOWN, LETTER, UP, Rows, data, level_at, on_top, rule_at, sized
-from traitcast.warehouse.console import width
+from traitcast.warehouse.layout import width
 
 if TYPE_CHECKING:
     import altair as alt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,13 +17,14 @@ from traitcast.warehouse.console import (
     count,
     emit,
     emit_json,
+    emit_table,
     format_option,
     number,
     printable,
     report_errors,
     say,
     some,
-    table,
+    tell,
     warehouse_option,
 )
 from traitcast.warehouse.errors import UserError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from traitcast.warehouse.percentiles import Standing
     from traitcast.warehouse.records import Profile, TraitDefinition, TraitMatrix, TraitValue
 
-_WIDTH, _INDENT = 80, " " * 10
+_INDENT = 8
 _OTHER_OUTPUT = "Choose another file with --output."
 _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
@@ -77,7 +77,7 @@ def datasets(restore: tuple[str, ...], warehouse_path: str, output_format: str) 
         "response_words",
         "reference",
     ]
-    emit(rows, output_format, columns)
+    emit(rows, output_format, columns, optional=("classes", "family", "reference"))
     if output_format == "table":
         place = "" if Path(warehouse_path).exists() else f" (the shipped data: {warehouse_path} does not exist yet)"
         say(
@@ -142,15 +142,15 @@ def show(
     if output_format == "json":
         emit_json({**_profile_json(profile, rows), "unusual": [_unusual_json(standing) for standing in unusual]})
         return
-    click.echo(_filled(_heading(profile)))
+    tell(_heading(profile), _INDENT)
     if profile.findings:
-        click.echo(_filled(_findings_text(profile)))
+        tell(_findings_text(profile), _INDENT)
     if places:
-        click.echo(_filled(_unusual_text(unusual, family)))
+        tell(_unusual_text(unusual, family), _INDENT)
     if not (traits or family):
         say(f"All {len(rows)} traits: {command('show', name, '--traits')}")
         return
-    click.echo(table(rows))
+    emit_table(rows)
     shown = {row["trait"] for row in rows}
     if words := _exact_words(profile, [t for t in profile.traits if t.trait in shown], catalogue):
         say(words)
@@ -227,12 +227,6 @@ def _findings_text(profile: Profile) -> str:
     return "\n".join([f"Findings ({counts}):", *lines, ""])
 
 
-def _filled(text: str) -> str:
-    """Lines broken at the width of a screen, what follows a break set in."""
-    lines = printable(text).split("\n")
-    return "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent=_INDENT, break_long_words=False) for line in lines)
-
-
 def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": profile.name,
@@ -307,7 +301,7 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
     if top > 0:
         say(f"{min(top, len(rows))} of {count(len(rows), 'trait')}, by standardised difference (--top 0 for all)")
         rows = rows[:top]
-    click.echo(table(rows, headings={"first": first, "second": second}))
+    emit_table(rows, headings={"first": first, "second": second}, optional=("family",))
 
 
 @click.command()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from traitcast.warehouse.console import as_json, finite
 from traitcast.warehouse.database.connection import Connection, check_plain
 from traitcast.warehouse.database.schema import LATENT_TABLES, OWN, RESULTS
 from traitcast.warehouse.errors import UserError, nearest
+from traitcast.warehouse.layout import as_json, finite
 from traitcast.warehouse.records import LatentRecord, PredictorRecord
 
 _LATENT_ORDERS = ("ALL", "factor", "factor, side, score DESC, dataset", "q, p, abs(spearman) DESC, factor, side, trait")
