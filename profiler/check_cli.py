@@ -22,6 +22,7 @@ from traitcast.warehouse.errors import InputError
 
 if TYPE_CHECKING:
     from traitcast.profiler.findings.checks import Finding
+    from traitcast.profiler.findings.context import Context
     from traitcast.profiler.findings.gate import Gate
     from traitcast.profiler.reading.reader import Examples
 
@@ -39,6 +40,27 @@ def _reading_options(run: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--roles", multiple=True, metavar="ROLE=COLUMN", help="Column roles in short: 'text=body label=stars'."
+            ),
+        )
+    ):
+        run = option(run)
+    return run
+
+
+def _context_options(run: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        (
+            click.option(
+                "--context",
+                type=click.IntRange(1),
+                metavar="TOKENS",
+                help="Tokens that the model takes: longer rows are a finding.",
+            ),
+            click.option(
+                "--tokenizer",
+                metavar="MODEL",
+                help="What counts them: a folder with a tokenizer.json, or the hub id of a model  [default: an "
+                "estimate, a token for 4 bytes]",
             ),
         )
     ):
@@ -69,6 +91,7 @@ def _reading_options(run: Callable[..., Any]) -> Callable[..., Any]:
     "'exact_duplicate.count == 0'.",
 )
 @click.option("--ignore", multiple=True, metavar="CHECK", help="A check that is left out.")
+@_context_options
 @click.option("--rows", "listed", metavar="CHECK", help="Print all row numbers of this check and nothing else.")
 @click.option("--with-texts", is_flag=True, help="Show the beginnings of the rows found.")
 @format_option("table", "json", "github", "junit")
@@ -82,6 +105,8 @@ def check(
     fail_on: str | None,
     rules: tuple[str, ...],
     ignore: tuple[str, ...],
+    context: int | None,
+    tokenizer: str | None,
     listed: str | None,
     with_texts: bool,
     output_format: str,
@@ -97,6 +122,7 @@ def check(
       fail_on = "warning"
       rules = ["label_majority_share < 0.9"]
       ignore = ["markup"]
+      context = 2048
 
     \b
     Examples:
@@ -104,25 +130,35 @@ def check(
       traitcast check train.jsonl --against gsm8k/test.jsonl
       traitcast check data/ --fail-on warning --rule "exact_duplicate < 0.01"
       traitcast check data/ --rows exact_duplicate
+      traitcast check chats.jsonl --context 2048
       traitcast check data/ --format github
     """
     from traitcast.profiler.findings import gate as gates
+    from traitcast.profiler.findings.checks import NEEDS, check_asked
+    from traitcast.profiler.findings.clean import names_of
 
     others = {other: _read(other, "all", None, ()) for other in against}
     results: list[tuple[str, Sequence[Finding], Sequence[str], Gate]] = []
     found: list[dict[str, Any]] = []
+    not_made: set[str] = set()
     for one in dataset:
-        gate = gates.gate_of(fail_on, rules, [*ignore], gates.config_for(one))
+        gate = gates.gate_of(fail_on, rules, [*ignore], gates.config_for(one), context=context, tokenizer=tokenizer)
+        given = [*(["--against"] if against else []), *(["--context"] if gate.context else [])]
+        asked = {rule.name for rule in gate.rules} | set(names_of(listed) if listed else ())
+        check_asked(asked, given)
+        left_out = [name for name, need in NEEDS.items() if need.split()[0] not in given]
         same = _words(one, split, spec, roles)
+        extra = _more_words(against, gate.context)
         examples = _read(one, split, spec, roles)
-        findings = gate.kept(_find(examples, others))
+        findings = gate.kept(_find(examples, others, gate.context))
         if listed:
-            _list_rows(findings, listed)
+            _list_rows(findings, names_of(listed))
             continue
         traits = _traits(examples) if any(not rule.is_about_a_check for rule in gate.rules) else {}
         broken = [why for rule in gate.rules if (why := rule.broken(traits, findings))]
         failing = gate.failing(findings)
         results.append((one, failing, broken, gate))
+        not_made.update(left_out)
         found.append(
             {
                 "name": examples.name,
@@ -134,7 +170,7 @@ def check(
             }
         )
         if output_format == "table":
-            _print(same, examples, findings, failing, broken, with_texts)
+            _print(same, extra, examples, findings, failing, broken, with_texts)
         elif output_format == "github" and (findings or broken):
             places = _places(one, examples, {int(finding.rows[0]) for finding in findings})
             click.echo(gates.github(examples.name, findings, broken, failing, same, places))
@@ -143,7 +179,7 @@ def check(
     if output_format == "json":
         emit_json(found)
     elif output_format == "junit":
-        click.echo(gates.junit(results))
+        click.echo(gates.junit(results, not_made))
     if any(failing or broken for _, failing, broken, _ in results):
         raise SystemExit(1)
 
@@ -158,6 +194,7 @@ def check(
     help="Checks whose rows are left out, such as exact_duplicate,split_leak.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder for the copy.")
+@_context_options
 @format_option()
 @report_errors
 def filter_(
@@ -167,6 +204,8 @@ def filter_(
     roles: tuple[str, ...],
     drop: str,
     out: Path,
+    context: int | None,
+    tokenizer: str | None,
     output_format: str,
 ) -> None:
     """Copy a dataset without the rows of some findings.
@@ -180,19 +219,24 @@ def filter_(
       traitcast filter data/ --drop split_leak,conflicting_labels --out clean/
     """
     from traitcast.profiler.findings import clean
+    from traitcast.profiler.findings.checks import check_asked
+    from traitcast.profiler.findings.context import context_of
     from traitcast.profiler.reading.locate import locate
     from traitcast.profiler.request import Request
 
     names = clean.names_of(drop)
-    if "contamination" in names:
-        raise InputError(
-            "contamination is found against another dataset, which filter does not read. List its rows with "
-            "`traitcast check DATASET --against OTHER --rows contamination`"
-        )
+    for name in names:
+        if name.endswith("contamination"):
+            raise InputError(
+                f"{name} is found against another dataset, which filter does not read. List its rows with "
+                f"`traitcast check DATASET --against OTHER --rows {name}`"
+            )
+    tokens = context_of(context, tokenizer)
+    check_asked(names, ["--context"] if tokens else [])
     if out.exists():
         raise InputError(f"{out} exists, and nothing is written over. Choose another folder with --out")
     examples = _read(dataset, split, spec, roles)
-    findings = _find(examples, {}, noise="label_noise" in names)
+    findings = _find(examples, {}, tokens, noise="label_noise" in names)
     manifest = clean.write(locate(Request(dataset)), examples, findings, names, out)
     summary = {key: value for key, value in manifest.items() if key != "dropped"}
     if output_format == "json":
@@ -202,6 +246,8 @@ def filter_(
     tell(f"{out}: {kept} kept, {gone} left out of split {examples.split!r}")
     for name, number in manifest["dropped_by_check"].items():
         click.echo(f"  {number:>7,}  {name}")
+    if not manifest["rows_dropped"]:
+        say(f"no row has {' or '.join(names)}: {out} holds the same rows as {dataset}")
     say(f"next: {command('profile', out)}")
 
 
@@ -213,6 +259,14 @@ def _words(dataset: str, split: str | None, spec: Path | None, roles: Sequence[s
     return " ".join(map(quoted, [dataset, *options]))
 
 
+def _more_words(against: Sequence[str], context: Context | None) -> str:
+    """The options without which some findings are not found again."""
+    options = [word for other in against for word in ("--against", other)]
+    if context is not None:
+        options += ["--context", str(context.limit), *(["--tokenizer", context.asked] if context.asked else [])]
+    return "".join(f" {quoted(word)}" for word in options)
+
+
 def _read(dataset: str, split: str | None, spec: Path | None, roles: Sequence[str]) -> Examples:
     from traitcast.profiler.request import Request
     from traitcast.profiler.service import read_examples
@@ -220,11 +274,17 @@ def _read(dataset: str, split: str | None, spec: Path | None, roles: Sequence[st
     return read_examples(Request(dataset, split=split, spec=spec, roles=tuple(roles)))
 
 
-def _find(examples: Examples, others: Mapping[str, Examples], noise: bool = True) -> list[Finding]:
+def _find(
+    examples: Examples, against: Mapping[str, Examples], context: Context | None, noise: bool = True
+) -> list[Finding]:
     from traitcast.profiler.findings.search import find
     from traitcast.profiler.leakage import other_splits
+    from traitcast.profiler.roles.values import cut
 
-    return find(examples, others=other_splits(examples), against=others, noise=noise)
+    others = other_splits(examples)
+    for split, reason in others.reasons.items():
+        say(f"  whether rows of split {split!r} are in this one is not known: {cut(reason, 200)}")
+    return find(examples, others=others, against=against, context=context, noise=noise)
 
 
 def _traits(examples: Examples) -> dict[str, float | None]:
@@ -233,10 +293,7 @@ def _traits(examples: Examples) -> dict[str, float | None]:
     return {trait.trait: trait.value for trait in profile(examples).traits}
 
 
-def _list_rows(findings: Sequence[Finding], name: str) -> None:
-    from traitcast.profiler.findings.clean import names_of
-
-    names = names_of(name)
+def _list_rows(findings: Sequence[Finding], names: Sequence[str]) -> None:
     for row in sorted({row for finding in findings if finding.check in names for row in finding.rows.tolist()}):
         click.echo(row)
 
@@ -260,18 +317,23 @@ def _places(dataset: str, examples: Examples, rows: set[int]) -> dict[int, str]:
 
 def _print(
     dataset: str,
+    extra: str,
     examples: Examples,
     findings: Sequence[Finding],
     failing: Sequence[Finding],
     broken: Sequence[str],
     texts: bool,
 ) -> None:
+    from traitcast.profiler.findings.checks import EXAMPLES
+
     rows = count(examples.table.num_rows, "row")
     tell(f"{examples.name}: {rows} of split {examples.split!r}, {count(len(findings), 'finding')}")
     for finding in findings:
         where = f" in the {finding.part}" if finding.part in ("prompt", "response") else ""
         _paragraph(f"{finding.severity.upper():<8}", f"{finding.check}{where}: {finding.sentence}")
         _paragraph(" " * 8, finding.places)
+        if finding.count > EXAMPLES:
+            _paragraph(" " * 8, f"All: traitcast check {dataset}{extra} --rows {finding.check}")
         _paragraph(" " * 8, finding.cure(dataset))
         if texts:
             for row in finding.rows[:3].tolist():

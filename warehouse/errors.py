@@ -67,5 +67,5 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     folded: dict[str, str] = {}
     for name in allowed:
         folded.setdefault(name.casefold(), name)
-    matches = get_close_matches(value.casefold(), list(folded), n=1, cutoff=0.6)
+    matches = get_close_matches(value.casefold(), list(folded), n=1, cutoff=0.7)
     return f"; did you mean {folded[matches[0]]!r}?" if matches else "."

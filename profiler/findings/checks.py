@@ -6,7 +6,7 @@ added here and in one of them. Refuses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -237,6 +237,12 @@ CHECKS = (
     ),
 )
 BY_NAME = {check.name: check for check in CHECKS}
+# What a check needs beyond the dataset, as an option of the command line.
+NEEDS = {
+    "over_context": "--context TOKENS",
+    "contamination": "--against DATASET",
+    "near_contamination": "--against DATASET",
+}
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -244,6 +250,13 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if name not in BY_NAME:
             raise InputError(f"unknown check {name!r}{nearest(name, BY_NAME)} Checks: {', '.join(BY_NAME)}")
+
+
+def check_asked(names: Iterable[str], given: Collection[str]) -> None:
+    """Raise InputError for the first check that needs an option beyond those that are given, such as `--context`."""
+    for name in names:
+        if (need := NEEDS.get(name)) is not None and need.split()[0] not in given:
+            raise InputError(f"{name} is not looked for without {need.split()[0]}: add {need}")
 
 
 @dataclass(frozen=True, slots=True)

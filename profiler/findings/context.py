@@ -16,7 +16,8 @@ import numpy as np
 from traitcast.profiler.text.estimates import Ints
 from traitcast.warehouse.errors import InputError, MissingExtraError
 
-# Of English prose and of code with the tokenizers in use; a script outside Latin takes more tokens a byte.
+# A token of SmolLM2 has 3.2 to 4.7 bytes in nine of ten of 84 public datasets, 4.1 in the middle. A script other
+# than Latin takes more tokens.
 BYTES_PER_TOKEN = 4
 _FILE = "tokenizer.json"
 
@@ -31,13 +32,13 @@ class Context:
         Of prompt and response together.
     tokenizer
         A `tokenizers.Tokenizer`; None estimates a token for every four bytes of UTF-8.
-    name
-        Where the tokenizer is from.
+    asked
+        The folder, file or hub id that the tokenizer is from.
     """
 
     limit: int
     tokenizer: Any = None
-    name: str = ""
+    asked: str = ""
 
     def tokens(self, texts: Sequence[str]) -> Ints:
         """Tokens of each text, int64; with a tokenizer, those of texts that may be too long, and 0 for the others."""
@@ -56,7 +57,7 @@ class Context:
         """How the tokens were counted, in words."""
         if self.tokenizer is None:
             return f"estimated at a token for {BYTES_PER_TOKEN} bytes; count them with --tokenizer"
-        return f"by the tokenizer of {self.name}"
+        return f"by the tokenizer of {Path(self.asked).name if Path(self.asked).exists() else self.asked}"
 
 
 def context_of(limit: int | None, tokenizer: str | None) -> Context | None:
@@ -92,7 +93,7 @@ def context_of(limit: int | None, tokenizer: str | None) -> Context | None:
         ) from error
     file = _file(tokenizer)
     try:
-        return Context(limit, Tokenizer.from_file(str(file)), Path(tokenizer).name if file.exists() else tokenizer)
+        return Context(limit, Tokenizer.from_file(str(file)), tokenizer)
     # The library raises a bare Exception for everything.
     except Exception as error:
         raise InputError(f"{file} cannot be read as a tokenizer: {error}") from error

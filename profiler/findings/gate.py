@@ -9,13 +9,14 @@ from __future__ import annotations
 import operator
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from traitcast.profiler.findings.checks import BY_NAME, ERROR, SEVERITIES, Finding, check_names
+from traitcast.profiler.findings.context import Context, context_of
 from traitcast.warehouse.errors import InputError, nearest
 
 NEVER = "never"
@@ -30,7 +31,11 @@ _OPERATORS = {
     ">": operator.gt,
 }
 _RULE = re.compile(r"\s*([a-z_][a-z0-9_]*)(\.count)?\s*(<=|>=|==|!=|<|>)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*")
-_KEYS = ("fail_on", "rules", "ignore")
+_TEXT = (lambda value: isinstance(value, str), "a text")
+_TEXTS = (lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value), "a list of texts")
+_NUMBER = (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number")
+_KINDS = {"fail_on": _TEXT, "rules": _TEXTS, "ignore": _TEXTS, "context": _NUMBER, "tokenizer": _TEXT}
+_KEYS = tuple(_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +106,15 @@ def parse_rule(text: str) -> Rule:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What makes a dataset fail: findings at least as severe as `fail_on`, and broken rules."""
+    """What makes a dataset fail: findings at least as severe as `fail_on`, and broken rules.
+
+    context: the tokens that a model takes, where the gate looks for rows beyond them.
+    """
 
     fail_on: str = ERROR
     rules: tuple[Rule, ...] = ()
     ignore: tuple[str, ...] = ()
+    context: Context | None = None
 
     def kept(self, findings: Sequence[Finding]) -> list[Finding]:
         """The findings that are not ignored."""
@@ -117,7 +126,15 @@ class Gate:
         return [finding for finding in self.kept(findings) if finding.severity in failing]
 
 
-def gate_of(fail_on: str | None, rules: Sequence[str], ignore: Sequence[str], config: Path | None) -> Gate:
+def gate_of(
+    fail_on: str | None,
+    rules: Sequence[str],
+    ignore: Sequence[str],
+    config: Path | None,
+    *,
+    context: int | None = None,
+    tokenizer: str | None = None,
+) -> Gate:
     """The gate of a command line; what it leaves open comes from `traitcast.toml`. Raises InputError."""
     stated = _config(config) if config else {}
     names = [*stated.get("ignore", ()), *ignore]
@@ -125,7 +142,9 @@ def gate_of(fail_on: str | None, rules: Sequence[str], ignore: Sequence[str], co
     severity = fail_on or stated.get("fail_on", ERROR)
     if severity not in FAIL_ON:
         raise InputError(f"{config}: fail_on is {severity!r}; it is one of {', '.join(FAIL_ON)}")
-    return Gate(severity, tuple(parse_rule(rule) for rule in [*stated.get("rules", ()), *rules]), tuple(names))
+    read = tuple(parse_rule(rule) for rule in [*stated.get("rules", ()), *rules])
+    limit = context if context is not None else stated.get("context")
+    return Gate(severity, read, tuple(names), context_of(limit, tokenizer or stated.get("tokenizer")))
 
 
 def config_for(dataset: str) -> Path | None:
@@ -146,11 +165,9 @@ def _config(path: Path) -> dict[str, Any]:
     for key, value in table.items():
         if key not in _KEYS:
             raise InputError(f"{path}: unknown key {key!r} in [check]{nearest(key, _KEYS)} Keys: {', '.join(_KEYS)}")
-        texts = [value] if key == "fail_on" else value
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise InputError(
-                f"{path}: {key} must be {'a text' if key == 'fail_on' else 'a list of texts'}, not {value!r}"
-            )
+        right, what = _KINDS[key]
+        if not right(value):
+            raise InputError(f"{path}: {key} must be {what}, not {value!r}")
     return table
 
 
@@ -190,12 +207,15 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def junit(results: Sequence[tuple[str, Sequence[Finding], Sequence[str], Gate]]) -> str:
-    """A JUnit report: a suite per dataset, a case per check and rule. results: (name, failing, broken, gate) each."""
+def junit(results: Sequence[tuple[str, Sequence[Finding], Sequence[str], Gate]], left_out: Collection[str] = ()) -> str:
+    """A JUnit report: a suite per dataset, a case per check and rule.
+
+    results: (name, failing, broken, gate) each. left_out: checks that were not made.
+    """
     suites = ElementTree.Element("testsuites", name="traitcast check")
     for name, failing, broken, gate in results:
         suite = ElementTree.SubElement(suites, "testsuite", name=name)
-        cases = [check for check in BY_NAME if check not in gate.ignore]
+        cases = [check for check in BY_NAME if check not in (*gate.ignore, *left_out)]
         for check in cases:
             case = ElementTree.SubElement(suite, "testcase", classname=name, name=check)
             for finding in failing:

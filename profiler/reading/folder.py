@@ -35,6 +35,15 @@ def slug(text: str) -> str:
     return name if is_name(name) else "dataset"
 
 
+# What a file of text holds at least, by its format.
+_EMPTY = {
+    "jsonl": "a JSON object a line",
+    "json": "a list of JSON objects",
+    "csv": "a line with the names of the columns, then a line for each row",
+    "tsv": "a line with the names of the columns, then a line for each row",
+}
+
+
 def local_source(path: Path) -> Source:
     """The splits of a file or folder. Raises InputError where there is no data, or where the splits are unclear."""
     try:
@@ -50,7 +59,7 @@ def _file(path: Path) -> Source:
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder; save its rows to a file first")
     if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty; expected rows, for example one JSON object a line")
+        raise InputError(f"{path} is empty; expected {_EMPTY.get(kind, 'rows')}")
     words = _words(_stem(path))
     split = SPLIT_WORDS.get(words[0], ALL) if len(words) == 1 else ALL
     parent = path.resolve().parent

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import click
+
 from traitcast.profiler.roles.column_names import PROMPTS, SCORES, TOKENS, is_id, plain_name
 from traitcast.profiler.roles.columns import View, field_list, first_columns
 from traitcast.profiler.roles.draft import empty_label, has_substance, nested_paths
@@ -160,17 +162,23 @@ def ask(view: View, source: str, reason: str, draft: DatasetSpec | None) -> str:
     if draft is None:
         return (
             f"{message}No column holds texts that could be a prompt and a response. If there are some, name them: "
-            f"{command('profile', source, '--roles', 'text=COLUMN answer=COLUMN')}"
+            f"{command(_asking(), source, '--roles', 'text=COLUMN answer=COLUMN')}"
         )
     lines = "\n".join(f"  {line}" for line in draft.to_yaml().splitlines())
     left_out = [cut(name, 60) for name in view.columns if _is_left_out(view, name, draft)]
     unused = f"It leaves out {listed(left_out, 8)}.\n" if left_out else ""
     return (
-        f"{message}The best guess is: {command('profile', source, '--roles', short_roles(draft))}\n{unused}"
+        f"{message}The best guess is: {command(_asking(), source, '--roles', short_roles(draft))}\n{unused}"
         "If other columns are meant, name them in that line, or in a file such as roles.yaml, then run: "
-        f"{command('profile', source, '--spec', 'roles.yaml')}\n"
+        f"{command(_asking(), source, '--spec', 'roles.yaml')}\n"
         f"A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
     )
+
+
+def _asking() -> str:
+    """The command to run again: the one that reads the data, as far as it needs nothing else."""
+    running = click.get_current_context(silent=True)
+    return "check" if running is not None and running.info_name in ("check", "filter") else "profile"
 
 
 def _with_paths(view: View, name: str) -> str:

@@ -163,3 +163,62 @@ def test_a_copy_keeps_stated_roles_and_no_name(data: Path) -> None:
     out = data.parent / "named"
     assert run("filter", data, "--drop", "secret", "--out", out).exit_code == 0
     assert "name:" not in (out / "dataset.yaml").read_text()
+
+
+def test_rows_beyond_a_context(data: Path) -> None:
+    tight = run("check", data, "--ignore", "secret", "--context", "5", "--fail-on", "warning")
+    assert tight.exit_code == 1
+    assert (
+        "All: traitcast check data.jsonl --context 5 --rows over_context"
+        in run("check", "data.jsonl", "--context", "5").stdout
+    )
+    assert len(run("check", data, "--context", "5", "--rows", "over_context").stdout.split()) == 41
+    (data.parent / "traitcast.toml").write_text('[check]\nignore = ["secret"]\ncontext = 5\n')
+    assert "over_context" in run("check", data).stdout
+    (data.parent / "traitcast.toml").write_text('[check]\ncontext = "5"\n')
+    refused = run("check", data)
+    assert refused.exit_code == 2
+    assert "context must be a whole number, not '5'" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("check", "data.jsonl", "--rule", "over_context.count == 0"),
+            "over_context is not looked for without --context",
+        ),
+        (("check", "data.jsonl", "--rows", "contamination"), "contamination is not looked for without --against: add"),
+        (("check", "data.jsonl", "--tokenizer", "x"), "add --context, such as 2048"),
+        (("filter", "data.jsonl", "--drop", "over_context", "--out", "o"), "is not looked for without --context"),
+        (("filter", "data.jsonl", "--drop", "near_contamination", "--out", "o"), "which filter does not read"),
+    ],
+)
+def test_what_is_not_looked_for_is_not_passed(data: Path, arguments: tuple[str, ...], message: str) -> None:
+    refused = run(*arguments)
+    assert refused.exit_code == 2
+    assert message in " ".join(refused.stderr.split())
+
+
+def test_junit_has_no_case_for_what_was_not_looked_for(data: Path) -> None:
+    def cases(*more: str) -> set[str]:
+        found = run("check", data, "--format", "junit", *more).stdout
+        return {str(case.get("name")) for case in ElementTree.fromstring(found).iter("testcase")}
+
+    assert cases("--context", "9") - cases() == {"over_context"}
+    assert cases("--against", str(data)) - cases() == {"contamination", "near_contamination"}
+
+
+def test_a_copy_that_leaves_nothing_out_says_so(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRAITCAST_QUIET")
+    copied = run("filter", "data.jsonl", "--drop", "markup,refusal", "--out", "clean")
+    assert "41 rows kept, 0 rows left out" in copied.stdout
+    assert "no row has markup or refusal: clean holds the same rows as data.jsonl" in copied.stderr
+
+
+def test_roles_that_are_not_clear_name_the_command_that_was_asked(data: Path) -> None:
+    (data.parent / "odd.jsonl").write_text('{"x": "hello there", "y": 3}\n{"x": "hello again", "y": 5}\n')
+    refused = run("check", "odd.jsonl")
+    assert "The best guess is: traitcast check odd.jsonl --roles answer=x" in refused.stderr.replace(
+        f"{data.parent}/", ""
+    )

@@ -50,7 +50,8 @@ def write(folder: Path, name: str, content: bytes) -> Path:
 
 
 BAD_FILES: list[tuple[str, bytes, str]] = [
-    ("a.jsonl", b"", r"a\.jsonl is empty; expected rows"),
+    ("a.jsonl", b"", r"a\.jsonl is empty; expected a JSON object a line"),
+    ("a.csv", b"", r"a\.csv is empty; expected a line with the names of the columns, then a line for each row"),
     ("a.jsonl", b"\n\n", r"a\.jsonl holds no rows; expected at least one row"),
     ("a.csv", b"text,label\n", r"a\.csv holds no rows; expected at least one row of data below any header"),
     ("a.json", b"[]", r"a\.json holds no rows"),
