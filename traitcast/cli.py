@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from traitcast import __version__
+from traitcast.doctor import doctor
 from traitcast.front_door import FrontDoor
 from traitcast.last_resort import last_resort
 from traitcast.warehouse.layout import filled
@@ -42,6 +43,7 @@ _ORDER = (
     "interventions",
     "latent",
     "report",
+    "doctor",
 )
 
 
@@ -92,6 +94,7 @@ def cli(ctx: click.Context) -> None:
 for _room in _ROOMS:
     for _command in importlib.import_module(f"traitcast.{_room}.cli").COMMANDS:
         cli.add_command(_command)
+cli.add_command(doctor)
 
 
 def main() -> None:

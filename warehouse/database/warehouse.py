@@ -194,6 +194,14 @@ class Warehouse(Profiles, Matrices, Probes, Results):
                     )
         return replaced
 
+    def contents(self) -> dict[Kind, tuple[int, int]]:
+        """Kind -> how many the user stored, and how many are the shipped ones: datasets, matrices, predictors."""
+        found = {
+            kind: self._rows(f"SELECT count(*) FILTER (NOT reference), count(*) FILTER (reference) FROM {kind}")[0]
+            for kind in _KIND_WORDS
+        }
+        return {kind: (own, shipped) for kind, (own, shipped) in found.items()}
+
     def query(self, sql: str, *, text: bool = False) -> pa.Table:
         """Run one statement of the user that reads; see `warehouse.database.query.run`.
 

@@ -1,0 +1,112 @@
+"""`traitcast doctor`: finds what is missing or broken, names the cure, and tells by its exit code."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from traitcast import doctor
+from traitcast.cli import cli
+from traitcast.warehouse.database.schema import SCHEMA_VERSION
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the language model nor torch is loaded."""
+    monkeypatch.setattr(doctor, "_language_model", lambda: doctor.Check("spaCy model", "loads"))
+    monkeypatch.setattr(doctor, "_gpu", lambda: doctor.Check("GPU", "none", doctor.ABSENT))
+
+
+def run(path: Path, *options: str) -> Result:
+    return CliRunner().invoke(cli, ["doctor", "--warehouse", str(path), *options], env={"COLUMNS": "80"})
+
+
+def checks(path: Path) -> dict[str, Any]:
+    found = json.loads(run(path, "--format", "json").stdout)
+    return {"ok": found["ok"]} | {check["what"]: check for check in found["checks"]}
+
+
+def test_a_warehouse_is_described(warehouse_path: Path) -> None:
+    result = run(warehouse_path)
+    assert result.exit_code == 0
+    assert "Nothing is broken." in result.stderr
+    assert "datasets: 3 own, 0 shipped" in " ".join(result.stdout.split())
+    found = checks(warehouse_path)
+    assert found["ok"]
+    assert found["warehouse"]["details"] == {
+        "path": str(warehouse_path),
+        "bytes": warehouse_path.stat().st_size,
+        "schema": SCHEMA_VERSION,
+        "datasets": {"own": 3, "shipped": 0},
+        "matrices": {"own": 0, "shipped": 0},
+        "predictors": {"own": 0, "shipped": 0},
+    }
+    assert found["packages"]["details"]["duckdb"] == version("duckdb")
+
+
+def test_looking_creates_nothing(tmp_path: Path) -> None:
+    found = checks(tmp_path / "none.duckdb")
+    assert found["warehouse"]["details"]["bytes"] is None
+    assert found["warehouse"]["details"]["datasets"]["shipped"] > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_no_warehouse_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    path.write_text("not a database")
+    result = run(path)
+    assert result.exit_code == 1
+    assert "broken  warehouse" in result.stdout
+    assert "1 thing broken." in result.stderr
+
+
+def test_a_missing_extra_is_no_fault(monkeypatch: pytest.MonkeyPatch, warehouse_path: Path) -> None:
+    installed = doctor._installed
+    monkeypatch.setattr(doctor, "_installed", lambda package: None if package == "ray" else installed(package))
+    result = run(warehouse_path)
+    assert result.exit_code == 0
+    assert "absent  extra ray" in result.stdout
+    assert "  pip install 'traitcast[ray]'\n" in result.stdout
+
+
+@pytest.mark.parametrize(("release", "found"), [(None, "missing"), ("2.1.4", "2.1.4")])
+def test_a_package_that_is_missing_or_of_a_wrong_release(
+    monkeypatch: pytest.MonkeyPatch, warehouse_path: Path, release: str | None, found: str
+) -> None:
+    installed = doctor._installed
+    monkeypatch.setattr(doctor, "_installed", lambda package: release if package == "xgboost" else installed(package))
+    result = run(warehouse_path)
+    assert result.exit_code == 1
+    broken = checks(warehouse_path)["package xgboost"]
+    assert (broken["found"], broken["state"], broken["cure"]) == (found, "broken", "pip install 'xgboost<4,>=3.0'")
+
+
+def test_xgboost_without_cuda_counts_as_xgboost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def only_cpu(package: str) -> str:
+        if package != "xgboost-cpu":
+            raise doctor.PackageNotFoundError
+        return "3.2.0"
+
+    monkeypatch.setattr(doctor, "version", only_cpu)
+    assert doctor._installed("xgboost") == "3.2.0"
+    assert doctor._installed("numpy") is None
+
+
+def test_what_does_not_load_is_broken() -> None:
+    def look() -> str:
+        raise OSError("libomp.so\n was not found")
+
+    assert doctor._tried("xgboost", look, "pip install x") == doctor.Check(
+        "xgboost", "libomp.so was not found", "broken", "pip install x"
+    )
+
+
+def test_requirements_by_extra() -> None:
+    assert "torch" in doctor.required("train")
+    assert "duckdb" in doctor.required()
+    assert not set(doctor.required()) & set(doctor.required("train"))
