@@ -242,6 +242,33 @@ def _by_source(cells: Cells) -> Gains:
     return found
 
 
+def in_words(warehouse: Warehouse, matrix: str) -> dict[str, str]:
+    """What the variants in a matrix did to gains on other targets: trait, or trait family, that was changed -> words.
+
+    Raises
+    ------
+    ScoresError
+        As `interventions` does.
+    """
+    found = interventions(warehouse, matrix=matrix)
+    gains = {e.change: e for e in found.effects if (e.outcome, e.on) == (OUTCOMES[0], PLACES[1])}
+    by: dict[str, dict[str, Effect]] = defaultdict(dict)
+    for made in (Lineage(*row) for row in warehouse.lineage(matrix)):
+        if made.change in gains:
+            for word in made.words[1:] or made.words:
+                by[word][made.change] = gains[made.change]
+    return {word: f"in {matrix}, {_moved(effects)}" for word, effects in by.items()}
+
+
+def _moved(effects: Mapping[str, Effect]) -> str:
+    """ "gains on other targets moved by +1.6 pp [-13.6, 16.7] (majority_50)", several joined."""
+    each = [
+        f"{e.difference:+.1f} pp" + (f" [{e.low:.1f}, {e.high:.1f}]" if math.isfinite(e.low) else "") + f" ({change})"
+        for change, e in sorted(effects.items())
+    ]
+    return f"gains on other targets moved by {', '.join(each)}"
+
+
 def roots_of(lineage: Sequence[Lineage]) -> dict[str, str]:
     """Variant -> the dataset it was made from in the end, whose test rows a variant of a variant has too."""
     parents = {made.name: made.parent for made in lineage}

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import traitcast
 from traitcast.predictor.cli import COMMANDS
-from traitcast.predictor.effects.interventions import Lineage, differences, interventions, mean_of
+from traitcast.predictor.effects.interventions import Lineage, differences, in_words, interventions, mean_of
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import ScoresError
 from traitcast.warehouse.records import Matrix
@@ -92,6 +92,15 @@ def test_planted_effects_come_out(path: Path) -> None:
     assert (own.sources, own.cells) == (6, 6)
     assert effects["better", "length_shift", "others"].difference == pytest.approx(12, abs=1)
     assert effects["control", "gain", "own"].difference == pytest.approx(-30, abs=2)
+
+
+def test_effects_in_words_are_by_what_was_changed(path: Path) -> None:
+    effect = found(path)["better", "gain", "others"]
+    with Warehouse.open(path, read_only=True) as warehouse:
+        told = in_words(warehouse, "made")
+    assert set(told) == {"class_balance", "surface", "shortcut", "single"}
+    moved = f"{effect.difference:+.1f} pp [{effect.low:.1f}, {effect.high:.1f}] (better)"
+    assert told["class_balance"] == f"in made, gains on other targets moved by {moved}"
 
 
 def test_nothing_comes_of_nothing(path: Path) -> None:
