@@ -6,19 +6,20 @@ Owns the way from a warehouse to the library and back. It prints nothing but war
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from traitcast.predictor.effects.interventions import Lineage
+from traitcast.predictor.effects.interventions import Lineage, in_words
 from traitcast.predictor.evaluation.evaluate import Evaluation, evaluate
 from traitcast.predictor.explanation.shap import Explanation, explain
 from traitcast.predictor.explanation.whatif import WhatIf, what_if
 from traitcast.predictor.model.bundle import from_json, to_record
 from traitcast.predictor.model.features import PROBE_FAMILY, FeatureSettings, ProfileSet
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
-from traitcast.predictor.model.outcomes import GAIN, Outcome
+from traitcast.predictor.model.outcomes import GAIN, NAMES, Outcome
 from traitcast.predictor.model.prediction import MEASURED, Measurement, Prediction, Ranking
 from traitcast.predictor.model.predictor import Predictor, Settings, fit
 from traitcast.predictor.model.probes import (
@@ -33,7 +34,8 @@ from traitcast.predictor.model.probes import (
 from traitcast.warehouse.console import command
 from traitcast.warehouse.database.profiles import warn_outdated
 from traitcast.warehouse.database.warehouse import Warehouse
-from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.errors import ScoresError, UserError
+from traitcast.warehouse.records import PredictorRecord
 
 # Nobody tunes on fewer rows, and a scratch file is no useful suggestion.
 MIN_ROWS = 100
@@ -66,7 +68,7 @@ def profiles_for(warehouse: Warehouse, predictor: Predictor, names: Sequence[str
     if base is None:
         return profiles
     profiles = with_probes(warehouse, profiles, base)
-    refuse_unprobed(predictor, profiles, base, names)
+    refuse_unprobed(warehouse, predictor, profiles, base, names)
     return profiles
 
 
@@ -186,7 +188,8 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
         If there is none, if it cannot be read, or if the profiles were measured by another version of the trait
         catalogue than it was fitted on; the message names the `traitcast fit` command that helps.
     """
-    predictor = from_json(warehouse.predictor(name).bundle)
+    record = warehouse.predictor(name)
+    predictor = from_json(record.bundle, command("fit", *_fit_again(record)))
     fitted, now = predictor.about["versions"].get("catalogue"), warehouse.catalogue_version()
     if fitted is not None and now is not None and fitted != now:
         cure = command("fit", *fit_options(predictor, name))
@@ -195,6 +198,15 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
             f"version {now}, which measures traits of the same names in another way. Fit it again with: {cure}"
         )
     return predictor
+
+
+def _fit_again(record: PredictorRecord) -> list[str]:
+    """As `fit_options`, of a stored predictor that this version may not be able to read."""
+    words = ["--matrix", record.matrix, *(["--model", record.model] if record.model else [])]
+    words += ["--tier", record.tier] if record.tier != Settings().features.tier else []
+    if record.name in NAMES and record.name != GAIN.name:  # side effects are stored under their names
+        return [*words, "--outcome", record.name]
+    return words if record.name == DEFAULT else [*words, "--name", record.name]
 
 
 def evaluate_options(predictor: Predictor) -> list[str]:
@@ -371,10 +383,15 @@ def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class NextPlan:
-    """The measurement worth most next: arguments of `traitcast matrix plan`, and minutes of one CPU core."""
+    """The measurement worth most next.
+
+    words: arguments of `traitcast matrix plan`. minutes: of one CPU core. to_fetch: datasets among the words whose rows
+    are nowhere that the warehouse knows of.
+    """
 
     words: tuple[str, ...]
     minutes: float
+    to_fetch: tuple[str, ...]
 
 
 # Tokens per second that one CPU core trains and scores with SmolLM2-135M, and what the planned command draws.
@@ -398,8 +415,11 @@ def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, targ
     train = _TRAIN_ROWS * tokens[:-1].sum() / _TRAINED
     score = _TEST_ROWS * tokens[-1] * (len(sources) + 1) / _SCORED
     rows = ("--seeds", "0", "--train-rows", str(_TRAIN_ROWS), "--epochs", "1")
-    words = ("--pack", "next", "--sources", ",".join(sources), "--targets", target, *rows, *sources, target)
-    return NextPlan(words, float(train + score) / 60)
+    places = warehouse.places()
+    named = (*sources, target)
+    data = [places.get(name, name) for name in named]
+    words = ("--pack", "next", "--sources", ",".join(sources), "--targets", target, *rows, *data)
+    return NextPlan(words, float(train + score) / 60, tuple(name for name in named if name not in places))
 
 
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:
@@ -429,9 +449,12 @@ def what_if_pair(
     UserError
         For an unknown trait or an impossible value, and as `predict_pair` does.
     """
-    _check_different(source, target)
-    profiles = profiles_for(warehouse, predictor, [source, target])
-    return what_if(predictor, profiles, source, target, settings, lineage_of(warehouse))
+    profiles, predictor = _pair(warehouse, predictor, source, target)
+    words: dict[str, str] = {}
+    for matrix in warehouse.varied() if predictor.outcome == GAIN else ():
+        with suppress(ScoresError):  # of several models, or without a base: it says nothing here
+            words |= in_words(warehouse, matrix)
+    return what_if(predictor, profiles, source, target, settings, lineage_of(warehouse), words)
 
 
 def save(

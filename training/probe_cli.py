@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from traitcast.training.meter import Meter
+from traitcast.training.plan.base_name import DTYPES
 from traitcast.warehouse.console import command, count, emit, format_option, report_errors, say, warehouse_option, warn
 from traitcast.warehouse.errors import InputError
 
@@ -23,6 +24,13 @@ from traitcast.warehouse.errors import InputError
 @click.option("--rows", default=200, show_default=True, type=click.IntRange(1), help="Most rows of a dataset.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the draw of rows.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", *DTYPES]),
+    default="auto",
+    show_default=True,
+    help="Precision of the base model. auto: bfloat16 on an accelerator, float32 on a CPU.",
+)
 @click.option("--replace", is_flag=True, help="Forget earlier probes of this base, such as those of other weights.")
 @warehouse_option
 @format_option()
@@ -36,6 +44,7 @@ def probe(
     rows: int,
     seed: int,
     device: str,
+    dtype: str,
     replace: bool,
     warehouse_path: str,
     output_format: str,
@@ -66,6 +75,7 @@ def probe(
             rows=rows,
             seed=seed,
             device=device,
+            dtype=dtype,
             names=stored,
             on_progress=meter,
             say=meter.say,

@@ -37,6 +37,7 @@ def run(
     rows: int = 200,
     seed: int = 0,
     device: str = "auto",
+    dtype: str = "auto",
     names: Sequence[str] | None = None,
     on_progress: OnProgress | None = None,
     say: Callable[[str], None] | None = None,
@@ -53,6 +54,8 @@ def run(
         Most rows of a dataset, and the seed of their draw.
     device
         "auto", "cpu" or "cuda".
+    dtype
+        "auto" or a precision of `DTYPES`.
     names
         To store the datasets under, in their order; None: their own.
     on_progress, say
@@ -66,7 +69,7 @@ def run(
         What was read of each dataset.
     """
     settings = PlanSettings(
-        base, revision, seeds=(0,), train_rows=1, test_rows=rows, sample_seed=seed, test_from_training=True
+        base, revision, dtype=dtype, seeds=(0,), train_rows=1, test_rows=rows, sample_seed=seed, test_from_training=True
     )
     read: list[Probed] = []
     with TemporaryDirectory(prefix="traitcast-probe-") as folder:

@@ -110,9 +110,21 @@ def unprobed(predictor: Predictor, profiles: ProfileSet, names: Sequence[str]) -
     return [name for name, none in zip(names, empty, strict=True) if none]
 
 
-def refuse_unprobed(predictor: Predictor, profiles: ProfileSet, of: ProbedBase, names: Sequence[str]) -> None:
+def refuse_unprobed(
+    warehouse: Warehouse, predictor: Predictor, profiles: ProfileSet, of: ProbedBase, names: Sequence[str]
+) -> None:
     """Raise UserError, naming the command, if one of `names` lacks the probes that the predictor uses."""
     missing = list(dict.fromkeys(unprobed(predictor, profiles, names)))
+    weights = warehouse.probe_fingerprints(of.base) if missing else []
+    elsewhere = [warehouse.probes(of.base, found) for found in weights if found != of.fingerprint]
+    others = [name for name in missing if any(name in probed for probed in elsewhere)]
+    if others:
+        again = command("fit", "--matrix", of.matrix, "--tier", "static")
+        raise UserError(
+            f"{', '.join(map(repr, others))} was probed with other weights of {of.base!r} than the predictor "
+            f"learnt from ({of.fingerprint}), which cannot be mixed. Probe with those weights (--base FOLDER, "
+            f"--revision COMMIT), or use a predictor without probes: {again}"
+        )
     if missing:
         raise UserError(
             f"the predictor uses probes of {of.base!r}, but there are none for {', '.join(map(repr, missing))}. "

@@ -172,6 +172,13 @@ def test_the_command_profiles_probes_and_stores(
         traitcast.cli.cli, ["probe", "mood", *arguments[2:], "--warehouse", str(empty_reference)]
     )
     assert json.loads(again.stdout) == rows, "a profiled name is read from where it was profiled"
+    half = CliRunner().invoke(
+        traitcast.cli.cli, [*arguments, "--dtype", "bfloat16", "--warehouse", str(empty_reference)]
+    )
+    assert half.exit_code == 0, half.output
+    with Warehouse.open(empty_reference, read_only=True) as warehouse:
+        kept = warehouse.query("SELECT DISTINCT dtype, fingerprint FROM probes WHERE dataset = 'mood'")
+    assert [tuple(row.values()) for row in kept.to_pylist()] == [("bfloat16", fingerprint)]
 
 
 def test_what_the_command_refuses(empty_reference: Path, datasets: dict[str, str], base_folder: Path) -> None:

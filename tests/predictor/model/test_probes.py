@@ -100,6 +100,13 @@ def test_a_pair_without_probes_names_the_command(probed: Path) -> None:
     assert run(probed, "rank", "d01", "--sources", "d00,d17").exit_code == 2
     assert run(probed, "explain", "d00", "d17").exit_code == 2
     assert run(probed, "whatif", "d17", "d00", "--set", "label_entropy_bits=1").exit_code == 2
+    # Probing it again with the same other weights would lead here again, so that is not proposed.
+    with Warehouse.open(probed) as warehouse:
+        save(warehouse, {"d17": 1.0}, fingerprint="v1:b")
+    refused = run(probed, "predict", "d00", "d17")
+    assert refused.exit_code == 2
+    assert "'d17' was probed with other weights of 'm' than the predictor learnt from (v1:a)" in refused.stderr
+    assert f"traitcast fit --matrix law --tier static --warehouse {probed}" in refused.stderr
 
 
 def test_a_probe_can_be_imagined_otherwise(probed: Path) -> None:
