@@ -19,7 +19,7 @@ from traitcast.predictor.explanation.whatif import WhatIf, what_if
 from traitcast.predictor.model.bundle import from_json, to_record
 from traitcast.predictor.model.features import PROBE_FAMILY, FeatureSettings, ProfileSet
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
-from traitcast.predictor.model.outcomes import GAIN, NAMES, Outcome
+from traitcast.predictor.model.outcomes import GAIN, LABEL_SHIFT, NAMES, Outcome
 from traitcast.predictor.model.prediction import MEASURED, Measurement, Prediction, Ranking
 from traitcast.predictor.model.predictor import Predictor, Settings, fit
 from traitcast.predictor.model.probes import (
@@ -242,6 +242,7 @@ def _pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) 
     _check_different(source, target)
     profiles = profiles_for(warehouse, predictor, [source, target])
     profiles.rows_of([source, target])
+    _check_labelled(predictor, profiles, target)
     return profiles, predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target))
 
 
@@ -292,6 +293,7 @@ def rank_sources(
     """
     profiles = profiles_for(warehouse, predictor, [target, *(sources or ())])
     profiles.rows_of([target])
+    _check_labelled(predictor, profiles, target)
     if sources is None:
         warn_outdated(warehouse, [name for name in warehouse.dataset_names() if name != target])
         sources = candidates(warehouse, profiles)
@@ -472,6 +474,15 @@ def _variants(warehouse: Warehouse) -> list[tuple[str, str]]:
     """Variants and mixtures share rows with their parents, so they stay in one fold."""
     mixed = [(name, parent) for name, parents in warehouse.mixtures().items() for parent in parents]
     return [(made.name, made.parent) for made in lineage_of(warehouse)] + mixed
+
+
+def _check_labelled(predictor: Predictor, profiles: ProfileSet, target: str) -> None:
+    unlabelled = target not in predictor.seen_targets.names and not profiles.label_counts.get(target)
+    if predictor.outcome == LABEL_SHIFT and unlabelled:
+        raise UserError(
+            f"{LABEL_SHIFT.name} is how many answers move to another label, and {target!r} has no labels. Ask for the "
+            f"gain or the length of its answers: {command('rank', target)}"
+        )
 
 
 def _check_different(source: str, target: str) -> None:

@@ -28,14 +28,15 @@ class Outcome:
 
 
 GAIN = Outcome("gain", "pp", "gain in pp", harmful=True)
+LABEL_SHIFT = Outcome(
+    "label_shift",
+    "% of answers",
+    "share of answers (%) that move to other labels than the untuned model's, as a change of their distribution",
+    floor=0.0,
+)
 OUTCOMES: tuple[Outcome, ...] = (
     GAIN,
-    Outcome(
-        "label_shift",
-        "% of answers",
-        "share of answers (%) that move to other labels than the untuned model's, as a change of their distribution",
-        floor=0.0,
-    ),
+    LABEL_SHIFT,
     Outcome("length_shift", "tokens", "mean length of answers (tokens) minus that of the untuned model"),
 )
 OVER = {"untuned": "the untuned model", "target mean": "an average source on the same target"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import traitcast.cli
+from tests.predictor.conftest import as_profiles
 from traitcast.predictor import api
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.outcomes import GAIN, OUTCOMES, outcome_of
@@ -185,6 +188,25 @@ def test_what_is_refused(measured: Path) -> None:
         outcome_of("label_shfit")
     saved = run(measured, "evaluate", "--matrix", "made", "--outcome", "label_shift", "--save")
     assert (saved.exit_code, "stores the quality for gains in the headline metric only" in saved.stderr) == (2, True)
+
+
+def test_no_label_shift_of_a_target_without_labels(
+    measured: Path, profiles_of_count: Callable[..., ProfileSet]
+) -> None:
+    with Warehouse.open(measured) as warehouse:
+        predictor, _ = api.fit_into(warehouse, matrix="made", name="shift", outcome=outcome_of("label_shift"))
+        more = {profile.name: profile for profile in as_profiles(profiles_of_count(30))}
+        plain, labelled = (
+            replace(more[name], label_counts=counts) for name, counts in (("d28", ()), ("d29", (("a", 5), ("b", 5))))
+        )
+        for profile in (plain, labelled):
+            warehouse.save_profile(profile)
+        assert api.predict_pair(warehouse, predictor, "d00", "d29").gain >= 0
+        message = r"label_shift is how many answers move to another label, and 'd28' has no labels.*traitcast rank d28"
+        with pytest.raises(UserError, match=message):
+            api.predict_pair(warehouse, predictor, "d00", "d28")
+        with pytest.raises(UserError, match=message):
+            api.rank_sources(warehouse, predictor, "d28")
 
 
 def test_a_gain_is_what_it_was(fitted: Path) -> None:
