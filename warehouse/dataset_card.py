@@ -296,11 +296,9 @@ def write(path: Path, made: Card) -> bool:
     """
     check_output(path, cure=_OTHER_OUTPUT)
     try:
-        there = path.read_bytes().decode("utf-8") if path.exists() else None
+        there = files.read_small(path, "the README of a dataset").decode("utf-8") if path.exists() else None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start:,}). {_OTHER_OUTPUT}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}. {_OTHER_OUTPUT}") from error
     text = made.whole() if there is None else merged(there, made, str(path))
     files.write(path, text.encode(), cure=_OTHER_OUTPUT)
     return there is not None

@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all.
+"""Files that are written whole or not at all, and files that are read only if they are files.
 
 Owns the one way in which an output of the project reaches the disk: under a random name in the same folder first, then
-moved into place. Refuses an output that is a folder, a pipe or a device.
+moved into place; and the reading of small documents, whose size is bounded. Refuses pipes, sockets and devices at once:
+opening or reading one may wait for ever, and folders.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from traitcast.warehouse.errors import UserError
 
 # New and never a link, so that nothing planted under the name is written to.
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# Of a document that is held whole: the largest recipe of a matrix has .2 MB.
+SMALL_BYTES = 16 << 20
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -112,11 +115,58 @@ def _place(path: Path) -> tuple[Path, os.stat_result | None]:
         there = place.stat()
     except FileNotFoundError:
         return place, None
-    if not stat.S_ISREG(there.st_mode):
-        raise OSError(0, f"it is {_KINDS.get(stat.S_IFMT(there.st_mode), 'not a regular file')}")
+    _refuse_special(there)
     if not os.access(place, os.W_OK):
         raise PermissionError(0, "it is not writable")
     return place, there
+
+
+def _refuse_special(about: os.stat_result) -> None:
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(0, f"it is {_KINDS.get(stat.S_IFMT(about.st_mode), 'not a regular file')}")
+
+
+def check_regular(path: Path) -> None:
+    """Raise OSError unless `path` is a file: libraries that open by name wait for ever at a pipe."""
+    _refuse_special(path.stat())
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a file for reading. Raises OSError for a pipe, a socket, a device or a folder, and never waits for one."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _refuse_special(os.fstat(handle))
+        return open(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_small(path: Path, what: str, error: type[UserError] = UserError, *, most: int = SMALL_BYTES) -> bytes:
+    """The content of a document that is held whole.
+
+    Parameters
+    ----------
+    what
+        The kind of document, for messages: "a recipe".
+    error
+        The class to raise.
+    most
+        Its largest size in bytes.
+
+    Raises
+    ------
+    UserError
+        As `error`, where it cannot be read or is larger.
+    """
+    try:
+        with opened(path) as file:
+            content = file.read(most + 1)
+    except OSError as caught:
+        raise error(f"cannot read {path}: {caught.strerror or caught}") from caught
+    if len(content) > most:
+        raise error(f"{path} is larger than {most >> 20} MB, too large for {what}")
+    return content
 
 
 def flush(path: Path) -> None:

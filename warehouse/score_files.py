@@ -6,23 +6,28 @@ Owns finding and parsing the files. Rows are as the file has them; `import_score
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from traitcast.warehouse import harness
 from traitcast.warehouse.console import some
 from traitcast.warehouse.errors import ScoresError
+from traitcast.warehouse.files import read_small
+from traitcast.warehouse.parquet import read_parquet
 from traitcast.warehouse.score_recipe import Recipe
 
 Row = dict[str, Any]
+Item = TypeVar("Item")
 
-# Larger ones are not tables of scores. They would be held whole.
-MAX_BYTES = 1 << 30
+# Rows are held whole, at 1 to 2 kB each: a matrix of 1,000 x 300 with three seeds, or as many results by metric.
+MAX_BYTES, MAX_ROWS = 64 << 20, 1_000_000
+_IN_PARTS = "Split it, and import the parts one after the other under the same --name"
 _MODEL_COLUMNS = ("model", "model_name", "fullname")
 _AVERAGES = ("average", "avg", "mean", "overall")
 _SETTINGS = ("epoch", "epochs", "lr", "learning_rate", "rank", "step", "steps", "params", "batch_size", "n", "rows")
@@ -58,8 +63,6 @@ def raw_rows(
         return _folder(file, told)
     if not file.is_file():
         raise ScoresError(f"{file} is not a file; save the results to one first.")
-    if (size := file.stat().st_size) > MAX_BYTES:
-        raise ScoresError(f"{file} has {size:,} bytes; a table of scores has at most {MAX_BYTES:,}.")
     content = _parsed(file)
     if harness.is_result(content):
         found = harness.read_result(file, content, **told)
@@ -107,14 +110,13 @@ def _parsed(file: Path) -> Any:
         if suffix in (".csv", ".tsv"):
             return _delimited_rows(file, "\t" if suffix == ".tsv" else ",")
         if suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return pq.read_table(file).to_pylist()
+            return _parquet_rows(file)
         if suffix == ".jsonl":
-            return [json.loads(line) for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+            lines = [line for line in _text(file).split("\n") if line.strip()]
+            return [json.loads(line) for line in _few(file, lines)]
         if suffix == ".json":
-            return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError, csv.Error) as error:
+            return json.loads(_text(file))
+    except (OSError, OverflowError, ValueError, RecursionError, csv.Error) as error:
         raise ScoresError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     raise ScoresError(
         f"{file}: results are read from .csv, .tsv, .parquet, .json and .jsonl, not "
@@ -122,22 +124,48 @@ def _parsed(file: Path) -> Any:
     )
 
 
+def _text(file: Path) -> str:
+    if file.stat().st_size > MAX_BYTES:
+        raise ScoresError(f"{file} has more than {MAX_BYTES >> 20} MB. {_IN_PARTS}.")
+    return read_small(file, "a table of scores", ScoresError, most=MAX_BYTES).decode("utf-8-sig")
+
+
+def _few(file: Path, rows: Sequence[Item]) -> Sequence[Item]:
+    if len(rows) > MAX_ROWS:
+        raise ScoresError(f"{file} has more than {MAX_ROWS:,} rows. {_IN_PARTS}.")
+    return rows
+
+
+def _parquet_rows(file: Path) -> list[Row]:
+    """Rows of a Parquet file. Raises ScoresError naming a column whose values Python has no type for."""
+    found = {}
+    table = read_parquet(file, most_rows=MAX_ROWS)
+    for name, values in zip(table.column_names, table.columns, strict=True):
+        try:
+            found[name] = values.to_pylist()
+        except (ValueError, OverflowError, ImportError) as error:
+            raise ScoresError(
+                f"{file}: column {name!r} ({values.type}) holds what cannot be read: {error}. Leave the column out."
+            ) from error
+    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+
 def _delimited_rows(file: Path, delimiter: str) -> list[Row]:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        header = next(reader, [])
-        twice = [column for column, n in Counter(header).items() if n > 1]
-        if twice:
-            raise ScoresError(f"{file}: column {twice[0]!r} occurs twice in the header. Rename one.")
-        rows = []
-        for number, values in enumerate((row for row in reader if row), start=1):
-            if len(values) != len(header):
-                raise ScoresError(
-                    f"{file}, row {number}: {len(values)} fields under a header of {len(header)}. "
-                    "Put fields that hold the delimiter in double quotes."
-                )
-            rows.append(dict(zip(header, values, strict=True)))
-        return rows
+    reader = csv.reader(io.StringIO(_text(file), newline=""), delimiter=delimiter, strict=True)
+    header = next(reader, [])
+    twice = [column for column, n in Counter(header).items() if n > 1]
+    if twice:
+        raise ScoresError(f"{file}: column {twice[0]!r} occurs twice in the header. Rename one.")
+    rows: list[Row] = []
+    for number, values in enumerate((row for row in reader if row), start=1):
+        if len(values) != len(header):
+            raise ScoresError(
+                f"{file}, row {number}: {len(values)} fields under a header of {len(header)}. "
+                "Put fields that hold the delimiter in double quotes."
+            )
+        rows.append(dict(zip(header, values, strict=True)))
+        _few(file, rows)
+    return rows
 
 
 def _wide(file: Path, rows: list[Row], recipe: Recipe) -> RawRows:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.files import opened
 
 # A page of text; anything this long is a data file under the wrong name.
 MAX_BYTES = 1 << 20
@@ -37,15 +38,12 @@ def read_document(path: Path, what: str, error: type[UserError], missing: str) -
         The content, None of an empty file.
     """
     try:
-        # A pipe has no end, and opening one waits for a writer.
-        if path.is_fifo():
-            raise error(f"{path} is a pipe; save the {what} in a file first")
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise error(missing) from None
     except OSError as caught:
-        raise error(f"cannot read the {what} file {path}: {caught.strerror}") from caught
+        raise error(f"cannot read the {what} file {path}: {caught.strerror or caught}") from caught
     if len(raw) > MAX_BYTES:
         raise error(f"{path} is over 1 MB, too long for a {what}. Is it the data itself?")
     try:

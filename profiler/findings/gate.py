@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 from traitcast.profiler.findings.checks import BY_NAME, ERROR, SEVERITIES, Finding, check_names
 from traitcast.profiler.findings.context import Context, context_of
 from traitcast.warehouse.errors import InputError, nearest
+from traitcast.warehouse.files import read_small
 
 NEVER = "never"
 FAIL_ON = (*SEVERITIES, NEVER)
@@ -157,8 +158,10 @@ def config_for(dataset: str) -> Path | None:
 def _config(path: Path) -> dict[str, Any]:
     """The table [check] of a `traitcast.toml`."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("check", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = tomllib.loads(read_small(path, "a configuration", InputError, most=1 << 20).decode("utf-8")).get(
+            "check", {}
+        )
+    except (UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     if not isinstance(table, dict):
         raise InputError(f"{path}: check must be a table. Write [check] with the keys {', '.join(_KEYS)}")

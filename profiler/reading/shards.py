@@ -16,6 +16,7 @@ from pathlib import Path
 from traitcast.profiler.reading.formats.text_lines import compression, open_bytes
 from traitcast.profiler.roles.values import listed
 from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.files import read_small
 
 # A year in brackets is no mark of a copy, and "top1-of-5" no shard.
 # Words that browsers and file managers put around the name of a copy.
@@ -53,9 +54,9 @@ def without_caches(folder: Path, files: Sequence[Path]) -> tuple[list[Path], lis
 def _listed_in(state: Path) -> set[str] | None:
     """The files that `datasets.save_to_disk` lists in a state.json; None for a folder or a file that is not of it."""
     try:
-        found = json.loads(state.read_text(encoding="utf-8"))["_data_files"]
+        found = json.loads(read_small(state, "a state", InputError))["_data_files"]
         return {entry["filename"] for entry in found} or None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, ValueError, RecursionError, KeyError, TypeError):
         return None
 
 

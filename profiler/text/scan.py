@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ from traitcast.profiler.text.documents import SegmentRows
 from traitcast.profiler.text.estimates import Ints
 
 Hashes = npt.NDArray[np.uint64]
+# Numbers of rows and segments; of 32 bits where there is one per character.
+Places = npt.NDArray[np.signedinteger[Any]]
 
 SPACE, WORD, ALPHABETIC, UPPER, DIGIT, PUNCTUATION, SYMBOL, LATIN, UNSPACED, SEEN = (1 << bit for bit in range(10))
 COUNTS = (
@@ -73,15 +76,15 @@ class Chunk:
         Hashes of the lower-cased words, in order.
     plain_words : uint64 (words,)
         The same without apostrophes, which people write in several ways.
-    word_row, word_segment : int64 (words,)
+    word_row, word_segment : whole numbers (words,)
         The row of each word, from `first_row`, and its segment, from 0 in its row.
     characters : uint64 (n,)
         Of the rows with letters of a script without spaces: hashes of these letters and of the words between them.
-    character_row : int64 (n,)
+    character_row : whole numbers (n,)
         The row of each, from `first_row`.
     points : uint32 (characters,)
         Lower-cased code points of all segments, every whitespace as a space.
-    point_segment : int64 (characters,)
+    point_segment : int32 (characters,)
         The number of the segment of each.
     """
 
@@ -90,12 +93,12 @@ class Chunk:
     row_hash: Hashes
     words: Hashes
     plain_words: Hashes
-    word_row: Ints
-    word_segment: Ints
+    word_row: Places
+    word_segment: Places
     characters: Hashes
-    character_row: Ints
+    character_row: Places
     points: npt.NDArray[np.uint32]
-    point_segment: Ints
+    point_segment: Places
 
 
 def scan(rows: SegmentRows) -> Iterator[Chunk]:
@@ -115,8 +118,9 @@ def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> 
     offsets = row_offsets[first : last + 1] - row_offsets[first]
     points, bounds = code_points(strings.slice(row_offsets[first], offsets[-1]))
     flags, lower = _classify(points)
-    segment = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    row = np.repeat(np.arange(last - first), np.diff(offsets))
+    # Of 32 bits, as all that is held per character: one row may be a book.
+    segment = np.repeat(np.arange(len(bounds) - 1, dtype=np.int32), np.diff(bounds))
+    row = np.repeat(np.arange(last - first, dtype=np.int32), np.diff(offsets))
     runs, kept, word_starts = _words(points, flags, bounds)
     per_character = {
         "characters": None,
@@ -176,8 +180,8 @@ def _without_apostrophes(words: Hashes, letters: npt.NDArray[np.uint32], opens: 
 
 
 def _split_unspaced(
-    letters: npt.NDArray[np.uint32], opens: Ints, unspaced: npt.NDArray[np.bool_], row: Ints
-) -> tuple[Hashes, Ints]:
+    letters: npt.NDArray[np.uint32], opens: Ints, unspaced: npt.NDArray[np.bool_], row: Places
+) -> tuple[Hashes, Places]:
     """`Chunk.characters` and their rows. unspaced: which letters are of such a script; row: of each letter."""
     if not unspaced.any():
         return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
@@ -251,11 +255,11 @@ def _character(point: int) -> tuple[int, int]:
     return flags, ord(lower) if len(lower) == 1 else point
 
 
-def _lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], segment: Ints) -> tuple[Ints, Ints]:
+def _lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], segment: Places) -> tuple[Ints, Ints]:
     """Positions of the first character that is not whitespace of each segment, and of each line of a segment."""
     solid = np.flatnonzero((flags & SPACE) == 0)
     opens_segment = np.diff(segment[solid], prepend=-1) > 0
-    opens_line = np.diff(np.cumsum(points == 10)[solid], prepend=-1) > 0
+    opens_line = np.diff(np.cumsum(points == 10, dtype=np.int32)[solid], prepend=-1) > 0
     return solid[opens_segment], solid[opens_segment | opens_line]
 
 
@@ -270,7 +274,7 @@ def _words(
     run_start[edges] = solid[edges]
     kept = ((flags & WORD) > 0) | _contractions(points, bounds)
     kept_at = np.flatnonzero(kept)
-    run_of_kept = np.cumsum(run_start)[kept_at]
+    run_of_kept = np.cumsum(run_start, dtype=np.int32)[kept_at]
     first_of_run = np.diff(run_of_kept, prepend=0) > 0
     return np.flatnonzero(run_start), kept, kept_at[first_of_run]
 
@@ -325,14 +329,20 @@ def hash_runs(values: npt.NDArray[np.generic], starts: Ints) -> Hashes:
     if not len(starts):
         return np.zeros(0, dtype=np.uint64)
     lengths = np.diff(np.append(starts, len(values)))
-    position = np.arange(len(values)) - np.repeat(starts, lengths)
+    sums = np.zeros(len(starts), dtype=np.uint64)
     powers = _powers()
-    weight = powers[position % _POWERS]
-    far = position >= _POWERS
-    if far.any():
-        weight[far] *= mix((position[far] // _POWERS).astype(np.uint64)) | np.uint64(1)
-    terms = (values.astype(np.uint64) + np.uint64(1)) * weight
-    return mix(np.add.reduceat(terms, starts) ^ mix(lengths.astype(np.uint64)))
+    # Block by block: the temporaries take 40 bytes a value. Sums modulo 2**64 do not depend on the order.
+    for first in range(0, len(values), CHUNK_BYTES):
+        block = values[first : first + CHUNK_BYTES]
+        runs = slice(int(np.searchsorted(starts, first, "right")) - 1, int(np.searchsorted(starts, first + len(block))))
+        opens = np.maximum(starts[runs] - first, 0)
+        position = np.arange(first, first + len(block)) - np.repeat(starts[runs], np.diff(opens, append=len(block)))
+        weight = powers[position % _POWERS]
+        far = position >= _POWERS
+        if far.any():
+            weight[far] *= mix((position[far] // _POWERS).astype(np.uint64)) | np.uint64(1)
+        sums[runs] += np.add.reduceat((block.astype(np.uint64) + np.uint64(1)) * weight, opens)
+    return mix(sums ^ mix(lengths.astype(np.uint64)))
 
 
 def _row_hashes(points: npt.NDArray[np.uint32], bounds: Ints, offsets: Ints) -> Hashes:

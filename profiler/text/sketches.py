@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traitcast.profiler.text.estimates import Ints
-from traitcast.profiler.text.scan import COUNTS, Chunk, Hashes, hash_runs, mix
+from traitcast.profiler.text.scan import CHUNK_BYTES, COUNTS, Chunk, Hashes, hash_runs, mix
 from traitcast.warehouse.records import Sketch
 
 MINIMA = 256
@@ -115,22 +115,25 @@ def to_unit_interval(hashes: Hashes) -> npt.NDArray[np.float32]:
 
 def trigram_buckets(chunk: Chunk) -> Ints:
     """Counts of hashed character trigrams inside segments padded by a space on both sides, int64 (BUCKETS,)."""
-    points, owner = _padded(chunk)
-    if not len(points):
-        return np.zeros(BUCKETS, dtype=np.int64)
-    codes = (points[:-2] << np.uint64(42)) | (points[1:-1] << np.uint64(21)) | points[2:]
-    same = owner[:-2] == owner[2:]
-    return np.bincount((mix(codes[same]) >> np.uint64(54)).astype(np.int64), minlength=BUCKETS)
+    whole, owners = _padded(chunk)
+    counts = np.zeros(BUCKETS, dtype=np.int64)
+    for first in range(0, len(whole) - 2, CHUNK_BYTES):
+        inside = slice(first, first + CHUNK_BYTES + 2)
+        points, owner = whole[inside].astype(np.uint64), owners[inside]
+        codes = (points[:-2] << np.uint64(42)) | (points[1:-1] << np.uint64(21)) | points[2:]
+        same = owner[:-2] == owner[2:]
+        counts += np.bincount((mix(codes[same]) >> np.uint64(54)).astype(np.int64), minlength=BUCKETS)
+    return counts
 
 
-def _padded(chunk: Chunk) -> tuple[Hashes, Ints]:
+def _padded(chunk: Chunk) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
     """Code points of the segments that are not blank, a space before and after each, and the number of the segment."""
     lengths = np.bincount(chunk.point_segment)
     solid = np.bincount(chunk.point_segment[chunk.points != _SPACE], minlength=len(lengths))
     inside = (solid > 0)[chunk.point_segment]
     lengths = lengths[solid > 0] + 2
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    points = np.full(len(owner), _SPACE, dtype=np.uint64)
+    owner = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    points = np.full(len(owner), _SPACE, dtype=np.uint32)
     own = np.ones(len(owner), dtype=bool)
     ends = np.cumsum(lengths)
     own[ends - 1] = own[ends - lengths] = False

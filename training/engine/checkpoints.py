@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from traitcast.warehouse.errors import InputError
-from traitcast.warehouse.files import flush
+from traitcast.warehouse.files import flush, read_small
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -97,7 +97,7 @@ def read(folder: Path) -> Checkpoint:
     if (folder / CONFIG).is_file() and not (folder / WEIGHTS).is_file():
         raise InputError(f"{folder} holds no {WEIGHTS}; pickled weights are not read: save them as safetensors first")
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads(read_small(folder / CONFIG, "the configuration of an adapter", InputError))
         tensors = load_file(folder / WEIGHTS)
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise InputError(

@@ -21,6 +21,7 @@ from traitcast.training.plan.prompts import Row, Task
 from traitcast.training.plan.recipe import Recipe, digest, parse
 from traitcast.warehouse import files
 from traitcast.warehouse.errors import InputError, nearest
+from traitcast.warehouse.parquet import read_parquet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +66,7 @@ class Pack:
         path = folder / RECIPE
         if not path.is_file():
             raise InputError(f"{folder} holds no {RECIPE}; make one: traitcast matrix plan --pack {folder} DATASET...")
-        self.recipe: Recipe = parse(path.read_bytes(), str(path))
+        self.recipe: Recipe = parse(files.read_small(path, "a recipe", InputError), str(path))
         self._answers: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     @property
@@ -115,13 +116,13 @@ class Pack:
     def _columns(self, name: str, columns: list[str]) -> tuple[Path, pa.Table]:
         """Columns of the file of a packed dataset. Raises InputError where they are missing or of other types."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
+        entry = self.recipe.datasets[name]
         path = self.folder / "data" / f"{name}.parquet"
         try:
-            table = pq.read_table(path, columns=columns).select(columns)
+            table = read_parquet(path, columns, most_rows=entry.pool_rows + entry.test_rows)
             table = table.cast(pa.schema([row_schema().field(column) for column in columns]))
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(f"cannot read {path} ({error}); copy the pack again, or plan it again") from error
         odd = set(table["split"].to_pylist()) - {"train", "test"}
         empty = [column for column in columns if column not in ("options", "gold") and table[column].null_count]

@@ -16,6 +16,7 @@ from traitcast.training.results.run_log import read_flips
 from traitcast.training.results.shards import read_runtime
 from traitcast.training.results.tables import TABLES, long_tables
 from traitcast.warehouse.errors import InputError, ScoresError
+from traitcast.warehouse.parquet import read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "parquet", "tables", "lm-eval", "shard")
 
+# Of a long table: forty times those of 84 x 84 x 3 cells.
+_MOST_ROWS = 20_000_000
 # Our names for what the harness calls otherwise.
 _HARNESS = {
     "accuracy": "acc",
@@ -218,7 +221,6 @@ def lineage(recipe: Recipe) -> pa.Table:
 
 def _read_tables(folder: Path) -> dict[str, pa.Table]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     found = {}
     for name, columns in {**TABLES, "row_scores": row_tables.SCHEMA, "probes": probes.COLUMNS}.items():
@@ -228,8 +230,8 @@ def _read_tables(folder: Path) -> dict[str, pa.Table]:
             continue
         try:
             schema = pa.schema([(column, _type(kind)) for column, kind in columns.items()])
-            found[name] = pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
-        except (OSError, KeyError, pa.ArrowException) as error:
+            found[name] = read_parquet(path, schema.names, most_rows=_MOST_ROWS).cast(schema)
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(
                 f"cannot read {path} ({error}); write it: traitcast matrix export --as tables -o {folder}"
             ) from error

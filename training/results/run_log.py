@@ -8,6 +8,7 @@ from typing import Any
 
 from traitcast.training.plan.pack import Pack
 from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.files import read_small
 
 LOG = "runs.jsonl"
 _RATE = ("tokens", "seconds", "device", "dtype")
@@ -26,8 +27,9 @@ def note(pack: Pack, **entry: Any) -> None:
 def read_log(pack: Pack) -> list[dict[str, Any]]:
     """The log of all runs of a pack, oldest first; a line that a crash cut short is left out."""
     path = pack.folder / LOG
+    content = read_small(path, "a log of runs", InputError) if path.exists() else b""
     entries = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+    for line in content.decode(errors="replace").splitlines():
         with suppress(ValueError, RecursionError):
             entries.append(json.loads(line))
     return [entry for entry in entries if isinstance(entry, dict) and _is_sound(entry)]

@@ -20,6 +20,7 @@ from traitcast.training.results import shard_check
 from traitcast.training.results.cells import FORMAT, Cell, schema
 from traitcast.warehouse.console import warn
 from traitcast.warehouse.errors import InputError, ScoresError
+from traitcast.warehouse.files import check_regular, read_small
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -171,10 +172,10 @@ def read_runtime(pack: Pack) -> Runtime | None:
     if not path.is_file():
         return _measured(pack)
     try:
-        found = settings(Runtime, json.loads(path.read_text(encoding="utf-8")), str(path))
+        found = settings(Runtime, json.loads(read_small(path, "a runtime", InputError)), str(path))
         if found.dtype not in (*DTYPES, ANY):
             raise ValueError(f"unknown dtype {found.dtype!r}")
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path} ({error}); restore it, or plan into a new folder") from error
     return shared_runtime(pack, found)
 
@@ -326,7 +327,10 @@ def merge(pack: Pack, other: Path) -> int:
     added = adopt(pack, *files)
     if copy:
         for path in records(copy):
-            write_aside(pack.adapters / path.relative_to(copy.adapters), path.read_bytes())
+            write_aside(
+                pack.adapters / path.relative_to(copy.adapters),
+                read_small(path, "the record of an adapter", InputError),
+            )
     return added
 
 
@@ -388,8 +392,9 @@ _told: set[str] = set()
 
 def _sound(pack: Pack, path: Path, *, content: bool = True) -> pa.Table:
     """The cells of a shard of this pack, checked. content: with what was measured. Raises DamagedError."""
+    most = pack.recipe.cells * len(DTYPES)
     names = schema().names if content else [*_IDENTITY, "base", "device"]
-    table = _table(path, names)
+    table = _table(path, names, most)
     try:
         shard_check.check_identity(table, pack.recipe)
         if content:
@@ -399,15 +404,18 @@ def _sound(pack: Pack, path: Path, *, content: bool = True) -> pa.Table:
     return table
 
 
-def _table(path: Path, columns: Sequence[str]) -> pa.Table:
+def _table(path: Path, columns: Sequence[str], most: int | None = None) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
+        check_regular(path)
         file = pq.ParquetFile(path)
         if (file.schema_arrow.metadata or {}).get(b"format") != FORMAT.encode():
             raise DamagedError(f"{path} is not a shard of this version; move it away")
         shard_check.check_schema(file.schema_arrow)
+        if most is not None and file.metadata.num_rows > most:
+            raise shard_check.Wrong(f"there are {file.metadata.num_rows:,} cells, and the pack has {most:,} at most")
         return file.read(columns=list(columns)).select(list(columns))
     except shard_check.Wrong as wrong:
         raise DamagedError(f"shard {path}: {wrong}; delete it and run the matrix again") from None

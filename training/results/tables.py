@@ -16,6 +16,8 @@ from traitcast.training.results import row_tables
 from traitcast.training.results.cells import Cell, cell_metrics, choices, confusion
 from traitcast.training.results.shards import records
 from traitcast.warehouse.console import warn
+from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.files import read_small
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +124,7 @@ def _adapters(pack: Pack, cells: Mapping[str | None, int]) -> list[dict[str, Any
     for path in records(pack):
         try:
             found.append(_record(path, pack))
-        except (OSError, ValueError, RecursionError) as error:
+        except (InputError, ValueError, RecursionError) as error:
             warn(f"left out: adapter record {path}: {error}")
     found.sort(key=lambda record: cells.get(record["adapter"], 0))
     last = {(record["source"], record["seed"]): record for record in found}
@@ -131,7 +133,7 @@ def _adapters(pack: Pack, cells: Mapping[str | None, int]) -> list[dict[str, Any
 
 def _record(path: Path, pack: Pack) -> dict[str, Any]:
     """What training left of one adapter: columns of the table. Raises ValueError where it is not such a record."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(read_small(path, "the record of an adapter", InputError))
     if not isinstance(content, dict):
         raise ValueError("it does not hold an object")
     record = {name: content.get(name) for name in TABLES["adapters"] if name != "model"}

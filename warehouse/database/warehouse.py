@@ -60,6 +60,8 @@ class Warehouse(Profiles, Matrices, Probes, Results):
         file = Path(path)
         if file.stem in (schema.OWN, schema.SHIPPED):
             raise WarehouseError(f"a warehouse cannot be named {file.name}. Choose another file with --warehouse FILE.")
+        if file.exists() and not file.is_file():
+            raise WarehouseError(f"{file} is not a file. Choose another one with --warehouse FILE.")
         if str(path) == ":memory:":
             raise WarehouseError(
                 "a warehouse in memory would be lost when the command ends. Give --warehouse a file name."

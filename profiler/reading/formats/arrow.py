@@ -30,6 +30,9 @@ def arrow_rows(path: Path, kind: str, columns: Collection[str] | None) -> Iterat
     """(row number from 1, row) of a Parquet or Arrow file. columns: those to read, None for all."""
     with arrow_file(path, kind) as table:
         number, unpacking = 0, Unpacking(path)
+        if table.rows is not None:
+            # A file of so many rows is refused before it is unpacked.
+            Unpacking(path).add(8 * table.rows * max(1, len(table.schema.names)))
         for batch in table.batches(columns):
             unpacking.add(_unpacked_bytes(batch))
             for row in _python_rows(batch, f"{path}: rows {number + 1:,} to {number + batch.num_rows:,}"):

@@ -143,6 +143,7 @@ def dialect_of(path: Path, kind: str, delimiter: str | None = None, quote: str |
 
 @lru_cache(maxsize=256)
 def _dialect_of(path: Path, _: int, __: int, kind: str, delimiter: str | None, quote: str | None) -> Dialect:
+    next(read_lines(path), None)  # Refuses a line without an end before gigabytes are searched.
     mark = delimiter or ("\t" if kind == "tsv" else _separator(path))
     plain = Dialect(mark, spaced=_is_spaced(path, mark))
     if quote is not None:

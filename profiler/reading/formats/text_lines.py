@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from traitcast.profiler.roles.values import shorten
 from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.files import opened
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 
@@ -113,7 +114,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """The decompressed bytes of a file. Raises InputError when it cannot be opened or is damaged."""
     packed = compression(path)
     try:
-        with path.open("rb") as file, closing(_unpacked(file, path, packed)) as stream:
+        with opened(path) as file, closing(_unpacked(file, path, packed)) as stream:
             yield stream
     except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         # Libraries raise OSError without a number for what is wrong inside of the data.
@@ -124,7 +125,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
             raise InputError(
                 f"{path}: truncated or damaged {packed} data ({error}). Check it by decompressing it, or copy it again"
             ) from error
-        raise InputError(f"cannot read {path}: {error}") from error
+        raise InputError(f"cannot read {path}: {getattr(error, "strerror", None) or error}") from error
 
 
 def _unpacked(file: IO[bytes], path: Path, packed: str | None) -> IO[bytes]:

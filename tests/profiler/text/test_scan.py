@@ -146,3 +146,15 @@ def test_letters_of_scripts_without_spaces_are_split() -> None:
     assert chunk.characters[2] == alone.words[0]
     assert chunk.characters[0] == alone.words[1]
     assert chunk.counts[:, COUNTS.index("words")].tolist() == [2, 2, 1]
+
+
+def test_long_runs_are_hashed_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash of a run does not depend on where the blocks of it end."""
+    values = np.arange(1000, dtype=np.uint32) * 7919
+    for starts in ([0], [0, 1, 99, 100, 101, 500, 999], range(1000)):
+        at = np.array(starts)
+        monkeypatch.setattr(traitcast.profiler.text.scan, "CHUNK_BYTES", 1 << 20)
+        whole = traitcast.profiler.text.scan.hash_runs(values, at)
+        for size in (1, 7, 100, 1000):
+            monkeypatch.setattr(traitcast.profiler.text.scan, "CHUNK_BYTES", size)
+            assert (traitcast.profiler.text.scan.hash_runs(values, at) == whole).all()
