@@ -19,32 +19,16 @@ from traitcast.warehouse.console import (
     tell,
 )
 from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.reading_options import unnamed_reading_options
 
 if TYPE_CHECKING:
     from traitcast.profiler.findings.checks import Finding
     from traitcast.profiler.findings.context import Context
     from traitcast.profiler.findings.gate import Gate
     from traitcast.profiler.reading.reader import Examples
+    from traitcast.profiler.request import Request
 
 _TEXT = 300
-
-
-def _reading_options(run: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option("--split", help="Split to look at  [default: train where there is one, else the only one]"),
-            click.option(
-                "--spec",
-                type=click.Path(dir_okay=False, path_type=Path),
-                help="Column roles (YAML), instead of inference.",
-            ),
-            click.option(
-                "--roles", multiple=True, metavar="ROLE=COLUMN", help="Column roles in short: 'text=body label=stars'."
-            ),
-        )
-    ):
-        run = option(run)
-    return run
 
 
 def _context_options(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,7 +54,7 @@ def _context_options(run: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("dataset", nargs=-1, required=True)
-@_reading_options
+@unnamed_reading_options
 @click.option(
     "--against",
     multiple=True,
@@ -98,9 +82,6 @@ def _context_options(run: Callable[..., Any]) -> Callable[..., Any]:
 @report_errors
 def check(
     dataset: tuple[str, ...],
-    split: str | None,
-    spec: Path | None,
-    roles: tuple[str, ...],
     against: tuple[str, ...],
     fail_on: str | None,
     rules: tuple[str, ...],
@@ -110,6 +91,7 @@ def check(
     listed: str | None,
     with_texts: bool,
     output_format: str,
+    **reading: Any,
 ) -> None:
     """Look for faults in a dataset; exit with 1 if there are any.
 
@@ -136,8 +118,10 @@ def check(
     from traitcast.profiler.findings import gate as gates
     from traitcast.profiler.findings.checks import NEEDS, check_asked
     from traitcast.profiler.findings.clean import names_of
+    from traitcast.profiler.request import Request
+    from traitcast.profiler.service import read_examples
 
-    others = {other: _read(other, "all", None, ()) for other in against}
+    others = {other: read_examples(Request(other, split="all")) for other in against}
     results: list[tuple[str, Sequence[Finding], Sequence[str], Gate]] = []
     found: list[dict[str, Any]] = []
     not_made: set[str] = set()
@@ -147,9 +131,10 @@ def check(
         asked = {rule.name for rule in gate.rules} | set(names_of(listed) if listed else ())
         check_asked(asked, given)
         left_out = [name for name, need in NEEDS.items() if need.split()[0] not in given]
-        same = _words(one, split, spec, roles)
+        request = Request(one, **reading)
+        same = _words(request)
         extra = _more_words(against, gate.context)
-        examples = _read(one, split, spec, roles)
+        examples = read_examples(request)
         findings = gate.kept(_find(examples, others, gate.context))
         if listed:
             _list_rows(findings, names_of(listed))
@@ -172,7 +157,7 @@ def check(
         if output_format == "table":
             _print(same, extra, examples, findings, failing, broken, with_texts)
         elif output_format == "github" and (findings or broken):
-            places = _places(one, examples, {int(finding.rows[0]) for finding in findings})
+            places = _places(request, examples, {int(finding.rows[0]) for finding in findings})
             click.echo(gates.github(examples.name, findings, broken, failing, same, places))
     if listed:
         return
@@ -186,7 +171,7 @@ def check(
 
 @click.command("filter")
 @click.argument("dataset")
-@_reading_options
+@unnamed_reading_options
 @click.option(
     "--drop",
     required=True,
@@ -199,14 +184,12 @@ def check(
 @report_errors
 def filter_(
     dataset: str,
-    split: str | None,
-    spec: Path | None,
-    roles: tuple[str, ...],
     drop: str,
     out: Path,
     context: int | None,
     tokenizer: str | None,
     output_format: str,
+    **reading: Any,
 ) -> None:
     """Copy a dataset without the rows of some findings.
 
@@ -223,6 +206,7 @@ def filter_(
     from traitcast.profiler.findings.context import context_of
     from traitcast.profiler.reading.locate import locate
     from traitcast.profiler.request import Request
+    from traitcast.profiler.service import read_examples
 
     names = clean.names_of(drop)
     for name in names:
@@ -235,9 +219,10 @@ def filter_(
     check_asked(names, ["--context"] if tokens else [])
     if out.exists():
         raise InputError(f"{out} exists, and nothing is written over. Choose another folder with --out")
-    examples = _read(dataset, split, spec, roles)
+    request = Request(dataset, **reading)
+    examples = read_examples(request)
     findings = _find(examples, {}, tokens, noise="label_noise" in names)
-    manifest = clean.write(locate(Request(dataset)), examples, findings, names, out)
+    manifest = clean.write(locate(request), examples, findings, names, out)
     summary = {key: value for key, value in manifest.items() if key != "dropped"}
     if output_format == "json":
         emit_json([{**summary, "out": str(out)}])
@@ -251,12 +236,13 @@ def filter_(
     say(f"next: {command('profile', out)}")
 
 
-def _words(dataset: str, split: str | None, spec: Path | None, roles: Sequence[str]) -> str:
+def _words(request: Request) -> str:
     """The words by which another command reads the same rows."""
-    options = [word for role in roles for word in ("--roles", role)]
-    options += ["--spec", str(spec)] if spec else []
-    options += ["--split", split] if split else []
-    return " ".join(map(quoted, [dataset, *options]))
+    options = [word for role in request.roles for word in ("--roles", role)]
+    for name in ("spec", "split", "delimiter", "quote", "language"):
+        if (value := getattr(request, name)) is not None:
+            options += [f"--{name}", str(value)]
+    return " ".join(map(quoted, [str(request.dataset), *options]))
 
 
 def _more_words(against: Sequence[str], context: Context | None) -> str:
@@ -265,13 +251,6 @@ def _more_words(against: Sequence[str], context: Context | None) -> str:
     if context is not None:
         options += ["--context", str(context.limit), *(["--tokenizer", context.asked] if context.asked else [])]
     return "".join(f" {quoted(word)}" for word in options)
-
-
-def _read(dataset: str, split: str | None, spec: Path | None, roles: Sequence[str]) -> Examples:
-    from traitcast.profiler.request import Request
-    from traitcast.profiler.service import read_examples
-
-    return read_examples(Request(dataset, split=split, spec=spec, roles=tuple(roles)))
 
 
 def _find(
@@ -298,15 +277,14 @@ def _list_rows(findings: Sequence[Finding], names: Sequence[str]) -> None:
         click.echo(row)
 
 
-def _places(dataset: str, examples: Examples, rows: set[int]) -> dict[int, str]:
+def _places(request: Request, examples: Examples, rows: set[int]) -> dict[int, str]:
     """Where some rows are, as annotations name it: the file, and the line where a line is a row."""
     from traitcast.profiler.findings.clean import located
     from traitcast.profiler.findings.gate import place
-    from traitcast.profiler.reading.reader import locate
-    from traitcast.profiler.request import Request
+    from traitcast.profiler.reading.locate import locate
 
     found: dict[int, str] = {}
-    parts = locate(Request(dataset)).parts(examples.split)
+    parts = locate(request).parts(examples.split)
     for part, number, _, row in located(parts, examples.spec, examples.trained):
         if row in rows:
             found[row] = place(part.name, number if part.unit == "line" else None)

@@ -11,7 +11,6 @@ import click
 
 from traitcast.profiler.check_cli import COMMANDS as FINDINGS
 from traitcast.warehouse.console import (
-    Command,
     command,
     count,
     emit,
@@ -25,6 +24,7 @@ from traitcast.warehouse.console import (
     warn,
 )
 from traitcast.warehouse.errors import UserError, WarehouseError
+from traitcast.warehouse.reading_options import reading_options
 
 if TYPE_CHECKING:
     from traitcast.warehouse.records import Profile
@@ -48,50 +48,9 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
     raise click.BadParameter(f"{value!r} is neither a positive number of rows nor 'all'.")
 
 
-def _reading_options(command: Command) -> Command:
-    """The options of `Request` that say how a dataset is read."""
-    for option in reversed(
-        (
-            click.option("--name", help="Name in the warehouse  [default: the spec's, else from the path or hub id]"),
-            click.option("--split", help="Split to read  [default: train where there is one, else the only one]"),
-            click.option(
-                "--spec",
-                type=click.Path(dir_okay=False, path_type=Path),
-                help="Column roles (YAML), instead of inference.",
-            ),
-            click.option(
-                "--roles",
-                multiple=True,
-                metavar="ROLE=COLUMN",
-                help="Column roles in short, above the spec and the inference: 'text=title,body label=stars'. Roles: "
-                "text, label, labels, answer, options, messages, tags, spans; a path such as answers.text[0] reaches "
-                "into a nested column.",
-            ),
-            click.option(
-                "--delimiter",
-                metavar="MARK",
-                help="Separator of a CSV or TSV file, such as ';' or tab  [default: decided on the whole file]",
-            ),
-            click.option(
-                "--quote",
-                metavar="MARK",
-                help="Quote of a CSV or TSV file: '\"', \"'\", or none where quotes are plain characters  "
-                "[default: decided on the whole file]",
-            ),
-            click.option(
-                "--language",
-                metavar="CODE",
-                help="Language of the texts, such as de  [default: the spec's, else guessed from the words]",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
 @click.command()
 @click.argument("dataset", nargs=-1, required=True)
-@_reading_options
+@reading_options
 @click.option("--config", help="Configuration of a hub dataset.")
 @click.option("--revision", help="Commit, tag or branch of a hub dataset  [default: the newest, resolved and stored]")
 @click.option(
@@ -231,7 +190,7 @@ def _changes_option(_: click.Context, __: click.Parameter, value: tuple[str, ...
 )
 @click.option("--rows", type=click.IntRange(2), metavar="N", help="What half and quarter are of  [default: all rows]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of whatever is drawn.")
-@_reading_options
+@reading_options
 @format_option()
 @report_errors
 def vary(

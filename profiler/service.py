@@ -7,7 +7,7 @@ keeps the warehouse closed while the work is done, so that a long profile never 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -234,6 +234,37 @@ def ensure_profiled(dataset: str, warehouse_path: str, **options: Any) -> str:
         say(f"{earlier.name}: as profiled at commit {earlier.details['revision']}")
         return earlier.name
     return profile_into(warehouse_path, request)[0].name
+
+
+def ensure_all_profiled(datasets: Sequence[str], warehouse_path: str, **options: Any) -> list[str]:
+    """The names of datasets, each profiled first where it is not. options: as in `ensure_profiled`, of the one that is
+    no profiled name.
+
+    Raises UserError as `ensure_profiled` does, and for options where none or several of the datasets are files.
+    """
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    stated = {key: value for key, value in options.items() if value}
+    read = set(datasets)
+    if stated and len(read) > 1:
+        with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+            read = {name for name in read if not (warehouse.find(path_text(name)) and not os.path.exists(name))}
+        if len(read) != 1:
+            what = "none of" if not read else "more than one of"
+            which = next(iter(sorted(read)), "DATASET")
+            raise UserError(
+                f"{', '.join(f'--{key}' for key in stated)} says how to read a file, folder or hub id, which "
+                f"{what} {' and '.join(dict.fromkeys(datasets))} is. Profile it by itself: "
+                f"{command('profile', which, *_words(stated), warehouse=warehouse_path)}"
+            )
+    return [ensure_profiled(name, warehouse_path, **(stated if name in read else {})) for name in datasets]
+
+
+def _words(stated: dict[str, Any]) -> Iterator[str]:
+    """Options as they are written on a command line."""
+    for key, value in stated.items():
+        for one in value if isinstance(value, tuple | list) else [value]:
+            yield from (f"--{key}", str(one))
 
 
 def _same_commit(stored: Profile, request: Request) -> bool:

@@ -94,7 +94,7 @@ def _probed(ctx: click.Context, dataset: str, warehouse_path: str) -> tuple[str,
     """(name, file, folder or hub id, fingerprint) of a dataset; without a front door the argument is its name."""
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    name = dataset if ctx.obj is None else ctx.obj.ensure_profiled(dataset, warehouse_path)
+    name = dataset if ctx.obj is None else ctx.obj.ensure_profiled([dataset], warehouse_path)[0]
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         profile = warehouse.profile(name)
     source = dataset if dataset != name or Path(dataset).exists() else profile.details.get("origin")

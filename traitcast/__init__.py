@@ -108,7 +108,9 @@ def profile(dataset: str, *, warehouse: str | Path | None = None, **options: Any
     return profile_into(str(warehouse), Request(dataset, **options))[0]
 
 
-def predict(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, predictor: str = "default") -> Prediction:
+def predict(
+    source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, predictor: str = "default", **reading: Any
+) -> Prediction:
     """Predict what tuning on one dataset does to another.
 
     Parameters
@@ -119,6 +121,8 @@ def predict(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, pre
         DuckDB file; the shipped data answer where it does not exist.
     predictor
         Name of a fitted predictor.
+    **reading
+        How to read the one that is no profiled name: split, spec, roles and other options of `profile`.
 
     Returns
     -------
@@ -132,7 +136,7 @@ def predict(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, pre
     """
     from traitcast.predictor import api
 
-    with _asking(warehouse, predictor, source, target) as (opened, fitted, (source, target)):
+    with _asking(warehouse, predictor, source, target, **reading) as (opened, fitted, (source, target)):
         return api.predict_pair(opened, fitted, source, target)
 
 
@@ -142,6 +146,7 @@ def rank(
     *,
     warehouse: str | Path = _WAREHOUSE,
     predictor: str = "default",
+    **reading: Any,
 ) -> Ranking:
     """Rank sources for a target by predicted gain, the best first.
 
@@ -151,7 +156,7 @@ def rank(
         The dataset to improve on, as in `predict`.
     sources
         Datasets to rank; None for every other profiled dataset of at least 100 rows that is no variant.
-    warehouse, predictor
+    warehouse, predictor, **reading
         As in `predict`.
 
     Returns
@@ -169,16 +174,18 @@ def rank(
 
     if isinstance(sources, str):
         raise UserError(f"sources {sources!r} is one name, not a list. Write [{sources!r}].")
-    with _asking(warehouse, predictor, target, *(sources or ())) as (opened, fitted, (target, *chosen)):
+    with _asking(warehouse, predictor, target, *(sources or ()), **reading) as (opened, fitted, (target, *chosen)):
         return api.rank_sources(opened, fitted, target, None if sources is None else chosen)
 
 
-def explain(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, predictor: str = "default") -> Explanation:
+def explain(
+    source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, predictor: str = "default", **reading: Any
+) -> Explanation:
     """Split the prediction for one pair into what each trait adds, by exact TreeSHAP.
 
     Parameters
     ----------
-    source, target, warehouse, predictor
+    source, target, warehouse, predictor, **reading
         As in `predict`.
 
     Returns
@@ -193,7 +200,7 @@ def explain(source: str, target: str, *, warehouse: str | Path = _WAREHOUSE, pre
     """
     from traitcast.predictor import api
 
-    with _asking(warehouse, predictor, source, target) as (opened, fitted, (source, target)):
+    with _asking(warehouse, predictor, source, target, **reading) as (opened, fitted, (source, target)):
         return api.explain_pair(opened, fitted, source, target)
 
 
@@ -204,12 +211,13 @@ def whatif(
     *,
     warehouse: str | Path = _WAREHOUSE,
     predictor: str = "default",
+    **reading: Any,
 ) -> WhatIf:
     """Predict one pair again with some traits changed.
 
     Parameters
     ----------
-    source, target, warehouse, predictor
+    source, target, warehouse, predictor, **reading
         As in `predict`.
     changes
         Trait -> new value in its unit: of the source ("label_majority_share") or of the target
@@ -229,16 +237,18 @@ def whatif(
     from traitcast.predictor.explanation.whatif import addressed
 
     changed = {addressed(trait): float(value) for trait, value in changes.items()}
-    with _asking(warehouse, predictor, source, target) as (opened, fitted, (source, target)):
+    with _asking(warehouse, predictor, source, target, **reading) as (opened, fitted, (source, target)):
         return api.what_if_pair(opened, fitted, source, target, changed)
 
 
 @contextmanager
-def _asking(warehouse: str | Path, predictor: str, *datasets: str) -> Iterator[tuple[Warehouse, Predictor, list[str]]]:
+def _asking(
+    warehouse: str | Path, predictor: str, *datasets: str, **reading: Any
+) -> Iterator[tuple[Warehouse, Predictor, list[str]]]:
     """The opened warehouse, the predictor, and the names of the datasets, which are profiled first if need be."""
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    names = [_FrontDoor().ensure_profiled(dataset, str(warehouse)) for dataset in datasets]
+    names = _FrontDoor().ensure_profiled(datasets, str(warehouse), **reading)
     with Warehouse.open(warehouse, read_only=True) as opened:
         yield opened, api.predictor_of(opened, predictor), names

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -33,8 +33,8 @@ def matrix_option(words: str = "Transfer matrix  [default: your only one]") -> C
 class FrontDoor(Protocol):
     """What the root command puts into `ctx.obj`."""
 
-    def ensure_profiled(self, dataset: str, warehouse_path: str) -> str:
-        """Name of the dataset in the warehouse; a local file or hub id is profiled first if need be."""
+    def ensure_profiled(self, datasets: Sequence[str], warehouse_path: str, **reading: Any) -> list[str]:
+        """Names of the datasets in the warehouse; a local file or hub id is profiled first if need be."""
 
 
 def predictor_option(decorated: Command) -> Command:
@@ -83,10 +83,12 @@ def fit_options(decorated: Command) -> Command:
     return decorated
 
 
-def profiled(ctx: click.Context, dataset: str, warehouse_path: str) -> str:
-    """The dataset's name in the warehouse. Without a front door the argument is the name."""
+def profiled(
+    ctx: click.Context, datasets: Sequence[str], warehouse_path: str, reading: Mapping[str, Any]
+) -> Sequence[str]:
+    """The names of datasets in the warehouse. Without a front door the arguments are the names."""
     door: FrontDoor | None = ctx.obj
-    return dataset if door is None else door.ensure_profiled(dataset, warehouse_path)
+    return datasets if door is None else door.ensure_profiled(datasets, warehouse_path, **reading)
 
 
 def introduce(predictor: Predictor, name: str, quality: Mapping[str, float] | None = None) -> None:

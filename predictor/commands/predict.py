@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,6 +31,7 @@ from traitcast.warehouse.console import (
     warehouse_option,
 )
 from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.reading_options import reading_options
 
 if TYPE_CHECKING:
     from traitcast.predictor.explanation.shap import Explanation
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source")
 @click.argument("target")
+@reading_options
 @predictor_option
 @save_option
 @plot_option
@@ -58,6 +60,7 @@ def predict(
     plot: Path | None,
     warehouse_path: str,
     output_format: str,
+    **reading: Any,
 ) -> None:
     """Predict what tuning on SOURCE does to the score on TARGET, in percentage points.
 
@@ -72,7 +75,7 @@ def predict(
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    source, target = (profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
+    source, target = profiled(ctx, (source, target), warehouse_path, reading)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = api.predictor_of(warehouse, predictor)
         found = api.predict_pair(warehouse, fitted, source, target)
@@ -95,6 +98,7 @@ def predict(
 @click.argument("target")
 @click.option("--sources", metavar="A,B,...", help="Sources to rank  [default: every other profiled dataset]")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show only the N best.")
+@reading_options
 @predictor_option
 @save_option
 @plot_option
@@ -112,6 +116,7 @@ def rank(
     plot: Path | None,
     warehouse_path: str,
     output_format: str,
+    **reading: Any,
 ) -> None:
     """Rank sources for TARGET by predicted gain, best first.
 
@@ -127,13 +132,13 @@ def rank(
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    target = profiled(ctx, target, warehouse_path)
-    chosen = None
+    asked: list[str] = []
     if sources is not None:
         asked = [name.strip() for name in sources.split(",") if name.strip()]
         if not asked:
             raise UserError(f"--sources {sources!r} names no dataset. Example: --sources mnli,sst2")
-        chosen = [profiled(ctx, name, warehouse_path) for name in asked]
+    target, *named_sources = profiled(ctx, (target, *asked), warehouse_path, reading)
+    chosen = None if sources is None else named_sources
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         others = [name for name in warehouse.dataset_names() if name != target] if chosen is None else []
         fitted = api.predictor_of(warehouse, predictor)
@@ -171,13 +176,20 @@ def rank(
 @click.command()
 @click.argument("source")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show only the N most harmed.")
+@reading_options
 @predictor_option
 @warehouse_option
 @format_option()
 @click.pass_context
 @report_errors
 def impact(
-    ctx: click.Context, source: str, top: int | None, predictor: str, warehouse_path: str, output_format: str
+    ctx: click.Context,
+    source: str,
+    top: int | None,
+    predictor: str,
+    warehouse_path: str,
+    output_format: str,
+    **reading: Any,
 ) -> None:
     """Show what tuning on SOURCE does to every measured target, the most harmed first.
 
@@ -193,7 +205,7 @@ def impact(
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    source = profiled(ctx, source, warehouse_path)
+    (source,) = profiled(ctx, (source,), warehouse_path, reading)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = api.predictor_of(warehouse, predictor)
         found = api.impact(warehouse, fitted, source)
@@ -211,6 +223,7 @@ def impact(
 @click.argument("source")
 @click.argument("target")
 @click.option("--top", type=click.IntRange(1), default=12, show_default=True, help="Traits shown in the table.")
+@reading_options
 @predictor_option
 @save_option
 @plot_option
@@ -228,6 +241,7 @@ def explain(
     plot: Path | None,
     warehouse_path: str,
     output_format: str,
+    **reading: Any,
 ) -> None:
     """Explain the prediction for SOURCE and TARGET: what each trait adds to it.
 
@@ -243,7 +257,7 @@ def explain(
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    source, target = (profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
+    source, target = profiled(ctx, (source, target), warehouse_path, reading)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = api.predictor_of(warehouse, predictor)
         found = api.explain_pair(warehouse, fitted, source, target)
@@ -323,6 +337,7 @@ def _print_explanation(found: Explanation, top: int) -> None:
     metavar="TRAIT=VALUE",
     help="New value of a trait of the source, or target:TRAIT=VALUE for the target. Repeatable.",
 )
+@reading_options
 @predictor_option
 @warehouse_option
 @format_option()
@@ -336,6 +351,7 @@ def whatif(
     predictor: str,
     warehouse_path: str,
     output_format: str,
+    **reading: Any,
 ) -> None:
     """Predict SOURCE and TARGET again with some traits changed, and say how far to trust the answer.
 
@@ -351,7 +367,7 @@ def whatif(
     from traitcast.warehouse.database.warehouse import Warehouse
 
     settings = _settings(changes)
-    source, target = (profiled(ctx, dataset, warehouse_path) for dataset in (source, target))
+    source, target = profiled(ctx, (source, target), warehouse_path, reading)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = api.predictor_of(warehouse, predictor)
         found = api.what_if_pair(warehouse, fitted, source, target, settings)

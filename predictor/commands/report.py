@@ -71,7 +71,7 @@ def report(
     _check_writable(output)
     if model is not None and matrix is None:
         raise UserError(f"--model {model!r} needs the matrix it belongs to. Example: --matrix NAME --model {model}")
-    chosen = tuple((profiled(ctx, s, warehouse_path), profiled(ctx, t, warehouse_path)) for s, t in _pairs(pairs or ""))
+    chosen = tuple((s, t) for s, t in (profiled(ctx, pair, warehouse_path, {}) for pair in _pairs(pairs or "")))
     request = Request(matrix, model, predictor, chosen, _now(), _absent(ctx, warehouse_path))
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         found = gather(warehouse, request, say)

@@ -16,6 +16,7 @@ from traitcast.profiler.parsing.parser import MODELS
 from traitcast.profiler.request import Request
 from traitcast.profiler.service import (
     as_before,
+    ensure_all_profiled,
     ensure_profiled,
     profile_dataset,
     profile_into,
@@ -301,3 +302,20 @@ def test_roles_can_be_stated_where_a_file_is_named(tickets: Path, tmp_path: Path
     assert ensure_profiled(str(tickets), path) == name
     with pytest.raises(UserError, match=r"is profiled already; --roles says how to read a file"):
         ensure_profiled(name, path, roles=("text=ticket",))
+
+
+def test_roles_are_of_the_one_dataset_that_is_a_file(tickets: Path, roles: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "w.duckdb")
+    told = {"roles": ("text=ticket label=team",)}
+    for name in ("a", "b"):
+        profile_into(path, Request(str(tickets), name, spec=roles))
+    file = tmp_path / "new.jsonl"
+    file.write_bytes(tickets.read_bytes())
+    assert ensure_all_profiled(["a", str(file)], path, **told) == ["a", "new"]
+    with Warehouse.open(path, read_only=True) as warehouse:
+        assert warehouse.profile("new").details["roles_stated"] == ["text=ticket label=team"]
+    assert ensure_all_profiled([str(file), "a"], path) == ["new", "a"]
+    with pytest.raises(UserError, match=r"--roles says .* none of a and b is. Profile it by itself: traitcast"):
+        ensure_all_profiled(["a", "b"], path, **told)
+    with pytest.raises(UserError, match=r"more than one of .* is. Profile it by itself: .*--roles 'text=ticket label"):
+        ensure_all_profiled([str(tickets), str(file)], path, **told)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,12 +30,13 @@ PREDICTION |= {"measured", "basis", "band", "standard_error", "runs"}
 class Door:
     """What the front door promises: a profiled name is returned, anything else is refused."""
 
-    def ensure_profiled(self, dataset: str, warehouse_path: str) -> str:
-        name = Path(dataset).stem
+    def ensure_profiled(self, datasets: Sequence[str], warehouse_path: str, **reading: Any) -> list[str]:
+        names = [Path(dataset).stem for dataset in datasets]
         with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-            if warehouse.find(name) is None:
-                raise NotProfiledError(f"{dataset!r} is neither profiled nor a file.")
-        return name
+            for name in names:
+                if warehouse.find(name) is None:
+                    raise NotProfiledError(f"{name!r} is neither profiled nor a file.")
+        return names
 
 
 def run(path: Path, *arguments: str) -> Result:

@@ -222,9 +222,9 @@ def test_profiles_of_an_older_catalogue_are_told(users: Path) -> None:
 
 def test_the_front_door_tells_of_an_outdated_profile(users: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Warehouse.open(users).close()
-    assert traitcast.front_door.FrontDoor().ensure_profiled("mine", str(users)) == "mine"
+    assert traitcast.front_door.FrontDoor().ensure_profiled(["mine"], str(users)) == ["mine"]
     assert "'mine' was measured with older trait definitions" in capsys.readouterr().err
-    assert traitcast.front_door.FrontDoor().ensure_profiled("reviews", str(users)) == "reviews"
+    assert traitcast.front_door.FrontDoor().ensure_profiled(["reviews"], str(users)) == ["reviews"]
     assert capsys.readouterr().err == ""
 
 
