@@ -125,7 +125,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
             raise InputError(
                 f"{path}: truncated or damaged {packed} data ({error}). Check it by decompressing it, or copy it again"
             ) from error
-            raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _unpacked(file: IO[bytes], path: Path, packed: str | None) -> IO[bytes]:
