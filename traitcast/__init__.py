@@ -51,6 +51,7 @@ __all__ = [
     "__version__",
     "effects",
     "explain",
+    "impact",
     "interventions",
     "latent",
     "predict",
@@ -176,6 +177,32 @@ def rank(
         raise UserError(f"sources {sources!r} is one name, not a list. Write [{sources!r}].")
     with _asking(warehouse, predictor, target, *(sources or ()), **reading) as (opened, fitted, (target, *chosen)):
         return api.rank_sources(opened, fitted, target, None if sources is None else chosen)
+
+
+def impact(source: str, *, warehouse: str | Path = _WAREHOUSE, predictor: str = "default", **reading: Any) -> Ranking:
+    """What tuning on one dataset does to every target that the predictor was fitted to, the most harmed first.
+
+    Parameters
+    ----------
+    source
+        The dataset to tune on, as in `predict`.
+    warehouse, predictor, **reading
+        As in `predict`.
+
+    Returns
+    -------
+    Ranking
+        A list of `Prediction`.
+
+    Raises
+    ------
+    UserError
+        As `predict` does.
+    """
+    from traitcast.predictor import api
+
+    with _asking(warehouse, predictor, source, **reading) as (opened, fitted, (source,)):
+        return api.impact(opened, fitted, source)
 
 
 def explain(

@@ -67,5 +67,8 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     folded: dict[str, str] = {}
     for name in allowed:
         folded.setdefault(name.casefold(), name)
-    matches = get_close_matches(value.casefold(), list(folded), n=1, cutoff=0.7)
+    asked = value.casefold()
+    # Letters in another order are a slip of the fingers, however short the name.
+    swapped = [name for name in folded if sorted(name) == sorted(asked)]
+    matches = swapped or get_close_matches(asked, list(folded), n=1, cutoff=0.7)
     return f"; did you mean {folded[matches[0]]!r}?" if matches else "."

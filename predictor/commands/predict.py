@@ -24,6 +24,7 @@ from traitcast.warehouse.console import (
     emit_json,
     emit_table,
     format_option,
+    quoted,
     report_errors,
     say,
     some,
@@ -166,10 +167,13 @@ def rank(
     named = () if predictor == api.DEFAULT else ("--predictor", predictor)
     say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
     if plan is not None:
+        fetch = ""
+        if plan.to_fetch:
+            fetch = f" First put the rows of {some(plan.to_fetch, 4)} into folders of these names here."
         say(
-            f"Next best measurement, about {plan.minutes:.0f} minutes on one CPU core with SmolLM2-135M (give each "
-            f"dataset as a file, folder or hub id; then `matrix run` and `matrix ingest`, and rank again): "
-            f"traitcast matrix plan {' '.join(plan.words)}"
+            f"Next best measurement, about {plan.minutes:.0f} minutes on one CPU core with SmolLM2-135M.{fetch} "
+            "After this command come `matrix run` and `matrix ingest`, then rank again:\n  "
+            f"traitcast matrix plan {' '.join(map(quoted, plan.words))}"
         )
 
 
@@ -299,6 +303,9 @@ def _draw_intervals(plot: Path, fitted: Predictor, named: Sequence[tuple[str, Pr
 
 def _print_explanation(found: Explanation, top: int) -> None:
     tell(found.sentence)
+    if not found.contributions:
+        tell("No trait moves this prediction: on datasets that were left out, traits did not help to order sources.")
+        return
     click.echo()
     rows = [
         {"trait": c.trait, "side": c.side, "family": c.family, "value": c.value, "shap": c.shap}
@@ -403,8 +410,10 @@ def _settings(changes: tuple[str, ...]) -> dict[tuple[str, str], float]:
 
 
 def _print_what_if(found: WhatIf) -> None:
-    rows = [{"": name} | p.as_row() for name, p in (("as it is", found.before), ("changed", found.after))]
-    emit_table(rows, ("", "gain", "low", "high", "harm", "novel"))
+    named = {"as it is": found.now, "as if never measured": found.before, "changed": found.after}
+    if found.now.as_row() == found.before.as_row():
+        del named["as if never measured"]
+    emit_table([{"": name} | p.as_row() for name, p in named.items()], ("", "gain", "low", "high", "harm", "novel"))
     click.echo()
     emit_table([{key: row[key] for key in row if key != "evidence"} for row in found.change_rows()])
     click.echo()

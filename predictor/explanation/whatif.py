@@ -80,8 +80,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """A prediction before and after some traits were changed. notes: what limits the answer."""
+    """A prediction before and after some traits were changed.
 
+    now: the answer of `predict` for the pair as it is. before: what the change is compared with, which leaves out what
+    was measured of the pair, and of the source if its traits change. notes: what limits the answer.
+    """
+
+    now: Prediction
     before: Prediction
     after: Prediction
     changes: tuple[Change, ...]
@@ -101,6 +106,7 @@ class WhatIf:
             "gain_before": self.before.gain,
             "gain_after": self.after.gain,
             "difference": self.difference,
+            "now": self.now.as_row(),
             "before": self.before.as_row(),
             "after": self.after.as_row(),
             "changes": changes,
@@ -124,6 +130,7 @@ def what_if(
     target: str,
     settings: Mapping[tuple[str, str], float],
     lineage: Sequence[Lineage] = (),
+    elsewhere: Mapping[str, str] | None = None,
 ) -> WhatIf:
     """Predict a pair again with some traits changed.
 
@@ -141,6 +148,8 @@ def what_if(
         (side, trait) -> new value in the trait's unit.
     lineage
         Variants of datasets, for the evidence of measured interventions.
+    elsewhere
+        Trait, or trait family, of a source -> what interventions in another matrix found, in words.
 
     Raises
     ------
@@ -161,10 +170,11 @@ def what_if(
         _check(profiles, trait, value)
     after = _predict(predictor, profiles, names, settings, as_new=as_new)
     changes = tuple(
-        _change(predictor, profiles, names, side, trait, value, before, lineage, as_new)
+        _change(predictor, profiles, names, side, trait, value, before, lineage, elsewhere or {}, as_new)
         for (side, trait), value in settings.items()
     )
-    return WhatIf(before, after, changes, tuple(_notes(profiles, names, settings, changes, after)))
+    now = predictor.predict(profiles, [source], [target])[0]
+    return WhatIf(now, before, after, changes, tuple(_notes(profiles, names, settings, changes, after)))
 
 
 def addressed(name: str) -> tuple[str, str]:
@@ -194,7 +204,7 @@ def set_traits(profiles: ProfileSet, name: str, values: Mapping[str, float]) -> 
     labels = dict(profiles.label_counts)
     if name in labels:
         labels[made] = labels[name]
-    return ProfileSet(grown, sketches, labels), made
+    return replace(profiles, traits=grown, sketches=sketches, label_counts=labels), made
 
 
 def _predict(
@@ -252,6 +262,7 @@ def _change(
     value: float,
     before: Prediction,
     lineage: Sequence[Lineage],
+    elsewhere: Mapping[str, str],
     as_new: bool,
 ) -> Change:
     column = profiles.traits.traits.index(trait)
@@ -262,6 +273,10 @@ def _change(
     low, high = (float(values.min()), float(values.max())) if values.size else (None, None)
     definition = profiles.traits.definitions[column]
     found = interventions(predictor, profiles, side, definition, lineage)
+    evidence = _evidence(found, roots_of(lineage), value - old, effect)
+    others = [elsewhere[word] for word in (trait, definition.family) if word in elsewhere and side == "source"]
+    if not found and others:
+        evidence = f"no intervention in this matrix; {others[0]}"
     return Change(
         trait=trait,
         side=side,
@@ -274,7 +289,7 @@ def _change(
         share=float(np.mean(values <= value)) if values.size else None,
         seen=low is not None and high is not None and low <= value <= high,
         together=_together(predictor, side, trait),
-        evidence=_evidence(found, roots_of(lineage), value - old, effect),
+        evidence=evidence,
         interventions=found,
         note=note,
     )
@@ -420,7 +435,7 @@ def _notes(
         notes.append("the changed pair is unlike those in training: an extrapolation")
     if any(side == "source" for side, _ in settings):
         notes.append(
-            f"{names['source']} counts as never measured here, in both predictions: what was measured belongs to its "
+            f"{names['source']} counts as never measured where traits are changed: what was measured belongs to its "
             "unchanged rows"
         )
     notes.append("text similarities and label overlap are those of the unchanged datasets")
@@ -436,6 +451,9 @@ def _impossible_labels(profiles: ProfileSet, name: str, side: str, values: Mappi
     for part, classes in (("label", "label_class_count"), ("response", "response_distinct_count")):
         share, bits = f"{part}_majority_share", f"{part}_entropy_bits"
         if not {share, bits, classes} & set(values) or not {share, bits, classes} <= set(value):
+            continue
+        if math.isnan(value[classes]):
+            notes.append(f"{name} has no {classes}, so no {share} or {bits} describes it: an extrapolation")
             continue
         low, high = entropy_bounds(value[share], value[classes])
         if value[bits] < low - 0.05 or value[bits] > high + 0.05:

@@ -22,7 +22,6 @@ from traitcast.predictor.model.likeness import LikenessScale
 from traitcast.predictor.model.novelty import Seen
 from traitcast.predictor.model.prediction import Measurement
 from traitcast.predictor.model.predictor import Predictor
-from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.records import Matrix, PredictorRecord, TraitDefinition
 
@@ -93,15 +92,22 @@ _SCALES = ("trait_centre", "trait_spread", "centre", "spread", "own_spread")
 _GAINS = ("z", "level", "spread", "reliability")
 
 
-def from_json(text: str) -> Predictor:
+def from_json(text: str, again: str = "traitcast fit --matrix NAME") -> Predictor:
     """A predictor back from its bundle.
+
+    Parameters
+    ----------
+    text
+        The bundle.
+    again
+        The command that fits such a predictor again, for the message of an error.
 
     Raises
     ------
     UserError
         For anything that is not a bundle of this schema.
     """
-    document = _parsed(text)
+    document = _parsed(text, again)
     space = PairSpace(
         features=tuple(Feature(**f) for f in document["features"]),
         definitions=tuple(TraitDefinition(**d) for d in document["traits"]),
@@ -154,17 +160,17 @@ def from_json(text: str) -> Predictor:
     )
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str, again: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"the stored predictor is not JSON ({error}). Fit a new one with: {command('fit')}") from error
+        raise UserError(f"the stored predictor is not JSON ({error}). Fit a new one with: {again}") from error
     if not isinstance(document, dict) or document.get("kind") != _KIND:
-        raise UserError(f"the stored document is not a predictor. Fit a new one with: {command('fit')}")
+        raise UserError(f"the stored document is not a predictor. Fit a new one with: {again}")
     if document.get("schema") != SCHEMA:
         raise UserError(
             f"the stored predictor has schema {document.get('schema')!r}; this version of traitcast reads schema "
-            f"{SCHEMA}. Fit a new one with: {command('fit')}"
+            f"{SCHEMA}. Fit a new one with: {again}"
         )
     return document
 

@@ -242,14 +242,14 @@ class PairSpace:
             raise UserError(
                 f"the predictor uses {len(self.traits)} traits, but this warehouse has no {missing[0]!r}"
                 f"{f' (and lacks {len(missing) - 1} more)' if len(missing) > 1 else ''}. Fit a new one with: "
-                f"{command('fit')}"
+                f"{command('fit', '--matrix', 'NAME')}"
             )
         now = profiles.traits.definitions
         moved = next((d for d in self.definitions if now[column_of[d.trait]].unit != d.unit), None)
         if moved is not None:
             raise UserError(
                 f"the predictor was fitted while trait {moved.trait!r} was in {moved.unit}; it is now in "
-                f"{now[column_of[moved.trait]].unit}. Fit a new one with: {command('fit')}"
+                f"{now[column_of[moved.trait]].unit}. Fit a new one with: {command('fit', '--matrix', 'NAME')}"
             )
         return [column_of[trait] for trait in self.traits]
 

@@ -93,7 +93,9 @@ def test_progress_prints_plain_lines_off_a_terminal(capsys: pytest.CaptureFixtur
 
 def test_nearest() -> None:
     assert nearest("gsm8", ["gsm8k", "sst2"]) == "; did you mean 'gsm8k'?"
+    assert nearest("lwa", ["law"]) == "; did you mean 'law'?"
     assert nearest("zzz", ["gsm8k", "sst2"]) == "."
+    assert nearest("mnli", ["gsm8k", "nl2bash", "cola"]) == "."
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True)])

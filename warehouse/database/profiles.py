@@ -93,6 +93,21 @@ class Profiles(Connection):
         )
         return rows[0][0] if rows else None
 
+    def places(self) -> dict[str, str]:
+        """Dataset -> where its rows are: a hub id, or a path that exists, below the working folder a relative one."""
+        rows = self._rows(
+            "SELECT name, details ->> '$.origin' FROM datasets WHERE (details ->> '$.origin') IS NOT NULL ORDER BY name"
+        )
+        here = Path.cwd()
+        found = {}
+        for name, origin in rows:
+            path = Path(origin)
+            if not path.is_absolute():
+                found[name] = origin
+            elif path.exists():
+                found[name] = str(path.relative_to(here) if path.is_relative_to(here) else path)
+        return found
+
     def outdated(self, names: Sequence[str] | None = None) -> list[str]:
         """Names of the user's profiles that were measured under another catalogue version, sorted.
 

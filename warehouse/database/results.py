@@ -72,9 +72,8 @@ class Results(Connection):
         if not rows:
             names = [row[0] for row in self._rows("SELECT predictor FROM predictors ORDER BY 1")]
             known = f"There are: {', '.join(names)}. " if names else ""
-            raise UserError(
-                f"no predictor named {name!r}{nearest(name, names)} {known}Make one with: {self._command('fit')}"
-            )
+            make = self._command("fit", "--matrix", "NAME", *(() if name == "default" else ("--name", name)))
+            raise UserError(f"no predictor named {name!r}{nearest(name, names)} {known}Make one with: {make}")
         return PredictorRecord(*rows[0])
 
     def save_predictions(

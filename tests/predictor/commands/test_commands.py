@@ -161,7 +161,8 @@ def test_whatif_shows_old_and_new(fitted: Path) -> None:
     # What was measured belongs to the unchanged rows, so both sides are predicted as of a source never measured.
     assert document["before"]["basis"] == "like sources"
     assert before["basis"] == "measured"
-    assert any("counts as never measured here" in note for note in document["notes"])
+    assert document["now"] == before
+    assert any("counts as never measured where" in note for note in document["notes"])
     assert document["difference"] == pytest.approx(document["gain_after"] - document["gain_before"])
     assert [(c["side"], c["trait"]) for c in document["changes"]] == [
         ("source", "label_entropy_bits"),
@@ -170,6 +171,68 @@ def test_whatif_shows_old_and_new(fitted: Path) -> None:
     table = run(fitted, "whatif", "d03", "d04", *changes)
     assert "source label_entropy_bits: no intervention measured this: correlation only." in table.stdout
     assert "target response_words_mean=500 is outside the training range, " in table.stderr
+    assert [line[:21].strip() for line in table.stdout.splitlines()[2:5]] == [
+        "as it is",
+        "as if never measured",
+        "changed",
+    ]
+
+
+def test_the_next_measurement_runs_as_printed_or_says_what_to_fetch(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.csv").write_text("text,label\na,b\n")
+    with Warehouse.open(fitted) as warehouse:
+        profile = warehouse.profile("d04")
+        origin = {"origin": str(tmp_path / "here.csv")}
+        warehouse.save_profile(replace(profile, name="here", fingerprint="v1:here", details=origin))
+        warehouse.save_profile(replace(profile, name="gone", fingerprint="v1:gone", details={"origin": "/no/gone.csv"}))
+        warehouse.save_profile(replace(profile, name="far", fingerprint="v1:far", details={"origin": "org/far"}))
+        assert warehouse.places() == {"far": "org/far", "here": "here.csv"}
+    printed = run(fitted, "rank", "here", "--sources", "far").stderr
+    (line,) = [line for line in printed.splitlines() if "matrix plan" in line]
+    assert line.strip().startswith("traitcast matrix plan --pack next --sources far --targets here ")
+    assert line.endswith(" org/far here.csv")
+    assert "First put" not in printed
+    printed = run(fitted, "rank", "here", "--sources", "gone").stderr
+    assert "First put the rows of gone into folders of these names here." in printed
+
+
+def test_explain_says_so_where_no_trait_moves_a_prediction(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from traitcast.predictor import api
+
+    with Warehouse.open(fitted, read_only=True) as warehouse:
+        found = api.explain_pair(warehouse, api.predictor_of(warehouse), "d03", "d04")
+    monkeypatch.setattr(api, "explain_pair", lambda *_: replace(found, contributions=()))
+    lines = run(fitted, "explain", "d03", "d04").stdout.splitlines()
+    assert lines[-1].startswith("No trait moves this prediction: ")
+    assert len(lines) == 2
+
+
+def test_a_predictor_of_another_release_names_the_command_that_fits_it(fitted: Path) -> None:
+    with Warehouse.open(fitted) as warehouse:
+        record = warehouse.predictor("default")
+        old = json.dumps(json.loads(record.bundle) | {"schema": 1})
+        warehouse.save_predictor(replace(record, bundle=old))
+        warehouse.save_predictor(replace(record, bundle=old, name="mine", model="m", tier="probe"))
+        warehouse.save_predictor(replace(record, bundle=old, name="length_shift"))
+    for name, options in (
+        ("default", "--matrix law"),
+        ("mine", "--matrix law --model m --tier probe --name mine"),
+        ("length_shift", "--matrix law --outcome length_shift"),
+    ):
+        refused = run(fitted, "predict", "d03", "d04", "--predictor", name)
+        assert refused.exit_code == 2
+        assert f"Fit a new one with: traitcast fit {options} --warehouse " in refused.stderr
+
+
+def test_impact_in_python_is_that_of_the_command(fitted: Path) -> None:
+    import traitcast
+
+    found = traitcast.impact("d03", warehouse=fitted)
+    shown = json.loads(run(fitted, "impact", "d03", "--format", "json").stdout)
+    assert [one.as_row() for one in found] == shown
 
 
 def test_results_are_stored_only_when_asked(fitted: Path) -> None:

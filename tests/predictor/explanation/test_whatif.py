@@ -183,6 +183,14 @@ def test_without_a_variant_it_is_a_correlation_only(predictor: Predictor, world:
     assert found[0].step == pytest.approx(world.traits.values[5, 0] - world.traits.values[6, 0])
 
 
+def test_interventions_of_another_matrix_are_named(predictor: Predictor, world: ProfileSet) -> None:
+    elsewhere = {"class_balance": "in made, it moved", "prompt_lix": "in made, nothing moved"}
+    settings = {ENTROPY: 2.0, ("source", "prompt_lix"): 30.0, ("target", "prompt_lix"): 30.0}
+    changes = what_if(predictor, world, "d03", "d04", settings, elsewhere=elsewhere).changes
+    here = "no intervention in this matrix; in made, "
+    assert [change.evidence for change in changes] == [f"{here}it moved", f"{here}nothing moved", NOT_MEASURED]
+
+
 def test_a_target_keeps_its_measured_level(predictor: Predictor, world: ProfileSet) -> None:
     made = what_if(predictor, world, "d03", "d04", {("target", "prompt_lix"): 30.0})
     assert abs(predictor.levels["d04"]) > 0.05

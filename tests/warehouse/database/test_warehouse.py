@@ -526,8 +526,8 @@ def test_dropped_scores_take_all_that_is_theirs(warehouse_path: Path) -> None:
         warehouse.save_predictor(PredictorRecord("kept", "toy", None, "static", "v1:x", "{}"))
         before = held(warehouse, "other")
         assert min(before.values()) > 0, "every table of a matrix has rows"
-        with pytest.raises(ScoresError, match=r"no matrix named 'tot'; did you mean 'toy'\? There are: other, toy\."):
-            warehouse.drop_scores(["other", "tot"])
+        with pytest.raises(ScoresError, match=r"no matrix named 'tyo'; did you mean 'toy'\? There are: other, toy\."):
+            warehouse.drop_scores(["other", "tyo"])
         assert held(warehouse, "other") == before, "all of them or none"
         assert warehouse.drop_scores(["toy"]) == ["kept"]
         assert set(held(warehouse, "toy").values()) == {0}
