@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from traitcast import __version__
+from traitcast.completion import completion
 from traitcast.doctor import doctor
 from traitcast.front_door import FrontDoor
 from traitcast.last_resort import last_resort
@@ -44,6 +45,7 @@ _ORDER = (
     "latent",
     "report",
     "doctor",
+    "completion",
 )
 
 
@@ -94,7 +96,8 @@ def cli(ctx: click.Context) -> None:
 for _room in _ROOMS:
     for _command in importlib.import_module(f"traitcast.{_room}.cli").COMMANDS:
         cli.add_command(_command)
-cli.add_command(doctor)
+for _command in (doctor, completion):
+    cli.add_command(_command)
 
 
 def main() -> None:
