@@ -20,7 +20,7 @@ from traitcast.profiler.reading.tally import Tally
 from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles.chat import is_chat, turns
 from traitcast.profiler.roles.multiple_choice import Answers, options_of
-from traitcast.profiler.roles.packed import is_flattened, unpacked
+from traitcast.profiler.roles.packed import is_flattened, joined_texts, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import SPEC_HINT, cut, is_position, kind, missing, pick, shorten, text
 from traitcast.profiler.text.spool import Spool
@@ -256,7 +256,7 @@ class Converter:
             cell = pick(row, name)
             if self.spec.tags_field and position == 0:
                 cell = " ".join(tagging.tokens_of(cell, name, where))
-            value = text(cell, name, where) or ""
+            value = text(joined_texts(cell, name), name, where) or ""
             if name not in self.optional and not value.strip():
                 self.tally.no_text[name] += 1
             texts.append(value)

@@ -1,9 +1,10 @@
 """Chat rows: lists of turns as `{role, content}` (OpenAI), `{from, value}` (ShareGPT), or one object for each exchange.
 
 The last turn of the assistant is the response, and everything before it is the prompt; what follows it is left out,
-since nothing answers it. A conversation has the same texts in every form: a list may be written as text, a tool call
-is the JSON of its name and arguments, a tool result is a turn, and reasoning comes before its answer in
-`<think>...</think>`. What is not text, such as an image, is left out and counted.
+since nothing answers it. In a list of plain texts the last one answers those before it. A conversation has the same
+texts in every form: a list may be written as text, a tool call is the JSON of its name and arguments, a tool result is
+a turn, and reasoning comes before its answer in `<think>...</think>`. What is not text, such as an image, is left out
+and counted.
 """
 
 from __future__ import annotations
@@ -120,6 +121,9 @@ def turns(value: Any, name: str, where: str, *, whole: bool = False) -> Conversa
     if not isinstance(value, list):
         raise InputError(f"{where}: chat column {name!r} holds a {kind(value)}; expected a list of turns")
     left_out: Counter[str] = Counter()
+    if value and all(isinstance(turn, str) for turn in value):
+        # Utterances without speakers: the last one answers those before it.
+        return Conversation(value) if whole else Conversation(value[:-1], value[-1])
     spoken = _joined(said for turn in value for said in _turn(turn, name, where, left_out))
     speakers = frozenset(turn.speaker for turn in spoken)
     texts = [turn.text for turn in spoken]

@@ -47,6 +47,10 @@ SINGLE = frozenset(
         "previous_utterance page word aspect"
     )
 )
+# Columns that may hold a list of texts in order, which read as one: utterances, and passages.
+UTTERANCES = _words("dialogue dialog turns utterances history conversation dialogue_history conversation_history")
+TEXT_LISTS = frozenset((*UTTERANCES, *_words("contexts context passages documents paragraphs")))
+SINGLE |= TEXT_LISTS
 LABELS = frozenset(
     _words(
         "labels class category sentiment emotion intent topic stance polarity gold_label label_text label_name "
@@ -69,6 +73,7 @@ YES_NO = frozenset({"yes", "no", "true", "false", "maybe"})
 
 SYSTEM = ("system", "system_prompt")
 CONTEXTS = _words("title context passage paragraph article document story support background fact fact1 ctx")
+CONTEXTS += tuple(sorted(TEXT_LISTS - set(CONTEXTS)))
 # (head column, columns that may go with it in the prompt, response columns), most telling first.
 GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("instruction", (*SYSTEM, "input", "context"), ("output", "response", "completion", "answer", "target")),
@@ -79,7 +84,7 @@ GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("article", ("title",), ("highlights", "summary")),
     ("document", ("title",), ("summary", "target")),
     ("abstract", (), ("tldr", "summary")),
-    ("dialogue", (), ("summary", "response")),
+    *((name, (), ("summary", "response", "reply")) for name in UTTERANCES),
     ("text", ("title",), ("summary", "target", "output", "translation")),
     ("source", (), ("target", "output")),
     ("source_text", (), ("target_text",)),

@@ -16,9 +16,9 @@ from typing import Any
 
 from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles import chat
-from traitcast.profiler.roles.column_names import is_id, plain_name
+from traitcast.profiler.roles.column_names import TEXT_LISTS, is_id, plain_name
 from traitcast.profiler.roles.multiple_choice import keyed_options
-from traitcast.profiler.roles.packed import unpacked
+from traitcast.profiler.roles.packed import joined_texts, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import pick, steps
 
@@ -38,7 +38,10 @@ _MIN_MARK_COLUMNS = 3
 
 
 class View:
-    """Columns under plain lower-case names, with the kind of their values."""
+    """Columns under plain lower-case names, with the kind of their values.
+
+    lists: the columns of lists of texts that are read as one text each.
+    """
 
     def __init__(self, columns: Columns, label_names: Mapping[str, Sequence[str]]) -> None:
         self.columns = {name: _unpacked(values) for name, values in columns.items()}
@@ -51,6 +54,10 @@ class View:
         for name, kind in self.kinds.items():
             if kind == "text" and _are_scores(self.columns[name]):
                 self.kinds[name] = "number"
+        self.lists = {n for n, kind in self.kinds.items() if kind == "list of texts" and plain_name(n) in TEXT_LISTS}
+        for name in self.lists:
+            self.kinds[name] = "text"
+            self.columns[name] = [value and joined_texts(value, name) for value in self.columns[name]]
 
     def has(self, plain: str, *kinds: str) -> bool:
         """Whether a column of that plain name exists with one of the kinds (any text by default)."""

@@ -56,11 +56,11 @@ def draft_of(view: View) -> DatasetSpec | None:
     classes = [name for name in _likely_classes(flat) if set(texts) - {name}]
     if classes and not (_is_answered(flat, texts) and not _named_class(classes[0])):
         return DatasetSpec("classification", longest(flat, texts, classes[:1]), label_field=classes[0])
+    lists = [name for name, kind in view.kinds.items() if kind == "list of texts" and view.distinct(name)]
+    if len(texts) < 2 and (spoken := [*view.lists.intersection(texts), *lists]) and not set(texts) - set(spoken):
+        # Utterances in turn: the last one answers those before it.
+        return DatasetSpec("generation", messages_field=spoken[0])
     if len(texts) < 2:
-        lists = [name for name, kind in view.kinds.items() if kind == "list of texts" and view.distinct(name)]
-        if lists and not texts:
-            # Utterances in turn: the last one answers the one before it.
-            return DatasetSpec("generation", (f"{lists[0]}[-2]",), answer_field=f"{lists[0]}[-1]")
         # A corpus of plain texts has no prompts.
         return DatasetSpec("generation", answer_field=texts[0]) if texts else None
     answer = next((name for name in texts if _plain(name) in _ANSWERS), None)
@@ -96,8 +96,6 @@ def content(view: View) -> list[str]:
 
 def has_substance(view: View, name: str) -> bool:
     """Whether a column holds texts that say something, which a prompt without them would lack."""
-    if view.kinds[name] == "list of texts":
-        return plain_name(name) in ("dialogue", "dialog", "turns", "utterances", "history", "conversation")
     if view.kinds[name] != "text" or is_id(name) or not view.telling(name) or _is_bookkeeping(view, name):
         return False
     values = [str(value) for value in view.columns[name] if value not in (None, "")]

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from traitcast.profiler.roles.column_names import TEXT_LISTS, plain_name
+
 # A list in a cell of text is read whole, as Python objects of many times its size.
 _MAX_CHARACTERS = 1 << 20
 
@@ -62,6 +64,15 @@ def unpacked(value: Any) -> Any:
         return _Printed(value).whole()
     except (ValueError, SyntaxError, RecursionError):
         return value
+
+
+def joined_texts(value: Any, name: str) -> Any:
+    """A list of texts under the name of such a column as one text, an item a line; any other value as it is."""
+    if plain_name(name.rsplit(".", 1)[-1]) not in TEXT_LISTS:
+        return value
+    items = unpacked(value)
+    texts = isinstance(items, list) and all(item is None or isinstance(item, str) for item in items)
+    return "\n".join(item or "" for item in items) if texts else value
 
 
 def is_flattened(value: Any) -> bool:

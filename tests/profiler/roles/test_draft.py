@@ -85,7 +85,7 @@ def test_what_is_proposed_can_be_run(tmp_path: Path, names: set[str]) -> None:
         (["custom_id", "Body", "model", "created_at"], "answer=Body"),
         (["headline_words", "Body", "mood"], "text=Body,headline_words label=mood"),
         (["verdict_of", "Body"], "text=Body label=verdict_of.label"),
-        (["talk"], "text=talk[-2] answer=talk[-1]"),
+        (["talk"], "messages=talk"),
     ],
 )
 def test_the_best_guess(tmp_path: Path, names: list[str], roles: str) -> None:
@@ -115,6 +115,32 @@ def test_a_text_column_that_is_left_out_is_named(tmp_path: Path) -> None:
     assert (whole.spec.text_fields, whole.left_out) == (("Question", "Body"), ())
 
 
-def test_a_dialogue_that_is_left_out_is_named(tmp_path: Path) -> None:
-    columns = {"dialogue": UTTERANCES, "question": LONG, "answer": SHORT}
-    assert read(write(tmp_path / "a.jsonl", columns)).left_out == ("dialogue",)
+@pytest.mark.parametrize("name", ["dialogue", "dialog", "history", "conversation", "context", "contexts", "passages"])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_list_of_utterances_or_passages_is_a_prompt(tmp_path: Path, name: str, as_text: bool) -> None:
+    lists: list[Any] = [str(item) if as_text else item for item in UTTERANCES]
+    for number, (rest, answer) in enumerate(
+        [
+            ({"question": LONG, "answer": SHORT}, "answer"),
+            ({"emotion": ["calm", "angry", "sad"] * 20}, "emotion"),
+            ({"response": SHORT}, "response"),
+        ]
+    ):
+        if answer == "response" and name in ("contexts", "passages"):
+            continue
+        examples = read(write(tmp_path / f"{number}.jsonl", {name: lists, **rest}))
+        assert examples.spec.response_field == answer
+        assert examples.left_out == ()
+        fields = examples.table["fields"][0].as_py()
+        assert dict(zip(examples.spec.text_fields, fields, strict=True))[name] == "hello 0\nwho is it?\nit is 0"
+    roles = [f"text={name} answer=ANSWER"]
+    stated = read(write(tmp_path / "stated.jsonl", {name: lists, "ANSWER": SHORT}), roles=roles)
+    assert stated.table["fields"][1].as_py() == ["hello 1\nwho is it?\nit is 1"]
+
+
+@pytest.mark.parametrize("name", ["dialogue", "talk"])
+def test_utterances_alone_are_asked_about_in_one_question(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "a.jsonl", {name: UTTERANCES, "custom_id": COLUMNS["custom_id"]})
+    assert proposed(path) == [f"messages={name}"]
+    rows = read(path, roles=proposed(path)).table.slice(0, 1).to_pylist()
+    assert (rows[0]["fields"], rows[0]["response"]) == (["hello 0", "who is it?"], "it is 0")
