@@ -24,6 +24,7 @@ from traitcast.profiler.passes.sample import sample_blocks
 from traitcast.profiler.passes.sample_traits import SampleTotals, prefixed
 from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.request import SAMPLE_ROWS
+from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import cut
 from traitcast.profiler.text import kept_words
 from traitcast.profiler.text.documents import SEGMENT_CHARACTERS
@@ -99,7 +100,7 @@ def profile(
         rows=table.num_rows,
         traits=_catalogued(found, given),
         label_counts=labels,
-        length_histograms=_histograms(totals) if catalogue.WORDS in given else (),
+        length_histograms=(*(_histograms(totals) if catalogue.WORDS in given else ()), *_turns(totals, spec)),
         sketches=tuple(s for name, part in totals.parts.items() for s in part.sketcher.sketches(name)),
         family=spec.family,
         language=language,
@@ -267,6 +268,12 @@ def _looks_foreign(found: Named) -> str | None:
         f"the prompts do not look English (stop words {stop:.1%}, characters outside ASCII {non_ascii:.1%}), and no "
         "language is stated: set `language` in the spec, or distrust the linguistic and readability traits"
     )
+
+
+def _turns(totals: RowTotals, spec: DatasetSpec) -> tuple[LengthBin, ...]:
+    """Conversations by the turns before the response."""
+    alone = spec.messages_field and not spec.text_fields
+    return lengths.histogram(totals.prompt.segments, "prompt", "turns") if alone else ()
 
 
 def _histograms(totals: RowTotals) -> tuple[LengthBin, ...]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from traitcast.warehouse import files
+from traitcast.warehouse import distributions, files
 from traitcast.warehouse.console import count, number, printable, shortened
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.files import check_output
@@ -48,6 +48,7 @@ _SUMMARISED = frozenset(("article", "document", "dialogue", "abstract"))
 _CLASSES = 20
 _OTHER_OUTPUT = "Choose another file with --output."
 _LABEL_WIDTH = 60
+_BAR = 30
 # What GitHub-flavoured Markdown, its HTML and its formulas read as a mark, and what makes an address of a text.
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#!|~$&:@^]|(?<=www)\.", re.IGNORECASE)
 
@@ -67,7 +68,14 @@ class Card:
 
 def card(profile: Profile, reference: TraitMatrix) -> Card:
     """The card of a profile. reference: the profiles that it is compared with."""
-    blocks = (_size(profile), _lengths(profile), _classes(profile), _unusual(profile, reference), _warnings(profile))
+    blocks = (
+        _size(profile),
+        _findings(profile),
+        _lengths(profile),
+        _classes(profile),
+        _unusual(profile, reference),
+        _warnings(profile),
+    )
     body = "\n\n".join(block for block in (*blocks, _method(profile)) if block)
     return Card(profile.name, metadata(profile), f"{BEGIN}\n## Profile\n\n{body}\n{END}")
 
@@ -157,7 +165,28 @@ def _lengths(profile: Profile) -> str:
     columns = ("words_mean", "words_q50", "words_q95", "tokens_mean", "sentences_mean")
     rows = [(part, *(_shown(values.get(f"{part}_{column}")) for column in columns)) for part in ("prompt", "response")]
     heads = ("", "words, mean", "median", "95 %", "tokens, mean", "sentences, mean")
-    return "### Lengths\n\n" + _table(heads, rows)
+    return "\n\n".join(["### Lengths", _table(heads, rows), *_histograms(profile)])
+
+
+def _histograms(profile: Profile) -> Iterator[str]:
+    """Lengths and turns as bars of text, in blocks that Markdown leaves as they are."""
+    for part, unit, axis in distributions.HISTOGRAMS:
+        lines = distributions.in_text(profile, part, unit)
+        if len(lines) < 2:
+            continue
+        wide, most = max(len(size) for size, _ in lines), max(share for _, share in lines)
+        bars = [f"{size:>{wide}}  {'█' * max(1, round(_BAR * share / most))} {share:.1%}" for size, share in lines]
+        yield "\n".join([f"{axis[:1].upper()}{axis[1:]}:", "", "```text", *bars, "```"])
+
+
+def _findings(profile: Profile) -> str:
+    if not profile.findings:
+        return ""
+    lines = [
+        f"- **{found.severity}** `{found.finding}`{found.where}: {escaped(found.message)}."
+        for found in profile.findings
+    ]
+    return "\n".join(["### Findings", "", *lines])
 
 
 def _classes(profile: Profile) -> str:

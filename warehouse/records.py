@@ -115,6 +115,11 @@ class FoundRows:
     message: str
     rows: tuple[int, ...]
 
+    @property
+    def where(self) -> str:
+        """ " in the prompt" or " in the response", empty for whole rows."""
+        return f" in the {self.part}" if self.part in ("prompt", "response") else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:

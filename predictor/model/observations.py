@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from traitcast.predictor.model.features import ProfileSet, Similarity, compare, minhash_jaccard, shared_texts
+from traitcast.predictor.model.features import ProfileSet, Similarity, compare, minhash_jaccard
 from traitcast.warehouse.console import command
 from traitcast.warehouse.errors import ScoresError
+from traitcast.warehouse.overlap import shared_texts
 from traitcast.warehouse.records import Cells, Matrix
 
 PROTOCOLS = ("new-target", "one-target", "new-source", "two-sources", "new-pair", "random-cell")

@@ -55,8 +55,8 @@ class PartTotals:
         Rows that have the part, and rows without a word in it.
     filled
         Segments that are not blank.
-    characters, runs, lines
-        Documents by size; runs are words between spaces.
+    characters, runs, lines, segments
+        Documents by size; runs are words between spaces, segments are fields, options and turns.
     line_characters
         Characters per line of a document.
     shares
@@ -77,6 +77,7 @@ class PartTotals:
     characters: ValueCounts = field(default_factory=ValueCounts)
     runs: ValueCounts = field(default_factory=ValueCounts)
     lines: ValueCounts = field(default_factory=ValueCounts)
+    segments: ValueCounts = field(default_factory=ValueCounts)
     line_characters: Moments = field(default_factory=Moments)
     shares: dict[str, Moments] = field(default_factory=lambda: {name: Moments() for name in surface.SHARES})
     matches: Counter[str] = field(default_factory=Counter)
@@ -116,6 +117,7 @@ class PartTotals:
         self.characters.add(column["characters"])
         self.runs.add(column["runs"])
         self.lines.add(column["lines"])
+        self.segments.add(column["segments"])
         self.line_characters.add(ratio(column["characters"], column["lines"]))
         for name, values in surface.character_shares(present).items():
             self.shares[name].add(values)
@@ -129,7 +131,7 @@ class PartTotals:
         self.documents += other.documents
         self.blank += other.blank
         self.filled += other.filled
-        for name in ("characters", "runs", "lines", "line_characters", "texts", "sketcher"):
+        for name in ("characters", "runs", "lines", "segments", "line_characters", "texts", "sketcher"):
             getattr(self, name).merge(getattr(other, name))
         for name, shares in self.shares.items():
             shares.merge(other.shares[name])

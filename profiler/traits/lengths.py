@@ -105,8 +105,11 @@ def _histogram_entropy(words: ValueCounts) -> float:
     return entropy(np.array([b.n for b in histogram(words, "")], dtype=np.int64)) if words.n else float("nan")
 
 
-def histogram(words: ValueCounts, part: str) -> tuple[LengthBin, ...]:
-    """Documents by words in bins [0, 1), [1, 2), [2, 3), [3, 4), [4, 6), [6, 8), [8, 12) ...: two per doubling."""
+def histogram(words: ValueCounts, part: str, unit: str = "words") -> tuple[LengthBin, ...]:
+    """Documents by words in bins [0, 1), [1, 2), [2, 3), [3, 4), [4, 6), [6, 8), [8, 12) ...: two per doubling.
+
+    unit: of what else is counted, such as turns.
+    """
     if not words.n:
         return ()
     edges = [0, 1, 2, 3, 4]
@@ -115,4 +118,4 @@ def histogram(words: ValueCounts, part: str) -> tuple[LengthBin, ...]:
     counts = np.zeros(len(edges) - 1, dtype=np.int64)
     np.add.at(counts, np.searchsorted(edges, words.values, side="right") - 1, words.counts)
     bins = zip(edges[:-1], edges[1:], counts.tolist(), strict=True)
-    return tuple(LengthBin(part, "words", low, high, n) for low, high, n in bins if n)
+    return tuple(LengthBin(part, unit, low, high, n) for low, high, n in bins if n)

@@ -224,6 +224,15 @@ def test_generation_has_no_label_traits(make_examples: MakeExamples) -> None:
     assert values["response_empty_share"] == 0.5
 
 
+def test_conversations_have_a_histogram_of_turns(make_examples: MakeExamples) -> None:
+    turns = [["hello"], ["hello", "yes", "and then"], ["one", "two", "three"]]
+    found = profile(make_examples(turns, ["a", "b", "c"], text_fields=(), messages_field="messages"), processes=1)
+    bins = [one for one in found.length_histograms if one.unit == "turns"]
+    assert [(one.part, one.low, one.high, one.n) for one in bins] == [("prompt", 1, 2, 1), ("prompt", 3, 4, 2)]
+    plain = profile(make_examples([["a"], ["b"]], ["a", "b"]), processes=1)
+    assert {one.unit for one in plain.length_histograms} == {"words"}
+
+
 def test_another_language_leaves_the_english_traits_empty_and_says_so(make_examples: MakeExamples) -> None:
     examples = make_examples([["Das ist ein Satz."], ["Noch einer, bitte."]], ["gut", "schlecht"], language="eo")
     found = profile(examples, processes=1)

@@ -262,9 +262,13 @@ def test_show_and_compare_draw(tmp_path: Path) -> None:
     assert sum("_" in text for text in drawn) == 6
 
 
-def test_without_a_reference_there_is_nothing_to_draw(warehouse_path: Path, tmp_path: Path) -> None:
+def test_without_a_reference_lengths_and_classes_are_drawn(warehouse_path: Path, tmp_path: Path) -> None:
     arguments = ["reviews", "--warehouse", str(warehouse_path), "--plot", str(tmp_path / "x.svg")]
-    result = CliRunner().invoke(show, arguments)
+    assert CliRunner().invoke(show, arguments).exit_code == 0
+    drawn = texts((tmp_path / "x.svg").read_text())
+    assert "share of rows" in drawn
+    assert "percentile among the reference datasets" not in drawn
+    result = CliRunner().invoke(show, [*arguments, "--family", "generation_length"])
     assert result.exit_code == 2
     assert "nothing to draw" in result.stderr
     assert "20 reference datasets" in result.stderr

@@ -127,7 +127,7 @@ def _room(spec: Any) -> int:
 def _drawn(spec: Any) -> Iterator[Mapping[str, Any]]:
     """Every row in a specification."""
     if isinstance(spec, Mapping):
-        if spec.get("name") == DATA:
+        if str(spec.get("name")).startswith(DATA):
             yield from spec.get("values", ())
         for part in spec.values():
             yield from _drawn(part)

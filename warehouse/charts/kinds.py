@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from traitcast.warehouse.charts.parts import (
     ALSO,
+    DATA,
     DOWN,
     FAINT,
     INK,
@@ -248,6 +249,82 @@ def percentiles(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:
     )
     text = "Percentiles of traits among the reference datasets."
     return sized(alt.layer(rule_at(50), line, dot), title, text)
+
+
+def histogram(rows: Rows, *, axis: str, title: str = "") -> alt.TopLevelMixin:
+    """Shares of the rows by size, of one dataset or of two over each other; sizes on a logarithmic axis that has 0.
+
+    rows: those of `warehouse.distributions.histogram`.
+    """
+    import altair as alt
+
+    several = len({row["dataset"] for row in rows}) > 1
+    steps = [0, *(1 << power for power in range(21))]
+    bar = (
+        alt.Chart(data(rows))
+        .mark_rect(opacity=0.55 if several else 0.85)
+        .encode(
+            x=alt.X(
+                "low:Q",
+                title=axis,
+                scale=alt.Scale(type="symlog", constant=1, nice=False, zero=False),
+                axis=alt.Axis(values=steps, labelOverlap=True, grid=False, format="~s"),
+            ),
+            x2="high:Q",
+            y=alt.Y("share:Q", title="share of rows", axis=alt.Axis(format="%", tickCount=4)),
+            y2=alt.datum(0),
+            color=_of_dataset(several),
+            description=alt.Description("shown:N"),
+            tooltip=[alt.Tooltip("dataset:N"), alt.Tooltip("shown:N", title="rows")],
+        )
+    )
+    return sized(alt.layer(bar), title, f"Shares of the rows by {axis}.", height=110)
+
+
+def shares(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:
+    """Shares of classes as bars, a line for each, those of two datasets under each other.
+
+    rows: those of `warehouse.distributions.classes`.
+    """
+    import altair as alt
+
+    several = len({row["dataset"] for row in rows}) > 1
+    bar = (
+        alt.Chart(data(rows))
+        .mark_bar(opacity=0.85)
+        .encode(
+            y=alt.Y("name:N", title=None, sort=by("order"), axis=names_axis()),
+            x=alt.X("share:Q", title="share of rows", axis=alt.Axis(format="%", tickCount=5)),
+            color=_of_dataset(several),
+            description=alt.Description("shown:N"),
+            tooltip=["dataset:N", alt.Tooltip("name:N", title="class"), alt.Tooltip("shown:N", title="rows")],
+            **({"yOffset": alt.YOffset("dataset:N", sort=by("dataset_order"))} if several else {}),
+        )
+    )
+    made = sized(alt.layer(bar), title, "Shares of the classes.")
+    return made.properties(height=26 * len({row["name"] for row in rows})) if several else made
+
+
+def _of_dataset(several: bool) -> alt.Color | Any:
+    import altair as alt
+
+    if not several:
+        return alt.value(UP)
+    scale = alt.Scale(range=[UP, DOWN])
+    return alt.Color("dataset:N", title=None, sort=by("dataset_order"), scale=scale, legend=on_top())
+
+
+def stacked(charts: Sequence[Any], *, title: str = "") -> alt.TopLevelMixin:
+    """Charts under each other, each with colours and axes of its own."""
+    import altair as alt
+
+    charts = [chart.copy(deep=True) for chart in charts]
+    for number, chart in enumerate(charts):
+        for part in (chart, *chart.layer):
+            if isinstance(part.data, alt.InlineData):
+                # Vega refuses two data sets of one name.
+                part.data.name = f"{DATA}{number}"
+    return alt.vconcat(*charts, title=title).resolve_scale(color="independent", shape="independent")
 
 
 def bars(rows: Rows, *, title: str = "", axis: str = "") -> alt.TopLevelMixin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from traitcast.warehouse.commands.restore import restore as restore_shipped
 from traitcast.warehouse.console import (
     command,
     count,
+    default_warehouse,
     emit,
     emit_json,
     emit_table,
@@ -138,7 +140,8 @@ def show(
     wanted = {t: s for t, s in places.items() if not family or s.trait.family == family}
     unusual = most_unusual(profile, wanted, reference)
     if plot is not None:
-        _draw(plot, [(name, {s.trait.trait: s for s in (wanted.values() if family else unusual)})])
+        drawn = {s.trait.trait: s for s in (wanted.values() if family else unusual)}
+        _draw(plot, [(name, drawn)], [] if family else [profile])
     if output_format == "json":
         emit_json({**_profile_json(profile, rows), "unusual": [_unusual_json(standing) for standing in unusual]})
         return
@@ -161,10 +164,18 @@ def _reference(warehouse: Warehouse) -> TraitMatrix:
     return warehouse.trait_matrix(warehouse.shipped("datasets"))
 
 
-def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]]) -> None:
-    """The percentiles of the same traits of one or two datasets."""
-    from traitcast.warehouse import charts
+def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]], profiles: Sequence[Profile] = ()) -> None:
+    """Lengths, turns and classes of one or two profiles, and the percentiles of the same traits of them."""
+    from traitcast.warehouse import charts, distributions
     from traitcast.warehouse.percentiles import MIN_PROFILES
+
+    parts = [
+        charts.histogram(found, axis=axis)
+        for part, unit, axis in distributions.HISTOGRAMS
+        if (found := distributions.histogram(profiles, part, unit))
+    ]
+    if labels := distributions.classes(profiles):
+        parts.append(charts.shares(labels))
 
     rows = [
         {"name": trait, "dataset": name, "percentile": s.percentile, "order": order, "dataset_order": which}
@@ -172,13 +183,35 @@ def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]]) -> N
         for which, (name, standing) in enumerate(places)
         for order, (trait, s) in enumerate(standing.items())
     ]
-    if not rows:
+    if rows:
+        parts.append(charts.percentiles(rows))
+    if not parts:
         raise UserError(
             f"nothing to draw: no trait has a percentile, which takes {MIN_PROFILES} reference datasets that have it. "
             "Omit --plot."
         )
-    charts.write(charts.percentiles(rows, title=" and ".join(name for name, _ in places)), plot)
+    charts.write(charts.stacked(parts, title=" and ".join(name for name, _ in places)), plot)
     say(f"drew {plot}")
+
+
+def _shared_text(warehouse: Warehouse, profiles: Sequence[Profile]) -> str:
+    """How many texts two datasets share by their sketches, and the command that names the rows."""
+    import numpy as np
+
+    from traitcast.warehouse.overlap import shared_texts
+
+    sketches = warehouse.sketches().get(("prompt", "texts_bottom"), {})
+    a, b = (sketches.get(profile.name) for profile in profiles)
+    if a is None or b is None:
+        return "Texts in common: not known, since one has no prompt of four words or more.\n"
+    share = float(shared_texts(a[None], b[None])[0])
+    seen = min(int(np.isfinite(vector).sum()) for vector in (a, b))
+    words = "none found" if share == 0 else f"about {share:.1%} of those of the smaller one"
+    text = f"Texts of the prompts in common: {words}, by up to {seen:,} texts of each."
+    places = [str(profile.details.get("origin") or "") for profile in profiles]
+    if all(os.path.exists(place) for place in places):
+        text += f" Row by row: {command('check', places[0], '--against', places[1], warehouse=default_warehouse())}"
+    return text + "\n"
 
 
 def _exact_words(profile: Profile, shown: Sequence[TraitValue], catalogue: Mapping[str, TraitDefinition]) -> str:
@@ -223,7 +256,9 @@ def _findings_text(profile: Profile) -> str:
     counts = ", ".join(count(kinds[kind], kind) for kind in ("error", "warning") if kinds[kind])
     if kinds["info"]:
         counts += f"{', ' if counts else ''}{kinds['info']} to look at"
-    lines = [f"  {found.severity.upper():<8}{found.finding}: {found.message}" for found in profile.findings]
+    lines = [
+        f"  {found.severity.upper():<8}{found.finding}{found.where}: {found.message}" for found in profile.findings
+    ]
     return "\n".join([f"Findings ({counts}):", *lines, ""])
 
 
@@ -254,8 +289,21 @@ def _heading(profile: Profile) -> str:
     if profile.label_counts:
         shown = [f"{printable(label)} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts]
         lines.append(f"labels: {some(shown, 6)}")
+    if lengths := _lengths(profile):
+        lines.append(lengths)
     lines += [f"warning: {warning}" for warning in profile.details.get("warnings", [])]
     return "\n".join([*lines, ""])
+
+
+def _lengths(profile: Profile) -> str:
+    """The lengths of nine in ten prompts and responses."""
+    values = {t.trait: t.value for t in profile.traits}
+    told = []
+    for part in ("prompt", "response"):
+        low, middle, high = (values.get(f"{part}_words_{q}") for q in ("q05", "q50", "q95"))
+        if low is not None and middle is not None and high is not None:
+            told.append(f"{part} {middle:,.0f} ({low:,.0f} to {high:,.0f})")
+    return f"words, median (5 % to 95 %): {', '.join(told)}" if told else ""
 
 
 @click.command()
@@ -284,20 +332,22 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
     from traitcast.warehouse.percentiles import compare_profiles, standings
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-        warehouse.profile(first), warehouse.profile(second)
+        profiles = [warehouse.profile(first), warehouse.profile(second)]
         if first == second:
             raise UserError(f"{first!r} is one dataset; give two to compare. Show it: {command('show', first)}")
         rows = compare_profiles(warehouse.trait_matrix(), first, second)
+        shared = _shared_text(warehouse, profiles)
         warn_outdated(warehouse, [first, second])
         if plot is not None:
             reference = _reference(warehouse)
-            both = [(name, standings(warehouse.profile(name), reference)) for name in (first, second)]
+            both = [(profile.name, standings(profile, reference)) for profile in profiles]
     if plot is not None:
         drawn = [row["trait"] for row in rows if all(row["trait"] in places for _, places in both)][: top or None]
-        _draw(plot, [(name, {trait: places[trait] for trait in drawn}) for name, places in both])
+        _draw(plot, [(name, {trait: places[trait] for trait in drawn}) for name, places in both], profiles)
     if output_format == "json":
         emit_json(rows)
         return
+    tell(shared)
     if top > 0:
         say(f"{min(top, len(rows))} of {count(len(rows), 'trait')}, by standardised difference (--top 0 for all)")
         rows = rows[:top]

@@ -38,25 +38,6 @@ def test_cosine_is_that_of_scipy(pair: np.ndarray) -> None:
         assert ours == pytest.approx(1 - scipy_cosine(pair[0], pair[1]), abs=1e-9)
 
 
-def test_shared_texts_is_the_share_of_the_smaller_set() -> None:
-    rng = np.random.default_rng(0)
-    pool = rng.random(30_000)
-
-    def sketch(members: np.ndarray) -> np.ndarray:
-        kept = np.full(1024, np.nan)
-        kept[: min(1024, len(members))] = np.sort(members)[:1024]
-        return kept[None]
-
-    large, half, few, apart = (
-        sketch(pool[a:b]) for a, b in ((0, 20_000), (15_000, 25_000), (0, 4_000), (25_000, 30_000))
-    )
-    assert features.shared_texts(large, half)[0] == pytest.approx(5_000 / 10_000, abs=0.06)
-    assert features.shared_texts(half, large)[0] == features.shared_texts(large, half)[0]
-    assert features.shared_texts(large, apart)[0] == 0
-    assert np.isnan(features.shared_texts(large, np.full((1, 1024), np.nan)))[0]
-    assert features.shared_texts(large, few)[0] == 1
-
-
 def test_minhash_estimates_jaccard() -> None:
     # Two sets that share a third of their union, under 256 random permutations of the union.
     rng = np.random.default_rng(0)
