@@ -387,6 +387,10 @@ def reliability(pack_folder: Path, metrics: str | None, alike: bool, output_form
 
     found = measure(Pack(pack_folder), metrics=names(metrics), alike=alike)
     emit([dataclasses.asdict(one) for one in found], output_format)
+    if few := [one.metric for one in found if not one.targets]:
+        say(f"blank, because no target has three sources or more: {', '.join(few)}")
+    if any(one.targets and one.seeds == 1 for one in found):
+        say("over_seeds, over_both and alike need three sources with two seeds on one target.")
 
 
 @matrix.command()

@@ -35,7 +35,7 @@ class Reliability:
     metric
         Its name.
     sources, targets, seeds
-        What it rests on: sources measured on some target, targets with enough of them, seeds.
+        What it rests on: sources measured on some target, targets with enough of them, seeds that enough sources have.
     spread
         Standard deviation of the gains around their target's mean, in the unit of a gain (pp, or 100ths of a nat or
         token).
@@ -120,6 +120,7 @@ def of_values(metric: str, values: np.ndarray, *, alike: bool = False, draws: in
     alike, draws
         As `reliability` has them.
     """
+    values = _begun(values)
     whole = np.isfinite(values).all(axis=(2, 3))
     enough = whole.sum(axis=0) >= _LEAST_SOURCES
     whole, values = whole[:, enough], values[:, enough]
@@ -136,6 +137,13 @@ def of_values(metric: str, values: np.ndarray, *, alike: bool = False, draws: in
     return Reliability(
         metric, sources, targets, seeds, spread, rows, seed, both, float(low), float(high), over_both(*scaled)
     )
+
+
+def _begun(values: np.ndarray) -> np.ndarray:
+    """Without the seeds of which less than half of the cells are there: a second seed that was begun does not take away
+    what the first one says."""
+    cells = np.isfinite(values).all(axis=3).sum(axis=(0, 1))
+    return values[:, :, cells >= cells.max() / 2]
 
 
 def _alike(values: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

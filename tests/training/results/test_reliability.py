@@ -72,6 +72,16 @@ def test_halves_equal_guttmans_split_half_coefficient() -> None:
     assert np.isnan([found.over_seeds, found.over_both, found.low, found.high]).all()
 
 
+def test_a_seed_that_was_only_begun_does_not_count() -> None:
+    values = measured(2, 1.5, 10, 12, shape=(30, 10, 3, 50))
+    values[4:, :, 2] = np.nan
+    values[2:, :, 1] = np.nan
+    found = of_values("score", values, draws=20)
+    assert (found.sources, found.seeds) == (30, 1)
+    assert found.over_rows == of_values("score", values[:, :, :1], draws=20).over_rows
+    assert np.isnan(found.over_both)
+
+
 def test_cells_that_are_missing_leave_the_rest() -> None:
     values = measured(2, 0.1, 1, 1, shape=(12, 6, 2, 20))
     values[0, 0] = np.nan
@@ -109,7 +119,7 @@ def cell(pack: Pack, source: str | None, target: str, seed: int, *, failed: bool
         return Cell(**about)
     if packed.task.has_options:
         sizes = [len(row.choices(packed.task)) for row in packed.test]
-        about["loglikelihoods"] = [rng.normal(-2, 1, size).tolist() for size in sizes]
+        about["loglikelihoods"] = [(-rng.gamma(4, 0.5, size)).tolist() for size in sizes]
         about["answer_tokens"] = [[1] * size for size in sizes]
         return Cell(gold=[row.gold or 0 for row in packed.test], **about)
     scores: dict[str, Any] = {
