@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from traitcast.warehouse.console import count, some
 from traitcast.warehouse.database import schema, shipped
@@ -56,10 +57,12 @@ class Matrices(Connection):
         Raises
         ------
         ScoresError
-            As `check_rows`.
+            As `check_rows`, and for a number that is infinite or not a number.
         """
         check_plain(matrix.matrix, "matrix name")
         tables = {"scores": rows, **(side_effects or {})}
+        for table, content in tables.items():
+            _refuse_endless(table, content)
         with self._transaction():
             self._connection.execute(f"DELETE FROM {OWN}.matrices WHERE matrix = ?", [matrix.matrix])
             self._connection.execute(
@@ -362,7 +365,9 @@ class Matrices(Connection):
             )
 
         def floats(name: str) -> np.ndarray:
-            return columns[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+            values = columns[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+            # An older version let infinite scores in.
+            return np.where(np.isfinite(values), values, np.nan)
 
         turned = -1.0 if outcome == "gain" and chosen.metric in LESS_IS_BETTER else 1.0
         return Cells(
@@ -398,7 +403,7 @@ class Matrices(Connection):
             "SELECT model, source, target, m.gain, m.standard_error, list(t.gain ORDER BY t.seed) AS gains "
             "FROM transfer_matrix m JOIN transfer t USING (matrix, model, source, target) "
             "JOIN matrices USING (matrix, metric) "
-            "WHERE matrix = ? AND m.gain IS NOT NULL GROUP BY ALL ORDER BY model, source, target",
+            "WHERE matrix = ? AND isfinite(m.gain) GROUP BY ALL ORDER BY model, source, target",
             [matrix],
         )
 
@@ -457,6 +462,20 @@ def _no_scores(name: str, known: Sequence[str]) -> ScoresError:
 
 
 def _arrays(column: pa.ChunkedArray) -> list[np.ndarray | None]:
-    """Each list of a column as float64, NaN where an element is NULL; None for a list that is."""
+    """Each list of a column as float64, NaN where an element is NULL or infinite; None for a list that is NULL."""
     lists = column.cast(pa.list_(pa.float64()))
-    return [one.values.to_numpy(zero_copy_only=False) if one.is_valid else None for one in lists]
+    found = [one.values.to_numpy(zero_copy_only=False) if one.is_valid else None for one in lists]
+    return [None if one is None else np.where(np.isfinite(one), one, np.nan) for one in found]
+
+
+def _refuse_endless(table: str, content: pa.Table) -> None:
+    """Raise ScoresError for a number that is infinite or not a number: any mean over it would be undefined."""
+    for name, column in zip(content.column_names, content.columns, strict=True):
+        values = column.combine_chunks()
+        if pa.types.is_list(values.type):
+            values = values.flatten()
+        if pa.types.is_floating(values.type) and pc.any(pc.invert(pc.is_finite(values))).as_py():
+            raise ScoresError(
+                f"{table}: column {name} holds a number that is infinite or not a number. Leave such rows out, or "
+                "leave the cell empty where it is not known."
+            )
