@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from traitcast.predictor.commands.lists import measured_words, print_impact, print_prediction, print_ranking
+from traitcast.predictor.commands.lists import foundation, measured_words, print_impact, print_prediction, print_ranking
 from traitcast.predictor.commands.options import (
     introduce,
     predictor_option,
     profiled,
     save_option,
 )
+from traitcast.predictor.commands.trainers import WRITERS, print_snippet
 from traitcast.warehouse.charts import plot_option
 from traitcast.warehouse.console import (
     command,
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from traitcast.predictor.explanation.whatif import WhatIf
     from traitcast.predictor.model.prediction import Prediction
     from traitcast.predictor.model.predictor import Predictor
+
+# Sources that `--as` writes unless --top is given.
+_TO_TRAIN = 3
 
 
 @click.command()
@@ -99,6 +103,12 @@ def predict(
 @click.argument("target")
 @click.option("--sources", metavar="A,B,...", help="Sources to rank  [default: every other profiled dataset]")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show only the N best.")
+@click.option(
+    "--as",
+    "trainer",
+    type=click.Choice(tuple(WRITERS)),
+    help="Print what this trainer needs to train on the best sources (3, or --top N).",
+)
 @reading_options
 @predictor_option
 @save_option
@@ -112,6 +122,7 @@ def rank(
     target: str,
     sources: str | None,
     top: int | None,
+    trainer: str | None,
     predictor: str,
     save: bool,
     plot: Path | None,
@@ -129,6 +140,7 @@ def rank(
       traitcast rank rte --top 10
       traitcast rank rte --top 10 --plot rte.svg
       traitcast rank examples/support_tickets --sources sst2,mnli,ag_news --format json
+      traitcast rank rte --top 2 --as axolotl
     """
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
@@ -147,12 +159,18 @@ def rank(
         quality = api.known_quality(warehouse, fitted)
         same = set(api.same_rows(warehouse).get(target, ()))
         plan = api.next_plan(warehouse, fitted, found, target)
-    shown = found.top(top or len(found))
+        shown = found.top(top or (_TO_TRAIN if trainer else len(found)))
+        profiles = [warehouse.profile(one.source) for one in shown] if trainer else []
+        places = warehouse.places()
     introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, shown, None, predictor)
     if plot is not None:
         _draw_intervals(plot, fitted, [(one.source, one) for one in shown], f"sources for {target}")
+    if trainer is not None:
+        say(foundation(fitted))
+        print_snippet(trainer, profiles, places)
+        return
     if output_format != "table":
         emit([prediction.as_row() for prediction in shown], output_format)
         return
