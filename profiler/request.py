@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from traitcast.profiler.roles.spec import DatasetSpec
 
@@ -18,7 +19,8 @@ class Request:
     Parameters
     ----------
     dataset
-        A local file or folder, or a hub id "org/name"; an existing path wins.
+        A local file or folder, or a hub id "org/name"; an existing path wins. From Python also data in memory, as
+        `profiler.reading.memory` takes them.
     name
         The name to store it under; by default that of the spec, else one made of the path or hub id.
     split
@@ -50,7 +52,7 @@ class Request:
         The Ray cluster; by default that of RAY_ADDRESS, else this machine alone.
     """
 
-    dataset: str | Path
+    dataset: Any
     name: str | None = None
     split: str | None = None
     spec: str | Path | DatasetSpec | None = None

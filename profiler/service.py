@@ -88,9 +88,10 @@ def _asked(request: Request) -> dict[str, Any]:
 
 def read_examples(request: Request, engine: Engine | None = None) -> Examples:
     """Read one dataset, as `profiler.reading.reader.read` does, and say on stderr which split and roles were taken."""
+    from traitcast.profiler.reading.memory import IN_MEMORY, is_in_memory
     from traitcast.profiler.reading.reader import read
 
-    with progress(f"reading {request.dataset}", 0) as bar:
+    with progress(f"reading {IN_MEMORY if is_in_memory(request.dataset) else request.dataset}", 0) as bar:
 
         def show(done: int, total: int | None) -> None:
             bar.reach(done, max(total, done) if total else 0)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         UserError,
         WarehouseError,
     )
-    from traitcast.warehouse.records import Profile
+    from traitcast.warehouse.profiled import Profiled
 
 __version__ = "0.1.0"
 __all__ = [
@@ -78,23 +78,25 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def profile(dataset: str, *, warehouse: str | Path | None = None, **options: Any) -> Profile:
+def profile(dataset: Any, *, warehouse: str | Path | None = None, **options: Any) -> Profiled:
     """Profile a dataset: measure its traits.
 
     Parameters
     ----------
     dataset
-        A local file or folder, or a Hugging Face hub id.
+        A local file or folder, or a Hugging Face hub id; or data in memory: a list of dicts, a pandas or polars frame,
+        an Arrow table, a `datasets.Dataset` or `DatasetDict`, or a dict of those by split.
     warehouse
-        DuckDB file to store the profile in; None stores nothing.
+        DuckDB file to store the profile in; None stores nothing. Data in memory are stored as "data" unless named.
     **options
         Those of `traitcast.profiler.request.Request`: name, split, spec, rows, seed, revision, config, processes,
         spacy_model.
 
     Returns
     -------
-    Profile
-        Every trait with its standard error, label counts, length histograms and sketches.
+    Profiled
+        `findings` (what is wrong, worst first), `traits` with their standard errors, label counts, length histograms
+        and sketches; `plot()` draws lengths and classes, and a notebook shows both.
 
     Raises
     ------
@@ -103,10 +105,13 @@ def profile(dataset: str, *, warehouse: str | Path | None = None, **options: Any
     """
     from traitcast.profiler.request import Request
     from traitcast.profiler.service import profile_dataset, profile_into
+    from traitcast.warehouse.profiled import Profiled
 
-    if warehouse is None:
-        return profile_dataset(Request(dataset, **options))
-    return profile_into(str(warehouse), Request(dataset, **options))[0]
+    if isinstance(options.get("roles"), str):
+        options["roles"] = (options["roles"],)
+    request = Request(dataset, **options)
+    found = profile_dataset(request) if warehouse is None else profile_into(str(warehouse), request)[0]
+    return Profiled.of(found)
 
 
 def predict(

@@ -14,6 +14,7 @@ from pathlib import Path
 from traitcast.profiler.reading.files import ACCEPTED, data_format, files_of
 from traitcast.profiler.reading.folder import local_source, slug
 from traitcast.profiler.reading.formats.separated import chosen_delimiter, chosen_quote
+from traitcast.profiler.reading.memory import is_in_memory, memory_source
 from traitcast.profiler.reading.source import Source
 from traitcast.profiler.request import Request
 from traitcast.profiler.roles.spec import DatasetSpec, dataset_name, load_spec
@@ -26,6 +27,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 def locate(request: Request) -> Source:
     """The splits of a file, a folder or a hub dataset, unread. Raises InputError where there is none."""
+    if is_in_memory(request.dataset):
+        return _in_memory(request)
     text = str(request.dataset)
     path = Path(text)
     exists = _there(text)
@@ -45,6 +48,13 @@ def locate(request: Request) -> Source:
         f"{shorten(text, 300)} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
         f"`ls {quoted(there)}`. Files read: {ACCEPTED}"
     )
+
+
+def _in_memory(request: Request) -> Source:
+    for option in ("config", "revision", "stream", "delimiter", "quote"):
+        if getattr(request, option) is not None:
+            raise InputError(f"{option}={getattr(request, option)!r} is for files or the hub; the data are in memory")
+    return memory_source(request.dataset)
 
 
 def _separated_as(request: Request, source: Source) -> Source:
@@ -95,6 +105,8 @@ def name_of(request: Request) -> str:
         return dataset_name(request.name)
     if request.spec is not None and (stated := as_spec(request.spec).name):
         return stated
+    if is_in_memory(request.dataset):
+        return memory_source(request.dataset).slug
     there = _there(str(request.dataset))
     if there and request.config is None:
         found = local_source(Path(request.dataset))

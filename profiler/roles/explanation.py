@@ -15,7 +15,7 @@ from traitcast.profiler.roles.column_names import PROMPTS, SCORES, TOKENS, is_id
 from traitcast.profiler.roles.columns import View, field_list, first_columns
 from traitcast.profiler.roles.draft import empty_label, has_substance, nested_paths
 from traitcast.profiler.roles.spec import DatasetSpec, short_roles
-from traitcast.profiler.roles.values import cut, listed, shorten
+from traitcast.profiler.roles.values import IN_MEMORY, cut, listed, shorten
 from traitcast.warehouse.console import command
 
 CONFIDENCES = ("high", "medium")
@@ -162,23 +162,27 @@ def ask(view: View, source: str, reason: str, draft: DatasetSpec | None) -> str:
     if draft is None:
         return (
             f"{message}No column holds texts that could be a prompt and a response. If there are some, name them: "
-            f"{command(_asking(), source, '--roles', 'text=COLUMN answer=COLUMN')}"
+            f"{_again(source, roles='text=COLUMN answer=COLUMN')}"
         )
     lines = "\n".join(f"  {line}" for line in draft.to_yaml().splitlines())
     left_out = [cut(name, 60) for name in view.columns if _is_left_out(view, name, draft)]
     unused = f"It leaves out {listed(left_out, 8)}.\n" if left_out else ""
     return (
-        f"{message}The best guess is: {command(_asking(), source, '--roles', short_roles(draft))}\n{unused}"
+        f"{message}The best guess is: {_again(source, roles=short_roles(draft))}\n{unused}"
         "If other columns are meant, name them in that line, or in a file such as roles.yaml, then run: "
-        f"{command(_asking(), source, '--spec', 'roles.yaml')}\n"
+        f"{_again(source, spec='roles.yaml')}\n"
         f"A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
     )
 
 
-def _asking() -> str:
-    """The command to run again: the one that reads the data, as far as it needs nothing else."""
+def _again(source: str, **option: str) -> str:
+    """What to run, with one option more: the command that is running, as far as it needs nothing else."""
+    ((name, value),) = option.items()
+    if source == IN_MEMORY:
+        return f"traitcast.profile(data, {name}={value!r})"
     running = click.get_current_context(silent=True)
-    return "check" if running is not None and running.info_name in ("check", "filter") else "profile"
+    asking = "check" if running is not None and running.info_name in ("check", "filter") else "profile"
+    return command(asking, source, f"--{name}", value)
 
 
 def _with_paths(view: View, name: str) -> str:

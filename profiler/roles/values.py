@@ -26,6 +26,8 @@ MAX_CHARACTERS = 32 << 20
 # Names that a message lists before it says how many more there are.
 _LISTED = 30
 
+# What stands for the path of data that have none, in messages and in the details of a profile.
+IN_MEMORY = "data in memory"
 SPEC_HINT = "If that column was chosen wrongly, pass --spec FILE"
 
 # A file name on Linux is bytes. Python keeps those that are not UTF-8 as lone surrogates, which no database, JSON or

@@ -166,16 +166,11 @@ def _reference(warehouse: Warehouse) -> TraitMatrix:
 
 def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]], profiles: Sequence[Profile] = ()) -> None:
     """Lengths, turns and classes of one or two profiles, and the percentiles of the same traits of them."""
-    from traitcast.warehouse import charts, distributions
+    from traitcast.warehouse import charts
     from traitcast.warehouse.percentiles import MIN_PROFILES
+    from traitcast.warehouse.profiled import distribution_charts
 
-    parts = [
-        charts.histogram(found, axis=axis)
-        for part, unit, axis in distributions.HISTOGRAMS
-        if (found := distributions.histogram(profiles, part, unit))
-    ]
-    if labels := distributions.classes(profiles):
-        parts.append(charts.shares(labels))
+    parts = distribution_charts(profiles)
 
     rows = [
         {"name": trait, "dataset": name, "percentile": s.percentile, "order": order, "dataset_order": which}
