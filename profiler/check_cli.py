@@ -13,6 +13,7 @@ from traitcast.warehouse.console import (
     count,
     emit_json,
     format_option,
+    printable,
     quoted,
     report_errors,
     say,
@@ -158,13 +159,13 @@ def check(
             _print(same, extra, examples, findings, failing, broken, with_texts)
         elif output_format == "github" and (findings or broken):
             places = _places(request, examples, {int(finding.rows[0]) for finding in findings})
-            click.echo(gates.github(examples.name, findings, broken, failing, same, places))
+            click.echo(printable(gates.github(examples.name, findings, broken, failing, same, places)))
     if listed:
         return
     if output_format == "json":
         emit_json(found)
     elif output_format == "junit":
-        click.echo(gates.junit(results, not_made))
+        click.echo(printable(gates.junit(results, not_made)))
     if any(failing or broken for _, failing, broken, _ in results):
         raise SystemExit(1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import unicodedata
 from pathlib import Path
 from types import ModuleType
 
@@ -53,6 +54,12 @@ def make_profile(name: str, values: tuple[float | None, ...], labels: tuple[tupl
         family="toy",
         details={"split": "train", "warnings": []},
     )
+
+
+def steering(text: str) -> list[str]:
+    """The characters of a text that could steer a terminal or show as nothing, by their Unicode category."""
+    odd = ("Cc", "Cf", "Zl", "Zp", "Cs")
+    return [char for char in text if char not in "\n\t" and unicodedata.category(char) in odd]
 
 
 def load_benchmark(name: str) -> ModuleType:

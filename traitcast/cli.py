@@ -16,7 +16,7 @@ from traitcast import __version__
 from traitcast.completion import completion
 from traitcast.doctor import doctor
 from traitcast.front_door import FrontDoor
-from traitcast.last_resort import last_resort
+from traitcast.last_resort import last_resort, show_any_text
 from traitcast.warehouse.layout import filled
 
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
@@ -102,5 +102,6 @@ for _command in (doctor, completion):
 
 def main() -> None:
     """Run the command line."""
+    show_any_text()
     with last_resort():
         cli(prog_name="traitcast")

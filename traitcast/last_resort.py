@@ -1,7 +1,10 @@
-"""What nobody foresaw: one line on stderr, the details in a file, and exit code 70."""
+"""What nobody foresaw: an error (one line, a file with the details, exit code 70), and a terminal of another encoding."""
 
 from __future__ import annotations
 
+import codecs
+import io
+import json
 import os
 import platform
 import sys
@@ -18,6 +21,20 @@ from traitcast.warehouse.console import fail, printable
 DEBUG_VARIABLE = "TRAITCAST_DEBUG"
 EXIT_CODE = 70
 _LONGEST = 200
+
+
+def show_any_text() -> None:
+    """Let stdout and stderr show what their encoding lacks, such as Chinese in Latin-1, as the escape of JSON."""
+    codecs.register_error("as_json", _escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="as_json")
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 @contextmanager

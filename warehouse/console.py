@@ -29,6 +29,7 @@ from traitcast.warehouse.layout import (
     as_json,
     filled,
     fits,
+    inline,
     number,
     printable,
     screen,
@@ -154,14 +155,14 @@ def quiet() -> bool:
 
 
 def say(text: str) -> None:
-    """Narration on stderr, unless TRAITCAST_QUIET is set."""
+    """A line of narration on stderr, unless TRAITCAST_QUIET is set."""
     if not quiet():
-        click.echo(filled(text), err=True)
+        click.echo(filled(inline(text)), err=True)
 
 
 def warn(text: str) -> None:
     """A warning on stderr."""
-    click.secho(filled(f"warning: {text}"), err=True, fg=None if os.environ.get("NO_COLOR") else "yellow")
+    click.secho(filled(f"warning: {inline(text)}"), err=True, fg=None if os.environ.get("NO_COLOR") else "yellow")
 
 
 def fail(text: str) -> None:
@@ -327,7 +328,7 @@ def _duration(seconds: float) -> str:
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Progress]:
     """A `Progress` that is closed at the end, also after an error."""
-    bar = Progress(printable(label), total)
+    bar = Progress(inline(label), total)
     try:
         yield bar
     finally:

@@ -18,8 +18,14 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-# C0 and C1 controls, and the bidirectional marks that can reorder a terminal line.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Unicode categories Cc, Cf, Zl, Zp and Cs (16.0) but for tab and line feed: controls, marks of direction, line and
+# paragraph separators, what shows as nothing, and halves of characters that no encoding has. Written out, since to ask
+# for the category of every character takes a third of a second.
+CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u2064\u2066-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000110bd\U000110cd"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
+)
 _CELL_WIDTH = 60
 _LEAST_WIDTH = 40
 _GAP = "  "
@@ -36,8 +42,18 @@ def screen() -> int:
 
 
 def printable(text: str) -> str:
-    """Text with control characters as visible escapes, so that it cannot steer a terminal."""
-    return CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+    """Text in which what steers a terminal, or shows as nothing, is an escape (\\x1b, \\u202e). Lines stay lines."""
+    return CONTROL.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    return f"\\x{code:02x}" if code < 0x100 else json.dumps(found.group())[1:-1]
+
+
+def inline(text: str) -> str:
+    """`printable` on one line: a value may not pass for a line of ours."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def width(text: str) -> int:
@@ -108,7 +124,7 @@ def as_json(value: Any, indent: int | None = 2) -> str:
     Characters that steer a terminal are escaped, which JSON reads back as they were.
     """
     text = json.dumps(finite(value), ensure_ascii=False, indent=indent, default=str)
-    return CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return CONTROL.sub(lambda found: json.dumps(found.group())[1:-1], text)
 
 
 def number(value: float) -> str:
@@ -169,7 +185,7 @@ def fits(rows: Sequence[Row], columns: Sequence[str], headings: Mapping[str, str
 
 
 def _column(name: str, heading: str, values: Sequence[Any]) -> _Column:
-    head, cells = printable(heading).replace("\n", "\\n"), tuple(_cell(value) for value in values)
+    head, cells = inline(heading), tuple(_cell(value) for value in values)
     return _Column(name, (head,), cells, all(map(_is_number, values)), max(map(width, (head, *cells))))
 
 
@@ -247,5 +263,4 @@ def _cell(value: Any) -> str:
         return format(value, "f")
     if isinstance(value, Mapping | list):
         value = as_json(value, indent=None)
-    text = printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
-    return shortened(text, _CELL_WIDTH)
+    return shortened(inline(str(value)), _CELL_WIDTH)

@@ -206,7 +206,7 @@ def test_hostile_labels_are_shown_and_do_nothing(
         "return [...document.querySelectorAll('#compare-facts bdi')]"
         ".map((e) => [e.textContent, getComputedStyle(e).unicodeBidi])"
     )
-    assert {WRONG[0], WRONG[1], "\\x202eright to left\\x202c", WRONG[3], "x" * 59 + "\u2026"} <= {
+    assert {WRONG[0], WRONG[1], "\\u202eright to left\\u202c", WRONG[3], "x" * 59 + "\u2026"} <= {
         text for text, _ in shown
     }
     assert {bidi for _, bidi in shown} == {"isolate"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import steering
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # Of kinds whose every case takes a while, or that the reader's own tests hold too.
 _SLOW = ("bombs", "known", "places", "rows", "archives", "binary")
 _QUICK = ("encodings", "specs", "results", "command_lines", "packs")
@@ -42,7 +42,7 @@ def wrong(found: dict[str, Any]) -> list[str]:
         f"exit {found['exit']}": found["exit"] == found["wanted"],
         f"raised {found['exception']}": found["exception"] is None,
         "a traceback": "Traceback" not in said,
-        "raw control characters": not _STEERING.search(said),
+        "raw control characters": not steering(said),
         "no message, or several": len(errors) == (1 if refused else 0),
         "a message of pages": len(found["stderr"]) < 2000,
         "something on stdout": not (refused and found["stdout"]),
@@ -91,6 +91,6 @@ def test_in_a_process_of_its_own(warehouse_path: Path, tmp_path: Path, argv: tup
     assert done.returncode == 2
     assert done.stderr.startswith(b"Error: ")
     assert b"Traceback" not in done.stderr
-    assert not _STEERING.search(done.stderr.decode("ascii"))
+    assert not steering(done.stderr.decode("ascii"))
     assert done.stdout == b""
     assert warehouse_path.read_bytes() == before

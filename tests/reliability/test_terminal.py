@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
+import os
+import subprocess
+import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 import traitcast.cli
-from tests.conftest import DEFINITIONS, make_profile
+from tests.conftest import DEFINITIONS, ROOT, make_profile, steering
 from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.layout import as_json, inline, printable
 
-STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202egnp.exe\x9b2J\r"
+HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202egnp.exe\x9b2J\r\u061c\u2028\nwarning: everything is verified\u200b"
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ def test_nothing_steers_the_terminal(
     monkeypatch.setenv("TRAITCAST_WAREHOUSE", str(hostile_path))
     result = run(*argv)
     assert isinstance(result.exception, SystemExit | None)
-    assert not STEERING.search(result.stdout + result.stderr)
+    assert not steering(result.stdout + result.stderr)
     assert result.stdout or result.stderr
 
 
@@ -103,6 +106,53 @@ def test_profile_of_hostile_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for argv in (("show", "a"), ("datasets",)):
         result_of = run(*argv)
         assert result_of.exit_code == 0
-        assert not STEERING.search(result_of.stdout + result_of.stderr)
-    assert not STEERING.search(result.stdout + result.stderr)
+        assert not steering(result_of.stdout + result_of.stderr)
+    assert not steering(result.stdout + result.stderr)
     assert json.loads(run("show", "a", "--format", "json").stdout)["label_counts"] == {HOSTILE: 6, "y": 6}
+
+
+def test_every_character_that_steers_is_escaped() -> None:
+    """Over the whole of Unicode; JSON reads every escape of its own back."""
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    assert steering(every)
+    assert not steering(printable(every))
+    assert not steering(as_json(every))
+    whole = "".join(char for char in every if unicodedata.category(char) != "Cs")  # two halves make another character
+    assert json.loads(as_json(whole)) == whole
+    kept = "".join(char for char in every if not steering(char) and unicodedata.category(char) != "Cn")
+    assert printable(kept) == kept
+    assert not set(inline("a\nb\tc")) & set("\n\t")
+
+
+def test_a_value_cannot_pass_for_a_line_of_ours(hostile_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAITCAST_WAREHOUSE", str(hostile_path))
+    for argv in COMMANDS:
+        if HOSTILE in " ".join(argv):  # of the user's own words
+            continue
+        result = run(*argv)
+        forged = [line for line in result.output.splitlines() if line.startswith("warning: everything")]
+        assert not forged, argv
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "koi8-r", "utf-8"])
+def test_a_terminal_that_lacks_characters(hostile_path: Path, encoding: str) -> None:
+    """What an encoding cannot show is the escape that JSON has for it."""
+    for output_format in ("table", "json", "csv"):
+        query = "SELECT '\u4e2d \U0001f600' AS \"\u0442\u00e9\""
+        done = subprocess.run(
+            [sys.executable, "-m", "traitcast", "sql", query, "--format", output_format],
+            capture_output=True,
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "TRAITCAST_WAREHOUSE": str(hostile_path),
+                "PYTHONIOENCODING": f"{encoding}:strict",
+                "PYTHONUTF8": "0",
+            },
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        shown = done.stdout.decode(encoding)
+        assert ("\u4e2d" if encoding == "utf-8" else "\\u4e2d \\ud83d\\ude00") in shown
+        if output_format == "json":
+            assert json.loads(shown) == [{"\u0442\u00e9": "\u4e2d \U0001f600"}]

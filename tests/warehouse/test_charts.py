@@ -213,7 +213,7 @@ def test_a_lone_point_gets_its_name_at_every_width() -> None:
 
 def test_a_picture_shows_marks_that_would_turn_a_name() -> None:
     drawn = charts.svg(charts.bars([BAR | {"name": "\u202elive\u202c"}]))
-    assert "\\x202elive\\x202c" in texts(drawn)
+    assert "\\u202elive\\u202c" in texts(drawn)
     assert "\u202e" not in drawn
 
 

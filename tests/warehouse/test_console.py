@@ -57,7 +57,7 @@ def test_numbers(value: float, text: str) -> None:
 
 
 def test_escapes_cannot_reach_the_terminal() -> None:
-    assert printable("\x1b[31mred\x07 \u202eabc\nnext") == "\\x1b[31mred\\x07 \\x202eabc\nnext"
+    assert printable("\x1b[31mred\x07 \u202eabc\nnext") == "\\x1b[31mred\\x07 \\u202eabc\nnext"
 
 
 @given(

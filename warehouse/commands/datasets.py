@@ -21,8 +21,8 @@ from traitcast.warehouse.console import (
     emit_json,
     emit_table,
     format_option,
+    inline,
     number,
-    printable,
     report_errors,
     say,
     some,
@@ -252,7 +252,8 @@ def _findings_text(profile: Profile) -> str:
     if kinds["info"]:
         counts += f"{', ' if counts else ''}{kinds['info']} to look at"
     lines = [
-        f"  {found.severity.upper():<8}{found.finding}{found.where}: {found.message}" for found in profile.findings
+        f"  {found.severity.upper():<8}{found.finding}{found.where}: {inline(found.message)}"
+        for found in profile.findings
     ]
     return "\n".join([f"Findings ({counts}):", *lines, ""])
 
@@ -276,17 +277,19 @@ def _profile_json(profile: Profile, rows: list[dict[str, Any]]) -> dict[str, Any
 
 
 def _heading(profile: Profile) -> str:
-    facts = [f"{profile.name}: {profile.task_type}, {count(profile.rows, 'row')}"]
+    facts = [f"{inline(profile.name)}: {profile.task_type}, {count(profile.rows, 'row')}"]
     facts += [
-        f"{key} {value}" for key, value in (("language", profile.language), ("licence", profile.licence)) if value
+        f"{key} {inline(value)}"
+        for key, value in (("language", profile.language), ("licence", profile.licence))
+        if value
     ]
     lines = [", ".join(facts)]
     if profile.label_counts:
-        shown = [f"{printable(label)} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts]
+        shown = [f"{inline(label)} {n:,} ({n / profile.rows:.0%})" for label, n in profile.label_counts]
         lines.append(f"labels: {some(shown, 6)}")
     if lengths := _lengths(profile):
         lines.append(lengths)
-    lines += [f"warning: {warning}" for warning in profile.details.get("warnings", [])]
+    lines += [f"warning: {inline(warning)}" for warning in profile.details.get("warnings", [])]
     return "\n".join([*lines, ""])
 
 
