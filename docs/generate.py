@@ -36,6 +36,7 @@ __all__ = [
     "findings",
     "interventions",
     "metric_definitions",
+    "planted_findings",
     "probe_definitions",
     "public_findings",
     "quality",
@@ -125,6 +126,13 @@ def findings() -> str:
         if check.severity == severity
     ]
     return _table("check | severity | rows that ... | what to do", rows)
+
+
+def planted_findings() -> str:
+    """How many planted faults each check finds, and what it marks besides."""
+    from benchmarks.findings import measure, table
+
+    return _table("check | datasets | planted rows | rows found | precision | recall", list(table(measure())))
 
 
 def public_findings() -> str:

@@ -22,6 +22,7 @@ from traitcast.profiler.findings import near, texts
 from traitcast.profiler.findings.checks import Finding, found, ordered
 from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
+from traitcast.profiler.roles.chat import EMPTY_TURN
 from traitcast.profiler.text.kept_words import KeptWords
 from traitcast.profiler.text.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_key
 
@@ -40,8 +41,9 @@ _BOTH = {
 }
 # A linear model of more rows takes seconds and finds the same.
 NOISE_ROWS = 10_000
+_UNLIKE = ("empty_prompt", "glued_rows", "length_outlier", "other_script", "other_language")
 RARE = 5
-OUTLYING, OUTLIER_ROWS = 6.0, 50
+OUTLYING, FAR, OUTLIER_ROWS, OUTLIER_SHARE = 6.0, 3.0, 50, 0.02
 OPENING_WORDS, OPENING_SHARE, OPENING_ROWS = 5, 0.2, 50
 
 Block = dict[Any, Any]
@@ -85,19 +87,24 @@ def find(
     language = (examples.spec.language or "en").lower()[:2]
     blocks = list(table.map_blocks(partial(_block, classes=classes, language=language, context=context)))
     rows = _joined(blocks)
+    owner = np.repeat(np.arange(table.num_rows), rows["fields"])
     conflicting = _conflicting(rows, examples.spec.task_type)
     findings: list[Finding | None] = [found(name, part, hits) for (name, part), hits in _marked(rows).items()]
     findings += [
         found("exact_duplicate", "row", repeats(rows["exact"])),
         conflicting,
-        *(_outliers(rows[f"{part}_characters"], part) for part in ("prompt", "response")),
+        *(
+            _outliers(np.where(rows[f"empty_{part}", part], 0, rows[f"{part}_characters"]), part)
+            for part in ("prompt", "response")
+        ),
         _cut(rows["response_characters"], rows["response_ended"]),
-        _strangers(rows["scripts"]),
-        *(_foreign(rows[f"{part}_language"], rows[f"{part}_characters"], part) for part in ("prompt", "response")),
+        _strangers(rows["scripts"], owner, table.num_rows),
+        _foreign(rows["prompt_language"], owner, table.num_rows, "prompt"),
+        _foreign(rows["response_language"], np.arange(table.num_rows), table.num_rows, "response"),
         _rare(rows["label"], examples.spec.task_type),
         _opening(rows["opening"]),
         _long(rows, context),
-        *_chats(examples.chat_faults, table.num_rows),
+        *_chats(examples.chat_faults, rows["empty_prompt", "prompt"]),
     ]
     compared = _Compared.of(table, rows, seed)
     findings.append(compared.duplicates([] if conflicting is None else conflicting.rows - 1))
@@ -110,7 +117,7 @@ def find(
         findings.append(found("contamination", "prompt", shared, detail=name))
         findings.append(compared.leaks({name: _Compared.of_dataset(other, seed)}, {name: keys}, "near_contamination"))
     if noise and examples.spec.task_type == "classification":
-        findings.append(_noise(table, rows["words"], seed))
+        findings.append(_noise(table, rows["words"], _unlike([one for one in findings if one], table.num_rows), seed))
     return ordered(findings)
 
 
@@ -212,6 +219,8 @@ def _block(rows: pa.Table, *, classes: frozenset[str], language: str, context: C
     prompt = pa.array(["\n".join(prompt) for prompt in prompts], pa.string())
     # Class names and options are not written for a row: only free responses are looked at as texts.
     written = pa.array([None if lab else r for r, lab in zip(responses, labelled, strict=True)], pa.string())
+    # A text in another language is one field: the others of its row are no part of it.
+    field = pa.concat_arrays([pa.array([], pa.string()), *(chunk.flatten() for chunk in rows["fields"].chunks)])
     parts = {"prompt": prompt, "response": written}
     free = responses if not labelled.any() else written.to_pylist()
     return {
@@ -227,8 +236,10 @@ def _block(rows: pa.Table, *, classes: frozenset[str], language: str, context: C
         "prompt_characters": _lengths(prompt),
         "response_characters": _lengths(written),
         "response_ended": texts.marks(pc.match_substring_regex(written, ENDED)),
-        "scripts": texts.scripts_of(prompt),
-        **{f"{part}_language": texts.strange_languages(column, language) for part, column in parts.items()},
+        "fields": np.array([len(fields) for fields in rows["fields"].to_pylist()], dtype=np.int64),
+        "scripts": texts.scripts_of(field),
+        "prompt_language": texts.strange_languages(field, language),
+        "response_language": texts.strange_languages(written, language),
         "opening": np.array([_opening_of(text) for text in free], dtype=np.uint64),
         **({"tokens": _tokens(prompt, responses, context)} if context else {}),
     }
@@ -266,22 +277,25 @@ def _conflicting(rows: Block, task_type: str) -> Finding | None:
 
 
 def _outliers(characters: npt.NDArray[np.int64], part: str) -> Finding | None:
-    """Robust z of the log length beyond `OUTLYING`, by the median and the median absolute deviation."""
+    """Texts `FAR` times as long or short as the median, with a robust z of the log length beyond `OUTLYING`.
+
+    The z is by the median and the median absolute deviation. Where more than `OUTLIER_SHARE` are, the lengths have
+    several modes, and none of them is a fault.
+    """
     there = characters > 0
     if there.sum() < OUTLIER_ROWS:
         return None
     logs = np.log(np.maximum(characters, 1))
     median = np.median(logs[there])
-    spread = 1.4826 * np.median(np.abs(logs[there] - median))
-    # Where most texts have one length, every other one would be out.
-    if spread < 0.05:
+    # Of texts of nearly one length, any other one would be out.
+    spread = max(1.4826 * np.median(np.abs(logs[there] - median)), 0.05)
+    away = np.where(there, logs - median, 0)
+    hits = (np.abs(away) > OUTLYING * spread) & (np.abs(away) >= np.log(FAR))
+    if hits.sum() > OUTLIER_SHARE * there.sum():
         return None
-    z = np.where(there, (logs - median) / spread, 0)
-    long, short = int((z > OUTLYING).sum()), int((z < -OUTLYING).sum())
+    long, short = int((hits & (away > 0)).sum()), int((hits & (away < 0)).sum())
     usual = f"the median has {np.median(characters[there]):,.0f} characters, the longest {characters.max():,}"
-    return found(
-        "length_outlier", part, np.abs(z) > OUTLYING, of=int(there.sum()), detail=f"{long} long, {short} short; {usual}"
-    )
+    return found("length_outlier", part, hits, of=int(there.sum()), detail=f"{long} long, {short} short; {usual}")
 
 
 def _cut(characters: npt.NDArray[np.int64], ended: npt.NDArray[np.bool_]) -> Finding | None:
@@ -299,17 +313,25 @@ def _cut(characters: npt.NDArray[np.int64], ended: npt.NDArray[np.bool_]) -> Fin
     return found("cut_response", "response", hits, of=there, detail=f"{longest:,} characters")
 
 
-def _strangers(scripts: npt.NDArray[np.int8]) -> Finding | None:
-    hits, usual = texts.strangers(scripts)
-    return found("other_script", "prompt", hits, of=int((scripts >= 0).sum()), detail=f"most are {usual}")
+def _strangers(scripts: npt.NDArray[np.int8], owner: npt.NDArray[np.int64], rows: int) -> Finding | None:
+    """owner: int64 (fields,), the row of each field."""
+    strange, usual = texts.strangers(scripts)
+    return found("other_script", "prompt", _of_rows(strange, owner, rows), detail=f"most are {usual}")
 
 
-def _foreign(languages: npt.NDArray[np.str_], characters: npt.NDArray[np.int64], part: str) -> Finding | None:
-    hits, of = languages != "", int((characters > 0).sum())
-    if hits.sum() > (1 - texts.USUAL) * of:
+def _foreign(languages: npt.NDArray[np.str_], owner: npt.NDArray[np.int64], rows: int, part: str) -> Finding | None:
+    strange = languages != ""
+    if strange.sum() > (1 - texts.USUAL) * len(languages):
         return None
-    counts = Counter(languages[hits].tolist()).most_common()
-    return found("other_language", part, hits, of=of, detail=", ".join(f"{code} {n:,}" for code, n in counts))
+    counts = Counter(languages[strange].tolist()).most_common()
+    detail = ", ".join(f"{code} {n:,}" for code, n in counts)
+    return found("other_language", part, _of_rows(strange, owner, rows), detail=detail)
+
+
+def _of_rows(marked: npt.NDArray[np.bool_], owner: npt.NDArray[np.int64], rows: int) -> npt.NDArray[np.bool_]:
+    hits = np.zeros(rows, dtype=bool)
+    hits[owner[marked]] = True
+    return hits
 
 
 def _rare(labels: npt.NDArray[Any], task_type: str) -> Finding | None:
@@ -336,8 +358,12 @@ def _opening(openings: Keys) -> Finding | None:
     return found("shared_opening", "response", hits, filling={"words": OPENING_WORDS})
 
 
-def _chats(faults: Mapping[str, Sequence[int]], rows: int) -> Iterator[Finding]:
-    return (Finding(fault, "row", np.array(found, dtype=np.int64), rows) for fault, found in faults.items() if found)
+def _chats(faults: Mapping[str, Sequence[int]], empty: npt.NDArray[np.bool_]) -> Iterator[Finding | None]:
+    """empty: whether the prompt of each row is, which says more than that its only turn is."""
+    for fault, numbers in faults.items():
+        hits = np.zeros(len(empty), dtype=bool)
+        hits[np.array(numbers, dtype=np.int64) - 1] = True
+        yield found(fault, "row", hits & ~empty if fault == EMPTY_TURN else hits)
 
 
 def _long(rows: Block, context: Context | None) -> Finding | None:
@@ -360,12 +386,21 @@ def _leaks(others: Mapping[str, Keys], words: Keys) -> Finding | None:
     return found("split_leak", "prompt", hits, detail="; ".join(told))
 
 
-def _noise(table: Any, words: Keys, seed: int) -> Finding | None:
+def _unlike(findings: Sequence[Finding], rows: int) -> npt.NDArray[np.bool_]:
+    """Rows of which a model of the others knows nothing: in another language, or far longer."""
+    unlike = np.zeros(rows, dtype=bool)
+    for finding in findings:
+        if finding.check in _UNLIKE:
+            unlike[finding.rows - 1] = True
+    return unlike
+
+
+def _noise(table: Any, words: Keys, unlike: npt.NDArray[np.bool_], seed: int) -> Finding | None:
     order = np.random.default_rng(seed).permutation(table.num_rows)[:NOISE_ROWS]
     order.sort()
     rows = table.take(order)
     given = rows["label"].to_pylist()
-    usable = [at for at, label in enumerate(given) if label is not None]
+    usable = [at for at, label in enumerate(given) if label is not None and not unlike[order[at]]]
     prompts = _prompts(rows)
     chosen, _ = label_noise.contradicted(
         ["\n".join(prompts[at]) for at in usable], [given[at] for at in usable], groups=words[order][usable], seed=seed

@@ -22,6 +22,7 @@ from traitcast.profiler.reading.language_guess import STRAY_WORDS, stranger
 Marks = npt.NDArray[np.bool_]
 
 _EMAIL = r"[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
+_LOGIN = r"://[^\s:/@]+:[^\s/@]+@"
 # Numbers without a separator are ids far more often than phones.
 _PHONE_START = r"(?:^|[^\w.+*/=-])"
 _PHONE_END = r"(?:$|[^\w=*/-])"
@@ -108,7 +109,7 @@ def refusal(texts: pa.Array) -> Marks:
 
 def personal_data(texts: pa.Array) -> Marks:
     """Holds an e-mail address, a phone number or a payment card number with a right check digit."""
-    found = _where(texts, "@", lambda some: marks(pc.match_substring_regex(some, _EMAIL)))
+    found = _where(texts, "@", _addresses)
     found |= _where(texts, r"\d{3}.?.?\d{3}|\+\d", _phones)
     return found | _where(
         texts, _CARD, lambda some: np.array([_has_card(text) for text in some.to_pylist()], dtype=bool)
@@ -179,6 +180,11 @@ def _chosen(texts: pa.Array, wanted: pa.Array, look: Callable[[pa.Array], Marks]
     if len(at):
         found[at] = look(texts.take(pa.array(at)))
     return found
+
+
+def _addresses(some: pa.Array) -> Marks:
+    # The password of a URL is a secret; with its host it looks like an address.
+    return marks(pc.match_substring_regex(pc.replace_substring_regex(some, _LOGIN, "://"), _EMAIL))
 
 
 def _phones(some: pa.Array) -> Marks:

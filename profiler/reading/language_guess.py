@@ -146,13 +146,14 @@ def stranger(text: str, own: str) -> str | None:
     words = _WORD.findall(text[:_CHARACTERS].lower())
     if len(words) < STRAY_WORDS or own not in _CODES:
         return None
-    mine = _function_words(own)
+    english = _function_words("en") - set(_NEUTRAL.split())
+    # What both have, such as "was" and "in", says nothing for a language other than English.
+    mine = _function_words(own) if own == "en" else _function_words(own) - _function_words("en")
     if sum(word in mine for word in words) >= MIN_SHARE * len(words):
         return None
     found = _by_words(Counter(words), least=STRAY_WORDS)
     if found is not None:
         return found.code if found.code != own else None
-    english = _function_words("en") - set(_NEUTRAL.split())
     hits = [word for word in words if word in english and word not in mine]
     return "en" if own != "en" and len(hits) >= 2 * MIN_SHARE * len(words) and len(set(hits)) >= MIN_DIFFERENT else None
 
