@@ -11,9 +11,7 @@ in parent and variant. A variant has training rows only: it is there to be tuned
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +25,7 @@ from traitcast.profiler.reading.examples import Examples, Item
 from traitcast.profiler.roles.spec import SPEC_FILE, DatasetSpec, load_spec
 from traitcast.warehouse.console import command, count
 from traitcast.warehouse.errors import InputError, UserError, nearest
+from traitcast.warehouse.files import replaced_folder
 from traitcast.warehouse.names import check_name
 
 if TYPE_CHECKING:
@@ -188,24 +187,10 @@ def _write(examples: Examples, made: After, change: Change, folder: Path) -> Var
     """Write a variant next to its place and swap it in, so that half a variant is never found there."""
     changed = f"{change.name} {change.traits}"
     spec = replace(_plain_spec(examples, made), name=folder.name, parent=examples.name, changed=changed)
-    work, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
-    try:
-        work.mkdir(parents=True)
+    with replaced_folder(folder, cure="Choose another folder with --into.", error=InputError) as work:
         with (work / ROWS_FILE).open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(_row(spec, item), ensure_ascii=False) + "\n" for item in made.items)
         (work / SPEC_FILE).write_text(spec.to_yaml(), encoding="utf-8")
-        if folder.exists():
-            folder.rename(old)
-        work.rename(folder)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot write {folder}: {reason}. Choose another folder with --into") from error
-    finally:
-        # Whatever ended this, an interruption too: the earlier variant goes only once there is one in its place.
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        for leftover in (work, old):
-            shutil.rmtree(leftover, ignore_errors=True)
     return Variant(folder.name, examples.name, change.name, changed, len(made.items), folder)
 
 

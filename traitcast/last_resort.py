@@ -1,4 +1,4 @@
-"""What nobody foresaw: an error (one line, a file with the details, exit code 70), and a terminal of another encoding."""
+"""What nobody foresaw: an error (one line, a file with the details, exit code 70), and a terminal not in UTF-8."""
 
 from __future__ import annotations
 

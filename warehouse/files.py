@@ -1,17 +1,22 @@
 """Files that are written whole or not at all, and files that are read only if they are files.
 
-Owns the one way in which an output of the project reaches the disk: under a random name in the same folder first, then
-moved into place; and the reading of small documents, whose size is bounded. Refuses pipes, sockets and devices at once:
-opening or reading one may wait for ever, and folders.
+Owns the one way in which an output of the project, a file or a folder, reaches the disk: under a random name beside its
+place first, then moved there; what a killed process left of that goes with the next write. Owns the reading of small
+documents, whose size is bounded. Refuses folders, pipes, sockets and devices at once: opening or reading one may wait
+for ever.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,6 +68,7 @@ def replaced(path: Path, *, cure: str, error: type[UserError] = UserError, paren
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
         place, there = _place(path)
+        _sweep(place.parent)
         work = _work(place)
         with open(os.open(work, _NEW, 0o666), "wb") as file:
             yield file
@@ -104,8 +110,80 @@ def check_output(path: Path, *, cure: str) -> None:
         raise UserError(f"cannot write {path}: {caught.strerror or caught}. {cure}") from caught
 
 
+@contextmanager
+def replaced_folder(folder: Path, *, cure: str, error: type[UserError] = UserError) -> Iterator[Path]:
+    """A new folder that takes the place of `folder` once the block has ended without an error.
+
+    An earlier folder goes only when there is one in its place; a crash or an error leaves it.
+
+    Parameters
+    ----------
+    folder
+        The output. Missing folders above it are made.
+    cure
+        What the user can do where it cannot be written; the end of the message.
+    error
+        The class to raise.
+
+    Yields
+    ------
+    Path
+        The folder to fill, under a random name beside `folder`.
+
+    Raises
+    ------
+    UserError
+        As `error`, where it cannot be written.
+    """
+    work, old = _work(folder), _work(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent)
+        work.mkdir()
+        yield work
+        for path in work.rglob("*"):
+            flush(path)
+        if folder.exists():
+            folder.rename(old)
+        work.rename(folder)
+        flush(folder.parent)
+    except OSError as caught:
+        raise error(f"cannot write {folder}: {caught.strerror or caught}. {cure}") from caught
+    finally:
+        # Whatever ended this, an interruption too.
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        for left in (work, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _work(place: Path) -> Path:
-    return place.with_name(f".traitcast-{secrets.token_hex(8)}.part")
+    """A name of this machine and process, which nobody can guess."""
+    return place.with_name(f".traitcast-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part")
+
+
+@cache
+def _machine() -> str:
+    return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes of this machine left in a folder that were killed while they wrote."""
+    for left in folder.glob(f".traitcast-{_machine()}-*.part"):
+        if is_gone(left.name.split("-")[2]):
+            with suppress(OSError):
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+
+
+def is_gone(pid: str) -> bool:
+    """Whether no process of this machine has a number."""
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except (ValueError, PermissionError):  # no number at all; it lives, and is another user's
+        return False
+    return False
 
 
 def _place(path: Path) -> tuple[Path, os.stat_result | None]:

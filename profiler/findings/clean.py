@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from traitcast.profiler.findings.checks import BY_NAME, Finding, check_names
 from traitcast.profiler.reading.examples import Converter, Examples
 from traitcast.profiler.reading.source import Part, Source
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.warehouse.errors import InputError, UserError
+from traitcast.warehouse.files import replaced_folder
 
 # The end of the name keeps it from being read as data; JSON is YAML too.
 MANIFEST = "dropped.yaml"
@@ -69,17 +67,11 @@ def write(
         if finding.check in names:
             for row in finding.rows.tolist():
                 reasons.setdefault(row, []).append(finding.check)
-    aside = out.with_name(f".{out.name}.{np.random.default_rng().integers(1 << 62):x}.partial")
-    aside.mkdir(parents=True)
-    try:
-        manifest = _write(source, examples, reasons, aside)
+    with replaced_folder(out, cure="Choose another folder with --out.") as work:
+        manifest = _write(source, examples, reasons, work)
         # The roles by which the rows were found; without a name, under which the original is profiled.
-        (aside / "dataset.yaml").write_text(replace(examples.spec, name=None).to_yaml(), encoding="utf-8")
-        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        aside.rename(out)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+        (work / "dataset.yaml").write_text(replace(examples.spec, name=None).to_yaml(), encoding="utf-8")
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return manifest
 
 

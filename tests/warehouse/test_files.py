@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 import traitcast.cli
-from traitcast.warehouse.errors import InputError, UserError
-from traitcast.warehouse.files import check_output, replaced, write
+from tests.conftest import ROOT
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.errors import InputError, UserError, WarehouseError
+from traitcast.warehouse.files import check_output, replaced, replaced_folder, write
 
 CURE = "Choose another file."
 
@@ -165,3 +169,65 @@ def test_a_folder_as_output_is_refused(arguments: tuple[str, ...], run) -> None:
     result = run(arguments)
     assert result.exit_code == 2
     assert "is a directory" in result.stderr
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "a" / "folder"
+    with replaced_folder(place, cure=CURE) as work:
+        (work / "inner").mkdir()
+        (work / "inner" / "one").write_text("1")
+        assert not place.exists()
+    assert (place / "inner" / "one").read_text() == "1"
+    failed = ExitStack()
+    (failed.enter_context(replaced_folder(place, cure=CURE)) / "two").write_text("2")
+    assert failed.__exit__(KeyError, KeyError(), None) is False
+    assert [path.name for path in place.iterdir()] == ["inner"]
+    with replaced_folder(place, cure=CURE) as work:
+        (work / "two").write_text("2")
+    assert [path.name for path in place.iterdir()] == ["two"]
+    assert [path.name for path in place.parent.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match=r"cannot write .*folder: .*\. Choose another file"),
+        replaced_folder(tmp_path / "file" / "folder", cure=CURE, error=InputError),
+    ):
+        pass
+
+
+WRITE = """
+import os, signal, sys
+from pathlib import Path
+from traitcast.warehouse.files import replaced, replaced_folder
+place = Path(sys.argv[1])
+with replaced_folder(place / "folder", cure="") as work, replaced(place / "file", cure="") as file:
+    (work / "half").write_text("x")
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", WRITE, str(tmp_path)], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    left = list(tmp_path.iterdir())
+    assert len(left) == 2
+    living = left[0].name.replace(left[0].name.split("-")[2], str(os.getppid()))
+    elsewhere = ".traitcast-00000000-1-00.part"
+    for name in (living, elsewhere, ".traitcast-notes.part"):
+        (tmp_path / name).write_text("of a process that lives, of another machine, of somebody else")
+    write(tmp_path / "file", b"whole", cure=CURE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [living, elsewhere, ".traitcast-notes.part", "file"]
+    )
+
+
+def test_a_log_without_its_warehouse_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB would play what is in it into the new file."""
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "no_reference"))
+    (tmp_path / "w.duckdb.wal").write_bytes(b"left over")
+    with pytest.raises(WarehouseError, match=r"w\.duckdb\.wal is what a killed process .* or remove .*wal"):
+        Warehouse.open(tmp_path / "w.duckdb")

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +17,7 @@ import torch
 from torch import Tensor
 
 from traitcast.warehouse.errors import InputError
-from traitcast.warehouse.files import flush, read_small
+from traitcast.warehouse.files import read_small, replaced_folder
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -71,22 +68,13 @@ def write(
         # Full names: a reader would resolve "all-linear" again.
         "target_modules": sorted(weights) if tuple(targets) == ("all-linear",) else list(targets),
     }
-    work = folder.with_name(f".{folder.name}-{secrets.token_hex(6)}")
-    try:
-        work.mkdir(parents=True)
-        save_file(tensors, work / WEIGHTS, metadata={"format": "pt"})
+    with replaced_folder(folder, cure="Free space, then run the same again.", error=InputError) as work:
+        try:
+            save_file(tensors, work / WEIGHTS, metadata={"format": "pt"})
+        except SafetensorError as error:  # a full disk
+            raise OSError(0, str(error)) from error
         (work / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True))
         (work / "training.json").write_text(json.dumps(extra, indent=1, sort_keys=True))
-        for path in work.iterdir():
-            flush(path)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(work, folder)
-        flush(folder.parent)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot write {folder} ({error}); free space, then run the same again") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def read(folder: Path) -> Checkpoint:

@@ -7,8 +7,6 @@ answer, so that tuning on the mixture is tuning on rows of its parents.
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from traitcast.training.plan.pack import Packed
 from traitcast.training.plan.planning import PlanSettings, read_dataset
 from traitcast.training.plan.prompts import PromptSettings, body
 from traitcast.warehouse.errors import InputError, UserError
+from traitcast.warehouse.files import replaced_folder
 from traitcast.warehouse.names import check_name
 
 ROWS_FILE = "train.jsonl"
@@ -142,16 +141,7 @@ def _total(parents: dict[str, Packed], shares: Sequence[float], rows: int | None
 
 
 def _write(into: Path, rows: Sequence[dict[str, str]], spec: DatasetSpec) -> None:
-    """Under a random name first, so that half a mixture is never found in the place of a whole one."""
-    work = into.with_name(f".traitcast-{secrets.token_hex(8)}.part")
-    try:
-        work.mkdir(parents=True)
+    with replaced_folder(into, cure="Choose another folder with --into.", error=InputError) as work:
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (work / ROWS_FILE).write_text("".join(lines), encoding="utf-8")
         (work / SPEC_FILE).write_text(spec.to_yaml(), encoding="utf-8")
-        work.rename(into)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot write {into}: {reason}. Choose another folder with --into") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

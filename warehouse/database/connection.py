@@ -22,6 +22,7 @@ import pyarrow as pa
 from traitcast.warehouse.console import command
 from traitcast.warehouse.database.schema import NATURAL_KEYS, OWN, Kind
 from traitcast.warehouse.errors import UserError, WarehouseError
+from traitcast.warehouse.files import is_gone
 from traitcast.warehouse.names import check_name
 
 _WAIT_S = 10.0
@@ -169,15 +170,8 @@ def check_plain(name: str, what: str) -> None:
 def sweep(file: Path) -> None:
     """Remove what processes left that were killed while they made `file`."""
     for leftover in file.parent.glob(f".{escape(file.name)}.*.partial*"):
-        pid = leftover.name.removeprefix(f".{file.name}.").partition(".")[0]
-        if not pid.isdecimal():
-            continue
-        try:
-            os.kill(int(pid), 0)
-        except (ProcessLookupError, OverflowError):
+        if is_gone(leftover.name.removeprefix(f".{file.name}.").partition(".")[0]):
             leftover.unlink(missing_ok=True)
-        except PermissionError:  # it lives, and is another user's
-            continue
 
 
 def wait_from_environment() -> float:

@@ -97,6 +97,11 @@ class Warehouse(Profiles, Matrices, Probes, Results):
         """
         cls.check_place(file)
         sweep(file)
+        if (log := file.with_name(file.name + ".wal")).exists():
+            raise WarehouseError(
+                f"{log} is what a killed process had not yet written into {file.name}, which is gone. Put {file.name} "
+                f"back beside it, or remove {log}."
+            )
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
         try:
             with duckdb.connect(":memory:") as memory:
