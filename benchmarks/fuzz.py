@@ -192,7 +192,7 @@ def dataset(data: bytes) -> bool:
 def stated(data: bytes) -> bool:
     """Roles stated on the command line against drawn columns."""
     from traitcast.profiler.reading.reader import read
-    from traitcast.profiler.roles.spec import ROLE_WORDS, parse_roles
+    from traitcast.profiler.roles.short_roles import ROLE_WORDS, parse_roles
 
     draw = Draw(data)
     row = {draw.text(): draw.cell() for _ in range(1 + draw.number(4))}

@@ -144,6 +144,7 @@ def _measure(totals: RowTotals, labels: tuple[tuple[str, int], ...]) -> Named:
     total = totals.rows
     found = prefixed("label", balance.label_traits(np.array([n for _, n in labels], dtype=np.int64)))
     found |= prefixed("response", balance.response_traits(totals.response.texts.occurrences()))
+    found |= prefixed("response", totals.preferences.traits())
     for name, part in totals.parts.items():
         found |= prefixed(name, _row_traits(part, total))
     found["prompt_duplicate_share"] = surface.duplicate_share(totals.prompt.texts)

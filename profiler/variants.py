@@ -158,7 +158,7 @@ def _place(examples: Examples, change: Change, into: Path) -> Path:
 
 def _items(examples: Examples) -> list[Item]:
     """The rows that can be tuned on: those with a response."""
-    columns = (examples.table[name].to_pylist() for name in Item._fields)
+    columns = (examples.table[name].to_pylist() for name in Item._fields[:4])
     rows = (Item(*values) for values in zip(*columns, strict=True))
     return [row for row in rows if row.response and row.response.strip()]
 

@@ -23,6 +23,7 @@ from traitcast.profiler.text.kept_words import KeptWords, WordKeeper, concatenat
 from traitcast.profiler.text.scan import COUNTS, Chunk, Hashes, scan
 from traitcast.profiler.text.sketches import Sketcher
 from traitcast.profiler.traits import balance, surface
+from traitcast.profiler.traits.preference import Pairs
 from traitcast.profiler.traits.shortcuts import LabelledRows
 
 # Rows of a block: thousands keep the cost of a block small, and the counts of a block are all that is held per row.
@@ -174,6 +175,8 @@ class RowTotals:
         log(1 + words) of prompt and response of these rows.
     labels
         Rows by label.
+    preferences
+        Pairs of responses, where rows have them.
     """
 
     rows: int = 0
@@ -183,6 +186,7 @@ class RowTotals:
     pairs: HashCounts = field(default_factory=HashCounts)
     log_words: PairMoments = field(default_factory=PairMoments)
     labels: Counter[str] = field(default_factory=Counter)
+    preferences: Pairs = field(default_factory=Pairs)
     _kept: list[tuple[KeptWords, LabelledRows, int]] = field(default_factory=list)
 
     @property
@@ -220,12 +224,13 @@ class RowTotals:
         made.pairs.add(surface.pair_hashes(prompt.hashes[both], response.hashes[both]))
         made.log_words.add(np.log1p(prompt.runs[both]), np.log1p(response.runs[both]))
         made.labels.update(balance.value_counts(table.column("label")))
+        made.preferences.add(table)
         return made
 
     def merge(self, other: RowTotals) -> None:
         """Take the totals of the rows that follow."""
         self.rows += other.rows
-        for name in ("prompt", "response", "normalised", "pairs", "log_words"):
+        for name in ("prompt", "response", "normalised", "pairs", "log_words", "preferences"):
             getattr(self, name).merge(getattr(other, name))
         self.labels.update(other.labels)
         self._kept += other._kept

@@ -19,9 +19,10 @@ import numpy as np
 import pyarrow as pa
 
 from traitcast.profiler.ray.blocks import TASK_ROWS, Blocks, packed
-from traitcast.profiler.reading.examples import Converter, Fingerprint, Labels, encoded
+from traitcast.profiler.reading.examples import Converter, Fingerprint, encoded
 from traitcast.profiler.reading.files import FilePart
 from traitcast.profiler.reading.formats.text_lines import RATIO_VARIABLE
+from traitcast.profiler.reading.labels import Labels
 from traitcast.profiler.reading.reader import items
 from traitcast.profiler.reading.tally import Tally
 from traitcast.profiler.roles.spec import DatasetSpec
@@ -164,7 +165,7 @@ def read_files(
     converter, error = Converter(spec, trained), None
     seen = files.seen()
     try:
-        for batches, content in _blocks(encoded(items(seen, converter), converter.tally)):
+        for batches, content in _blocks(encoded(items(seen, converter), converter.tally, spec)):
             rows = pa.Table.from_batches(batches)
             yield _Block(rows.num_rows, converter.tally.read, content)
             yield packed(rows)

@@ -8,24 +8,22 @@ types, labels outside label_names, answers that name no option.
 from __future__ import annotations
 
 import json
-import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from traitcast.profiler.reading.labels import Labels
 from traitcast.profiler.reading.tally import Tally
 from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles.chat import is_chat, turns
 from traitcast.profiler.roles.multiple_choice import Answers, options_of
-from traitcast.profiler.roles.packed import is_flattened, joined_texts, unpacked
+from traitcast.profiler.roles.packed import joined_texts, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
-from traitcast.profiler.roles.values import SPEC_HINT, cut, is_position, kind, missing, pick, shorten, text
+from traitcast.profiler.roles.values import cut, missing, pick, shorten, text
 from traitcast.profiler.text.spool import Spool
-from traitcast.warehouse.console import some
-from traitcast.warehouse.errors import InputError, nearest
+from traitcast.warehouse.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +35,8 @@ Cells = TypeVar("Cells", bound=tuple[Any, ...])
 FINGERPRINT_VERSION = "v1"
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+# What stands before an answer where a whole dialogue is one text (HH-RLHF).
+_ANSWERS = "\n\nAssistant:"
 # Rows held as Python objects at a time; larger chunks gain nothing, smaller ones cost Arrow overhead.
 _CHUNK = 4096
 # Fewer of long texts, which are there as objects, as JSON and as Arrow at once: of 20 KB each 4,096 made 78 MB of JSON.
@@ -45,12 +45,15 @@ _CHUNK_CHARACTERS = 1 << 20
 
 
 class Item(NamedTuple):
-    """One example. response None: missing. label None: the task has none."""
+    """One example. response None: missing. label None: the task has none. rejected, margin: of a pair of responses, the
+    worse one and by how much it is, as a text."""
 
     fields: list[str]
     options: list[str] | None
     response: str | None
     label: str | None
+    rejected: str | None = None
+    margin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,95 +113,6 @@ class Examples:
         return int(self.table.num_rows)
 
 
-class Labels:
-    """Raw class values to class names; every row must agree on the type of the value."""
-
-    def __init__(self, spec: DatasetSpec) -> None:
-        self.field = spec.label_field or ""
-        self.names = spec.label_names
-        self.known = frozenset(spec.label_names)
-        self.codes = dict(zip(spec.label_codes, spec.label_names, strict=True)) if spec.label_codes else {}
-        self.first: tuple[str, str, Any] | None = None
-
-    def name(self, value: Any, where: str) -> str | None:
-        """The class name of a raw value, None for a missing one (null, "", and the hub's -1)."""
-        if missing(value):
-            return None
-        type_name, raw = self._plain(value, where)
-        if is_flattened(value) and raw not in self.known and raw not in self.codes:
-            raise InputError(
-                f"{where}: label column {self.field!r} holds a list written as text: {shorten(value)}. Name it "
-                f'--roles labels={self.field}, with the list as JSON, such as ["joy", "anger"]'
-            )
-        self._same_type(type_name, value, where)
-        if self.codes:
-            return self.codes[raw] if raw in self.codes else self._unknown(raw, where, self.codes)
-        if not self.names or raw in self.known:
-            return raw
-        # CSV has no integers, so digits count as a position when they are not a name themselves.
-        if type_name in ("integer", "boolean"):
-            return self._at(int(value), where)
-        # A table program writes the integers of a column with gaps as 0.0 and 1.0.
-        if type_name == "text" and is_position(raw.removesuffix(".0")):
-            return self._at(int(raw.removesuffix(".0")), where)
-        return self._unknown(raw, where, self.names)
-
-    def _at(self, position: int, where: str) -> str | None:
-        if position == -1:
-            return None
-        if 0 <= position < len(self.names):
-            return self.names[position]
-        return self._unknown(str(position), where, [f"0 to {len(self.names) - 1}", *self.names])
-
-    def _plain(self, value: Any, where: str) -> tuple[str, str]:
-        """(kind, text) of a raw label; 2.0 counts as the integer 2."""
-        if isinstance(value, str):
-            return "text", value
-        if isinstance(value, bool):
-            return "boolean", "true" if value else "false"
-        if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-            value = int(value)
-        if isinstance(value, int):
-            return "integer", str(value)
-        if isinstance(value, float | Decimal):
-            raise InputError(
-                f"{where}: label column {self.field!r} holds the number {value}, which is a score and no class. "
-                f"{SPEC_HINT} with task_type: generation and answer_field: {self.field}"
-            )
-        if isinstance(value, list):
-            raise InputError(
-                f"{where}: label column {self.field!r} holds a list: {shorten(value)}; expected one class per row. "
-                f"For several labels a row name it labels_field instead, in a spec or by --roles labels={self.field}"
-            )
-        raise InputError(
-            f"{where}: label column {self.field!r} holds a {kind(value)}: {shorten(value)}; expected one class "
-            f"per row (text, integer or boolean). {SPEC_HINT} naming another label_field"
-        )
-
-    def follow(self, first: tuple[str, str, Any] | None) -> None:
-        """Take the first label of rows that were read elsewhere. Raises InputError when its type is another one."""
-        if first is not None:
-            type_name, where, value = first
-            self._same_type(type_name, value, where)
-
-    def _same_type(self, type_name: str, value: Any, where: str) -> None:
-        if self.first is None:
-            self.first = (type_name, where, value)
-        elif self.first[0] != type_name:
-            first_type, first_where, first = self.first
-            raise InputError(
-                f"label column {self.field!r} mixes types: {first!r} ({first_type}) at {first_where}, but "
-                f"{value!r} ({type_name}) at {where}. Write one kind of value in the whole column"
-            )
-
-    def _unknown(self, raw: str, where: str, allowed: Iterable[str]) -> str:
-        allowed = list(allowed)
-        raise InputError(
-            f"{where}: label {shorten(raw)} in column {self.field!r} is not in label_names"
-            f"{nearest(raw[:100], allowed)} Allowed: {some(allowed, 20)}"
-        )
-
-
 class Converter:
     """Turns raw rows into items according to one spec. `convert` is the whole interface.
 
@@ -228,6 +142,8 @@ class Converter:
 
     def _converted(self, row: Mapping[str, Any], where: str) -> Item | None:
         texts = self.texts(row, where)
+        if self.spec.task_type == "preference":
+            return self._preferred(row, texts, where)
         if self.spec.messages_field:
             return self._chat(row, texts, where)
         if self.spec.task_type == "classification":
@@ -242,6 +158,8 @@ class Converter:
     def prompt(self, row: Mapping[str, Any], where: str) -> tuple[list[str], list[str] | None]:
         """(fields, options) of a row whether or not it has an answer. Raises InputError naming `where`."""
         texts = self.texts(row, where)
+        if self.spec.chosen_field:
+            return self._pair(row, texts, where)[0], None
         if self.spec.messages_field:
             name = self.spec.messages_field
             texts += turns(pick(row, name), name, where, whole=self.spec.answer_field is not None).prompt
@@ -304,6 +222,66 @@ class Converter:
             self.tally.no_label += 1
         else:
             self.tally.no_content += 1
+
+    def _preferred(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
+        """A row with two responses, or with one and whether it is good."""
+        if self.spec.label_field:
+            label = self.labels.name(pick(row, self.spec.label_field), where)
+            before = self._turns(row, where) if self.spec.answer_field else []
+            spoken, response = self._spoken(row, self.spec.answer_field or self.spec.messages_field or "", where)
+            fields = texts + before + (spoken if not before else [])
+            if label is None or not (response or "").strip():
+                self._count_unlabelled([*fields, response or ""])
+                return None
+            self.tally.classes[label] += 1
+            return Item(fields, None, response, label)
+        fields, chosen, rejected = self._pair(row, texts, where)
+        if not (chosen or "").strip() or rejected is None:
+            self._count_unlabelled([*fields, chosen or "", rejected or ""])
+            return None
+        self.tally.equal_pairs += chosen == rejected
+        return Item(fields, None, chosen, None, rejected, self._margin(row, where))
+
+    def _pair(self, row: Mapping[str, Any], texts: list[str], where: str) -> tuple[list[str], str | None, str | None]:
+        """(fields, better response, worse response). Chats may hold the prompt too, and texts the whole dialogue."""
+        assert self.spec.chosen_field is not None
+        assert self.spec.rejected_field is not None
+        before, chosen = self._spoken(row, self.spec.chosen_field, where)
+        rejected = self._spoken(row, self.spec.rejected_field, where)[1]
+        fields = texts + self._turns(row, where) + before
+        if fields or chosen is None or rejected is None:
+            return fields, chosen, rejected
+        start, mark, answer = chosen.rpartition(_ANSWERS)
+        if not mark or not rejected.startswith(start + mark):
+            return [], chosen, rejected
+        return [start.strip()], answer.strip(), rejected[len(start + mark) :].strip()
+
+    def _turns(self, row: Mapping[str, Any], where: str) -> list[str]:
+        """The turns of a prompt that is a chat."""
+        name = self.spec.messages_field
+        return turns(pick(row, name), name, where, whole=True).prompt if name else []
+
+    def _spoken(self, row: Mapping[str, Any], name: str, where: str) -> tuple[list[str], str | None]:
+        """(turns before it, response) of a response that is a text or a chat."""
+        value = pick(row, name)
+        if not is_chat(unpacked(value)):
+            return [], text(value, name, where)
+        spoken = turns(value, name, where)
+        self.tally.left_out += spoken.left_out
+        return spoken.prompt, spoken.response
+
+    def _margin(self, row: Mapping[str, Any], where: str) -> str | None:
+        """How much better the chosen response was graded, None where a grade is missing."""
+        values = [pick(row, name) for name in self.spec.score_fields]
+        if not values or any(missing(value) for value in values):
+            return None
+        try:
+            numbers = [float(value) for value in values]
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{where}: {' and '.join(self.spec.score_fields)} hold {shorten(values)}; expected numbers"
+            ) from None
+        return repr(numbers[0] - sum(numbers[1:]))
 
     def _chat(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
         assert self.spec.messages_field is not None
@@ -388,18 +366,22 @@ class Fingerprint:
         return f"{FINGERPRINT_VERSION}:{self._digest.hexdigest()}"
 
 
-def table_schema() -> pa.Schema:
-    """The columns of `Examples.table`."""
+def table_schema(spec: DatasetSpec | None = None) -> pa.Schema:
+    """The columns of `Examples.table`: two more where rows hold pairs of responses."""
     import pyarrow as pa
 
     text = pa.string()
-    return pa.schema([("fields", pa.list_(text)), ("options", pa.list_(text)), ("response", text), ("label", text)])
+    plain = [("fields", pa.list_(text)), ("options", pa.list_(text)), ("response", text), ("label", text)]
+    pair = [("rejected", text), ("margin", text)] if spec and spec.rejected_field else []
+    return pa.schema(plain + pair)
 
 
-def encoded(items: Iterator[Item], tally: Tally) -> Iterator[tuple[pa.RecordBatch, bytes]]:
+def encoded(
+    items: Iterator[Item], tally: Tally, spec: DatasetSpec | None = None
+) -> Iterator[tuple[pa.RecordBatch, bytes]]:
     """Items in chunks: as rows of `Examples.table`, and as bytes for their fingerprint, of which those of
     several chunks are joined by commas."""
-    schema = table_schema()
+    schema = table_schema(spec)
     for chunk in _chunks(items):
         columns, batch = _columns(chunk, schema, tally)
         # Cutting the outer brackets makes the stream independent of the chunk size.
@@ -413,8 +395,8 @@ def encoded(items: Iterator[Item], tally: Tally) -> Iterator[tuple[pa.RecordBatc
 def build_table(items: Iterator[Item], spec: DatasetSpec, tally: Tally) -> tuple[pa.Table, str]:
     """(table, fingerprint) of a stream of items; memory is that of one chunk, and of a spool."""
     fingerprint = Fingerprint(spec)
-    with Spool(table_schema()) as spool:
-        for batch, content in encoded(items, tally):
+    with Spool(table_schema(spec)) as spool:
+        for batch, content in encoded(items, tally, spec):
             spool.add(batch)
             fingerprint.add(content)
             del batch, content
@@ -446,7 +428,7 @@ def _columns(chunk: Sequence[tuple[Any, ...]], schema: pa.Schema, tally: Tally) 
     """Rows by column, as Python values that Arrow can hold and as a batch."""
     import pyarrow as pa
 
-    columns: list[Any] = [list(column) for column in zip(*chunk, strict=True)]
+    columns: list[Any] = [list(column) for column in zip(*chunk, strict=True)][: len(schema)]
     try:
         arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
     except UnicodeEncodeError:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traitcast.profiler.reading.damage import damage_warnings
-from traitcast.profiler.reading.examples import Converter, Examples, Item, Labels, build_table
+from traitcast.profiler.reading.examples import Converter, Examples, Item, build_table
 from traitcast.profiler.reading.files import files_of
 from traitcast.profiler.reading.formats.text_lines import MAX_COLUMNS
+from traitcast.profiler.reading.labels import Labels
 from traitcast.profiler.reading.language_guess import guess_language
 from traitcast.profiler.reading.locate import as_spec, locate
 from traitcast.profiler.reading.source import ALL, HELD_OUT, Part, Row, Source, total
@@ -27,7 +28,8 @@ from traitcast.profiler.request import Request
 from traitcast.profiler.roles.columns import label_form
 from traitcast.profiler.roles.inference import infer
 from traitcast.profiler.roles.multiple_choice import answer_forms
-from traitcast.profiler.roles.spec import DatasetSpec, dataset_name, is_complete, parse_roles, with_roles
+from traitcast.profiler.roles.short_roles import is_complete, parse_roles, with_roles
+from traitcast.profiler.roles.spec import DatasetSpec, dataset_name
 from traitcast.profiler.roles.values import cut, is_whole, listed, pick, root, shorten
 from traitcast.warehouse.errors import InputError, NoAnswersError, nearest
 
@@ -127,8 +129,7 @@ def read_beside(training: Examples, split: str) -> Examples:
     if not sample:
         raise NoAnswersError(f"split {split!r} holds no rows", "Leave it out")
     columns = _columns(sample)
-    answers = {spec.response_field, *spec.labels_fields} - {spec.messages_field}
-    if not any(root(name, columns) for name in answers) and spec.messages_field is None:
+    if spec.answer_fields and not any(root(name, columns) for name in spec.answer_fields):
         raise NoAnswersError(f"split {split!r} has no column {spec.response_field!r}", "Add it, or leave the split out")
     _check_columns(spec, spec.columns, columns, parts[0])
     trained = _classes_in(training.table, spec)
@@ -182,8 +183,8 @@ def _classes_in(table: Any, spec: DatasetSpec) -> frozenset[str]:
 
 def prompt_columns(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
     """The columns that the prompts of a split are made of by known roles. Raises InputError when it lacks one."""
-    answers = {spec.response_field, *spec.labels_fields} - {spec.messages_field}
-    wanted = frozenset(name for name in spec.columns if name not in answers)
+    # Chats and dialogues of a pair hold the prompt too.
+    wanted = frozenset(name for name in spec.columns if spec.chosen_field or name not in spec.answer_fields)
     sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
     if sample:
         _check_columns(spec, wanted, _columns(sample), parts[0])

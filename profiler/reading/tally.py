@@ -47,6 +47,7 @@ class Tally:
     surrogates: int = 0
     lists: int = 0
     calls: int = 0
+    equal_pairs: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
     speakers: frozenset[str] = frozenset()
@@ -81,7 +82,7 @@ def check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int, train
             f"{origin}: the label column {column!r} is empty in all {tally.read:,} rows",
             "Choose a split with labels by --split, or name another label_field by --spec FILE",
         )
-    if spec.messages_field and spec.answer_field is None and tally.no_response == rows:
+    if spec.task_type == "generation" and spec.messages_field and not spec.answer_field and tally.no_response == rows:
         spoke = f". The speakers are {listed(sorted(tally.speakers), 8)}" if tally.speakers else ""
         raise NoAnswersError(
             f"{origin}: no turn of an assistant in {column!r} in any of {count(tally.read, 'row')}, so there is no "
@@ -167,6 +168,8 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
     if tally.no_response:
         why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
         yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
+    if tally.equal_pairs:
+        yield f"{share(tally.equal_pairs, rows)} have the same text as both responses, which prefers nothing"
     if tally.calls:
         yield f"{share(tally.calls, rows)} have a tool call in their response: the JSON of its name and arguments"
     if tally.left_out:

@@ -6,11 +6,52 @@ Names are plain: lower case, everything but letters and digits as one underscore
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import lru_cache
+
+_IN_ENGLISH = {
+    theirs: ours
+    for ours, names in {
+        "question": "frage pregunta",
+        "answer": "antwort respuesta reponse",  # codespell:ignore
+        "instruction": "anweisung aufgabe instruccion",  # codespell:ignore
+        "input": "eingabe entrada entree",
+        "output": "ausgabe salida sortie",
+        "text": "texto texte",
+        "sentence": "satz oracion",
+        "context": "kontext contexto contexte",
+        "title": "titel titulo titre ueberschrift uberschrift",  # codespell:ignore
+        "summary": "zusammenfassung resumen",
+        "article": "artikel articulo",
+        "document": "dokument documento",  # codespell:ignore
+        "review": "rezension resena",
+        "comment": "kommentar comentario commentaire",
+        "description": "beschreibung descripcion",
+        "message": "nachricht mensaje",
+        "label": "etikett etiqueta etiquette",
+        "category": "kategorie categoria categorie",  # codespell:ignore
+        "class": "klasse clase",
+        "sentiment": "stimmung sentimiento",
+        "rating": "bewertung",
+        "premise": "praemisse pramisse",
+        "hypothesis": "hypothese hipotesis",  # codespell:ignore
+        "options": "optionen antwortmoglichkeiten opciones",
+        "date": "datum fecha",
+        "language": "sprache idioma langue",
+        "source": "quelle fuente",
+        "author": "autor auteur",  # codespell:ignore
+        "translation": "uebersetzung ubersetzung traduccion traduction",
+    }.items()
+    for theirs in names.split()
+}
 
 
+@lru_cache(maxsize=4096)
 def plain_name(name: str) -> str:
-    """The plain form of a column name."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    """The plain form of a column name, in English where it is a usual one of another language."""
+    letters = unicodedata.normalize("NFKD", name.lower().replace("ß", "ss")).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^a-z0-9]+", "_", letters if letters.strip() else "").strip("_")
+    return _IN_ENGLISH.get(plain, plain)
 
 
 def is_id(name: str) -> bool:
@@ -81,12 +122,13 @@ GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("question", (*SYSTEM, *CONTEXTS), ("answer", "answers", "response", "solution", "correct_answer", "output")),
     ("problem", (), ("solution", "answer")),
     ("query", (*SYSTEM, *CONTEXTS), ("response", "answer", "output")),
-    ("article", ("title",), ("highlights", "summary")),
+    ("article", ("title",), ("highlights", "summary", "abstract")),
     ("document", ("title",), ("summary", "target")),
+    *((name, ("title",), ("summary", "tldr")) for name in ("report", "content", "body", "post")),
     ("abstract", (), ("tldr", "summary")),
     *((name, (), ("summary", "response", "reply")) for name in UTTERANCES),
     ("text", ("title",), ("summary", "target", "output", "translation")),
-    ("source", (), ("target", "output")),
+    ("source", (), ("target", "output", "reference", "translation")),
     ("source_text", (), ("target_text",)),
     ("src", (), ("tgt",)),
     ("input", (), ("output", "target", "answer", "response")),
@@ -94,6 +136,30 @@ GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("sentence", (), ("target", "correction", "paraphrase", "translation")),
     ("context", (), ("response",)),
 )
+# Columns of the better and the worse of two responses, of their grades, and of responses that were judged one by one.
+CHOSEN = (
+    ("chosen", "rejected"),
+    ("chosen_response", "rejected_response"),
+    ("response_chosen", "response_rejected"),
+    ("preferred", "dispreferred"),
+    ("preferred", "rejected"),
+    ("accepted", "rejected"),
+    ("winner", "loser"),
+    ("better", "worse"),
+)
+CHOSEN_SCORES = (
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen_rating", "rejected_rating"),
+    ("chosen_reward", "rejected_reward"),
+    ("reward_chosen", "reward_rejected"),
+    ("margin",),
+)
+JUDGED = ("completion", "response", "output")
+# Lists of responses, the text of one that is an object, and how good it is.
+RANKED = ("responses", "completions", "answers", "outputs", "candidates", "replies")
+RESPONSE_KEYS = ("response", "answer", "text", "content", "completion", "output")
+GRADES = ("scores", "ranks", "ratings", "ranking", "rewards", "rank", "score", "overall_score", "rating", "reward")
 OPTIONS = ("options", "choices", "endings", "candidates", "answer_choices", "mc_options")
 OPTION_COLUMN = re.compile(r"(option|choice|answer|ending|sol|opt|op|alternative|candidate)?_?([a-z]|[0-9]{1,2})")
 MC_ANSWERS = _words(
@@ -107,6 +173,13 @@ PROMPTS = frozenset((*SINGLE, *MC_PROMPT, *CONTEXTS, *SYSTEM)) | {name for pair 
 PROMPTS |= {head for head, _, _ in GENERATION}
 # Every name that says what a column holds.
 KNOWN = (
-    PROMPTS | LABELS | SCORES | LABEL_LISTS | SPANS | frozenset((*OPTIONS, *MC_ANSWERS, *TOKENS, "label", "rejected"))
+    PROMPTS
+    | LABELS
+    | SCORES
+    | LABEL_LISTS
+    | SPANS
+    | frozenset(
+        (*OPTIONS, *MC_ANSWERS, *TOKENS, "label", *(name for pair in (*CHOSEN, *CHOSEN_SCORES) for name in pair))
+    )
 )
 KNOWN |= {answer for _, _, answers in GENERATION for answer in answers}

@@ -5,7 +5,7 @@ Owns the words and the confidence. `profiler.roles.inference` decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +14,21 @@ import click
 from traitcast.profiler.roles.column_names import PROMPTS, SCORES, TOKENS, is_id, plain_name
 from traitcast.profiler.roles.columns import View, field_list, first_columns
 from traitcast.profiler.roles.draft import empty_label, has_substance, nested_paths
-from traitcast.profiler.roles.spec import DatasetSpec, short_roles
+from traitcast.profiler.roles.short_roles import short_roles
+from traitcast.profiler.roles.spec import TASK_TYPES, DatasetSpec
 from traitcast.profiler.roles.values import IN_MEMORY, cut, listed, shorten
 from traitcast.warehouse.console import command
 
 CONFIDENCES = ("high", "medium")
+
+
+class UnclearError(Exception):
+    """Why the roles have two readings or none. draft: the roles that the columns look like, where they look so.
+    forms: the answer forms between which it could not be decided."""
+
+    def __init__(self, reason: str, draft: DatasetSpec | None = None, forms: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.draft, self.forms = draft, forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +115,8 @@ def _reasons(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Iterat
     if spec.label_field:
         yield reason("label", spec.label_field, _class_words(view, spec.label_field))
     elif spec.messages_field:
-        yield reason("messages", spec.messages_field, "lists of turns; the last of the assistant is the response")
+        last = "; the last of the assistant is the response" if not spec.chosen_field and not spec.answer_field else ""
+        yield reason("messages", spec.messages_field, f"lists of turns{last}")
     elif spec.labels_field:
         yield reason("labels", spec.labels_field, "lists of labels; the response names all that apply")
     elif spec.labels_fields:
@@ -115,6 +126,11 @@ def _reasons(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Iterat
         yield reason("tags", spec.tags_field, "a tag for every token; the response lists the tagged spans or the tags")
     elif spec.spans_field:
         yield reason("spans", spec.spans_field, "marked parts of the text; the response lists them with their types")
+    for field, which in ((spec.chosen_field, "better"), (spec.rejected_field, "worse")):
+        if field:
+            yield reason("chosen" if which == "better" else "rejected", field, f"a usual name of the {which} response")
+    if spec.score_fields:
+        yield reason("scores", ", ".join(spec.score_fields), "numbers that grade both responses")
     if spec.answer_field:
         yield reason(*_answer_words(spec, view), sure=True)
 
@@ -171,7 +187,7 @@ def ask(view: View, source: str, reason: str, draft: DatasetSpec | None) -> str:
         f"{message}The best guess is: {_again(source, roles=short_roles(draft))}\n{unused}"
         "If other columns are meant, name them in that line, or in a file such as roles.yaml, then run: "
         f"{_again(source, spec='roles.yaml')}\n"
-        f"A draft to edit (task_type: classification, multiple_choice or generation):\n{lines}"
+        f"A draft to edit (task_type: {', '.join(TASK_TYPES)}):\n{lines}"
     )
 
 

@@ -42,9 +42,11 @@ from traitcast.profiler.roles.columns import (
     values_at,
 )
 from traitcast.profiler.roles.draft import chat_draft, content, draft_of, longest
-from traitcast.profiler.roles.explanation import Inference, ask, explained, misfit
+from traitcast.profiler.roles.explanation import Inference, UnclearError, ask, explained, misfit
 from traitcast.profiler.roles.multiple_choice import answer_forms
-from traitcast.profiler.roles.spec import DatasetSpec, parse_spec, with_roles
+from traitcast.profiler.roles.pairs import preference, translation
+from traitcast.profiler.roles.short_roles import with_roles
+from traitcast.profiler.roles.spec import DatasetSpec, parse_spec
 from traitcast.profiler.roles.values import listed, pick
 from traitcast.warehouse.errors import InputError
 
@@ -72,7 +74,7 @@ def infer(
         if not spec.label_names and (names := _schema_names(view, spec)):
             spec = replace(spec, label_names=names)
         return explained(spec, view, stated)
-    except _UnclearError as reason:
+    except UnclearError as reason:
         draft = reason.draft if reason.draft and _is_whole(reason.draft) else draft_of(view)
         if draft and stated.get("text_fields") and draft.response_field not in stated["text_fields"]:
             draft = replace(draft, text_fields=tuple(stated["text_fields"]), optional_fields=())
@@ -90,17 +92,17 @@ def _is_whole(draft: DatasetSpec) -> bool:
 
 def _layouts(view: View, task_type: str | None = None, answer_form: str | None = None) -> DatasetSpec:
     """The first layout that fits, of a task type if that is settled."""
-    for layout in (_chat, _multiple_choice, _generation, _annotated, _classification, _scored):
+    for layout in (preference, translation, _chat, _multiple_choice, _generation, _annotated, _classification, _scored):
         try:
             found = layout(view)
-        except _UnclearError as unclear:
+        except UnclearError as unclear:
             settled = unclear.draft is not None and answer_form in unclear.forms
             found = replace(unclear.draft, answer_form=answer_form) if settled and unclear.draft else None
             if found is None and task_type in (None, unclear.draft.task_type if unclear.draft else None):
                 raise
         if found is not None and task_type in (None, found.task_type):
             return found
-    raise _UnclearError(misfit(view))
+    raise UnclearError(misfit(view))
 
 
 def _around(view: View, stated: Mapping[str, Any]) -> DatasetSpec:
@@ -156,15 +158,6 @@ def _schema_names(view: View, spec: DatasetSpec) -> tuple[str, ...]:
     return tuple(view.label_names.get(field, ())) if field else ()
 
 
-class _UnclearError(Exception):
-    """Why the roles have two readings or none. draft: the roles that the columns look like, where they look so.
-    forms: the answer forms between which it could not be decided."""
-
-    def __init__(self, reason: str, draft: DatasetSpec | None = None, forms: Sequence[str] = ()) -> None:
-        super().__init__(reason)
-        self.draft, self.forms = draft, forms
-
-
 def _chat(view: View) -> DatasetSpec | None:
     chats = [name for name, kind in view.kinds.items() if kind == "chat"]
     system = tuple(view.actual[plain] for plain in SYSTEM if view.has(plain, "text"))
@@ -172,7 +165,7 @@ def _chat(view: View) -> DatasetSpec | None:
         prompt, completion = sorted(chats, key=plain_name, reverse=True)
         return DatasetSpec("generation", system, messages_field=prompt, answer_field=completion)
     if len(chats) > 1:
-        raise _UnclearError(f"there are several chat columns ({listed(chats)})", chat_draft(chats))
+        raise UnclearError(f"there are several chat columns ({listed(chats)})", chat_draft(chats))
     return DatasetSpec("generation", system, messages_field=chats[0]) if chats else None
 
 
@@ -201,7 +194,7 @@ def _annotated(view: View) -> DatasetSpec | None:
     prompt = _prompt(view, {*found_in, *marks}, f"it has labels ({listed(found_in or marks)})", draft)
     draft = replace(draft, text_fields=prompt)
     if len(found_in) > 1:
-        raise _UnclearError(f"the labels could be {' or '.join(found_in)}", draft)
+        raise UnclearError(f"the labels could be {' or '.join(found_in)}", draft)
     return draft
 
 
@@ -220,7 +213,7 @@ def _tagged(view: View) -> DatasetSpec | None:
         return None
     draft = DatasetSpec("generation", (tokens,), tags_field=next((n for n in tags if "ner" in plain_name(n)), tags[0]))
     if len(tags) > 1:
-        raise _UnclearError(f"the tags could be {' or '.join(tags)}", draft)
+        raise UnclearError(f"the tags could be {' or '.join(tags)}", draft)
     return replace(draft, label_form=label_form(draft, view.columns, view.label_names.get(tags[0], ())))
 
 
@@ -232,7 +225,7 @@ def _scored(view: View) -> DatasetSpec | None:
     draft = DatasetSpec("generation", answer_field=scores[0], metric="numeric_match")
     draft = replace(draft, text_fields=_prompt(view, set(scores), f"it has a score ({scores[0]})", draft))
     if len(scores) > 1:
-        raise _UnclearError(f"the score could be {' or '.join(scores)}", draft)
+        raise UnclearError(f"the score could be {' or '.join(scores)}", draft)
     return draft
 
 
@@ -255,9 +248,7 @@ def _multiple_choice(view: View) -> DatasetSpec | None:
     )
     if len(lists) + len(groups) > 1:
         where = " or ".join([*lists, *(", ".join(group) for group in groups)])
-        raise _UnclearError(
-            f"the options could be in {where}", _choice_draft(view, draft, _answer_columns(view, draft))
-        )
+        raise UnclearError(f"the options could be in {where}", _choice_draft(view, draft, _answer_columns(view, draft)))
     # Columns a, b, c may be anything; only an answer that names one of them makes them options.
     return _choice(view, draft) if lists or _answer_columns(view, draft) else None
 
@@ -270,14 +261,14 @@ def _choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetS
     fits = _answer_columns(view, draft)
     if not fits:
         reason = "there are options, but no column that names the right one in every row"
-        raise _UnclearError(reason, _choice_draft(view, draft, fits))
+        raise UnclearError(reason, _choice_draft(view, draft, fits))
     if not draft.text_fields:
         reason = "there are options, but no known column for the question"
-        raise _UnclearError(reason, _choice_draft(view, draft, fits))
+        raise UnclearError(reason, _choice_draft(view, draft, fits))
     answer, forms = fits[0]
     if len(forms) > 1 and form not in forms:
         reason = f"the answers in {answer!r} could be read as answer_form: {' or '.join(forms)}"
-        raise _UnclearError(reason, _choice_draft(view, draft, fits), forms)
+        raise UnclearError(reason, _choice_draft(view, draft, fits), forms)
     return replace(draft, answer_field=answer, answer_form=form if form in forms else forms[0])
 
 
@@ -339,7 +330,7 @@ def _generation(view: View) -> DatasetSpec | None:
         prompt = tuple(name for name in view.texts({head, *others}) if view.distinct(name))
         draft = DatasetSpec("generation", text_fields=prompt, answer_field=fields[0] if fields else None)
         if len(fields) > 1:
-            raise _UnclearError(f"the response could be {' or '.join(fields)}", draft)
+            raise UnclearError(f"the response could be {' or '.join(fields)}", draft)
         if not fields or _is_class(view, fields[0]):
             continue
         return draft
@@ -380,7 +371,7 @@ def _classification(view: View) -> DatasetSpec | None:
     responses = [view.actual[p] for _, _, answers in GENERATION for p in answers if view.has(p, "text")]
     responses = [name for name in dict.fromkeys(responses) if name != label and name not in known]
     if responses:
-        raise _UnclearError(f"it has both a label ({label}) and what may be a response ({listed(responses)})")
+        raise UnclearError(f"it has both a label ({label}) and what may be a response ({listed(responses)})")
     draft = DatasetSpec("classification", label_field=label)
     return replace(draft, text_fields=_prompt(view, {label}, f"it has a label ({label})", draft))
 
@@ -405,7 +396,7 @@ def _prompt(view: View, taken: Collection[str], present: str, draft: DatasetSpec
         return (others[0],)
     what = f"the prompt could be any of: {listed(others)}" if others else "there is no other text column"
     proposed = longest(view, content(view), taken)
-    raise _UnclearError(f"{present}, but {what}", replace(draft, text_fields=proposed) if proposed else None)
+    raise UnclearError(f"{present}, but {what}", replace(draft, text_fields=proposed) if proposed else None)
 
 
 def _label(view: View) -> str | None:
@@ -421,7 +412,7 @@ def _label(view: View) -> str | None:
     answers = [plain for plain in answers if _is_class(view, view.actual[plain])]
     found = [plain for plain in usable if plain in LABELS] + answers
     if len(found) > 1:
-        raise _UnclearError(f"the label could be {' or '.join(view.actual[plain] for plain in found)}")
+        raise UnclearError(f"the label could be {' or '.join(view.actual[plain] for plain in found)}")
     return view.actual[found[0]] if found else None
 
 

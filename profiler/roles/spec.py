@@ -6,10 +6,9 @@ type does not use, and values of the wrong kind; it never looks at the data itse
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,13 @@ from traitcast.warehouse.strict_yaml import read_document
 
 SPEC_FILE = "dataset.yaml"
 
-TASK_TYPES = ("classification", "multiple_choice", "generation")
+TASK_TYPES = ("classification", "multiple_choice", "generation", "preference")
 METRICS = {
     "classification": ("accuracy",),
     "multiple_choice": ("accuracy",),
     "generation": ("rouge_l", "exact_match", "numeric_match"),
+    # What a reward model is scored by; an adapter is tuned on the better responses, as a generation.
+    "preference": ("accuracy",),
 }
 # How the right option is named: position from 0, number from 1, letter from A, or the option's own text.
 ANSWER_FORMS = ("index", "number", "letter", "text")
@@ -56,14 +57,24 @@ _ROLES = {
         "label_form",
         "label_names",
     ),
+    "preference": (
+        "text_fields",
+        "optional_fields",
+        "messages_field",
+        "chosen_field",
+        "rejected_field",
+        "score_fields",
+        "answer_field",
+        "label_field",
+    ),
 }
 # What is known of a dataset besides its roles.
 _FACTS = ("name", "description", "instruction", "family", "domain", "language", "licence", "parent", "changed")
 # The keys that name what a model has to answer in generation. messages_field goes with answer_field too.
-_RESPONSES = ("answer_field", "messages_field", "labels_field", "labels_fields", "tags_field", "spans_field")
+RESPONSES = ("answer_field", "messages_field", "labels_field", "labels_fields", "tags_field", "spans_field")
 _ANNOTATIONS = ("labels_field", "labels_fields", "tags_field", "spans_field")
-_ROLE_KEYS = tuple(dict.fromkeys(key for keys in _ROLES.values() for key in keys))
-_NAME_LISTS = ("text_fields", "optional_fields", "options_fields", "labels_fields")
+ROLE_KEYS = tuple(dict.fromkeys(key for keys in _ROLES.values() for key in keys))
+_NAME_LISTS = ("text_fields", "optional_fields", "options_fields", "labels_fields", "score_fields")
 _STRINGS = (
     "name",
     "description",
@@ -77,6 +88,8 @@ _STRINGS = (
     "labels_field",
     "tags_field",
     "spans_field",
+    "chosen_field",
+    "rejected_field",
     "label_form",
     "metric",
     "instruction",
@@ -86,18 +99,6 @@ _STRINGS = (
     "parent",
     "changed",
 )
-# Short names of roles for a command line: (key for one column, key for several).
-ROLE_WORDS: dict[str, tuple[str | None, str | None]] = {
-    "text": (None, "text_fields"),
-    "label": ("label_field", None),
-    "labels": ("labels_field", "labels_fields"),
-    "answer": ("answer_field", None),
-    "options": ("options_field", "options_fields"),
-    "messages": ("messages_field", None),
-    "tags": ("tags_field", None),
-    "spans": ("spans_field", None),
-}
-_ROLE_OPTIONS = ("task_type", "answer_form", "label_form", "metric")
 # Facts about where the rows came from: kept as they are, never interpreted.
 PROVENANCE = ("citation", "origin", "rows", "rows_original", "dropped", "split_note")
 KEYS = (*_STRINGS, *_NAME_LISTS, "label_names", "mixture", *PROVENANCE)
@@ -115,6 +116,8 @@ class DatasetSpec:
     messages_field: chat turns; the last assistant turn is the response, or that of answer_field where it is given.
     labels_field: a list of labels, the response being all of them; labels_fields: or a column of 0 and 1 per label.
     tags_field: a tag for each token of the first text field. spans_field: spans of the first text field.
+    chosen_field, rejected_field: the better and the worse response of a preference, texts or chats; score_fields: a
+    grade of each, or one column of margins. Without them label_field says whether the response in answer_field is good.
     label_form: one of LABEL_FORMS, None where it does not apply or was not found out yet.
     mixture: (dataset, share of the rows) of the datasets that the rows were drawn from.
     stated_in: the file that states the roles, None when they were inferred.
@@ -135,6 +138,9 @@ class DatasetSpec:
     labels_fields: tuple[str, ...] = ()
     tags_field: str | None = None
     spans_field: str | None = None
+    chosen_field: str | None = None
+    rejected_field: str | None = None
+    score_fields: tuple[str, ...] = ()
     label_form: str | None = None
     metric: str = ""
     instruction: str = ""
@@ -160,16 +166,26 @@ class DatasetSpec:
     def columns(self) -> tuple[str, ...]:
         """Every field that the roles name, prompt first, without repeats."""
         plain = (self.options_field, self.messages_field, self.label_field, self.answer_field)
-        single = (*plain, self.labels_field, self.tags_field, self.spans_field)
-        several = (*self.text_fields, *self.options_fields, *self.labels_fields)
+        single = (*plain, self.labels_field, self.tags_field, self.spans_field, self.chosen_field, self.rejected_field)
+        several = (*self.text_fields, *self.options_fields, *self.labels_fields, *self.score_fields)
         named = (*several, *(name for name in single if name))
         return tuple(dict.fromkeys(named))
 
     @property
     def response_field(self) -> str:
         """The field that holds what a model has to answer."""
+        if self.task_type == "preference":
+            pair = ", ".join(name for name in (self.chosen_field, self.rejected_field) if name)
+            return pair or self.answer_field or self.messages_field or ""
         annotated = self.labels_field or ", ".join(self.labels_fields) or self.tags_field or self.spans_field
         return self.label_field or self.answer_field or self.messages_field or annotated or ""
+
+    @property
+    def answer_fields(self) -> frozenset[str]:
+        """Every field that is no part of the prompt."""
+        plain = (self.label_field, self.answer_field, self.labels_field, self.tags_field, self.spans_field)
+        pair = (self.chosen_field, self.rejected_field)
+        return frozenset(name for name in (*plain, *pair, *self.labels_fields, *self.score_fields) if name)
 
     @property
     def has_labels(self) -> bool:
@@ -179,7 +195,7 @@ class DatasetSpec:
     def roles(self) -> dict[str, Any]:
         """The role keys that are set, in spec order, as plain YAML/JSON values."""
         stated: dict[str, Any] = {"task_type": self.task_type}
-        for key in _ROLES.get(self.task_type, _ROLE_KEYS):
+        for key in _ROLES.get(self.task_type, ROLE_KEYS):
             value = getattr(self, key)
             if value:
                 stated[key] = list(value) if isinstance(value, tuple) else value
@@ -245,90 +261,6 @@ def _mixture(value: Any, where: str) -> tuple[tuple[str, float], ...]:
     return tuple((name, share / sum(value.values())) for name, share in value.items())
 
 
-def parse_roles(stated: Sequence[str], where: str = "--roles") -> dict[str, Any]:
-    """Spec keys from texts such as "text=title,body label=stars", several of them being one.
-
-    The short names are those of ROLE_WORDS; a name with a blank or a comma needs a spec file. Raises InputError.
-    """
-    found: dict[str, Any] = {}
-    for text in stated:
-        try:
-            words = shlex.split(text)
-        except ValueError as error:
-            raise InputError(f"{where} {text!r}: {error}; write for example: {where} 'text=title,body'") from None
-        for word in words:
-            short, mark, value = word.partition("=")
-            fields = [field for field in value.split(",") if field]
-            allowed = [*ROLE_WORDS, *_ROLE_OPTIONS]
-            if short not in allowed:
-                hint = nearest(short[:100], allowed)
-                raise InputError(f"{where}: no role {shorten(short)}{hint} Roles: {', '.join(allowed)}")
-            if not mark or not fields:
-                raise InputError(f"{where}: {short} names no column; write {short}=COLUMN")
-            found |= _role(short, fields, where)
-    return found
-
-
-def is_complete(stated: Mapping[str, Any]) -> bool:
-    """Whether stated roles leave nothing to infer."""
-    if stated.get("messages_field"):
-        return True
-    if stated.get("options_field") or stated.get("options_fields"):
-        return bool(stated.get("text_fields") and stated.get("answer_field"))
-    response = any(stated.get(key) for key in (*_RESPONSES, "label_field"))
-    return response and bool(stated.get("text_fields")) and stated.get("task_type") != "multiple_choice"
-
-
-def _role(short: str, fields: list[str], where: str) -> dict[str, Any]:
-    one, many = ROLE_WORDS.get(short, (short, None))
-    if many is not None and (one is None or len(fields) > 1):
-        return {many: fields}
-    if len(fields) > 1:
-        raise InputError(f"{where}: {short} names {len(fields)} columns ({', '.join(fields)}), but takes one")
-    return {str(one): fields[0]}
-
-
-def short_roles(spec: DatasetSpec) -> str:
-    """Roles as `parse_roles` reads them, for a message: "text=title,body label=stars"."""
-    words = []
-    for short, keys in ROLE_WORDS.items():
-        fields = [field for key in keys if key for field in _listed(getattr(spec, key))]
-        if fields:
-            words.append(f"{short}={','.join(fields)}")
-    if spec.answer_form and spec.task_type == "multiple_choice":
-        words.append(f"answer_form={spec.answer_form}")
-    return shlex.join(words) if any(" " in word for word in words) else " ".join(words)
-
-
-def _listed(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value or ()
-
-
-def with_roles(spec: DatasetSpec, stated: Mapping[str, Any], where: str = "--roles") -> DatasetSpec:
-    """`spec` with some roles replaced. A new response takes the place of any old one."""
-    document: dict[str, Any] = spec.roles()
-    if any(key in stated for key in (*_RESPONSES, "label_field")):
-        kept = ("options_field", "options_fields") if _keeps_options(spec, stated) else ()
-        document = {key: document[key] for key in ("text_fields", "optional_fields", *kept) if key in document}
-    if "options_field" in stated or "options_fields" in stated:
-        document = {key: value for key, value in document.items() if key not in ("options_field", "options_fields")}
-        document.pop("task_type", None)
-    if "messages_field" in stated:
-        document.pop("text_fields", None)
-    document |= stated
-    texts = document.get("text_fields", [])
-    if "optional_fields" in document:
-        document["optional_fields"] = [name for name in document["optional_fields"] if name in texts]
-    parsed = parse_spec({key: value for key, value in document.items() if value}, where=where)
-    metric = spec.metric if parsed.task_type == spec.task_type and "metric" not in stated else parsed.metric
-    roles = {key: getattr(parsed, key) for key in (*_ROLE_KEYS, "label_codes", "task_type", *stated)}
-    return replace(spec, **(roles | {"metric": metric}))
-
-
-def _keeps_options(spec: DatasetSpec, stated: Mapping[str, Any]) -> bool:
-    return spec.task_type == "multiple_choice" and "answer_field" in stated and "task_type" not in stated
-
-
 def _check(spec: DatasetSpec, where: str) -> None:
     """Refuse values outside the allowed ones, and role sets that do not fit the task type."""
     _one_of(spec.task_type, TASK_TYPES, "task_type", where)
@@ -343,7 +275,7 @@ def _check(spec: DatasetSpec, where: str) -> None:
     if spec.task_type == "generation" and spec.label_names and not spec.has_labels:
         raise InputError(f"{where}: generation uses label_names with {', '.join(_ANNOTATIONS)} only")
     used = _ROLES[spec.task_type]
-    for key in _ROLE_KEYS:
+    for key in ROLE_KEYS:
         if getattr(spec, key) and key not in used:
             instead = {"label_field": "answer_field", "answer_field": "label_field"}.get(key)
             hint = f"; use {instead}" if instead in used else ""
@@ -356,8 +288,8 @@ def _check(spec: DatasetSpec, where: str) -> None:
                 f"{where}: optional_fields names {shorten(name)}, which is not one of text_fields ({allowed})"
             )
     plain = (spec.label_field, spec.options_field, spec.answer_field, spec.messages_field)
-    single = (*plain, spec.labels_field, spec.tags_field, spec.spans_field)
-    several = (*spec.text_fields, *spec.options_fields, *spec.labels_fields)
+    single = (*plain, spec.labels_field, spec.tags_field, spec.spans_field, spec.chosen_field, spec.rejected_field)
+    several = (*spec.text_fields, *spec.options_fields, *spec.labels_fields, *spec.score_fields)
     twice = _repeated([*several, *(name for name in single if name)])
     if twice:
         raise InputError(
@@ -379,8 +311,19 @@ def _check_required(spec: DatasetSpec, where: str) -> None:
         need(one, "either options_field (one column holding a list) or options_fields (one column per option)")
         need(len(spec.options_fields) != 1, "at least two options_fields")
         need(spec.answer_field is not None, "answer_field, the column that names the right option")
+    elif spec.task_type == "preference":
+        pair = bool(spec.chosen_field and spec.rejected_field)
+        labelled = bool((spec.answer_field or spec.messages_field) and spec.label_field)
+        part = spec.chosen_field or spec.rejected_field if not pair else spec.answer_field or spec.label_field
+        need(
+            pair != labelled and not part,
+            "either chosen_field and rejected_field, or answer_field (or messages_field) and label_field, which says "
+            "whether the response is good",
+        )
+        need(not spec.score_fields or pair, "chosen_field and rejected_field to go with score_fields")
+        need(len(spec.score_fields) < 3, "one column of margins, or two of scores, as score_fields")
     else:
-        stated = [key for key in _RESPONSES if getattr(spec, key)]
+        stated = [key for key in RESPONSES if getattr(spec, key)]
         one = len(stated) == 1 or stated == ["answer_field", "messages_field"]
         need(
             one,
@@ -394,11 +337,15 @@ def _check_required(spec: DatasetSpec, where: str) -> None:
 
 def _task_type(values: Mapping[str, Any], where: str) -> str:
     """The task type that the stated fields imply."""
+    if values.get("chosen_field") or values.get("rejected_field"):
+        return "preference"
+    if values.get("label_field") and values.get("answer_field"):
+        return "preference"
     if values.get("label_field"):
         return "classification"
     if values.get("options_field") or values.get("options_fields"):
         return "multiple_choice"
-    if any(values.get(key) for key in _RESPONSES):
+    if any(values.get(key) for key in RESPONSES):
         return "generation"
     raise InputError(f"{where}: states no roles; add task_type ({', '.join(TASK_TYPES)}) and its fields")
 

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping
 
 from traitcast.warehouse.records import TraitDefinition
 
-# Raise when a name or a definition changes: profiles of different versions are not comparable.
+# Raise when a name or a definition changes, but not for traits that all earlier profiles would have undefined: profiles
+# of different versions are not comparable.
 VERSION = 4
 
 ALL_ROWS, SAMPLE, ENTITY_SAMPLE = "all rows", "sample", "entity sample"
@@ -35,7 +36,7 @@ _PREFIXES_BY_NEED = {
     TOKENS: "tokens one_token alphabetic_token length_ratio length_log_ratio",
     WORDS: "words_ length_correlation length_slope length_residual copied_ common_opening type_token root_type_token "
     "mtld corpus_ word_ maas hapax vocabulary_ repeated_bigram repeated_run top_bigram length_information first_word "
-    "overlap_information overlapping_option",
+    "overlap_information overlapping_option preference_rejected_overlap",
 }
 _ENGLISH_FAMILIES = ("linguistic", "readability", "discourse")
 _ENGLISH_PREFIXES = "stop_word wh_question instruction_opening few_shot step_by_step format_request "
@@ -467,11 +468,17 @@ _SHORTCUTS = _define(("label",), "shortcut", ALL_ROWS,
     _row("overlapping_option_gain", "accuracy", -1, 1, "defined here",
         "How often the option with the largest share of words from the question is the right one, beyond chance."),
 )
+_PREFERENCE = _define(("response",), "preference", ALL_ROWS,
+    _row("preference_length_gap", "characters", None, None, "mean", "Length of the chosen response less the other's."),
+    _share("preference_longer_share", "share", "Pairs whose chosen response has more characters; ties count half."),
+    _share("preference_rejected_overlap", "Jaccard 1901", "Words that both responses have over the words of either."),
+    _row("preference_margin_mean", "score", None, None, "mean", "Score of the chosen response less the other's."),
+)
 CATALOGUE: tuple[TraitDefinition, ...] = (
     *_LABELS, *_RESPONSE_BALANCE, *_ROW_LENGTHS, *_SAMPLE_LENGTHS, *_ONE_TOKEN, *_DATASET_LENGTHS, *_RATIO_LENGTHS,
     *_LINGUISTIC, *_ENTITIES, *_READABILITY, *_DIVERSITY, *_SURFACE_ROWS, *_PROMPT_SURFACE, *_RESPONSE_SHAPE,
     *_SURFACE_SAMPLE, *_COPIED, *_PAIRS, *_DISCOURSE, *_EQUATION, *_PROMPT_FORM, *_RESPONSE_FORM, *_REPETITION,
-    *_SHORTCUTS,
+    *_SHORTCUTS, *_PREFERENCE,
 )
 # fmt: on
 BY_NAME: dict[str, TraitDefinition] = {definition.trait: definition for definition in CATALOGUE}
@@ -489,11 +496,5 @@ def needs(definition: TraitDefinition) -> str | None:
     for need, prefixes in _PREFIXES_BY_NEED.items():
         if name.startswith(tuple(prefixes.split())):
             return need
-    return (
-        ENGLISH if definition.family in _ENGLISH_FAMILIES or name.startswith(tuple(_ENGLISH_PREFIXES.split())) else None
-    )
-
-
-def needs_english(definition: TraitDefinition) -> bool:
-    """Whether the trait holds for English only."""
-    return needs(definition) == ENGLISH
+    english = definition.family in _ENGLISH_FAMILIES or name.startswith(tuple(_ENGLISH_PREFIXES.split()))
+    return ENGLISH if english else None

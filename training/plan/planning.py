@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 # Training rows a pack holds for each that a seed draws. Of a source that has as many or more, two seeds have a quarter
 # of their rows in common; more would make packs that are slow to carry to where they are run.
 _POOL = 4
+# Labels of responses that were judged to be bad.
+_BAD = ("false", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,9 @@ def task_of(examples: Examples) -> Task:
     labels: tuple[str, ...] = ()
     if spec.task_type == "classification":
         labels = spec.label_names or tuple(sorted(examples.table["label"].drop_null().unique().to_pylist()))
-    return Task(examples.name, spec.task_type, spec.metric, spec.instruction or "", tuple(spec.text_fields), labels)
+    # Of preferences an adapter is tuned on the better responses.
+    kind, metric = ("generation", "rouge_l") if spec.task_type == "preference" else (spec.task_type, spec.metric)
+    return Task(examples.name, kind, metric, spec.instruction or "", tuple(spec.text_fields), labels)
 
 
 def rows_of(examples: Examples, task: Task) -> list[Row]:
@@ -228,6 +232,8 @@ def rows_of(examples: Examples, task: Task) -> list[Row]:
     columns = (examples.table[name].to_pylist() for name in ("fields", "options", "response", "label"))
     for fields, options, response, label in zip(*columns, strict=True):
         if response is None or not response.strip() or (task.has_options and label is None):
+            continue
+        if examples.spec.task_type == "preference" and label in _BAD:
             continue
         gold = None if not task.has_options else int(label) if options else position[label]
         rows.append(Row(tuple(f or "" for f in fields), response, tuple(options or ()), gold))

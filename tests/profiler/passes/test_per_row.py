@@ -10,7 +10,7 @@ import pytest
 
 from traitcast.profiler.passes.per_row import PARSED_TRAITS, ROW_TRAITS, row_traits
 from traitcast.profiler.profile import profile
-from traitcast.profiler.traits.catalogue import BY_NAME, needs_english
+from traitcast.profiler.traits.catalogue import BY_NAME, ENGLISH, needs
 
 MakeExamples = Callable[..., Any]
 PROMPTS = [
@@ -55,7 +55,7 @@ def test_without_the_parser_and_without_english(make_examples: MakeExamples) -> 
     assert set(quick) == {f"{part}_{name}" for part, names in ROW_TRAITS.items() for name in names}
     foreign = row_traits(table, language="de")
     assert foreign
-    assert not any(needs_english(BY_NAME[name]) for name in foreign)
+    assert not any((needs(BY_NAME[name]) == ENGLISH) for name in foreign)
     assert set(foreign) < set(quick)
 
 

@@ -179,12 +179,12 @@ def test_what_is_no_label(tmp_path: Path, role: str, row: dict[str, Any], messag
 
 
 def test_labels_outside_of_their_names(tmp_path: Path) -> None:
-    spec = DatasetSpec("generation", ("t",), labels_field="x", label_names=("joy", "fear"))
+    spec = DatasetSpec("generation", ("t",), labels_field="x", label_names=("joyful", "fear"))
     with pytest.raises(
-        InputError, match=r"label 'joi' in 'x' is not in label_names; did you mean 'joy'\? Allowed: joy"
+        InputError, match=r"label 'joyfull' in 'x' is not in label_names; did you mean 'joyful'\? Allowed: joyful"
     ):
-        read_rows(tmp_path / "a.jsonl", [{"t": "a", "x": [1]}, {"t": "a", "x": ["joi"]}], spec=spec)
-    marks = DatasetSpec("generation", ("t",), labels_field="x", label_names=("joy", "fear"), label_form="marks")
+        read_rows(tmp_path / "a.jsonl", [{"t": "a", "x": [1]}, {"t": "a", "x": ["joyfull"]}], spec=spec)
+    marks = DatasetSpec("generation", ("t",), labels_field="x", label_names=("joyful", "fear"), label_form="marks")
     with pytest.raises(InputError, match=r"'x' holds 3 marks, but there are 2 names"):
         read_rows(tmp_path / "a.jsonl", [{"t": "a", "x": [1, 0, 0]}], spec=marks)
     with pytest.raises(InputError, match=r"'x' holds 7; expected 0 or 1 for each class"):

@@ -79,8 +79,8 @@ def test_what_is_proposed_can_be_run(tmp_path: Path, names: set[str]) -> None:
     ("names", "roles"),
     [
         (["custom_id", "url", "payload"], "messages=payload.messages"),
-        (["prompt", "chosen", "rejected"], "answer=chosen messages=prompt"),
-        (["chosen", "rejected"], "messages=chosen"),
+        (["prompt", "chosen"], "answer=chosen messages=prompt"),
+        (["chosen", "prompt", "Body"], "answer=chosen messages=prompt"),
         (["Body"], "answer=Body"),
         (["custom_id", "Body", "model", "created_at"], "answer=Body"),
         (["headline_words", "Body", "mood"], "text=Body,headline_words label=mood"),

@@ -260,7 +260,7 @@ def test_multiple_choice(columns: dict[str, list[Any]], form: str, options: list
         (sample(options=LISTED, answer=[0, 1, 2, 0]), r"no known column for the question"),
         (sample("question", options=LISTED, answer=[1, 2, 1, 2]), r"read as answer_form: index or number"),
         (sample("question", options=LISTED, choices=LISTED, answer=LABELS), r"options could be in options or choices"),
-        (sample(chosen=[CHAT] * 4, rejected=[CHAT] * 4), r"several chat columns \(chosen, rejected\)"),
+        (sample(one=[CHAT] * 4, other=[CHAT] * 4), r"several chat columns \(one, other\)"),
     ],
 )
 def test_what_has_no_single_reading_is_refused_with_a_draft(columns: dict[str, list[Any]], reason: str) -> None:
@@ -349,7 +349,7 @@ column_names = st.sampled_from(
 def draft(columns: dict[str, list[Any]]) -> dict[str, Any]:
     with pytest.raises(InputError, match="A draft to edit") as caught:
         infer(columns)
-    document: dict[str, Any] = yaml.safe_load(str(caught.value).rsplit("generation):\n", 1)[1])
+    document: dict[str, Any] = yaml.safe_load(str(caught.value).rsplit("preference):\n", 1)[1])
     parse_spec(document)
     return document
 
@@ -383,7 +383,7 @@ def test_the_draft_of_an_ambiguous_file_reads_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="answer_form: index or number") as caught:
         read(path)
     roles = tmp_path / "roles.yaml"
-    roles.write_text(str(caught.value).rsplit("generation):\n", 1)[1])
+    roles.write_text(str(caught.value).rsplit("preference):\n", 1)[1])
     examples = read(path, spec=roles)
     assert (examples.spec.task_type, examples.rows) == ("multiple_choice", 12)
 
@@ -417,7 +417,7 @@ def test_any_columns_give_roles_that_exist_or_an_input_error(columns: dict[str, 
     elif spec is None:
         assert "--spec roles.yaml" in message
         # The draft under the message is a spec as it stands.
-        assert parse_spec(yaml.safe_load(message.rsplit("generation):\n", 1)[1])).columns
+        assert parse_spec(yaml.safe_load(message.rsplit("preference):\n", 1)[1])).columns
     else:
         assert {name.split(".")[0].split("[")[0] for name in spec.columns} <= set(columns)
         assert parse_spec(spec.roles()).roles() == spec.roles()
@@ -542,10 +542,42 @@ def test_flags_beside_a_label_are_metadata() -> None:
     assert (found.task_type, found.label_field) == ("classification", "label")
 
 
+@pytest.mark.parametrize(
+    ("names", "prompt", "response"),
+    [
+        (("Frage", "Antwort"), ("Frage",), "Antwort"),
+        (("Kontext", "Frage", "Antwort"), ("Kontext", "Frage"), "Antwort"),
+        (("Anweisung", "Eingabe", "Ausgabe"), ("Anweisung", "Eingabe"), "Ausgabe"),
+        (("Artikel", "Zusammenfassung"), ("Artikel",), "Zusammenfassung"),
+        (("pregunta", "respuesta"), ("pregunta",), "respuesta"),
+        (("question", "réponse"), ("question",), "réponse"),
+        (("content", "summary"), ("content",), "summary"),
+        (("source", "reference"), ("source",), "reference"),
+    ],
+)
+def test_names_of_other_languages(names: tuple[str, ...], prompt: tuple[str, ...], response: str) -> None:
+    found = infer({name: [f"{name} {i} aus mehreren Wörtern" for i in range(60)] for name in names})
+    assert (found.spec.text_fields, found.spec.response_field) == (prompt, response)
+
+
+def test_german_labels() -> None:
+    found = infer({"Überschrift": [f"Text Nummer {i}" for i in range(60)], "Kategorie": ["gut", "schlecht"] * 30})
+    assert (found.spec.text_fields, found.spec.label_field) == (("Überschrift",), "Kategorie")
+
+
+def test_a_translation_is_asked_about_once() -> None:
+    column = [{"en": f"hello {i}", "de": f"hallo {i}"} for i in range(30)]
+    with pytest.raises(InputError) as caught:
+        infer({"id": [str(i) for i in range(30)], "translation": column}, source="d")
+    assert "nothing says which one is translated" in str(caught.value)
+    assert "--roles 'text=translation.en answer=translation.de'" in str(caught.value)
+    assert "for the other way round swap text and answer" in str(caught.value)
+
+
 def test_a_draft_never_learns_the_rejected_answer_nor_the_question() -> None:
-    pairs = {name: [f"{name} {i} in some words" for i in range(30)] for name in ("prompt", "chosen", "rejected")}
+    pairs = {name: [f"{name} {i} in some words" for i in range(30)] for name in ("chosen", "rejected_by", "rejected")}
     with pytest.raises(InputError, match="answer=chosen"):
-        infer(pairs)
+        infer({name: pairs[name] for name in ("chosen", "rejected_by")})
     nested = {
         "question": [f"Who wrote book {i}?" for i in range(30)],
         "answer": [{"value": f"writer {i}", "aliases": ["x"]} for i in range(30)],

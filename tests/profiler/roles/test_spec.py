@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from traitcast.profiler.roles.short_roles import parse_roles, short_roles, with_roles
 from traitcast.profiler.roles.spec import (
     ANSWER_FORMS,
     KEYS,
@@ -16,10 +17,7 @@ from traitcast.profiler.roles.spec import (
     PROVENANCE,
     DatasetSpec,
     load_spec,
-    parse_roles,
     parse_spec,
-    short_roles,
-    with_roles,
 )
 from traitcast.warehouse.errors import InputError
 
@@ -141,7 +139,7 @@ def test_refused_for_classification(change: dict[str, object], message: str) -> 
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"name": "x"}, r"states no roles; add task_type \(classification, multiple_choice, generation\)"),
+        ({"name": "x"}, r"states no roles; add task_type \(classification, multiple_choice, generation, preference\)"),
         ({"text_fields": ["q"], "options_field": "o"}, r"multiple_choice needs answer_field"),
         ({"text_fields": ["q"], "options_fields": ["a"], "answer_field": "x"}, r"at least two options_fields"),
         ({"text_fields": ["q"], "options_field": "o", "label_field": "l"}, r"does not use options_field"),

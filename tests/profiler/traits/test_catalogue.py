@@ -8,13 +8,13 @@ import pytest
 
 from traitcast.profiler.text.documents import SEGMENT_CHARACTERS
 from traitcast.profiler.traits import catalogue
-from traitcast.profiler.traits.catalogue import BY_NAME, CATALOGUE, needs, needs_english
+from traitcast.profiler.traits.catalogue import BY_NAME, CATALOGUE, ENGLISH, needs
 from traitcast.warehouse.percentiles import meaning
 from traitcast.warehouse.records import PARTS
 
 FAMILIES = {
     *("class_balance", "generation_length", "linguistic", "readability", "lexical_diversity", "surface"),
-    *("discourse", "task_form", "repetition", "shortcut"),
+    *("discourse", "task_form", "repetition", "shortcut", "preference"),
 }
 
 
@@ -57,7 +57,9 @@ def test_what_a_trait_needs_besides_the_text() -> None:
     assert by_name["prompt_near_duplicate_share"] is by_name["dataset_split_leak_share"] is None
     assert by_name["label_entropy_bits"] is None
     assert by_name["response_compression_ratio"] is None
-    assert {d.trait for d in CATALOGUE if needs_english(d)} == {t for t, need in by_name.items() if need == "English"}
+    assert {d.trait for d in CATALOGUE if (needs(d) == ENGLISH)} == {
+        t for t, need in by_name.items() if need == "English"
+    }
 
 
 def test_the_cut_that_the_definitions_state_is_the_one_that_is_made() -> None:

@@ -1,0 +1,134 @@
+"""Roles of pairs of texts: the better and the worse of two responses, and a text in two languages.
+
+Owns what shows that a row compares responses. `profiler.roles.inference` asks it before the layouts of one response.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from traitcast.profiler.roles.column_names import (
+    CHOSEN,
+    CHOSEN_SCORES,
+    CONTEXTS,
+    GENERATION,
+    GRADES,
+    JUDGED,
+    RANKED,
+    RESPONSE_KEYS,
+    SINGLE,
+    SYSTEM,
+    is_id,
+    plain_name,
+)
+from traitcast.profiler.roles.columns import View, first_columns
+from traitcast.profiler.roles.explanation import UnclearError
+from traitcast.profiler.roles.spec import DatasetSpec
+from traitcast.profiler.roles.values import listed
+
+_CODE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]{2,4})?")
+
+
+def preference(view: View) -> DatasetSpec | None:
+    """The better and the worse of two responses, or responses that were judged one by one."""
+    for better, worse in CHOSEN:
+        chosen, rejected = (_response_of_pair(view, plain) for plain in (better, worse))
+        if chosen is None or rejected is None:
+            continue
+        graded = (tuple(view.actual.get(plain, "") for plain in pair) for pair in CHOSEN_SCORES)
+        scores = next((g for g in graded if all(view.kinds.get(n) in ("integer", "number") for n in g)), ())
+        draft = DatasetSpec("preference", chosen_field=chosen, rejected_field=rejected, score_fields=scores)
+        return _prompted(view, draft)
+    if view.has("label", "boolean") or _says_true(view, "label"):
+        judged = [view.actual[plain] for plain in JUDGED if view.has(plain, "text", "chat")]
+        if len(judged) == 1 and view.distinct(judged[0]) > 2:
+            draft = DatasetSpec("preference", answer_field=judged[0], label_field=view.actual["label"])
+            return _prompted(view, draft)
+        chats = [name for name, kind in view.kinds.items() if kind == "chat"]
+        if len(chats) == 1 and not judged:
+            return DatasetSpec("preference", messages_field=chats[0], label_field=view.actual["label"])
+    return _ranked(view)
+
+
+def _ranked(view: View) -> DatasetSpec | None:
+    """Responses in a list that says how good each is: the best and the worst, where they are sorted so."""
+    for plain in RANKED:
+        name = view.actual.get(plain)
+        if name is None or view.kinds[name] not in ("list of texts", "list"):
+            continue
+        rows = [value for value in view.columns[name] if value]
+        inner, grades = "", [view.actual[g] for g in GRADES if g in view.actual]
+        rise: list[Sequence[Any]] = [value for g in grades[:1] for value in view.columns[g] if value]
+        grade = grades[0] if grades else ""
+        if view.kinds[name] == "list" and all(isinstance(item, Mapping) for row in rows for item in row):
+            first = rows[0][0]
+            inner = next((key for key in RESPONSE_KEYS if isinstance(first.get(key), str)), "")
+            grade = next((key for key in first if plain_name(key) in GRADES), "")
+            rise = [[item.get(grade) for item in row] for row in rows]
+            if not inner:
+                continue
+        if not grade or not all(isinstance(n, int | float) for row in rise for n in row):
+            continue
+        ending = f".{inner}" if inner else ""
+        draft = DatasetSpec("preference", chosen_field=f"{name}[0]{ending}", rejected_field=f"{name}[-1]{ending}")
+        upwards = "rank" in plain_name(grade)
+        if all(list(row) == sorted(row, reverse=not upwards) for row in rise):
+            return _prompted(view, draft)
+        raise UnclearError(
+            f"the responses in {name!r} are not sorted by {grade!r}, the best one first; sort them, or name two by a "
+            "path",
+            _prompted(view, draft),
+        )
+    return None
+
+
+def translation(view: View) -> DatasetSpec | None:
+    """Texts by language: which of them is translated into which is asked."""
+    for name, kind in view.kinds.items():
+        if kind != "nested object":
+            continue
+        first: Mapping[str, Any] = next((value for value in view.columns[name] if value), {})
+        codes = [key for key, text in first.items() if _CODE.fullmatch(key) and isinstance(text, str)]
+        if len(codes) > 1 and len(codes) == len(first):
+            one, other = f"{name}.{codes[0]}", f"{name}.{codes[1]}"
+            raise UnclearError(
+                f"{name!r} holds a text in each of {', '.join(codes)}, and nothing says which one is translated "
+                "(for the other way round swap text and answer)",
+                DatasetSpec("generation", (one,), answer_field=other),
+            )
+    return None
+
+
+def _response_of_pair(view: View, plain: str) -> str | None:
+    """The field of one of two responses: a text, a chat, or the one turn of an object."""
+    name = view.actual.get(plain)
+    if name is None or view.kinds[name] in ("text", "chat"):
+        return name if name is None or view.distinct(name) else None
+    inner = ("value", "content", "text")
+    found = next((value for value in view.columns[name] if isinstance(value, Mapping)), {})
+    return next((f"{name}.{key}" for key in inner if isinstance(found.get(key), str)), None)
+
+
+def _says_true(view: View, plain: str) -> bool:
+    name = view.actual.get(plain)
+    values = {str(value).lower() for value in view.columns[name] if value not in (None, "")} if name else set()
+    return bool(values) and values <= {"true", "false"}
+
+
+def _prompted(view: View, draft: DatasetSpec) -> DatasetSpec:
+    """A preference with its prompt, which chats may hold themselves."""
+    taken = first_columns(draft.columns)
+    own = view.columns.get(draft.chosen_field or "", ())
+    if any(isinstance(chat, list) and len(chat) > 1 for chat in own):
+        return draft
+    chats = [name for name, kind in view.kinds.items() if kind == "chat" and name not in taken]
+    if len(chats) > 1:
+        raise UnclearError(f"the prompt could be any of: {listed(chats)}", replace(draft, messages_field=chats[0]))
+    heads = {head for head, _, _ in GENERATION} - {"source", "src"}
+    names = {*SYSTEM, *heads, *SINGLE, *CONTEXTS} if not chats else set(SYSTEM)
+    usual = [name for name in view.texts(names) if name not in taken and view.telling(name)]
+    texts = tuple(name for name in usual if not is_id(name))
+    return replace(draft, text_fields=texts, messages_field=chats[0] if chats else None)
