@@ -17,6 +17,7 @@ from traitcast.completion import completion
 from traitcast.doctor import doctor
 from traitcast.front_door import FrontDoor
 from traitcast.last_resort import last_resort, show_any_text
+from traitcast.mcp_server import mcp
 from traitcast.warehouse.layout import filled
 
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
@@ -45,6 +46,7 @@ _ORDER = (
     "latent",
     "report",
     "doctor",
+    "mcp",
     "completion",
 )
 
@@ -96,7 +98,7 @@ def cli(ctx: click.Context) -> None:
 for _room in _ROOMS:
     for _command in importlib.import_module(f"traitcast.{_room}.cli").COMMANDS:
         cli.add_command(_command)
-for _command in (doctor, completion):
+for _command in (doctor, mcp, completion):
     cli.add_command(_command)
 
 

@@ -31,7 +31,7 @@ from traitcast.warehouse.console import (
 from traitcast.warehouse.errors import TraitcastError
 
 OK, ABSENT, BROKEN = "ok", "absent", "broken"
-EXTRAS = {"train": "`matrix`, `probe`", "ray": "clusters"}
+EXTRAS = {"train": "`matrix`, `probe`", "ray": "clusters", "mcp": "assistants"}
 # The same module without CUDA; lean.txt installs it.
 _STAND_INS = {"xgboost": "xgboost-cpu"}
 _SECONDS = 10

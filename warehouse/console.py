@@ -41,6 +41,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _WAREHOUSE = "traitcast.duckdb"
 _WAREHOUSE_VARIABLE = "TRAITCAST_WAREHOUSE"
 _QUIET_VARIABLE = "TRAITCAST_QUIET"
+_LEFT_OUT = "traitcast.left_out"
 _STOPPED = 128 + signal.SIGINT
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -206,18 +207,21 @@ def emit_table(
     """Print an aligned table on stdout.
 
     columns: which, in what order; all without. headings: of columns that are not headed by their name. optional:
-    columns that a narrow screen leaves out, the last one first, which is said on stderr.
+    columns, if they are there, that a narrow screen leaves out, the last one first, which is said once on stderr.
     """
     names = list(columns) if columns is not None else list(rows[0]) if rows else []
     left_out: list[str] = []
-    for name in reversed(optional):
+    for name in reversed([name for name in optional if name in names]):
         if fits(rows, names, headings):
             break
         names.remove(name)
         left_out.insert(0, name)
     click.echo(table(rows, names, headings))
-    if left_out:
-        say(f"Not shown, for lack of room: {', '.join(left_out)} (--format json has them).")
+    running = click.get_current_context(silent=True)
+    said = running.meta.setdefault(_LEFT_OUT, set()) if running else set()
+    if new := [name for name in left_out if name not in said]:
+        said.update(new)
+        say(f"Not shown, for lack of room: {', '.join(new)} (--format json has them).")
 
 
 def as_jsonl(rows: Iterable[Row]) -> str:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse
     from traitcast.warehouse.records import LatentRecord
 
+# Columns of the tables of `effects` that a narrow screen leaves out, the last one first.
+_LESS = (
+    *("difference", "base_upper", "base_lower", "agreement"),
+    *("10/50/90 % after", "10/50/90 % before", "rise (pp)", "fall (pp)"),
+    *("base_score", "n", "seeds"),
+)
+
 
 @click.command()
 @click.argument("source")
@@ -61,7 +68,7 @@ def effects(source: str, top: int, warehouse_path: str, output_format: str, **op
     shown = found.tables(top)
     for title, rows in shown:
         tell(f"\n{title}")
-        emit_table(rows)
+        emit_table(rows, optional=_LESS)
     columns = {name for _, rows in shown for name in rows[0]}
     about = {"q": "false discovery rate over all rows that a table was chosen from"}
     if found.labels or found.lengths:  # without results on single rows, a note says what the errors cover

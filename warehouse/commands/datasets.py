@@ -349,7 +349,7 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
     if top > 0:
         say(f"{min(top, len(rows))} of {count(len(rows), 'trait')}, by standardised difference (--top 0 for all)")
         rows = rows[:top]
-    emit_table(rows, headings={"first": first, "second": second}, optional=("family",))
+    emit_table(rows, headings={"first": first, "second": second}, optional=("unit", "family"))
 
 
 @click.command()

@@ -113,7 +113,8 @@ def import_scores(
         "base": found.matrix.base,
         "not_profiled": missing,
     }
-    emit([{**summary, "not_profiled": ", ".join(missing)}] if output_format == "table" else [summary], output_format)
+    row = {**summary, "not_profiled": ", ".join(missing)} if output_format == "table" else summary
+    emit([row], output_format, optional=("not_profiled",))
     for note in found.notes:
         say(note)
     if missing:
