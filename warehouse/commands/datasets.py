@@ -148,6 +148,9 @@ def show(
     tell(_heading(profile), _INDENT)
     if profile.findings:
         tell(_findings_text(profile), _INDENT)
+        finding = profile.findings[0].finding
+        query = f"SELECT unnest(rows) FROM findings WHERE dataset = '{name}' AND finding = '{finding}'"
+        say(f"Rows of a finding, as far as they are kept: {command('sql', query)}")
     if places:
         tell(_unusual_text(unusual, family), _INDENT)
     if not (traits or family):

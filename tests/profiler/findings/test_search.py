@@ -224,8 +224,8 @@ def test_texts_in_another_language_are_found(tmp_path: Path) -> None:
         for n in range(60)
     ]
     rows[5]["text"] = (
-        "Wir haben die Stadt schon so oft gesehen und wollen nun auch einmal etwas anderes machen, aber noch nicht "
-        "heute oder morgen, denn wir haben keine Zeit."
+        "Wir haben die Stadt schon so oft gesehen und wollen nun auch einmal etwas anderes machen, aber noch nicht heute, "
+        "denn wir haben keine Zeit."
     )
     rows[9]["text"] = (
         "Les enfants vont avec leur mère dans le jardin, puis ils sont sur la place où nous avons été hier soir tous"
