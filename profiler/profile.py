@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from traitcast.profiler import leakage
-from traitcast.profiler.language import is_english, separates_words
+from traitcast.profiler.language import is_english, language_code, separates_words
 from traitcast.profiler.parsing import parser as parse
-from traitcast.profiler.parsing import pipelines
+from traitcast.profiler.parsing import pipelines, segmenters
 from traitcast.profiler.passes.all_rows import PartTotals, RowTotals
 from traitcast.profiler.passes.sample import sample_blocks
 from traitcast.profiler.passes.sample_traits import SampleTotals, prefixed
-from traitcast.profiler.passes.table import row_table
+from traitcast.profiler.passes.table import RowTable, row_table
 from traitcast.profiler.request import SAMPLE_ROWS
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import cut
@@ -76,7 +78,8 @@ def profile(
     pipeline = pipelines.choose(spacy_model, language)
     parser = parse.Parser.load(pipeline, language) if pipeline else None
     given = parser.provides if parser is not None else frozenset()
-    if separates_words(language):
+    segmenter = None if separates_words(language) else segmenters.segmenter(language)
+    if separates_words(language) or segmenter:
         given |= {catalogue.WORDS}
     totals = table.totals(np.sort(sample_rows(table.num_rows, kept_words.KEPT_ROWS, seed)).astype(np.int64))
     others = others or leakage.other_splits(examples, engine)
@@ -86,9 +89,13 @@ def profile(
             table, drawn, parser, entity_rows=entity_rows, processes=processes, run=run, on_progress=on_progress
         )
     )
+    word_totals = totals
     labels, shortened = balance.by_frequency(totals.labels), len(sampled.shortened)
     found = _measure(totals, labels) | sampled.traits(table.num_rows)
     found |= prefixed("label", shortcuts.traits(totals.kept, totals.labelled, seed=seed))
+    if segmenter:
+        word_totals, words = _of_words(table, language, drawn, seed)
+        found |= {name: words[name] for name in found if catalogue.needs(catalogue.BY_NAME[name]) == catalogue.WORDS}
     found["dataset_split_leak_share"], leaks = others.leaks(totals.normalised)
     leak_warnings = [*_leak_warnings(examples, found, leaks), *_uncompared(examples.split, others.reasons)]
     warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *leak_warnings]
@@ -100,7 +107,7 @@ def profile(
         rows=table.num_rows,
         traits=_catalogued(found, given),
         label_counts=labels,
-        length_histograms=(*(_histograms(totals) if catalogue.WORDS in given else ()), *_turns(totals, spec)),
+        length_histograms=(*(_histograms(word_totals) if catalogue.WORDS in given else ()), *_turns(totals, spec)),
         sketches=tuple(s for name, part in totals.parts.items() for s in part.sketcher.sketches(name)),
         family=spec.family,
         language=language,
@@ -117,6 +124,7 @@ def profile(
             "sample_rows": len(drawn),
             "seed": seed,
             **_method(parser, min(entity_rows, len(drawn))),
+            "segmenter": segmenter,
             "texts_cut_short": shortened,
             "other_splits": dict(others.rows),
             "split_leaks": leaks,
@@ -124,6 +132,18 @@ def profile(
             "warnings": warnings,
         },
     )
+
+
+def _of_words(
+    table: RowTable, language: str | None, drawn: npt.NDArray[np.integer], seed: int
+) -> tuple[RowTotals, Named]:
+    """Totals and traits of texts whose words were found by a segmenter: those that rest on words are right."""
+    spaced = pa.concat_tables(table.map_blocks(partial(segmenters.spaced, language=language)))
+    rows = row_table(spaced)
+    totals = rows.totals(np.sort(sample_rows(rows.num_rows, kept_words.KEPT_ROWS, seed)).astype(np.int64))
+    found = _measure(totals, balance.by_frequency(totals.labels))
+    found |= SampleTotals.of(sample_blocks(rows, drawn, None)).traits(rows.num_rows)
+    return totals, found | prefixed("label", shortcuts.traits(totals.kept, totals.labelled, seed=seed))
 
 
 def _method(parser: parse.Parser | None, entity_rows: int) -> dict[str, Any]:
@@ -208,8 +228,10 @@ def _spreads(found: Named, given: frozenset[str]) -> dict[str, float]:
 def _language_warning(language: str | None, parser: parse.Parser | None) -> str:
     """What is left empty for a language other than English, and what would fill a part of it."""
     english = "what rests on English (readability, discourse, relations and clauses, entities, stop words, most forms)"
-    if not separates_words(language):
-        english += " or on words between spaces (lengths in words, lexical diversity, copying, shortcuts)"
+    if not separates_words(language) and not segmenters.segmenter(language):
+        needed = segmenters.PACKAGES.get(language_code(language))
+        cure = f"; `pip install {' '.join(needed)}` finds the words" if needed else ""
+        english += f" or on words between spaces (lengths in words, lexical diversity, copying, shortcuts{cure})"
     if parser is not None:
         lacking = [w for w in (catalogue.SENTENCES, catalogue.POS, catalogue.TREES) if w not in parser.provides]
         rest = f", and so are {', '.join(lacking)}, which it does not give" if lacking else ""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traitcast.profiler.parsing import pipelines
+from traitcast.profiler.parsing import pipelines, segmenters
 from traitcast.profiler.request import SAMPLE_ROWS, Request
 from traitcast.profiler.roles.values import path_from, path_text
 from traitcast.warehouse import ray_cluster
@@ -182,6 +182,7 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
         and (stored.parent, stored.changed) == (spec.parent, spec.changed)
         and (details.get("split"), details.get("revision")) == (examples.split, examples.revision)
         and details.get("catalogue_version") == VERSION
+        and details.get("segmenter") == segmenters.segmenter(spec.language)
         and details.get("sample_rows") == min(request.rows or total, total)
         and details.get("seed") == request.seed
         and details.get("stream") == request.stream

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traitcast.profiler.language import is_english
+from traitcast.profiler.parsing import segmenters
 from traitcast.profiler.profile import profile, sample_rows
 from traitcast.profiler.reading.reader import read
 from traitcast.profiler.text.sketches import KINDS
@@ -250,8 +252,11 @@ def test_another_language_leaves_the_english_traits_empty_and_says_so(make_examp
 @pytest.mark.parametrize(
     ("language", "text"), [("zh", "我昨天借了一本书。"), ("ja", "昨日本を借りました。"), ("th", "เมื่อวานฉันยืมหนังสือ")]
 )
-def test_a_script_without_spaces_has_no_words(make_examples: MakeExamples, language: str, text: str) -> None:
+def test_a_script_without_spaces_has_no_words(
+    make_examples: MakeExamples, language: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each text is one run between spaces, so every word trait would say so of all datasets."""
+    monkeypatch.setattr(segmenters, "version", _absent)
     examples = make_examples([[text]] * 3 + [["别的句子"]], ["好。"] * 4, labels=["a", "b"] * 2, language=language)
     found = profile(examples, processes=1)
     for trait in found.traits:
@@ -263,6 +268,41 @@ def test_a_script_without_spaces_has_no_words(make_examples: MakeExamples, langu
     assert values["response_distinct_count"] == 1
     assert found.length_histograms == ()
     assert any("on words between spaces" in warning for warning in found.details["warnings"])
+    assert any("`pip install " in warning for warning in found.details["warnings"])
+    assert found.details["segmenter"] is None
+
+
+def _absent(package: str) -> str:
+    raise PackageNotFoundError(package)
+
+
+@pytest.mark.parametrize(
+    ("language", "package", "text", "words"),
+    [
+        ("zh", "jieba", "你好，订单的状态。\n谢谢！", ["你好，", "订单", "的", "状态。", "谢谢！"]),
+        ("ja", "sudachipy", "注文の状況を知りたい。", ["注文", "の", "状況", "を", "知り", "たい。"]),
+        ("th", "pythainlp", "ผมอยากดูคำสั่งซื้อ", ["ผม", "อยาก", "ดู", "คำ", "สั่งซื้อ"]),
+    ],
+)
+def test_a_segmenter_gives_the_words(
+    make_examples: MakeExamples, language: str, package: str, text: str, words: list[str]
+) -> None:
+    pytest.importorskip(package, reason="needs an extra: pip install 'traitcast[words]'")
+    assert segmenters.spaced(make_examples([[text]], [""]).table, language=language)["fields"][0].as_py() == [
+        " ".join(words).replace("状态。 谢谢", "状态。\n谢谢")
+    ]
+    examples = make_examples([[text]] * 3 + [[text + text]], ["好。"] * 4, labels=["a", "b"] * 2, language=language)
+    found = profile(examples, processes=1)
+    values = _values(found)
+    # What rests on words is that of texts with spaces; all else, such as characters, that of the texts as they are.
+    assert values["prompt_words_mean"] == pytest.approx(len(words) * 5 / 4, abs=0.3)
+    assert values["prompt_characters_mean"] == len(text) * 5 / 4
+    assert values["prompt_near_duplicate_share"] is not None
+    assert values["prompt_type_token_ratio"] is not None
+    assert values["label_length_information"] is not None
+    assert {one.unit for one in found.length_histograms} == {"words"}
+    assert found.details["segmenter"].startswith(package)
+    assert not any("on words between spaces" in warning for warning in found.details["warnings"])
 
 
 def test_text_that_does_not_look_english_is_a_warning(make_examples: MakeExamples) -> None:
