@@ -40,6 +40,11 @@ __all__ = [
     "probe_definitions",
     "public_findings",
     "quality",
+    "readable_columns",
+    "readable_files",
+    "readable_languages",
+    "readable_tasks",
+    "readable_turns",
     "reference_matrix",
     "shell",
     "trait_catalogue",
@@ -126,6 +131,87 @@ def findings() -> str:
         if check.severity == severity
     ]
     return _table("check | severity | rows that ... | what to do", rows)
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def readable_files() -> str:
+    """File endings, and the words of file and folder names that name a split."""
+    from traitcast.profiler.reading.files import FORMATS
+    from traitcast.profiler.reading.formats.text_lines import COMPRESSIONS
+    from traitcast.profiler.reading.shards import COPY_WORDS
+    from traitcast.profiler.reading.source import HELD_OUT, SPLIT_WORDS
+
+    endings = {kind: [ending for ending, of in FORMATS.items() if of == kind] for kind in FORMATS.values()}
+    splits = {split: [word for word, of in SPLIT_WORDS.items() if of == split] for split in SPLIT_WORDS.values()}
+    rows = [(f"{kind} file", _names(found)) for kind, found in endings.items()]
+    rows += [("the same, packed", _names(list(COMPRESSIONS)))]
+    rows += [(f"split {split}", _names(found)) for split, found in splits.items()]
+    rows += [("splits to test on, in this order", _names(HELD_OUT)), ("copies, read once", _names(sorted(COPY_WORDS)))]
+    return _table("what | in the name", rows)
+
+
+def readable_columns() -> str:
+    """The usual names of columns, by what they hold."""
+    from traitcast.profiler.roles import column_names as names
+
+    heads: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for head, others, answers in names.GENERATION:
+        heads.setdefault((others, answers), []).append(head)
+    rows = [
+        ("text of a classification", _names(sorted(names.SINGLE))),
+        ("pair of texts", "; ".join(_names(pair) for pair in names.PAIRS)),
+        ("label", _names(["label", *sorted(names.LABELS)])),
+        ("score with fractions", _names(sorted(names.SCORES))),
+        ("several labels", _names(sorted(names.LABEL_LISTS))),
+        ("tokens that have tags", _names(names.TOKENS)),
+        ("spans of a text", _names(sorted(names.SPANS))),
+        ("options, as a list", _names(names.OPTIONS)),
+        ("options, a column each", f"`{names.OPTION_COLUMN.pattern}`".replace("|", "\\|")),
+        ("the right option", _names(names.MC_ANSWERS)),
+        ("lists of texts that read as one", _names(sorted(names.TEXT_LISTS))),
+        ("instructions of a system", _names(names.SYSTEM)),
+        ("better and worse response", "; ".join(_names(pair) for pair in names.CHOSEN)),
+        ("their scores", "; ".join(_names(pair) for pair in names.CHOSEN_SCORES)),
+        ("response with a label of true and false", _names(names.JUDGED)),
+        ("ranked responses, and their grades", f"{_names(names.RANKED)}; {_names(names.GRADES)}"),
+    ]
+    of_prompts = [(_names(found), _names(others), _names(answers)) for (others, answers), found in heads.items()]
+    return f"{_table('what | columns', rows)}\n\n{_table('prompt | may go with it | response', of_prompts)}"
+
+
+def readable_languages() -> str:
+    """Usual names of columns in other languages than English."""
+    from traitcast.profiler.roles.column_names import IN_ENGLISH
+
+    ours: dict[str, list[str]] = {}
+    for theirs, name in IN_ENGLISH.items():
+        ours.setdefault(name, []).append(theirs)
+    return _table("read as | columns", [(f"`{name}`", _names(theirs)) for name, theirs in ours.items()])
+
+
+def readable_turns() -> str:
+    """The layouts of conversations, and what an assistant is called."""
+    from traitcast.profiler.roles import chat
+
+    rows = [
+        ("a turn: who, and what is said", "; ".join(_names(keys) for keys in chat.LAYOUTS)),
+        ("a question and its answer", "; ".join(_names(keys) for keys in chat.EXCHANGES)),
+        ("the assistant is called", _names(chat.ASSISTANTS)),
+    ]
+    return _table("what | keys", rows)
+
+
+def readable_tasks() -> str:
+    """Task types with their metrics, and the short names of roles."""
+    from traitcast.profiler.roles.short_roles import ROLE_WORDS
+    from traitcast.profiler.roles.spec import METRICS
+
+    rows = [(f"`{kind}`", _names(metrics)) for kind, metrics in METRICS.items()]
+    words = [(f"`{word}=`", ", ".join(f"`{key}`" for key in keys if key)) for word, keys in ROLE_WORDS.items()]
+    return f"{_table('task type | metrics', rows)}\n\n{_table('in --roles | in a spec', words)}"
 
 
 def planted_findings() -> str:

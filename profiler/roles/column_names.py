@@ -9,7 +9,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_IN_ENGLISH = {
+IN_ENGLISH = {
     theirs: ours
     for ours, names in {
         "question": "frage pregunta",
@@ -51,7 +51,7 @@ def plain_name(name: str) -> str:
     """The plain form of a column name, in English where it is a usual one of another language."""
     letters = unicodedata.normalize("NFKD", name.lower().replace("ß", "ss")).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^a-z0-9]+", "_", letters if letters.strip() else "").strip("_")
-    return _IN_ENGLISH.get(plain, plain)
+    return IN_ENGLISH.get(plain, plain)
 
 
 def is_id(name: str) -> bool:
