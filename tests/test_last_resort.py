@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from traitcast.last_resort import last_resort
 
 
@@ -47,7 +50,19 @@ def test_on_request_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyError("x")
 
 
-def test_an_early_stop_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended, last_resort():
-        raise KeyboardInterrupt
-    assert (ended.value.code, capsys.readouterr().err) == (130, "Stopped.\n")
+STOP = """
+import atexit, time
+from traitcast.last_resort import last_resort
+atexit.register(time.sleep, 60)
+with last_resort():
+    print("told")
+    raise {}
+"""
+
+
+@pytest.mark.parametrize(("raised", "said"), [("KeyboardInterrupt", "Stopped.\n"), ("SystemExit(130)", "")])
+def test_a_stop_is_one_line_and_waits_for_nothing(raised: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOP.format(raised)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=50
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "told\n", said)

@@ -20,6 +20,7 @@ from traitcast.warehouse.console import fail, printable
 
 DEBUG_VARIABLE = "TRAITCAST_DEBUG"
 EXIT_CODE = 70
+_STOPPED = 130
 _LONGEST = 200
 
 
@@ -47,8 +48,10 @@ def last_resort() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
-        sys.exit(130)
-    except (SystemExit, GeneratorExit):
+        _leave()
+    except SystemExit as left:
+        if left.code == _STOPPED:
+            _leave()
         raise
     except BaseException as error:  # what Rust libraries raise is no Exception
         if os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
@@ -58,6 +61,15 @@ def last_resort() -> Iterator[None]:
         look = f"details are in {where}, please report it with them" if where else f"{DEBUG_VARIABLE}=1 shows details"
         fail(f"traitcast failed, which it should not ({what}); {look}.")
         sys.exit(EXIT_CODE)
+
+
+def _leave() -> None:
+    """End now. To take a parser apart takes two seconds, in which a second Ctrl-C ends in a traceback; what has to be
+    cleared up was, on the way here."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(_STOPPED)
 
 
 def _kept(error: BaseException) -> str | None:

@@ -237,7 +237,12 @@ STILL_REFUSED = [
     *HIDDEN_WRITES,
     "EXPLAIN ANALYZE COPY (SELECT 1) TO 'leak.csv'",
     "/* x */ EXPLAIN (ANALYZE) COPY (SELECT 1) TO 'leak.csv'",
-    "EXPLAIN SELECT 1",
+    "EXPLAIN (ANALYZE, FORMAT json) SELECT 1",
+    "EXPLAIN EXPLAIN ANALYZE COPY (SELECT 1) TO 'leak.csv'",
+    f"explain analyze WITH x AS ({_COPY}) SELECT 1",
+    "EXPLAIN ANALYZE SELECT 1; COPY (SELECT 1) TO 'leak.csv'",
+    f"EXPLAIN ANALYZE WITH x AS ({_COPY}) PIVOT label_counts ON label USING sum(n)",
+    f"EXPLAIN ANALYZE PIVOT (WITH x AS ({_COPY}) FROM label_counts) ON label USING sum(n)",
     "SELECT * FROM query('COPY (SELECT 1) TO ''leak.csv''')",
     "SELECT * FROM enable_logging(storage := 'file', storage_config := {'path': 'leak'})",
     "SELECT * FROM enable_profiling()",
@@ -285,6 +290,8 @@ def test_words_of_writing_are_no_writing(tmp_path: Path, monkeypatch: pytest.Mon
             "WITH copy AS (FROM 'outside.csv') SELECT copy, delete FROM copy",
             """SELECT '"type":"COPY_QUERY_NODE"' AS a, 'COPY (SELECT 1)' AS b -- INSERT""",
             """PIVOT 'outside.csv' ON "copy" USING sum("delete") /* DELETE */""",
+            "EXPLAIN SELECT copy FROM 'outside.csv'",
+            "  explain Analyze FROM 'outside.csv'",
         ):
             assert warehouse.query(statement).num_rows == 1
         with pytest.raises(QueryError, match="a PIVOT with COPY is not allowed.*In double quotes it is a name"):

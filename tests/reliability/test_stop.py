@@ -1,0 +1,58 @@
+"""Ctrl-C inside a long query and a long parse: once is enough, it takes no two seconds, and twice is no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+QUERY = "SELECT count(*) FROM range(100000000) a, range(100000) b WHERE a.range * b.range % 7 = 3"
+# The moment is when the process has used so much time: a busy machine starts late.
+LOADED_S = {"sql": 1.5, "profile": 5.0}
+
+
+def used(pid: int) -> float:
+    """Seconds of processor time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+@pytest.mark.parametrize(("command", "times"), [("sql", 1), ("sql", 3), ("profile", 3)])
+def test_it_ends_at_once(tmp_path: Path, command: str, times: int) -> None:
+    rows = [
+        {"text": f"the {' '.join(f'word{(i * k) % 997}' for k in range(150))}.", "label": "xy"[i % 2]}
+        for i in range(3000)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    argv = {"sql": ["sql", QUERY], "profile": ["profile", str(tmp_path / "a.jsonl"), "--processes", "1"]}[command]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "traitcast", *argv, "--warehouse", str(tmp_path / "w.duckdb")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+        env={**os.environ, "TRAITCAST_REFERENCE": str(tmp_path / "no_reference"), "OMP_NUM_THREADS": "1"},
+    )
+    while used(process.pid) < LOADED_S[command]:
+        assert process.poll() is None
+        time.sleep(0.02)
+    began = time.monotonic()
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    stdout, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - began < 2
+    assert process.returncode == 130
+    assert "Stopped." in stderr
+    assert "Traceback" not in stderr
+    assert stdout == ""
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in (".part", ".partial")] == []
