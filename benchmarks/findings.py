@@ -1,11 +1,11 @@
 """Planted faults: how many of them `traitcast check` finds, and what it finds besides.
 
-    python benchmarks/findings.py            a table: precision and recall of each check over ten datasets
+    python benchmarks/findings.py            a table: precision and recall of each check over all datasets
     python benchmarks/findings.py --seed 7   other rows, other places
 
-Ten datasets of different kinds and 300 to 800 made-up rows each get faults of every kind at random rows. The rows that
-a check marks are compared with those planted: marking any other row counts against its precision, in every dataset.
-Some rows hold what looks like a fault and is none.
+Twelve datasets of different kinds and 200 to 800 made-up rows each get faults of every kind at random rows. The rows
+that a check marks are compared with those planted: marking any other row counts against its precision, in every
+dataset. Some rows hold what looks like a fault and is none.
 """
 
 from __future__ import annotations
@@ -361,7 +361,47 @@ def german(rng: random.Random) -> Planted:
     return made
 
 
-KINDS = (topics, noisy, pairs, choices, answers, openings, passages, chats, tools, german)
+def preferences(rng: random.Random) -> Planted:
+    """Pairs of responses."""
+    rows = [
+        {
+            "prompt": sentence(rng),
+            "chosen": sentence(rng, rng.randint(1, 3)),
+            "rejected": sentence(rng, rng.randint(1, 3)),
+        }
+        for _ in range(300)
+    ]
+    made = Planted("pairs of responses", rng, rows, "prompt", "chosen")
+    plant_texts(made)
+    plant_copies(made)
+    for number in range(EACH):
+        row = made.take("equal_pair")
+        row["rejected"] = row["chosen"]
+        made.expected["turned_pair"].add(11 + number)
+        turned = rows[10 + number]
+        made.take("turned_pair").update(prompt=turned["prompt"], chosen=turned["rejected"], rejected=turned["chosen"])
+        made.take("personal_data")["rejected"] += f" Please {_PRIVATE[number]}"
+        # One that repeats a prompt with another pair is no copy.
+        made.take()["prompt"] = rows[20 + number]["prompt"]
+    return made
+
+
+def longer(rng: random.Random) -> Planted:
+    """Pairs of responses of which the longer one is preferred."""
+    rows = []
+    made = Planted("longer preferred", rng, rows, "prompt", "chosen")
+    for number in range(200):
+        short, long = sorted((sentence(rng, rng.randint(1, 3)) for _ in range(2)), key=len)
+        wanted = number % 20 > 0 and len(short) < len(long)
+        rows.append(
+            {"prompt": sentence(rng), "chosen": long if wanted else short, "rejected": short if wanted else long}
+        )
+        if wanted:
+            made.expected["longer_chosen"].add(number + 1)
+    return made
+
+
+KINDS = (topics, noisy, pairs, choices, answers, openings, passages, chats, tools, german, preferences, longer)
 
 
 def found_in(planted: Planted, folder: Path) -> dict[str, set[int]]:

@@ -86,6 +86,20 @@ CHECKS = (
         "has the prompt of another row but another label",
         "Decide on one label for each prompt, or drop all of them.",
     ),
+    Check(
+        "equal_pair",
+        ERROR,
+        "prefer a response to the same text",
+        "prefers a response to the same text",
+        "Drop them: there is nothing to prefer.",
+    ),
+    Check(
+        "turned_pair",
+        ERROR,
+        "prefer what another row with the same prompt rejects",
+        "prefers what another row with the same prompt rejects",
+        "Decide which response is better, or drop both rows.",
+    ),
     Check("empty_prompt", ERROR, "have no text to read", "has no text to read", "Drop them."),
     Check("empty_response", ERROR, "have an empty response", "has an empty response", "Fill it in, or drop them."),
     Check(
@@ -143,6 +157,13 @@ CHECKS = (
         "have a tool call that no result follows",
         "has a tool call that no result follows",
         "Add the result as a tool turn, or cut the conversation before the call.",
+    ),
+    Check(
+        "longer_chosen",
+        WARNING,
+        "prefer the longer response",
+        "prefers the longer response",
+        "A model learns to write more, whatever is asked: add pairs in which the shorter one is better.",
     ),
     Check(
         "over_context",

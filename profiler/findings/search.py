@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from traitcast.profiler.findings import labels as label_noise
-from traitcast.profiler.findings import near, texts
+from traitcast.profiler.findings import near, pairs, texts
 from traitcast.profiler.findings.checks import Finding, found, ordered
 from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
@@ -41,7 +41,10 @@ _BOTH = {
 }
 # A linear model of more rows takes seconds and finds the same.
 NOISE_ROWS = 10_000
+# A model of the others knows nothing of such rows.
 _UNLIKE = ("empty_prompt", "glued_rows", "length_outlier", "other_script", "other_language")
+# Such rows say the same as another one, and that they contradict it is worse.
+_CONTRADICTING = ("conflicting_labels", "turned_pair")
 RARE = 5
 OUTLYING, FAR, OUTLIER_ROWS, OUTLIER_SHARE = 6.0, 3.0, 50, 0.02
 OPENING_WORDS, OPENING_SHARE, OPENING_ROWS = 5, 0.2, 50
@@ -84,15 +87,15 @@ def find(
     classes: frozenset[str] = frozenset()
     if examples.spec.task_type == "classification":
         classes = frozenset().union(*table.map_blocks(_classes))
+    judged = examples.spec.task_type == "preference"
     language = (examples.spec.language or "en").lower()[:2]
-    blocks = list(table.map_blocks(partial(_block, classes=classes, language=language, context=context)))
+    blocks = list(table.map_blocks(partial(_block, classes=classes, language=language, context=context, judged=judged)))
     rows = _joined(blocks)
     owner = np.repeat(np.arange(table.num_rows), rows["fields"])
-    conflicting = _conflicting(rows, examples.spec.task_type)
     findings: list[Finding | None] = [found(name, part, hits) for (name, part), hits in _marked(rows).items()]
     findings += [
         found("exact_duplicate", "row", repeats(rows["exact"])),
-        conflicting,
+        _conflicting(rows, examples.spec.task_type),
         *(
             _outliers(np.where(rows[f"empty_{part}", part], 0, rows[f"{part}_characters"]), part)
             for part in ("prompt", "response")
@@ -104,10 +107,11 @@ def find(
         _rare(rows["label"], examples.spec.task_type),
         _opening(rows["opening"]),
         _long(rows, context),
+        *pairs.findings(rows),
         *_chats(examples.chat_faults, rows["empty_prompt", "prompt"]),
     ]
-    compared = _Compared.of(table, rows, seed)
-    findings.append(compared.duplicates([] if conflicting is None else conflicting.rows - 1))
+    compared = _Compared.of(table, rows, judged, seed)
+    findings.append(compared.duplicates(_in_any(findings, _CONTRADICTING, table.num_rows)))
     if others is not None:
         findings.append(_leaks(others.keys, rows["words"]))
         findings += [compared.leaks(others.words, others.keys, "near_split_leak")]
@@ -117,7 +121,7 @@ def find(
         findings.append(found("contamination", "prompt", shared, detail=name))
         findings.append(compared.leaks({name: _Compared.of_dataset(other, seed)}, {name: keys}, "near_contamination"))
     if noise and examples.spec.task_type == "classification":
-        findings.append(_noise(table, rows["words"], _unlike([one for one in findings if one], table.num_rows), seed))
+        findings.append(_noise(table, rows["words"], _in_any(findings, _UNLIKE, table.num_rows), seed))
     return ordered(findings)
 
 
@@ -132,13 +136,16 @@ class _Compared:
     labels: npt.NDArray[Any]
 
     @classmethod
-    def of(cls, table: Any, rows: Block, seed: int) -> _Compared:
+    def of(cls, table: Any, rows: Block, judged: bool, seed: int) -> _Compared:
         characters = sum(int(np.maximum(rows[f"{part}_characters"], 0).sum()) for part in ("prompt", "response"))
         at = _drawn(table.num_rows, characters, seed)
         taken = table.take(at)
         labels = taken["label"].to_pylist()
         # The name of a class, or the right option, is no text of its own.
-        answers = [None if lab is not None else r for r, lab in zip(taken["response"].to_pylist(), labels, strict=True)]
+        responses = taken["response"].to_pylist()
+        answers = [r if judged or lab is None else None for r, lab in zip(responses, labels, strict=True)]
+        if "rejected" in taken.column_names:
+            answers = [f"{a or ''}\n{r or ''}" for a, r in zip(answers, taken["rejected"].to_pylist(), strict=True)]
         return cls(rows, at, _prompts(taken), answers, np.array([str(label) for label in labels]))
 
     @staticmethod
@@ -148,10 +155,9 @@ class _Compared:
         characters = sum(table.map_blocks(_prompt_characters))
         return near.words_of(_prompts(table.take(_drawn(table.num_rows, characters, seed))))
 
-    def duplicates(self, conflicting: Sequence[int] | npt.NDArray[np.int64]) -> Finding | None:
+    def duplicates(self, contradicting: npt.NDArray[np.bool_]) -> Finding | None:
         """Rows that nearly repeat an earlier one, but for those that repeat or contradict it word for word."""
-        left_out = repeats(self.rows["exact"])
-        left_out[conflicting] = True
+        left_out = repeats(self.rows["exact"]) | contradicting
         some = np.flatnonzero(~left_out[self.at])
         texts = [self.prompts[at] + ([self.answers[at] or ""] if self.answers[at] else []) for at in some]
         later, earlier = near.repeated(near.words_of(texts))
@@ -211,11 +217,17 @@ def _prompts(rows: pa.Table) -> list[list[str]]:
     return [f + (o or []) for f, o in zip(fields, options, strict=True)]
 
 
-def _block(rows: pa.Table, *, classes: frozenset[str], language: str, context: Context | None) -> Block:
-    """What the checks need of a block of rows: a value per row under each name."""
+def _block(
+    rows: pa.Table, *, classes: frozenset[str], language: str, context: Context | None, judged: bool = False
+) -> Block:
+    """What the checks need of a block of rows: a value per row under each name. judged: the label is about a response
+    that somebody wrote."""
     prompts, responses = _prompts(rows), rows["response"].to_pylist()
     labels = rows["label"].combine_chunks()
-    labelled = labels.is_valid().to_numpy(zero_copy_only=False)
+    rejected = rows["rejected"].to_pylist() if "rejected" in rows.column_names else [None] * len(prompts)
+    # What tells rows with the same prompt and response apart: the other response, or how this one was judged.
+    beside = labels.to_pylist() if judged and labels.null_count < len(labels) else rejected
+    labelled = np.zeros(len(prompts), dtype=bool) if judged else labels.is_valid().to_numpy(zero_copy_only=False)
     prompt = pa.array(["\n".join(prompt) for prompt in prompts], pa.string())
     # Class names and options are not written for a row: only free responses are looked at as texts.
     written = pa.array([None if lab else r for r, lab in zip(responses, labelled, strict=True)], pa.string())
@@ -223,15 +235,29 @@ def _block(rows: pa.Table, *, classes: frozenset[str], language: str, context: C
     field = pa.concat_arrays([pa.array([], pa.string()), *(chunk.flatten() for chunk in rows["fields"].chunks)])
     parts = {"prompt": prompt, "response": written}
     free = responses if not labelled.any() else written.to_pylist()
+    hits = {(name, part): check(column) for part, column in parts.items() for name, check in _BOTH.items()}
+    pair: Block = {}
+    if "rejected" in rows.column_names:
+        worse = rows["rejected"].combine_chunks()
+        hits |= {(name, "response"): hits[name, "response"] | check(worse) for name, check in _BOTH.items()}
+        pair = pairs.marks(prompts, [r or "" for r in responses], [r or "" for r in rejected])
     return {
-        **{(name, part): check(column) for part, column in parts.items() for name, check in _BOTH.items()},
+        **hits,
+        **pair,
         ("empty_prompt", "prompt"): texts.blank(prompt),
         ("empty_response", "response"): texts.blank(rows["response"].combine_chunks()),
         ("glued_rows", "prompt"): texts.glued(prompt, classes),
         ("glued_rows", "response"): texts.glued(written),
         ("refusal", "response"): texts.refusal(written),
-        "exact": np.array([exact_key(p, r) for p, r in zip(prompts, responses, strict=True)], dtype=np.uint64),
+        "exact": np.array(
+            [
+                exact_key([*p, *([] if o is None else ["\x1f", o])], r)
+                for p, r, o in zip(prompts, responses, beside, strict=True)
+            ],
+            dtype=np.uint64,
+        ),
         "words": np.array([words_key(p) for p in prompts], dtype=np.uint64),
+        **({"answered": _answered(prompts, responses)} if judged else {}),
         "label": labels.to_numpy(zero_copy_only=False),
         "prompt_characters": _lengths(prompt),
         "response_characters": _lengths(written),
@@ -241,12 +267,20 @@ def _block(rows: pa.Table, *, classes: frozenset[str], language: str, context: C
         "prompt_language": texts.strange_languages(field, language),
         "response_language": texts.strange_languages(written, language),
         "opening": np.array([_opening_of(text) for text in free], dtype=np.uint64),
-        **({"tokens": _tokens(prompt, responses, context)} if context else {}),
+        **({"tokens": _tokens(prompt, responses, rejected, context)} if context else {}),
     }
 
 
-def _tokens(prompts: pa.Array, responses: list[str | None], context: Context) -> npt.NDArray[np.int64]:
-    return context.tokens([f"{p}\n{r or ''}" for p, r in zip(prompts.to_pylist(), responses, strict=True)])
+def _answered(prompts: list[list[str]], responses: list[str | None]) -> Keys:
+    return np.array([words_key([*p, r or ""]) for p, r in zip(prompts, responses, strict=True)], dtype=np.uint64)
+
+
+def _tokens(
+    prompts: pa.Array, responses: list[str | None], rejected: list[str | None], context: Context
+) -> npt.NDArray[np.int64]:
+    """Tokens of each prompt with the longer of its responses."""
+    longer = [max(r or "", o or "", key=len) for r, o in zip(responses, rejected, strict=True)]
+    return context.tokens([f"{p}\n{r}" for p, r in zip(prompts.to_pylist(), longer, strict=True)])
 
 
 def _lengths(column: pa.Array) -> npt.NDArray[np.int64]:
@@ -269,11 +303,13 @@ def _marked(rows: Block) -> dict[tuple[str, str], npt.NDArray[np.bool_]]:
 
 def _conflicting(rows: Block, task_type: str) -> Finding | None:
     """Equal prompts, options included, with different labels; free responses may differ."""
-    if task_type not in ("classification", "multiple_choice"):
+    if task_type not in ("classification", "multiple_choice", "preference"):
         return None
     codes = np.unique([str(label) for label in rows["label"]], return_inverse=True)[1]
     codes = np.where(np.array([label is None for label in rows["label"]]), -1, codes)
-    return found("conflicting_labels", "label", conflicts(rows["words"], codes))
+    # What is judged is the response to a prompt.
+    keys = rows["answered"] if task_type == "preference" else rows["words"]
+    return found("conflicting_labels", "label", conflicts(keys, codes))
 
 
 def _outliers(characters: npt.NDArray[np.int64], part: str) -> Finding | None:
@@ -386,13 +422,13 @@ def _leaks(others: Mapping[str, Keys], words: Keys) -> Finding | None:
     return found("split_leak", "prompt", hits, detail="; ".join(told))
 
 
-def _unlike(findings: Sequence[Finding], rows: int) -> npt.NDArray[np.bool_]:
-    """Rows of which a model of the others knows nothing: in another language, or far longer."""
-    unlike = np.zeros(rows, dtype=bool)
+def _in_any(findings: Sequence[Finding | None], checks: Sequence[str], rows: int) -> npt.NDArray[np.bool_]:
+    """Whether each row is in a finding of one of some checks."""
+    hits = np.zeros(rows, dtype=bool)
     for finding in findings:
-        if finding.check in _UNLIKE:
-            unlike[finding.rows - 1] = True
-    return unlike
+        if finding is not None and finding.check in checks:
+            hits[finding.rows - 1] = True
+    return hits
 
 
 def _noise(table: Any, words: Keys, unlike: npt.NDArray[np.bool_], seed: int) -> Finding | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from traitcast.profiler.findings.checks import Finding
+from traitcast.profiler.findings.context import Context
 from traitcast.profiler.findings.search import find
 from traitcast.profiler.leakage import other_splits
 from traitcast.profiler.reading.examples import Examples
@@ -224,8 +225,8 @@ def test_texts_in_another_language_are_found(tmp_path: Path) -> None:
         for n in range(60)
     ]
     rows[5]["text"] = (
-        "Wir haben die Stadt schon so oft gesehen und wollen nun auch einmal etwas anderes machen, aber noch nicht heute, "
-        "denn wir haben keine Zeit."
+        "Wir haben die Stadt schon so oft gesehen und wollen nun auch einmal etwas anderes machen, aber noch nicht "
+        "heute, denn wir haben keine Zeit."
     )
     rows[9]["text"] = (
         "Les enfants vont avec leur mère dans le jardin, puis ils sont sur la place où nous avons été hier soir tous"
@@ -260,3 +261,25 @@ def test_faults_of_conversations_are_found_by_the_numbers_of_their_rows(tmp_path
     rows[7], rows[9] = chat("user", "user", "assistant"), chat("user", "system", "user", "assistant")
     found = by_check(write(tmp_path / "chats.jsonl", [{"messages": row} for row in rows]))
     assert found == {"turn_order": [7], "late_system": [9]}, "row 4 is dropped, so those after it count one less"
+
+
+def test_judged_responses_are_texts_and_not_classes(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    rows = [{"prompt": sentence(rng), "completion": sentence(rng, 12), "label": n % 2 == 0} for n in range(60)]
+    rows[20]["prompt"] = rows[3]["prompt"]
+    rows[30]["completion"] = "Write to jo@example.org, please."
+    rows[40] = {**rows[6], "label": False}
+    assert by_check(write(tmp_path / "judged.jsonl", rows)) == {"personal_data": [31], "conflicting_labels": [7, 41]}
+
+
+def test_pairs_are_the_same_with_the_same_response_that_was_rejected(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    rows = [{"prompt": sentence(rng), "chosen": sentence(rng), "rejected": sentence(rng)} for _ in range(60)]
+    rows[20] = {**rows[3], "rejected": sentence(rng)}
+    rows[30] = dict(rows[4])
+    rows[40] = {"prompt": rows[5]["prompt"], "chosen": rows[5]["rejected"], "rejected": rows[5]["chosen"]}
+    rows[50]["rejected"] = f" {rows[50]['chosen']} "
+    rows[55]["rejected"] = sentence(rng, 400)
+    found = by_check(write(tmp_path / "pairs.jsonl", rows), context=Context(300))
+    expected = {"exact_duplicate": [31], "turned_pair": [6, 41], "equal_pair": [51], "over_context": [56]}
+    assert found == expected
