@@ -299,6 +299,12 @@ def write_rows(path: Path, rows: Iterator[dict[str, str]]) -> None:
             file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
+WITHOUT_FINDINGS = (
+    "import traitcast.profiler.findings.search as search; search.find = lambda *_, **__: []; "
+    "from traitcast.cli import main; main()"
+)
+
+
 def rows(options: argparse.Namespace) -> None:
     """Profile generated files through the command line: time, and the most memory its processes held together and the
     one that was started held alone."""
@@ -314,7 +320,8 @@ def rows(options: argparse.Namespace) -> None:
             size = sum(file.stat().st_size for file in path.iterdir())
             for processes in options.processes:
                 store = Path(folder) / f"{count}_{processes}.duckdb"
-                command = [sys.executable, "-m", "traitcast", "profile", str(path), "--warehouse", str(store)]
+                start = ["-c", WITHOUT_FINDINGS] if options.without_findings else ["-m", "traitcast"]
+                command = [sys.executable, *start, "profile", str(path), "--warehouse", str(store)]
                 command += ["--rows", options.sample, "--engine", options.engine]
                 with Clock() as clock:
                     child = subprocess.Popen(
@@ -422,6 +429,7 @@ def main() -> None:
             command.add_argument("--format", choices=("jsonl", "csv", "parquet"), default="jsonl")
             command.add_argument("--shards", type=int, default=1, help="files that the rows are in")
             command.add_argument("--engine", choices=("local", "ray"), default="local")
+            command.add_argument("--without-findings", action="store_true", help="look for no faults")
         if work is sampling:
             command.add_argument("datasets", nargs="+")
     options = parser.parse_args()
