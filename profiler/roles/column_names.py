@@ -146,6 +146,9 @@ CHOSEN = (
     ("accepted", "rejected"),
     ("winner", "loser"),
     ("better", "worse"),
+    ("pos_answer", "neg_answer"),
+    ("positive", "negative"),
+    ("pos", "neg"),
 )
 CHOSEN_SCORES = (
     ("score_chosen", "score_rejected"),
@@ -156,6 +159,13 @@ CHOSEN_SCORES = (
     ("margin",),
 )
 JUDGED = ("completion", "response", "output")
+# Whether a response is good, under names that say so; under these an answer is a response too.
+JUDGEMENTS = ("is_good", "good", "desirable", "is_desirable", "is_chosen", "preferred", "thumbs_up")
+# The worse response beside a conversation that ends with the better one.
+WORSE = ("rejected_response", "rejected")
+# Two responses of which another column says the better one.
+COMPARED = re.compile(r"(.+?)_?([ab]|[012])")
+VERDICTS = ("winner", "labels", "label", "preference", "choice", "score_0", "score_1", "score_a", "score_b")
 # Lists of responses, the text of one that is an object, and how good it is.
 RANKED = ("responses", "completions", "answers", "outputs", "candidates", "replies")
 RESPONSE_KEYS = ("response", "answer", "text", "content", "completion", "output")

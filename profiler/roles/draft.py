@@ -56,7 +56,7 @@ def draft_of(view: View) -> DatasetSpec | None:
     classes = [name for name in _likely_classes(flat) if set(texts) - {name}]
     if classes and not (_is_answered(flat, texts) and not _named_class(classes[0])):
         return DatasetSpec("classification", longest(flat, texts, classes[:1]), label_field=classes[0])
-    lists = [name for name, kind in view.kinds.items() if kind == "list of texts" and view.distinct(name)]
+    lists = [name for name, kind in view.kinds.items() if kind == "list of texts" and _are_spoken(view, name)]
     if len(texts) < 2 and (spoken := [*view.lists.intersection(texts), *lists]) and not set(texts) - set(spoken):
         # Utterances in turn: the last one answers those before it.
         return DatasetSpec("generation", messages_field=spoken[0])
@@ -154,6 +154,12 @@ def _is_bookkeeping(view: View, name: str) -> bool:
 
 def _are_dates(view: View, name: str) -> bool:
     return all(_DATE.fullmatch(str(value)) for value in view.columns[name] if value not in (None, ""))
+
+
+def _are_spoken(view: View, name: str) -> bool:
+    """Whether the texts of lists are utterances rather than single words."""
+    items = [item for value in view.columns[name] for item in value or ()]
+    return sum(" " in item.strip() for item in items) > len(items) / 2
 
 
 def _named_class(name: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from traitcast.profiler.roles.column_names import (
     CONTEXTS,
     GENERATION,
+    JUDGED,
     LABEL_LISTS,
     LABELS,
     MC_ANSWERS,
@@ -44,7 +45,7 @@ from traitcast.profiler.roles.columns import (
 from traitcast.profiler.roles.draft import chat_draft, content, draft_of, longest
 from traitcast.profiler.roles.explanation import Inference, UnclearError, ask, explained, misfit
 from traitcast.profiler.roles.multiple_choice import answer_forms
-from traitcast.profiler.roles.pairs import preference, translation
+from traitcast.profiler.roles.pairs import compared, preference, prompted, translation
 from traitcast.profiler.roles.short_roles import with_roles
 from traitcast.profiler.roles.spec import DatasetSpec, parse_spec
 from traitcast.profiler.roles.values import listed, pick
@@ -92,7 +93,17 @@ def _is_whole(draft: DatasetSpec) -> bool:
 
 def _layouts(view: View, task_type: str | None = None, answer_form: str | None = None) -> DatasetSpec:
     """The first layout that fits, of a task type if that is settled."""
-    for layout in (preference, translation, _chat, _multiple_choice, _generation, _annotated, _classification, _scored):
+    for layout in (
+        preference,
+        translation,
+        _chat,
+        _multiple_choice,
+        compared,
+        _generation,
+        _annotated,
+        _classification,
+        _scored,
+    ):
         try:
             found = layout(view)
         except UnclearError as unclear:
@@ -345,6 +356,15 @@ def _response(view: View, plain: str) -> str | None:
     kind = view.kinds[name]
     if kind in ("text", "integer", "number", "boolean"):
         return name
+    if (
+        kind == "list of texts"
+        and plain in JUDGED
+        and all(len(v) == 2 and v[0] != v[1] for v in view.columns[name] if v)
+    ):
+        pair = DatasetSpec("preference", chosen_field=f"{name}[0]", rejected_field=f"{name}[1]")
+        raise UnclearError(
+            f"{name!r} holds two responses a row, of which the first may be the better one", prompted(view, pair)
+        )
     if kind == "list of texts":
         return f"{name}[0]"
     first = next((value for value in view.columns[name] if value), None)

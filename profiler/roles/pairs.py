@@ -13,14 +13,18 @@ from typing import Any
 from traitcast.profiler.roles.column_names import (
     CHOSEN,
     CHOSEN_SCORES,
+    COMPARED,
     CONTEXTS,
     GENERATION,
     GRADES,
     JUDGED,
+    JUDGEMENTS,
     RANKED,
     RESPONSE_KEYS,
     SINGLE,
     SYSTEM,
+    VERDICTS,
+    WORSE,
     is_id,
     plain_name,
 )
@@ -41,16 +45,61 @@ def preference(view: View) -> DatasetSpec | None:
         graded = (tuple(view.actual.get(plain, "") for plain in pair) for pair in CHOSEN_SCORES)
         scores = next((g for g in graded if all(view.kinds.get(n) in ("integer", "number") for n in g)), ())
         draft = DatasetSpec("preference", chosen_field=chosen, rejected_field=rejected, score_fields=scores)
-        return _prompted(view, draft)
-    if view.has("label", "boolean") or _says_true(view, "label"):
-        judged = [view.actual[plain] for plain in JUDGED if view.has(plain, "text", "chat")]
+        columns = [view.actual[better], view.actual[worse]]
+        several = [name for name in columns if any(len(v) > 1 for v in view.columns[name] if _is_texts(v))]
+        if several:
+            named = " and ".join(map(repr, several))
+            raise UnclearError(f"{named} hold several responses a row", prompted(view, draft))
+        return prompted(view, draft)
+    return _judged(view) or _ranked(view)
+
+
+def _judged(view: View) -> DatasetSpec | None:
+    """Responses that were judged one by one, and a worse response beside a conversation that ends with the better."""
+    chats = [name for name, kind in view.kinds.items() if kind == "chat"]
+    other = next((view.actual[plain] for plain in WORSE if view.has(plain, "text")), None)
+    if len(chats) == 1 and other:
+        return DatasetSpec("preference", chosen_field=chats[0], rejected_field=other)
+    for plain in ("label", *JUDGEMENTS):
+        if not (view.has(plain, "boolean") or _says_true(view, plain)):
+            continue
+        names = JUDGED if plain == "label" else (*JUDGED, "answer")
+        judged = [view.actual[name] for name in names if view.has(name, "text", "chat")]
         if len(judged) == 1 and view.distinct(judged[0]) > 2:
-            draft = DatasetSpec("preference", answer_field=judged[0], label_field=view.actual["label"])
-            return _prompted(view, draft)
-        chats = [name for name, kind in view.kinds.items() if kind == "chat"]
+            draft = DatasetSpec("preference", answer_field=judged[0], label_field=view.actual[plain])
+            return prompted(view, draft)
         if len(chats) == 1 and not judged:
-            return DatasetSpec("preference", messages_field=chats[0], label_field=view.actual["label"])
-    return _ranked(view)
+            return DatasetSpec("preference", messages_field=chats[0], label_field=view.actual[plain])
+    return None
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def compared(view: View) -> DatasetSpec | None:
+    """Raise for two responses of which another column says which is better: that may be learnt, or the better one."""
+    stems: dict[str, list[str]] = {}
+    for plain, name in view.actual.items():
+        if (match := COMPARED.fullmatch(plain)) and view.kinds[name] in ("text", "chat") and view.distinct(name) > 2:
+            stems.setdefault(match[1], []).append(name)
+    pair = next((tuple(names) for names in stems.values() if len(names) == 2), None)
+    verdict = next((view.actual[plain] for plain in VERDICTS if plain in view.actual), None)
+    # Sentences of a pair have such names too; what is compared has a prompt besides.
+    if pair is None or verdict is None or not (texts := prompted(view, DatasetSpec("preference")).text_fields):
+        return None
+    texts = tuple(name for name in texts if name not in pair)
+    if not texts or any(view.kinds[name] != "text" for name in pair):
+        return None
+    fields = (*texts, *pair)
+    draft = DatasetSpec("generation", fields, answer_field=verdict)
+    if view.class_like(verdict):
+        draft = DatasetSpec("classification", fields, label_field=verdict)
+    raise UnclearError(
+        f"{verdict!r} may say which of {pair[0]!r} and {pair[1]!r} is better; to learn the better one, write them as "
+        "chosen and rejected",
+        draft,
+    )
 
 
 def _ranked(view: View) -> DatasetSpec | None:
@@ -76,11 +125,11 @@ def _ranked(view: View) -> DatasetSpec | None:
         draft = DatasetSpec("preference", chosen_field=f"{name}[0]{ending}", rejected_field=f"{name}[-1]{ending}")
         upwards = "rank" in plain_name(grade)
         if all(list(row) == sorted(row, reverse=not upwards) for row in rise):
-            return _prompted(view, draft)
+            return prompted(view, draft)
         raise UnclearError(
             f"the responses in {name!r} are not sorted by {grade!r}, the best one first; sort them, or name two by a "
             "path",
-            _prompted(view, draft),
+            prompted(view, draft),
         )
     return None
 
@@ -107,7 +156,9 @@ def _response_of_pair(view: View, plain: str) -> str | None:
     name = view.actual.get(plain)
     if name is None or view.kinds[name] in ("text", "chat"):
         return name if name is None or view.distinct(name) else None
-    inner = ("value", "content", "text")
+    if view.kinds[name] == "list of texts":
+        return f"{name}[0]"
+    inner = ("value", *RESPONSE_KEYS)
     found = next((value for value in view.columns[name] if isinstance(value, Mapping)), {})
     return next((f"{name}.{key}" for key in inner if isinstance(found.get(key), str)), None)
 
@@ -118,7 +169,7 @@ def _says_true(view: View, plain: str) -> bool:
     return bool(values) and values <= {"true", "false"}
 
 
-def _prompted(view: View, draft: DatasetSpec) -> DatasetSpec:
+def prompted(view: View, draft: DatasetSpec) -> DatasetSpec:
     """A preference with its prompt, which chats may hold themselves."""
     taken = first_columns(draft.columns)
     own = view.columns.get(draft.chosen_field or "", ())

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from traitcast.profiler.leakage import other_splits
@@ -181,6 +181,104 @@ def test_a_ranked_list_is_its_best_and_its_worst(tmp_path: Path, shape: str) -> 
     rows[1] |= {"scores": [1, 2, 3]} if "scores" in rows[1] else {}
     with pytest.raises(InputError, match="are not sorted by '.*', the best one first; sort them"):
         read(write(tmp_path / "b.jsonl", rows))
+
+
+@pytest.mark.parametrize(
+    ("columns", "roles"),
+    [
+        (("messages", "rejected_response"), {"chosen_field": "messages", "rejected_field": "rejected_response"}),
+        (("prompt", "answer", "is_good"), {"answer_field": "answer", "label_field": "is_good"}),
+        (("query", "positive", "negative"), {"chosen_field": "positive", "rejected_field": "negative"}),
+        (("query", "pos", "neg"), {"chosen_field": "pos[0]", "rejected_field": "neg[0]"}),
+        (("question", "pos_answer", "neg_answer"), {"chosen_field": "pos_answer.answer"}),
+    ],
+)
+def test_other_names_of_preferences(tmp_path: Path, columns: tuple[str, ...], roles: dict[str, str]) -> None:
+    def value(name: str, i: int) -> Any:
+        p, c, r, _ = PAIRS[i]
+        better = name in ("answer", "positive", "pos", "pos_answer")
+        said = c if better else p if name in ("prompt", "query", "question") else r
+        special: dict[str, Any] = {
+            "messages": [user(p), assistant(c)],
+            "is_good": i % 2 == 0,
+            "pos": [said],
+            "neg": [said],
+            "pos_answer": {"answer": said, "score": 1.0},
+            "neg_answer": {"answer": said, "score": 0.0},
+        }
+        return special.get(name, said)
+
+    rows = [{name: value(name, i) for name in columns} for i in range(len(PAIRS))]
+    examples = read(write(tmp_path / "a.jsonl", rows))
+    assert examples.spec.task_type == "preference"
+    assert {key: getattr(examples.spec, key) for key in roles} == roles
+    assert examples.table["response"].to_pylist() == [c for _, c, *_ in PAIRS]
+    assert examples.table["fields"][0].as_py() == [PAIRS[0][0]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason", "roles"),
+    [
+        (
+            {"instruction": str, "output": list},
+            "'output' holds two responses a row",
+            "text=instruction chosen=output[0] rejected=output[1]",
+        ),
+        (
+            {"history": str, "human_ref_A": str, "human_ref_B": str, "labels": int},
+            "'labels' may say which of 'human_ref_A' and 'human_ref_B' is better",
+            "text=history,human_ref_A,human_ref_B label=labels",
+        ),
+        (
+            {"question": str, "answer_0": str, "answer_1": str, "score_0": float, "score_1": float},
+            "'score_0' may say which of 'answer_0' and 'answer_1' is better",
+            "text=question,answer_0,answer_1 answer=score_0",
+        ),
+        (
+            {"query": str, "pos": list, "neg": list},
+            "'pos' and 'neg' hold several responses a row",
+            "text=query chosen=pos[0] rejected=neg[0]",
+        ),
+    ],
+)
+def test_what_may_be_a_preference_is_asked_about(
+    tmp_path: Path, columns: dict[str, type], reason: str, roles: str
+) -> None:
+    made = {
+        str: lambda name, i: f"{name} {i} in some words",
+        list: lambda name, i: [f"{name} {i} is so", f"{name} {i} is not so"],
+        int: lambda _, i: i % 2,
+        float: lambda _, i: i + 0.5,
+    }
+    path = write(tmp_path / "a.jsonl", [{n: made[kind](n, i) for n, kind in columns.items()} for i in range(60)])
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert reason in str(caught.value)
+    assert f"--roles '{roles}'" in str(caught.value)
+    assert read(path, roles=[roles]).rows == 60
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    shape=st.sampled_from(sorted(SHAPES)),
+    extra=st.sets(st.sampled_from(["id", "model", "created_at", "source_url", "uuid", "split"])),
+    order=st.randoms(use_true_random=False),
+    case=st.sampled_from([str.lower, str.title, str.upper]),
+)
+def test_order_case_and_bookkeeping_change_nothing(
+    tmp_path: Path, shape: str, extra: set[str], order: Any, case: Callable[[str], str]
+) -> None:
+    rows = []
+    for i, (p, c, r, _) in enumerate(PAIRS):
+        row = {case(name): value for name, value in SHAPES[shape](p, c, r).items()}
+        row |= {name: f"{name} {i % 3}" for name in extra if case(name) not in row and name not in row}
+        rows.append(row)
+    names = sorted(rows[0])
+    order.shuffle(names)
+    examples = read(write(tmp_path / "a.jsonl", [{name: row[name] for name in names} for row in rows]))
+    found = [(row["fields"][-1], row["response"], row["rejected"]) for row in examples.table.to_pylist()]
+    prompt = "Human: {}" if shape == "dialogues" else "{}"
+    assert found == [(prompt.format(p), c, r) for p, c, r, _ in PAIRS]
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:

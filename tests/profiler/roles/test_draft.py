@@ -138,6 +138,22 @@ def test_a_list_of_utterances_or_passages_is_a_prompt(tmp_path: Path, name: str,
     assert stated.table["fields"][1].as_py() == ["hello 1\nwho is it?\nit is 1"]
 
 
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    lists=st.lists(
+        st.lists(st.text("abc d'\"\\é你", min_size=2, max_size=9).map(lambda t: f"{t} x"), min_size=2, max_size=4),
+        min_size=8,
+        max_size=8,
+    ),
+    how=st.sampled_from(["list", "json", "python"]),
+)
+def test_utterances_are_the_same_in_every_form(tmp_path: Path, lists: list[list[str]], how: str) -> None:
+    printed: list[Any] = [{"list": value, "json": json.dumps(value), "python": repr(value)}[how] for value in lists]
+    path = write(tmp_path / "a.jsonl", {"dialogue": printed, "summary": [f"they met {i}" for i in range(8)]})
+    examples = read(path, roles=["text=dialogue answer=summary"])
+    assert examples.table["fields"].to_pylist() == [["\n".join(value)] for value in lists]
+
+
 @pytest.mark.parametrize("name", ["dialogue", "talk"])
 def test_utterances_alone_are_asked_about_in_one_question(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "a.jsonl", {name: UTTERANCES, "custom_id": COLUMNS["custom_id"]})

@@ -1,0 +1,696 @@
+"""Shapes of files that people reported to other projects: `python benchmarks/shapes.py [WORD]` reads each and prints
+what becomes of it, one line for a shape that is read and one for a reason.
+
+Every shape is a handful of rows of our own in the form of a public report; docs/lab.md has what came of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from traitcast.profiler.reading.reader import read
+from traitcast.warehouse.errors import UserError
+
+N = 24
+TEXTS = [f"the shop sold bike number {i}, and it was {'fast' if i % 2 else 'slow'}" for i in range(N)]
+SHORT = [f"reply {i} is given" for i in range(N)]
+LABELS = ["good" if i % 2 else "bad" for i in range(N)]
+DATASETS, AXOLOTL, FACTORY = "huggingface/datasets", "axolotl", "LLaMA-Factory"
+Files = dict[str, bytes]
+
+
+def lines(*columns: tuple[str, list[Any]], end: str = "\n") -> bytes:
+    """JSON Lines of columns; `...` leaves a key out."""
+    names = [name for name, _ in columns]
+    rows = zip(*(values for _, values in columns), strict=True)
+    return "".join(
+        json.dumps({n: v for n, v in zip(names, row, strict=True) if v is not ...}, ensure_ascii=False) + end
+        for row in rows
+    ).encode("utf-8", "surrogatepass")
+
+
+def table(*columns: tuple[str, list[Any]], delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL, **how: Any) -> str:
+    """A CSV of columns."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator="\n", **how)  # type: ignore[arg-type]
+    writer.writerow([name for name, _ in columns])
+    writer.writerows(zip(*(values for _, values in columns), strict=True))
+    return out.getvalue()
+
+
+def turns(i: int, *, keys: tuple[str, str] = ("role", "content"), who: tuple[str, str] = ("user", "assistant")) -> Any:
+    """One question and its answer."""
+    return [{keys[0]: who[0], keys[1]: TEXTS[i]}, {keys[0]: who[1], keys[1]: SHORT[i]}]
+
+
+def each(make: Callable[[int], Any]) -> list[Any]:
+    return [make(i) for i in range(N)]
+
+
+T, L = ("text", TEXTS), ("label", LABELS)
+P, R = ("prompt", TEXTS), ("completion", SHORT)
+CALL = {"type": "function", "function": {"name": "sell", "arguments": '{"n": 1}'}}
+
+
+def shapes() -> Iterator[tuple[str, str, Files]]:
+    """(report, what is odd, files)."""
+    plain = table(T, L)
+    one = lines(T, L)
+    # -- separated text
+    yield (
+        "datasets#622",
+        "a carriage return inside a cell",
+        {"a.csv": table(("text", [t + "\rx" for t in TEXTS]), L).encode()},
+    )
+    yield "datasets#622", "a lone \\r as line end", {"a.csv": plain.replace("\n", "\r").encode()}
+    yield "datasets#622", "tabs in a file called csv", {"a.csv": table(T, L, delimiter="\t").encode()}
+    yield "datasets#1773", "semicolons, as a German Excel writes", {"a.csv": table(T, L, delimiter=";").encode()}
+    yield "datasets#1773", "Excel's UTF-8 with a mark at its start", {"a.csv": plain.encode("utf-8-sig")}
+    yield (
+        "datasets#1989",
+        "quotes and commas inside of a TSV",
+        {
+            "a.tsv": "".join(
+                ["text\tlabel\n", *(f"say ('x', '', \"y\"), {t}\t{m}\n" for t, m in zip(TEXTS, LABELS, strict=True))]
+            ).encode()
+        },
+    )
+    yield (
+        "datasets#1989",
+        "control M behind a cell",
+        {"a.tsv": table(("text", [t + " ^M" for t in TEXTS]), L, delimiter="\t").encode()},
+    )
+    yield (
+        "fastai#4022",
+        "a quote that opens and never closes",
+        {"a.csv": plain.replace("number 5,", 'number "5,').encode()},
+    )
+    yield (
+        "fastai#4022",
+        "inches as quotes in unquoted cells",
+        {
+            "a.tsv": table(
+                ("text", [f'a 5" wheel {i}' for i in range(N)]),
+                L,
+                delimiter="\t",
+                quoting=csv.QUOTE_NONE,
+                quotechar=None,
+            ).encode()
+        },
+    )
+    yield (
+        "h2o datatable#2074",
+        "line ends inside of quoted cells",
+        {"a.csv": table(("text", [t + "\nand more" for t in TEXTS]), L).encode()},
+    )
+    yield "h2o datatable#2074", "a column of nothing", {"a.csv": table(T, L, ("gold", [""] * N)).encode()}
+    yield "daf-dataportal#176", "pipes", {"a.csv": table(T, L, delimiter="|").encode()}
+    yield (
+        "duckdb#14115",
+        "pipes, with commas in the cells",
+        {"a.csv": table(("text", [t + ", yes, no" for t in TEXTS]), L, delimiter="|").encode()},
+    )
+    yield (
+        "duckdb#15576",
+        "a line of prose above the header",
+        {"a.csv": b"Export of 2025-01-06\n" + table(T, L, delimiter=";").encode()},
+    )
+    yield "duckdb#16760", "a line end inside of a header", {"a.csv": plain.replace("text,", '"te\nxt",', 1).encode()}
+    yield "duckdb#9343", "rows with too many cells", {"a.csv": plain.replace("\n", "\n", 1).encode() + b"a,b,c,d\n"}
+    yield (
+        "duckdb#14883",
+        "an unquoted quote in one line",
+        {"a.csv": plain.replace("bike number 7", 'bike 3"4').encode()},
+    )
+    yield (
+        "duckdb#11403",
+        "one column, with line ends",
+        {"a.csv": table(("text", [t + "\nmore" for t in TEXTS])).encode()},
+    )
+    yield (
+        "duckdb#19578",
+        "decimal commas beside semicolons",
+        {"a.csv": table(T, L, ("count", ["1,5"] * N), delimiter=";").encode()},
+    )
+    yield "duckdb#6011", "no header", {"a.csv": plain.partition("\n")[2].encode()}
+    yield "pandas#24681", "NA and N/A as classes", {"a.csv": table(T, ("label", ["N/A", "yes"] * 12)).encode()}
+    yield "pandas#10205", "empty labels", {"a.csv": table(T, ("label", ["", "a", "b"] * 8)).encode()}
+    yield "pandas index", "the number of the row as first column", {"a.csv": table(("", list(range(N))), T, L).encode()}
+    yield "pandas index", "Unnamed: 0", {"a.csv": table(("Unnamed: 0", list(range(N))), T, L).encode()}
+    yield "pandas floats", "labels as 0.0 and 1.0", {"a.csv": table(T, ("label", [0.0, 1.0] * 12)).encode()}
+    yield "Excel", "sep=; in the first line", {"a.csv": b"sep=;\n" + table(T, L, delimiter=";").encode()}
+    yield "Excel", "true and wahr", {"a.csv": table(T, ("label", ["WAHR", "FALSCH"] * 12), delimiter=";").encode()}
+    yield "Excel", "Latin 1", {"a.csv": table(("text", [t + " für" for t in TEXTS]), L).encode("latin-1")}
+    yield "Excel", "UTF-16", {"a.csv": plain.encode("utf-16")}
+    yield "Excel", "a column of all the same text", {"a.csv": table(T, L, ("model", ["gpt"] * N)).encode()}
+    yield (
+        "csv writer",
+        "backslash escapes",
+        {"a.csv": table(("text", [t + ' "so"' for t in TEXTS]), L, escapechar="\\", doublequote=False).encode()},
+    )
+    yield (
+        "csv writer",
+        "every cell in single quotes",
+        {"a.csv": table(T, L, quotechar="'", quoting=csv.QUOTE_ALL).encode()},
+    )
+    yield "csv writer", "NUL bytes", {"a.csv": plain.encode().replace(b"slow", b"sl\0w")}
+    yield "csv writer", "an empty file", {"a.csv": b""}
+    yield "csv writer", "a header alone", {"a.csv": b"text,label\n"}
+    yield "csv writer", "two columns of one name", {"a.csv": table(T, L, ("text", SHORT)).encode()}
+    yield "csv writer", "blank lines between rows", {"a.csv": plain.replace("\n", "\n\n").encode()}
+    yield (
+        "csv writer",
+        "spaces behind commas",
+        {"a.csv": "\n".join(["text, label", *(f"text {i}, {m}" for i, m in enumerate(LABELS))]).encode()},
+    )
+    # -- JSON
+    yield "datasets#7222", "nulls first, texts later", {"a.jsonl": lines(T, L, ("note", [None] * 20 + ["late"] * 4))}
+    yield (
+        "datasets#7092",
+        "a shard whose lists are empty",
+        {
+            "a-00000-of-00002.jsonl": lines(T, ("labels", [[]] * N)),
+            "a-00001-of-00002.jsonl": lines(("text", SHORT), ("labels", [["x"], ["y", "z"]] * 12)),
+        },
+    )
+    yield (
+        "datasets#7159",
+        "missing keys inside of objects",
+        {"a.jsonl": lines(("q", [{"text": t} if i % 2 else {"text": t, "n": 1} for i, t in enumerate(TEXTS)]), L)},
+    )
+    yield "datasets#7170", "missing keys", {"a.jsonl": lines(T, L, ("age", [1 if i % 3 else ... for i in range(N)]))}
+    yield "datasets#6460", "numbers and texts in one list", {"a.jsonl": lines(T, ("ner", [[[0, 4, "PER"]]] * N))}
+    yield (
+        "datasets#7664",
+        "a text that looks like a schema",
+        {"a.jsonl": lines(("body", [f"### Bug {i}, action: string, datetime: timestamp[s]" for i in range(N)]), L)},
+    )
+    yield (
+        "matrixone#7241",
+        "lists instead of objects",
+        {"a.jsonl": "".join(json.dumps([t, m]) + "\n" for t, m in zip(TEXTS, LABELS, strict=True)).encode()},
+    )
+    yield "datasets#8241", "a mark at the start", {"a.jsonl": b"\xef\xbb\xbf" + one}
+    yield "datasets#5969", "UTF-16", {"a.jsonl": one.decode().encode("utf-16")}
+    yield (
+        "boolean-questions#8",
+        "Latin 1",
+        {"a.jsonl": lines(("text", [t + " für" for t in TEXTS]), L).decode().encode("latin-1")},
+    )
+    yield "openneuro#3344", "a comma behind the last key", {"a.json": b'[{"text": "a", "label": "b",}]'}
+    yield "json", "a comma behind the last row", {"a.json": b"[" + one.replace(b"\n", b",\n") + b"]"}
+    yield "json", "Windows line ends", {"a.jsonl": lines(T, L, end="\r\n")}
+    yield "json", "no line end at the end", {"a.jsonl": one[:-1]}
+    yield "json", "the last line cut off", {"a.jsonl": one[:-12]}
+    yield "json", "comments", {"a.jsonl": b"// rows\n" + one}
+    yield (
+        "json",
+        "single quotes, as Python prints",
+        {
+            "a.jsonl": "".join(
+                f"{{'text': {t!r}, 'label': {m!r}}}\n" for t, m in zip(TEXTS, LABELS, strict=True)
+            ).encode()
+        },
+    )
+    yield "json", "NaN labels", {"a.jsonl": lines(T, ("label", [float("nan"), "a", "b"] * 8))}
+    yield (
+        "json",
+        "a list of rows in a file called jsonl",
+        {"a.jsonl": json.dumps(json.loads("[" + one.decode().strip().replace("\n", ",") + "]")).encode()},
+    )
+    yield "json", "lines in a file called json", {"a.json": one}
+    yield "json", "two objects in one line", {"a.jsonl": one.replace(b"\n", b"", 1)}
+    yield "json", "numbers as labels of mixed kinds", {"a.jsonl": lines(T, ("label", [0, "1"] * 12))}
+    yield "json", "a label that is a list of one", {"a.jsonl": lines(T, ("label", [[m] for m in LABELS]))}
+    yield "json", "half of an emoji", {"a.jsonl": one.replace(b"slow", b"sl\\ud83d")}
+    yield "json", "the text is a number", {"a.jsonl": lines(("text", list(range(N))), L)}
+    yield "json", "keys with dots", {"a.jsonl": lines(("data.text", TEXTS), ("data.label", LABELS))}
+    yield "json", "keys with spaces", {"a.jsonl": lines(("review text", TEXTS), ("my label", LABELS))}
+    yield "json", "an empty key", {"a.jsonl": lines(("", TEXTS), T, L)}
+    yield "json", "a gzip that is none", {"a.jsonl.gz": one}
+    yield "json", "a gzip called jsonl", {"a.jsonl": gzip.compress(one)}
+    # -- splits
+    yield "datasets#5021", "a split word inside of a name", {"a train ride.jsonl": one}
+    yield "datasets#4477", "contest, which holds test", {"contest.jsonl": one, "train.jsonl": lines(T, L)}
+    yield "datasets#3788", "dev in a name of a site", {"www_farodevigo_es.jsonl": one}
+    yield "datasets#6309", "data twice in a path", {"data/data/train-00000-of-00001.jsonl": one}
+    yield (
+        "datasets#4985",
+        "train/ and test/ as folders",
+        {"train/part.jsonl": one, "test/part.jsonl": lines(("text", SHORT), L)},
+    )
+    yield (
+        "datasets#5624",
+        "GLUE: -1 in the test split",
+        {"train.jsonl": lines(T, ("label", [0, 1] * 12)), "test.jsonl": lines(("text", SHORT), ("label", [-1] * N))},
+    )
+    yield (
+        "tfds#1218",
+        "one wrong class in all of the test split",
+        {"train.jsonl": lines(T, ("label", [0, 1] * 12)), "test.jsonl": lines(("text", SHORT), ("label", [196] * N))},
+    )
+    yield (
+        "CASA#10",
+        "a test split with fewer classes",
+        {
+            "train.jsonl": lines(T, ("label", ["a", "b", "c"] * 8)),
+            "test.jsonl": lines(("text", SHORT), ("label", ["a", "b"] * 12)),
+        },
+    )
+    yield "nprintml#40", "a column that says train or test", {"a.jsonl": lines(T, L, ("split", ["train", "test"] * 12))}
+    # -- conversations
+    yield (
+        "axolotl#1649",
+        "ShareGPT with a weight",
+        {
+            "a.jsonl": lines(
+                (
+                    "conversations",
+                    each(
+                        lambda i: [t | {"weight": None} for t in turns(i, keys=("from", "value"), who=("human", "gpt"))]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "axolotl#1179",
+        "a system turn",
+        {
+            "a.jsonl": lines(
+                (
+                    "conversations",
+                    each(
+                        lambda i: [
+                            {"from": "system", "value": "be kind"},
+                            *turns(i, keys=("from", "value"), who=("human", "gpt")),
+                        ]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "axolotl#1308",
+        "speakers called USER and ASSISTANT",
+        {"a.jsonl": lines(("messages", each(lambda i: turns(i, who=("USER", "ASSISTANT")))))},
+    )
+    yield "axolotl#1654", "a column called chat", {"a.jsonl": lines(("chat", each(lambda i: turns(i))))}
+    yield (
+        "axolotl#2647",
+        "more than two turns",
+        {"a.jsonl": lines(("messages", each(lambda i: turns(i) + turns((i + 1) % N))))},
+    )
+    yield (
+        "axolotl#1832",
+        "system turns of some rows",
+        {
+            "a.jsonl": lines(
+                ("messages", each(lambda i: ([{"role": "system", "content": "s"}] if i % 2 else []) + turns(i)))
+            )
+        },
+    )
+    yield (
+        "oumi#2392",
+        "content null beside tool calls",
+        {
+            "a.jsonl": lines(
+                (
+                    "messages",
+                    each(lambda i: [turns(i)[0], {"role": "assistant", "content": None, "tool_calls": [CALL]}]),
+                )
+            )
+        },
+    )
+    yield (
+        "Synaptic-Tuner#42",
+        "a tool result as the last turn",
+        {
+            "a.jsonl": lines(
+                (
+                    "messages",
+                    each(
+                        lambda i: [
+                            turns(i)[0],
+                            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+                            {"role": "tool", "content": "5"},
+                        ]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "SkyRL#1675",
+        "tool calls as JSON text",
+        {
+            "a.jsonl": lines(
+                (
+                    "messages",
+                    each(
+                        lambda i: [turns(i)[0], {"role": "assistant", "content": "", "tool_calls": json.dumps([CALL])}]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "Automodel#2324",
+        "tools in a column of their own",
+        {"a.jsonl": lines(("messages", each(lambda i: turns(i))), ("tools", [json.dumps([CALL])] * N))},
+    )
+    yield (
+        "maxtext#3559",
+        "messages as JSON text",
+        {"a.jsonl": lines(("messages", each(lambda i: json.dumps(turns(i)))))},
+    )
+    yield (
+        "transformers#45419",
+        "turns without a content key",
+        {"a.jsonl": lines(("messages", each(lambda i: [turns(i)[0], {"role": "assistant", "tool_calls": [CALL]}])))},
+    )
+    yield (
+        "axolotl#2710",
+        "content as parts of text",
+        {
+            "a.jsonl": lines(
+                (
+                    "messages",
+                    each(
+                        lambda i: [
+                            {"role": "user", "content": [{"type": "text", "text": TEXTS[i]}, {"type": "image"}]},
+                            turns(i)[1],
+                        ]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "OpenAI batch",
+        "a conversation under body",
+        {
+            "a.jsonl": lines(
+                ("custom_id", [f"r{i}" for i in range(N)]), ("body", each(lambda i: {"messages": turns(i)}))
+            )
+        },
+    )
+    yield (
+        "chat",
+        "an empty list of some rows",
+        {"a.jsonl": lines(("messages", each(lambda i: turns(i) if i % 4 else [])))},
+    )
+    yield "chat", "only turns of the user", {"a.jsonl": lines(("messages", each(lambda i: turns(i)[:1])))}
+    yield (
+        "chat",
+        "speakers human_0 and bot_1",
+        {"a.jsonl": lines(("messages", each(lambda i: turns(i, who=("human_0", "bot_1")))))},
+    )
+    yield (
+        "chat",
+        "one object for an exchange",
+        {"a.jsonl": lines(("conversation", each(lambda i: [{"human": TEXTS[i], "assistant": SHORT[i]}])))},
+    )
+    yield (
+        "DailyDialog",
+        "a list of utterances and their acts",
+        {
+            "a.jsonl": lines(
+                ("dialog", each(lambda i: [TEXTS[i], SHORT[i]])), ("act", [[1, 2]] * N), ("emotion", [[0, 0]] * N)
+            )
+        },
+    )
+    # -- preferences
+    yield (
+        "LlamaFactory#1829",
+        "output as a list of better and worse",
+        {"a.jsonl": lines(("instruction", TEXTS), ("input", [""] * N), ("output", each(lambda i: [SHORT[i], "no"])))},
+    )
+    yield (
+        "LlamaFactory#4108",
+        "instruction with chosen and rejected",
+        {
+            "a.json": json.dumps(
+                [{"instruction": t, "chosen": s, "rejected": "no"} for t, s in zip(TEXTS, SHORT, strict=True)]
+            ).encode()
+        },
+    )
+    yield (
+        "LlamaFactory#7696",
+        "ShareGPT with two answers and images",
+        {
+            "a.jsonl": lines(
+                ("conversations", each(lambda i: [{"from": "human", "value": TEXTS[i]}])),
+                ("chosen", each(lambda i: {"from": "gpt", "value": SHORT[i]})),
+                ("rejected", [{"from": "gpt", "value": "no"}] * N),
+                ("images", [["a.png"]] * N),
+            )
+        },
+    )
+    yield (
+        "LlamaFactory#4717",
+        "answers as objects with a score",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("pos_answer", each(lambda i: {"answer": SHORT[i], "score": 1.0})),
+                ("neg_answer", [{"answer": "no", "score": 0.1}] * N),
+            )
+        },
+    )
+    yield (
+        "LlamaFactory#1913",
+        "a list of ranked objects",
+        {
+            "a.jsonl": lines(
+                ("instruction", TEXTS),
+                ("outputs", each(lambda i: [{"text": SHORT[i], "rank": 1}, {"text": "no", "rank": 2}])),
+            )
+        },
+    )
+    yield (
+        "ms-swift#4535",
+        "messages and a label of true or false",
+        {"a.jsonl": lines(("messages", each(lambda i: turns(i))), ("label", [True, False] * 12))},
+    )
+    yield "ms-swift#1513", "that label as a text", {"a.jsonl": lines(P, R, ("label", ["true", "false"] * 12))}
+    yield (
+        "ms-swift#2417",
+        "messages with rejected_response",
+        {
+            "a.jsonl": lines(
+                ("messages", each(lambda i: turns(i))), ("rejected_response", ["no thanks"] * 12 + ["not so"] * 12)
+            )
+        },
+    )
+    yield (
+        "trl#1116",
+        "prompt, answer and is_good",
+        {"a.jsonl": lines(P, ("answer", SHORT), ("is_good", [True, False] * 12))},
+    )
+    yield (
+        "HH-RLHF",
+        "whole dialogues as one text",
+        {
+            "a.jsonl": lines(
+                ("chosen", each(lambda i: f"\n\nHuman: {TEXTS[i]}\n\nAssistant: {SHORT[i]}")),
+                ("rejected", each(lambda i: f"\n\nHuman: {TEXTS[i]}\n\nAssistant: no")),
+            )
+        },
+    )
+    yield (
+        "SHP",
+        "two comments, and which is better",
+        {
+            "a.jsonl": lines(
+                ("history", TEXTS), ("human_ref_A", SHORT), ("human_ref_B", TEXTS[::-1]), ("labels", [0, 1] * 12)
+            )
+        },
+    )
+    yield (
+        "Chatbot Arena",
+        "two conversations and a winner",
+        {
+            "a.jsonl": lines(
+                ("conversation_a", each(lambda i: turns(i))),
+                ("conversation_b", each(lambda i: [*turns(i)[:1], {"role": "assistant", "content": "no"}])),
+                ("winner", ["model_a", "model_b", "tie"] * 8),
+            )
+        },
+    )
+    yield (
+        "WebGPT",
+        "two answers with scores",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("answer_0", SHORT),
+                ("answer_1", TEXTS[::-1]),
+                ("score_0", [0.5] * N),
+                ("score_1", [-0.5] * N),
+            )
+        },
+    )
+    # -- tasks
+    yield (
+        "lm-eval#1447",
+        "answers that count from 1",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("A", ["red"] * N),
+                ("B", ["blue"] * N),
+                ("C", ["green"] * N),
+                ("D", ["white"] * N),
+                ("answer", [1, 2, 3, 4] * 6),
+            )
+        },
+    )
+    yield (
+        "datasets#3550",
+        "keys that are the texts again",
+        {
+            "a.jsonl": lines(
+                ("question_stem", TEXTS),
+                ("choices", [{"text": ["a cat", "a dog"], "label": ["a cat", "a dog"]}] * N),
+                ("answerKey", ["A", "B"] * 12),
+            )
+        },
+    )
+    yield (
+        "lm-eval#811",
+        "an answer beyond the options",
+        {"a.jsonl": lines(("question", TEXTS), ("choices", [["a", "b", "c"]] * N), ("answer", [0, 1, 3] * 8))},
+    )
+    yield (
+        "MMMU#11",
+        "options as a printed list",
+        {"a.jsonl": lines(("question", TEXTS), ("options", ["['Theme', 'Setting']"] * N), ("answer", ["A", "B"] * 12))},
+    )
+    yield (
+        "IndicParam#3826",
+        "options that are missing in some rows",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                *((f"option_{c}", [c * 3 if i % 5 or c < "c" else None for i in range(N)]) for c in "abcd"),
+                ("correct_answer", ["a", "b"] * 12),
+            )
+        },
+    )
+    yield (
+        "SQuAD",
+        "answers without an answer",
+        {
+            "a.jsonl": lines(
+                ("context", TEXTS),
+                ("question", SHORT),
+                (
+                    "answers",
+                    [
+                        {"text": ["bike"], "answer_start": [3]} if i % 3 else {"text": [], "answer_start": []}
+                        for i in range(N)
+                    ],
+                ),
+            )
+        },
+    )
+    yield (
+        "LlamaFactory#40",
+        "German Alpaca",
+        {"a.jsonl": lines(("Anweisung", TEXTS), ("Eingabe", [""] * N), ("Ausgabe", SHORT))},
+    )
+    yield (
+        "WMT",
+        "a translation object",
+        {"a.jsonl": lines(("translation", each(lambda i: {"de": TEXTS[i], "en": SHORT[i]})))},
+    )
+    yield "OPUS", "languages as columns", {"a.jsonl": lines(("en", TEXTS), ("fr", SHORT))}
+    yield (
+        "goemotions",
+        "a column of 0 and 1 per class",
+        {"a.jsonl": lines(T, ("joy", [0, 1] * 12), ("fear", [1, 0] * 12), ("anger", [0] * N))},
+    )
+    yield "go_emotions", "lists of numbers as labels", {"a.jsonl": lines(T, ("labels", [[0], [1, 2]] * 12))}
+    yield (
+        "CoNLL",
+        "tags of another length than tokens",
+        {"a.jsonl": lines(("tokens", each(lambda i: TEXTS[i].split())), ("ner_tags", [["O"]] * N))},
+    )
+    yield (
+        "STS",
+        "scores with fractions as texts",
+        {"a.csv": table(("sentence1", TEXTS), ("sentence2", SHORT), ("score", ["3.5", "2.0"] * 12)).encode()},
+    )
+    yield "spaCy", "entities as triples", {"a.jsonl": lines(T, ("entities", [[[0, 3, "X"]]] * N))}
+    yield (
+        "gsm8k",
+        "an answer with ####",
+        {"a.jsonl": lines(("question", TEXTS), ("answer", [f"so it is\n#### {i}" for i in range(N)]))},
+    )
+    yield "corpus", "text alone, with metadata", {"a.jsonl": lines(T, ("meta", [{"source": "web"}] * N))}
+    yield (
+        "corpus",
+        "id, url, timestamp, text",
+        {"a.jsonl": lines(("id", list(range(N))), ("url", ["http://x"] * N), ("timestamp", ["2020-01-01"] * N), T)},
+    )
+    yield (
+        "intent",
+        "utterance and intent",
+        {"a.jsonl": lines(("utterance", TEXTS), ("intent", LABELS), ("slots", ["O"] * N))},
+    )
+    yield (
+        "retrieval",
+        "query with positive and negative",
+        {"a.jsonl": lines(("query", TEXTS), ("positive", SHORT), ("negative", TEXTS[::-1]))},
+    )
+    yield (
+        "retrieval",
+        "query, pos and neg as lists",
+        {"a.jsonl": lines(("query", TEXTS), ("pos", [[s] for s in SHORT]), ("neg", [["no"]] * N))},
+    )
+    yield "embedding", "a vector as a column", {"a.jsonl": lines(T, L, ("embedding", [[0.1, 0.2]] * N))}
+
+
+def outcome(files: Files, folder: Path) -> str:
+    """What reading gives, in one line."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    target = folder if len(files) > 1 or "/" in next(iter(files)) else folder / next(iter(files))
+    try:
+        found = read(target)
+    except UserError as error:
+        said = str(error).replace(str(folder), "").splitlines()
+        guess = next((line.partition("--roles ")[2] for line in said if "best guess" in line), "")
+        return f"asked: {guess}" if guess else f"refused: {said[0][:150]}"
+    row = found.table.slice(0, 1).to_pylist()[0]
+    roles = " ".join(f"{k}={v}" for k, v in found.spec.roles().items() if k != "label_names")
+    warned = f"; warned: {' | '.join(w[:90] for w in found.warnings)}" if found.warnings else ""
+    return (
+        f"{found.rows} rows, {roles}, first {[f[:30] for f in row['fields']]} -> {str(row['response'])[:30]!r}{warned}"
+    )
+
+
+def main() -> None:
+    """Print every shape whose report or words hold the first argument."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    for number, (report, what, files) in enumerate(shapes(), 1):
+        if wanted in f"{report} {what}":
+            with tempfile.TemporaryDirectory() as folder:
+                print(f"{number:3} {report}: {what}\n    {outcome(files, Path(folder))}")
+
+
+if __name__ == "__main__":
+    main()
