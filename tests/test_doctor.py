@@ -35,6 +35,7 @@ def test_a_warehouse_is_described(warehouse_path: Path) -> None:
     result = run(warehouse_path)
     assert result.exit_code == 0
     assert "Nothing is broken." in result.stderr
+    assert [line for line in result.stdout.splitlines() if len(line) > 80 and max(map(len, line.split())) < 40] == []
     assert "datasets: 3 own, 0 shipped" in " ".join(result.stdout.split())
     found = checks(warehouse_path)
     assert found["ok"]

@@ -386,7 +386,7 @@ def reliability(pack_folder: Path, metrics: str | None, alike: bool, output_form
     from traitcast.training.results.reliability import reliability as measure
 
     found = measure(Pack(pack_folder), metrics=names(metrics), alike=alike)
-    emit([dataclasses.asdict(one) for one in found], output_format)
+    emit([dataclasses.asdict(one) for one in found], output_format, optional=("seeds", "spread"))
     if few := [one.metric for one in found if not one.targets]:
         say(f"blank, because no target has three sources or more: {', '.join(few)}")
     if any(one.targets and one.seeds == 1 for one in found):

@@ -85,9 +85,9 @@ def cli(ctx: click.Context) -> None:
 
     \b
     Examples:
-      traitcast rank my.jsonl                 which public dataset to tune on first for my task
-      traitcast predict my.jsonl gsm8k        what tuning on my data does to the maths score
-      traitcast sql "SELECT * FROM profiles"  every trait of every profiled dataset
+      traitcast rank my.jsonl                 which public dataset to tune on first
+      traitcast predict my.jsonl gsm8k        what my data does to the maths score
+      traitcast sql "SELECT * FROM profiles"  every trait of every dataset
 
     DATASET is a profiled name, a local file or folder (JSONL, JSON, CSV, TSV, Parquet, Arrow; also .gz, .zst),
     or a Hugging Face hub id.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,14 +213,14 @@ def _print_evaluation(result: Evaluation, outcome: str, metric: str | None) -> N
     )
     click.echo()
     emit_table([{"model": key} | dict(value) for key, value in result.model.items()])
-    if result.advantage is not None:
+    if result.advantage is not None and math.isfinite(result.advantage["value"]):
         a = result.advantage
         say(
             f"Spearman minus that of the best baseline, {a['baseline']}: {a['value']:+.3f} "
             f"[{a['low']:+.3f}, {a['high']:+.3f}]"
         )
-    if result.over_source_mean is not None:
-        over = result.over_source_mean["spearman"]
+    over = (result.over_source_mean or {}).get("spearman")
+    if over is not None and math.isfinite(over["value"]):
         say(f"Spearman minus that of the source mean: {over['value']:+.3f} [{over['low']:+.3f}, {over['high']:+.3f}]")
     used = ", ".join(f"{kind} in {n}" for kind, n in result.gate["used"].items())
     say(

@@ -190,9 +190,9 @@ def rank(
             fetch = f" First put the rows of {some(plan.to_fetch, 4)} into folders of these names here."
         say(
             f"Next best measurement, about {plan.minutes:.0f} minutes on one CPU core with SmolLM2-135M.{fetch} "
-            "After this command come `matrix run` and `matrix ingest`, then rank again:\n  "
-            f"traitcast matrix plan {' '.join(map(quoted, plan.words))}"
+            "After this command come `matrix run` and `matrix ingest`, then rank again:"
         )
+        say(f"  traitcast matrix plan {' '.join(map(quoted, plan.words))}")
 
 
 @click.command()

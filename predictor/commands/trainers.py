@@ -61,6 +61,10 @@ def columns_of(profile: Profile, place: str | None) -> Columns | str:
         return found
     path, kind = found
     where = (profile.name, path, kind, details.get("config"), split)
+    if roles.get("task_type") == "preference":
+        return "it holds preferences, which these formats of plain tuning do not know"
+    if roles.get("messages_field") and roles.get("answer_field"):
+        return "its answers are in a column beside the conversations"
     if messages := roles.get("messages_field"):
         return Columns(*where, messages=messages)
     prompt, response = tuple(roles.get("text_fields") or ()), roles.get("label_field") or roles.get("answer_field")

@@ -116,6 +116,8 @@ def test_the_script_for_trl_runs(three: list[Columns], monkeypatch: pytest.Monke
         ({"text_fields": ["a", "b", "c"], "label_field": "d"}, "its prompt or answer is not in one column"),
         ({"text_fields": ["a"], "answer_field": "answers.text[0]"}, "its columns are nested"),
         ({}, "no roles are stored"),
+        (CHAT | {"answer_field": "answer"}, "its answers are in a column beside the conversations"),
+        ({"task_type": "preference", "messages_field": "prompt", "chosen_field": "a"}, "it holds preferences"),
     ],
 )
 def test_what_columns_cannot_say(roles: dict[str, Any], why: str) -> None:
