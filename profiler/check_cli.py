@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +135,7 @@ def check(
         left_out = [name for name, need in NEEDS.items() if need.split()[0] not in given]
         request = Request(one, **reading)
         same = _words(request)
-        extra = _more_words(against, gate.context)
+        extra = partial(_more_words, against=against, context=gate.context)
         examples = read_examples(request)
         findings = gate.kept(_find(examples, others, gate.context))
         if listed:
@@ -246,10 +247,13 @@ def _words(request: Request) -> str:
     return " ".join(map(quoted, [str(request.dataset), *options]))
 
 
-def _more_words(against: Sequence[str], context: Context | None) -> str:
-    """The options without which some findings are not found again."""
-    options = [word for other in against for word in ("--against", other)]
-    if context is not None:
+def _more_words(check: str, against: Sequence[str], context: Context | None) -> str:
+    """The options without which a check is not made."""
+    from traitcast.profiler.findings.checks import NEEDS
+
+    need = NEEDS.get(check, "").partition(" ")[0]
+    options = [word for other in against for word in ("--against", other)] if need == "--against" else []
+    if context is not None and need == "--context":
         options += ["--context", str(context.limit), *(["--tokenizer", context.asked] if context.asked else [])]
     return "".join(f" {quoted(word)}" for word in options)
 
@@ -296,7 +300,7 @@ def _places(request: Request, examples: Examples, rows: set[int]) -> dict[int, s
 
 def _print(
     dataset: str,
-    extra: str,
+    extra: Callable[[str], str],
     examples: Examples,
     findings: Sequence[Finding],
     failing: Sequence[Finding],
@@ -312,7 +316,7 @@ def _print(
         _paragraph(f"{finding.severity.upper():<8}", f"{finding.check}{where}: {finding.sentence}")
         _paragraph(" " * 8, finding.places)
         if finding.count > EXAMPLES:
-            _paragraph(" " * 8, f"All: traitcast check {dataset}{extra} --rows {finding.check}")
+            _paragraph(" " * 8, f"All: traitcast check {dataset}{extra(finding.check)} --rows {finding.check}")
         _paragraph(" " * 8, finding.cure(dataset))
         if texts:
             for row in finding.rows[:3].tolist():
