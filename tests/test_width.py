@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -145,3 +147,16 @@ def test_a_table_that_is_too_wide(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table([{"name": "sst2", "a": "x" * 30, "b": "y" * 20}]) == (
         f"name  a\n----  {'-' * 30}\nsst2  {'x' * 30}\n\nname  b\n----  {'-' * 20}\nsst2  {'y' * 20}"
     )
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command, those of groups included."""
+    yield path
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from leaves(child, (*path, name))
+
+
+@pytest.mark.parametrize("words", list(leaves(cli)), ids=lambda words: " ".join(("traitcast", *words)))
+def test_help_fits(words: tuple[str, ...]) -> None:
+    check(CliRunner().invoke(cli, [*words, "--help"], env={"COLUMNS": "80"}))

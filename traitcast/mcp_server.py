@@ -40,7 +40,7 @@ def mcp(warehouse_path: str) -> None:
 
     \b
     Example, in the configuration of the assistant:
-      {"mcpServers": {"traitcast": {"command": "traitcast", "args": ["mcp", "--warehouse", "/data/traitcast.duckdb"]}}}
+      {"mcpServers": {"traitcast": {"command": "traitcast", "args": ["mcp"]}}}
     """
     made = server(warehouse_path)
     say(f"serving {warehouse_path} on stdin and stdout; end with Ctrl-C")
