@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from traitcast.profiler.reading.reader import read
@@ -45,6 +48,13 @@ def table(*columns: tuple[str, list[Any]], delimiter: str = ",", quoting: int = 
     writer = csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator="\n", **how)  # type: ignore[arg-type]
     writer.writerow([name for name, _ in columns])
     writer.writerows(zip(*(values for _, values in columns), strict=True))
+    return out.getvalue()
+
+
+def parquet(**columns: Any) -> bytes:
+    """A Parquet file of columns."""
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out)
     return out.getvalue()
 
 
@@ -662,6 +672,272 @@ def shapes() -> Iterator[tuple[str, str, Files]]:
     yield "embedding", "a vector as a column", {"a.jsonl": lines(T, L, ("embedding", [[0.1, 0.2]] * N))}
 
 
+def more() -> Iterator[tuple[str, str, Files]]:
+    """A second pass: layouts of datasets and exports that the first one left out."""
+    yield (
+        "alpaca",
+        "history of pairs",
+        {
+            "a.jsonl": lines(
+                ("instruction", TEXTS), ("input", [""] * N), ("output", SHORT), ("history", [[["hi", "ho"]]] * N)
+            )
+        },
+    )
+    yield (
+        "alpaca",
+        "input null in some",
+        {
+            "a.jsonl": lines(
+                ("instruction", TEXTS), ("input", [None if i % 2 else "x y z" for i in range(N)]), ("output", SHORT)
+            )
+        },
+    )
+    yield (
+        "orpo",
+        "chosen chats with a system turn",
+        {
+            "a.jsonl": lines(
+                ("chosen", each(lambda i: [{"role": "system", "content": "s"}, *turns(i)])),
+                (
+                    "rejected",
+                    each(
+                        lambda i: [
+                            {"role": "system", "content": "s"},
+                            turns(i)[0],
+                            {"role": "assistant", "content": "no"},
+                        ]
+                    ),
+                ),
+            )
+        },
+    )
+    yield (
+        "argilla",
+        "chosen with ratings",
+        {
+            "a.jsonl": lines(
+                ("instruction", TEXTS),
+                ("chosen", SHORT),
+                ("rejected", ["no way so"] * N),
+                ("chosen-rating", [4.5] * N),
+                ("rejected-rating", [1.0] * N),
+            )
+        },
+    )
+    yield (
+        "argilla capybara",
+        "chosen, rejected, rating_chosen",
+        {
+            "a.jsonl": lines(
+                ("conversation", each(lambda i: [{"input": TEXTS[i], "output": SHORT[i]}])),
+                ("chosen", each(lambda i: turns(i))),
+                ("rejected", each(lambda i: [turns(i)[0], {"role": "assistant", "content": "no"}])),
+                ("rating_chosen", [5] * N),
+            )
+        },
+    )
+    yield (
+        "ultrafeedback_binarized",
+        "all columns",
+        {
+            "a.jsonl": lines(
+                ("prompt", TEXTS),
+                ("prompt_id", [f"h{i}" for i in range(N)]),
+                ("chosen", each(lambda i: turns(i))),
+                ("rejected", each(lambda i: [turns(i)[0], {"role": "assistant", "content": "no"}])),
+                ("messages", each(lambda i: turns(i))),
+                ("score_chosen", [8.0] * N),
+                ("score_rejected", [3.0] * N),
+            )
+        },
+    )
+    yield (
+        "PKU-SafeRLHF",
+        "two responses and ids",
+        {
+            "a.jsonl": lines(
+                ("prompt", TEXTS),
+                ("response_0", SHORT),
+                ("response_1", TEXTS[::-1]),
+                ("better_response_id", [0, 1] * 12),
+                ("safer_response_id", [0, 1] * 12),
+            )
+        },
+    )
+    yield (
+        "stack-exchange-paired",
+        "response_j and response_k",
+        {
+            "a.jsonl": lines(
+                ("qid", list(range(N))), ("question", TEXTS), ("response_j", SHORT), ("response_k", TEXTS[::-1])
+            )
+        },
+    )
+    yield (
+        "summarize_from_feedback",
+        "info, summaries, choice",
+        {
+            "a.jsonl": lines(
+                ("info", each(lambda i: {"post": TEXTS[i], "title": "t"})),
+                ("summaries", each(lambda i: [{"text": SHORT[i]}, {"text": "no way"}])),
+                ("choice", [0, 1] * 12),
+            )
+        },
+    )
+    yield (
+        "HelpSteer",
+        "graded responses",
+        {
+            "a.jsonl": lines(
+                ("prompt", TEXTS),
+                ("response", SHORT),
+                ("helpfulness", [0, 4] * 12),
+                ("correctness", [1, 3] * 12),
+                ("verbosity", [2] * N),
+            )
+        },
+    )
+    yield (
+        "HelpSteer3",
+        "two responses, strength",
+        {
+            "a.jsonl": lines(
+                ("context", each(lambda i: turns(i)[:1])),
+                ("response1", SHORT),
+                ("response2", TEXTS[::-1]),
+                ("overall_preference", [-1, 2] * 12),
+            )
+        },
+    )
+    yield "flores", "sentence_eng_Latn", {"a.jsonl": lines(("sentence_eng_Latn", TEXTS), ("sentence_deu_Latn", SHORT))}
+    yield (
+        "opus",
+        "translation with script codes",
+        {"a.jsonl": lines(("translation", each(lambda i: {"eng_Latn": TEXTS[i], "deu_Latn": SHORT[i]})))},
+    )
+    yield "zh", "columns in Chinese", {"a.jsonl": lines(("问题", TEXTS), ("回答", SHORT))}
+    yield "zh", "label in Chinese", {"a.jsonl": lines(("文本", TEXTS), ("标签", LABELS))}
+    yield "ru", "columns in Russian", {"a.jsonl": lines(("вопрос", TEXTS), ("ответ", SHORT))}
+    yield (
+        "summ",
+        "article as a list of sentences",
+        {"a.jsonl": lines(("article", each(lambda i: [TEXTS[i], "so it is"])), ("summary", SHORT))},
+    )
+    yield (
+        "qa",
+        "answers as list of texts",
+        {"a.jsonl": lines(("question", TEXTS), ("answers", [["red one", "blue"]] * N))},
+    )
+    yield "qa", "answer with three outputs", {"a.jsonl": lines(("input", TEXTS), ("output", [["a", "b", "c"]] * N))}
+    yield (
+        "convai2",
+        "history, candidates",
+        {
+            "a.jsonl": lines(
+                ("personality", [["i am x", "i do y"]] * N),
+                ("history", each(lambda i: [TEXTS[i], SHORT[i]])),
+                ("candidates", each(lambda i: ["no thanks", "not so", SHORT[i]])),
+            )
+        },
+    )
+    yield (
+        "openai",
+        "name and weight in turns",
+        {"a.jsonl": lines(("messages", each(lambda i: [turns(i)[0] | {"name": "bob"}, turns(i)[1] | {"weight": 0}])))},
+    )
+    yield (
+        "openai",
+        "response.create export",
+        {
+            "a.jsonl": lines(
+                ("input", each(lambda i: {"messages": turns(i)[:1]})),
+                ("preferred_output", each(lambda i: turns(i)[1:])),
+                ("non_preferred_output", [[{"role": "assistant", "content": "no"}]] * N),
+            )
+        },
+    )
+    yield (
+        "vertex",
+        "contents with parts",
+        {
+            "a.jsonl": lines(
+                (
+                    "contents",
+                    each(
+                        lambda i: [
+                            {"role": "user", "parts": [{"text": TEXTS[i]}]},
+                            {"role": "model", "parts": [{"text": SHORT[i]}]},
+                        ]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "anthropic",
+        "system beside messages",
+        {"a.jsonl": lines(("system", ["be kind"] * N), ("messages", each(lambda i: turns(i))))},
+    )
+    yield "label", "booleans", {"a.jsonl": lines(T, ("label", [True, False] * 12))}
+    yield "label", "dates", {"a.jsonl": lines(T, ("label", [f"2024-01-{i + 1:02}" for i in range(N)]))}
+    yield "label", "emoji", {"a.jsonl": lines(T, ("label", ["😀", "😡"] * 12))}
+    yield "label", "5 stars", {"a.jsonl": lines(("review", TEXTS), ("stars", ["5 stars", "1 star"] * 12))}
+    yield "label", "trailing space", {"a.jsonl": lines(T, ("label", ["a ", "b"] * 12))}
+    yield "score", "-1 to 1", {"a.jsonl": lines(T, ("sentiment", [-0.5, 0.25] * 12))}
+    yield (
+        "parquet",
+        "dictionary strings",
+        {"a.parquet": parquet(text=pa.array(TEXTS), label=pa.array(LABELS).dictionary_encode())},
+    )
+    yield (
+        "parquet",
+        "large strings and list of struct",
+        {"a.parquet": parquet(messages=pa.array(each(lambda i: turns(i))))},
+    )
+    yield (
+        "parquet",
+        "decimals as labels",
+        {"a.parquet": parquet(text=pa.array(TEXTS), label=pa.array([1, 2] * 12).cast(pa.decimal128(20, 0)))},
+    )
+    yield "parquet", "null label column", {"a.parquet": parquet(text=pa.array(TEXTS), label=pa.nulls(N))}
+    yield (
+        "parquet",
+        "timestamps",
+        {"a.parquet": parquet(text=pa.array(TEXTS), label=pa.array(LABELS), at=pa.array([0] * N, pa.timestamp("s")))},
+    )
+    yield (
+        "splits",
+        "train csv, test jsonl",
+        {"train.csv": table(T, L).encode(), "test.jsonl": lines(("text", SHORT), L)},
+    )
+    yield "splits", "eval.jsonl", {"train.jsonl": lines(T, L), "eval.jsonl": lines(("text", SHORT), L)}
+    yield (
+        "splits",
+        "train_v2 and train_v3",
+        {"train_v2.jsonl": lines(T, L), "train_v3.jsonl": lines(("text", SHORT), L)},
+    )
+    yield "splits", "README and LICENSE beside", {"train.jsonl": lines(T, L), "README.md": b"x", "LICENSE": b"y"}
+    yield "text", "a .txt file", {"a.txt": "\n".join(TEXTS).encode()}
+    yield "excel", "an .xlsx", {"a.xlsx": b"PK\x03\x04xxxx"}
+    yield "pickle", "a .pkl", {"a.pkl": b"\x80\x04."}
+    yield "html", "a web page called csv", {"a.csv": b"<!DOCTYPE html><html><body>Not found</body></html>\n"}
+    yield (
+        "lfs",
+        "a git-lfs pointer",
+        {"a.jsonl": b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n"},
+    )
+    yield "kto", "labels 1 and -1", {"a.jsonl": lines(P, R, ("label", [1, -1] * 12))}
+    yield "kto", "thumbs up and down", {"a.jsonl": lines(P, ("response", SHORT), ("feedback", ["up", "down"] * 12))}
+    yield (
+        "nli",
+        "train ints, test names",
+        {
+            "train.jsonl": lines(("premise", TEXTS), ("hypothesis", SHORT), ("label", [0, 1] * 12)),
+            "test.jsonl": lines(("premise", SHORT), ("hypothesis", TEXTS), ("label", ["entailment", "neutral"] * 12)),
+        },
+    )
+
+
 def outcome(files: Files, folder: Path) -> str:
     """What reading gives, in one line."""
     for name, content in files.items():
@@ -686,7 +962,7 @@ def outcome(files: Files, folder: Path) -> str:
 def main() -> None:
     """Print every shape whose report or words hold the first argument."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for number, (report, what, files) in enumerate(shapes(), 1):
+    for number, (report, what, files) in enumerate((*shapes(), *more()), 1):
         if wanted in f"{report} {what}":
             with tempfile.TemporaryDirectory() as folder:
                 print(f"{number:3} {report}: {what}\n    {outcome(files, Path(folder))}")

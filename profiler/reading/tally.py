@@ -20,6 +20,8 @@ from traitcast.warehouse.errors import InputError, NoAnswersError
 # A label column with more classes than this, and than this share of its rows, holds text or identifiers.
 _MAX_CLASSES = 1000
 _MAX_CLASS_SHARE = 0.2
+# Fewer rows may all be of different classes.
+_NO_CLASSES = 10
 _NUMBER_END = re.compile(r"([0-9])\.0+$")
 # What stands for an answer that is held back.
 _NO_ANSWER = frozenset({"-1", "?", "-", "n/a", "na", "nan", "none", "null", "unknown", "hidden", "-100"})
@@ -131,6 +133,8 @@ def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
     """Classes that a table program or a slip of the hand made."""
     if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
         yield f"{classes['-1']:,} of {rows:,} rows have the label -1, which often means no label; if so, leave them out"
+    if len(classes) == rows >= _NO_CLASSES:
+        yield f"each of the {rows:,} rows has a label of its own, so these are hardly classes"
     plain: dict[str, str] = {}
     pairs = []
     for label, labelled in classes.items():

@@ -19,7 +19,14 @@ from traitcast.profiler.roles.packed import unpacked
 from traitcast.profiler.roles.values import kind, shorten
 from traitcast.warehouse.errors import InputError
 
-LAYOUTS = (("role", "content"), ("from", "value"), ("speaker", "text"), ("author", "content"), ("role", "text"))
+LAYOUTS = (
+    ("role", "content"),
+    ("from", "value"),
+    ("speaker", "text"),
+    ("author", "content"),
+    ("role", "text"),
+    ("role", "parts"),
+)
 # One object for a question and its answer.
 EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("human", "bot"), ("user", "bot"), ("prompt", "response"))
 ASSISTANTS = ("assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "agent")

@@ -90,7 +90,7 @@ SINGLE = frozenset(
 )
 # Columns that may hold a list of texts in order, which read as one: utterances, and passages.
 UTTERANCES = _words("dialogue dialog turns utterances history conversation dialogue_history conversation_history")
-TEXT_LISTS = frozenset((*UTTERANCES, *_words("contexts context passages documents paragraphs")))
+TEXT_LISTS = frozenset((*UTTERANCES, *_words("contexts context passages documents paragraphs article document story")))
 SINGLE |= TEXT_LISTS
 LABELS = frozenset(
     _words(
@@ -103,7 +103,8 @@ LABELS = frozenset(
 SCORES = frozenset(
     _words(
         "label labels score scores gold_score similarity similarity_score relatedness relatedness_score rating stars "
-        "grade quality target value valence complexity z_mean mean_score average_score"
+        "grade quality sentiment polarity toxicity intensity target value valence complexity z_mean mean_score "
+        "average_score"
     )
 )
 # Columns that hold several labels of one text, and spans of it.
@@ -149,6 +150,8 @@ CHOSEN = (
     ("pos_answer", "neg_answer"),
     ("positive", "negative"),
     ("pos", "neg"),
+    ("response_j", "response_k"),
+    ("preferred_output", "non_preferred_output"),
 )
 CHOSEN_SCORES = (
     ("score_chosen", "score_rejected"),
@@ -165,7 +168,10 @@ JUDGEMENTS = ("is_good", "good", "desirable", "is_desirable", "is_chosen", "pref
 WORSE = ("rejected_response", "rejected")
 # Two responses of which another column says the better one.
 COMPARED = re.compile(r"(.+?)_?([ab]|[012])")
-VERDICTS = ("winner", "labels", "label", "preference", "choice", "score_0", "score_1", "score_a", "score_b")
+VERDICTS = _words(
+    "winner better_response_id labels label preference overall_preference preference_strength choice score_0 score_1 "
+    "score_a score_b"
+)
 # Lists of responses, the text of one that is an object, and how good it is.
 RANKED = ("responses", "completions", "answers", "outputs", "candidates", "replies")
 RESPONSE_KEYS = ("response", "answer", "text", "content", "completion", "output")

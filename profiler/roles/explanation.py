@@ -210,6 +210,9 @@ def _with_paths(view: View, name: str) -> str:
 
 
 def _is_left_out(view: View, name: str, spec: DatasetSpec) -> bool:
+    if spec.chosen_field and not spec.text_fields and not spec.messages_field and plain_name(name) in PROMPTS:
+        # The chats of a pair hold it.
+        return False
     return name not in first_columns(spec.columns) and has_substance(view, name)
 
 

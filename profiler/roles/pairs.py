@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from traitcast.profiler.roles.chat import is_chat
 from traitcast.profiler.roles.column_names import (
     CHOSEN,
     CHOSEN_SCORES,
@@ -178,6 +179,11 @@ def prompted(view: View, draft: DatasetSpec) -> DatasetSpec:
     chats = [name for name, kind in view.kinds.items() if kind == "chat" and name not in taken]
     if len(chats) > 1:
         raise UnclearError(f"the prompt could be any of: {listed(chats)}", replace(draft, messages_field=chats[0]))
+    nested = [n for n, kind in view.kinds.items() if kind == "nested object" and n not in taken]
+    for name in nested:
+        inner: Mapping[str, Any] = next((value for value in view.columns[name] if value), {})
+        if key := next((key for key, value in inner.items() if is_chat(value)), None):
+            return replace(draft, messages_field=f"{name}.{key}")
     heads = {head for head, _, _ in GENERATION} - {"source", "src"}
     names = {*SYSTEM, *heads, *SINGLE, *CONTEXTS} if not chats else set(SYSTEM)
     usual = [name for name in view.texts(names) if name not in taken and view.telling(name)]

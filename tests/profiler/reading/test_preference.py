@@ -135,6 +135,12 @@ def test_any_pairs_merge_and_stay_in_range(pairs: list[tuple[str, str, float | N
     assert overlap is None or 0 <= overlap <= 1
 
 
+def test_a_prompt_inside_of_the_chats_is_not_said_to_be_left_out(tmp_path: Path) -> None:
+    long = [(f"{p} and tell me more about that number, please", c, r) for p, c, r, _ in PAIRS]
+    rows = [SHAPES["whole chats beside the prompt"](p, c, r) for p, c, r in long]
+    assert read(write(tmp_path / "a.jsonl", rows)).left_out == ()
+
+
 @pytest.mark.parametrize("label", [[True, False], ["true", "false"], ["True", "False"]])
 @pytest.mark.parametrize("chat", [False, True])
 def test_responses_that_were_judged_one_by_one(tmp_path: Path, label: list[Any], chat: bool) -> None:
@@ -190,17 +196,22 @@ def test_a_ranked_list_is_its_best_and_its_worst(tmp_path: Path, shape: str) -> 
         (("prompt", "answer", "is_good"), {"answer_field": "answer", "label_field": "is_good"}),
         (("query", "positive", "negative"), {"chosen_field": "positive", "rejected_field": "negative"}),
         (("query", "pos", "neg"), {"chosen_field": "pos[0]", "rejected_field": "neg[0]"}),
+        (("question", "response_j", "response_k"), {"chosen_field": "response_j", "rejected_field": "response_k"}),
+        (("input", "preferred_output", "non_preferred_output"), {"messages_field": "input.messages"}),
         (("question", "pos_answer", "neg_answer"), {"chosen_field": "pos_answer.answer"}),
     ],
 )
 def test_other_names_of_preferences(tmp_path: Path, columns: tuple[str, ...], roles: dict[str, str]) -> None:
     def value(name: str, i: int) -> Any:
         p, c, r, _ = PAIRS[i]
-        better = name in ("answer", "positive", "pos", "pos_answer")
+        better = name in ("answer", "positive", "pos", "pos_answer", "response_j")
         said = c if better else p if name in ("prompt", "query", "question") else r
         special: dict[str, Any] = {
             "messages": [user(p), assistant(c)],
             "is_good": i % 2 == 0,
+            "input": {"messages": [user(p)]},
+            "preferred_output": [assistant(c)],
+            "non_preferred_output": [assistant(r)],
             "pos": [said],
             "neg": [said],
             "pos_answer": {"answer": said, "score": 1.0},

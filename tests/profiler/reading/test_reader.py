@@ -267,6 +267,14 @@ def test_labels_that_are_classes_by_accident(tmp_path: Path) -> None:
     )
 
 
+def test_a_label_of_its_own_in_every_row_is_a_warning(tmp_path: Path) -> None:
+    rows = [{"text": f"text {i}", "label": f"2024-01-{i + 1:02}"} for i in range(12)]
+    alone = read(write(tmp_path / "a.jsonl", rows))
+    assert alone.warnings == ("each of the 12 rows has a label of its own, so these are hardly classes",)
+    assert read(write(tmp_path / "b.jsonl", rows[:9])).warnings == ()
+    assert read(write(tmp_path / "c.jsonl", [*rows, rows[0]])).warnings == ()
+
+
 def test_decimal_labels_and_missing_numbers(tmp_path: Path) -> None:
     table = pa.table({"text": ["a", "b"], "label": pa.array([1, 0], pa.decimal128(5, 0))})
     pq.write_table(table, tmp_path / "decimal.parquet")

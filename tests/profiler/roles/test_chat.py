@@ -155,3 +155,14 @@ CALL = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "argument
 )
 def test_faults_of_turns(conversation: list[dict[str, Any]], faults: set[str]) -> None:
     assert turns(conversation, "messages", "line 1").faults == faults
+
+
+def test_parts_of_texts_and_plain_utterances() -> None:
+    """As Gemini exports conversations, and as a list of texts without speakers."""
+    parts = [{"role": "user", "parts": [{"text": "a "}, {"text": "b"}]}, {"role": "model", "parts": [{"text": "c"}]}]
+    assert is_chat(parts)
+    found = turns(parts, "contents", "row 1")
+    assert (found.prompt, found.response) == (["a b"], "c")
+    plain = turns(["a", "b", "c"], "dialogue", "row 1")
+    assert (plain.prompt, plain.response) == (["a", "b"], "c")
+    assert turns(["a", "b"], "dialogue", "row 1", whole=True).prompt == ["a", "b"]
