@@ -26,9 +26,11 @@ _LOGIN = r"://[^\s:/@]+:[^\s/@]+@"
 # Numbers without a separator are ids far more often than phones.
 _PHONE_START = r"(?:^|[^\w.+*/=-])"
 _PHONE_END = r"(?:$|[^\w=*/-])"
+# The area of a North American number begins with 2 to 9.
+_AREA = r"[2-9]\d{2}"
 _PHONE = (
-    rf"{_PHONE_START}(?:\+\d{{1,3}}(?:[ .-]\(?\d{{1,8}}\)?){{2,5}}|\(\d{{3}}\) ?\d{{3}}[ .-]\d{{4}}|"
-    rf"\d{{3}}-\d{{3}}-\d{{4}}){_PHONE_END}"
+    rf"{_PHONE_START}(?:\+\d{{1,3}}(?: ?\(0\) ?\d{{1,4}})?(?:[ .-]\(?\d{{1,8}}\)?){{2,5}}|"
+    rf"\({_AREA}\) ?\d{{3}}[ .-]\d{{4}}|{_AREA}-\d{{3}}-\d{{4}}|{_AREA}\.\d{{3}}\.\d{{4}}){_PHONE_END}"
 )
 # Of a number with its country (ITU-T E.164: 15 at most; the shortest in use have 8).
 _PHONE_DIGITS = range(8, 16)
@@ -41,21 +43,40 @@ _SECRET = "|".join(
         r"\bgithub_pat_[A-Za-z0-9_]{60,}\b",
         r"\bglpat-[A-Za-z0-9_-]{20,}",
         r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-        r"\bsk-(?:proj-|ant-[a-z0-9]+-)?[A-Za-z0-9_-]{32,}",
+        # A long run without a hyphen: names of styles have short ones.
+        r"\bsk-[A-Za-z0-9_-]*[A-Za-z0-9]{20,}",
         r"\bhf_[A-Za-z0-9]{30,}\b",
         r"\bAIza[0-9A-Za-z_-]{35}\b",
-        r"\bsk_live_[0-9A-Za-z]{20,}",
+        r"\b[rs]k_live_[0-9A-Za-z]{20,}",
+        r"\bnpm_[A-Za-z0-9]{36}\b",
+        r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+        r"hooks\.slack\.com/services/T\w+/B\w+/\w{16,}",
+        r"(?i:aws_secret_access_key)\W{1,5}[A-Za-z0-9/+=]{40}\b",
         r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
         r"\b[a-z][a-z0-9+]*://[^\s:/@]{1,64}:[^\s:/@]{3,64}@[A-Za-z0-9.-]+",
     )
 )
-_SECRET_SIGNS = r"PRIVATE KEY|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox|sk-|hf_|AIza|sk_live_|eyJ|://"
+_SECRET_SIGNS = r"PRIVATE KEY|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox|sk-|hf_|AIza|k_live_|npm_|SG\.|hooks|(?i:aws_secret)|eyJ|://"
+_CANNOT = (
+    r"(?:can(?:'|’)?t|cannot|can not|won(?:'|’)?t(?: be able to)?|will not(?: be able to)?|am (?:not able|unable) to|"
+    r"do not feel comfortable|don(?:'|’)?t feel comfortable)"
+)
+# What an assistant declines, and people hardly do at the start of a text: "I can't help falling in love" is none.
+_DECLINED = (
+    r"(?:assist|comply|fulfil|engage|participate|do (?:that|this)|answer (?:that|this|your|the|such)|"
+    r"help(?: you| with| anyone| users?|[.,!]|$)|(?:create|generate|write|produce|share|give|offer|discuss|provide|"
+    r"complete|continue|promote|recommend) (?:you\b|any|that|this|these|such|the|an?\b|content|information|details|"
+    r"instructions|advice|code|harmful|explicit|personal|medical|legal)|"
+    r"(?:open|access|browse|view) (?:links?|urls?|the (?:internet|web)|web ?sites?|files?|images?|external|real-time))"
+)
+_SORRY = r"(?:i(?:'|’)?m (?:very |so )?sorry|i am (?:very |so )?sorry|sorry|i apologi[sz]e|my apologies|unfortunately)"
+_I_CANNOT = rf"(?:i {_CANNOT}|i(?:'|’)?m (?:not able|unable) to)"
 _REFUSAL = (
-    r"(?i)\bas an ai(?: language model|,| assistant| model| developed| created)|\bi(?:'|’)?m (?:just )?an ai\b|"
-    r"\bi am (?:just )?an ai\b|^\W*(?:i(?:'|’)?m sorry|i am sorry|sorry|i apologi[sz]e),? (?:but )?"
-    r"i (?:can(?:'|’)?t|cannot|can not|am (?:not able|unable)|won(?:'|’)?t|will not|do not|don(?:'|’)?t feel)|"
-    r"^\W*i (?:can(?:'|’)?t|cannot|am unable to|am not able to|won(?:'|’)?t) "
-    r"(?:assist|help|provide|comply|fulfil|answer|do that|create|generate|write)"
+    r"(?i)\bas an ai(?: language model| assistant| model| developed| created|[.,!])|"
+    r"\bas an? (?:artificial intelligence|(?:large )?language model)(?: model| trained| developed| created|[.,!])|"
+    r"\bi(?:'|’)?m (?:just )?an ai\b|\bi am (?:just )?an ai\b|"
+    rf"^\W*{_SORRY},? but {_I_CANNOT}\b|^\W*(?:{_SORRY}[,.]? (?:but )?)?{_I_CANNOT} {_DECLINED}|"
+    r"^\W*i (?:must|have to|need to) (?:respectfully |politely )?(?:decline|refuse)\b"
 )
 _MARKUP = (
     r"<(?:br|p|div|span|a|b|i|ul|ol|li|td|tr|table|h[1-6]|img|em|strong|script|style)(?:\s[^<>]{0,300})?/?>|"

@@ -21,6 +21,9 @@ MOJIBAKE = (
     "\u0178]|\u00e2\u20ac.|[\u00d0\u00d1][\u0080-\u00bf][\u00d0\u00d1]|\u00ef\u00bb\u00bf"
     # Three bytes with a control character among them: other scripts as Latin-1.
     "|[\u00e0-\u00ef][\u0080-\u009f][\u0080-\u00bf]|[\u00e0-\u00ef][\u0080-\u00bf][\u0080-\u009f]"
+    # Two letters of East Asia as Windows-1252; one alone may be French before a quotation mark.
+    "|(?:[\u00e3-\u00e9][\u00a0-\u00bf\u20ac\u201a\u0192\u201e\u2026\u2020-\u2022\u02c6\u2030\u0160\u2039\u0152\u017d"
+    "\u2018-\u201d\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178]{2}){2}"
 )
 REPLACED = "\ufffd"
 
