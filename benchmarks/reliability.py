@@ -3,13 +3,13 @@
     python benchmarks/reliability.py kills --points 60
     python benchmarks/reliability.py kills fit --points 20 --seed 3
     python benchmarks/reliability.py kills ingest --pack FINISHED_PACK --points 20
-    python benchmarks/reliability.py crowd --rounds 20
+    python benchmarks/reliability.py crowd --rounds 20 --writers 3 --readers 8
 
 `kills` starts a command of the command line, kills it with SIGKILL at a random moment, looks at what is there, and runs
 the same command again. Moments are drawn three ways in turn: by the clock over the whole run (may strike inside a
 system call), by the clock while it writes, and by the number of calls (the same point of the program however busy the
-machine is). `crowd` lets two writers and five readers work on one file. Both print one JSON object a line. A matrix run
-is killed by tests/training/kill_points.py, which needs torch.
+machine is). `crowd` lets writers and readers work on one file. Both print one JSON object a line. A matrix run is
+killed by tests/training/kill_points.py, which needs torch, and files are damaged by benchmarks/flips.py.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import importlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -38,6 +39,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 KINDS = ("clock", "writing", "calls")
 # What differs between two runs of the same command, and is meant to.
 _TIMES = frozenset({"profiled_at"})
+_TIME = re.compile(r"20\d\d-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?")
 NAMES = tuple(f"d{i}" for i in range(8))
 
 
@@ -92,18 +94,23 @@ def call(argv: tuple[str, ...], folder: Path) -> None:
 
 
 def content(folder: Path) -> dict[str, Any] | None:
-    """Every table of the warehouse but for times, None when there is no file."""
+    """Every table of the warehouse but for times, and files that commands write; None when there is nothing."""
     from traitcast.warehouse.database.warehouse import Warehouse
 
     file = folder / "w.duckdb"
+    outputs = {
+        str(path.relative_to(folder)): _TIME.sub("", path.read_text())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in (".jsonl", ".yaml", ".html") and "/." not in str(path)
+    }
     if not file.exists():
-        return None
+        return {"files": outputs} if outputs.keys() - {"data.jsonl", "more.jsonl"} else None
     with Warehouse.open(file, read_only=True) as warehouse:
         names = "SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() ORDER BY 1"
         tables = [row["name"] for row in _rows(warehouse, names)]
         found = {name: _rows(warehouse, f"SELECT * FROM {name} ORDER BY ALL") for name in tables}
     # A profile keeps the path of its data, which is another for each point.
-    return dict(json.loads(json.dumps(found).replace(str(folder), "{}")))
+    return dict(json.loads(json.dumps({**found, "files": outputs}).replace(str(folder), "{}")))
 
 
 def _rows(warehouse: Any, query: str) -> list[dict[str, Any]]:
@@ -146,7 +153,8 @@ def matrix_warehouse(folder: Path) -> None:
 def inputs(folder: Path) -> None:
     """The files that the commands read."""
     rows = [{"text": f"the {w} of {i} was good", "label": "xy"[i % 2]} for i in range(6) for w in ("film", "bike")]
-    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("data", "more"):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     lines = [f"m,{s},{t},{seed},accuracy,0.{seed + 3}\n" for s in ("", *NAMES) for t in NAMES for seed in range(5)]
     (folder / "results.csv").write_text("model,source,target,seed,metric,score\n" + "".join(lines))
 
@@ -160,6 +168,9 @@ def operations(pack: Path | None) -> dict[str, Operation]:
         "profile-new": Operation(profile, None),
         "import": Operation(imported, matrix_warehouse),
         "import-new": Operation(imported, None),
+        "report": Operation(("report", "-o", "{}/report.html", "--warehouse", "{}/w.duckdb"), matrix_warehouse),
+        "vary": Operation(("vary", "{}/data.jsonl", "--change", "half,permute_labels", "--into", "{}/v"), None),
+        "mix": Operation(("mix", "{}/data.jsonl", "{}/more.jsonl", "--into", "{}/mixed"), None),
         "fit": Operation(("fit", "--matrix", "toy", "--warehouse", "{}/w.duckdb"), matrix_warehouse),
     }
     if pack:
@@ -199,7 +210,7 @@ def killed(work: Callable[[], None], kind: str, run: dict[str, Any], draw: rando
     if kind == "calls":
         at = draw.randrange(1, run["calls"])
         return joined(*fork(lambda: hooked(work, at))) is None
-    first = run["writing"] * run["plain"] / run["seconds"] if kind == "writing" else 0.0
+    first = (run["writing"] or 0.0) * run["plain"] / run["seconds"] if kind == "writing" else 0.0
     child, receive = fork(lambda: plain(work))
     time.sleep(draw.uniform(first, run["plain"]))
     os.kill(child, signal.SIGKILL)
@@ -237,7 +248,7 @@ def kill_points(name: str, operation: Operation, points: int, seed: int, scratch
         report["whole"] += left in (before, after) or (before is None and _between(left, after))
         joined(*fork(lambda work=work: plain(work)))
         report["same"] += joined(*fork(lambda folder=folder: content(folder))) == after
-        known = {"w.duckdb", *(path.name for path in first.iterdir())}
+        known = {"w.duckdb", "report.html", "v", "mixed", *(path.name for path in first.iterdir())}
         report["litter"] += sum(path.name not in known for path in folder.iterdir())
         shutil.rmtree(folder)
     return {"operation": name, "seed": seed, **report, "seconds": round(run["plain"], 2)}
@@ -299,7 +310,7 @@ def reader(file: Path, seconds: float) -> dict[str, Any]:
             with Warehouse.open(file, read_only=True, wait_s=2) as warehouse:
                 rows = warehouse.query(
                     "SELECT name, count(trait) AS n FROM datasets LEFT JOIN traits ON dataset = name "
-                    "WHERE regexp_full_match(name, 'w[01]_[0-9]+') GROUP BY name"
+                    "WHERE regexp_full_match(name, 'w[0-9]_[0-9]+') GROUP BY name"
                 ).to_pylist()
             reads += 1
             broken += sum(row["n"] != 20 for row in rows)
@@ -311,8 +322,8 @@ def reader(file: Path, seconds: float) -> dict[str, Any]:
     return {"reads": reads, "refused": refused, "broken": broken, "longest": longest}
 
 
-def crowd(rounds: int, seconds: float, scratch: Path) -> dict[str, Any]:
-    """Two writers and five readers on one file."""
+def crowd(rounds: int, seconds: float, scratch: Path, *, writing: int, reading: int) -> dict[str, Any]:
+    """Some writers and readers on one file."""
     from traitcast.profiler.traits.catalogue import CATALOGUE, VERSION
     from traitcast.warehouse.database.warehouse import Warehouse
 
@@ -323,12 +334,12 @@ def crowd(rounds: int, seconds: float, scratch: Path) -> dict[str, Any]:
             warehouse.sync_catalogue(CATALOGUE, VERSION)
 
     joined(*fork(begin))
-    writers = [fork(lambda number=number: writer(file, number, rounds)) for number in range(2)]
-    readers = [fork(lambda: reader(file, seconds)) for _ in range(5)]
+    writers = [fork(lambda number=number: writer(file, number, rounds)) for number in range(writing)]
+    readers = [fork(lambda: reader(file, seconds)) for _ in range(reading)]
     wrote = [joined(*child) for child in writers]
     read = [joined(*child) for child in readers]
     found = joined(*fork(lambda: content(scratch)))
-    expected = {f"w{number}_{turn}" for number in range(2) for turn in range(rounds)}
+    expected = {f"w{number}_{turn}" for number in range(writing) for turn in range(rounds)}
     names = [row["name"] for row in found["traitcast_own.datasets"] if row["name"] in expected]
     return {
         "rounds": rounds,
@@ -378,10 +389,13 @@ def main() -> None:
     many = commands.add_parser("crowd")
     many.add_argument("--rounds", type=int, default=20, help="Profiles per writer.")
     many.add_argument("--seconds", type=float, default=30.0, help="How long the readers read.")
+    many.add_argument("--writers", type=int, default=2)
+    many.add_argument("--readers", type=int, default=5)
     arguments = parser.parse_args()
     if arguments.command == "crowd":
         with tempfile.TemporaryDirectory() as scratch:
-            print(json.dumps(crowd(arguments.rounds, arguments.seconds, Path(scratch))))
+            sizes = {"writing": arguments.writers, "reading": arguments.readers}
+            print(json.dumps(crowd(arguments.rounds, arguments.seconds, Path(scratch), **sizes)))
         return
     every = operations(arguments.pack)
     unknown = [name for name in arguments.operations if name not in every]

@@ -29,7 +29,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None, *, most_rows:
     import pyarrow.parquet as pq
 
     check_regular(path)
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         about = file.metadata
         for n, most, what in ((about.num_rows, most_rows, "rows"), (about.num_columns, MAX_COLUMNS, "columns")):
             if n > most:

@@ -283,7 +283,7 @@ def _write_rows(path: Path, packed: Packed) -> None:
     }
     table = pa.table(columns, schema=row_schema())
     with aside(path) as work:
-        pq.write_table(table, work, compression="zstd")
+        pq.write_table(table, work, compression="zstd", write_page_checksum=True)
 
 
 def _recipe(

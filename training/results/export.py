@@ -82,7 +82,7 @@ def _write_table(table: pa.Table, path: Path, kind: str) -> None:
         if kind == "csv":
             pyarrow.csv.write_csv(table, work)
         else:
-            pq.write_table(table, work, compression="zstd")
+            pq.write_table(table, work, compression="zstd", write_page_checksum=True)
 
 
 def _write_harness(pack: Pack, cells: Iterable[Cell], folder: Path) -> None:

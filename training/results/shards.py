@@ -70,6 +70,7 @@ def write_table(path: Path, table: pa.Table) -> None:
             compression_level=9,
             use_dictionary=others,
             use_byte_stream_split=floats,
+            write_page_checksum=True,
         )
 
 
@@ -410,7 +411,7 @@ def _table(path: Path, columns: Sequence[str], most: int | None = None) -> pa.Ta
 
     try:
         check_regular(path)
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         if (file.schema_arrow.metadata or {}).get(b"format") != FORMAT.encode():
             raise DamagedError(f"{path} is not a shard of this version; move it away")
         shard_check.check_schema(file.schema_arrow)

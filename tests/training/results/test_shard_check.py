@@ -19,7 +19,7 @@ from traitcast.training.cli import COMMANDS
 from traitcast.training.plan.pack import Pack
 from traitcast.training.results import export, shards
 from traitcast.training.results.cells import Cell, schema
-from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.errors import InputError, ScoresError
 
 (MATRIX,) = [command for command in COMMANDS if command.name == "matrix"]
 
@@ -149,6 +149,21 @@ def test_another_schema_is_left_out(pack: Pack, tmp_path: Path, message: str) ->
     assert result.exit_code == 0
     assert f"left out: shard {path}: {message}" in told(result)
     assert json.loads(result.stdout)["scored"] == 9
+
+
+def test_a_bit_that_flips_in_a_shard_is_seen(pack: Pack) -> None:
+    """Parquet itself would give another number, or the number of another row."""
+    whole = shards.read(pack)
+    for path in sorted(pack.shards.iterdir()):
+        raw = path.read_bytes()
+        for at in range(4, len(raw), 97):
+            path.write_bytes(raw[:at] + bytes([raw[at] ^ 16]) + raw[at + 1 :])
+            try:
+                found = {cell.key: cell for cell in shards.read(Pack(pack.folder))}
+            except (InputError, ScoresError):
+                continue
+            assert all(found[cell.key] == cell for cell in whole if cell.key in found), (path.name, at)
+        path.write_bytes(raw)
 
 
 def test_nothing_of_a_damaged_shard_is_taken_in(pack: Pack, tmp_path: Path) -> None:
