@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +32,18 @@ def test_nothing_heavy_is_imported(statement: str, packages: list[str], most: in
     count, *found = done.stdout.splitlines()[-1].split()
     assert found == packages
     assert int(count) < most
+
+
+def test_the_list_of_commands_has_a_whole_summary_for_each() -> None:
+    from click.testing import CliRunner
+
+    from traitcast.cli import cli
+
+    printed = CliRunner().invoke(cli, ["--help"], env={"COLUMNS": "80"}).stdout
+    listed = printed.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in listed] == cli.list_commands(click.Context(cli))
+    assert not [line for line in listed if line.endswith("...")]
+    assert "  show           Show one profile: its findings and what is unusual about it" in listed
 
 
 def test_every_command_has_an_example_in_its_help() -> None:

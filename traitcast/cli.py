@@ -6,6 +6,7 @@ The rooms' `cli.py` import nothing heavy, so `traitcast --help` stays quick.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,7 @@ _ORDER = (
     "check",
     "filter",
     "vary",
+    "mix",
     "datasets",
     "show",
     "compare",
@@ -57,6 +59,13 @@ class _Root(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self.commands, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does, with summaries that end at a mark of their own where the screen does."""
+        names = self.list_commands(ctx)
+        room = formatter.width - 6 - max(map(len, names))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _brief(self.commands[name].get_short_help_str(1000), room)) for name in names])
+
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         with _broken_lines():
             return super().make_context(*args, **options)
@@ -64,6 +73,15 @@ class _Root(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with _broken_lines():
             return super().invoke(ctx)
+
+
+def _brief(summary: str, room: int) -> str:
+    """A sentence, without what follows the last comma, colon or bracket that fits, if all of it does not."""
+    summary = summary.removesuffix(".")
+    if len(summary) <= room:
+        return summary
+    fitting = [found.start() for found in re.finditer(r"[,:;] | \(", summary) if found.start() <= room]
+    return summary[: fitting[-1]] if fitting else summary
 
 
 @contextmanager

@@ -35,6 +35,7 @@ EXTRAS = {"train": "`matrix`, `probe`", "ray": "clusters", "mcp": "assistants"}
 # The same module without CUDA; lean.txt installs it.
 _STAND_INS = {"xgboost": "xgboost-cpu"}
 _SECONDS = 10
+_RENEW = "pip install --upgrade traitcast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ def _listed(releases: Mapping[str, str | None]) -> str:
 
 def _extra(extra: str, use: str) -> Check:
     found = {package: _installed(package) for package in required(extra)}
+    if not found:
+        return Check(f"extra {extra}", "unknown to what is installed, which is older", ABSENT, _RENEW)
     if missing := [package for package, release in found.items() if release is None]:
         return Check(
             f"extra {extra}",
