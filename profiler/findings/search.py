@@ -262,7 +262,7 @@ def _block(
         "prompt_characters": _lengths(prompt),
         "response_characters": _lengths(written),
         "response_ended": texts.marks(pc.match_substring_regex(written, ENDED)),
-        "fields": np.array([len(fields) for fields in rows["fields"].to_pylist()], dtype=np.int64),
+        "fields": pc.fill_null(pc.list_value_length(rows["fields"]), 0).to_numpy().astype(np.int64),
         "scripts": texts.scripts_of(field),
         "prompt_language": texts.strange_languages(field, language),
         "response_language": texts.strange_languages(written, language),
