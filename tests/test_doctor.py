@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from traitcast import doctor
 from traitcast.cli import cli
-from traitcast.warehouse.database.schema import SCHEMA_VERSION
+from traitcast.warehouse.database.schema import OWN, SCHEMA_VERSION
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,8 @@ def test_a_warehouse_is_described(warehouse_path: Path) -> None:
     assert "datasets: 3 own, 0 shipped" in " ".join(result.stdout.split())
     found = checks(warehouse_path)
     assert found["ok"]
+    tables = found["warehouse"]["details"].pop("tables")
+    assert tables[f"{OWN}.datasets"]["rows"] == 3
     assert found["warehouse"]["details"] == {
         "path": str(warehouse_path),
         "bytes": warehouse_path.stat().st_size,
@@ -48,6 +50,17 @@ def test_a_warehouse_is_described(warehouse_path: Path) -> None:
         "predictors": {"own": 0, "shipped": 0},
     }
     assert found["packages"]["details"]["duckdb"] == version("duckdb")
+
+
+def test_a_damaged_table_is_broken(warehouse_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from traitcast.warehouse.database import checksums
+
+    damaged = checksums.TableCheck("own.traits", None, None, "w.duckdb cannot be read (a wrong checksum)")
+    fine = checksums.TableCheck("own.scores", 0, "0")
+    monkeypatch.setattr(checksums, "check_tables", lambda _: (damaged, fine))
+    result = run(warehouse_path)
+    assert result.exit_code == 1
+    assert "1 of 2 tables: w.duckdb cannot be read (a wrong checksum)" in " ".join(result.stdout.split())
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from traitcast.warehouse.errors import (
         InputError,
         MissingExtraError,
+        NoAnswersError,
         NotProfiledError,
         NotSharedError,
         QueryError,
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "InputError",
     "MissingExtraError",
+    "NoAnswersError",
     "NotProfiledError",
     "NotSharedError",
     "QueryError",

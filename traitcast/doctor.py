@@ -212,13 +212,14 @@ def _cache() -> Check:
 
 
 def _warehouse(path: str) -> Check:
+    from traitcast.warehouse.database.checksums import check_tables
     from traitcast.warehouse.database.schema import SCHEMA_VERSION
     from traitcast.warehouse.database.warehouse import Warehouse
 
     file = Path(path)
     try:
         with Warehouse.open(file, read_only=True) as warehouse:
-            held = warehouse.contents()
+            held, tables = warehouse.contents(), check_tables(warehouse)
     except TraitcastError as error:
         return Check("warehouse", f"{file}: {error}", BROKEN)
     size = file.stat().st_size if file.exists() else None
@@ -226,4 +227,8 @@ def _warehouse(path: str) -> Check:
     words = ", ".join(f"{kind}: {own} own, {shipped} shipped" for kind, (own, shipped) in held.items())
     details: dict[str, Any] = {"path": str(file), "bytes": size, "schema": SCHEMA_VERSION}
     details |= {kind: {"own": own, "shipped": shipped} for kind, (own, shipped) in held.items()}
-    return Check("warehouse", f"{file}, {place}, schema {SCHEMA_VERSION}; {words}", details=details)
+    details["tables"] = {table.table: {"rows": table.rows, "checksum": table.checksum} for table in tables}
+    if damaged := [table.problem for table in tables if table.problem]:
+        return Check("warehouse", f"{len(damaged)} of {len(tables)} tables: {damaged[0]}", BROKEN, details=details)
+    read = f"all {len(tables)} tables can be read"
+    return Check("warehouse", f"{file}, {place}, schema {SCHEMA_VERSION}; {words}; {read}", details=details)

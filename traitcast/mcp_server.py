@@ -39,7 +39,8 @@ def mcp(warehouse_path: str) -> None:
     """Serve profile, findings, sql and rank to an assistant (Model Context Protocol, over stdin and stdout).
 
     \b
-    Example, in the configuration of the assistant:
+    Example, with what the configuration of an assistant says:
+      traitcast mcp --warehouse traitcast.duckdb
       {"mcpServers": {"traitcast": {"command": "traitcast", "args": ["mcp"]}}}
     """
     made = server(warehouse_path)
