@@ -938,6 +938,496 @@ def more() -> Iterator[tuple[str, str, Files]]:
     )
 
 
+def public() -> Iterator[tuple[str, str, Files]]:
+    """A third pass: the columns of well-known datasets and of programs for annotation."""
+    q = ("question", TEXTS)
+    yield (
+        "layout",
+        "medmcqa",
+        {
+            "a.jsonl": lines(
+                q,
+                ("opa", ["red"] * N),
+                ("opb", ["blue"] * N),
+                ("opc", ["x y"] * N),
+                ("opd", ["z w"] * N),
+                ("cop", [0, 1, 2, 3] * 6),
+                ("exp", SHORT),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "truthfulqa mc",
+        {
+            "a.jsonl": lines(
+                q,
+                ("mc1_targets", [{"choices": ["a b", "c d"], "labels": [1, 0]}] * N),
+                ("mc2_targets", [{"choices": ["a b", "c d"], "labels": [1, 0]}] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "winogrande",
+        {
+            "a.jsonl": lines(
+                ("sentence", TEXTS),
+                ("option1", [f"a{i}" for i in range(N)]),
+                ("option2", [f"b{i}" for i in range(N)]),
+                ("answer", ["1", "2"] * 12),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "hellaswag",
+        {
+            "a.jsonl": lines(
+                ("ctx", TEXTS),
+                ("activity_label", ["Removing"] * N),
+                ("endings", [["a b", "c d", "e f", "g h"]] * N),
+                ("label", ["0", "1", "2", "3"] * 6),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "copa",
+        {
+            "a.jsonl": lines(
+                ("premise", TEXTS),
+                ("choice1", SHORT),
+                ("choice2", TEXTS[::-1]),
+                ("question", ["cause", "effect"] * 12),
+                ("label", [0, 1] * 12),
+            )
+        },
+    )
+    yield "layout", "boolq", {"a.jsonl": lines(q, ("passage", SHORT), ("answer", [True, False] * 12))}
+    yield (
+        "layout",
+        "race",
+        {
+            "a.jsonl": lines(
+                ("article", SHORT),
+                q,
+                ("options", [["a", "b", "c", "d"]] * N),
+                ("answer", ["A", "B", "C", "D"] * 6),
+                ("example_id", ["h1.txt"] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "squad nested",
+        {
+            "a.json": json.dumps(
+                {
+                    "version": "1",
+                    "data": [
+                        {
+                            "title": "t",
+                            "paragraphs": [
+                                {
+                                    "context": "c",
+                                    "qas": [
+                                        {"question": "q", "id": "1", "answers": [{"text": "c", "answer_start": 0}]}
+                                    ],
+                                }
+                            ],
+                        }
+                    ],
+                }
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "dolly",
+        {
+            "a.jsonl": lines(
+                ("instruction", TEXTS), ("context", [""] * N), ("response", SHORT), ("category", ["open_qa", "qa"] * 12)
+            )
+        },
+    )
+    yield (
+        "layout",
+        "oasst",
+        {
+            "a.jsonl": lines(
+                ("message_id", [f"m{i}" for i in range(N)]),
+                ("parent_id", [f"m{i - 1}" if i else None for i in range(N)]),
+                ("text", TEXTS),
+                ("role", ["prompter", "assistant"] * 12),
+                ("lang", ["en"] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "lima",
+        {"a.jsonl": lines(("conversations", each(lambda i: [TEXTS[i], SHORT[i]])), ("source", ["x"] * N))},
+    )
+    yield (
+        "layout",
+        "ultrachat",
+        {"a.jsonl": lines(("id", list(range(N))), ("data", each(lambda i: [TEXTS[i], SHORT[i]])))},
+    )
+    yield (
+        "layout",
+        "slimorca",
+        {
+            "a.jsonl": lines(
+                (
+                    "conversations",
+                    each(
+                        lambda i: [
+                            {"from": "system", "value": "s", "weight": 0},
+                            {"from": "human", "value": TEXTS[i], "weight": 0},
+                            {"from": "gpt", "value": SHORT[i], "weight": 1},
+                        ]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "layout",
+        "openorca",
+        {
+            "a.jsonl": lines(
+                ("id", [f"f.{i}" for i in range(N)]), ("system_prompt", ["be kind"] * N), q, ("response", SHORT)
+            )
+        },
+    )
+    yield (
+        "layout",
+        "metamath",
+        {
+            "a.jsonl": lines(
+                ("type", ["A", "B"] * 12), ("query", TEXTS), ("original_question", TEXTS), ("response", SHORT)
+            )
+        },
+    )
+    yield (
+        "layout",
+        "mbpp",
+        {
+            "a.jsonl": lines(
+                ("task_id", list(range(N))), ("text", TEXTS), ("code", SHORT), ("test_list", [["assert f(1)==1"]] * N)
+            )
+        },
+    )
+    yield (
+        "layout",
+        "humaneval",
+        {
+            "a.jsonl": lines(
+                ("task_id", [f"H/{i}" for i in range(N)]),
+                ("prompt", TEXTS),
+                ("canonical_solution", SHORT),
+                ("test", SHORT),
+                ("entry_point", ["f"] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "codealpaca",
+        {
+            "a.jsonl": lines(
+                ("instruction", TEXTS), ("input", [""] * N), ("output", ["```py\nx\n```" + str(i) for i in range(N)])
+            )
+        },
+    )
+    yield (
+        "layout",
+        "imdb unsup",
+        {
+            "train.jsonl": lines(T, ("label", [0, 1] * 12)),
+            "unsupervised.jsonl": lines(("text", SHORT), ("label", [-1] * N)),
+        },
+    )
+    yield "layout", "amazon polarity", {"a.jsonl": lines(("label", [0, 1] * 12), ("title", SHORT), ("content", TEXTS))}
+    yield (
+        "layout",
+        "yahoo",
+        {
+            "a.jsonl": lines(
+                ("topic", [1, 2] * 12),
+                ("question_title", TEXTS),
+                ("question_content", SHORT),
+                ("best_answer", TEXTS[::-1]),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "paws",
+        {"a.jsonl": lines(("id", list(range(N))), ("sentence1", TEXTS), ("sentence2", SHORT), ("label", [0, 1] * 12))},
+    )
+    yield (
+        "layout",
+        "fever",
+        {
+            "a.jsonl": lines(
+                ("id", list(range(N))),
+                ("claim", TEXTS),
+                ("label", ["SUPPORTS", "REFUTES"] * 12),
+                ("evidence", [[[1, 2, "X", 0]]] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "snli",
+        {
+            "a.jsonl": lines(
+                ("gold_label", ["entailment", "-", "neutral"] * 8),
+                ("sentence1", TEXTS),
+                ("sentence2", SHORT),
+                ("annotator_labels", [["neutral"]] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "wnut",
+        {
+            "a.jsonl": lines(
+                ("id", [str(i) for i in range(N)]),
+                ("tokens", each(lambda i: TEXTS[i].split())),
+                ("ner_tags", each(lambda i: [0] * len(TEXTS[i].split()))),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "multi nli csv",
+        {
+            "a.csv": table(
+                ("pairID", list(range(N))),
+                ("premise", TEXTS),
+                ("hypothesis", SHORT),
+                ("gold_label", ["entailment", "neutral"] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "self-instruct",
+        {"a.jsonl": lines(("instruction", TEXTS), ("instances", each(lambda i: [{"input": "", "output": SHORT[i]}])))},
+    )
+    yield (
+        "layout",
+        "natural instructions",
+        {
+            "a.json": json.dumps(
+                {
+                    "Definition": ["x"],
+                    "Instances": [{"input": t, "output": [s]} for t, s in zip(TEXTS, SHORT, strict=True)],
+                }
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "label studio",
+        {
+            "a.json": json.dumps(
+                [
+                    {"data": {"text": t}, "annotations": [{"result": [{"value": {"choices": [m]}}]}]}
+                    for t, m in zip(TEXTS, LABELS, strict=True)
+                ]
+            ).encode()
+        },
+    )
+    yield "layout", "doccano", {"a.jsonl": lines(("id", list(range(N))), T, ("label", [[[0, 3, "PER"]]] * N))}
+    yield (
+        "layout",
+        "prodigy",
+        {"a.jsonl": lines(T, ("answer", ["accept", "reject"] * 12), ("_input_hash", [-5 + i for i in range(N)]))},
+    )
+    yield (
+        "layout",
+        "rasa",
+        {
+            "a.json": json.dumps(
+                {
+                    "rasa_nlu_data": {
+                        "common_examples": [{"text": t, "intent": m} for t, m in zip(TEXTS, LABELS, strict=True)]
+                    }
+                }
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "coqa",
+        {
+            "a.jsonl": lines(
+                ("story", TEXTS),
+                ("questions", each(lambda i: ["who is it", "where is it"])),
+                ("answers", each(lambda i: {"input_text": ["he is", "there it is"]})),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "piqa",
+        {"a.jsonl": lines(("goal", TEXTS), ("sol1", SHORT), ("sol2", TEXTS[::-1]), ("label", [0, 1] * 12))},
+    )
+    yield (
+        "layout",
+        "siqa",
+        {
+            "a.jsonl": lines(
+                ("context", TEXTS),
+                ("question", SHORT),
+                ("answerA", ["x y"] * N),
+                ("answerB", ["z y"] * N),
+                ("answerC", ["q y"] * N),
+                ("label", ["1", "2", "3"] * 8),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "arc",
+        {
+            "a.jsonl": lines(
+                ("id", list(range(N))),
+                q,
+                ("choices", [{"text": ["a b", "c d"], "label": ["A", "B"]}] * N),
+                ("answerKey", ["A", "B"] * 12),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "mmlu",
+        {
+            "a.jsonl": lines(
+                q, ("subject", ["math"] * N), ("choices", [["a", "b", "c", "d"]] * N), ("answer", [0, 1, 2, 3] * 6)
+            )
+        },
+    )
+    yield (
+        "layout",
+        "logiqa",
+        {
+            "a.jsonl": lines(
+                ("context", TEXTS), ("query", SHORT), ("options", [["a b", "b b"]] * N), ("correct_option", [0, 1] * 12)
+            )
+        },
+    )
+    yield (
+        "layout",
+        "drop",
+        {
+            "a.jsonl": lines(
+                ("passage", TEXTS), ("question", SHORT), ("answers_spans", [{"spans": ["5"], "types": ["number"]}] * N)
+            )
+        },
+    )
+    yield "layout", "triviaqa", {"a.jsonl": lines(q, ("answer", each(lambda i: {"value": SHORT[i], "aliases": ["x"]})))}
+    yield "layout", "nq open", {"a.jsonl": lines(q, ("answer", [["a b"], ["c", "d"]] * 12))}
+    yield (
+        "layout",
+        "hotpot",
+        {"a.jsonl": lines(q, ("answer", SHORT), ("context", [{"title": ["t"], "sentences": [["s"]]}] * N))},
+    )
+    yield (
+        "layout",
+        "sciq",
+        {
+            "a.jsonl": lines(
+                q,
+                ("distractor1", ["x y"] * N),
+                ("distractor2", ["z y"] * N),
+                ("correct_answer", SHORT),
+                ("support", TEXTS[::-1]),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "aqua",
+        {"a.jsonl": lines(q, ("options", [["A)1", "B)2"]] * N), ("rationale", SHORT), ("correct", ["A", "B"] * 12))},
+    )
+    yield "layout", "xsum", {"a.jsonl": lines(("document", TEXTS), ("summary", SHORT), ("id", ["1"] * N))}
+    yield (
+        "layout",
+        "samsum",
+        {"a.jsonl": lines(("id", list(range(N))), ("dialogue", [t + "\r\nB: ok" for t in TEXTS]), ("summary", SHORT))},
+    )
+    yield "layout", "gigaword", {"a.jsonl": lines(("document", TEXTS), ("summary", SHORT))}
+    yield "layout", "e2e", {"a.jsonl": lines(("meaning_representation", TEXTS), ("human_reference", SHORT))}
+    yield "layout", "commongen", {"a.jsonl": lines(("concepts", [["dog", "cat"]] * N), ("target", SHORT))}
+    yield (
+        "layout",
+        "rotten csv",
+        {
+            "train.csv": table(T, ("label", [0, 1] * 12)).encode(),
+            "validation.csv": table(("text", SHORT), ("label", [0, 1] * 12)).encode(),
+        },
+    )
+    yield (
+        "layout",
+        "emotion txt labels",
+        {"a.csv": table(T, ("label", ["sadness", "joy"] * 12), delimiter=";").encode()},
+    )
+    yield "layout", "trec", {"a.jsonl": lines(T, ("coarse_label", [0, 1] * 12), ("fine_label", [0, 1, 2] * 8))}
+    yield "layout", "banking", {"a.csv": table(T, ("category", LABELS)).encode()}
+    yield (
+        "layout",
+        "toxic",
+        {
+            "a.csv": table(
+                ("id", ["a" + str(i) for i in range(N)]),
+                ("comment_text", TEXTS),
+                *((c, [0, 1] * 12) for c in ("toxic", "severe_toxic", "obscene")),
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "stsb",
+        {
+            "a.csv": table(
+                ("sentence1", TEXTS), ("sentence2", SHORT), ("similarity_score", ["0.5", "1.0"] * 12)
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "cola tsv",
+        {"a.tsv": ("\n".join(f"gj04\t{i % 2}\t{'*' if i % 2 else ''}\t{t}" for i, t in enumerate(TEXTS))).encode()},
+    )
+    yield (
+        "layout",
+        "sharegpt nested json",
+        {
+            "a.json": json.dumps(
+                [
+                    {"id": str(i), "conversations": turns(i, keys=("from", "value"), who=("human", "gpt"))}
+                    for i in range(N)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "swift query-response",
+        {
+            "a.jsonl": lines(
+                ("system", ["s"] * N), ("query", TEXTS), ("response", SHORT), ("history", [[["a", "b"]]] * N)
+            )
+        },
+    )
+
+
 def outcome(files: Files, folder: Path) -> str:
     """What reading gives, in one line."""
     for name, content in files.items():
@@ -962,7 +1452,7 @@ def outcome(files: Files, folder: Path) -> str:
 def main() -> None:
     """Print every shape whose report or words hold the first argument."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for number, (report, what, files) in enumerate((*shapes(), *more()), 1):
+    for number, (report, what, files) in enumerate((*shapes(), *more(), *public()), 1):
         if wanted in f"{report} {what}":
             with tempfile.TemporaryDirectory() as folder:
                 print(f"{number:3} {report}: {what}\n    {outcome(files, Path(folder))}")

@@ -26,7 +26,7 @@ _NUMBER_END = re.compile(r"([0-9])\.0+$")
 # What stands for an answer that is held back.
 _NO_ANSWER = frozenset({"-1", "?", "-", "n/a", "na", "nan", "none", "null", "unknown", "hidden", "-100"})
 # How programs write a missing value; "none" in lower case is a class of real datasets.
-_MISSING_WORDS = frozenset({"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
+_MISSING_WORDS = frozenset({"-", "?", "nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
 
 
 @dataclass(slots=True)

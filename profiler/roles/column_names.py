@@ -89,7 +89,9 @@ SINGLE = frozenset(
     )
 )
 # Columns that may hold a list of texts in order, which read as one: utterances, and passages.
-UTTERANCES = _words("dialogue dialog turns utterances history conversation dialogue_history conversation_history")
+UTTERANCES = _words(
+    "dialogue dialog turns utterances history conversation conversations dialogue_history conversation_history"
+)
 TEXT_LISTS = frozenset((*UTTERANCES, *_words("contexts context passages documents paragraphs article document story")))
 SINGLE |= TEXT_LISTS
 LABELS = frozenset(

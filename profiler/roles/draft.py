@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from traitcast.profiler.roles.column_names import GENERATION, LABELS, SCORES, is_id, plain_name
-from traitcast.profiler.roles.columns import View
+from traitcast.profiler.roles.columns import View, kind_of
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import pick, steps
 
@@ -29,6 +30,7 @@ _SUBSTANCE = 20
 # Lengths that differ by fewer characters count as one.
 _ABOUT = 10
 _DEPTH = 3
+_PARTS = re.compile(r"[._\[\]]+")
 _ANSWERS = {answer for _, _, answers in GENERATION for answer in answers} | {"chosen"}
 
 
@@ -50,6 +52,13 @@ def draft_of(view: View) -> DatasetSpec | None:
     if chats:
         return chat_draft(chats)
     texts = content(flat)
+    marked = next(
+        (name for name, kind in view.kinds.items() if kind == "keyed options" and _are_marked(view, name)), None
+    )
+    if marked and texts:
+        found = DatasetSpec("multiple_choice", longest(flat, texts), answer_form="index")
+        keys = ("choices", "labels") if "choices" in next(v for v in view.columns[marked] if v) else ("text", "label")
+        return replace(found, options_field=f"{marked}.{keys[0]}", answer_field=f"{marked}.{keys[1]}")
     label = view.actual.get("label")
     if label and view.telling(label) and view.kinds[label] in ("number", "mixed types") and texts:
         return DatasetSpec("generation", text_fields=longest(flat, texts), answer_field=label)
@@ -57,13 +66,14 @@ def draft_of(view: View) -> DatasetSpec | None:
     if classes and not (_is_answered(flat, texts) and not _named_class(classes[0])):
         return DatasetSpec("classification", longest(flat, texts, classes[:1]), label_field=classes[0])
     lists = [name for name, kind in view.kinds.items() if kind == "list of texts" and _are_spoken(view, name)]
-    if len(texts) < 2 and (spoken := [*view.lists.intersection(texts), *lists]) and not set(texts) - set(spoken):
+    spoken = [*view.lists.intersection(texts), *lists]
+    if spoken and all(name in spoken or _is_bookkeeping(flat, name) for name in texts):
         # Utterances in turn: the last one answers those before it.
         return DatasetSpec("generation", messages_field=spoken[0])
     if len(texts) < 2:
         # A corpus of plain texts has no prompts.
         return DatasetSpec("generation", answer_field=texts[0]) if texts else None
-    answer = next((name for name in texts if _plain(name) in _ANSWERS), None)
+    answer = next((name for name in texts if {_plain(name), _PARTS.split(name.lower())[0]} & _ANSWERS), None)
     if answer is None:
         first, second = sorted(texts[:2], key=list(flat.columns).index)
         return DatasetSpec("generation", text_fields=(first,), answer_field=second)
@@ -120,12 +130,18 @@ def _flattened(view: View) -> View:
     """The columns, with what is inside of nested ones by its path."""
     columns: dict[str, Sequence[Any]] = {}
     for name, values in view.columns.items():
-        if view.kinds[name] != "nested object":
+        first: Any = next((value for value in values if value), {})
+        inside = name
+        if view.kinds[name] == "list" and all(isinstance(item, Mapping) for value in values for item in value or ()):
+            first, inside = (first or [{}])[0], f"{name}[0]"
+        elif view.kinds[name] != "nested object":
             columns[name] = values
             continue
-        first: Any = next((value for value in values if value), {})
-        for path in nested_paths(first, name):
-            columns[path] = [pick({name: value}, path) for value in values]
+        for path in nested_paths(first, inside):
+            found = [pick({name: value}, path) for value in values]
+            if kind_of(found) == "list of texts":
+                path, found = f"{path}[0]", [value[0] if value else None for value in found]
+            columns[path] = found
     return View(columns, view.label_names)
 
 
@@ -154,6 +170,13 @@ def _is_bookkeeping(view: View, name: str) -> bool:
 
 def _are_dates(view: View, name: str) -> bool:
     return all(_DATE.fullmatch(str(value)) for value in view.columns[name] if value not in (None, ""))
+
+
+def _are_marked(view: View, name: str) -> bool:
+    """Whether options have a mark each, 1 for the right one (TruthfulQA), in place of keys."""
+    first: Mapping[str, Any] = next((value for value in view.columns[name] if value), {})
+    marks = first.get("labels") or first.get("label")
+    return isinstance(marks, list) and {str(mark) for mark in marks} == {"0", "1"}
 
 
 def _are_spoken(view: View, name: str) -> bool:

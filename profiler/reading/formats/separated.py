@@ -374,15 +374,17 @@ def _refuse_headless(path: Path, dialect: Dialect) -> None:
     first, columns = records[0], list(zip(*records[1:], strict=True))
     again = [position for position, column in enumerate(columns) if _comes_again(first[position], column, first)]
     texts = [position for position, column in enumerate(columns) if _length(column) >= _TEXT_CHARACTERS]
+    # A header has no name for the numbers of rows in front; other empty cells are those of a row.
+    empty = [position for position, cell in enumerate(first) if position and not cell.strip()]
     named = any(
-        position not in again and (not cell.strip() or plain_name(cell) in KNOWN or is_id(cell))
+        position not in (*again, *empty) and (not cell.strip() or plain_name(cell) in KNOWN or is_id(cell))
         for position, cell in enumerate(first)
     )
     like_text = all(
         " " in first[position] and len(first[position]) >= _HEADER_LENGTH * _length(columns[position])
         for position in texts
     )
-    if named or not again or not like_text or len({*again, *texts}) < len(first):
+    if named or not again or not like_text or len({*again, *texts, *empty}) < len(first):
         return
     header = dialect.delimiter.join(_header_word(at, texts, again) for at in range(len(first)))
     add = f"(printf '%s\\n' {shlex.quote(header)}; cat {shlex.quote(path.name)}) > with_header{path.suffix}"

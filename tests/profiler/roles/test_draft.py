@@ -104,6 +104,30 @@ def test_answers_that_are_positions_and_options_are_asked_about(tmp_path: Path) 
     assert read(write(tmp_path / "b.jsonl", same)).spec.answer_form == "text"
 
 
+@pytest.mark.parametrize(
+    ("columns", "roles"),
+    [
+        ({"conversations": UTTERANCES, "source": ["web"] * ROWS}, "messages=conversations"),
+        (
+            {"question": LONG, "mc1_targets": [{"choices": ["a b", "c d"], "labels": [0, 1]}] * ROWS},
+            "text=question answer=mc1_targets.labels options=mc1_targets.choices answer_form=index",
+        ),
+        (
+            {"instruction": LONG, "instances": [[{"input": "", "output": text}] for text in SHORT]},
+            "text=instruction answer=instances[0].output",
+        ),
+        (
+            {"passage": LONG, "question": SHORT, "answers_spans": [{"spans": [f"{i} so"]} for i in range(ROWS)]},
+            "text=passage,question answer=answers_spans.spans[0]",
+        ),
+    ],
+)
+def test_the_best_guess_looks_into_lists(tmp_path: Path, columns: dict[str, list[Any]], roles: str) -> None:
+    path = write(tmp_path / "a.jsonl", columns)
+    assert proposed(path) == [roles]
+    assert read(path, roles=[roles]).rows == ROWS
+
+
 def test_a_text_column_that_is_left_out_is_named(tmp_path: Path) -> None:
     columns = {"Body": LONG, "Question": ["What is it about?"] * 30 + SHORT[30:], "Answer": SHORT}
     examples = read(write(tmp_path / "a.jsonl", columns))

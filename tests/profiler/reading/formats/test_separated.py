@@ -204,3 +204,14 @@ def test_marks_are_for_tables_of_text(tmp_path: Path) -> None:
 def test_the_dialect_is_one_object() -> None:
     assert Dialect(",") == Dialect(",", '"')
     assert as_before("x", None) == Request("x")
+
+
+def test_a_row_with_an_empty_cell_is_no_header(tmp_path: Path) -> None:
+    """As CoLA is published: source, label, mark of the author, sentence."""
+    rows = [f"gj04\t{i % 2}\t{'*' if i % 2 else ''}\tthe sailors rode the breeze number {i}\n" for i in range(20)]
+    path = tmp_path / "in_domain_train.tsv"
+    path.write_text("".join(rows))
+    with pytest.raises(InputError, match="line 1 looks like data, not like a header: 'gj04' comes up again below it"):
+        list(separated_rows(path, "tsv", dialect_of(path, "tsv")))
+    path.write_text("\ttext\tlabel\n" + "".join(f"{i}\tsome words {i}\t{i % 2}\n" for i in range(20)))
+    assert len(list(separated_rows(path, "tsv", dialect_of(path, "tsv")))) == 20
