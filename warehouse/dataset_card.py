@@ -73,6 +73,7 @@ def card(profile: Profile, reference: TraitMatrix) -> Card:
         _findings(profile),
         _lengths(profile),
         _classes(profile),
+        _pairs(profile),
         _unusual(profile, reference),
         _warnings(profile),
     )
@@ -204,6 +205,16 @@ def _classes(profile: Profile) -> str:
     words = f" Balance (entropy over its maximum): {number(balance)}." if balance is not None else ""
     classes = f"{len(profile.label_counts):,} class{'es' if len(profile.label_counts) != 1 else ''}."
     return f"### Classes\n\n{classes}{words}\n\n" + _table(("class", "rows", "share"), rows) + rest
+
+
+def _pairs(profile: Profile) -> str:
+    """In what the better responses of a preference differ from the worse ones."""
+    rows = [
+        (t.trait.removeprefix("response_preference_").replace("_", " "), f"{t.value:.3g}")
+        for t in profile.traits
+        if t.trait.startswith("response_preference_") and t.value is not None
+    ]
+    return "### Chosen against rejected\n\n" + _table(("", "value"), rows) if rows else ""
 
 
 def _unusual(profile: Profile, reference: TraitMatrix) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import traitcast.cli
 from traitcast.warehouse.database.warehouse import Warehouse
@@ -66,6 +68,34 @@ def test_base_and_tuned_files_meet_in_either_order(tmp_path: Path, run: Any, ord
         missing = "without a gain until the base model org/base (an empty source) has a score by score" in done.stderr
         assert missing == (which == "tuned" and order[0] == "tuned")
     assert gains(tmp_path) == EXPECTED
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_files_in_any_order_give_the_same_gains(tmp_path: Path, run: Any, data: st.DataObject) -> None:
+    """Each model has some of the tasks, under some of the metrics that a harness writes beside the preferred one."""
+    tasks = ("arc_easy", "boolq", "sst2")
+    score = st.integers(0, 100).map(lambda percent: percent / 100)
+    models = {
+        source: {
+            task: {"acc,none": data.draw(score), **({"acc_stderr,none": 0.01} if data.draw(st.booleans()) else {})}
+            for task in data.draw(st.lists(st.sampled_from(tasks), min_size=1, unique=True))
+        }
+        for source in ("", "gsm8k", "mnli")
+    }
+    name = f"m{data.draw(st.integers(0, 10**9))}"
+    for source in data.draw(st.permutations(sorted(models))):
+        peft = f"/runs/{source}" if source else ""
+        file = write(tmp_path / f"{source or 'base'}.json", result(models[source], peft))
+        done = run("scores", "import", file, "--name", name, *(["--source", source] if source else []))
+        assert done.exit_code == 0, done.stderr
+    expected = {
+        (source, task): round(100 * (found["acc,none"] - models[""][task]["acc,none"]), 6)
+        for source, results in models.items()
+        for task, found in results.items()
+        if source and task in models[""]
+    }
+    assert gains(tmp_path, name) == pytest.approx(expected, abs=1e-6)
 
 
 def test_an_import_never_changes_what_a_stored_matrix_means(tmp_path: Path, run: Any) -> None:

@@ -292,8 +292,24 @@ def _heading(profile: Profile) -> str:
         lines.append(f"labels: {some(shown, 6)}")
     if lengths := _lengths(profile):
         lines.append(lengths)
+    if pairs := _pairs(profile):
+        lines.append(pairs)
     lines += [f"warning: {inline(warning)}" for warning in profile.details.get("warnings", [])]
     return "\n".join([*lines, ""])
+
+
+def _pairs(profile: Profile) -> str:
+    """In what the better responses of a preference differ from the worse ones."""
+    start = "response_preference_"
+    found = {t.trait.removeprefix(start): t.value for t in profile.traits if t.trait.startswith(start)}
+    longer, gap, overlap, margin = map(found.get, ("longer_share", "length_gap", "rejected_overlap", "margin_mean"))
+    if longer is None or gap is None:
+        return ""
+    more = "more" if gap >= 0 else "fewer"
+    facts = [f"the chosen response has {abs(gap):.1f} characters {more} on average, and is longer in {longer:.0%}"]
+    facts += [] if overlap is None else [f"{overlap:.0%} of the words are in both"]
+    facts += [] if margin is None else [f"mean margin {margin:.3g}"]
+    return f"pairs: {'; '.join(facts)}"
 
 
 def _lengths(profile: Profile) -> str:

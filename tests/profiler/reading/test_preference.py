@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 
 from traitcast.profiler.leakage import other_splits
 from traitcast.profiler.passes.all_rows import count_rows
+from traitcast.profiler.profile import profile
 from traitcast.profiler.reading.reader import read
 from traitcast.profiler.roles.spec import DatasetSpec, parse_spec
 from traitcast.profiler.variants import write_variants
 from traitcast.training.plan.planning import PlanSettings, plan
+from traitcast.warehouse import dataset_card
+from traitcast.warehouse.commands.datasets import _heading
 from traitcast.warehouse.errors import InputError
 
 PAIRS = [
@@ -99,6 +102,22 @@ def test_traits_are_those_of_a_plain_calculation(tmp_path: Path) -> None:
             "preference_margin_mean": np.mean([m - 1 for *_, m in PAIRS]),
         }
     )
+
+
+def test_a_profile_shows_its_pairs(tmp_path: Path) -> None:
+    rows = [{"prompt": p, "chosen": c, "rejected": r, "margin": 2.5} for p, c, r, _ in PAIRS]
+    examples = read(write(tmp_path / "a.jsonl", rows))
+    found = profile(examples, processes=1)
+    gaps = [len(c) - len(r) for _, c, r, _ in PAIRS]
+    shorter = f"has {-sum(gaps) / len(gaps):.1f} characters fewer on average, and is longer in "
+    assert f"{shorter}{sum((g > 0) + (g == 0) / 2 for g in gaps) / len(gaps):.0%}" in _heading(found)
+    assert "mean margin 2.5" in _heading(found)
+    assert "| margin mean | 2.5 |" in dataset_card._pairs(found)
+    plain = read(write(tmp_path / "b.jsonl", [{"prompt": p, "completion": c} for p, c, *_ in PAIRS]))
+    other = profile(plain, processes=1)
+    assert "pairs:" not in _heading(other)
+    assert dataset_card._pairs(other) == ""
+    assert all(t.value is None for t in other.traits if t.trait.startswith("response_preference_"))
 
 
 @settings(max_examples=40)
