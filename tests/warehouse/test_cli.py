@@ -237,7 +237,7 @@ def test_show_fits_a_screen_and_names_the_findings(run, warehouse_path: Path, mo
     assert "Findings (1 error):" in shown.stdout
     assert f"ERROR conflicting_labels: {message}" in " ".join(shown.stdout.split())
     assert max(map(len, shown.stdout.splitlines())) <= 80
-    assert shown.stderr == "All 5 traits: traitcast show faulty --traits\n"
+    assert shown.stderr.endswith("All 5 traits: traitcast show faulty --traits\n")
     assert json.loads(run("show", "faulty", "--format", "json").stdout)["findings"][0]["rows"] == [1, 5, 9]
     rows = json.loads(run("sql", "SELECT dataset, unnest(rows) AS row FROM findings", "--format", "json").stdout)
     assert [row["row"] for row in rows] == [1, 5, 9]
