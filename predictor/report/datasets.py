@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from traitcast.warehouse.console import count
+from traitcast.warehouse.distributions import HISTOGRAMS, classes, histogram
 from traitcast.warehouse.percentiles import in_words, meaning, most_unusual, standings
 
 if TYPE_CHECKING:
@@ -44,6 +46,28 @@ def profiles(warehouse: Warehouse, names: Sequence[str]) -> dict[str, Any]:
         "datasets": [_dataset(warehouse, rows[name], reference, [d.trait for d in catalogue]) for name in names],
         "left_out": len(rows) - len(names),
     }
+
+
+def yours(warehouse: Warehouse, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What was found in each dataset, and its distributions as rows of bars. Texts of a dataset stay out."""
+    made = []
+    for name in names:
+        profile = warehouse.profile(name)
+        drawn = [(axis, histogram([profile], part, unit)) for part, unit, axis in HISTOGRAMS]
+        made.append(
+            {
+                "name": name,
+                "facts": f"{profile.task_type.replace('_', ' ')}, {count(profile.rows, 'row')}",
+                "findings": [
+                    {"severity": f.severity, "count": f.count, "looked_at": f.looked_at}
+                    | {"message": shortened(f.message, 400), "rows": list(f.rows)}
+                    for f in profile.findings
+                ],
+                "histograms": [{"axis": axis, "rows": rows} for axis, rows in drawn if rows],
+                "classes": classes([profile]),
+            }
+        )
+    return made
 
 
 def _dataset(warehouse: Warehouse, row: dict[str, Any], reference: Any, traits: Sequence[str]) -> dict[str, Any]:

@@ -38,6 +38,9 @@ def maps(
             if found.most < 2:
                 notes.append(f"No map of {model} on {matrix}: with so few datasets, one factor is the most.")
                 continue
+            if not found.factors:
+                notes.append(f"No map of {model} on {matrix}: {found.sentence}")
+                continue
             if len(found.factors) < 2:
                 note = f" The search finds {count(len(found.factors), 'factor')}; the map shows two anyway."
                 words = found.sentence

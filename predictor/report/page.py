@@ -94,6 +94,8 @@ def specifications() -> dict[str, Any]:
         "intervals": charts.compiled(charts.intervals([])),
         "waterfall": charts.compiled(charts.waterfall_of([])),
         "percentiles": charts.compiled(charts.percentiles([])),
+        "histogram": charts.compiled(charts.histogram([], axis=" ")),
+        "shares": charts.compiled(charts.shares([])),
         "bars": charts.compiled(charts.bars([], axis=" ")),
         "swarm": charts.compiled(charts.swarm([])),
         "biplot": charts.compiled(charts.biplot([])),

@@ -125,6 +125,7 @@ def rankings(
     return {
         "targets": {name: entries for name, entries in by_target.items() if entries},
         "learnt": predictor.matrix.matrix,
+        "silent": predictor.abstains,
         "unit": predictor.outcome.unit,
         "noun": f"{predictor.outcome.name.replace('_', ' ')}s",
         "axis": f"{predictor.words} (line: 90 % interval)",

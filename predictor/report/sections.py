@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from traitcast.predictor.report import datasets as report_datasets
 from traitcast.predictor.report import latent as report_latent
 from traitcast.predictor.report import predictor as report_predictor
 from traitcast.predictor.report import transfer as report_transfer
+from traitcast.predictor.report.headlines import headline, tiles
 from traitcast.warehouse.console import command, count, some
 from traitcast.warehouse.errors import ScoresError, UserError, nearest
 from traitcast.warehouse.percentiles import MIN_PROFILES
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 # Each takes seconds.
 _LATENT_MAPS = 4
 _EFFECT_SOURCES = 6
+_YOURS = 6
 # Datasets without probes that are named.
 _FEW = 5
 
@@ -50,7 +52,7 @@ class Section:
     """One section of the page.
 
     data: JSON for its charts and tables; None where nothing can be shown. more: what to look at elsewhere, with the
-    command.
+    command. headline: what it comes to.
     """
 
     key: str
@@ -60,6 +62,7 @@ class Section:
     missing: tuple[Missing, ...] = ()
     notes: tuple[str, ...] = ()
     more: tuple[Missing, ...] = ()
+    headline: str = ""
 
     @property
     def state(self) -> str:
@@ -157,10 +160,11 @@ def gather(warehouse: Warehouse, request: Request, say: Callable[[str], None] = 
     datasets, effects = _datasets(desk, explanations.data), _effects(desk, transfer.data, explanations.data)
     latent = _latent(desk, transfer.data)
     overview = _overview(desk, transfer.data, quality.data)
-    sections = (
-        *(overview, transfer, ranking, explanations, quality, reasons),
+    made = (
+        *(overview, *_yours(desk), transfer, ranking, explanations, quality, reasons),
         *(datasets, latent, effects, _recipe(desk)),
     )
+    sections = tuple(replace(section, headline=headline(section.key, section.data)) for section in made)
     name = warehouse.path.name if warehouse.path is not None else "the data that come with traitcast"
     return Report(name, request.made, _version(), sections)
 
@@ -330,6 +334,18 @@ def _reasons(desk: _Desk) -> Section:
     return Section(key, short, title, found)
 
 
+def _yours(desk: _Desk) -> tuple[Section, ...]:
+    """The user's own datasets, if there are any."""
+    names = [name for name in desk.own if name in desk.names]
+    if not names:
+        return ()
+    shown = names[:_YOURS]
+    more: tuple[Missing, ...] = ()
+    if left := names[_YOURS:]:
+        more = (Missing(f"{count(len(left), 'more dataset')} of yours. To see one:", desk.command("show", left[0])),)
+    return (Section("yours", "Your data", "Your data", report_datasets.yours(desk.warehouse, shown), more=more),)
+
+
 def _datasets(desk: _Desk, explained: Any) -> Section:
     key, short, title = "datasets", "Datasets", "Profiled datasets"
     if not desk.names:
@@ -388,50 +404,12 @@ def _overview(desk: _Desk, maps: Any, quality: Any) -> Section:
     own = sum(not row["reference"] for row in rows)
     facts = [(f"{len(rows):,}", "datasets profiled" + (f", {own:,} of them yours" if own else ""))]
     facts += [(f"{len(desk.warehouse.catalogue()):,}", "traits each")]
-    if maps:
-        facts += [(f"{sum(entry['count'] for entry in maps):,}", f"measured cells in {_matrices(maps)}")]
-        facts += _extremes(maps[0])
-    if quality:
-        run = quality["evaluations"][0]
-        m = run["model"]["spearman"]
-        low_high = "" if m["low"] is None or m["low"] != m["low"] else f" [{m['low']:.2f}, {m['high']:.2f}]"
-        what = f"Spearman{low_high} of the predictor on {quality['matrix']}, {run['protocol']}"
-        facts.append((f"{m['value']:.2f}", what))
+    facts += tiles(maps or (), quality)
     notes: tuple[str, ...] = ()
     if desk.request.absent:
         notes = (f"{desk.request.absent!r} does not exist: this page shows the data that come with traitcast.",)
     words = _introduction(desk, maps or ())
     return Section("overview", "Overview", "Overview", {"facts": facts, "words": words}, notes=notes, more=desk.other)
-
-
-def _extremes(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The largest gain and loss of the first heatmap, with their standard errors."""
-    rows = shown["extremes"]
-    best = max((row for row in rows if row["gain"] > 0), key=_gain, default=None)
-    worst = min((row for row in rows if row["gain"] < 0), key=_gain, default=None)
-    found = []
-    for word, row in (("best", best), ("worst", worst)):
-        if row is not None:
-            error = row["standard_error"]
-            known = error is not None and error == error
-            size = f"{_pp(row['gain'])} \u00b1 {error:.1f}" if known else _pp(row["gain"])
-            pair = f"{row['source']} on {row['target']} ({shown['model']} in {shown['matrix']})"
-            unsure = "" if known else "; standard error unknown"
-            found.append((size, f"{word} measured gain: {pair}{unsure}"))
-    return found
-
-
-def _gain(row: Mapping[str, Any]) -> float:
-    return float(row["gain"])
-
-
-def _matrices(maps: Sequence[Mapping[str, Any]]) -> str:
-    names = list(dict.fromkeys(entry["matrix"] for entry in maps))
-    return f"{names[0]}" if len(names) == 1 else f"{len(names)} matrices"
-
-
-def _pp(gain: float) -> str:
-    return f"{gain:+.1f} pp".replace("-", "\u2212")
 
 
 def _introduction(desk: _Desk, maps: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,7 +5,7 @@ Owns the order of rows and columns, and the compact form of a matrix on the page
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def heatmaps(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None
             for row in rows:
                 row["paired"] = (row["source"], row["target"]) in paired
                 row["standard_error"] = paired.get((row["source"], row["target"]), row["standard_error"])
-            made.append(_heatmap(matrix, name, rows))
+            made.append(_heatmap(matrix, name, rows, warehouse.one_answer_targets(matrix.matrix, name)))
     return made
 
 
@@ -79,7 +79,9 @@ def _error_words(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"Standard errors are {'; '.join(words)}."
 
 
-def _heatmap(matrix: Matrix, model: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _heatmap(
+    matrix: Matrix, model: str, rows: Sequence[Mapping[str, Any]], one_answer: Collection[str]
+) -> dict[str, Any]:
     sources, targets = (sorted({row[key] for row in rows}) for key in ("source", "target"))
     at = {(row["source"], row["target"]): row for row in rows}
 
@@ -106,7 +108,7 @@ def _heatmap(matrix: Matrix, model: str, rows: Sequence[Mapping[str, Any]]) -> d
         "limit": round(colour_limit([abs(row["gain"]) for row in rows]), 3),
         "count": len(rows),
         "seeds": seeds,
-        "extremes": _extremes(apart),
+        "extremes": _extremes(apart, one_answer),
         "helped": sum(row["gain"] > 0 for row in apart) / max(1, len(apart)),
     }
     if seeds > 1:
@@ -134,13 +136,26 @@ def clustered(gain: np.ndarray) -> list[int]:
     return [int(i) for i in leaves_list(linkage(apart, "average", optimal_ordering=True))]
 
 
-def _extremes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The cells with the largest gains and losses, the largest first."""
+def _extremes(rows: Sequence[Mapping[str, Any]], one_answer: Collection[str]) -> list[dict[str, Any]]:
+    """The targets that gained and lost most, each once with the source that did it, the largest first.
+
+    one_answer: targets on which the untuned model answers every row alike, so that any tuning moves the score.
+    """
     ordered = sorted(rows, key=lambda row: (row["gain"], row["source"], row["target"]))
-    best = [row for row in reversed(ordered) if row["gain"] > 0][:_SHOWN]
-    worst = [row for row in ordered if row["gain"] < 0][:_SHOWN]
+    best = _once([row for row in reversed(ordered) if row["gain"] > 0])
+    worst = _once([row for row in ordered if row["gain"] < 0])
     keys = ("source", "target", "gain", "standard_error")
-    return [{key: row[key] for key in keys} | {"seeds": len(row["gains"])} for row in (*best, *worst)]
+    return [
+        {key: row[key] for key in keys} | {"seeds": len(row["gains"]), "one_answer": row["target"] in one_answer}
+        for row in (*best, *worst)
+    ]
+
+
+def _once(ordered: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    first: dict[str, Mapping[str, Any]] = {}
+    for row in ordered:
+        first.setdefault(row["target"], row)
+    return list(first.values())[:_SHOWN]
 
 
 def shifts(warehouse: Warehouse, matrices: Sequence[Matrix], model: str | None = None) -> list[dict[str, Any]]:

@@ -407,6 +407,15 @@ class Matrices(Connection):
             [matrix],
         )
 
+    def one_answer_targets(self, matrix: str, model: str) -> set[str]:
+        """Targets on which the untuned model gave the same label to every row."""
+        rows = self._rows(
+            "SELECT target FROM predicted_labels WHERE matrix = ? AND model = ? AND source = '' "
+            "GROUP BY target HAVING count(DISTINCT predicted) = 1",
+            [matrix, model],
+        )
+        return {target for (target,) in rows}
+
     def side_effects(self, matrix: str) -> list[dict[str, Any]]:
         """Side effects of a matrix, as means over seeds.
 

@@ -14,7 +14,8 @@
     return made;
   }
 
-  const named = (text) => el("bdi", {}, String(text));
+  /* A name may break after an underscore. */
+  const named = (text) => el("bdi", {}, ...String(text).split(/(?<=_)/).flatMap((part, i) => (i ? [el("wbr"), part] : [part])));
   const known = (value) => value !== null && value !== undefined;
 
   function number(value, digits = 3) {
@@ -191,6 +192,39 @@
 
   const which = (entry) => (entry.model ? `${entry.matrix}, ${entry.model}` : entry.matrix);
 
+  /* A chart with nothing to show is left out with its caption. */
+  function some(id, kind, rows, more, make) {
+    $(id).closest("figure").hidden = !rows.length;
+    if (!rows.length) return;
+    chart(id, kind, rows, more);
+    behind(id, make);
+  }
+
+  function yours(entries) {
+    const select = options($("yours-which"), entries.map((entry, i) => [i, entry.name]));
+    select.closest(".controls").hidden = entries.length < 2;
+    const percent = (row) => `${(100 * row.share).toFixed(1)} %`;
+    function show() {
+      const entry = entries[select.value];
+      put("yours-facts", `${entry.name}: ${entry.facts}.`);
+      put("yours-findings", entry.findings.length ? table([["severity", (row) => row.severity],
+        ["what was found", (row) => row.message, { cut: true }],
+        ["rows", (row) => row.count, { number: true, show: (n) => number(n) }],
+        ["such as row", (row) => row.rows.join(", "), { cut: true }]], entry.findings)
+        : el("p", {}, "No finding."));
+      for (const [id, start] of [["yours-prompt", "words of the prompt"], ["yours-response", "words of the response"], ["yours-turns", "turns"]]) {
+        const drawn = entry.histograms.find((one) => one.axis.startsWith(start));
+        some(id, "histogram", drawn ? drawn.rows : [], { axes: { x: drawn?.axis } },
+          () => table([[drawn.axis, (row) => (row.high === row.low + 1 ? `${row.low}` : `${row.low} to ${row.high - 1}`)],
+            ["rows", (row) => row.n, { number: true, show: (n) => number(n) }], ["share", (row) => row.share, { number: true, show: (_, row) => percent(row) }]], drawn.rows));
+      }
+      some("yours-classes", "shares", entry.classes, {}, () => table([["class", (row) => row.name],
+        ["rows", (row) => row.n, { number: true, show: (n) => number(n) }], ["share", (row) => row.share, { number: true, show: (_, row) => percent(row) }]], entry.classes));
+    }
+    select.onchange = show;
+    show();
+  }
+
   function transfer(maps) {
     const select = options($("transfer-which"), maps.map((map, i) => [i, which(map)]));
     const only = $("transfer-source");
@@ -227,9 +261,9 @@
     }
     function extremes(map) {
       const rows = map.extremes;
-      const columns = [["tuned on", (row) => row.source], ["scored on", (row) => row.target, { name: true }],
+      const columns = [["tuned on", (row) => row.source], ["scored on", (row) => `${row.target}${row.one_answer ? " *" : ""}`, { name: true }],
         ["gain, pp", (row) => row.gain, { number: true, show: (g) => signed(g) }],
-        ...(rows.some((row) => known(row.standard_error)) ? [["s.e.", (row) => row.standard_error, { number: true, show: (e) => number(e, 2) }]] : []),
+        ...(rows.some((row) => known(row.standard_error)) ? [["s.e.", (row) => row.standard_error, { number: true, show: (e) => (known(e) ? e.toFixed(1) : "") }]] : []),
         ...(map.seeds > 1 ? [["seeds", (row) => row.seeds, { number: true }]] : [])];
       put("transfer-best", table(columns, rows.filter((row) => row.gain > 0)));
       put("transfer-worst", table(columns, rows.filter((row) => row.gain < 0)));
@@ -251,6 +285,8 @@
     if (found.shifts.length) shifts(found.shifts);
   }
 
+  const DIGITS = { gain: 1, standard_error: 1, low: 1, high: 1, q: 3, score: 3, base_score: 3 };
+
   /* Tables whose columns Python chose: a column with any number is numeric. */
   function ofSources(found) {
     const select = options($("effects-source"), found.map((entry, i) => [i, entry.source]));
@@ -260,7 +296,7 @@
       put("effects-tables", ...entry.tables.map(({ title, head, rows }) => el("div", {}, el("h3", {}, title), table(
         head.map((name, i) => {
           const numeric = rows.some((row) => typeof row[i] === "number");
-          return [name.replaceAll("_", " "), (row) => row[i], numeric ? { number: true, show: (v) => number(v) } : { name: true }];
+          return [name.replaceAll("_", " "), (row) => row[i], numeric ? { number: true, show: (v) => (name in DIGITS && known(v) ? v.toFixed(DIGITS[name]).replace("-", MINUS) : number(v)) } : { name: true }];
         }), rows))), ...(entry.notes.length ? [el("div", {}, ...entry.notes.map((note) => el("p", { class: "soft" }, note)))] : []));
     }
     select.onchange = show;
@@ -401,8 +437,10 @@
           : `No source was measured on this target in ${found.measured_in}. `)
         + (novel ? `${novel} of these pairs have a dataset unlike those in training: they are extrapolations. ` : "")
         + (same.length ? `The same rows as the target under another name, so no useful source: ${same.join(", ")}.` : ""));
-      chart("ranking-plot", "intervals", rows, {
-        axes: { x: found.axis }, signals: { groups: used(rows.map((row) => row.group)) } });
+      // Where no order is claimed, equal bars would only look like one.
+      const drawn = found.silent ? rows.filter((row) => row.group === "measured") : rows;
+      some("ranking-plot", "intervals", drawn, { axes: { x: found.axis }, signals: { groups: used(drawn.map((row) => row.group)) } }, () => {});
+      put("ranking-list", ...(found.silent ? [el("p", {}, "Most alike first: ", ...shown.flatMap(([name], i) => [i ? ", " : "", named(name)]), ".")] : []));
       behind("ranking-plot", () => table([["source", (row) => row[0]],
         [`predicted, ${found.unit}`, (row) => row[1], { number: true, show: (v) => signed(v) }],
         ["low", (row) => row[4], { number: true, show: (v) => signed(v) }],
@@ -420,7 +458,8 @@
     function show() {
       const pair = found[select.value];
       put("explanations-words", pair.sentence);
-      chart("explanations-plot", "waterfall", pair.bars, { axes: { x: pair.axis } });
+      // Two bars are the base value and the same again: the sentence says it all.
+      some("explanations-plot", "waterfall", pair.bars.length > 2 ? pair.bars : [], { axes: { x: pair.axis } }, () => {});
       behind("explanations-plot", () => table([["trait", (row) => row[1], { cut: true }], ["side", (row) => row[0]],
         ["family", (row) => row[2]], ["value", (row) => row[3], { number: true, show: (v) => number(v) }],
         [`SHAP, ${pair.unit}`, (row) => row[4], { number: true, show: (v) => signed(v, 2) }],
@@ -504,7 +543,7 @@
     show();
   }
 
-  const sections = { transfer, effects, latent, quality, reasons, ranking, explanations, datasets };
+  const sections = { yours, transfer, effects, latent, quality, reasons, ranking, explanations, datasets };
   for (const [key, fill] of Object.entries(sections)) if (data.sections[key]) fill(data.sections[key]);
   tellChoices();
   for (const kind of ["change", "input"]) document.addEventListener(kind, tellChoices);

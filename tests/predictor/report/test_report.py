@@ -24,10 +24,11 @@ from traitcast.predictor import api
 from traitcast.predictor.cli import evaluate, explain, fit, latent, predict, rank, report
 from traitcast.predictor.report import datasets
 from traitcast.predictor.report import predictor as report_predictor
+from traitcast.predictor.report.headlines import headline
 from traitcast.predictor.report.page import embedded, in_script, render
 from traitcast.predictor.report.predictor import _offsets
 from traitcast.predictor.report.sections import Report, Request, gather
-from traitcast.predictor.report.transfer import clustered
+from traitcast.predictor.report.transfer import _extremes, clustered
 from traitcast.warehouse.console import printable
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import NotProfiledError, ScoresError, UserError
@@ -111,7 +112,9 @@ def fields(profile: Profile) -> dict[str, Any]:
 
 def test_the_shipped_data_fill_every_section(shipped: Report) -> None:
     assert [s.key for s in shipped.sections] == list(KEYS)
-    assert {s.state for s in shipped.sections} == {"complete"}
+    # The shipped predictor ranks without traits.
+    assert {s.key for s in shipped.sections if s.state != "complete"} == {"reasons"}
+    assert section(shipped, "reasons").missing[0].what.startswith("No trait moves a prediction")
     assert shipped.warehouse == "the data that come with traitcast"
     first = section(shipped, "transfer").data[0]
     assert first["matrix"] == "smollm2_cpu"
@@ -430,15 +433,57 @@ def test_own_data_come_first(own_report: Report) -> None:
     assert section(found, "ranking").more == ()
 
 
+def test_own_data_have_findings_and_distributions_and_a_headline(own_report: Report) -> None:
+    yours = section(own_report, "yours")
+    (zoo,) = yours.data
+    assert (zoo["name"], {found["severity"] for found in zoo["findings"]} <= {"error", "warning", "info"}) == (
+        "zoo",
+        True,
+    )
+    assert sum(row["share"] for row in zoo["classes"]) == pytest.approx(1)
+    (prompt,) = [one for one in zoo["histograms"] if one["axis"] == "words of the prompt"]
+    assert sum(row["share"] for row in prompt["rows"]) == pytest.approx(1)
+    assert yours.headline.endswith("zoo.")
+
+
+def test_headlines_say_what_the_numbers_say() -> None:
+    gain = [[5.0, 4.0, 6.0, 5.0, 5.5], [-3.0, -2.5, -3.5, -3.0, -2.0], [9.0, -9.0, 1.0, -1.0, 0.5]]
+    shown = {"matrix": "m", "sources": ["a", "b", "c"], "targets": list("vwxyz"), "gain": gain}
+    told = headline("transfer", [shown])
+    assert told.startswith(
+        "In m, 1 source of 3 raises the other targets on average beyond two standard errors, 1 lowers"
+    )
+    assert "a helps most" in told
+    alone = {**shown, "gain": [[1.0, None, None, None, None]] * 3}
+    assert headline("transfer", [alone]) == ""
+    assert headline("ranking", {"silent": True, "learnt": "m"}).startswith("No order of sources is claimed: in m,")
+    run = {"targets": 9, "model": {"spearman": {"value": 0.31, "low": 0.12, "high": 0.5}}}
+    assert headline("quality", {"evaluations": [run]}) == (
+        "On 9 targets that it had not seen, it ranks sources better than chance: Spearman 0.31 [0.12, 0.50]."
+    )
+    run["model"]["spearman"]["low"] = -0.1
+    assert "not clearly better than chance" in headline("quality", {"evaluations": [run]})
+
+
+def test_extremes_name_a_target_once() -> None:
+    rows = [
+        {"source": s, "target": t, "gain": g, "standard_error": 1.0, "gains": [g]}
+        for s, t, g in [("a", "x", 9.0), ("b", "x", 8.0), ("a", "y", 7.0), ("b", "y", -2.0), ("c", "x", -1.0)]
+    ]
+    found = _extremes(rows, {"x"})
+    assert [(row["source"], row["target"]) for row in found] == [("a", "x"), ("a", "y"), ("b", "y"), ("c", "x")]
+    assert [row["one_answer"] for row in found] == [True, False, False, True]
+
+
 def test_the_best_and_the_worst_gain_carry_their_error_and_matrix(own_report: Report, shipped: Report) -> None:
     found = own_report
     best, worst = [fact for fact in section(found, "overview").data["facts"] if "measured gain" in fact[1]]
     # sqrt(2) times that of one score: the untuned model's has one too.
-    assert re.fullmatch(r"\+\d+\.\d pp ± 4\.\d", best[0])
-    assert re.fullmatch(r"\u2212\d+\.\d pp ± 4\.\d", worst[0])
-    assert best[1].endswith("(tiny in mine)")
+    assert re.fullmatch(r"\+\d+\.\d\u00a0pp", best[0])
+    assert re.fullmatch(r"\u2212\d+\.\d\u00a0pp", worst[0])
+    assert all(re.fullmatch(r"± 4\.\d: .*\(tiny in mine\)", words) for _, words in (best, worst))
     facts = [fact for fact in section(shipped, "overview").data["facts"] if "measured gain" in fact[1]]
-    assert all(" \u00b1 " in number and words.endswith("(smollm2 in smollm2_cpu)") for number, words in facts)
+    assert all(re.fullmatch(r"\u00b1 \d+\.\d: .*\(smollm2 in smollm2_cpu\)", words) for _, words in facts)
     words = section(found, "overview").data["words"][0]
     assert "in mine, smollm2_cpu, cross_task_icl, smollm2_interventions, that of the untuned model" in words
     assert "in prompt_transferability, that of an average source" in words
