@@ -45,10 +45,12 @@ NAMES = tuple(f"d{i}" for i in range(8))
 
 @dataclass(frozen=True)
 class Operation:
-    """argv: the command, {} being its folder. prepare: makes the warehouse it starts from; None for none at all."""
+    """argv: the command, {} being its folder. prepare: makes the warehouse it starts from; None for none at all.
+    once: it refuses to write over what it has finished."""
 
     argv: tuple[str, ...]
     prepare: Callable[[Path], None] | None
+    once: bool = False
 
 
 def fork(work: Callable[[], Any]) -> tuple[int, int]:
@@ -170,7 +172,7 @@ def operations(pack: Path | None) -> dict[str, Operation]:
         "import-new": Operation(imported, None),
         "report": Operation(("report", "-o", "{}/report.html", "--warehouse", "{}/w.duckdb"), matrix_warehouse),
         "vary": Operation(("vary", "{}/data.jsonl", "--change", "half,permute_labels", "--into", "{}/v"), None),
-        "mix": Operation(("mix", "{}/data.jsonl", "{}/more.jsonl", "--into", "{}/mixed"), None),
+        "mix": Operation(("mix", "{}/data.jsonl", "{}/more.jsonl", "--into", "{}/mixed"), None, once=True),
         "fit": Operation(("fit", "--matrix", "toy", "--warehouse", "{}/w.duckdb"), matrix_warehouse),
     }
     if pack:
@@ -246,7 +248,8 @@ def kill_points(name: str, operation: Operation, points: int, seed: int, scratch
         report["opened"] += 1
         # A new file appears whole with the reference in it, before the command writes its own.
         report["whole"] += left in (before, after) or (before is None and _between(left, after))
-        joined(*fork(lambda work=work: plain(work)))
+        if not (operation.once and left == after):
+            joined(*fork(lambda work=work: plain(work)))
         report["same"] += joined(*fork(lambda folder=folder: content(folder))) == after
         known = {"w.duckdb", "report.html", "v", "mixed", *(path.name for path in first.iterdir())}
         report["litter"] += sum(path.name not in known for path in folder.iterdir())
@@ -288,7 +291,7 @@ def writer(file: Path, number: int, rounds: int) -> dict[str, Any]:
     waits = []
     for turn in range(rounds):
         began = time.monotonic()
-        with Warehouse.open(file, wait_s=60) as warehouse:
+        with Warehouse.open(file, wait_s=600) as warehouse:
             waits.append(time.monotonic() - began)
             traits = tuple(TraitValue(d.trait, float(turn), None, 10) for d in CATALOGUE[:20])
             warehouse.save_profile(Profile(f"w{number}_{turn}", "v1:x", "generation", 10, traits, (), (), ()))

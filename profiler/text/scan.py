@@ -44,6 +44,15 @@ COUNTS = (
     "symbol",
     "latin",
 )
+_CLASSES = {
+    "upper": UPPER,
+    "alphabetic": ALPHABETIC,
+    "digit": DIGIT,
+    "punctuation": PUNCTUATION,
+    "whitespace": SPACE,
+    "symbol": SYMBOL,
+    "latin": LATIN,
+}
 # 1 MiB of text makes about 80 MB of temporaries; larger chunks leave the caches and buy nothing.
 CHUNK_BYTES = 1 << 20
 CHUNK_ROWS = 1 << 14
@@ -122,23 +131,13 @@ def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> 
     segment = np.repeat(np.arange(len(bounds) - 1, dtype=np.int32), np.diff(bounds))
     row = np.repeat(np.arange(last - first, dtype=np.int32), np.diff(offsets))
     runs, kept, word_starts = _words(points, flags, bounds)
-    per_character = {
-        "characters": None,
-        "non_ascii": points > 127,
-        "upper": flags & UPPER,
-        "alphabetic": flags & ALPHABETIC,
-        "digit": flags & DIGIT,
-        "punctuation": flags & PUNCTUATION,
-        "whitespace": flags & SPACE,
-        "symbol": flags & SYMBOL,
-        "latin": flags & LATIN,
-    }
     row_bounds = bounds[offsets]
     counts = {
-        name: np.diff(row_bounds) if marks is None else _count(marks, row_bounds)
-        for name, marks in per_character.items()
+        "characters": np.diff(row_bounds),
+        "segments": np.diff(offsets),
+        "non_ascii": _count(points > 127, row_bounds),
+        **{name: _count(flags & flag, row_bounds) for name, flag in _CLASSES.items()},
     }
-    counts["segments"] = np.diff(offsets)
     filled, lines = _lines(points, flags, segment)
     counts["filled"] = np.bincount(row[segment[filled]], minlength=last - first)
     counts["lines"] = np.bincount(row[segment[lines]], minlength=last - first)
