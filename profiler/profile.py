@@ -105,7 +105,7 @@ def profile(
         fingerprint=examples.fingerprint,
         task_type=spec.task_type,
         rows=table.num_rows,
-        traits=_catalogued(found, given),
+        traits=_catalogued(found, given, pairs=spec.task_type == "preference"),
         label_counts=labels,
         length_histograms=(*(_histograms(word_totals) if catalogue.WORDS in given else ()), *_turns(totals, spec)),
         sketches=tuple(s for name, part in totals.parts.items() for s in part.sketcher.sketches(name)),
@@ -200,14 +200,19 @@ def _dataset_traits(totals: RowTotals) -> Named:
     }
 
 
-def _catalogued(found: Named, given: frozenset[str]) -> tuple[TraitValue, ...]:
-    """The traits in the order of the catalogue; those that need more than is given are undefined."""
+def _catalogued(found: Named, given: frozenset[str], *, pairs: bool) -> tuple[TraitValue, ...]:
+    """The traits in the order of the catalogue; those that need more than is given are undefined.
+
+    pairs: without them their traits are left out, so that the profile of any other dataset is the one of before them.
+    """
     unknown = found.keys() - catalogue.BY_NAME.keys()
     absent = [d.trait for d in catalogue.CATALOGUE if d.trait not in found and _holds(d, given)]
     if unknown or absent:
         raise AssertionError(f"traits not in the catalogue: {sorted(unknown)}; not computed: {absent}")
     values = []
     for definition in catalogue.CATALOGUE:
+        if definition.family == catalogue.PAIRS and not pairs:
+            continue
         estimate = found[definition.trait] if _holds(definition, given) else undefined()
         values.append(TraitValue(definition.trait, estimate.value, estimate.standard_error, estimate.n))
     return tuple(values)

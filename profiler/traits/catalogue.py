@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping
 
 from traitcast.warehouse.records import TraitDefinition
 
-# Raise when a name or a definition changes, but not for traits that all earlier profiles would have undefined: profiles
-# of different versions are not comparable.
+# Raise when a name or a definition changes: profiles of different versions are not comparable. The traits of PAIRS came
+# without a new one, since no other dataset has them.
 VERSION = 4
 
 ALL_ROWS, SAMPLE, ENTITY_SAMPLE = "all rows", "sample", "entity sample"
-TEXT_PARTS = ("prompt", "response")
+TEXT_PARTS, PAIRS = ("prompt", "response"), "preference"
 
 # What a trait needs besides the text. A spaCy pipeline gives tokens, sentences, Universal parts of speech and trees (in
 # the scheme it was trained on). Words are those between spaces, so not Chinese, Japanese or Thai ones. English traits
@@ -468,7 +468,7 @@ _SHORTCUTS = _define(("label",), "shortcut", ALL_ROWS,
     _row("overlapping_option_gain", "accuracy", -1, 1, "defined here",
         "How often the option with the largest share of words from the question is the right one, beyond chance."),
 )
-_PREFERENCE = _define(("response",), "preference", ALL_ROWS,
+_PREFERENCE = _define(("response",), PAIRS, ALL_ROWS,
     _row("preference_length_gap", "characters", None, None, "mean", "Length of the chosen response less the other's."),
     _share("preference_longer_share", "share", "Pairs whose chosen response has more characters; ties count half."),
     _share("preference_rejected_overlap", "Jaccard 1901", "Words that both responses have over the words of either."),
