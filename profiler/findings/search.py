@@ -24,7 +24,7 @@ from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
 from traitcast.profiler.roles.chat import EMPTY_TURN
 from traitcast.profiler.text.kept_words import KeptWords
-from traitcast.profiler.text.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_key
+from traitcast.profiler.text.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_key, words_keys
 
 if TYPE_CHECKING:
     from traitcast.profiler.findings.context import Context
@@ -89,8 +89,10 @@ def find(
         classes = frozenset().union(*table.map_blocks(_classes))
     judged = examples.spec.task_type == "preference"
     language = (examples.spec.language or "en").lower()[:2]
-    blocks = list(table.map_blocks(partial(_block, classes=classes, language=language, context=context, judged=judged)))
-    rows = _joined(blocks)
+    work = partial(_block, classes=classes, language=language, context=context, judged=judged)
+    rows = _joined(list(table.map_blocks(work)))
+    # Arrow holds a million labels in a fifth of the memory of Python.
+    rows["label"] = pa.chunked_array(list(table.map_blocks(_labels)), pa.string()).combine_chunks()
     owner = np.repeat(np.arange(table.num_rows), rows["fields"])
     findings: list[Finding | None] = [found(name, part, hits) for (name, part), hits in _marked(rows).items()]
     findings += [
@@ -205,7 +207,11 @@ def other_words(examples: Examples) -> Keys:
 
 
 def _words(rows: pa.Table) -> Keys:
-    return np.array([words_key(prompt) for prompt in _prompts(rows)], dtype=np.uint64)
+    return words_keys([" ".join(prompt) for prompt in _prompts(rows)])
+
+
+def _labels(rows: pa.Table) -> pa.Array:
+    return rows["label"].combine_chunks()
 
 
 def _classes(rows: pa.Table) -> frozenset[str]:
@@ -213,8 +219,19 @@ def _classes(rows: pa.Table) -> frozenset[str]:
 
 
 def _prompts(rows: pa.Table) -> list[list[str]]:
-    fields, options = rows["fields"].to_pylist(), rows["options"].to_pylist()
+    options = rows["options"].to_pylist()
+    if (
+        rows["options"].null_count == rows.num_rows
+        and pc.all(pc.equal(pc.list_value_length(rows["fields"]), 1)).as_py()
+    ):
+        return [[text] for text in _flat(rows["fields"]).to_pylist()]
+    fields = rows["fields"].to_pylist()
     return [f + (o or []) for f, o in zip(fields, options, strict=True)]
+
+
+def _flat(lists: pa.ChunkedArray) -> pa.Array:
+    """The texts of all lists, one after another."""
+    return pa.concat_arrays([pa.array([], pa.string()), *(chunk.flatten() for chunk in lists.chunks)])
 
 
 def _block(
@@ -230,11 +247,10 @@ def _block(
     labelled = np.zeros(len(prompts), dtype=bool) if judged else labels.is_valid().to_numpy(zero_copy_only=False)
     prompt = pa.array(["\n".join(prompt) for prompt in prompts], pa.string())
     # Class names and options are not written for a row: only free responses are looked at as texts.
-    written = pa.array([None if lab else r for r, lab in zip(responses, labelled, strict=True)], pa.string())
+    written = pc.if_else(pa.array(labelled), pa.scalar(None, pa.string()), rows["response"].combine_chunks())
     # A text in another language is one field: the others of its row are no part of it.
-    field = pa.concat_arrays([pa.array([], pa.string()), *(chunk.flatten() for chunk in rows["fields"].chunks)])
+    field = _flat(rows["fields"])
     parts = {"prompt": prompt, "response": written}
-    free = responses if not labelled.any() else written.to_pylist()
     hits = {(name, part): check(column) for part, column in parts.items() for name, check in _BOTH.items()}
     pair: Block = {}
     if "rejected" in rows.column_names:
@@ -256,23 +272,22 @@ def _block(
             ],
             dtype=np.uint64,
         ),
-        "words": np.array([words_key(p) for p in prompts], dtype=np.uint64),
+        "words": words_keys([p[0] if len(p) == 1 else " ".join(p) for p in prompts]),
         **({"answered": _answered(prompts, responses)} if judged else {}),
-        "label": labels.to_numpy(zero_copy_only=False),
         "prompt_characters": _lengths(prompt),
         "response_characters": _lengths(written),
         "response_ended": texts.marks(pc.match_substring_regex(written, ENDED)),
-        "fields": pc.fill_null(pc.list_value_length(rows["fields"]), 0).to_numpy().astype(np.int64),
+        "fields": pc.fill_null(pc.list_value_length(rows["fields"]), 0).to_numpy().astype(np.int32),
         "scripts": texts.scripts_of(field),
         "prompt_language": texts.strange_languages(field, language),
         "response_language": texts.strange_languages(written, language),
-        "opening": np.array([_opening_of(text) for text in free], dtype=np.uint64),
+        "opening": _openings(written),
         **({"tokens": _tokens(prompt, responses, rejected, context)} if context else {}),
     }
 
 
 def _answered(prompts: list[list[str]], responses: list[str | None]) -> Keys:
-    return np.array([words_key([*p, r or ""]) for p, r in zip(prompts, responses, strict=True)], dtype=np.uint64)
+    return words_keys([" ".join([*p, r or ""]) for p, r in zip(prompts, responses, strict=True)])
 
 
 def _tokens(
@@ -283,9 +298,15 @@ def _tokens(
     return context.tokens([f"{p}\n{r}" for p, r in zip(prompts.to_pylist(), longer, strict=True)])
 
 
-def _lengths(column: pa.Array) -> npt.NDArray[np.int64]:
+def _lengths(column: pa.Array) -> npt.NDArray[np.int32]:
     """Characters, -1 for a null."""
-    return np.asarray(pc.fill_null(pc.utf8_length(column), -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return np.asarray(pc.fill_null(pc.utf8_length(column), -1).to_numpy(zero_copy_only=False), dtype=np.int32)
+
+
+def _openings(written: pa.Array) -> Keys:
+    if written.null_count == len(written):
+        return np.full(len(written), NO_WORDS, dtype=np.uint64)
+    return np.array([_opening_of(text) for text in written.to_pylist()], dtype=np.uint64)
 
 
 def _opening_of(text: str | None) -> int:
@@ -294,7 +315,8 @@ def _opening_of(text: str | None) -> int:
 
 
 def _joined(blocks: Sequence[Block]) -> Block:
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    """Blocks as one; each name leaves them as it is joined, so that nothing is there twice."""
+    return {name: np.concatenate([block.pop(name) for block in blocks]) for name in list(blocks[0])}
 
 
 def _marked(rows: Block) -> dict[tuple[str, str], npt.NDArray[np.bool_]]:
@@ -305,14 +327,13 @@ def _conflicting(rows: Block, task_type: str) -> Finding | None:
     """Equal prompts, options included, with different labels; free responses may differ."""
     if task_type not in ("classification", "multiple_choice", "preference"):
         return None
-    codes = np.unique([str(label) for label in rows["label"]], return_inverse=True)[1]
-    codes = np.where(np.array([label is None for label in rows["label"]]), -1, codes)
+    codes = _codes(rows["label"])[0]
     # What is judged is the response to a prompt.
     keys = rows["answered"] if task_type == "preference" else rows["words"]
     return found("conflicting_labels", "label", conflicts(keys, codes))
 
 
-def _outliers(characters: npt.NDArray[np.int64], part: str) -> Finding | None:
+def _outliers(characters: npt.NDArray[np.int32], part: str) -> Finding | None:
     """Texts `FAR` times as long or short as the median, with a robust z of the log length beyond `OUTLYING`.
 
     The z is by the median and the median absolute deviation. Where more than `OUTLIER_SHARE` are, the lengths have
@@ -334,7 +355,7 @@ def _outliers(characters: npt.NDArray[np.int64], part: str) -> Finding | None:
     return found("length_outlier", part, hits, of=int(there.sum()), detail=f"{long} long, {short} short; {usual}")
 
 
-def _cut(characters: npt.NDArray[np.int64], ended: npt.NDArray[np.bool_]) -> Finding | None:
+def _cut(characters: npt.NDArray[np.int32], ended: npt.NDArray[np.bool_]) -> Finding | None:
     there = int((characters > 0).sum())
     longest = int(characters.max(initial=0))
     if longest < CUT_CHARACTERS:
@@ -355,12 +376,12 @@ def _strangers(scripts: npt.NDArray[np.int8], owner: npt.NDArray[np.int64], rows
     return found("other_script", "prompt", _of_rows(strange, owner, rows), detail=f"most are {usual}")
 
 
-def _foreign(languages: npt.NDArray[np.str_], owner: npt.NDArray[np.int64], rows: int, part: str) -> Finding | None:
-    strange = languages != ""
+def _foreign(languages: npt.NDArray[np.int8], owner: npt.NDArray[np.int64], rows: int, part: str) -> Finding | None:
+    strange = languages >= 0
     if strange.sum() > (1 - texts.USUAL) * len(languages):
         return None
     counts = Counter(languages[strange].tolist()).most_common()
-    detail = ", ".join(f"{code} {n:,}" for code, n in counts)
+    detail = ", ".join(f"{texts.CODES[code]} {n:,}" for code, n in counts)
     return found("other_language", part, _of_rows(strange, owner, rows), detail=detail)
 
 
@@ -370,17 +391,27 @@ def _of_rows(marked: npt.NDArray[np.bool_], owner: npt.NDArray[np.int64], rows: 
     return hits
 
 
-def _rare(labels: npt.NDArray[Any], task_type: str) -> Finding | None:
+def _codes(labels: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """int64 (rows,), the place of each label among the names, -1 for none; and the names."""
+    found = labels.dictionary_encode()
+    codes = pc.fill_null(found.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, np.array(found.dictionary.to_pylist(), dtype=object)
+
+
+def _rare(labels: pa.Array, task_type: str) -> Finding | None:
     if task_type != "classification":
         return None
-    names, codes, counts = np.unique([str(label) for label in labels], return_inverse=True, return_counts=True)
+    given, found_names = _codes(labels)
+    order = np.argsort(found_names, kind="stable")
+    names, counts = found_names[order], np.bincount(given[given >= 0], minlength=len(order))[order]
+    codes = np.argsort(order)[given]
     rare = counts < RARE
     # In a handful of rows every class is rare.
     if not rare.any() or len(labels) < 10 * RARE:
         return None
     few = ", ".join(f"{str(name)!r} {n}" for name, n in list(zip(names[rare], counts[rare], strict=True))[:3])
     more = f" and {rare.sum() - 3} more" if rare.sum() > 3 else ""
-    return found("rare_class", "label", rare[codes], filling={"limit": RARE}, detail=few + more)
+    return found("rare_class", "label", rare[codes] & (given >= 0), filling={"limit": RARE}, detail=few + more)
 
 
 def _opening(openings: Keys) -> Finding | None:

@@ -33,7 +33,7 @@ MIN_WORDS = 50
 STRAY_WORDS = 20
 
 _ROWS = 500
-_CHARACTERS = 1000
+_CHARACTERS, _HEAD = 1000, 200
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -79,7 +79,7 @@ class Guess(NamedTuple):
 
 # Languages in Latin script whose function words spaCy lists.
 _LANGUAGES = "af ca cs da de es et eu fi fr ga hr hu id is it lt lv nb nl pl pt ro sk sl sq sv tl tr vi"
-_CODES = frozenset(("en", *_LANGUAGES.split()))
+CODES = ("en", *_LANGUAGES.split())
 # Words of other languages that English texts, code and formulas hold too, in another sense or in names.
 _NEUTRAL = (
     "am comment de del den der des die du el em es fast hat kind la las le los les non note om pays per plus pour sans "
@@ -133,6 +133,12 @@ def guess_of(texts: list[str]) -> Guess | None:
     return _by_script(Counter("".join(heads))) or _by_words(Counter(w for text in heads for w in _WORD.findall(text)))
 
 
+@cache
+def _own_words(own: str) -> frozenset[str]:
+    """The function words of a language; what it shares with English, such as "was" and "in", says nothing."""
+    return _function_words(own) if own == "en" else _function_words(own) - _function_words("en")
+
+
 def stranger(text: str, own: str) -> str | None:
     """The language in Latin script that one text is clearly in, where that is not `own`; None for any other text.
 
@@ -143,17 +149,20 @@ def stranger(text: str, own: str) -> str | None:
     own
         The language of the dataset, such as "en". Its function words may make up MIN_SHARE of the words of no stranger.
     """
-    words = _WORD.findall(text[:_CHARACTERS].lower())
-    if len(words) < STRAY_WORDS or own not in _CODES:
+    if own not in CODES:
         return None
-    english = _function_words("en") - set(_NEUTRAL.split())
-    # What both have, such as "was" and "in", says nothing for a language other than English.
-    mine = _function_words(own) if own == "en" else _function_words(own) - _function_words("en")
-    if sum(word in mine for word in words) >= MIN_SHARE * len(words):
+    mine = _own_words(own)
+    # The first words show it of nearly every text that is no stranger.
+    for head in (text[:_HEAD], text[:_CHARACTERS]):
+        words = _WORD.findall(head.lower())
+        if len(words) >= STRAY_WORDS and sum(map(mine.__contains__, words)) >= MIN_SHARE * len(words):
+            return None
+    if len(words) < STRAY_WORDS:
         return None
     found = _by_words(Counter(words), least=STRAY_WORDS)
     if found is not None:
         return found.code if found.code != own else None
+    english = _own_words("en") - set(_NEUTRAL.split())
     hits = [word for word in words if word in english and word not in mine]
     return "en" if own != "en" and len(hits) >= 2 * MIN_SHARE * len(words) and len(set(hits)) >= MIN_DIFFERENT else None
 
