@@ -195,6 +195,8 @@ def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str,
         (first.spec.parent or "", first.spec.changed or "") if first.spec.parent else ("", ""),
     )
     told = [*first.warnings, *passed_over]
+    if first.spec.task_type == "preference":
+        told.append("of preferences the better responses are learnt and tested on, as a generation")
     if test is not None and test is not first:
         told += (f"{test.split}: {warning}" for warning in test.warnings)
     return name, drawn, first.origin, first.fingerprint, tuple(told)

@@ -352,7 +352,15 @@ def test_splits_are_compared_and_planned(tmp_path: Path) -> None:
         write(tmp_path / "d" / f"{split}.jsonl", [SHAPES["whole chats"](p, c, r) for p, c, r, _ in part])
     examples = read(tmp_path / "d")
     assert {split: len(texts) for split, texts in other_splits(examples).texts.items()} == {"test": 6}
-    entry = plan(tmp_path / "m", [str(tmp_path / "d")], PlanSettings("a/b", seeds=(0,))).recipe.datasets["d"]
+    told: list[str] = []
+    made = plan(
+        tmp_path / "m",
+        [str(tmp_path / "d")],
+        PlanSettings("a/b", seeds=(0,)),
+        on_warning=lambda _, warning: told.append(warning),
+    )
+    entry = made.recipe.datasets["d"]
+    assert told == ["of preferences the better responses are learnt and tested on, as a generation"]
     assert (entry.task_type, entry.metric, entry.train_rows, entry.test_rows) == ("generation", "rouge_l", 8, 6)
     judged = [{"prompt": p, "completion": c, "label": i % 2 == 0} for i, (p, c, *_) in enumerate(PAIRS)]
     for split in ("train", "test"):
