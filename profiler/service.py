@@ -252,12 +252,12 @@ def ensure_all_profiled(datasets: Sequence[str], warehouse_path: str, **options:
         with Warehouse.open(warehouse_path, read_only=True) as warehouse:
             read = {name for name in read if not (warehouse.find(path_text(name)) and not os.path.exists(name))}
         if len(read) != 1:
-            what = "none of" if not read else "more than one of"
+            names = " and ".join(name for name in dict.fromkeys(datasets) if not read or name in read)
+            why = f"{names} are both read" if read else f"{names} are profiled already"
             which = next(iter(sorted(read)), "DATASET")
             raise UserError(
-                f"{', '.join(f'--{key}' for key in stated)} says how to read a file, folder or hub id, which "
-                f"{what} {' and '.join(dict.fromkeys(datasets))} is. Profile it by itself: "
-                f"{command('profile', which, *_words(stated), warehouse=warehouse_path)}"
+                f"{', '.join(f'--{key}' for key in stated)} is about one file, folder or hub id, and {why}. Profile "
+                f"one by itself: {command('profile', which, *_words(stated), warehouse=warehouse_path)}"
             )
     return [ensure_profiled(name, warehouse_path, **(stated if name in read else {})) for name in datasets]
 

@@ -315,7 +315,9 @@ def test_roles_are_of_the_one_dataset_that_is_a_file(tickets: Path, roles: Path,
     with Warehouse.open(path, read_only=True) as warehouse:
         assert warehouse.profile("new").details["roles_stated"] == ["text=ticket label=team"]
     assert ensure_all_profiled([str(file), "a"], path) == ["new", "a"]
-    with pytest.raises(UserError, match=r"--roles says .* none of a and b is. Profile it by itself: traitcast"):
+    with pytest.raises(
+        UserError, match=r"--roles is about one file, .* and a and b are profiled already. Profile one by"
+    ):
         ensure_all_profiled(["a", "b"], path, **told)
-    with pytest.raises(UserError, match=r"more than one of .* is. Profile it by itself: .*--roles 'text=ticket label"):
+    with pytest.raises(UserError, match=r"are both read. Profile one by itself: .*--roles 'text=ticket label"):
         ensure_all_profiled([str(tickets), str(file)], path, **told)
