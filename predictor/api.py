@@ -88,7 +88,6 @@ def learnt_from(
     *,
     tier: str = "static",
     outcome: Outcome = GAIN,
-    metric: str | None = None,
 ) -> Learnt:
     """One outcome of one matrix, matched with profiles.
 
@@ -102,8 +101,6 @@ def learnt_from(
         "static" for the traits of the data, "probe" to add the probes of the base model.
     outcome
         What is predicted.
-    metric
-        Metric of the gains; None for the headline metric of the matrix.
 
     Raises
     ------
@@ -112,7 +109,10 @@ def learnt_from(
     UserError
         As `base_of` does.
     """
-    cells, profiles = warehouse.cells(matrix, model, outcome=outcome.name, metric=metric), profiles_of(warehouse)
+    cells, profiles = (
+        warehouse.cells(matrix, model, outcome=outcome.name, metric=outcome.metric),
+        profiles_of(warehouse),
+    )
     if tier != PROBE_FAMILY:
         return Learnt(observe(cells, profiles), profiles, None)
     base = base_of(warehouse, cells)
@@ -165,14 +165,13 @@ def evaluate_matrix(
     tier: str = "static",
     seed: int = 0,
     outcome: Outcome = GAIN,
-    metric: str | None = None,
     **options: Any,
 ) -> Evaluation:
     """Cross-validate on a matrix of the warehouse.
 
     Options as in `learnt_from`; `options` are those of `predictor.evaluation.evaluate.evaluate`.
     """
-    learnt = learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome, metric=metric)
+    learnt = learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome)
     settings, shared = settings_for(tier, seed), _variants(warehouse)
     return evaluate(
         learnt.observations, learnt.profiles, protocol, settings=settings, shared=shared, seed=seed, **options
@@ -214,12 +213,13 @@ def evaluate_options(predictor: Predictor) -> list[str]:
     words = ["--matrix", predictor.matrix.matrix]
     words += ["--model", predictor.model] if predictor.model else []
     words += ["--tier", predictor.tier] if predictor.tier != Settings().features.tier else []
-    return words + (["--outcome", predictor.outcome.name] if predictor.outcome != GAIN else [])
+    words += ["--metric", predictor.outcome.metric] if predictor.outcome.metric else []
+    return words + (["--outcome", predictor.outcome.name] if predictor.outcome.name != GAIN.name else [])
 
 
 def fit_options(predictor: Predictor, name: str) -> list[str]:
     """The options with which `fit` makes such a predictor again, under the same name."""
-    usual = DEFAULT if predictor.outcome == GAIN else predictor.outcome.name
+    usual = DEFAULT if predictor.outcome.name == GAIN.name else predictor.outcome.name
     return evaluate_options(predictor) + ([] if name == usual else ["--name", name])
 
 
@@ -405,7 +405,7 @@ _TOKENS_A_WORD, _LONGEST = 1.3, 512.0
 def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, target: str) -> NextPlan | None:
     """The next best measurements for a target as a command; None if every source was measured, or for a side effect."""
     sources = next_measurements(predictor, ranking)
-    if not sources or predictor.outcome != GAIN:
+    if not sources or predictor.outcome.name != GAIN.name:
         return None
     traits = profiles_of(warehouse).traits
     index = [traits.names.index(name) for name in (*sources, target)]

@@ -17,7 +17,7 @@ from traitcast.predictor.commands.options import (
     outcome_option,
     save_option,
 )
-from traitcast.predictor.model.outcomes import GAIN, outcome_of
+from traitcast.predictor.model.outcomes import GAIN, Outcome, outcome_of
 from traitcast.warehouse.console import (
     command,
     emit,
@@ -41,12 +41,21 @@ _PROTOCOLS = ("new-target", "one-target", "new-source", "two-sources", "new-pair
 @click.command()
 @fit_options
 @outcome_option
+@metric_option
 @click.option("--name", help="Name to store it under  [default: default, or the outcome's name]")
 @click.option("--restore", is_flag=True, help="Fit nothing; bring the shipped predictor of that name back.")
 @warehouse_option
 @format_option()
 @report_errors
-def fit(outcome: str, name: str | None, restore: bool, warehouse_path: str, output_format: str, **options: Any) -> None:
+def fit(
+    outcome: str,
+    metric: str | None,
+    name: str | None,
+    restore: bool,
+    warehouse_path: str,
+    output_format: str,
+    **options: Any,
+) -> None:
     """Fit the predictor to a transfer matrix of the warehouse.
 
     With --tier probe it also uses what the untuned model does with the datasets (`traitcast probe`). With --outcome it
@@ -57,11 +66,13 @@ def fit(outcome: str, name: str | None, restore: bool, warehouse_path: str, outp
     Examples:
       traitcast fit --matrix prompt_transferability
       traitcast fit --matrix prompt_transferability --model T5 --name t5 --format json
+      traitcast fit --matrix smollm2_cpu --metric gold_nll --name nll
       traitcast fit --restore
     """
-    from traitcast.predictor.api import DEFAULT, fit_into
+    from traitcast.predictor.api import DEFAULT, evaluate_options, fit_into
     from traitcast.warehouse.database.warehouse import Warehouse
 
+    of = outcome_of(outcome, metric)
     name = name or (DEFAULT if outcome == GAIN.name else outcome)
     if restore:
         if options["matrix"] is not None or options["model"] is not None:
@@ -70,7 +81,7 @@ def fit(outcome: str, name: str | None, restore: bool, warehouse_path: str, outp
         return
     with Warehouse.open(warehouse_path) as warehouse:
         replaced = name in warehouse.shipped("predictors")
-        predictor, observations = fit_into(warehouse, name=name, outcome=outcome_of(outcome), **options)
+        predictor, observations = fit_into(warehouse, name=name, outcome=of, **options)
     for note in observations.notes:
         say(note)
     introduce(predictor, name)
@@ -84,6 +95,7 @@ def fit(outcome: str, name: str | None, restore: bool, warehouse_path: str, outp
         "model": predictor.model,
         "tier": predictor.tier,
         "outcome": outcome,
+        "metric": predictor.matrix.metric,
         "cells": len(observations),
         "sources": predictor.about["sources"],
         "targets": predictor.about["targets"],
@@ -98,7 +110,7 @@ def fit(outcome: str, name: str | None, restore: bool, warehouse_path: str, outp
         return
     emit([{"what": key, "value": value} for key, value in row.items()], output_format)
     say(f"trees: depth {size['depth']}, {size['rounds']} rounds ({size['reason']})")
-    say(f"How good is it? {command('evaluate', '--matrix', predictor.matrix.matrix, warehouse=warehouse_path)}")
+    say(f"How good is it? {command('evaluate', *evaluate_options(predictor), warehouse=warehouse_path)}")
 
 
 def _restore(name: str, warehouse_path: str, output_format: str) -> None:
@@ -163,8 +175,7 @@ def evaluate(
     from traitcast.predictor.api import evaluate_matrix
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    if metric is not None and outcome != GAIN.name:
-        raise UserError(f"--metric {metric} applies to gains, not to --outcome {outcome}. Leave one of them out.")
+    of = outcome_of(outcome, metric)
     if save and (outcome != GAIN.name or metric is not None):
         what = outcome if metric is None else f"gains in {metric}"
         raise UserError(
@@ -175,8 +186,7 @@ def evaluate(
         result = evaluate_matrix(
             warehouse,
             protocol,
-            outcome=outcome_of(outcome),
-            metric=metric,
+            outcome=of,
             with_baselines=baselines,
             with_ablations=ablations,
             on_progress=bar.reach,
@@ -192,11 +202,10 @@ def evaluate(
         asked = {"outcome": outcome if outcome != GAIN.name else None, "metric": metric}
         emit_json(result.as_json() | {key: value for key, value in asked.items() if value is not None})
     else:
-        _print_evaluation(result, outcome, metric)
+        _print_evaluation(result, of)
 
 
-def _print_evaluation(result: Evaluation, outcome: str, metric: str | None) -> None:
-    of = outcome_of(outcome)
+def _print_evaluation(result: Evaluation, of: Outcome) -> None:
     for note in result.notes:
         say(note)
     leak = " LEAKY: rows and columns of the test cells are in training." if result.leaky else ""
@@ -204,8 +213,7 @@ def _print_evaluation(result: Evaluation, outcome: str, metric: str | None) -> N
         f"{result.protocol} on {result.matrix}: {result.cells} cells, {result.targets} targets, "
         f"{result.candidates:.1f} sources ranked at a time. Kept together: {result.groups}.{leak}"
     )
-    unit = "pp" if metric is None else f"hundredths of {metric} (more is better)"
-    what = f"Gain in {unit} over {BASES.get(result.base, result.base)}" if of.harmful else of.what.capitalize()
+    what = f"{of.what.capitalize()}{f', over {BASES.get(result.base, result.base)}' if of.harmful else ''}"
     say(f"{what}. Second table: the model's values with 95 % bootstrap intervals over {result.resampled}.")
     emit_table(
         result.quality_rows(),

@@ -100,7 +100,7 @@ def introduce(predictor: Predictor, name: str, quality: Mapping[str, float] | No
         f"({models}): {about['sources']} sources x {about['targets']} targets."
     )
     of, base = predictor.outcome, predictor.matrix.base
-    what = f"Gain in pp over {BASES.get(base, base)}" if of.harmful else of.what.capitalize()
+    what = f"{of.what.capitalize()}{f', over {BASES.get(base, base)}' if of.harmful else ''}"
     say(f"{what}; low to high: 90 % interval.")
     if quality is not None:
         say(

@@ -17,7 +17,7 @@ class Outcome:
     """One thing to predict. unit: short. what: in words.
 
     harmful: whether values below zero are harm, so that there is a chance of harm. floor: the smallest possible value;
-    None for no limit.
+    None for no limit. metric: of a gain; None for the headline metric of its matrix.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Outcome:
     what: str
     harmful: bool = False
     floor: float | None = None
+    metric: str | None = None
 
 
 GAIN = Outcome("gain", "pp", "gain in pp", harmful=True)
@@ -43,11 +44,22 @@ OVER = {"untuned": "the untuned model", "target mean": "an average source on the
 NAMES = tuple(outcome.name for outcome in OUTCOMES)
 
 
-def outcome_of(name: str) -> Outcome:
-    """The outcome of that name; UserError for an unknown one."""
+def outcome_of(name: str, metric: str | None = None) -> Outcome:
+    """The outcome of that name, of a gain in a metric other than the headline one if it is given.
+
+    Raises
+    ------
+    UserError
+        For an unknown outcome, and a metric of one that is no gain.
+    """
     if name not in NAMES:
         raise UserError(f"unknown outcome {name!r}{nearest(name, NAMES)} Allowed: {', '.join(NAMES)}.")
-    return OUTCOMES[NAMES.index(name)]
+    if metric is None:
+        return OUTCOMES[NAMES.index(name)]
+    if name != GAIN.name:
+        raise UserError(f"--metric {metric} applies to gains, not to --outcome {name}. Leave one of them out.")
+    unit = f"hundredths of {metric}"
+    return Outcome(GAIN.name, unit, f"gain in {unit}, more is better", harmful=True, metric=metric)
 
 
 def axis_words(outcome: Outcome, base: str) -> str:

@@ -143,7 +143,7 @@ class Predictor:
     @property
     def outcome(self) -> Outcome:
         """What it predicts."""
-        return outcome_of(self.about.get("outcome", GAIN.name))
+        return outcome_of(self.about.get("outcome", GAIN.name), self.about.get("metric"))
 
     @property
     def tier(self) -> str:
@@ -450,7 +450,9 @@ def fit(
             f"so no interval can be given. Import a larger one with: {command('scores', 'import', 'FILE')}"
         )
     # Left out for the defaults, so that fingerprints of earlier predictors stay valid.
-    kept = ({} if probes is None else {"probes": dict(probes)}) | ({} if outcome == GAIN else {"outcome": outcome.name})
+    given = {"probes": probes and dict(probes), "metric": outcome.metric}
+    given |= {"outcome": None if outcome.name == GAIN.name else outcome.name}
+    kept = {key: value for key, value in given.items() if value is not None}
     target_names = [observations.names[i] for i in sorted(set(observations.target.tolist()))]
     source_names = [observations.names[i] for i in sorted(set(observations.source.tolist()))]
     return Predictor(

@@ -285,7 +285,8 @@ def _measured(desk: _Desk, predictor: Predictor) -> report_predictor.Measured:
     named, base = _named(matrix.matrix, list(dict.fromkeys(cells.models))), OVER.get(matrix.base, matrix.base)
     if predictor.outcome != GAIN:
         try:
-            cells = desk.warehouse.cells(matrix.matrix, request.model, outcome=predictor.outcome.name)
+            of = predictor.outcome
+            cells = desk.warehouse.cells(matrix.matrix, request.model, outcome=of.name, metric=of.metric)
         except ScoresError:  # a matrix of scores alone
             return report_predictor.Measured(named, base, {})
     return report_predictor.Measured(named, base, report_transfer.measured(cells))
@@ -427,7 +428,9 @@ def _introduction(desk: _Desk, maps: Sequence[Mapping[str, Any]]) -> list[str]:
         about = desk.predictor.about
         base = report_transfer.BASES.get(desk.predictor.matrix.base, desk.predictor.matrix.base)
         of = desk.predictor.outcome
-        predicted = f"It predicts gains over {base}" if of == GAIN else f"It predicts the {of.what}"
+        predicted = (
+            f"It predicts gains over {base}" if of.metric is None and of.harmful else f"It predicts the {of.what}"
+        )
         words.append(
             f"Predictions come from the predictor {desk.request.predictor!r}, which learnt from {about['cells']:,} "
             f"measured cells of {desk.predictor.matrix.matrix} ({', '.join(about['models'])}; {about['sources']} "

@@ -65,7 +65,7 @@ def test_predict_gives_one_object(fitted: Path) -> None:
     document = json.loads(result.stdout)
     assert set(document) == PREDICTION
     assert document["low"] < document["gain"] < document["high"]
-    assert "Gain in pp over the untuned model; low to high: 90 % interval." in result.stderr
+    assert "Gain in pp, over the untuned model; low to high: 90 % interval." in result.stderr
     assert "d03" in run(fitted, "predict", "d03", "d04").stdout
 
 

@@ -209,6 +209,40 @@ def test_no_label_shift_of_a_target_without_labels(
             api.rank_sources(warehouse, predictor, "d28")
 
 
+def test_a_gain_in_another_metric_is_learnt_and_said(fitted: Path, law: Cells) -> None:
+    every = {"model": list(law.models), "source": list(law.sources), "target": list(law.targets)}
+    every |= {
+        "seed": law.seeds.tolist(),
+        "metric": ["gold_nll"] * len(law.gain),
+        "score": (2 - law.gain / 100).tolist(),
+    }
+    targets = sorted(set(law.targets))
+    base = {"model": ["m"] * len(targets), "source": [""] * len(targets), "target": targets, "seed": [0] * len(targets)}
+    base |= {"metric": ["gold_nll"] * len(targets), "score": [2.0] * len(targets)}
+    table = pa.concat_tables([pa.table(every), pa.table(base)])
+    for name, kind in (("n", pa.int64()), ("standard_error", pa.float64())):
+        table = table.append_column(name, pa.nulls(table.num_rows, kind))
+    with Warehouse.open(fitted) as warehouse:
+        warehouse.save_scores(Matrix("nats", "accuracy", "untuned", "a loss by the law"), table)
+    made = run(fitted, "fit", "--matrix", "nats", "--metric", "gold_nll", "--name", "nll")
+    assert made.exit_code == 0, made.output
+    assert "Gain in hundredths of gold_nll, more is better, over the untuned model" in made.stderr
+    assert "traitcast evaluate --matrix nats --metric gold_nll" in made.stderr
+    assert run(fitted, "evaluate", "--matrix", "nats", "--metric", "gold_nll", "--no-baselines").exit_code == 0
+    with Warehouse.open(fitted, read_only=True) as warehouse:
+        of_law, of_loss = (api.predictor_of(warehouse, name) for name in ("default", "nll"))
+        assert of_loss.outcome == outcome_of("gain", "gold_nll") != GAIN
+        pairs = [api.predict_pair(warehouse, found, "d00", "d01").gain for found in (of_law, of_loss)]
+        assert pairs[0] == pytest.approx(pairs[1], abs=1e-4), "a fall of the loss is a gain"
+        assert "hundredths of gold_nll" in api.explain_pair(warehouse, of_loss, "d00", "d01").sentence
+        section = next(s for s in gather(warehouse, Request(predictor="nll")).sections if s.key == "ranking")
+        assert section.data["unit"] == "hundredths of gold_nll"
+    refused = run(fitted, "fit", "--matrix", "nats", "--metric", "gold_nl")
+    assert (refused.exit_code, "gold_nll" in refused.stderr) == (2, True)
+    refused = run(fitted, "fit", "--outcome", "label_shift", "--metric", "gold_nll")
+    assert "--metric gold_nll applies to gains, not to --outcome label_shift" in refused.stderr
+
+
 def test_a_gain_is_what_it_was(fitted: Path) -> None:
     assert outcome_of("gain") is GAIN is OUTCOMES[0]
     with Warehouse.open(fitted, read_only=True) as warehouse:
