@@ -50,8 +50,8 @@ def precision(asked: str, device: str) -> str:
 def is_quick_at_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 clearly faster than float32, by a measurement of about 50 ms.
 
-    With AMX it is about twice as fast or more; without AVX512-BF16 several times slower. With AVX512-BF16 alone it depends:
-    an AMD EPYC was 4.5 times as fast in products of matrices, an Intel Emerald Rapids half as fast.
+    With AMX it is about twice as fast or more; without AVX512-BF16 several times slower. With AVX512-BF16 alone it
+    depends: an AMD EPYC was 4.5 times as fast in products of matrices, an Intel Emerald Rapids half as fast.
     """
     import torch
 
