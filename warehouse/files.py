@@ -35,6 +35,16 @@ _KINDS = {
 }
 
 
+class NotAFileError(OSError):
+    """A folder, a pipe, a socket or a device where a file is expected."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(0, f"it is {kind}")
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
 @contextmanager
 def replaced(path: Path, *, cure: str, error: type[UserError] = UserError, parents: bool = False) -> Iterator[BinaryIO]:
     """Open a file for writing that takes the place of `path` once the block has ended without an error.
@@ -201,7 +211,7 @@ def _place(path: Path) -> tuple[Path, os.stat_result | None]:
 
 def _refuse_special(about: os.stat_result) -> None:
     if not stat.S_ISREG(about.st_mode):
-        raise OSError(0, f"it is {_KINDS.get(stat.S_IFMT(about.st_mode), 'not a regular file')}")
+        raise NotAFileError(_KINDS.get(stat.S_IFMT(about.st_mode), "not a regular file"))
 
 
 def check_regular(path: Path) -> None:

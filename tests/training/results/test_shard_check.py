@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,17 @@ def test_another_schema_is_left_out(pack: Pack, tmp_path: Path, message: str) ->
     assert result.exit_code == 0
     assert f"left out: shard {path}: {message}" in told(result)
     assert json.loads(result.stdout)["scored"] == 9
+
+
+def test_a_pipe_among_the_shards_is_left_out(pack: Pack) -> None:
+    os.mkfifo(pack.shards / "a.parquet")
+    os.mkfifo(pack.folder / "pipe.parquet")
+    result = run("status", "--pack", str(pack.folder), "--format", "json")
+    assert "left out: cannot read shard" in told(result)
+    assert "a.parquet (it is a named pipe)" in told(result)
+    assert json.loads(result.stdout)["scored"] == 12
+    refused = run("ingest", "--pack", str(pack.folder), "--from", str(pack.folder / "pipe.parquet"))
+    assert (refused.exit_code, refused.stdout) == (2, "")
 
 
 def test_a_bit_that_flips_in_a_shard_is_seen(pack: Pack) -> None:
