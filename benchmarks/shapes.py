@@ -1426,6 +1426,398 @@ def public() -> Iterator[tuple[str, str, Files]]:
             )
         },
     )
+    yield (
+        "layout",
+        "medqa usmle",
+        {
+            "a.jsonl": lines(
+                q,
+                ("answer", ["red one"] * N),
+                ("options", [{"A": "red one", "B": "blue one"}] * N),
+                ("answer_idx", ["A"] * N),
+                ("meta_info", ["step1"] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "pubmedqa",
+        {
+            "a.jsonl": lines(
+                ("pubid", list(range(N))),
+                q,
+                ("context", [{"contexts": ["c one", "c two"], "labels": ["BACKGROUND", "RESULTS"]}] * N),
+                ("long_answer", SHORT),
+                ("final_decision", ["yes", "no", "maybe"] * 8),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "qasc",
+        {
+            "a.jsonl": lines(
+                q,
+                ("choices", [{"text": ["a", "b"], "label": ["A", "B"]}] * N),
+                ("answerKey", ["A", "B"] * 12),
+                ("fact1", SHORT),
+                ("fact2", TEXTS[::-1]),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "cosmos",
+        {
+            "a.jsonl": lines(
+                ("id", list(range(N))),
+                ("context", TEXTS),
+                ("question", SHORT),
+                *((f"answer{i}", [f"x{i} y"] * N) for i in range(4)),
+                ("label", [0, 1, 2, 3] * 6),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "swag",
+        {
+            "a.jsonl": lines(
+                ("startphrase", TEXTS),
+                ("sent1", SHORT),
+                ("sent2", ["he"] * N),
+                *((f"ending{i}", [f"e{i} y"] * N) for i in range(4)),
+                ("label", [0, 1, 2, 3] * 6),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "dream",
+        {
+            "a.jsonl": lines(
+                ("dialogue", each(lambda i: ["M: " + TEXTS[i], "W: ok"])),
+                ("question", SHORT),
+                ("choice", [["a", "b", "c"]] * N),
+                ("answer", ["a", "b", "c"] * 8),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "mutual",
+        {"a.jsonl": lines(("article", TEXTS), ("options", [["f : a", "m : b"]] * N), ("answers", ["A", "B"] * 12))},
+    )
+    yield (
+        "layout",
+        "quac",
+        {
+            "a.jsonl": lines(
+                ("context", TEXTS),
+                ("questions", each(lambda i: ["who is it", "why"])),
+                ("texts", each(lambda i: [["he is"], ["so"]])),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "wikihow",
+        {"a.csv": table(("headline", SHORT), ("title", [f"How to {i}" for i in range(N)]), ("text", TEXTS)).encode()},
+    )
+    yield (
+        "layout",
+        "reddit tifu",
+        {
+            "a.jsonl": lines(
+                ("ups", [1.0] * N), ("documents", TEXTS), ("tldr", SHORT), ("title", ["t" + str(i) for i in range(N)])
+            )
+        },
+    )
+    yield "layout", "multi_news", {"a.jsonl": lines(("document", TEXTS), ("summary", SHORT))}
+    yield "layout", "govreport", {"a.jsonl": lines(("report", TEXTS), ("summary", SHORT))}
+    yield "layout", "iwslt csv", {"a.csv": table(("de", TEXTS), ("en", SHORT)).encode()}
+    yield (
+        "layout",
+        "tatoeba tsv",
+        {
+            "a.tsv": (
+                "\n".join(f"{i}\t{t}\t{i + 900}\t{s}" for i, (t, s) in enumerate(zip(TEXTS, SHORT, strict=True)))
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "massive",
+        {
+            "a.jsonl": lines(
+                ("id", list(range(N))),
+                ("locale", ["de-DE"] * N),
+                ("partition", ["train"] * N),
+                ("utt", TEXTS),
+                ("annot_utt", TEXTS),
+                ("intent", [1, 2] * 12),
+            )
+        },
+    )
+    yield "layout", "snips", {"a.jsonl": lines(("text", TEXTS), ("category", LABELS))}
+    yield (
+        "layout",
+        "hate",
+        {
+            "a.csv": table(
+                ("Unnamed: 0", list(range(N))),
+                ("count", [3] * N),
+                ("hate_speech", [0] * N),
+                ("offensive_language", [3] * N),
+                ("neither", [0] * N),
+                ("class", [1, 2] * 12),
+                ("tweet", TEXTS),
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "sms spam tsv",
+        {"a.tsv": ("\n".join(f"{'ham' if i % 2 else 'spam'}\t{t}" for i, t in enumerate(TEXTS))).encode()},
+    )
+    yield (
+        "layout",
+        "sentiment140",
+        {
+            "a.csv": (
+                "\n".join(f'"{4 * (i % 2)}","{i}","Mon Apr 06","NO_QUERY","bob","{t}"' for i, t in enumerate(TEXTS))
+            ).encode()
+        },
+    )
+    yield "layout", "imdb folders", {f"train/{m}/{i}_{i % 10}.txt": b"x" for m in ("pos", "neg") for i in range(3)}
+    yield "layout", "fasttext", {"a.txt": b"__label__a text\n"}
+    yield "layout", "orca math", {"a.jsonl": lines(("question", TEXTS), ("answer", SHORT))}
+    yield (
+        "layout",
+        "magpie",
+        {
+            "a.jsonl": lines(
+                ("instruction", TEXTS),
+                ("response", SHORT),
+                ("conversations", each(lambda i: turns(i, keys=("from", "value"), who=("human", "gpt")))),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "tulu",
+        {"a.jsonl": lines(("id", ["x"] * N), ("messages", each(lambda i: turns(i))), ("source", ["y"] * N))},
+    )
+    yield (
+        "layout",
+        "wildchat",
+        {
+            "a.jsonl": lines(
+                ("conversation_hash", ["h" + str(i) for i in range(N)]),
+                ("model", ["gpt"] * N),
+                ("timestamp", ["2023-01-01"] * N),
+                ("conversation", each(lambda i: [t | {"language": "English", "toxic": False} for t in turns(i)])),
+                ("turn", [1] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "lmsys",
+        {
+            "a.jsonl": lines(
+                ("conversation_id", ["h" + str(i) for i in range(N)]),
+                ("model", ["m"] * N),
+                ("conversation", each(lambda i: turns(i))),
+                ("openai_moderation", [[{"flagged": False}]] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "toolace",
+        {
+            "a.jsonl": lines(
+                ("system", ["You are"] * N), ("conversations", each(lambda i: turns(i, keys=("from", "value"))))
+            )
+        },
+    )
+    yield (
+        "layout",
+        "glaive",
+        {
+            "a.jsonl": lines(
+                ("system", ["SYSTEM: x"] * N),
+                ("chat", [f"USER: {t}\n\nASSISTANT: {s} <|endoftext|>" for t, s in zip(TEXTS, SHORT, strict=True)]),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "anthropic transcript",
+        {
+            "a.jsonl": lines(
+                ("transcript", [f"\n\nHuman: {t}\n\nAssistant: {s}" for t, s in zip(TEXTS, SHORT, strict=True)])
+            )
+        },
+    )
+    yield (
+        "layout",
+        "headqa",
+        {
+            "a.jsonl": lines(
+                ("qid", list(range(N))),
+                ("qtext", TEXTS),
+                ("ra", [1, 2] * 12),
+                ("answers", [[{"aid": 1, "atext": "x y"}, {"aid": 2, "atext": "z w"}]] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "openbookqa raw",
+        {
+            "a.jsonl": lines(
+                ("id", list(range(N))),
+                (
+                    "question",
+                    each(
+                        lambda i: {
+                            "stem": TEXTS[i],
+                            "choices": [{"text": "a b", "label": "A"}, {"text": "c d", "label": "B"}],
+                        }
+                    ),
+                ),
+                ("answerKey", ["A", "B"] * 12),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "mctest tsv",
+        {
+            "a.tsv": "".join(
+                [
+                    "story\tquestion\tA\tB\tC\tD\tanswer\n",
+                    *(
+                        f"{t}\t{s}\tx\ty\tz\tw\t{'ABCD'[i % 4]}\n"
+                        for i, (t, s) in enumerate(zip(TEXTS, SHORT, strict=True))
+                    ),
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "narrativeqa",
+        {
+            "a.jsonl": lines(
+                ("document", each(lambda i: {"id": "x", "text": TEXTS[i]})),
+                ("question", each(lambda i: {"text": SHORT[i], "tokens": ["a"]})),
+                ("answers", each(lambda i: [{"text": f"reply {i}", "tokens": ["b"]}])),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "msmarco",
+        {
+            "a.jsonl": lines(
+                ("query", TEXTS),
+                ("answers", each(lambda i: [SHORT[i]])),
+                ("passages", [{"is_selected": [1], "passage_text": ["p q"]}] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "eli5",
+        {
+            "a.jsonl": lines(
+                ("q_id", ["a" + str(i) for i in range(N)]),
+                ("title", TEXTS),
+                ("selftext", [""] * N),
+                ("answers", each(lambda i: {"a_id": ["x"], "text": [SHORT[i]], "score": [3]})),
+            )
+        },
+    )
+    yield "layout", "poem", {"a.jsonl": lines(("poem", TEXTS), ("author", ["x", "y"] * 12))}
+    yield (
+        "layout",
+        "code search",
+        {"a.jsonl": lines(("func_code_string", TEXTS), ("func_documentation_string", SHORT), ("language", ["py"] * N))},
+    )
+    yield (
+        "layout",
+        "jigsaw",
+        {
+            "a.csv": table(
+                ("id", ["x" + str(i) for i in range(N)]), ("target", ["0.0", "0.7"] * 12), ("comment_text", TEXTS)
+            ).encode()
+        },
+    )
+    yield (
+        "layout",
+        "news category",
+        {
+            "a.jsonl": lines(
+                ("link", ["http://x/" + str(i) for i in range(N)]),
+                ("headline", TEXTS),
+                ("category", ["A", "B"] * 12),
+                ("short_description", SHORT),
+                ("authors", ["me"] * N),
+                ("date", ["2020-01-01"] * N),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "german tickets",
+        {"a.csv": table(("Betreff", SHORT), ("Beschreibung", TEXTS), ("Kategorie", LABELS), delimiter=";").encode()},
+    )
+    yield "layout", "french csv", {"a.csv": table(("Texte", TEXTS), ("Catégorie", LABELS), delimiter=";").encode()}
+    yield "layout", "spanish qa", {"a.jsonl": lines(("Pregunta", TEXTS), ("Respuesta", SHORT))}
+    yield (
+        "layout",
+        "kto chat",
+        {
+            "a.jsonl": lines(
+                ("prompt", each(lambda i: turns(i)[:1])),
+                ("completion", each(lambda i: turns(i)[1:])),
+                ("label", [True, False] * 12),
+            )
+        },
+    )
+    yield (
+        "layout",
+        "dpo margin",
+        {"a.jsonl": lines(("prompt", TEXTS), ("chosen", SHORT), ("rejected", ["no way"] * N), ("margin", [0.5] * N))},
+    )
+    yield (
+        "layout",
+        "ranked three",
+        {
+            "a.jsonl": lines(
+                ("prompt", TEXTS), ("responses", each(lambda i: [SHORT[i], "so so", "no"])), ("ranks", [[1, 2, 3]] * N)
+            )
+        },
+    )
+    yield (
+        "layout",
+        "held test empty",
+        {"train.jsonl": lines(T, L), "test.jsonl": lines(("text", SHORT), ("label", [""] * N))},
+    )
+    yield "layout", "val named dev", {"train.jsonl": lines(T, L), "dev.jsonl": lines(("text", SHORT), L)}
+    yield "layout", "json columns", {"a.json": json.dumps({"text": TEXTS, "label": LABELS}).encode()}
+    yield (
+        "layout",
+        "json data key",
+        {
+            "a.json": json.dumps(
+                {"data": [{"text": t, "label": m} for t, m in zip(TEXTS, LABELS, strict=True)]}
+            ).encode()
+        },
+    )
 
 
 def outcome(files: Files, folder: Path) -> str:

@@ -153,7 +153,8 @@ class Converter:
         if self.spec.has_labels:
             return self._annotated(row, texts, where)
         assert self.spec.answer_field is not None
-        return self._generated(texts, text(pick(row, self.spec.answer_field), self.spec.answer_field, where))
+        name = self.spec.answer_field
+        return self._generated(texts, text(joined_texts(pick(row, name), name), name, where))
 
     def prompt(self, row: Mapping[str, Any], where: str) -> tuple[list[str], list[str] | None]:
         """(fields, options) of a row whether or not it has an answer. Raises InputError naming `where`."""

@@ -20,7 +20,7 @@ IN_ENGLISH = {
         "text": "texto texte",
         "sentence": "satz oracion",
         "context": "kontext contexto contexte",
-        "title": "titel titulo titre ueberschrift uberschrift",  # codespell:ignore
+        "title": "titel titulo titre ueberschrift uberschrift betreff asunto",  # codespell:ignore
         "summary": "zusammenfassung resumen",
         "article": "artikel articulo",
         "document": "dokument documento",  # codespell:ignore
@@ -124,7 +124,7 @@ GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("prompt", (*SYSTEM, "input", "context"), ("completion", "response", "output", "answer", "target")),
     ("question", (*SYSTEM, *CONTEXTS), ("answer", "answers", "response", "solution", "correct_answer", "output")),
     ("problem", (), ("solution", "answer")),
-    ("query", (*SYSTEM, *CONTEXTS), ("response", "answer", "output")),
+    ("query", (*SYSTEM, *CONTEXTS), ("response", "answer", "answers", "output")),
     ("article", ("title",), ("highlights", "summary", "abstract")),
     ("document", ("title",), ("summary", "target")),
     *((name, ("title",), ("summary", "tldr")) for name in ("report", "content", "body", "post")),
@@ -178,7 +178,7 @@ VERDICTS = _words(
 RANKED = ("responses", "completions", "answers", "outputs", "candidates", "replies")
 RESPONSE_KEYS = ("response", "answer", "text", "content", "completion", "output")
 GRADES = ("scores", "ranks", "ratings", "ranking", "rewards", "rank", "score", "overall_score", "rating", "reward")
-OPTIONS = ("options", "choices", "endings", "candidates", "answer_choices", "mc_options")
+OPTIONS = _words("options choices endings candidates answer_choices mc_options choice alternatives possible_answers")
 OPTION_COLUMN = re.compile(r"(option|choice|answer|ending|sol|opt|op|alternative|candidate)?_?([a-z]|[0-9]{1,2})")
 MC_ANSWERS = _words(
     "answer_idx answer_index answerkey answer_key correct_option correct_answer correct answer cop label gold target "

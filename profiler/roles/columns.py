@@ -94,7 +94,8 @@ def _is_counter(values: Sequence[Any]) -> bool:
 
 
 def _unpacked(values: Sequence[Any]) -> Sequence[Any]:
-    """A column of lists that are written as texts as lists; any other column as it is."""
+    """A column of lists that are written as texts as lists; any other column as it is, with null for NaN."""
+    values = [None if isinstance(value, float) and value != value else value for value in values]
     present = [value for value in values if value not in (None, "")]
     if not present or not all(isinstance(value, str) and value.lstrip()[:1] in ("[", "{") for value in present):
         return values

@@ -11,10 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from traitcast.profiler.roles.chat import turns
 from traitcast.profiler.roles.column_names import GENERATION, LABELS, SCORES, is_id, plain_name
 from traitcast.profiler.roles.columns import View, kind_of
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import pick, steps
+from traitcast.warehouse.errors import InputError
 
 # Columns that say where a row comes from. Names, since their values may look like classes or like texts.
 _BOOKKEEPING = re.compile(
@@ -50,7 +52,7 @@ def draft_of(view: View) -> DatasetSpec | None:
     flat = _flattened(view)
     chats = [name for name, kind in flat.kinds.items() if kind == "chat" and flat.distinct(name)]
     if chats:
-        return chat_draft(chats)
+        return chat_draft(flat, chats)
     texts = content(flat)
     marked = next(
         (name for name, kind in view.kinds.items() if kind == "keyed options" and _are_marked(view, name)), None
@@ -80,14 +82,23 @@ def draft_of(view: View) -> DatasetSpec | None:
     return DatasetSpec("generation", text_fields=longest(flat, texts, [answer]), answer_field=answer)
 
 
-def chat_draft(chats: Sequence[str]) -> DatasetSpec:
+def chat_draft(view: View, chats: Sequence[str]) -> DatasetSpec:
     """Roles of several chat columns: a prompt and the answer that was chosen, or else one whole conversation."""
     named = {_plain(name): name for name in chats}
     answer = next((named[word] for word in ("completion", "chosen", "response", "answer") if word in named), None)
     prompt = next((named[word] for word in ("prompt", "messages", "conversations") if word in named), None)
     if prompt and answer:
         return DatasetSpec("generation", messages_field=prompt, answer_field=answer)
-    return DatasetSpec("generation", messages_field=prompt or answer or chats[0])
+    whole = [name for name in (prompt, answer, *chats) if name]
+    answered = (name for name in whole if any(_is_answered_chat(chat, name) for chat in view.columns[name]))
+    return DatasetSpec("generation", messages_field=next(answered, whole[0]))
+
+
+def _is_answered_chat(chat: Any, name: str) -> bool:
+    try:
+        return bool(turns(chat, name, "").response)
+    except InputError:
+        return False
 
 
 def longest(view: View, texts: Sequence[str], taken: Collection[str] = ()) -> tuple[str, ...]:
@@ -174,8 +185,8 @@ def _are_dates(view: View, name: str) -> bool:
 
 def _are_marked(view: View, name: str) -> bool:
     """Whether options have a mark each, 1 for the right one (TruthfulQA), in place of keys."""
-    first: Mapping[str, Any] = next((value for value in view.columns[name] if value), {})
-    marks = first.get("labels") or first.get("label")
+    first: Any = next((value for value in view.columns[name] if value), {})
+    marks = first.get("labels") or first.get("label") if isinstance(first, Mapping) else None
     return isinstance(marks, list) and {str(mark) for mark in marks} == {"0", "1"}
 
 

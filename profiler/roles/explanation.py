@@ -210,10 +210,21 @@ def _with_paths(view: View, name: str) -> str:
 
 
 def _is_left_out(view: View, name: str, spec: DatasetSpec) -> bool:
-    if spec.chosen_field and not spec.text_fields and not spec.messages_field and plain_name(name) in PROMPTS:
-        # The chats of a pair hold it.
+    chats = view.columns.get(spec.messages_field or spec.chosen_field or "", ())
+    if chats and all(_holds(chat, text) for chat, text in zip(chats, view.columns[name], strict=True)):
         return False
     return name not in first_columns(spec.columns) and has_substance(view, name)
+
+
+def _holds(chat: Any, text: Any) -> bool:
+    """Whether a text is what a turn of a conversation says: some files have the first turn by itself too."""
+    said = (
+        value
+        for turn in (chat if isinstance(chat, list) else ())
+        if isinstance(turn, Mapping)
+        for value in turn.values()
+    )
+    return text in (None, "") or any(value == text for value in said)
 
 
 def misfit(view: View) -> str:

@@ -176,7 +176,7 @@ def _chat(view: View) -> DatasetSpec | None:
         prompt, completion = sorted(chats, key=plain_name, reverse=True)
         return DatasetSpec("generation", system, messages_field=prompt, answer_field=completion)
     if len(chats) > 1:
-        raise UnclearError(f"there are several chat columns ({listed(chats)})", chat_draft(chats))
+        raise UnclearError(f"there are several chat columns ({listed(chats)})", chat_draft(view, chats))
     return DatasetSpec("generation", system, messages_field=chats[0]) if chats else None
 
 

@@ -111,7 +111,7 @@ def _ranked(view: View) -> DatasetSpec | None:
             continue
         rows = [value for value in view.columns[name] if value]
         inner, grades = "", [view.actual[g] for g in GRADES if g in view.actual]
-        rise: list[Sequence[Any]] = [value for g in grades[:1] for value in view.columns[g] if value]
+        rise: list[Sequence[Any]] = [v for g in grades[:1] for v in view.columns[g] if isinstance(v, list)]
         grade = grades[0] if grades else ""
         if view.kinds[name] == "list" and all(isinstance(item, Mapping) for row in rows for item in row):
             first = rows[0][0]
@@ -120,7 +120,7 @@ def _ranked(view: View) -> DatasetSpec | None:
             rise = [[item.get(grade) for item in row] for row in rows]
             if not inner:
                 continue
-        if not grade or not all(isinstance(n, int | float) for row in rise for n in row):
+        if not grade or not rise or not all(isinstance(n, int | float) for row in rise for n in row):
             continue
         ending = f".{inner}" if inner else ""
         draft = DatasetSpec("preference", chosen_field=f"{name}[0]{ending}", rejected_field=f"{name}[-1]{ending}")

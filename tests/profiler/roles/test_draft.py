@@ -128,6 +128,31 @@ def test_the_best_guess_looks_into_lists(tmp_path: Path, columns: dict[str, list
     assert read(path, roles=[roles]).rows == ROWS
 
 
+def test_a_first_turn_that_stands_by_itself_too_is_not_left_out(tmp_path: Path) -> None:
+    chats = [[{"from": "human", "value": t}, {"from": "gpt", "value": "yes"}] for t in LONG]
+    path = write(tmp_path / "a.jsonl", {"instruction": LONG, "conversations": chats})
+    assert read(path).left_out == ()
+    assert read(write(tmp_path / "b.jsonl", {"notes": LONG[::-1], "conversations": chats})).left_out == ("notes",)
+
+
+def test_a_conversation_that_is_answered_is_proposed_first(tmp_path: Path) -> None:
+    asked = [chat[:1] for chat in CHAT]
+    path = write(tmp_path / "a.jsonl", {"earlier": asked, "later": CHAT})
+    assert proposed(path) == ["messages=later"]
+    assert read(path, roles=proposed(path)).table["response"].to_pylist() == ["yes"] * ROWS
+
+
+def test_utterances_may_be_the_answer(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"topic": LONG, "dialogue": UTTERANCES})
+    assert read(path, roles=["text=topic answer=dialogue"]).table["response"][0].as_py() == "\n".join(UTTERANCES[0])
+
+
+def test_options_under_the_name_of_one(tmp_path: Path) -> None:
+    columns = {"question": LONG, "choice": [["red", "blue", "green"]] * ROWS, "answer": ["red", "green"] * (ROWS // 2)}
+    spec = read(write(tmp_path / "a.jsonl", columns)).spec
+    assert (spec.task_type, spec.options_field, spec.answer_form) == ("multiple_choice", "choice", "text")
+
+
 def test_a_text_column_that_is_left_out_is_named(tmp_path: Path) -> None:
     columns = {"Body": LONG, "Question": ["What is it about?"] * 30 + SHORT[30:], "Answer": SHORT}
     examples = read(write(tmp_path / "a.jsonl", columns))

@@ -617,3 +617,18 @@ def test_columns_with_a_gap_or_a_late_start_are_no_options(gap: list[str]) -> No
     options = {name: [f"{name} {word}" for word in WORDS] for name in gap}
     with pytest.raises(InputError, match="cannot tell the roles of the columns"):
         found(sample("text") | options | {"answer": options[gap[0]]})
+
+
+@given(st.lists(st.sampled_from([None, float("nan"), "a text", "other words"]), min_size=3, max_size=60))
+def test_nan_is_null(values: list[Any]) -> None:
+    """As pandas hands over the holes of a column of texts."""
+    columns = {"prompt": [f"tell me of {i}" for i in range(len(values))], "completion": values}
+    whole = {**columns, "completion": [None if value != value else value for value in values]}
+
+    def roles(of: dict[str, list[Any]]) -> Any:
+        try:
+            return infer(of).spec.roles()
+        except InputError as error:
+            return str(error)
+
+    assert roles(columns) == roles(whole)
