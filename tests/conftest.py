@@ -25,6 +25,14 @@ from traitcast.warehouse.records import LengthBin, Profile, Sketch, TraitDefinit
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
 
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The width above is for what is tested, not for what pytest prints."""
+    if config.pluginmanager.get_plugin("terminalreporter") is not None:
+        config.get_terminal_writer().fullwidth = 120
+
+
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
