@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     asked = parser.parse_args()
     specs = [load_spec(folder / "dataset.yaml") for folder in asked.folders]
-    shares = {str(spec.name): dict(spec.mixture) for spec in specs}
+    shares = {str(spec.name): {part.name: part.share for part in spec.mixture} for spec in specs}
     with Warehouse.open(asked.warehouse, read_only=True) as warehouse:
         rows = [
             row_of(metric, *(gains(warehouse, name, metric) for name in (asked.mixtures, asked.parents)), shares)

@@ -243,6 +243,11 @@ def _pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) 
     profiles = profiles_for(warehouse, predictor, [source, target])
     profiles.rows_of([source, target])
     _check_labelled(predictor, profiles, target)
+    if target in profiles.mixtures.get(source, ()):
+        raise UserError(
+            f"{source!r} is a mixture that holds training rows of {target!r}, and no prediction is made of a dataset on "
+            f"itself. Measure it: {command('matrix', 'plan', '--pack', 'm', '--targets', target, source, target)}"
+        )
     return profiles, predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target))
 
 
@@ -342,7 +347,8 @@ def impact(warehouse: Warehouse, predictor: Predictor, source: str) -> Ranking:
     profiles = profiles_for(warehouse, predictor, [source])
     profiles.rows_of([source])
     here = set(profiles.traits.names)
-    targets = [name for name in predictor.seen_targets.names if name != source and name in here]
+    own = {source, *profiles.mixtures.get(source, ())}
+    targets = [name for name in predictor.seen_targets.names if name not in own and name in here]
     found = predictor.predict(profiles, [source] * len(targets), targets)
     return Ranking(sorted(found, key=lambda p: (p.gain, p.target)))
 

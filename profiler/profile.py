@@ -26,7 +26,7 @@ from traitcast.profiler.passes.sample import sample_blocks
 from traitcast.profiler.passes.sample_traits import SampleTotals, prefixed
 from traitcast.profiler.passes.table import RowTable, row_table
 from traitcast.profiler.request import SAMPLE_ROWS
-from traitcast.profiler.roles.spec import DatasetSpec
+from traitcast.profiler.roles.spec import DatasetSpec, parts_as_dict
 from traitcast.profiler.roles.values import cut
 from traitcast.profiler.text import kept_words
 from traitcast.profiler.text.documents import SEGMENT_CHARACTERS
@@ -119,7 +119,7 @@ def profile(
             "origin": examples.origin,
             "revision": examples.revision,
             "roles": spec.roles(),
-            **({"mixture": dict(spec.mixture)} if spec.mixture else {}),
+            **({"mixture": parts_as_dict(spec.mixture)} if spec.mixture else {}),
             "spec": str(Path(spec.stated_in).resolve()) if spec.stated_in else None,
             "sample_rows": len(drawn),
             "seed": seed,

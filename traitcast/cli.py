@@ -88,6 +88,8 @@ def _brief(summary: str, room: int) -> str:
 def _broken_lines() -> Iterator[None]:
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
     except click.UsageError as error:
         message = filled(f"Error: {error.format_message()}").removeprefix("Error: ")
         raise click.UsageError(message, ctx=error.ctx) from error

@@ -54,6 +54,12 @@ class Profiled(Profile):
             raise UserError(f"nothing to draw of {self.name!r}: all rows have one length, and there are no classes")
         return charts.stacked(parts, title=self.name)
 
+    def __repr__(self) -> str:
+        return (
+            f"<{self.name}: {self.task_type}, {count(self.rows, 'row')}, {count(len(self.findings), 'finding')}, "
+            f"{count(len(self.traits), 'trait')}>"
+        )
+
     def _repr_html_(self) -> str:
         from traitcast.warehouse import charts
 

@@ -29,7 +29,7 @@ def print_ranking(shown: Sequence[Prediction], fitted: Predictor, target: str) -
         return
     tell(f"{'no order is known; by likeness of responses' if fitted.abstains else 'predicted, best band first'}:")
     if fitted.abstains:
-        emit_table([{"source": p.source, "the source was": _basis(p)} for p in others])
+        emit_table([{"source": p.source, "evidence": _basis(p)} for p in others])
         gain = others[0].gain
         say(
             f"Without a signal every source is expected to move {target} alike: "
@@ -51,7 +51,8 @@ def print_impact(shown: Sequence[Prediction], fitted: Predictor, source: str) ->
     if measured:
         _print_measured(measured, "target", f"measured for {source}", fitted)
     if others:
-        tell("predicted, most harmed first:")
+        alike = "the same for every source that was not measured there, " if fitted.abstains else ""
+        tell(f"predicted, {alike}most harmed first:")
         emit_table(_rows(others, "target", fitted))
         _say_width(others, fitted)
 
@@ -148,7 +149,9 @@ def _digits(shown: Sequence[Prediction]) -> int:
 
 
 def _signed(value: float | None, digits: int) -> str | None:
-    return None if value is None or not math.isfinite(value) else f"{value:+.{digits}f}"
+    if value is None or not math.isfinite(value):
+        return None
+    return f"{value:+.{digits}f}" if round(value, digits) else "0"
 
 
 def _unit(fitted: Predictor) -> str:

@@ -243,7 +243,7 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         _sum_spread(over_folds, [f.side for f in features]),
         predictor.matrix.base,
         predictor.outcome,
-        _evidence(predictor, profiles, source, float(parts.evidence[0]), witnesses),
+        _evidence(predictor, profiles, source, float(parts.evidence[0]), witnesses, bool(parts.mixed[0])),
     )
 
 
@@ -253,10 +253,12 @@ def _evidence(
     source: str,
     evidence: float,
     witnesses: Sequence[tuple[str, float, float]],
+    mixed: bool,
 ) -> Evidence:
     """What was measured of the source, and the sentence about it."""
     of, regime = predictor.outcome, predictor.regime(source)
-    if parents := profiles.mixtures.get(source, {}) if not witnesses else {}:
+    if mixed:
+        parents = profiles.mixtures[source]
         of_them = " and ".join(f"{share:.0%} {parent}" for parent, share in parents.items())
         sentence = f"{source} is a mixture of {of_them}, whose evidence it takes: {evidence:+.1f} {of.unit}"
     elif predictor.abstains or predictor.verdicts[regime].abstains:

@@ -17,6 +17,7 @@ import numpy as np
 
 from traitcast.predictor.effects.interventions import Lineage, differences, mean_of, roots_of, students
 from traitcast.predictor.model.features import ProfileSet
+from traitcast.predictor.model.gain_model import KNOWN, NEW
 from traitcast.predictor.model.novelty import Seen
 from traitcast.predictor.model.prediction import Prediction
 from traitcast.predictor.model.predictor import Predictor
@@ -297,6 +298,8 @@ def _change(
 
 def _used(predictor: Predictor, side: str, trait: str) -> tuple[bool, str]:
     space = predictor.space
+    if all(predictor.booster(regime) is None for regime in (KNOWN, NEW)):
+        return False, "no trait has an effect in this predictor, which orders sources without traits"
     if trait == "dataset_rows":
         sized = side == "source" and any(f.trait == "rows_log10" for f in space.features)
         return sized, "" if sized else "the predictor uses the number of rows of the source only"

@@ -360,9 +360,15 @@ class Predictor:
         """
         predictions = self.predict(profiles, sources, [target] * len(sources))
         like = dict(zip(sources, self.response_likeness(profiles, target, sources), strict=True))
-        ordered = sorted(predictions, key=lambda p: (-round(p.gain, 9), -like[p.source], p.source))
+        ordered = sorted(predictions, key=lambda p: self.place(p, like[p.source]))
         spread = float(self.parts(profiles, [sources[0]], [target]).spread[0])
         return Ranking(self._banded(ordered, spread))
+
+    def place(self, p: Prediction, like: float) -> tuple[float, float, str]:
+        """The key by which a prediction is ranked; like: likeness of the responses. Without a signal predicted gains
+        say nothing, and unmeasured pairs come after the measured ones."""
+        gain = p.gain if p.basis == MEASURED or not self.abstains else -np.inf
+        return (-round(gain, 9), -like, p.source)
 
     def _banded(self, ordered: Sequence[Prediction], spread: float) -> list[Prediction]:
         """Predictions, best first, with their bands: a band ends where its first one is told apart from the next."""

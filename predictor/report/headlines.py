@@ -99,9 +99,13 @@ def _of_transfer(maps: Sequence[Mapping[str, Any]]) -> str:
     raised, lowered = int((mean > _CLEAR * error).sum()), int((mean < -_CLEAR * error).sum())
     best = np.array(shown["sources"])[enough][int(mean.argmax())]
     told = f"{count(raised, 'source') if raised else 'No source'} of {len(mean)} {_raises(raised)} the other targets on"
-    rest = f"{lowered or 'none'} {'lowers' if lowered == 1 else 'lower'} them"
+    rest = f"{lowered or 'none'} {_lowers(lowered)} them"
     first = f"{best} helps most, {_pp(float(mean.max()))} on average"
     return f"In {shown['matrix']}, {told} average beyond two standard errors, {rest}; {first}."
+
+
+def _lowers(n: int) -> str:
+    return "lowers" if n < 2 else "lower"
 
 
 def _raises(n: int) -> str:

@@ -118,7 +118,7 @@ def rankings(
     by_target: dict[str, list[Any]] = {name: [] for name in names}
     like = {t: dict(zip(sources, predictor.response_likeness(profiles, t, sources), strict=True)) for t in names}
     # The order of `Predictor.rank`.
-    for p in sorted(found, key=lambda p: (-round(p.gain, 9), -like[p.target][p.source], p.source)):
+    for p in sorted(found, key=lambda p: predictor.place(p, like[p.target][p.source])):
         by_target[p.target].append(
             [p.source, round(p.gain, 2), _rounded(p.harm, 3), int(p.novel), _rounded(p.low, 2), _rounded(p.high, 2)]
         )

@@ -372,7 +372,7 @@ def _latent(desk: _Desk, shown: Any) -> Section:
     more: tuple[Missing, ...] = ()
     if left:
         matrix, model = left[0]
-        what = f"To see one of {len(left)} more maps:"
+        what = f"{count(len(left), 'more map')}. To see one:"
         more = (Missing(what, desk.command("latent", "--matrix", matrix, "--model", model)),)
     return Section(key, short, title, found or None, notes=tuple(notes), more=more)
 

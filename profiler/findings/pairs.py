@@ -14,7 +14,7 @@ from traitcast.profiler.findings.checks import Finding, found, share_words
 from traitcast.profiler.text.keys import NO_WORDS, words_key
 
 # From this share of the pairs on that differ in length, the longer one is what is preferred.
-LONGER_SHARE, LONGER_PAIRS = 0.9, 50
+LONGER_SHARE, LONGER_PAIRS = 0.9, 20
 
 
 def marks(prompts: Sequence[Sequence[str]], chosen: Sequence[str], rejected: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,20 @@ KEYS = (*_STRINGS, *_NAME_LISTS, "label_names", "mixture", *PROVENANCE)
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a mixture. name: of its dataset. share: of the rows. fingerprint: of that dataset, "" if unknown."""
+
+    name: str
+    share: float
+    fingerprint: str = ""
+
+
+def parts_as_dict(mixture: Sequence[Part]) -> dict[str, dict[str, Any]]:
+    """A mixture as YAML and JSON have it: name -> share and fingerprint."""
+    return {p.name: {"share": p.share} | ({"fingerprint": p.fingerprint} if p.fingerprint else {}) for p in mixture}
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetSpec:
     """The resolved roles and metadata of one dataset.
 
@@ -119,7 +133,7 @@ class DatasetSpec:
     chosen_field, rejected_field: the better and the worse response of a preference, texts or chats; score_fields: a
     grade of each, or one column of margins. Without them label_field says whether the response in answer_field is good.
     label_form: one of LABEL_FORMS, None where it does not apply or was not found out yet.
-    mixture: (dataset, share of the rows) of the datasets that the rows were drawn from.
+    mixture: the datasets that the rows were drawn from.
     stated_in: the file that states the roles, None when they were inferred.
     """
 
@@ -152,7 +166,7 @@ class DatasetSpec:
     licence: str | None = None
     parent: str | None = None
     changed: str | None = None
-    mixture: tuple[tuple[str, float], ...] = ()
+    mixture: tuple[Part, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     stated_in: str | None = None
 
@@ -207,7 +221,7 @@ class DatasetSpec:
         """All that is stated as a `dataset.yaml` that `load_spec` reads back."""
         facts = {key: getattr(self, key) for key in _FACTS if getattr(self, key)}
         names = {key: facts.pop(key) for key in ("name", "description") if key in facts}
-        mixture = {"mixture": dict(self.mixture)} if self.mixture else {}
+        mixture = {"mixture": parts_as_dict(self.mixture)} if self.mixture else {}
         document = names | self.roles() | {"metric": self.metric} | facts | mixture | dict(self.provenance)
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
@@ -250,15 +264,22 @@ def parse_spec(document: Mapping[Any, Any], *, where: str = "spec", stated_in: s
     return spec
 
 
-def _mixture(value: Any, where: str) -> tuple[tuple[str, float], ...]:
+def _mixture(value: Any, where: str) -> tuple[Part, ...]:
     if value is None:
         return ()
+    example = "write the share of each dataset, such as `a: 0.7`, or `a: {share: 0.7, fingerprint: TEXT}`"
     if not isinstance(value, Mapping) or not value:
-        raise InputError(f"{where}: mixture is {shorten(str(value))}; write the share of each dataset, such as a: 0.7")
-    for name, share in value.items():
-        if not isinstance(name, str) or isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
-            raise InputError(f"{where}: mixture has {shorten(f'{name}: {share}')}; shares are positive numbers")
-    return tuple((name, share / sum(value.values())) for name, share in value.items())
+        raise InputError(f"{where}: mixture is {shorten(str(value))}; {example}")
+    found = []
+    for name, of in value.items():
+        about = of if isinstance(of, Mapping) else {"share": of}
+        share, mark = about.get("share"), about.get("fingerprint", "")
+        number = isinstance(share, int | float) and not isinstance(share, bool) and 0 < share < float("inf")
+        if not isinstance(name, str) or not number or not isinstance(mark, str) or {*about} - {"share", "fingerprint"}:
+            raise InputError(f"{where}: mixture has {shorten(f'{name}: {of}')}; {example}")
+        found.append(Part(name, float(share or 0), mark))
+    total = sum(part.share for part in found)
+    return tuple(replace(part, share=part.share / total) for part in found)
 
 
 def _check(spec: DatasetSpec, where: str) -> None:

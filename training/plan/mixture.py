@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from traitcast.profiler.roles.spec import SPEC_FILE, DatasetSpec
+from traitcast.profiler.roles.spec import SPEC_FILE, DatasetSpec, Part
 from traitcast.training.plan.pack import Packed
 from traitcast.training.plan.planning import PlanSettings, read_dataset
 from traitcast.training.plan.prompts import PromptSettings, body
+from traitcast.warehouse.console import warn
 from traitcast.warehouse.errors import InputError, UserError
 from traitcast.warehouse.files import replaced_folder
 from traitcast.warehouse.names import check_name
@@ -65,15 +66,15 @@ def write_mixture(
         For weights that are not one positive number a dataset, a dataset with too few rows, two of one name, and a
         folder in the way.
     """
-    shares = _shares(datasets, weights)
+    shares, into = _shares(datasets, weights), into.resolve()
     if into.exists() and not (into.is_dir() and not any(into.iterdir())):
         raise InputError(f"{into} exists already. Move it away, or choose another folder with --into")
     name = _name(into)
-    parents = _parents(datasets, name)
+    parents, prints = _parents(datasets, name)
     total = _total(parents, shares, rows)
     rng, written, taken = np.random.default_rng(seed), [], {}
-    for (parent, packed), share in zip(parents.items(), shares, strict=True):
-        taken[parent] = round(share * total)
+    for (parent, packed), rows_of_it in zip(parents.items(), _whole(shares, total), strict=True):
+        taken[parent] = rows_of_it
         limit = PromptSettings().list_labels_up_to
         for at in rng.permutation(len(packed.train))[: taken[parent]]:
             row = packed.train[at]
@@ -85,7 +86,7 @@ def write_mixture(
         metric="exact_match" if all(packed.task.has_options for packed in parents.values()) else "",
         name=name,
         description=f"Rows of {' and '.join(parents)}.",
-        mixture=tuple((parent, count / sum(taken.values())) for parent, count in taken.items()),
+        mixture=tuple(Part(parent, count / total, prints[parent]) for parent, count in taken.items()),
     )
     _write(into, [written[at] for at in rng.permutation(len(written))], spec)
     return Mixture(name, into, taken)
@@ -104,38 +105,56 @@ def _shares(datasets: Sequence[str], weights: Sequence[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
+def _whole(shares: Sequence[float], total: int) -> list[int]:
+    """Rows of each dataset, `total` together: what rounding down leaves goes to the largest remainders."""
+    exact = np.array(shares) * total
+    rows = np.floor(exact + 1e-9).astype(int)
+    for at in np.argsort(rows - exact, kind="stable")[: total - rows.sum()]:
+        rows[at] += 1
+    return [int(n) for n in rows]
+
+
 def _name(into: Path) -> str:
     try:
-        return check_name(into.resolve().name, "the name of the mixture")
+        return check_name(into.name, "the name of the mixture")
     except UserError as error:
         raise InputError(f"{error} It is that of its folder; choose another with --into") from None
 
 
-def _parents(datasets: Sequence[str], name: str) -> dict[str, Packed]:
-    """Name -> task and training rows of every dataset."""
+def _parents(datasets: Sequence[str], name: str) -> tuple[dict[str, Packed], dict[str, str]]:
+    """Name -> task and training rows of every dataset, and its fingerprint."""
     # Rows for tests are not used; of training rows all are read.
     settings = PlanSettings("", train_rows=10**9, test_rows=1)
     parents: dict[str, Packed] = {}
+    prints: dict[str, str] = {}
     for dataset in datasets:
-        parent, packed, *_ = read_dataset(dataset, settings)
+        parent, packed, _, fingerprint, warnings = read_dataset(dataset, settings)
+        for warning in warnings:
+            warn(f"{parent}: {warning}")
         if parent in parents or parent == name:
             raise InputError(f"two datasets are called {parent!r}; rename one, by `name:` in its dataset.yaml")
         if not packed.train:
             raise InputError(f"{parent} has no training rows with an answer")
-        parents[parent] = packed
-    return parents
+        parents[parent], prints[parent] = packed, fingerprint
+        if packed.task.task_type == "preference":
+            warn(f"{parent} is preference data: only what is preferred goes into the mixture")
+        elif not packed.task.field_names:
+            warn(f"{parent} has conversations: their turns go into one prompt, without roles, as in `matrix plan`")
+    return parents, prints
 
 
 def _total(parents: dict[str, Packed], shares: Sequence[float], rows: int | None) -> int:
-    most = min(int(len(packed.train) / share) for packed, share in zip(parents.values(), shares, strict=True))
+    # A share of less than a row of the largest dataset would ask for more rows than anybody has.
+    sizes = [len(packed.train) for packed in parents.values()]
+    most = min(int(size / max(share, 1e-12)) for size, share in zip(sizes, shares, strict=True))
     total = most if rows is None else rows
-    for (parent, packed), share in zip(parents.items(), shares, strict=True):
-        if round(share * total) > len(packed.train):
+    for (parent, packed), share, wanted in zip(parents.items(), shares, _whole(shares, total), strict=True):
+        if wanted > len(packed.train):
             raise InputError(
-                f"{share:.0%} of {total:,} rows are {round(share * total):,}, and {parent} has {len(packed.train):,} "
+                f"{share:.0%} of {total:,} rows are {wanted:,}, and {parent} has {len(packed.train):,} "
                 f"training rows. Give at most --rows {most}"
             )
-        if round(share * total) < 1:
+        if wanted < 1:
             raise InputError(f"{share:.2%} of {total:,} rows of {parent} are none. Give more with --rows")
     return total
 

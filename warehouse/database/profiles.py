@@ -79,11 +79,18 @@ class Profiles(Connection):
         return name if self._rows("SELECT 1 FROM datasets WHERE name = ?", [name]) else None
 
     def mixtures(self) -> dict[str, dict[str, float]]:
-        """Mixture -> dataset -> its share of the rows, of all profiled mixtures (`traitcast mix`)."""
+        """Mixture -> dataset -> its share of the rows, of the profiled mixtures (`traitcast mix`) whose datasets are
+        profiled from the same rows."""
         rows = self._rows(
             "SELECT name, details -> '$.mixture' FROM datasets WHERE (details -> '$.mixture') IS NOT NULL"
         )
-        return {name: json.loads(shares) for name, shares in rows}
+        known = dict(self._rows("SELECT name, fingerprint FROM datasets")) if rows else {}
+        found = {name: json.loads(parts) for name, parts in rows}
+        return {
+            name: {parent: float(of["share"]) for parent, of in parts.items()}
+            for name, parts in found.items()
+            if all(parent in known and of.get("fingerprint") in (None, known[parent]) for parent, of in parts.items())
+        }
 
     def find_origin(self, origin: str) -> str | None:
         """The name of the dataset last profiled from `origin` (an absolute path or a hub id), if any."""

@@ -96,6 +96,7 @@ def test_a_mixture_takes_the_weighted_evidence_of_its_parents(predictor: Predict
     assert predictor.predict(mixed, ["d22"], ["d25"])[0].basis == "like sources"
     measured = replace(wide, mixtures={"d02": {"d01": 0.5, "d03": 0.5}})
     assert predictor.expect(measured, ["d02"], ["d25"]) == predictor.expect(wide, ["d02"], ["d25"])
+    assert "mixture" not in explain(predictor, mixed, "d22", "d25").sentence
     made_of = explain(predictor, mixed, "d21", "d25")
     assert "d21 is a mixture of 25% d01 and 75% d03" in made_of.sentence
     assert made_of.base_value + sum(c.shap for c in made_of.contributions) == pytest.approx(made_of.prediction.gain)

@@ -29,7 +29,8 @@ def test_rows_are_those_of_the_parents_in_their_shares(pair: list[str], tmp_path
     made = write_mixture(pair, tmp_path / "mixed", weights=(3, 1), rows=40, seed=1)
     assert (made.name, made.rows) == ("mixed", {"moods": 30, "sums": 10})
     mixed = read(str(tmp_path / "mixed"))
-    assert dict(mixed.spec.mixture) == {"moods": 0.75, "sums": 0.25}
+    assert {part.name: part.share for part in mixed.spec.mixture} == {"moods": 0.75, "sums": 0.25}
+    assert {part.fingerprint for part in mixed.spec.mixture} == {read(dataset).fingerprint for dataset in pair}
     rows = [json.loads(line) for line in (tmp_path / "mixed" / "train.jsonl").read_text().splitlines()]
     assert Counter(row["from"] for row in rows) == {"moods": 30, "sums": 10}
     # Shuffled, each row once, with the prompt that the parent would be tuned on.
@@ -42,6 +43,18 @@ def test_rows_are_those_of_the_parents_in_their_shares(pair: list[str], tmp_path
         assert set(mine) < known
     assert any("Options:\n- bad\n- good" in row["prompt"] for row in rows)
     assert mixed.table.num_rows == 40
+
+
+def test_rows_add_up_and_the_folder_may_be_the_present_one(
+    pair: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = write_mixture(pair, tmp_path / "third", weights=(1, 2), rows=20)
+    assert made.rows == {"moods": 7, "sums": 13}
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert write_mixture(pair, Path(), rows=11).name == "here"
+    with pytest.raises(InputError, match="are none"):
+        write_mixture(pair, tmp_path / "tiny", weights=(1e-320, 1))
 
 
 def test_a_seed_gives_the_same_mixture(pair: list[str], tmp_path: Path) -> None:
