@@ -245,8 +245,8 @@ def _pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) 
     _check_labelled(predictor, profiles, target)
     if target in profiles.mixtures.get(source, ()):
         raise UserError(
-            f"{source!r} is a mixture that holds training rows of {target!r}, and no prediction is made of a dataset on "
-            f"itself. Measure it: {command('matrix', 'plan', '--pack', 'm', '--targets', target, source, target)}"
+            f"mixture {source!r} holds training rows of {target!r}, and no dataset is predicted on itself. Measure it: "
+            f"{command('matrix', 'plan', '--pack', 'm', '--targets', target, source, target)}"
         )
     return profiles, predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target))
 
