@@ -5,9 +5,10 @@
     python benchmarks/mixtures.py --warehouse traitcast.duckdb --mixtures mixed --parents smollm2_84 mixtures/*/
 
 Both matrices have to be of one recipe. A row per metric, over the cells (mixture, target) of which every parent was
-measured on the target too. `rho`: Spearman's correlation of the measured gains with the weighted means, over all cells
-and over those whose target is no parent. `off`: mean absolute difference, in hundredths of the metric; `apart`: that of
-the two parents of a mixture; `beyond`: share of the cells that gain more than the better or less than the worse parent.
+measured on the target too. `rho`: Spearman's correlation of the measured gains with the weighted means, over all cells;
+over those whose target is no parent; and over these after the mean of the target is taken off both. `off`: mean absolute
+difference, in hundredths of the metric; `apart`: that of the two parents of a mixture; `beyond`: share of the cells that
+gain more than the better or less than the worse parent.
 """
 
 from __future__ import annotations
@@ -47,20 +48,30 @@ def row_of(metric: str, mixed: Gains, single: Gains, shares: Mapping[str, Mappin
         parents = shares.get(name, {})
         if parents and all((parent, target) in single for parent in parents):
             each = np.array([single[parent, target] for parent in parents])
-            found.append((gain, each @ np.array(list(parents.values())), each.min(), each.max(), target in parents))
+            mean = each @ np.array(list(parents.values()))
+            found.append((target, gain, mean, each.min(), each.max(), target in parents))
     if len(found) < 3:
         raise ScoresError(f"{metric}: only {len(found)} cells have all of their parents")
-    gain, mean, low, high, own = np.array(found, dtype=np.float64).T
+    targets = np.unique([target for target, *_ in found], return_inverse=True)[1]
+    gain, mean, low, high, own = np.array([numbers for _, *numbers in found], dtype=np.float64).T
     other = own == 0
+    left = [centred(values[other], targets[other]) for values in (gain, mean)]
     return {
         "metric": metric,
         "cells": len(found),
         "rho": float(spearmanr(gain, mean).statistic),
         "rho, no parent": float(spearmanr(gain[other], mean[other]).statistic),
+        "rho, within targets": float(spearmanr(*left).statistic),
         "off": float(np.abs(gain - mean).mean()),
         "apart": float((high - low).mean()),
         "beyond": float(((gain > high) | (gain < low)).mean()),
     }
+
+
+def centred(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Values less the mean of their group."""
+    mean = np.bincount(group, values) / np.maximum(np.bincount(group), 1)
+    return np.asarray(values - mean[group])
 
 
 def main() -> None:
