@@ -5,10 +5,10 @@
     python benchmarks/mixtures.py --warehouse traitcast.duckdb --mixtures mixed --parents smollm2_84 mixtures/*/
 
 Both matrices have to be of one recipe. A row per metric, over the cells (mixture, target) of which every parent was
-measured on the target too. `rho`: Spearman's correlation of the measured gains with the weighted means, over all cells;
-over those whose target is no parent; and over these after the mean of the target is taken off both. `off`: mean absolute
-difference, in hundredths of the metric; `apart`: that of the two parents of a mixture; `beyond`: share of the cells that
-gain more than the better or less than the worse parent.
+measured on the target too. `rho`: Spearman's correlation of the measured gains with the weighted means, over all cells,
+over those whose target is no parent, and over these after the mean of the target is taken off both. `off`: mean
+absolute difference, in hundredths of the metric; `apart`: that of the two parents of a mixture; `beyond`: share of the
+cells that gain more than the better or less than the worse parent.
 """
 
 from __future__ import annotations
