@@ -107,7 +107,7 @@ def marked(value: Any, field: str, where: str) -> bool:
         return True
     if word in ("", "0", "false", "no", "-1"):
         return False
-    raise InputError(f"{where}: {field!r} holds {shorten(value)}; expected 0 or 1 for each class. {SPEC_HINT}")
+    raise InputError(f"{where}: {field!r} holds {shorten(value)}; expected 0 or 1, or false or true. {SPEC_HINT}")
 
 
 def tokens_of(value: Any, field: str, where: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traitcast.profiler.reading.source import HELD_OUT
+from traitcast.profiler.roles.annotations import marked
 from traitcast.training.plan.base_name import ANY, check_base
 from traitcast.training.plan.pack import (
     RECIPE,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 # Training rows a pack holds for each that a seed draws. Of a source that has as many or more, two seeds have a quarter
 # of their rows in common; more would make packs that are slow to carry to where they are run.
 _POOL = 4
-# Labels of responses that were judged to be bad.
-_BAD = ("false", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,14 +227,18 @@ def task_of(examples: Examples) -> Task:
 
 
 def rows_of(examples: Examples, task: Task) -> list[Row]:
-    """The rows of a split as prompts need them; rows without an answer are left out."""
+    """The rows of a split as prompts need them; rows without an answer, or with one judged to be bad, are left out.
+
+    Raises InputError for a judgement that says neither yes nor no.
+    """
     position = {label: index for index, label in enumerate(task.labels)}
+    judged = examples.spec.label_field if examples.spec.task_type == "preference" else None
     rows = []
     columns = (examples.table[name].to_pylist() for name in ("fields", "options", "response", "label"))
     for fields, options, response, label in zip(*columns, strict=True):
         if response is None or not response.strip() or (task.has_options and label is None):
             continue
-        if examples.spec.task_type == "preference" and label in _BAD:
+        if judged is not None and label is not None and not marked(label, judged, examples.origin):
             continue
         gold = None if not task.has_options else int(label) if options else position[label]
         rows.append(Row(tuple(f or "" for f in fields), response, tuple(options or ()), gold))

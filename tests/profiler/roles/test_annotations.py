@@ -187,5 +187,5 @@ def test_labels_outside_of_their_names(tmp_path: Path) -> None:
     marks = DatasetSpec("generation", ("t",), labels_field="x", label_names=("joyful", "fear"), label_form="marks")
     with pytest.raises(InputError, match=r"'x' holds 3 marks, but there are 2 names"):
         read_rows(tmp_path / "a.jsonl", [{"t": "a", "x": [1, 0, 0]}], spec=marks)
-    with pytest.raises(InputError, match=r"'x' holds 7; expected 0 or 1 for each class"):
+    with pytest.raises(InputError, match=r"'x' holds 7; expected 0 or 1, or false or true"):
         read_rows(tmp_path / "a.jsonl", [{"t": "a", "x": [7, 0]}], spec=marks)

@@ -16,7 +16,7 @@ from traitcast.profiler.findings.search import find
 from traitcast.profiler.reading.locate import locate
 from traitcast.profiler.reading.reader import read, read_beside
 from traitcast.profiler.request import Request
-from traitcast.training.plan.planning import PlanSettings, plan
+from traitcast.training.plan.planning import PlanSettings, plan, rows_of, task_of
 from traitcast.warehouse.errors import InputError
 
 SETTINGS = PlanSettings(base="some/tiny", seeds=(0, 1), train_rows=8, test_rows=4, slots=3, block_tokens=600)
@@ -122,6 +122,30 @@ def test_answers_of_multiple_choice_that_are_held_back(tmp_path: Path, test: lis
     other = split_dataset(tmp_path / "other", train=[0, 1] * 6, test=[0])
     entry = plan(tmp_path / "m", [str(folder), str(other)], SETTINGS).recipe.datasets["d"]
     assert (entry.test_rows, entry.test_split) == (rows, "test" if rows else "")
+
+
+def judged_csv(folder: Path, *labels: str) -> Path:
+    """Responses that were judged one by one, as pandas writes them."""
+    folder.mkdir()
+    rows = [f"how is film {i} ?,film {i} is {label.strip()},{label}\n" for i, label in enumerate(labels)]
+    (folder / "train.csv").write_text("prompt,completion,label\n" + "".join(rows))
+    roles = "task_type: preference\ntext_fields: [prompt]\nanswer_field: completion\nlabel_field: label\n"
+    (folder / "dataset.yaml").write_text(roles)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"), [("True", "False"), ("TRUE", " FALSE "), ("1", "0"), ("1.0", "0.0"), ("1", "-1"), ("yes", "no")]
+)
+def test_responses_judged_to_be_bad_are_not_learnt(tmp_path: Path, good: str, bad: str) -> None:
+    examples = read(judged_csv(tmp_path / "d", good, bad, good, bad))
+    assert [row.response for row in rows_of(examples, task_of(examples))] == [f"film {i} is {good}" for i in (0, 2)]
+
+
+def test_a_judgement_that_says_neither_yes_nor_no_is_refused(tmp_path: Path) -> None:
+    folder = judged_csv(tmp_path / "d", "good", "bad", "good")
+    with pytest.raises(InputError, match="'label' holds 'good'; expected 0 or 1, or false or true"):
+        plan(tmp_path / "m", [str(folder)], SETTINGS)
 
 
 def test_a_dataset_that_cannot_be_planned_leaves_the_others(datasets: dict[str, str], tmp_path: Path) -> None:
