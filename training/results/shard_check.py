@@ -49,7 +49,7 @@ def check_schema(found: pa.Schema) -> None:
         raise Wrong(f"there are unknown columns ({some(extra, 3)})")
 
 
-def check_identity(table: pa.Table, recipe: Recipe) -> None:
+def check_identity(table: pa.Table) -> None:
     """Raise Wrong unless every line says whose cell it is, each cell once. table: at least the columns of identity."""
     import pyarrow.compute as pc
 
@@ -59,20 +59,25 @@ def check_identity(table: pa.Table, recipe: Recipe) -> None:
     twice = table.num_rows - pc.count_distinct(table["key"]).as_py()
     if twice:
         raise Wrong(f"key holds {twice} cells a second time")
-    known: dict[str, set[Any]] = {
-        "dtype": set(DTYPES),
-        "target": set(recipe.targets),
-        "source": {None, *recipe.sources},
-    }
-    known["seed"] = {BASE_SEED, *recipe.seeds}
-    for name, values in known.items():
-        if unknown := set(table[name].to_pylist()) - values:
-            raise Wrong(f"{name} {sorted(map(str, unknown))[0]!r} is not one of the pack")
+    if unknown := set(table["dtype"].to_pylist()) - set(DTYPES):
+        raise Wrong(f"dtype {min(unknown)!r} is none of {', '.join(DTYPES)}")
     of_base = pc.is_null(table["source"]).combine_chunks()
     if not of_base.equals(pc.equal(table["seed"], BASE_SEED).combine_chunks()):
         raise Wrong(f"seed must be {BASE_SEED} for cells of the base model, and for no others")
     if not of_base.equals(pc.is_null(table["adapter"]).combine_chunks()):
         raise Wrong("adapter must be empty for cells of the base model, and for no others")
+
+
+def check_places(table: pa.Table, recipe: Recipe) -> None:
+    """Raise Wrong unless every target, source and seed is one of the recipe. table: as `check_identity` passed it."""
+    known: dict[str, set[Any]] = {
+        "target": set(recipe.targets),
+        "source": {None, *recipe.sources},
+        "seed": {BASE_SEED, *recipe.seeds},
+    }
+    for name, values in known.items():
+        if unknown := set(table[name].to_pylist()) - values:
+            raise Wrong(f"{name} {sorted(map(str, unknown))[0]!r} is not one of the pack")
 
 
 def check_content(table: pa.Table, pack: Pack) -> None:

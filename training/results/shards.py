@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RUNTIME = "runtime.json"
 _IDENTITY = ("key", "source", "seed", "target", "base_fingerprint", "dtype", "adapter")
+_AGAIN = "delete it and run the matrix again"
 
 Place = tuple[str | None, int, str]
 """Where a cell is in the matrix: source (None: the base), seed, target."""
@@ -225,7 +226,7 @@ def checked(pack: Pack, *, content: bool = False) -> list[tuple[Path, set[str]]]
                     f"{path} was measured with other weights or precision ({now.base_fingerprint}, {now.dtype}) than "
                     f"{first[1].name} ({first[0].base_fingerprint}, {first[0].dtype}); move one of them away"
                 )
-            _refuse_unplanned(path, planned, row)
+            _refuse_unplanned(pack, path, planned, row)
     left = _counting(row for rows in identities.values() for row in rows)
     found = []
     for path, rows in identities.items():
@@ -249,12 +250,32 @@ def _counting(rows: Iterable[Mapping[str, Any]]) -> set[str]:
     return chosen
 
 
-def _refuse_unplanned(path: Path, planned: Mapping[str, Place], row: Mapping[str, Any]) -> None:
+def _refuse_unplanned(pack: Pack, path: Path, planned: Mapping[str, Place], row: Mapping[str, Any]) -> None:
     if planned.get(row["key"]) != (row["source"], row["seed"], row["target"]):
-        raise ScoresError(
-            f"{path} belongs to another recipe: its cell {row['source'] or 'base'} -> {row['target']} (seed "
-            f"{row['seed']}) is not one of this pack; move it to the pack it came from"
-        )
+        cell = f"its cell {row['source'] or 'base'} -> {row['target']} (seed {row['seed']})"
+        raise _foreign(pack, path, f"{cell} is not one of this pack")
+
+
+def _foreign(pack: Pack, path: Path, why: str) -> ScoresError:
+    cure = "move it to the pack it came from"
+    return ScoresError(
+        f"{path} belongs to another recipe: {why}; {cure if _inside(pack, path) else f'leave it out, or {cure}'}"
+    )
+
+
+def _refuse_foreign(pack: Pack, path: Path, table: pa.Table) -> None:
+    """Raise ScoresError if a cell has a key that the pack does not plan: keys tell another plan from damage."""
+    planned: dict[Runtime, dict[str, Place]] = {}
+    for row in table.select(list(_IDENTITY)).to_pylist():
+        now = _runtime_of(pack, row)
+        if now not in planned:
+            planned[now] = _all_expected(pack, now)
+        if row["key"] not in planned[now]:
+            _refuse_unplanned(pack, path, planned[now], row)
+
+
+def _inside(pack: Pack, path: Path) -> bool:
+    return path.parent.resolve() == pack.shards.resolve()
 
 
 def adopt(pack: Pack, *paths: Path) -> int:
@@ -268,9 +289,9 @@ def adopt(pack: Pack, *paths: Path) -> int:
     Raises
     ------
     ScoresError
-        A file belongs to another recipe, or was measured with other weights or another precision than the cells that
-        are there, or no file is sound. Nothing is changed then. Damaged files among others are left out with a
-        warning.
+        A file, or a shard of the pack, belongs to another recipe, or was measured with other weights or another
+        precision than the cells that are there, or no file is sound. Nothing is changed then. Damaged
+        files among others are left out with a warning.
     """
     before = _measured(pack)
     planned = _all_expected(pack, before) if before else {}
@@ -292,7 +313,7 @@ def adopt(pack: Pack, *paths: Path) -> int:
                     f"{path} was measured with other weights or precision ({now.base_fingerprint}, {now.dtype}) than "
                     f"{pack.folder} ({before.base_fingerprint}, {before.dtype}); leave it out"
                 )
-            _refuse_unplanned(path, planned, row)
+            _refuse_unplanned(pack, path, planned, row)
         found.append((table, [row["key"] for row in rows]))
     for problem in damaged:
         if not found:
@@ -376,7 +397,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _identities(pack: Pack, *, content: bool = False) -> dict[Path, list[dict[str, Any]]]:
-    """Whose cells every sound shard of a pack holds: columns `_IDENTITY`. Others are left out, with a warning once."""
+    """Whose cells every sound shard of a pack holds: columns `_IDENTITY`. Damaged ones are left out, with a warning
+    once. Raises ScoresError for a shard of another recipe whose names or sizes are not those of the pack."""
     found = {}
     for path in _files(pack.shards):
         try:
@@ -392,20 +414,32 @@ _told: set[str] = set()
 
 
 def _sound(pack: Pack, path: Path, *, content: bool = True) -> pa.Table:
-    """The cells of a shard of this pack, checked. content: with what was measured. Raises DamagedError."""
-    most = pack.recipe.cells * len(DTYPES)
+    """The cells of a shard, checked against a pack. content: with what was measured.
+
+    Raises DamagedError, and ScoresError for a shard of another recipe that would not pass the check.
+    """
     names = schema().names if content else [*_IDENTITY, "base", "device"]
-    table = _table(path, names, most)
+    table = _table(path, names, pack)
+    whose = False
     try:
-        shard_check.check_identity(table, pack.recipe)
+        shard_check.check_identity(table)
+        whose = True
+        shard_check.check_places(table, pack.recipe)
         if content:
             shard_check.check_content(table, pack)
     except shard_check.Wrong as wrong:
-        raise DamagedError(f"shard {path}: {wrong}; delete it and run the matrix again") from None
+        if whose:
+            _refuse_foreign(pack, path, table)
+        raise DamagedError(f"shard {path}: {wrong}; {_cure(pack, path)}") from None
     return table
 
 
-def _table(path: Path, columns: Sequence[str], most: int | None = None) -> pa.Table:
+def _cure(pack: Pack | None, path: Path) -> str:
+    return _AGAIN if pack is None or _inside(pack, path) else "leave it out"
+
+
+def _table(path: Path, columns: Sequence[str], pack: Pack | None = None) -> pa.Table:
+    """Columns of a shard file. pack: what it is read for, which limits its cells. Raises as `_sound`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -415,10 +449,10 @@ def _table(path: Path, columns: Sequence[str], most: int | None = None) -> pa.Ta
         if (file.schema_arrow.metadata or {}).get(b"format") != FORMAT.encode():
             raise DamagedError(f"{path} is not a shard of this version; move it away")
         shard_check.check_schema(file.schema_arrow)
-        if most is not None and file.metadata.num_rows > most:
-            raise shard_check.Wrong(f"there are {file.metadata.num_rows:,} cells, and the pack has {most:,} at most")
+        if pack is not None and file.metadata.num_rows > (most := pack.recipe.cells * len(DTYPES)):
+            raise _foreign(pack, path, f"it holds {file.metadata.num_rows:,} cells, and this pack {most:,} at most")
         return file.read(columns=list(columns)).select(list(columns))
     except shard_check.Wrong as wrong:
-        raise DamagedError(f"shard {path}: {wrong}; delete it and run the matrix again") from None
+        raise DamagedError(f"shard {path}: {wrong}; {_cure(pack, path)}") from None
     except (OSError, pa.ArrowException) as error:
-        raise DamagedError(f"cannot read shard {path} ({error}); delete it and run the matrix again") from error
+        raise DamagedError(f"cannot read shard {path} ({error}); {_cure(pack, path)}") from error

@@ -20,7 +20,7 @@ MAKERS = {None: -1, "mood": 0, "choice": 0, "sums": 0}
 
 def cell(pack: Pack, source: str | None, target: str, seed: int = 0) -> Cell:
     """A cell whose answers follow from its names: choices rotate by source, numbers are missing in every third."""
-    packed, shift = pack.rows(target), list(MAKERS).index(source)
+    packed, shift = pack.rows(target), list(MAKERS).index(source) if source in MAKERS else 0
     adapter = None if source is None else adapter_key(pack.recipe, RUNTIME, source, seed)
     about: dict[str, Any] = {
         "key": cell_key(pack.recipe, RUNTIME, adapter, target),

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from click.testing import CliRunner, Result
 from tests.training.results.conftest import MAKERS, cell
 from traitcast.training.cli import COMMANDS
 from traitcast.training.plan.pack import Pack
+from traitcast.training.plan.planning import PlanSettings, plan
 from traitcast.training.results import export, shards
 from traitcast.training.results.cells import Cell, schema
 from traitcast.warehouse.errors import InputError, ScoresError
@@ -184,7 +186,9 @@ def test_nothing_of_a_damaged_shard_is_taken_in(pack: Pack, tmp_path: Path) -> N
     shards.write(elsewhere, [dataclasses.replace(good, gold=[0])])
     for path in pack.shards.iterdir():
         path.unlink()
-    with pytest.raises(InputError, match=r"shard .*: gold of choice -> mood, seed 0 holds 1 values, and there are 6"):
+    with pytest.raises(
+        InputError, match=r"gold of choice -> mood, seed 0 holds 1 values, and there are 6 .*; leave it out$"
+    ):
         shards.merge(pack, elsewhere)
     assert not list(pack.shards.iterdir())
     shards.write(elsewhere, [cell(pack, None, "sums")])
@@ -194,6 +198,39 @@ def test_nothing_of_a_damaged_shard_is_taken_in(pack: Pack, tmp_path: Path) -> N
     assert result.exit_code == 0, result.stderr
     assert "left out: shard" in told(result)
     assert "1 new cells" in told(result)
+
+
+@pytest.mark.parametrize("differs", ["source", "target", "seed", "rows", "more"])
+def test_a_sound_shard_of_another_plan_is_not_to_be_deleted(
+    pack: Pack, datasets: dict[str, str], tmp_path: Path, differs: str
+) -> None:
+    folders = dict(datasets)
+    for name in ("mood0", "mood1", "mood2", "mood3") if differs in ("source", "target", "more") else ():
+        folders[name] = shutil.copytree(datasets["mood"], str(tmp_path / name))
+        spec = Path(folders[name], "dataset.yaml")
+        spec.write_text(spec.read_text().replace("name: mood", f"name: {name}"))
+    seed, rows = 7 if differs == "seed" else 0, 5 if differs == "rows" else 6
+    settings = PlanSettings(base="smollm2", seeds=(seed,), train_rows=4, test_rows=rows)
+    other = plan(tmp_path / "other", list(folders.values()), settings)
+    places: dict[str, list[tuple[str | None, str]]] = {
+        "source": [("mood0", "mood")],
+        "target": [(None, "mood0")],
+        "more": [(source, target) for source in (None, *folders) for target in folders],
+    }
+    made = [cell(other, *place, seed=seed) for place in places.get(differs, [("mood", "mood")])]
+    path = shards.write(tmp_path / "elsewhere", made)
+    before = sorted(pack.shards.iterdir())
+    wanted = f"{path} belongs to another recipe: it.*; leave it out, or move it to the pack it came from"
+    with pytest.raises(ScoresError, match=wanted):
+        shards.merge(pack, tmp_path / "elsewhere")
+    refused = run("ingest", "--pack", str(pack.folder), "--from", str(path))
+    assert refused.exit_code == 2
+    assert "delete" not in refused.stderr
+    assert sorted(pack.shards.iterdir()) == before
+    shutil.copy(path, pack.shards)
+    for use in (shards.keys, shards.check, shards.read) if differs != "rows" else (shards.check, shards.read):
+        with pytest.raises(ScoresError, match="belongs to another recipe: it.*; move it to the pack it came from"):
+            use(pack)
 
 
 RECORD = {"adapter": "v1-x", "source": "mood", "seed": 0, "rank": 2, "steps": 3, "rows": 4, "tokens": 5}
