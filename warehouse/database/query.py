@@ -27,7 +27,10 @@ _VIEWS = "profiles, transfer, transfer_matrix, datasets, traits, trait_catalogue
 
 # Parts of a statement's tree that read.
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
-_EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+)?", re.IGNORECASE)
+# An EXPLAIN up to what it explains. Blanks only, so that what follows reads alone as it reads after them.
+_EXPLAIN = re.compile(
+    r"\s*EXPLAIN\s+(?:ANALYZE\b\s*)?(?:\(\s*(?:ANALYZE|FORMAT)\b[\w\s,]*\)\s*)?", re.IGNORECASE | re.ASCII
+)
 _WRITING = {"COPY", "INSERT", "UPDATE", "DELETE", "MERGE"}
 
 _ONLY_READS = "`traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT."
@@ -78,10 +81,7 @@ def run(
     statement = _one_reading_statement(sql, warehouse)
     if external and statement.type == duckdb.StatementType.EXPLAIN:
         # EXPLAIN ANALYZE COPY (...) TO 'file' writes, and an EXPLAIN has no tree: what it explains has one.
-        explained = _one_reading_statement(_EXPLAIN.sub("", statement.query, count=1), warehouse)
-        if explained.type != duckdb.StatementType.SELECT:
-            raise QueryError("with --allow-external, EXPLAIN explains a SELECT, without options in brackets.")
-        _refuse_writing(connection, explained, external)
+        _refuse_writing(connection, _explained(statement.query, warehouse), external)
     _refuse_writing(connection, statement, external)
     # A CTE may hold an INSERT, and the shipped data in memory are not a read-only file.
     connection.execute("BEGIN TRANSACTION READ ONLY")
@@ -140,6 +140,17 @@ def _one_reading_statement(sql: str, warehouse: Path | None) -> duckdb.Statement
     if kind not in _READING:
         raise QueryError(f"{kind.name} is not allowed: {_ONLY_READS}")
     return statements[0]
+
+
+def _explained(sql: str, warehouse: Path | None) -> duckdb.Statement:
+    """The SELECT that an EXPLAIN explains. Raises QueryError if it is anything else, or there is a comment."""
+    start = _EXPLAIN.match(sql)
+    comments = any(kind == duckdb.token_type.comment for _, kind in duckdb.tokenize(sql))
+    if start and not comments:
+        explained = _one_reading_statement(sql[start.end() :], warehouse)
+        if explained.type == duckdb.StatementType.SELECT:
+            return explained
+    raise QueryError("with --allow-external, EXPLAIN explains one SELECT, without comments.")
 
 
 def _refuse_writing(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, external: bool) -> None:

@@ -237,10 +237,21 @@ STILL_REFUSED = [
     *HIDDEN_WRITES,
     "EXPLAIN ANALYZE COPY (SELECT 1) TO 'leak.csv'",
     "/* x */ EXPLAIN (ANALYZE) COPY (SELECT 1) TO 'leak.csv'",
-    "EXPLAIN (ANALYZE, FORMAT json) SELECT 1",
     "EXPLAIN EXPLAIN ANALYZE COPY (SELECT 1) TO 'leak.csv'",
     f"explain analyze WITH x AS ({_COPY}) SELECT 1",
     "EXPLAIN ANALYZE SELECT 1; COPY (SELECT 1) TO 'leak.csv'",
+    # A comment that holds the word, a comment within a comment, and one that hides the end of another.
+    "--EXPLAIN \nEXPLAIN ANALYZE COPY ( /*\nSELECT 1 --*/ SELECT 1) TO 'leak.csv'",
+    "--explain \r\nexPlain\tanalyze cOPY ( /*\nSELECT 1 --*/ SELECT 1) TO 'leak.csv'",
+    "/* EXPLAIN */ EXPLAIN ANALYZE /* /* */ SELECT 1 -- */ COPY (SELECT 1) TO 'leak.csv'",
+    "EXPLAIN ANALYZE /*\nSELECT 1; --*/ COPY (SELECT 1) TO 'leak.csv'",
+    ";EXPLAIN\n\nANALYZE\nCOPY ( /*\nSELECT 1 --*/ SELECT 1) TO 'leak.csv';",
+    "--EXPLAIN \nEXPLAIN EXPLAIN ANALYZE COPY ( /*\nSELECT 1 --*/ SELECT 1) TO 'leak.csv'",
+    "EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 1) TO 'leak.csv'",
+    "EXPLAIN (ANALYZE)(WITH x AS (COPY (SELECT 1 AS c) TO 'leak.csv') FROM x)",
+    "EXPLAIN\u00a0ANALYZE\u00a0COPY (SELECT 1) TO 'leak.csv'",
+    "PIVOT (WITH x AS (COPY\u00a0(SELECT 1 AS c) TO 'leak.csv') FROM x) ON c USING sum(c)",
+    "PIVOT (WITH x AS (/* /* */ -- */COPY (SELECT 1 AS c) TO 'leak.csv') FROM x) ON c USING sum(c)",
     f"EXPLAIN ANALYZE WITH x AS ({_COPY}) PIVOT label_counts ON label USING sum(n)",
     f"EXPLAIN ANALYZE PIVOT (WITH x AS ({_COPY}) FROM label_counts) ON label USING sum(n)",
     "SELECT * FROM query('COPY (SELECT 1) TO ''leak.csv''')",
@@ -291,11 +302,16 @@ def test_words_of_writing_are_no_writing(tmp_path: Path, monkeypatch: pytest.Mon
             """SELECT '"type":"COPY_QUERY_NODE"' AS a, 'COPY (SELECT 1)' AS b -- INSERT""",
             """PIVOT 'outside.csv' ON "copy" USING sum("delete") /* DELETE */""",
             "EXPLAIN SELECT copy FROM 'outside.csv'",
-            "  explain Analyze FROM 'outside.csv'",
+            "  explain Analyze FROM 'outside.csv';",
+            "EXPLAIN (ANALYZE, FORMAT json) SELECT '-- /*'",
+            "EXPLAIN ANALYZE(SELECT 1)",
         ):
             assert warehouse.query(statement).num_rows == 1
         with pytest.raises(QueryError, match="a PIVOT with COPY is not allowed.*In double quotes it is a name"):
             warehouse.query("PIVOT 'outside.csv' ON copy")
+        for statement in ("-- why\nEXPLAIN SELECT 1", "EXPLAIN SELECT 1 /* why */", "EXPLAIN/**/SELECT 1"):
+            with pytest.raises(QueryError, match="EXPLAIN explains one SELECT, without comments"):
+                warehouse.query(statement)
 
 
 def test_allow_external_on_the_command_line(tmp_path: Path) -> None:
