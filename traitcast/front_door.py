@@ -40,3 +40,13 @@ class FrontDoor:
             with Warehouse.open(warehouse_path, read_only=True) as opened:
                 warn_outdated(opened, names)
         return names
+
+    def csv_options(self, path: str, delimiter: str | None, quote: str | None) -> dict[str, Any]:
+        """What `pandas.read_csv` has to be told of a CSV file; {} for commas and double quotes.
+
+        delimiter, quote: as the user stated them, None where the file decides. Raises UserError for a file without a
+        header.
+        """
+        from traitcast.profiler.reading.formats.separated import pandas_options
+
+        return pandas_options(Path(path), delimiter, quote)

@@ -36,6 +36,9 @@ class FrontDoor(Protocol):
     def ensure_profiled(self, datasets: Sequence[str], warehouse_path: str, **reading: Any) -> list[str]:
         """Names of the datasets in the warehouse; a local file or hub id is profiled first if need be."""
 
+    def csv_options(self, path: str, delimiter: str | None, quote: str | None) -> dict[str, Any]:
+        """What `pandas.read_csv` has to be told of a CSV file; {} for commas and double quotes."""
+
 
 def predictor_option(decorated: Command) -> Command:
     return click.option("--predictor", default="default", show_default=True, help="Name of the fitted predictor.")(

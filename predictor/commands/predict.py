@@ -145,6 +145,8 @@ def rank(
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 
+    if trainer is not None and output_format != "table":
+        raise UserError(f"--as {trainer} prints what {trainer} reads, without --format. Leave one of the two out.")
     asked: list[str] = []
     if sources is not None:
         asked = [name.strip() for name in sources.split(",") if name.strip()]
@@ -169,7 +171,7 @@ def rank(
         _draw_intervals(plot, fitted, [(one.source, one) for one in shown], f"sources for {target}")
     if trainer is not None:
         say(foundation(fitted))
-        print_snippet(trainer, profiles, places)
+        print_snippet(trainer, profiles, places, ctx.obj)
         return
     if output_format != "table":
         emit([prediction.as_row() for prediction in shown], output_format)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from traitcast.warehouse.console import printable, say, warn
 from traitcast.warehouse.errors import UserError
 
 if TYPE_CHECKING:
+    from traitcast.predictor.commands.options import FrontDoor
     from traitcast.warehouse.records import Profile
 
 # What all three read by the name of a file, and what `datasets` calls it.
@@ -32,8 +33,8 @@ class Columns:
     """A dataset as a trainer sees it.
 
     path: a file, or a hub id (kind None). config, split: of a hub dataset. prompt: one or two columns. response: the
-    column to learn. messages: the column of a conversation, instead of both. label_names: what numbers in `response`
-    mean.
+    column to learn. messages: the column of a conversation, instead of both. label_names: the class of each value of
+    `response`, by what `str` makes of the value. csv: how a CSV file is written, as options of `pandas.read_csv`.
     """
 
     name: str
@@ -44,14 +45,15 @@ class Columns:
     prompt: tuple[str, ...] = ()
     response: str = ""
     messages: str = ""
-    label_names: tuple[str, ...] = ()
+    label_names: Mapping[str, str] = field(default_factory=dict)
+    csv: Mapping[str, Any] = field(default_factory=dict)
 
 
-def columns_of(profile: Profile, place: str | None) -> Columns | str:
+def columns_of(profile: Profile, place: str | None, door: FrontDoor | None = None) -> Columns | str:
     """The columns of a profiled dataset, or why they are not enough to train on it.
 
     place: where its rows are, as `Warehouse.places` says; None takes a file named after the split in a folder named
-    after the dataset.
+    after the dataset. door: says how a CSV file is written; without it, with commas.
     """
     details = profile.details
     roles: Mapping[str, Any] = details.get("roles") or {}
@@ -60,6 +62,12 @@ def columns_of(profile: Profile, place: str | None) -> Columns | str:
     if isinstance(found, str):
         return found
     path, kind = found
+    dialect: Mapping[str, Any] = {}
+    if kind == "csv" and place is not None and door is not None:
+        try:
+            dialect = door.csv_options(path, details.get("delimiter"), details.get("quote"))
+        except UserError as error:
+            return str(error).rstrip(".")
     where = (profile.name, path, kind, details.get("config"), split)
     if roles.get("task_type") == "preference":
         return "it holds preferences, which these formats of plain tuning do not know"
@@ -74,7 +82,23 @@ def columns_of(profile: Profile, place: str | None) -> Columns | str:
         return f"its prompt or answer is not in one column ({', '.join(roles) or 'no roles are stored'})"
     if any("." in column or "[" in column for column in (*prompt, response)):
         return "its columns are nested"
-    return Columns(*where, prompt=prompt, response=response, label_names=tuple(roles.get("label_names") or ()))
+    names = _names(roles.get("label_names") or ()) if roles.get("label_field") else {}
+    return Columns(*where, prompt=prompt, response=response, label_names=names, csv=dialect)
+
+
+def _names(stated: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    """The class of each value of a column, by what `str` makes of the value.
+
+    As the profile reads them: by its code where the spec has codes; else a name is itself, and another number is a
+    position. pandas reads a column of true and false as booleans.
+    """
+    if isinstance(stated, Mapping):
+        found = {str(code): str(name) for code, name in stated.items()}
+    else:
+        found = {str(at): name for at, name in enumerate(stated)}
+        found |= {str(bool(at)): name for at, name in enumerate(stated[:2])}
+        found |= {name: name for name in stated}
+    return found | {raw.capitalize(): name for raw, name in found.items() if raw.lower() in ("true", "false")}
 
 
 def _file(place: str | None, name: str, split: str) -> tuple[str, str | None] | str:
@@ -158,7 +182,10 @@ def trl(datasets: Sequence[Columns]) -> str:
             config = f", {one.config!r}" if one.config else ""
             lines += ["", f"rows = load_dataset({one.path!r}{config}, split={one.split!r})"]
         else:
-            lines += ["", f'rows = load_dataset({one.kind!r}, data_files={one.path!r}, split="train")']
+            # Cells such as NA are texts of the data, not gaps.
+            more: dict[str, Any] = {**one.csv, "keep_default_na": False} if one.kind == "csv" else {}
+            options = "".join(f", {option}={value!r}" for option, value in more.items())
+            lines += ["", f'rows = load_dataset({one.kind!r}, data_files={one.path!r}, split="train"{options})']
         lines += _as_messages(one)
         lines.append("parts.append(rows.map(chat, remove_columns=rows.column_names))")
     lines += ["", f"trainer = SFTTrainer({_MODEL!r}, train_dataset=concatenate_datasets(parts))", "trainer.train()"]
@@ -176,24 +203,36 @@ def _as_messages(one: Columns) -> list[str]:
     prompt = f"row[{one.prompt[0]!r}]"
     if len(one.prompt) > 1:  # the second field may be empty
         prompt = f'"\\n".join(filter(None, ({", ".join(f"row[{column!r}]" for column in one.prompt)})))'
-    answer = f"row[{one.response!r}]"
-    lines = []
+    value, lines = f"row[{one.response!r}]", []
+    answer = f"str({value})"
+    gaps: tuple[Any, ...] = (None, "")
     if one.label_names:
-        lines = [f"names = {list(one.label_names)!r}"]
-        answer = f"names[{answer}] if isinstance({answer}, int) else {answer}"
+        lines = [f"names = {dict(one.label_names)!r}"]
+        # The hub writes a label that is not known as -1.
+        gaps += () if "-1" in one.label_names else (-1,)
+        answer = f'names.get({answer}) or names[{answer}.removesuffix(".0")]'
+    lines.append(f"rows = rows.filter(lambda row: {value} not in {gaps!r})")
     return [
         *lines,
         "",
         "def chat(row):",
         f'    user = {{"role": "user", "content": {prompt}}}',
-        f'    return {{"messages": [user, {{"role": "assistant", "content": str({answer})}}]}}',
+        f'    return {{"messages": [user, {{"role": "assistant", "content": {answer}}}]}}',
         "",
     ]
 
 
-def print_snippet(trainer: str, profiles: Sequence[Profile], places: Mapping[str, str]) -> None:
+def print_snippet(
+    trainer: str, profiles: Sequence[Profile], places: Mapping[str, str], door: FrontDoor | None = None
+) -> None:
     """Print what a trainer needs on stdout, and what the reader has to do before on stderr."""
-    found = {profile.name: columns_of(profile, places.get(profile.name)) for profile in profiles}
+    found = {profile.name: columns_of(profile, places.get(profile.name), door) for profile in profiles}
+    if trainer != "trl":
+        found |= {
+            one.name: f"{trainer} reads CSV files with commas and double quotes only, which {one.path} is not"
+            for one in found.values()
+            if not isinstance(one, str) and one.csv
+        }
     ready = [one for one in found.values() if not isinstance(one, str)]
     for name, why in found.items():
         if isinstance(why, str):
@@ -204,7 +243,7 @@ def print_snippet(trainer: str, profiles: Sequence[Profile], places: Mapping[str
         if one.name not in places:
             say(f"First put the rows of {one.name} into {one.path}, with the columns that are named here.")
         if one.label_names and trainer != "trl":
-            say(f"{one.name}: where {one.response!r} holds numbers, write the names of the classes into it first.")
+            say(f"{one.name}: where {one.response!r} holds numbers or codes, write the class names into it first.")
     click.echo(printable(WRITERS[trainer](ready)), nl=False)
 
 

@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from traitcast.profiler.reading.formats.text_lines import (
     MAX_LINE_BYTES,
@@ -139,6 +140,25 @@ def dialect_of(path: Path, kind: str, delimiter: str | None = None, quote: str |
     """
     about = path.stat()
     return _dialect_of(path, about.st_size, about.st_mtime_ns, kind, delimiter, quote)
+
+
+def pandas_options(path: Path, delimiter: str | None = None, quote: str | None = None) -> dict[str, Any]:
+    """What `pandas.read_csv` has to be told of a CSV file to read its cells as they are read here; {} where nothing.
+
+    Raises InputError as `dialect_of` does.
+    """
+    found = dialect_of(path, "csv", chosen_delimiter(delimiter), chosen_quote(quote))
+    first = next((line for _, line in read_lines(path)), "")
+    told = {
+        "delimiter": (found.delimiter, ","),
+        "quotechar": (found.quote or QUOTE, QUOTE),
+        "quoting": (csv.QUOTE_MINIMAL if found.quote else csv.QUOTE_NONE, csv.QUOTE_MINIMAL),
+        "doublequote": (found.escape is None, True),
+        "escapechar": (found.escape, None),
+        "skipinitialspace": (found.spaced, False),
+        "skiprows": (1 if first.lower().startswith("sep=") else None, None),
+    }
+    return {option: value for option, (value, default) in told.items() if value != default}
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,10 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import make_profile
 from traitcast.cli import cli
-from traitcast.predictor.commands.trainers import Columns, axolotl, columns_of, llamafactory, trl
+from traitcast.front_door import FrontDoor
+from traitcast.predictor.commands.trainers import Columns, axolotl, columns_of, llamafactory, print_snippet, trl
+from traitcast.profiler.reading.labels import Labels
+from traitcast.profiler.roles.spec import parse_spec
 from traitcast.warehouse.records import Profile
 
 PAIR = {"task_type": "classification", "text_fields": ["premise", "hypothesis"], "label_field": "label"}
@@ -87,25 +91,81 @@ def test_llamafactory(three: list[Columns]) -> None:
     assert found["talks"]["tags"]["role_tag"] == "role"
 
 
-def test_the_script_for_trl_runs(three: list[Columns], monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of it but the training itself."""
-    trained = []
+Turns = list[tuple[str, str]]
+
+
+@pytest.fixture
+def conversations(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Columns]], list[Turns]]:
+    """What the script for TRL trains on: all of it runs but the training itself."""
+    trained: list[Turns] = []
 
     class SFTTrainer:
         def __init__(self, model: str, train_dataset: Any) -> None:
             self.rows = train_dataset.to_list()
 
         def train(self) -> None:
-            trained.extend(row["messages"] for row in self.rows)
+            trained.extend([(turn["role"], turn["content"]) for turn in row["messages"]] for row in self.rows)
 
     module = ModuleType("trl")
     module.SFTTrainer = SFTTrainer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "trl", module)
-    exec(compile(trl(three), "train.py", "exec"), {})
-    assert [[(turn["role"], turn["content"]) for turn in turns] for turns in trained] == [
+
+    def run_script(datasets: list[Columns]) -> list[Turns]:
+        exec(compile(trl(datasets), "train.py", "exec"), {})
+        return trained
+
+    return run_script
+
+
+def test_the_script_for_trl_runs(three: list[Columns], conversations: Callable[[list[Columns]], list[Turns]]) -> None:
+    assert conversations(three) == [
         [("user", "It rains.\nIt is dry."), ("assistant", "no")],
         [("user", "1 + 1?"), ("assistant", "2")],
         [("user", "Hi"), ("assistant", "Hello")],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "classes"),
+    [
+        (["1", "2", "3", "4"], [1, 4, None], ["1", "4"]),
+        (["bad", "good"], [1.0, 0.0, None, -1.0], ["good", "bad"]),
+        (["bad", "good"], ["good", "0", None], ["good", "bad"]),
+        (["bad", "good"], [True, False], ["good", "bad"]),
+        (["true", "false"], [True, False], ["true", "false"]),
+        ({"1": "bad", "2": "good"}, [2, 1], ["good", "bad"]),
+        ({"-1": "bad", "1": "good"}, [-1, 1], ["bad", "good"]),
+        ({"e": "entailment", "c": "conflict"}, ["c", "e"], ["conflict", "entailment"]),
+    ],
+)
+def test_labels_are_named_as_in_the_profile(
+    tmp_path: Path,
+    conversations: Callable[[list[Columns]], list[Turns]],
+    names: Any,
+    values: list[Any],
+    classes: list[str],
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": "It rains.", "stars": value}) + "\n" for value in values))
+    roles = {"task_type": "classification", "text_fields": ["text"], "label_field": "stars", "label_names": names}
+    labels = Labels(parse_spec(roles))
+    assert [name for value in values if (name := labels.name(value, "row")) is not None] == classes
+    found = conversations([columns("reviews", roles, str(path))])
+    assert [turns[-1][1] for turns in found] == classes
+
+
+def test_a_csv_file_is_read_as_the_profile_reads_it(
+    tmp_path: Path, conversations: Callable[[list[Columns]], list[Turns]]
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text;stars\n" + "NA;1\nit, rains;0\n" * 5)
+    roles = {"text_fields": ["text"], "label_field": "stars", "label_names": ["bad", "good"]}
+    one = columns_of(profiled("reviews", roles), str(path), FrontDoor())
+    assert isinstance(one, Columns)
+    assert one.csv == {"delimiter": ";"}
+    assert conversations([one])[:2] == [
+        [("user", "NA"), ("assistant", "good")],
+        [("user", "it, rains"), ("assistant", "bad")],
     ]
 
 
@@ -143,7 +203,29 @@ def test_the_command_says_what_to_fetch_and_what_is_left_out(tmp_path: Path) -> 
     assert list(json.loads(result.stdout)) == ["mnli"]
     assert "piqa is left out: its options have to be written into the prompt first." in result.stderr
     assert "First put the rows of mnli into mnli/train.jsonl, with the columns that are named here." in result.stderr
-    assert "mnli: where 'label' holds numbers, write the names of the classes into it first." in result.stderr
+    assert "mnli: where 'label' holds numbers or codes, write the class names into it first." in result.stderr
     refused = run(tmp_path / "none.duckdb", "sst2", "--sources", "piqa", "--as", "trl")
     assert refused.exit_code == 2
     assert "none of piqa can be given to trl as it is." in refused.stderr
+
+
+@pytest.mark.parametrize("trainer", ["axolotl", "llamafactory"])
+def test_a_csv_file_that_a_trainer_would_misread_is_left_out(
+    tmp_path: Path, trainer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.csv").write_text("question;answer\n" + "one, two or three?;two\n" * 5)
+    (tmp_path / "plain.csv").write_text("question,answer\n" + "one or two?,two\n" * 5)
+    both = [profiled("reviews", ONE), profiled("plain", ONE)]
+    places = {"reviews": str(tmp_path / "rows.csv"), "plain": str(tmp_path / "plain.csv")}
+    print_snippet(trainer, both, places, FrontDoor())
+    shown = capsys.readouterr()
+    assert "reviews is left out" in shown.err
+    assert "reads CSV files with commas and double quotes only" in " ".join(shown.err.split())
+    assert "plain.csv" in shown.out
+    assert "rows.csv" not in shown.out
+
+
+def test_as_and_format_are_refused_together(tmp_path: Path) -> None:
+    refused = run(tmp_path / "none.duckdb", "sst2", "--as", "trl", "--format", "json")
+    assert refused.exit_code == 2
+    assert "--as trl prints what trl reads, without --format. Leave one of the two out." in refused.stderr
