@@ -330,15 +330,15 @@ def _print(
 
 
 def _paragraph(first: str, text: str) -> None:
-    # A row of the data may hold line ends.
-    tell(first + " ".join(text.split()), hanging=8 if first.strip() else 0)
+    # A rule may hold line ends; a path may hold two blanks, which are kept.
+    tell(first + " ".join(filter(None, map(str.strip, text.splitlines()))), hanging=8 if first.strip() else 0)
 
 
 def _shown(examples: Examples, row: int) -> str:
     found = examples.table.slice(row - 1, 1).to_pylist()[0]
     words = " | ".join([*found["fields"], *(found["options"] or [])])
     answer = found["label"] if found["label"] is not None else found["response"]
-    shown = f"{words} => {answer}"
+    shown = " ".join(f"{words} => {answer}".split())
     return shown if len(shown) <= _TEXT else shown[: _TEXT - 3] + "..."
 
 

@@ -28,7 +28,7 @@ class Request:
     spec
         Column roles, as the path of a YAML file or parsed, instead of a dataset.yaml next to the data.
     roles
-        Some column roles in short, such as ("text=title,body",), above the spec and the inference.
+        Some column roles in short, such as ("text=title,body",), above the spec and the inference; one text will do.
     language
         A language code such as "de"; by default that of the spec, else guessed from the texts.
     config, revision
@@ -69,3 +69,8 @@ class Request:
     spacy_model: str | None = None
     engine: str = "local"
     address: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take one text of roles for a tuple of it."""
+        if isinstance(self.roles, str):
+            object.__setattr__(self, "roles", (self.roles,))

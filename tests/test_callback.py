@@ -13,7 +13,8 @@ import pytest
 transformers = pytest.importorskip("transformers", reason="needs an extra: pip install 'traitcast[train]'")
 torch = pytest.importorskip("torch", reason="needs an extra: pip install 'traitcast[train]'")
 
-from traitcast.callback import TraitcastCallback  # noqa: E402
+from traitcast.callback import TraitcastCallback, _decoded  # noqa: E402
+from traitcast.warehouse import errors  # noqa: E402
 
 ROWS = [{"text": f"ticket {n} is about the cold water in the house", "label": "ab"[n % 2]} for n in range(40)]
 
@@ -87,3 +88,25 @@ def test_a_trainer_without_readable_rows_says_what_to_do(tmp_path: Path) -> None
     state, arguments = SimpleNamespace(is_world_process_zero=True), SimpleNamespace(output_dir=str(tmp_path))
     with pytest.warns(UserWarning, match="name them, TraitcastCallback"):
         TraitcastCallback().on_train_begin(arguments, state, None, train_dataloader=SimpleNamespace(dataset=[1, 2]))
+
+
+@pytest.mark.parametrize("kind", ["list", "numpy", "torch"])
+def test_labels_of_every_kind_part_prompt_and_response(tokenizer: Any, kind: str) -> None:
+    from datasets import Dataset
+
+    tokens = tokenizer.encode("ticket 1 is about the water a")
+    rows = {
+        "input_ids": [tokens, tokens],
+        "labels": [[-100] * (len(tokens) - 1) + tokens[-1:], [-100] * len(tokens)],
+    }
+    dataset = Dataset.from_dict(rows).with_format(None if kind == "list" else kind)
+    found, roles = _decoded(dataset, tokenizer)
+    assert found == [{"prompt": "ticket 1 is about the water", "response": "a"}]
+    assert roles == ("text=prompt answer=response",)
+
+
+def test_a_dataset_that_trains_on_nothing_is_said(tokenizer: Any) -> None:
+    from datasets import Dataset
+
+    with pytest.raises(errors.UserError, match="every label is -100"):
+        _decoded(Dataset.from_dict({"input_ids": [[1, 2]], "labels": [[-100, -100]]}), tokenizer)

@@ -124,3 +124,23 @@ def test_requirements_by_extra() -> None:
     assert "torch" in doctor.required("train")
     assert "duckdb" in doctor.required()
     assert not set(doctor.required()) & set(doctor.required("train"))
+
+
+def test_a_torch_that_does_not_load_is_broken(monkeypatch: pytest.MonkeyPatch, warehouse_path: Path) -> None:
+    def look() -> doctor.Check:
+        raise OSError("libcudart.so was not found")
+
+    monkeypatch.setattr(doctor, "_gpu", look)
+    result = run(warehouse_path)
+    assert result.exit_code == 1
+    assert "broken  GPU" in result.stdout
+    assert "pip install --force-reinstall 'traitcast[train]'" in result.stdout
+
+
+def test_an_extra_that_an_older_release_did_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "required", lambda extra="": {})
+    found = doctor._extra("mcp", "assistants")
+    assert "older than this code" in found.found
+    assert found.cure is not None
+    assert found.cure.startswith("reinstall: pip install ")
+    assert "[mcp]'" in found.cure

@@ -74,3 +74,19 @@ def test_without_the_sdk_the_command_that_installs_it_is_named(monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "mcp.server", None)
     with pytest.raises(MissingExtraError, match=r"mcp is not installed; run: pip install 'traitcast\[mcp\]'"):
         server("w.duckdb")
+
+
+def test_calls_at_the_same_time_wait_for_each_other(tmp_path: Path) -> None:
+    """One profiles, so that it writes the file that the others read."""
+    mcp = pytest.importorskip("mcp", reason="needs an extra: pip install 'traitcast[mcp]'")
+    for name in "ab":
+        rows = [f'{{"text": "ticket {n} about the {name} water", "label": "{n % 2}"}}\n' for n in range(20)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(rows))
+
+    async def call() -> Any:
+        async with mcp.Client(server(str(tmp_path / "w.duckdb"))) as client:
+            asked = [client.call_tool("profile", {"dataset": str(tmp_path / f"{name}.jsonl")}) for name in "ab"]
+            asked += [client.call_tool("sql", {"query": "SELECT count(*) AS n FROM datasets"}) for _ in range(6)]
+            return await asyncio.gather(*asked)
+
+    assert [result.content[0].text for result in asyncio.run(call()) if result.is_error] == []

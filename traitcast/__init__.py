@@ -109,8 +109,6 @@ def profile(dataset: Any, *, warehouse: str | Path | None = None, **options: Any
     from traitcast.profiler.service import profile_dataset, profile_into
     from traitcast.warehouse.profiled import Profiled
 
-    if isinstance(options.get("roles"), str):
-        options["roles"] = (options["roles"],)
     request = Request(dataset, **options)
     found = profile_dataset(request) if warehouse is None else profile_into(str(warehouse), request)[0]
     return Profiled.of(found)

@@ -119,15 +119,22 @@ def _rows_of(kwargs: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
 
 
 def _decoded(dataset: Any, tokenizer: Any) -> tuple[list[dict[str, str]], tuple[str, ...]]:
-    """Rows of tokens as texts: those that are trained on are the response, those before them the prompt."""
+    """Rows of tokens as texts: those that are trained on are the response, those before them the prompt.
+
+    Rows in which no token is trained on are left out.
+    """
     if len(dataset) > _DECODED:
         dataset = dataset.shuffle(seed=0).select(range(_DECODED))
     rows = []
     for row in dataset:
         tokens = [int(token) for token in row["input_ids"]]
-        start = next((at for at, trained in enumerate(_trained(row, len(tokens))) if trained), 0)
+        start = next((at for at, trained in enumerate(_trained(row, len(tokens))) if trained), None)
+        if start is None:
+            continue
         parts = (tokenizer.decode(some, skip_special_tokens=True).strip() for some in (tokens[:start], tokens[start:]))
         rows.append(dict(zip(("prompt", "response"), parts, strict=True)))
+    if not rows:
+        raise UserError("no token of the training rows is trained on (every label is -100): check how they are masked")
     prompted = any(row["prompt"] for row in rows)
     return rows, ("text=prompt answer=response",) if prompted else ("answer=response",)
 
@@ -138,7 +145,7 @@ def _trained(row: Mapping[str, Any], size: int) -> list[bool]:
     if mask is not None:
         return [bool(one) for one in mask]
     labels = row.get("labels")
-    return [int(one) != _NO_LOSS for one in labels] if isinstance(labels, Sequence) else [True] * size
+    return [int(one) != _NO_LOSS for one in labels] if labels is not None else [True] * size
 
 
 def _of_profile(profile: Profiled) -> dict[str, Any]:

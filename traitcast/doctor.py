@@ -35,7 +35,6 @@ EXTRAS = {"train": "`matrix`, `probe`", "ray": "clusters", "mcp": "assistants"}
 # The same module without CUDA; lean.txt installs it.
 _STAND_INS = {"xgboost": "xgboost-cpu"}
 _SECONDS = 10
-_RENEW = "pip install --upgrade traitcast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +88,10 @@ def examine(warehouse_path: str) -> Iterator[Check]:
     yield from _packages()
     for extra, use in EXTRAS.items():
         yield _extra(extra, use)
-    for look in (_language_model, _trees, _gpu, _cache):
-        yield look()
+    yield _language_model()
+    yield _trees()
+    yield _tried("GPU", _gpu, "pip install --force-reinstall 'traitcast[train]'")
+    yield _tried("cache", _cache, "pip install --force-reinstall huggingface_hub")
     yield _warehouse(warehouse_path)
     if settings := {name: os.environ[name] for name in sorted(os.environ) if name.startswith("TRAITCAST_")}:
         yield Check("settings", ", ".join(f"{name}={value}" for name, value in settings.items()))
@@ -142,7 +143,12 @@ def _listed(releases: Mapping[str, str | None]) -> str:
 def _extra(extra: str, use: str) -> Check:
     found = {package: _installed(package) for package in required(extra)}
     if not found:
-        return Check(f"extra {extra}", "unknown to what is installed, which is older", ABSENT, _RENEW)
+        return Check(
+            f"extra {extra}",
+            f"for {use}; the installed release of traitcast is older than this code and does not have it",
+            ABSENT,
+            f"reinstall: {_reinstall(extra)}",
+        )
     if missing := [package for package, release in found.items() if release is None]:
         return Check(
             f"extra {extra}",
@@ -153,10 +159,19 @@ def _extra(extra: str, use: str) -> Check:
     return Check(f"extra {extra}", _listed(found), details=found)
 
 
-def _tried(what: str, look: Callable[[], str], cure: str) -> Check:
+def _reinstall(extra: str) -> str:
+    """What installs this code again: from its checkout, where it runs from one."""
+    checkout = Path(__file__).parent.parent
+    if (checkout / "pyproject.toml").exists():
+        return f"pip install -e '{checkout}[{extra}]'"
+    return f"pip install --upgrade 'traitcast[{extra}]'"
+
+
+def _tried(what: str, look: Callable[[], str | Check], cure: str) -> Check:
     """What `look` finds; anything it raises is a fault, since native libraries raise what they like."""
     try:
-        return Check(what, look())
+        found = look()
+        return found if isinstance(found, Check) else Check(what, found)
     except Exception as error:
         return Check(what, " ".join(str(error).split()) or type(error).__name__, BROKEN, cure)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
@@ -62,13 +63,17 @@ def server(warehouse_path: str) -> MCPServer:
     except ImportError as error:
         raise MissingExtraError("mcp is not installed; run: pip install 'traitcast[mcp]'") from error
 
+    # The SDK calls tools in threads, and DuckDB opens a file once per process: to read it or to write it.
+    one_by_one = Lock()
+
     def told(tool: Callable[P, R]) -> Callable[P, R]:
         """Messages of traitcast reach the assistant; of other errors it learns the name of the tool only."""
 
         @wraps(tool)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                return tool(*args, **kwargs)
+                with one_by_one:
+                    return tool(*args, **kwargs)
             except TraitcastError as error:
                 raise ToolError(str(error)) from error
 

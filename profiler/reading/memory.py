@@ -6,6 +6,7 @@ and what has no rows by name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,7 @@ class Rows:
             for number, row in enumerate(self.held, start=1):
                 if not isinstance(row, Mapping):
                     raise InputError(f"{self.name}: row {number} is {shorten(row)}; expected a dict of columns")
-                yield number, dict(row)
+                yield number, {name: _plain(value) for name, value in row.items()}
             return
         chosen = [name for name in self.held.column_names if columns is None or name in columns]
         number = 0
@@ -137,7 +138,7 @@ def _part(split: str, data: Any) -> Rows | _Loaded:
     import pyarrow as pa
 
     if library == "pandas" and hasattr(data, "columns"):
-        data = pa.Table.from_pandas(data, preserve_index=False)
+        data = _of_pandas(data)
     elif library == "polars" and hasattr(data, "collect"):
         data = data.collect().to_arrow()
     elif library == "polars" and hasattr(data, "columns"):
@@ -145,6 +146,33 @@ def _part(split: str, data: Any) -> Rows | _Loaded:
     if not isinstance(data, pa.Table):
         raise InputError(f"{type(data).__name__} is no dataset; expected {_TAKEN}")
     return Rows(split, _decoded(data))
+
+
+def _plain(value: Any) -> Any:
+    """A value as Python and JSON have it: scalars and arrays of numpy and torch become numbers and lists."""
+    if isinstance(value, dict):
+        return {name: _plain(held) for name, held in value.items()}
+    if isinstance(value, list):
+        return [_plain(held) for held in value]
+    return value.tolist() if hasattr(value, "dtype") and hasattr(value, "tolist") else value
+
+
+def _of_pandas(frame: Any) -> Any:
+    """A frame as an Arrow table. Raises InputError, naming the column that Arrow cannot hold."""
+    import pyarrow as pa
+
+    if twice := frame.columns[frame.columns.duplicated()].tolist():
+        raise InputError(f"the frame has several columns {twice[0]!r}: give each its own name")
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        # Arrow says what it converted first and the column last.
+        why, where = str(error.args[0]), re.search(r"column (.+) with type", str(error.args[-1]))
+        column = f"column {where[1]!r}" if where else "a column"
+        raise InputError(
+            f"{column} of the frame cannot be read ({why.rstrip('.')}). Write one kind of value in the whole column"
+            + (f", such as frame[{where[1]!r}].astype(str)" if where else "")
+        ) from error
 
 
 def _decoded(table: Any) -> Any:

@@ -300,6 +300,7 @@ def test_roles_can_be_stated_where_a_file_is_named(tickets: Path, tmp_path: Path
         ensure_profiled(str(tickets), path)
     name = ensure_profiled(str(tickets), path, roles=("text=ticket label=team",), spec=None)
     assert ensure_profiled(str(tickets), path) == name
+    assert ensure_profiled(str(tickets), path, roles="text=ticket label=team") == name
     with pytest.raises(UserError, match=r"is profiled already; --roles says how to read a file"):
         ensure_profiled(name, path, roles=("text=ticket",))
 

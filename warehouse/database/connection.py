@@ -26,6 +26,8 @@ from traitcast.warehouse.files import is_gone
 from traitcast.warehouse.names import check_name
 
 _WAIT_S = 10.0
+# What DuckDB says of a file that another process has open, and of one that this process has open in another way.
+_BUSY = ("Could not set lock", "Conflicting lock", "different configuration")
 # DuckDB would fetch an extension from the network for a function it knows by name only.
 CONFIG: dict[str, Any] = {
     "threads": "2",
@@ -199,16 +201,18 @@ def connect(file: Path, read_only: bool, wait_s: float, external: bool = False) 
                     f"{file} may not be {'read' if read_only else 'written'} ({first_line(error)}). "
                     "Choose another file with --warehouse FILE."
                 ) from error
-            if "Could not set lock" not in str(error) and "Conflicting lock" not in str(error):
+            if not any(words in str(error) for words in _BUSY):
                 raise WarehouseError(
                     f"cannot open {file} as a warehouse ({first_line(error)}). "
                     "Restore a copy, or choose another file with --warehouse FILE."
                 ) from error
             if time.monotonic() >= deadline:
                 holder = re.search(r"PID (\d+)", str(error))
-                who = f" (process {holder[1]})" if holder else ""
+                who = f"another process (process {holder[1]})" if holder else "another process"
+                if _BUSY[-1] in str(error):
+                    who = "another part of this process"
                 raise WarehouseError(
-                    f"{file} is in use by another process{who}; waited {wait_s:g} s. "
+                    f"{file} is in use by {who}; waited {wait_s:g} s. "
                     "Wait for it to finish, set TRAITCAST_WAIT=SECONDS, or use another file with --warehouse FILE."
                 ) from error
         # Short, since many readers in turn leave the file free for moments only.

@@ -44,6 +44,11 @@ def test_findings_fail_by_severity(data: Path) -> None:
     assert "AKIA" in run("check", data, "--with-texts").stdout
 
 
+def test_a_path_with_two_blanks_can_be_copied(data: Path) -> None:
+    copy = data.rename(data.with_name("my  data.jsonl"))
+    assert "'my  data.jsonl' --drop" in run("check", copy.name).stdout
+
+
 def test_rules_over_traits_and_findings(data: Path) -> None:
     never = ("check", data, "--fail-on", "never")
     assert run(*never, "--rule", "label_majority_share < 0.9", "--rule", "exact_duplicate < 0.05").exit_code == 0

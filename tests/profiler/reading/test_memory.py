@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -83,3 +84,25 @@ def test_what_is_no_dataset_is_refused(data: Any, options: dict[str, str], messa
 def test_a_stream_is_refused() -> None:
     with pytest.raises(InputError, match="a stream cannot be read twice: pass some of its rows"):
         read(with_datasets(ROWS).to_iterable_dataset())
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    plain = [{"text": f"film {n} was seen", "label": n % 2, "marks": [n % 2, 1]} for n in range(20)]
+    rows = [{**row, "label": np.int64(row["label"]), "marks": np.array(row["marks"])} for row in plain]
+    roles = "text=text label=label"
+    assert read(rows, roles=roles).fingerprint == read(plain, roles=roles).fingerprint
+    assert read([{**row, "label": np.bool_(row["label"])} for row in plain]).table["label"][0].as_py() == "false"
+    assert read(rows, roles="text=text labels=marks").table.num_rows == 20
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "message"),
+    [
+        (["text", "label"], [["a", 1], ["b", "x"]], r"column 'label' of the frame cannot be read .*'label'\]\.astype"),
+        (["text", "label"], [["a", "x"], ["b", 1]], "column 'label' of the frame cannot be read"),
+        (["text", "text"], [["a", "x"], ["b", "y"]], "the frame has several columns 'text': give each its own name"),
+    ],
+)
+def test_a_frame_that_arrow_cannot_hold_names_the_column(columns: list[str], rows: list[Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(pytest.importorskip("pandas").DataFrame(rows, columns=columns))

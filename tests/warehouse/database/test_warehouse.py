@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -660,3 +661,17 @@ def test_data_that_lies_there_is_suggested(
     (tmp_path / file).write_text("{}")
     with Warehouse.open(warehouse_path, read_only=True) as warehouse, pytest.raises(NotProfiledError, match=advice):
         warehouse.profile("pets")
+
+
+def test_a_file_that_this_process_writes_is_waited_for(warehouse_path: Path) -> None:
+    with (
+        Warehouse.open(warehouse_path),
+        pytest.raises(WarehouseError, match="in use by another part of this process; waited 0.1 s"),
+    ):
+        Warehouse.open(warehouse_path, read_only=True, wait_s=0.1)
+    writer = Warehouse.open(warehouse_path)
+    closing = threading.Timer(0.1, writer.close)
+    closing.start()
+    with Warehouse.open(warehouse_path, read_only=True, wait_s=5) as warehouse:
+        assert warehouse.dataset_names()
+    closing.join()
