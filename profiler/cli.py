@@ -19,11 +19,10 @@ from traitcast.warehouse.console import (
     format_option,
     report_errors,
     say,
-    some,
     warehouse_option,
     warn,
 )
-from traitcast.warehouse.errors import UserError, WarehouseError
+from traitcast.warehouse.errors import UserError, WarehouseError, some
 from traitcast.warehouse.reading_options import reading_options
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import unicodedata
 from pathlib import Path
@@ -15,6 +16,9 @@ import pytest
 
 # Two numeric libraries with a thread pool each on a two-core machine fight; tests run on one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell starts its background jobs with Ctrl-C ignored, and their children would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # A message is matched as one line; tests/test_width.py has the screen of a reader.
 os.environ["COLUMNS"] = "10000"
 

@@ -93,12 +93,6 @@ def count(number: int, what: str, many: str = "") -> str:
     return f"{number:,} {what if number == 1 else many or what + 's'}"
 
 
-def some(things: Sequence[object], shown: int) -> str:
-    """The first few of many things for a message: `a, b and 3 more`."""
-    more = len(things) - shown
-    return ", ".join(map(str, things[:shown])) + (f" and {more:,} more" if more > 0 else "")
-
-
 def format_option(*choices: str) -> Callable[[Command], Command]:
     """--format with these choices, the first as default; without any, table or json."""
     allowed = choices or ("table", "json")

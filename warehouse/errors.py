@@ -6,7 +6,7 @@ A message gives the value, what is allowed, and the next command to run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -72,3 +72,9 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     swapped = [name for name in folded if sorted(name) == sorted(asked)]
     matches = swapped or get_close_matches(asked, list(folded), n=1, cutoff=0.7)
     return f"; did you mean {folded[matches[0]]!r}?" if matches else "."
+
+
+def some(things: Sequence[object], shown: int) -> str:
+    """The first few of many things for a message: `a, b and 3 more`."""
+    more = len(things) - shown
+    return ", ".join(map(str, things[:shown])) + (f" and {more:,} more" if more > 0 else "")

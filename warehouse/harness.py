@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from traitcast.warehouse.console import count, some
-from traitcast.warehouse.errors import ScoresError, nearest
+from traitcast.warehouse.console import count
+from traitcast.warehouse.errors import ScoresError, nearest, some
 
 Row = dict[str, Any]
 

@@ -15,8 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traitcast.warehouse.console import command, count, some
-from traitcast.warehouse.errors import ScoresError, UserError, nearest
+from traitcast.warehouse.console import command, count
+from traitcast.warehouse.errors import ScoresError, UserError, nearest, some
 from traitcast.warehouse.harness import SCORE, headline
 from traitcast.warehouse.names import check_name, check_text, is_name
 from traitcast.warehouse.records import Matrix

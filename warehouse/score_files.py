@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from traitcast.warehouse import harness
-from traitcast.warehouse.console import some
-from traitcast.warehouse.errors import ScoresError
+from traitcast.warehouse.errors import ScoresError, some
 from traitcast.warehouse.files import read_small
 from traitcast.warehouse.parquet import read_parquet
 from traitcast.warehouse.score_recipe import Recipe

@@ -28,11 +28,10 @@ from traitcast.warehouse.console import (
     quoted,
     report_errors,
     say,
-    some,
     tell,
     warehouse_option,
 )
-from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.errors import UserError, some
 from traitcast.warehouse.reading_options import reading_options
 
 if TYPE_CHECKING:

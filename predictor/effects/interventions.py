@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from traitcast.predictor.effects.paired_tests import adjusted
-from traitcast.warehouse.console import command, count, html_table, some
-from traitcast.warehouse.errors import ScoresError, nearest
+from traitcast.warehouse.console import command, count, html_table
+from traitcast.warehouse.errors import ScoresError, nearest, some
 from traitcast.warehouse.names import root_of
 
 if TYPE_CHECKING:

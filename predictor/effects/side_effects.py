@@ -41,8 +41,8 @@ from traitcast.predictor.effects.tables import (
     LengthDrift,
     RowKind,
 )
-from traitcast.warehouse.console import command, some
-from traitcast.warehouse.errors import ScoresError, nearest
+from traitcast.warehouse.console import command
+from traitcast.warehouse.errors import ScoresError, nearest, some
 
 if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse

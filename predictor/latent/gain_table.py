@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from traitcast.warehouse.console import command, count, some
-from traitcast.warehouse.errors import ScoresError
+from traitcast.warehouse.console import command, count
+from traitcast.warehouse.errors import ScoresError, some
 from traitcast.warehouse.records import Cells, Matrix
 
 # With fewer sources or targets, no factor can be distinguished from chance.

@@ -27,8 +27,8 @@ from traitcast.predictor.latent.factors import (
 from traitcast.predictor.latent.gain_table import GainTable, gain_table
 from traitcast.predictor.latent.result import Factor, Interval, Latent
 from traitcast.predictor.latent.stability import BOOTSTRAPS, bootstrap, jackknife
-from traitcast.warehouse.console import command, count, some
-from traitcast.warehouse.errors import ScoresError, UserError, nearest
+from traitcast.warehouse.console import command, count
+from traitcast.warehouse.errors import ScoresError, UserError, nearest, some
 
 if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse

@@ -22,8 +22,8 @@ from traitcast.predictor.report import latent as report_latent
 from traitcast.predictor.report import predictor as report_predictor
 from traitcast.predictor.report import transfer as report_transfer
 from traitcast.predictor.report.headlines import headline, tiles
-from traitcast.warehouse.console import command, count, some
-from traitcast.warehouse.errors import ScoresError, UserError, nearest
+from traitcast.warehouse.console import command, count
+from traitcast.warehouse.errors import ScoresError, UserError, nearest, some
 from traitcast.warehouse.percentiles import MIN_PROFILES
 
 if TYPE_CHECKING:

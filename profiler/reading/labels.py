@@ -13,8 +13,7 @@ from typing import Any
 from traitcast.profiler.roles.packed import is_flattened
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, shorten
-from traitcast.warehouse.console import some
-from traitcast.warehouse.errors import InputError, nearest
+from traitcast.warehouse.errors import InputError, nearest, some
 
 
 class Labels:

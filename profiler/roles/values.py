@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from traitcast.profiler.roles.packed import unpacked
-from traitcast.warehouse.console import some
-from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.errors import InputError, some
 
 # As much as the longest line of a text file; a longer cell is a file that was packed into a table.
 MAX_CHARACTERS = 32 << 20

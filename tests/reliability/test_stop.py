@@ -50,7 +50,8 @@ def test_it_ends_at_once(tmp_path: Path, command: str, times: int) -> None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.01)
     stdout, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - began < 2
+    # Two seconds on an idle machine (docs/explanation/reliability.md); not interrupted it runs for minutes.
+    assert time.monotonic() - began < 30
     assert process.returncode == 130
     assert "Stopped." in stderr
     assert "Traceback" not in stderr

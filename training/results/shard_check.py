@@ -13,7 +13,7 @@ import numpy as np
 from traitcast.training.plan.base_name import DTYPES
 from traitcast.training.plan.recipe import BASE_SEED
 from traitcast.training.results.cells import schema
-from traitcast.warehouse.console import some
+from traitcast.warehouse.errors import some
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import fields
 from pathlib import Path
@@ -18,7 +19,6 @@ from traitcast.training.plan.pack import RECIPE, Pack, aside, write_aside
 from traitcast.training.plan.recipe import BASE_SEED, Runtime, adapter_key, cell_key, digest, settings
 from traitcast.training.results import shard_check
 from traitcast.training.results.cells import FORMAT, Cell, schema
-from traitcast.warehouse.console import warn
 from traitcast.warehouse.errors import InputError, ScoresError
 from traitcast.warehouse.files import check_regular, read_small
 
@@ -318,7 +318,7 @@ def adopt(pack: Pack, *paths: Path) -> int:
     for problem in damaged:
         if not found:
             raise problem
-        warn(f"left out: {problem}")
+        _warn(f"left out: {problem}")
     known, added = keys(pack), 0
     for table, names in found:
         if new := set(names) - known:
@@ -406,7 +406,7 @@ def _identities(pack: Pack, *, content: bool = False) -> dict[Path, list[dict[st
         except DamagedError as error:
             if str(error) not in _told:
                 _told.add(str(error))
-                warn(f"left out: {error}")
+                _warn(f"left out: {error}")
     return found
 
 
@@ -456,3 +456,12 @@ def _table(path: Path, columns: Sequence[str], pack: Pack | None = None) -> pa.T
         raise DamagedError(f"shard {path}: {wrong}; {_cure(pack, path)}") from None
     except (OSError, pa.ArrowException) as error:
         raise DamagedError(f"cannot read shard {path} ({error}); {_cure(pack, path)}") from error
+
+
+def _warn(text: str) -> None:
+    try:
+        from traitcast.warehouse.console import warn
+    except ModuleNotFoundError:  # a machine that only measures has no click
+        print(f"warning: {text}", file=sys.stderr)
+    else:
+        warn(text)

@@ -25,11 +25,10 @@ from traitcast.warehouse.console import (
     number,
     report_errors,
     say,
-    some,
     tell,
     warehouse_option,
 )
-from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.errors import UserError, some
 
 if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse

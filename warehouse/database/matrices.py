@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from traitcast.warehouse.console import count, some
+from traitcast.warehouse.console import count
 from traitcast.warehouse.database import schema, shipped
 from traitcast.warehouse.database.connection import Connection, check_plain
 from traitcast.warehouse.database.schema import OWN
-from traitcast.warehouse.errors import ScoresError, nearest
+from traitcast.warehouse.errors import ScoresError, nearest, some
 from traitcast.warehouse.records import Cells, Matrix, RowResults, Target
 
 _MATRIX_TABLES = (

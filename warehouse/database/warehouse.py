@@ -16,7 +16,6 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
-from traitcast.warehouse.console import some
 from traitcast.warehouse.database import query, schema, shipped
 from traitcast.warehouse.database.connection import CONFIG, connect, first_line, is_damage, sweep, wait_from_environment
 from traitcast.warehouse.database.matrices import Matrices
@@ -24,7 +23,7 @@ from traitcast.warehouse.database.probes import Probes
 from traitcast.warehouse.database.profiles import Profiles
 from traitcast.warehouse.database.results import Results
 from traitcast.warehouse.database.schema import Kind
-from traitcast.warehouse.errors import QueryError, UserError, WarehouseError, nearest
+from traitcast.warehouse.errors import QueryError, UserError, WarehouseError, nearest, some
 
 _KIND_WORDS: Mapping[Kind, str] = {
     "datasets": "dataset",

@@ -72,7 +72,7 @@
     const body = el("tbody");
     const columns = given.map(([heading, value, kind = {}], i) => [heading, value, i || kind.cut ? kind : { ...kind, name: true }]);
     const heads = columns.map(([heading, , kind]) =>
-      el("th", { scope: "col", ...classes(kind) }, el("button", { type: "button" }, heading)));
+      el("th", { scope: "col", ...classes(kind) }, el("button", { type: "button" }, named(heading))));
     const fill = (ordered) => body.replaceChildren(...ordered.map((row) => el("tr", {}, ...columns.map(
       ([, value, kind], i) => {
         const found = value(row);
@@ -207,10 +207,10 @@
     function show() {
       const entry = entries[select.value];
       put("yours-facts", `${entry.name}: ${entry.facts}.`);
-      put("yours-findings", entry.findings.length ? table([["severity", (row) => row.severity],
+      put("yours-findings", entry.findings.length ? scrolled(table([["severity", (row) => row.severity],
         ["what was found", (row) => row.message, { cut: true }],
         ["rows", (row) => row.count, { number: true, show: (n) => number(n) }],
-        ["such as row", (row) => row.rows.join(", "), { cut: true }]], entry.findings)
+        ["such as row", (row) => row.rows.join(", "), { cut: true }]], entry.findings), "Findings")
         : el("p", {}, "No finding."));
       for (const [id, start] of [["yours-prompt", "words of the prompt"], ["yours-response", "words of the response"], ["yours-turns", "turns"]]) {
         const drawn = entry.histograms.find((one) => one.axis.startsWith(start));

@@ -151,7 +151,7 @@ def test_weights_are_never_mixed(probed: Path) -> None:
         before = api.predict_pair(warehouse, predictor, "d00", "d01")
         save(warehouse, {"d00": 99.0, "d17": 1.0}, fingerprint="v1:b")
         assert api.predict_pair(warehouse, predictor, "d00", "d01") == before
-        with pytest.raises(UserError, match=r"none for 'd17'"):
+        with pytest.raises(UserError, match=r"'d17' was probed with other weights of 'm'"):
             api.predict_pair(warehouse, predictor, "d00", "d17")
         with pytest.raises(UserError, match=r"2 sets of weights \(v1:a, v1:b\), which cannot be mixed.*--replace"):
             api.fit_into(warehouse, tier="probe")
