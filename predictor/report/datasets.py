@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_DATASETS = 200
 _LABELS = 12
 _UNUSUAL = 5
+# Row numbers of a finding that are shown.
+_ROWS = 5
 # A label is any cell of a file; the page shows its beginning.
 LABEL_LENGTH = 60
 
@@ -60,7 +62,7 @@ def yours(warehouse: Warehouse, names: Sequence[str]) -> list[dict[str, Any]]:
                 "facts": f"{profile.task_type.replace('_', ' ')}, {count(profile.rows, 'row')}",
                 "findings": [
                     {"severity": f.severity, "count": f.count, "looked_at": f.looked_at}
-                    | {"message": shortened(f.message, 400), "rows": list(f.rows)}
+                    | {"message": shortened(f.message, 400), "rows": list(f.rows[:_ROWS])}
                     for f in profile.findings
                 ],
                 "histograms": [{"axis": axis, "rows": rows} for axis, rows in drawn if rows],

@@ -76,8 +76,10 @@ def _of_yours(entries: Sequence[Mapping[str, Any]]) -> str:
     kinds = Counter(found["severity"] for entry in entries for found in entry["findings"])
     if not kinds:
         return f"Nothing was found wrong with {_some([entry['name'] for entry in entries])}."
-    of = [f"{n} {severity}{'s' if n > 1 and severity != 'info' else ''}" for severity, n in kinds.items()]
-    return f"{' and '.join(of)} in {_some([entry['name'] for entry in entries if entry['findings']])}."
+    words = (("error", "error"), ("warning", "warning"), ("info", "note"))
+    of = [count(kinds[severity], word) for severity, word in words if kinds[severity]]
+    listed = " and ".join([", ".join(of[:-1]), of[-1]] if of[1:] else of)
+    return f"{listed} in {_some([entry['name'] for entry in entries if entry['findings']])}."
 
 
 def _some(names: Sequence[str]) -> str:
