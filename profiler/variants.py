@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -187,11 +187,16 @@ def _write(examples: Examples, made: After, change: Change, folder: Path) -> Var
     """Write a variant next to its place and swap it in, so that half a variant is never found there."""
     changed = f"{change.name} {change.traits}"
     spec = replace(_plain_spec(examples, made), name=folder.name, parent=examples.name, changed=changed)
+    write_dataset(folder, (_row(spec, item) for item in made.items), spec)
+    return Variant(folder.name, examples.name, change.name, changed, len(made.items), folder)
+
+
+def write_dataset(folder: Path, rows: Iterable[Mapping[str, object]], spec: DatasetSpec) -> None:
+    """Write training rows and their spec as a folder, whole or not at all. Raises InputError where that fails."""
     with replaced_folder(folder, cure="Choose another folder with --into.", error=InputError) as work:
         with (work / ROWS_FILE).open("w", encoding="utf-8") as out:
-            out.writelines(json.dumps(_row(spec, item), ensure_ascii=False) + "\n" for item in made.items)
+            out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (work / SPEC_FILE).write_text(spec.to_yaml(), encoding="utf-8")
-    return Variant(folder.name, examples.name, change.name, changed, len(made.items), folder)
 
 
 def _plain_spec(examples: Examples, made: After) -> DatasetSpec:

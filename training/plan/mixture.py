@@ -6,23 +6,20 @@ answer, so that tuning on the mixture is tuning on rows of its parents.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from traitcast.profiler.roles.spec import SPEC_FILE, DatasetSpec, Part
+from traitcast.profiler.roles.spec import DatasetSpec, Part
+from traitcast.profiler.variants import write_dataset
 from traitcast.training.plan.pack import Packed
 from traitcast.training.plan.planning import PlanSettings, read_dataset
 from traitcast.training.plan.prompts import PromptSettings, body
 from traitcast.warehouse.console import warn
 from traitcast.warehouse.errors import InputError, UserError
-from traitcast.warehouse.files import replaced_folder
 from traitcast.warehouse.names import check_name
-
-ROWS_FILE = "train.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +68,10 @@ def write_mixture(
         raise InputError(f"{into} exists already. Move it away, or choose another folder with --into")
     name = _name(into)
     parents, prints = _parents(datasets, name)
-    total = _total(parents, shares, rows)
-    rng, written, taken = np.random.default_rng(seed), [], {}
-    for (parent, packed), rows_of_it in zip(parents.items(), _whole(shares, total), strict=True):
-        taken[parent] = rows_of_it
-        limit = PromptSettings().list_labels_up_to
+    taken = _rows(parents, shares, rows)
+    total, limit = sum(taken.values()), PromptSettings().list_labels_up_to
+    rng, written = np.random.default_rng(seed), []
+    for parent, packed in parents.items():
         for at in rng.permutation(len(packed.train))[: taken[parent]]:
             row = packed.train[at]
             written.append({"prompt": body(packed.task, row, limit), "response": row.response, "from": parent})
@@ -88,7 +84,7 @@ def write_mixture(
         description=f"Rows of {' and '.join(parents)}.",
         mixture=tuple(Part(parent, count / total, prints[parent]) for parent, count in taken.items()),
     )
-    _write(into, [written[at] for at in rng.permutation(len(written))], spec)
+    write_dataset(into, (written[at] for at in rng.permutation(len(written))), spec)
     return Mixture(name, into, taken)
 
 
@@ -143,24 +139,19 @@ def _parents(datasets: Sequence[str], name: str) -> tuple[dict[str, Packed], dic
     return parents, prints
 
 
-def _total(parents: dict[str, Packed], shares: Sequence[float], rows: int | None) -> int:
+def _rows(parents: Mapping[str, Packed], shares: Sequence[float], rows: int | None) -> dict[str, int]:
+    """Rows of each dataset; None for as many as all have for their shares."""
     # A share of less than a row of the largest dataset would ask for more rows than anybody has.
     sizes = [len(packed.train) for packed in parents.values()]
     most = min(int(size / max(share, 1e-12)) for size, share in zip(sizes, shares, strict=True))
     total = most if rows is None else rows
-    for (parent, packed), share, wanted in zip(parents.items(), shares, _whole(shares, total), strict=True):
-        if wanted > len(packed.train):
+    taken = dict(zip(parents, _whole(shares, total), strict=True))
+    for (parent, wanted), size, share in zip(taken.items(), sizes, shares, strict=True):
+        if wanted > size:
             raise InputError(
-                f"{share:.0%} of {total:,} rows are {wanted:,}, and {parent} has {len(packed.train):,} "
-                f"training rows. Give at most --rows {most}"
+                f"{share:.0%} of {total:,} rows are {wanted:,}, and {parent} has {size:,} training rows. Give at most "
+                f"--rows {most}"
             )
         if wanted < 1:
             raise InputError(f"{share:.2%} of {total:,} rows of {parent} are none. Give more with --rows")
-    return total
-
-
-def _write(into: Path, rows: Sequence[dict[str, str]], spec: DatasetSpec) -> None:
-    with replaced_folder(into, cure="Choose another folder with --into.", error=InputError) as work:
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (work / ROWS_FILE).write_text("".join(lines), encoding="utf-8")
-        (work / SPEC_FILE).write_text(spec.to_yaml(), encoding="utf-8")
+    return taken
