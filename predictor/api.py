@@ -109,10 +109,8 @@ def learnt_from(
     UserError
         As `base_of` does.
     """
-    cells, profiles = (
-        warehouse.cells(matrix, model, outcome=outcome.name, metric=outcome.metric),
-        profiles_of(warehouse),
-    )
+    cells = warehouse.cells(matrix, model, outcome=outcome.name, metric=outcome.metric)
+    profiles = profiles_of(warehouse)
     if tier != PROBE_FAMILY:
         return Learnt(observe(cells, profiles), profiles, None)
     base = base_of(warehouse, cells)
@@ -147,7 +145,7 @@ def fit_into(
         learnt.profiles,
         settings=settings_for(tier, seed),
         model=model,
-        shared=_variants(warehouse),
+        shared=_variants(warehouse, learnt.profiles),
         catalogue=warehouse.catalogue_version(),
         probes=None if learnt.base is None else as_stored(learnt.base),
         outcome=outcome,
@@ -172,7 +170,7 @@ def evaluate_matrix(
     Options as in `learnt_from`; `options` are those of `predictor.evaluation.evaluate.evaluate`.
     """
     learnt = learnt_from(warehouse, matrix, model, tier=tier, outcome=outcome)
-    settings, shared = settings_for(tier, seed), _variants(warehouse)
+    settings, shared = settings_for(tier, seed), _variants(warehouse, learnt.profiles)
     return evaluate(
         learnt.observations, learnt.profiles, protocol, settings=settings, shared=shared, seed=seed, **options
     )
@@ -201,18 +199,20 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
 
 def _fit_again(record: PredictorRecord) -> list[str]:
     """As `fit_options`, of a stored predictor that this version may not be able to read."""
-    words = ["--matrix", record.matrix, *(["--model", record.model] if record.model else [])]
-    words += ["--tier", record.tier] if record.tier != Settings().features.tier else []
+    words = _learnt_options(record.matrix, record.model, record.tier)
     if record.name in NAMES and record.name != GAIN.name:  # side effects are stored under their names
         return [*words, "--outcome", record.name]
     return words if record.name == DEFAULT else [*words, "--name", record.name]
 
 
+def _learnt_options(matrix: str, model: str | None, tier: str) -> list[str]:
+    words = ["--matrix", matrix, *(["--model", model] if model else [])]
+    return words + (["--tier", tier] if tier != Settings().features.tier else [])
+
+
 def evaluate_options(predictor: Predictor) -> list[str]:
     """The options with which `evaluate` measures the quality of such a predictor; `fit` takes them too."""
-    words = ["--matrix", predictor.matrix.matrix]
-    words += ["--model", predictor.model] if predictor.model else []
-    words += ["--tier", predictor.tier] if predictor.tier != Settings().features.tier else []
+    words = _learnt_options(predictor.matrix.matrix, predictor.model, predictor.tier)
     words += ["--metric", predictor.outcome.metric] if predictor.outcome.metric else []
     return words + (["--outcome", predictor.outcome.name] if predictor.outcome.name != GAIN.name else [])
 
@@ -459,7 +459,8 @@ def what_if_pair(
     """
     profiles, predictor = _pair(warehouse, predictor, source, target)
     words: dict[str, str] = {}
-    for matrix in warehouse.varied() if predictor.outcome == GAIN else ():
+    changed = predictor.outcome == GAIN and any(side == "source" for side, _ in settings)
+    for matrix in warehouse.varied() if changed else ():
         with suppress(ScoresError):  # of several models, or without a base: it says nothing here
             words |= in_words(warehouse, matrix)
     return what_if(predictor, profiles, source, target, settings, lineage_of(warehouse), words)
@@ -476,9 +477,9 @@ def save(
     warehouse.save_predictions(name, [prediction.as_row() for prediction in predictions], attributions)
 
 
-def _variants(warehouse: Warehouse) -> list[tuple[str, str]]:
+def _variants(warehouse: Warehouse, profiles: ProfileSet) -> list[tuple[str, str]]:
     """Variants and mixtures share rows with their parents, so they stay in one fold."""
-    mixed = [(name, parent) for name, parents in warehouse.mixtures().items() for parent in parents]
+    mixed = [(name, parent) for name, parents in profiles.mixtures.items() for parent in parents]
     return [(made.name, made.parent) for made in lineage_of(warehouse)] + mixed
 
 

@@ -6,7 +6,7 @@ the predictor used, not what would happen if a trait were changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -223,6 +223,7 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
             for f, x, v, column in zip(features, shown, spread * values[0], over_folds.T, strict=True)
         ]
     witnesses = predictor.witnesses(profiles, source, target)
+    parents = profiles.mixtures[source] if parts.mixed[0] else {}
     for trait, side, family, shap in (
         (LEVEL_TRAIT, "target", LEVEL_FAMILY, float(parts.level[0]) - parts.base),
         (EVIDENCE_TRAIT, "source", EVIDENCE_FAMILY, float(parts.evidence[0])),
@@ -243,22 +244,23 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         _sum_spread(over_folds, [f.side for f in features]),
         predictor.matrix.base,
         predictor.outcome,
-        _evidence(predictor, profiles, source, float(parts.evidence[0]), witnesses, bool(parts.mixed[0])),
+        _evidence(predictor, source, float(parts.evidence[0]), witnesses, parents),
     )
 
 
 def _evidence(
     predictor: Predictor,
-    profiles: ProfileSet,
     source: str,
     evidence: float,
     witnesses: Sequence[tuple[str, float, float]],
-    mixed: bool,
+    parents: Mapping[str, float],
 ) -> Evidence:
-    """What was measured of the source, and the sentence about it."""
+    """What was measured of the source, and the sentence about it.
+
+    parents: the datasets whose evidence it takes, with their shares.
+    """
     of, regime = predictor.outcome, predictor.regime(source)
-    if mixed:
-        parents = profiles.mixtures[source]
+    if parents:
         of_them = " and ".join(f"{share:.0%} {parent}" for parent, share in parents.items())
         sentence = f"{source} is a mixture of {of_them}, whose evidence it takes: {evidence:+.1f} {of.unit}"
     elif predictor.abstains or predictor.verdicts[regime].abstains:

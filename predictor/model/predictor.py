@@ -275,8 +275,8 @@ class Predictor:
             if not parents or not here.issuperset(parents) or source in known_as or known[k]:
                 continue
             names, to = list(parents), [target] * len(parents)
-            own, answers = self.parts(plain, names, to), self.predict(plain, names, to)
-            surprise = [answer.gain - p.gain for answer, p in zip(answers, self.expect(plain, names, to), strict=True)]
+            own, expected = self.parts(plain, names, to), self.expect(plain, names, to)
+            surprise = [self._measured(p).gain - p.gain for p in expected]
             evidence[k] = (own.evidence + surprise) @ np.array(list(parents.values()))
             mixed[k], known[k] = True, own.known.all()
         return evidence, mixed, known
