@@ -65,7 +65,7 @@ def _gain(row: Mapping[str, Any]) -> float:
 
 def _matrices(maps: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(entry["matrix"] for entry in maps))
-    return f"{names[0]}" if len(names) == 1 else f"{len(names)} matrices"
+    return _one_or_count(names, "matrices")
 
 
 def _pp(gain: float) -> str:
@@ -75,15 +75,16 @@ def _pp(gain: float) -> str:
 def _of_yours(entries: Sequence[Mapping[str, Any]]) -> str:
     kinds = Counter(found["severity"] for entry in entries for found in entry["findings"])
     if not kinds:
-        return f"Nothing was found wrong with {_some([entry['name'] for entry in entries])}."
+        return f"Nothing was found wrong with {_one_or_count([entry['name'] for entry in entries], 'datasets')}."
     words = (("error", "error"), ("warning", "warning"), ("info", "note"))
     of = [count(kinds[severity], word) for severity, word in words if kinds[severity]]
     listed = " and ".join([", ".join(of[:-1]), of[-1]] if of[1:] else of)
-    return f"{listed} in {_some([entry['name'] for entry in entries if entry['findings']])}."
+    names = [entry["name"] for entry in entries if entry["findings"]]
+    return f"{listed} in {_one_or_count(names, 'datasets')}."
 
 
-def _some(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{len(names)} datasets"
+def _one_or_count(names: Sequence[str], many: str) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} {many}"
 
 
 def _of_transfer(maps: Sequence[Mapping[str, Any]]) -> str:
@@ -100,18 +101,15 @@ def _of_transfer(maps: Sequence[Mapping[str, Any]]) -> str:
     error = np.array([np.nanstd(row, ddof=1) for row in gain[enough]]) / np.sqrt(n[enough])
     raised, lowered = int((mean > _CLEAR * error).sum()), int((mean < -_CLEAR * error).sum())
     best = np.array(shown["sources"])[enough][int(mean.argmax())]
-    told = f"{count(raised, 'source') if raised else 'No source'} of {len(mean)} {_raises(raised)} the other targets on"
-    rest = f"{lowered or 'none'} {_lowers(lowered)} them"
-    first = f"{best} helps most, {_pp(float(mean.max()))} on average"
-    return f"In {shown['matrix']}, {told} average beyond two standard errors, {rest}; {first}."
+    first = count(raised, "source") if raised else "No source"
+    told = f"{first} of {len(mean)} {_verb('raise', raised)} the other targets on"
+    rest = f"{lowered or 'none'} {_verb('lower', lowered)} them"
+    most = f"{best} helps most, {_pp(float(mean.max()))} on average"
+    return f"In {shown['matrix']}, {told} average beyond two standard errors, {rest}; {most}."
 
 
-def _lowers(n: int) -> str:
-    return "lowers" if n < 2 else "lower"
-
-
-def _raises(n: int) -> str:
-    return "raises" if n < 2 else "raise"
+def _verb(word: str, n: int) -> str:
+    return f"{word}s" if n < 2 else word
 
 
 def _of_ranking(found: Mapping[str, Any]) -> str:
