@@ -106,13 +106,21 @@ def check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int, train
 
 def _refuse_strange(tally: Tally, spec: DatasetSpec, origin: str, trained: frozenset[str]) -> None:
     """Raise for a split none of whose answers can be one: held back where all stand for nothing, else mistaken."""
-    found = listed((f"{value!r} {n:,}" for value, n in tally.strange.most_common()), 5)
     whose = f"class of training ({listed(sorted(trained), 5)})" if trained else "option"
+    found = _most_common(tally.strange)
     what = f"{origin}: no value of {spec.response_field!r} is a {whose}: {found} of {count(tally.read, 'row')}"
     pairs = _near(tally.strange, trained)
     if not pairs and (len(tally.strange) == 1 or all(value.casefold() in _NO_ANSWER for value in tally.strange)):
         raise NoAnswersError(what, "They are held back: choose another split with --split")
     raise InputError(f"{what}. Write answers alike in all splits, or leave this one out{_near_words(pairs)}")
+
+
+def _share(part: int, of: int) -> str:
+    return f"{part:,} of {of:,} rows"
+
+
+def _most_common(values: Counter[str]) -> str:
+    return listed((f"{value!r} {n:,}" for value, n in values.most_common()), 5)
 
 
 def _near(labels: Iterable[str], classes: Iterable[str]) -> list[str]:
@@ -132,15 +140,14 @@ def _plain_label(label: str) -> str:
 def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
     """Classes that a table program or a slip of the hand made."""
     if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
-        yield f"{classes['-1']:,} of {rows:,} rows have the label -1, which often means no label; if so, leave them out"
+        yield f"{_share(classes['-1'], rows)} have the label -1, which often means no label; if so, leave them out"
     if len(classes) == rows >= _NO_CLASSES:
         yield f"each of the {rows:,} rows has a label of its own, so these are hardly classes"
     plain: dict[str, str] = {}
     pairs = []
     for label, labelled in classes.items():
         if label in _MISSING_WORDS:
-            of = f"{labelled:,} of {rows:,} rows"
-            yield f"{of} have the label {label!r}; if that means no label, leave the cell empty"
+            yield f"{_share(labelled, rows)} have the label {label!r}; if that means no label, leave the cell empty"
         other = plain.setdefault(_plain_label(label), label)
         if other != label:
             pairs.append(f"{shorten(other)} and {shorten(label)}")
@@ -151,47 +158,44 @@ def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
         )
     spaced = sum(labelled for label, labelled in classes.items() if label != label.strip())
     if spaced:
-        yield f"{spaced:,} of {rows:,} rows have a label that begins or ends with a space, which is part of its class"
+        yield f"{_share(spaced, rows)} have a label that begins or ends with a space, which is part of its class"
 
 
 def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozenset[str] | None) -> Iterator[str]:
-    def share(part: int, of: int) -> str:
-        return f"{part:,} of {of:,} rows"
-
     if tally.no_content:
-        yield f"{share(tally.no_content, tally.read)} dropped: neither prompt nor response"
+        yield f"{_share(tally.no_content, tally.read)} dropped: neither prompt nor response"
     if tally.no_label:
-        yield f"{share(tally.no_label, tally.read)} dropped: no value in {spec.response_field!r}"
+        yield f"{_share(tally.no_label, tally.read)} dropped: no value in {spec.response_field!r}"
     if tally.strange:
-        shown = listed((f"{value!r} {n:,}" for value, n in tally.strange.most_common()), 5)
         whose = "class of training" if trained else "option"
         yield (
-            f"{share(tally.strange.total(), tally.read)} left out: {spec.response_field!r} is no {whose} there: {shown}"
+            f"{_share(tally.strange.total(), tally.read)} left out: {spec.response_field!r} is no {whose} there: "
+            f"{_most_common(tally.strange)}"
             f"{_near_words(_near(tally.strange, trained or ()))}"
         )
     if tally.no_response:
         why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
-        yield f"{share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
+        yield f"{_share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
     if tally.equal_pairs:
-        yield f"{share(tally.equal_pairs, rows)} have the same text as both responses, which prefers nothing"
+        yield f"{_share(tally.equal_pairs, rows)} have the same text as both responses, which prefers nothing"
     if tally.calls:
-        yield f"{share(tally.calls, rows)} have a tool call in their response: the JSON of its name and arguments"
+        yield f"{_share(tally.calls, rows)} have a tool call in their response: the JSON of its name and arguments"
     if tally.left_out:
         parts = listed((f"{shape} {number:,}" for shape, number in tally.left_out.most_common()), 8)
         yield f"what is not text is left out of the turns: {parts}"
     # A list now and then is what was asked for.
     if tally.lists > rows / 2:
         yield (
-            f"{share(tally.lists, rows)} have a list, written as text, as their response in {spec.response_field!r}; "
+            f"{_share(tally.lists, rows)} have a list, written as text, as their response in {spec.response_field!r}; "
             f"to take its first item: --roles answer={spec.response_field}[0]"
         )
     if tally.empty_response:
-        yield f"{share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
+        yield f"{_share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
     for name, empty in tally.no_text.items():
-        yield f"{share(empty, tally.read)} have nothing in the prompt field {name!r}"
+        yield f"{_share(empty, tally.read)} have nothing in the prompt field {name!r}"
     if tally.after_answer:
         yield (
-            f"{share(tally.after_answer, tally.read)} go on after the last turn of the assistant: what follows it is "
+            f"{_share(tally.after_answer, tally.read)} go on after the last turn of the assistant: what follows it is "
             "left out"
         )
     if spec.has_labels and too_many_classes(len(tally.classes), rows):
