@@ -111,7 +111,7 @@ def server(warehouse_path: str) -> MCPServer:
     def rank(target: str, sources: list[str] | None = None, top: int = 10) -> dict[str, Any]:
         """Rank sources to tune on for a target by predicted gain in percentage points, best first.
 
-        Pass on what `basis` says: an order without a signal is none.
+        Pass on what `basis` says: without a signal the order means nothing.
         """
         return _rank(target, sources, top, warehouse_path)
 
@@ -161,7 +161,12 @@ def _rank(target: str, sources: list[str] | None, top: int, path: str) -> dict[s
     from traitcast.predictor.commands.lists import foundation
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    found = traitcast.rank(target, sources, warehouse=path)
+    target, *chosen = FrontDoor().ensure_profiled([target, *(sources or ())], path)
     with Warehouse.open(path, read_only=True) as warehouse:
-        basis = foundation(api.predictor_of(warehouse))
-    return {"basis": basis, "ranking": [one.as_row() for one in found.top(max(top, 1))], "ranked": len(found)}
+        predictor = api.predictor_of(warehouse)
+        found = api.rank_sources(warehouse, predictor, target, None if sources is None else chosen)
+    return {
+        "basis": foundation(predictor),
+        "ranking": [one.as_row() for one in found.top(max(top, 1))],
+        "ranked": len(found),
+    }

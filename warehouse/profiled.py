@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from traitcast.warehouse import distributions
 from traitcast.warehouse.console import count, html_table
-from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.errors import UserError, nearest
 from traitcast.warehouse.records import Profile
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ class Profiled(Profile):
 
     def value(self, trait: str) -> float | None:
         """The value of a trait, None where it is undefined. Raises UserError for one that does not exist."""
-        from traitcast.warehouse.errors import nearest
-
         found = {one.trait: one.value for one in self.traits}
         if trait not in found:
             raise UserError(f"no trait {trait!r}{nearest(trait, found)}")

@@ -34,7 +34,7 @@ class Rows:
 
     @property
     def name(self) -> str:
-        return IN_MEMORY if self.split == ALL else f"{IN_MEMORY} ({self.split})"
+        return _named(self.split)
 
     def rows(self, columns: Collection[str] | None = None) -> Iterator[tuple[int, Row]]:
         """(row number from 1, row)."""
@@ -81,7 +81,11 @@ class _Loaded(HubPart):
 
     @property
     def name(self) -> str:
-        return IN_MEMORY if self.split == ALL else f"{IN_MEMORY} ({self.split})"
+        return _named(self.split)
+
+
+def _named(split: str) -> str:
+    return IN_MEMORY if split == ALL else f"{IN_MEMORY} ({split})"
 
 
 def is_in_memory(dataset: Any) -> bool:
