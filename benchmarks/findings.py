@@ -5,7 +5,7 @@
 
 Twelve datasets of different kinds and 200 to 800 made-up rows each get faults of every kind at random rows. The rows
 that a check marks are compared with those planted: marking any other row counts against its precision, in every
-dataset. Some rows hold what looks like a fault and is none.
+dataset. Some rows hold what looks like a fault but is not one.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _REFUSALS = (
 )
 
 
-# What looks like a fault and is none.
+# What looks like a fault but is not one.
 _HARMLESS = (
     "order 4111 1111 1111 1112",
     "ISBN 978-3-16-148410-0",
@@ -170,7 +170,7 @@ def plant_texts(to: Planted) -> None:
 
 
 def plant_harmless(to: Planted) -> None:
-    """What looks like a fault and is none, expected in no check."""
+    """What looks like a fault but is not one, expected in no check."""
     for text in _HARMLESS:
         to.take()[to.prompt] += f" It came {text}"
     if to.response:

@@ -1,4 +1,4 @@
-"""Does the weighted mean of what its parents gain foretell what a mixture gains?
+"""Does the weighted mean of its parents' gains predict the gain of a mixture?
 
     traitcast mix data/sst2 data/trec --into mixtures/sst2_trec --rows 2000        # and others
     traitcast matrix plan --pack mixed ...; traitcast matrix run --pack mixed; traitcast matrix ingest --pack mixed

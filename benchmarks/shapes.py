@@ -247,7 +247,7 @@ def shapes() -> Iterator[tuple[str, str, Files]]:
     yield "json", "keys with dots", {"a.jsonl": lines(("data.text", TEXTS), ("data.label", LABELS))}
     yield "json", "keys with spaces", {"a.jsonl": lines(("review text", TEXTS), ("my label", LABELS))}
     yield "json", "an empty key", {"a.jsonl": lines(("", TEXTS), T, L)}
-    yield "json", "a gzip that is none", {"a.jsonl.gz": one}
+    yield "json", "plain text named .gz", {"a.jsonl.gz": one}
     yield "json", "a gzip called jsonl", {"a.jsonl": gzip.compress(one)}
     # -- splits
     yield "datasets#5021", "a split word inside of a name", {"a train ride.jsonl": one}

@@ -1,4 +1,4 @@
-"""How axolotl, LLaMA-Factory and TRL are told to train on a dataset: snippets for `rank --as`.
+"""Snippets that make axolotl, LLaMA-Factory or TRL train on a dataset, for `rank --as`.
 
 Owns what each of them can be told about columns, and says why a dataset needs more than that. Reads profiles, never
 rows.
