@@ -6,7 +6,8 @@ Refuses what is no class: mixed types, fractions, lists, and labels outside of l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,41 @@ from traitcast.profiler.roles.packed import is_flattened
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, shorten
 from traitcast.warehouse.errors import InputError, nearest, some
+
+# Pairs of names that say which of them is false and which is true.
+_FALSE_TRUE = (("false", "true"), ("no", "yes"), ("n", "y"), ("0", "1"))
+
+
+def with_codes(spec: DatasetSpec, values: Sequence[Any], *, from_schema: bool) -> DatasetSpec:
+    """A spec whose list of label_names can be read in one way.
+
+    Names such as "True" or "5" may be the values themselves, while a list gives names to the values by their places.
+    Names of a schema go by place, names that a user wrote by their text.
+
+    Parameters
+    ----------
+    spec
+        With label_names, without label_codes.
+    values
+        Raw labels of some rows.
+    from_schema
+        Whether the file format itself brought the names.
+
+    Returns
+    -------
+    DatasetSpec
+        With label_codes where places and texts differ; else as it is.
+    """
+    names = spec.label_names
+    plain = [name.casefold().removesuffix(".0") for name in names]
+    if any(isinstance(value, bool) for value in values):
+        pair = next((pair for pair in _FALSE_TRUE if set(pair) <= set(plain)), None)
+        codes = [{pair[0]: "false", pair[1]: "true"}.get(name, name) if pair else "" for name in plain]
+    elif any(is_position(name) and name != str(place) for place, name in enumerate(plain)):
+        codes = [str(place) for place in range(len(names))] if from_schema else list(names)
+    else:
+        return spec
+    return replace(spec, label_codes=tuple(codes)) if all(codes) and len(set(codes)) == len(names) else spec
 
 
 class Labels:
@@ -38,13 +74,16 @@ class Labels:
             )
         self._same_type(type_name, value, where)
         if self.codes:
-            return self.codes[raw] if raw in self.codes else self._unknown(raw, where, self.codes)
+            # A table program writes the integers of a column with gaps as 0.0 and 1.0.
+            known = next((code for code in (raw, raw.removesuffix(".0"), f"{raw}.0") if code in self.codes), None)
+            if known is None and type_name == "integer" and raw == "-1":
+                return None
+            return self._unknown(raw, where, self.codes) if known is None else self.codes[known]
         if not self.names or raw in self.known:
             return raw
         # CSV has no integers, so digits count as a position when they are not a name themselves.
         if type_name in ("integer", "boolean"):
             return self._at(int(value), where)
-        # A table program writes the integers of a column with gaps as 0.0 and 1.0.
         if type_name == "text" and is_position(raw.removesuffix(".0")):
             return self._at(int(raw.removesuffix(".0")), where)
         return self._unknown(raw, where, self.names)

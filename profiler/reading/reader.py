@@ -19,13 +19,13 @@ from traitcast.profiler.reading.damage import damage_warnings
 from traitcast.profiler.reading.examples import Converter, Examples, Item, build_table
 from traitcast.profiler.reading.files import files_of
 from traitcast.profiler.reading.formats.text_lines import MAX_COLUMNS
-from traitcast.profiler.reading.labels import Labels
+from traitcast.profiler.reading.labels import Labels, with_codes
 from traitcast.profiler.reading.language_guess import guess_language
 from traitcast.profiler.reading.locate import as_spec, locate
 from traitcast.profiler.reading.source import ALL, HELD_OUT, Part, Row, Source, total
 from traitcast.profiler.reading.tally import Tally, check_content, content_warnings
 from traitcast.profiler.request import Request
-from traitcast.profiler.roles.columns import label_form
+from traitcast.profiler.roles.columns import label_form, values_at
 from traitcast.profiler.roles.inference import infer
 from traitcast.profiler.roles.multiple_choice import answer_forms
 from traitcast.profiler.roles.short_roles import is_complete, parse_roles, with_roles
@@ -262,6 +262,17 @@ def _completed(
     if field and not spec.label_names and names.get(field):
         spec = replace(spec, label_names=tuple(names[field]))
         notes.append(f"label names of {field!r} come from the schema of the file")
+    if field and spec.label_names and not spec.label_codes:
+        values = values_at(columns, field)
+        spec = with_codes(spec, values, from_schema=spec.label_names == tuple(names.get(field, ())))
+        if not spec.label_codes and any(isinstance(value, bool) for value in values):
+            places = ", ".join(
+                f"{mark} is {name!r}" for mark, name in zip(("false", "true"), spec.label_names, strict=False)
+            )
+            notes.append(
+                f"booleans of {field!r} by their places in label_names: {places}; for another order write "
+                "label_names: {'true': NAME, 'false': NAME}"
+            )
     if spec.task_type == "multiple_choice" and spec.answer_form is None:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         forms = answer_forms(rows, spec)

@@ -441,6 +441,15 @@ def test_the_spec_beside_the_data_is_used_and_overridden(tmp_path: Path) -> None
         ([3, 4, 4], None, ["3", "4", "4"]),
         ([True, False, True], None, ["true", "false", "true"]),
         (["pos", "neg", "neg"], ["neg", "pos"], ["pos", "neg", "neg"]),
+        # Names that spell the values go by their text, wherever they stand.
+        ([True, False, True], ["True", "False"], ["True", "False", "True"]),
+        ([True, False, True], ["unknown", "FALSE", "TRUE"], ["TRUE", "FALSE", "TRUE"]),
+        ([True, False, True], ["yes", "no"], ["yes", "no", "yes"]),
+        ([True, False, True], ["1", "0"], ["1", "0", "1"]),
+        ([1, 5, 2], ["1", "2", "3", "4", "5"], ["1", "5", "2"]),
+        (["1.0", "2.0", "2.0"], ["1", "2"], ["1", "2", "2"]),
+        (["1", "0", "0"], ["1.0", "0.0"], ["1.0", "0.0", "0.0"]),
+        ([1, 0, 1], ["1", "0"], ["1", "0", "1"]),
     ],
 )
 def test_labels_become_names(tmp_path: Path, values: list[Any], names: Any, expected: list[str]) -> None:
@@ -451,6 +460,32 @@ def test_labels_become_names(tmp_path: Path, values: list[Any], names: Any, expe
         spec.write_text("text_fields: [text]\nlabel_field: label\nlabel_names: {3: neg, 4: pos}\n")
     found = kept(read(path, spec=spec))
     assert [row["label"] for row in found] == [row["response"] for row in found] == expected
+
+
+def test_names_that_may_be_places_or_values_are_refused_where_they_do_not_fit(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"text": f"t{i}", "label": i} for i in range(5)])
+    spec = DatasetSpec("classification", ("text",), label_field="label", label_names=tuple("12345"))
+    with pytest.raises(InputError, match=r"label '0' in column 'label' is not in label_names"):
+        read(path, spec=spec)
+
+
+def test_booleans_by_place_are_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"text": f"t{i}", "label": i % 2 > 0} for i in range(5)])
+    spec = DatasetSpec("classification", ("text",), label_field="label", label_names=("pos", "neg"))
+    assert "by their places in label_names: false is 'pos', true is 'neg'; " in read(path, spec=spec).notes[-1]
+
+
+def test_names_of_a_schema_go_by_place_although_they_are_numbers(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features, Sequence, Value
+
+    names = ClassLabel(names=["1", "2", "3"])
+    for column, values in (("label", [0, 1, 2, -1]), ("labels", [[0, 1], [1], [2, 0]])):
+        kind = names if column == "label" else Sequence(names)
+        rows = {"text": ["a", "b", "c", "d"][: len(values)], column: values}
+        data = Dataset.from_dict(rows, features=Features({"text": Value("string"), column: kind}))
+        data.to_parquet(str(tmp_path / "a.parquet"))
+        found = [row["label"] for row in kept(read(tmp_path / "a.parquet"))]
+        assert found == (["1", "2", "3"] if column == "label" else ["1, 2", "2", "1, 3"])
 
 
 def test_class_names_come_from_the_schema(tmp_path: Path) -> None:
