@@ -175,6 +175,9 @@ def readable_columns() -> str:
         ("instructions of a system", _names(names.SYSTEM)),
         ("better and worse response", "; ".join(_names(pair) for pair in names.CHOSEN)),
         ("their scores", "; ".join(_names(pair) for pair in names.CHOSEN_SCORES)),
+        ("two responses, with `_a` and `_b`, 0 and 1, or 1 and 2 behind", _names(names.COMPARED_STEMS)),
+        ("which of them is better", f"{_names(names.VERDICTS)}; {_names(names.WEAK_VERDICTS)}"),
+        ("scores of them, with the same ending", _names(names.COMPARED_SCORES)),
         ("response with a label of true and false", _names(names.JUDGED)),
         ("ranked responses, and their grades", f"{_names(names.RANKED)}; {_names(names.GRADES)}"),
     ]

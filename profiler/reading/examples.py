@@ -18,6 +18,7 @@ from traitcast.profiler.reading.labels import Labels
 from traitcast.profiler.reading.tally import Tally
 from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles.chat import is_chat, turns
+from traitcast.profiler.roles.compared import TIE, better
 from traitcast.profiler.roles.multiple_choice import Answers, options_of
 from traitcast.profiler.roles.packed import joined_texts, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
@@ -159,8 +160,8 @@ class Converter:
     def prompt(self, row: Mapping[str, Any], where: str) -> tuple[list[str], list[str] | None]:
         """(fields, options) of a row whether or not it has an answer. Raises InputError naming `where`."""
         texts = self.texts(row, where)
-        if self.spec.chosen_field:
-            return self._pair(row, texts, where)[0], None
+        if self.spec.has_pairs:
+            return self._pair(row, texts, where, *(self.spec.options_fields or self._names))[0], None
         if self.spec.messages_field:
             name = self.spec.messages_field
             texts += turns(pick(row, name), name, where, whole=self.spec.answer_field is not None).prompt
@@ -236,19 +237,34 @@ class Converter:
                 return None
             self.tally.classes[label] += 1
             return Item(fields, None, response, label)
-        fields, chosen, rejected = self._pair(row, texts, where)
+        names = self._names
+        if self.spec.is_compared:
+            best = better(row, self.spec, where)
+            if best is None:
+                self._count_unlabelled(texts or [" ".join(map(str, names))])
+                return None
+            if best == TIE:
+                self.tally.ties += 1
+                return None
+            names = (self.spec.options_fields[best], self.spec.options_fields[1 - best])
+        fields, chosen, rejected = self._pair(row, texts, where, *names)
         if not (chosen or "").strip() or rejected is None:
             self._count_unlabelled([*fields, chosen or "", rejected or ""])
             return None
         self.tally.equal_pairs += chosen == rejected
         return Item(fields, None, chosen, None, rejected, self._margin(row, where))
 
-    def _pair(self, row: Mapping[str, Any], texts: list[str], where: str) -> tuple[list[str], str | None, str | None]:
+    @property
+    def _names(self) -> tuple[str, str]:
+        """The fields of the better and the worse response."""
+        return self.spec.chosen_field or "", self.spec.rejected_field or ""
+
+    def _pair(
+        self, row: Mapping[str, Any], texts: list[str], where: str, better: str, worse: str
+    ) -> tuple[list[str], str | None, str | None]:
         """(fields, better response, worse response). Chats may hold the prompt too, and texts the whole dialogue."""
-        assert self.spec.chosen_field is not None
-        assert self.spec.rejected_field is not None
-        before, chosen = self._spoken(row, self.spec.chosen_field, where)
-        rejected = self._spoken(row, self.spec.rejected_field, where)[1]
+        before, chosen = self._spoken(row, better, where)
+        rejected = self._spoken(row, worse, where)[1]
         fields = texts + self._turns(row, where) + before
         if fields or chosen is None or rejected is None:
             return fields, chosen, rejected
@@ -282,7 +298,8 @@ class Converter:
             raise InputError(
                 f"{where}: {' and '.join(self.spec.score_fields)} hold {shorten(values)}; expected numbers"
             ) from None
-        return repr(numbers[0] - sum(numbers[1:]))
+        margin = numbers[0] - sum(numbers[1:])
+        return repr(abs(margin) if self.spec.is_compared else margin)
 
     def _chat(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
         assert self.spec.messages_field is not None
@@ -373,7 +390,7 @@ def table_schema(spec: DatasetSpec | None = None) -> pa.Schema:
 
     text = pa.string()
     plain = [("fields", pa.list_(text)), ("options", pa.list_(text)), ("response", text), ("label", text)]
-    pair = [("rejected", text), ("margin", text)] if spec and spec.rejected_field else []
+    pair = [("rejected", text), ("margin", text)] if spec and spec.has_pairs else []
     return pa.schema(plain + pair)
 
 

@@ -25,11 +25,13 @@ from traitcast.profiler.reading.locate import as_spec, locate
 from traitcast.profiler.reading.source import ALL, HELD_OUT, Part, Row, Source, total
 from traitcast.profiler.reading.tally import Tally, check_content, content_warnings
 from traitcast.profiler.request import Request
+from traitcast.profiler.roles.column_names import plain_name
 from traitcast.profiler.roles.columns import label_form, values_at
+from traitcast.profiler.roles.compared import verdict_forms
 from traitcast.profiler.roles.inference import infer
 from traitcast.profiler.roles.multiple_choice import answer_forms
 from traitcast.profiler.roles.short_roles import is_complete, parse_roles, with_roles
-from traitcast.profiler.roles.spec import DatasetSpec, dataset_name
+from traitcast.profiler.roles.spec import VERDICT_FORMS, DatasetSpec, dataset_name
 from traitcast.profiler.roles.values import cut, is_whole, listed, pick, root, shorten
 from traitcast.warehouse.errors import InputError, NoAnswersError, nearest
 
@@ -184,7 +186,7 @@ def _classes_in(table: Any, spec: DatasetSpec) -> frozenset[str]:
 def prompt_columns(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
     """The columns that the prompts of a split are made of by known roles. Raises InputError when it lacks one."""
     # Chats and dialogues of a pair hold the prompt too.
-    wanted = frozenset(name for name in spec.columns if spec.chosen_field or name not in spec.answer_fields)
+    wanted = frozenset(name for name in spec.columns if spec.has_pairs or name not in spec.answer_fields)
     sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
     if sample:
         _check_columns(spec, wanted, _columns(sample), parts[0])
@@ -277,6 +279,15 @@ def _completed(
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         forms = answer_forms(rows, spec)
         spec = replace(spec, answer_form=forms[0] if forms else "index")
+    if spec.is_compared and spec.answer_field and spec.answer_form is None:
+        pairs = list(zip(*(values_at(columns, name) for name in spec.options_fields), strict=True))
+        forms = verdict_forms(values_at(columns, spec.answer_field), pairs, plain_name(spec.answer_field), "")
+        if len(forms) != 1:
+            raise InputError(
+                f"{spec.answer_field!r} may name the better of {' and '.join(spec.options_fields)} in several ways: "
+                f"add answer_form={forms[0] if forms else 'index'} ({', '.join(VERDICT_FORMS)})"
+            )
+        spec = replace(spec, answer_form=forms[0])
     if spec.label_form is None and (spec.labels_field or spec.tags_field):
         spec = replace(spec, label_form=label_form(spec, columns))
     return spec

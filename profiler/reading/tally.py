@@ -50,6 +50,7 @@ class Tally:
     lists: int = 0
     calls: int = 0
     equal_pairs: int = 0
+    ties: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
     speakers: frozenset[str] = frozenset()
@@ -79,6 +80,8 @@ def check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int, train
     column = spec.response_field
     if rows == 0 and tally.strange:
         _refuse_strange(tally, spec, origin, trained or frozenset())
+    if rows == 0 and tally.ties:
+        raise InputError(f"{origin}: {column!r} has a tie in all of {count(tally.ties, 'row')}, which prefers nothing")
     if spec.label_field and not tally.classes:
         raise NoAnswersError(
             f"{origin}: the label column {column!r} is empty in all {tally.read:,} rows",
@@ -176,6 +179,8 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
     if tally.no_response:
         why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
         yield f"{_share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
+    if tally.ties:
+        yield f"{_share(tally.ties, tally.read)} left out: a tie by {spec.response_field!r} prefers neither response"
     if tally.equal_pairs:
         yield f"{_share(tally.equal_pairs, rows)} have the same text as both responses, which prefers nothing"
     if tally.calls:

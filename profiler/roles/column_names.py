@@ -168,11 +168,24 @@ JUDGED = ("completion", "response", "output")
 JUDGEMENTS = ("is_good", "good", "desirable", "is_desirable", "is_chosen", "preferred", "thumbs_up")
 # The worse response beside a conversation that ends with the better one.
 WORSE = ("rejected_response", "rejected")
-# Two responses of which another column says the better one.
-COMPARED = re.compile(r"(.+?)_?([ab]|[012])")
+# Two responses of which another column says the better one: (what they are, which of the two, what is behind it).
+COMPARED = re.compile(r"(.+?)_?([ab]|[012])(_[a-z_]+)?")
+COMPARED_STEMS = _words(
+    "response responses answer answers completion completions output outputs summary summaries conversation reply "
+    "replies assistant human_ref ref generation candidate comment message translation model system text"
+)
+# Texts to choose from are options of a question.
+OPTION_STEMS = _words("option choice ending sol opt op alternative")
 VERDICTS = _words(
-    "winner better_response_id labels label preference overall_preference preference_strength choice score_0 score_1 "
-    "score_a score_b"
+    "winner better_response_id better_response better_id better winner_id preferred_response preferred_id preferred "
+    "overall_preference preference_strength human_preference preference chosen_id chosen choice verdict vote"
+)
+WEAK_VERDICTS = _words("label labels")
+# Below 0 they prefer the first one (HelpSteer).
+SIGNED_VERDICTS = _words("overall_preference preference_strength")
+COMPARED_SCORES = _words(
+    "score scores rating reward grade votes upvotes quality winner winner_model winner_response response_score "
+    "answer_score score_response score_model"
 )
 # Lists of responses, the text of one that is an object, and how good it is.
 RANKED = ("responses", "completions", "answers", "outputs", "candidates", "replies")

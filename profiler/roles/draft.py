@@ -49,7 +49,7 @@ def draft_of(view: View) -> DatasetSpec | None:
     DatasetSpec or None
         Of columns with content alone, nested ones by their path, and longer texts first; None where there are none.
     """
-    flat = _flattened(view)
+    flat = flattened(view)
     chats = [name for name, kind in flat.kinds.items() if kind == "chat" and flat.distinct(name)]
     if chats:
         return chat_draft(flat, chats)
@@ -137,7 +137,7 @@ def nested_paths(value: Any, name: str, depth: int = _DEPTH) -> list[str]:
     return [path for key, inner in value.items() for path in nested_paths(inner, f"{name}.{key}", depth - 1)]
 
 
-def _flattened(view: View) -> View:
+def flattened(view: View) -> View:
     """The columns, with what is inside of nested ones by its path."""
     columns: dict[str, Sequence[Any]] = {}
     for name, values in view.columns.items():
@@ -175,8 +175,13 @@ def _plain(path: str) -> str:
     return plain_name(_last(path))
 
 
+def is_bookkeeping(plain: str) -> bool:
+    """Whether a plain name says where a row comes from."""
+    return _BOOKKEEPING.fullmatch(plain) is not None
+
+
 def _is_bookkeeping(view: View, name: str) -> bool:
-    return _BOOKKEEPING.fullmatch(_plain(name)) is not None or _are_dates(view, name)
+    return is_bookkeeping(_plain(name)) or _are_dates(view, name)
 
 
 def _are_dates(view: View, name: str) -> bool:

@@ -109,9 +109,8 @@ def _reasons(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Iterat
         why = "a usual name of a prompt" if usual else "the only column of texts that is left"
         yield reason("prompt", name, why, sure=usual)
     if spec.options_field or spec.options_fields:
-        yield reason(
-            "options", spec.options_field or ", ".join(spec.options_fields), "texts for an answer to choose from"
-        )
+        what = "two responses, of which the rows say the better one" if spec.is_compared else "texts to choose from"
+        yield reason("options", spec.options_field or ", ".join(spec.options_fields), what)
     if spec.label_field:
         yield reason("label", spec.label_field, _class_words(view, spec.label_field))
     elif spec.messages_field:
@@ -144,6 +143,8 @@ def _class_words(view: View, field: str) -> str:
 def _answer_words(spec: DatasetSpec, view: View) -> tuple[str, str, str]:
     """(role, field, why) of an answer."""
     field = spec.answer_field or ""
+    if spec.is_compared:
+        return "answer", field, f"names the better response in every row (answer_form: {spec.answer_form})"
     if spec.task_type == "multiple_choice":
         return "answer", field, f"names one of the options in every row (answer_form: {spec.answer_form})"
     if view.kinds.get(field) == "number" and plain_name(field) in SCORES:

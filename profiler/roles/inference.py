@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from traitcast.profiler.roles.column_names import (
@@ -42,10 +43,11 @@ from traitcast.profiler.roles.columns import (
     mark_columns,
     values_at,
 )
+from traitcast.profiler.roles.compared import compared
 from traitcast.profiler.roles.draft import chat_draft, content, draft_of, longest
 from traitcast.profiler.roles.explanation import Inference, UnclearError, ask, explained, misfit
 from traitcast.profiler.roles.multiple_choice import answer_forms
-from traitcast.profiler.roles.pairs import compared, preference, prompted, translation
+from traitcast.profiler.roles.pairs import preference, prompted, translation
 from traitcast.profiler.roles.short_roles import with_roles
 from traitcast.profiler.roles.spec import DatasetSpec, parse_spec
 from traitcast.profiler.roles.values import listed, pick
@@ -95,10 +97,11 @@ def _layouts(view: View, task_type: str | None = None, answer_form: str | None =
     """The first layout that fits, of a task type if that is settled."""
     for layout in (
         preference,
+        compared,
         translation,
         _chat,
         _multiple_choice,
-        compared,
+        partial(compared, weak=True),
         _generation,
         _annotated,
         _classification,

@@ -14,7 +14,6 @@ from traitcast.profiler.roles.chat import is_chat
 from traitcast.profiler.roles.column_names import (
     CHOSEN,
     CHOSEN_SCORES,
-    COMPARED,
     CONTEXTS,
     GENERATION,
     GRADES,
@@ -24,7 +23,6 @@ from traitcast.profiler.roles.column_names import (
     RESPONSE_KEYS,
     SINGLE,
     SYSTEM,
-    VERDICTS,
     WORSE,
     is_id,
     plain_name,
@@ -76,31 +74,6 @@ def _judged(view: View) -> DatasetSpec | None:
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def compared(view: View) -> DatasetSpec | None:
-    """Raise for two responses of which another column says which is better: that may be learnt, or the better one."""
-    stems: dict[str, list[str]] = {}
-    for plain, name in view.actual.items():
-        if (match := COMPARED.fullmatch(plain)) and view.kinds[name] in ("text", "chat") and view.distinct(name) > 2:
-            stems.setdefault(match[1], []).append(name)
-    pair = next((tuple(names) for names in stems.values() if len(names) == 2), None)
-    verdict = next((view.actual[plain] for plain in VERDICTS if plain in view.actual), None)
-    # Sentences of a pair have such names too; what is compared has a prompt besides.
-    if pair is None or verdict is None or not (texts := prompted(view, DatasetSpec("preference")).text_fields):
-        return None
-    texts = tuple(name for name in texts if name not in pair)
-    if not texts or any(view.kinds[name] != "text" for name in pair):
-        return None
-    fields = (*texts, *pair)
-    draft = DatasetSpec("generation", fields, answer_field=verdict)
-    if view.class_like(verdict):
-        draft = DatasetSpec("classification", fields, label_field=verdict)
-    raise UnclearError(
-        f"{verdict!r} may say which of {pair[0]!r} and {pair[1]!r} is better; to learn the better one, write them as "
-        "chosen and rejected",
-        draft,
-    )
 
 
 def _ranked(view: View) -> DatasetSpec | None:

@@ -59,6 +59,8 @@ def is_complete(stated: Mapping[str, Any]) -> bool:
     """Whether stated roles leave nothing to infer."""
     if stated.get("messages_field") or (stated.get("chosen_field") and stated.get("rejected_field")):
         return True
+    if stated.get("task_type") == "preference" and stated.get("options_fields"):
+        return bool(stated.get("answer_field") or stated.get("score_fields"))
     if stated.get("options_field") or stated.get("options_fields"):
         return bool(stated.get("text_fields") and stated.get("answer_field"))
     response = any(stated.get(key) for key in (*RESPONSES, "label_field"))
@@ -81,7 +83,9 @@ def short_roles(spec: DatasetSpec) -> str:
         fields = [field for key in keys if key for field in _listed(getattr(spec, key))]
         if fields:
             words.append(f"{short}={','.join(fields)}")
-    if spec.answer_form and spec.task_type == "multiple_choice":
+    if spec.is_compared:
+        words.insert(0, "task_type=preference")
+    if spec.answer_form and (spec.task_type == "multiple_choice" or spec.is_compared):
         words.append(f"answer_form={spec.answer_form}")
     return shlex.join(words) if any(" " in word for word in words) else " ".join(words)
 

@@ -7,7 +7,7 @@ type does not use, and values of the wrong kind; it never looks at the data itse
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ METRICS = {
 }
 # How the right option is named: position from 0, number from 1, letter from A, or the option's own text.
 ANSWER_FORMS = ("index", "number", "letter", "text")
+# And how a column names the better of two responses, also by a sign: below 0 the first, above 0 the second.
+VERDICT_FORMS = (*ANSWER_FORMS, "sign")
 # How labels that are more than one a row are written: labels_field holds the labels that apply, or a mark for every
 # class; the tags of tags_field mark spans (B-PER, I-PER, O), or each token by itself (NOUN, VERB).
 LABEL_FORMS = {"labels_field": ("names", "marks"), "tags_field": ("spans", "each")}
@@ -64,7 +66,9 @@ _ROLES = {
         "chosen_field",
         "rejected_field",
         "score_fields",
+        "options_fields",
         "answer_field",
+        "answer_form",
         "label_field",
     ),
 }
@@ -131,7 +135,8 @@ class DatasetSpec:
     labels_field: a list of labels, the response being all of them; labels_fields: or a column of 0 and 1 per label.
     tags_field: a tag for each token of the first text field. spans_field: spans of the first text field.
     chosen_field, rejected_field: the better and the worse response of a preference, texts or chats; score_fields: a
-    grade of each, or one column of margins. Without them label_field says whether the response in answer_field is good.
+    grade of each, or one column of margins. Without them label_field says whether the response in answer_field is good,
+    or options_fields are two responses, and answer_field names the better one (answer_form says how), or score_fields.
     label_form: one of LABEL_FORMS, None where it does not apply or was not found out yet.
     mixture: the datasets that the rows were drawn from.
     stated_in: the file that states the roles, None when they were inferred.
@@ -190,6 +195,8 @@ class DatasetSpec:
         """The field that holds what a model has to answer."""
         if self.task_type == "preference":
             pair = ", ".join(name for name in (self.chosen_field, self.rejected_field) if name)
+            if self.is_compared:
+                return self.answer_field or " and ".join(self.score_fields)
             return pair or self.answer_field or self.messages_field or ""
         annotated = self.labels_field or ", ".join(self.labels_fields) or self.tags_field or self.spans_field
         return self.label_field or self.answer_field or self.messages_field or annotated or ""
@@ -200,6 +207,16 @@ class DatasetSpec:
         plain = (self.label_field, self.answer_field, self.labels_field, self.tags_field, self.spans_field)
         pair = (self.chosen_field, self.rejected_field)
         return frozenset(name for name in (*plain, *pair, *self.labels_fields, *self.score_fields) if name)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether a row has two responses, and another column says which is better."""
+        return self.task_type == "preference" and bool(self.options_fields)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether a row has a better and a worse response."""
+        return self.is_compared or bool(self.rejected_field)
 
     @property
     def has_labels(self) -> bool:
@@ -287,7 +304,8 @@ def _check(spec: DatasetSpec, where: str) -> None:
     _one_of(spec.task_type, TASK_TYPES, "task_type", where)
     _one_of(spec.metric, METRICS[spec.task_type], "metric", where, f" for {spec.task_type}")
     if spec.answer_form is not None:
-        _one_of(spec.answer_form, ANSWER_FORMS, "answer_form", where)
+        forms = VERDICT_FORMS if spec.is_compared else ANSWER_FORMS
+        _one_of(spec.answer_form, forms, "answer_form", where)
     if spec.label_form is not None:
         key = next((key for key in LABEL_FORMS if getattr(spec, key)), None)
         if key is None:
@@ -335,11 +353,14 @@ def _check_required(spec: DatasetSpec, where: str) -> None:
     elif spec.task_type == "preference":
         pair = bool(spec.chosen_field and spec.rejected_field)
         labelled = bool((spec.answer_field or spec.messages_field) and spec.label_field)
+        if spec.is_compared:
+            _check_compared(spec, need)
+            return
         part = spec.chosen_field or spec.rejected_field if not pair else spec.answer_field or spec.label_field
         need(
             pair != labelled and not part,
             "either chosen_field and rejected_field, or answer_field (or messages_field) and label_field, which says "
-            "whether the response is good",
+            "whether the response is good, or two options_fields and answer_field, which says which is better",
         )
         need(not spec.score_fields or pair, "chosen_field and rejected_field to go with score_fields")
         need(len(spec.score_fields) < 3, "one column of margins, or two of scores, as score_fields")
@@ -356,6 +377,16 @@ def _check_required(spec: DatasetSpec, where: str) -> None:
         need(len(spec.labels_fields) != 1, "at least two labels_fields")
 
 
+def _check_compared(spec: DatasetSpec, need: Callable[[bool, str], None]) -> None:
+    stated = spec.chosen_field or spec.rejected_field or spec.label_field
+    need(len(spec.options_fields) == 2 and not stated, "two options_fields, the responses, and no other ones")
+    by_scores = len(spec.score_fields) == 2
+    need(
+        by_scores != bool(spec.answer_field) and len(spec.score_fields) in (0, 2),
+        "answer_field, the column that says which of options_fields is better, or two score_fields",
+    )
+
+
 def _task_type(values: Mapping[str, Any], where: str) -> str:
     """The task type that the stated fields imply."""
     if values.get("chosen_field") or values.get("rejected_field"):
@@ -364,6 +395,8 @@ def _task_type(values: Mapping[str, Any], where: str) -> str:
         return "preference"
     if values.get("label_field"):
         return "classification"
+    if values.get("options_fields") and (values.get("score_fields") or values.get("answer_form") == "sign"):
+        return "preference"
     if values.get("options_field") or values.get("options_fields"):
         return "multiple_choice"
     if any(values.get(key) for key in RESPONSES):

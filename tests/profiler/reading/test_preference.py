@@ -255,16 +255,6 @@ def test_other_names_of_preferences(tmp_path: Path, columns: tuple[str, ...], ro
             "text=instruction chosen=output[0] rejected=output[1]",
         ),
         (
-            {"history": str, "human_ref_A": str, "human_ref_B": str, "labels": int},
-            "'labels' may say which of 'human_ref_A' and 'human_ref_B' is better",
-            "text=history,human_ref_A,human_ref_B label=labels",
-        ),
-        (
-            {"question": str, "answer_0": str, "answer_1": str, "score_0": float, "score_1": float},
-            "'score_0' may say which of 'answer_0' and 'answer_1' is better",
-            "text=question,answer_0,answer_1 answer=score_0",
-        ),
-        (
             {"query": str, "pos": list, "neg": list},
             "'pos' and 'neg' hold several responses a row",
             "text=query chosen=pos[0] rejected=neg[0]",
@@ -277,8 +267,6 @@ def test_what_may_be_a_preference_is_asked_about(
     made = {
         str: lambda name, i: f"{name} {i} in some words",
         list: lambda name, i: [f"{name} {i} is so", f"{name} {i} is not so"],
-        int: lambda _, i: i % 2,
-        float: lambda _, i: i + 0.5,
     }
     path = write(tmp_path / "a.jsonl", [{n: made[kind](n, i) for n, kind in columns.items()} for i in range(60)])
     with pytest.raises(InputError) as caught:
