@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse
     from traitcast.warehouse.records import Matrix
 
-# Each takes seconds.
-_LATENT_MAPS = 4
+# Each takes a second.
+_LATENT_MAPS = 1
 _EFFECT_SOURCES = 6
 _YOURS = 6
 # Datasets without probes that are named.

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "which_source_first.ipynb"
 
 
+@pytest.mark.slow
 # The kernel's event loop and sockets are Jupyter's own; their deprecations are not ours to mend.
 @pytest.mark.filterwarnings("default")
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,10 @@ def test_intervals_cover_what_they_claim(new_pair: Evaluation) -> None:
     assert 0.84 <= value(new_pair, "coverage_90") <= 0.95
 
 
-@pytest.mark.parametrize("protocol", ["new-target", "new-source", "new-pair"])
+@pytest.mark.parametrize(
+    "protocol",
+    [pytest.param("new-target", marks=pytest.mark.slow), "new-source", pytest.param("new-pair", marks=pytest.mark.slow)],
+)
 def test_shuffled_gains_give_nothing(world: ProfileSet, cells_of: Callable[..., Cells], protocol: str) -> None:
     found = []
     for seed in range(4):
@@ -133,7 +136,7 @@ def test_the_report_has_the_contracted_shape(new_pair: Evaluation) -> None:
 def test_the_ceiling_comes_from_seeds_else_from_models_else_is_unknown(
     profiles_of_count: Callable[..., ProfileSet], cells_of: Callable[..., Cells]
 ) -> None:
-    world = profiles_of_count(12)
+    world = profiles_of_count(9)
     ceilings = {}
     for noise in (0.5, 3.0):
         observations = observe(cells_of(world, seeds=4, noise=noise), world)

@@ -111,6 +111,7 @@ def test_the_report_holds_them_as_json(traits: Evaluation) -> None:
     assert document["noise"]["seeds"] == 3
 
 
+@pytest.mark.slow
 def test_where_nothing_was_planted_nothing_is_found(benchmark: ModuleType, shipped: ProfileSet) -> None:
     law = benchmark.Law(source=0.0)
     observations = observe(benchmark.planted(shipped, "nothing", law=law, datasets=DATASETS), shipped)

@@ -111,7 +111,7 @@ def test_commands_tell_the_outcome(measured: Path) -> None:
     assert "Chance of harm" not in evaluated.stderr
 
 
-@pytest.mark.parametrize("name", ["label_shift", "length_shift"])
+@pytest.mark.parametrize("name", ["label_shift", pytest.param("length_shift", marks=pytest.mark.slow)])
 def test_the_report_tells_the_quality_of_the_outcome(measured: Path, name: str) -> None:
     assert run(measured, "evaluate", "--matrix", "made", "--save").exit_code == 0
     with Warehouse.open(measured) as warehouse:

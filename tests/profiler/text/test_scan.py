@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from textstat.backend.selections import list_words
 import traitcast.profiler.text.scan
 from traitcast.profiler.text.documents import SegmentRows
 from traitcast.profiler.text.kept_words import document_hashes
-from traitcast.profiler.text.scan import COUNTS, Chunk, scan
+from traitcast.profiler.text.scan import BLANK, COUNTS, Chunk, scan
 
 HELLO_WORLD = [17959398819273886847, 2853273985098254490]
 HELLO_WORLD_ROW = [15849218055973595174]
@@ -114,6 +115,36 @@ def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_array_equal(np.concatenate([p.counts for p in pieces]), whole.counts)
     np.testing.assert_array_equal(np.concatenate([p.row_hash for p in pieces]), whole.row_hash)
     np.testing.assert_array_equal(np.concatenate([p.words for p in pieces]), whole.words)
+
+
+spaced = st.lists(st.sampled_from(["Don't", "é!", "中文", "a_b", "--", "\n", "\u3000", "😀", ""]), max_size=20).map(" ".join)
+
+
+@given(st.lists(spaced, min_size=1, max_size=4))
+def test_the_pieces_of_a_long_row_do_not_change_it(row: list[str]) -> None:
+    (whole,) = _scan([row])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traitcast.profiler.text.scan, "PIECE_BYTES", 12)
+        (long,) = _scan([row])
+    for name in Chunk.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(long, name), getattr(whole, name), err_msg=name)
+
+
+def test_a_run_without_white_space_is_cut_between_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ["é" * 25, "x y"]
+    (whole,) = _scan([row])
+    monkeypatch.setattr(traitcast.profiler.text.scan, "PIECE_BYTES", 9)
+    (long,) = _scan([row])
+    assert _count(long, "words") == [7 + 2]
+    assert long.word_segment.tolist() == [0] * 7 + [1, 1]
+    assert long.row_hash.tolist() == whole.row_hash.tolist()
+    assert _count(long, "characters") == _count(whole, "characters") == [28]
+
+
+def test_white_space_is_what_python_takes_for_it() -> None:
+    every = pa.array([chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000])
+    found = pc.match_substring_regex(every, f"[{BLANK}]").to_pylist()
+    assert every.filter(pa.array(found)).to_pylist() == [c for c in every.to_pylist() if c.isspace()]
 
 
 def test_hashes_are_the_same_on_every_machine() -> None:

@@ -20,7 +20,7 @@ from traitcast.profiler.text.sketches import BUCKETS, KINDS, MINIMA, TEXTS, Sket
 
 def _sketch(texts: list[str]) -> dict[str, np.ndarray]:
     sketcher = Sketcher()
-    for chunk in scan(SegmentRows(pa.array(texts, pa.string()), np.arange(len(texts) + 1))):
+    for chunk in scan(SegmentRows(pa.array(texts, pa.string()), np.arange(len(texts) + 1)), sketcher.add_points):
         sketcher.add(chunk)
     return {sketch.kind: sketch.vector for sketch in sketcher.sketches("prompt")}
 
@@ -129,7 +129,7 @@ def test_the_same_in_another_process() -> None:
         "import pyarrow as pa, numpy as np;from traitcast.profiler.text.scan import scan;"
         "from traitcast.profiler.text.documents import SegmentRows;"
         "from traitcast.profiler.text.sketches import Sketcher;s=Sketcher();"
-        "[s.add(c) for c in scan(SegmentRows(pa.array(['the cat sat']),np.array([0,1])))];"
+        "[s.add(c) for c in scan(SegmentRows(pa.array(['the cat sat']),np.array([0,1])),s.add_points)];"
         "print([float(v.vector.astype(float).sum()) for v in s.sketches('prompt')])"
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
