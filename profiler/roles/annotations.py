@@ -180,6 +180,7 @@ def spans_of(value: Any, text: str, names: Names, where: str) -> list[Span] | No
 
 def is_span(value: Any) -> bool:
     """Whether a value looks like one span."""
+    value = _bare(value)
     if isinstance(value, Mapping):
         type_key, surface_key = _key(value, _TYPES), _key(value, _SURFACES)
         offsets = _key(value, _STARTS) is not None and _key(value, _ENDS) is not None
@@ -194,6 +195,7 @@ def _span(item: Any, text: str, names: Names, where: str) -> tuple[int, Span]:
             f"{where}: {names.field!r} holds {shorten(item)}, which is not a span; expected start, end and label, or "
             f"text and label. {SPEC_HINT} naming another spans_field"
         )
+    item = _bare(item)
     if isinstance(item, list):
         start, end, type_name = item
         return start, Span(names.name(type_name, where), _cut(text, start, end, where))
@@ -207,6 +209,12 @@ def _span(item: Any, text: str, names: Names, where: str) -> tuple[int, Span]:
     if not isinstance(surface, str):
         raise InputError(f"{where}: a span in {names.field!r} has no text: {shorten(item)}")
     return 0, Span(type_name, surface)
+
+
+def _bare(item: Any) -> Any:
+    """A span without what Label Studio puts around it: {"value": {"start": ...}, "type": "labels"}."""
+    inside = item.get("value") if isinstance(item, Mapping) else None
+    return inside if isinstance(inside, Mapping) else item
 
 
 def _cut(text: str, start: Any, end: Any, where: str) -> str:

@@ -195,9 +195,9 @@ OPTIONS = _words("options choices endings candidates answer_choices mc_options c
 OPTION_COLUMN = re.compile(r"(option|choice|answer|ending|sol|opt|op|alternative|candidate)?_?([a-z]|[0-9]{1,2})")
 MC_ANSWERS = _words(
     "answer_idx answer_index answerkey answer_key correct_option correct_answer correct answer cop label gold target "
-    "key"
+    "key accept ra"
 )
-MC_PROMPT = _words("question question_stem goal ctx stem problem premise sentence query prompt input text")
+MC_PROMPT = _words("question question_stem goal ctx stem problem premise sentence query prompt input text qtext")
 
 # Every name that a prompt may have.
 PROMPTS = frozenset((*SINGLE, *MC_PROMPT, *CONTEXTS, *SYSTEM)) | {name for pair in PAIRS for name in pair}

@@ -14,6 +14,7 @@ from typing import Any
 from traitcast.profiler.roles.chat import turns
 from traitcast.profiler.roles.column_names import GENERATION, LABELS, SCORES, is_id, plain_name
 from traitcast.profiler.roles.columns import View, kind_of
+from traitcast.profiler.roles.multiple_choice import keyed_options
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import pick, steps
 from traitcast.warehouse.errors import InputError
@@ -132,7 +133,7 @@ def empty_label(view: View) -> str | None:
 
 def nested_paths(value: Any, name: str, depth: int = _DEPTH) -> list[str]:
     """Paths to what is inside of a nested value, as a spec can name it."""
-    if not isinstance(value, Mapping) or not depth:
+    if not isinstance(value, Mapping) or not depth or keyed_options(value)[0] is not None:
         return [name] if steps(name) else []
     return [path for key, inner in value.items() for path in nested_paths(inner, f"{name}.{key}", depth - 1)]
 
@@ -154,6 +155,14 @@ def flattened(view: View) -> View:
                 path, found = f"{path}[0]", [value[0] if value else None for value in found]
             columns[path] = found
     return View(columns, view.label_names)
+
+
+def by_last_name(view: View) -> View:
+    """The columns and what is inside of nested ones, which are called by the last part of their path."""
+    flat = flattened(view)
+    names = sorted(flat.columns, key=lambda name: name not in view.columns)
+    flat.actual = {_plain(name): name for name in reversed(names)}
+    return flat
 
 
 def _length(view: View, name: str) -> float:

@@ -152,7 +152,7 @@ def _answer_words(spec: DatasetSpec, view: View) -> tuple[str, str, str]:
     return "response", field, "a usual name of a response"
 
 
-def ask(view: View, source: str, reason: str, draft: DatasetSpec | None) -> str:
+def ask(view: View, source: str, reason: str, draft: DatasetSpec | None, flatten: str = "") -> str:
     """What to tell the user when roles cannot be inferred.
 
     Parameters
@@ -165,6 +165,8 @@ def ask(view: View, source: str, reason: str, draft: DatasetSpec | None) -> str:
         Why the roles cannot be inferred.
     draft
         The best guess, None where nothing can be proposed.
+    flatten
+        A command that writes the rows of a nested file as an example a line.
 
     Returns
     -------
@@ -176,6 +178,10 @@ def ask(view: View, source: str, reason: str, draft: DatasetSpec | None) -> str:
         f"{source}: cannot tell the roles of the columns: {reason}.\n"
         f"Columns: {', '.join(columns[:30])}{f', ... ({len(columns):,} in all)' if len(columns) > 30 else ''}\n"
     )
+    if flatten:
+        message += f"To write an example a line: {flatten}\n"
+    if draft is None and flatten:
+        return message.rstrip()
     if draft is None:
         return (
             f"{message}No column holds texts that could be a prompt and a response. If there are some, name them: "

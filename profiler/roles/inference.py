@@ -44,9 +44,10 @@ from traitcast.profiler.roles.columns import (
     values_at,
 )
 from traitcast.profiler.roles.compared import compared
-from traitcast.profiler.roles.draft import chat_draft, content, draft_of, longest
+from traitcast.profiler.roles.draft import by_last_name, chat_draft, content, draft_of, longest
 from traitcast.profiler.roles.explanation import Inference, UnclearError, ask, explained, misfit
 from traitcast.profiler.roles.multiple_choice import answer_forms
+from traitcast.profiler.roles.nested import nested
 from traitcast.profiler.roles.pairs import preference, prompted, translation
 from traitcast.profiler.roles.short_roles import with_roles
 from traitcast.profiler.roles.spec import DatasetSpec, parse_spec
@@ -81,6 +82,8 @@ def infer(
         draft = reason.draft if reason.draft and _is_whole(reason.draft) else draft_of(view)
         if draft and stated.get("text_fields") and draft.response_field not in stated["text_fields"]:
             draft = replace(draft, text_fields=tuple(stated["text_fields"]), optional_fields=())
+        if proposal := nested(view, source):
+            raise InputError(ask(view, source, proposal.reason, proposal.draft, proposal.command)) from None
         raise InputError(ask(view, source, str(reason), draft)) from None
 
 
@@ -101,6 +104,7 @@ def _layouts(view: View, task_type: str | None = None, answer_form: str | None =
         translation,
         _chat,
         _multiple_choice,
+        _nested_choice,
         partial(compared, weak=True),
         _generation,
         _annotated,
@@ -249,6 +253,9 @@ _OPTION_LISTS = ("list of texts", "list of integers", "list", "keyed options")
 
 def _multiple_choice(view: View) -> DatasetSpec | None:
     lists = [view.actual[plain] for plain in OPTIONS if view.has(plain, *_OPTION_LISTS)]
+    if not lists and view.has("answers", "keyed options") and view.has("ra", "integer", "text"):
+        # HEAD-QA; anywhere else answers are not for choosing.
+        lists = [view.actual["answers"]]
     groups = _option_columns(view)
     if not lists and not groups:
         return None
@@ -265,6 +272,16 @@ def _multiple_choice(view: View) -> DatasetSpec | None:
         raise UnclearError(f"the options could be in {where}", _choice_draft(view, draft, _answer_columns(view, draft)))
     # Columns a, b, c may be anything; only an answer that names one of them makes them options.
     return _choice(view, draft) if lists or _answer_columns(view, draft) else None
+
+
+def _nested_choice(view: View) -> DatasetSpec | None:
+    """Options and a question inside of an object: {"question": {"stem": ..., "choices": [...]}, "answerKey": "A"}."""
+    if "nested object" not in view.kinds.values():
+        return None
+    try:
+        return _multiple_choice(by_last_name(view))
+    except UnclearError:
+        return None
 
 
 def _choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetSpec:
@@ -305,7 +322,7 @@ def _answer_columns(
     for plain in names:
         name = view.actual.get(plain)
         taken = (*draft.options_fields, *draft.text_fields)
-        if name is None or name in taken or view.kinds[name] not in ("text", "integer"):
+        if name is None or name in taken or view.kinds[name] not in ("text", "integer", "list of texts"):
             continue
         rows = [{column: values[i] for column, values in view.columns.items()} for i in range(view.rows)]
         forms = answer_forms(rows, replace(draft, answer_field=name))

@@ -17,8 +17,8 @@ from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missin
 from traitcast.warehouse.errors import InputError
 
 # Keys of an option that is an object: what names it, and its text.
-_KEYS = ("label", "key", "id", "letter", "option_id", "index")
-_TEXTS = ("text", "option", "content", "value", "answer", "choice")
+_KEYS = ("label", "key", "id", "letter", "option_id", "index", "aid")
+_TEXTS = ("text", "option", "content", "value", "answer", "choice", "atext")
 
 
 class Answers:
