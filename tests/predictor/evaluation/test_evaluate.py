@@ -66,7 +66,11 @@ def test_intervals_cover_what_they_claim(new_pair: Evaluation) -> None:
 
 @pytest.mark.parametrize(
     "protocol",
-    [pytest.param("new-target", marks=pytest.mark.slow), "new-source", pytest.param("new-pair", marks=pytest.mark.slow)],
+    [
+        pytest.param("new-target", marks=pytest.mark.slow),
+        "new-source",
+        pytest.param("new-pair", marks=pytest.mark.slow),
+    ],
 )
 def test_shuffled_gains_give_nothing(world: ProfileSet, cells_of: Callable[..., Cells], protocol: str) -> None:
     found = []
