@@ -3,7 +3,7 @@
     python benchmarks/findings.py            a table: precision and recall of each check over all datasets
     python benchmarks/findings.py --seed 7   other rows, other places
 
-Twelve datasets of different kinds and 200 to 800 made-up rows each get faults of every kind at random rows. The rows
+Fifteen datasets of different kinds and 200 to 800 made-up rows each get faults of every kind at random rows. The rows
 that a check marks are compared with those planted: marking any other row counts against its precision, in every
 dataset. Some rows hold what looks like a fault but is not one.
 """
@@ -47,10 +47,14 @@ _WANN = ("gestern", "am Montag", "nach der Schule", "nach dem Essen", "im letzte
 _WO = ("bei uns gesehen", "in der Stadt verloren", "auf dem Markt gekauft", "hinter dem Tisch gefunden")
 _DINGE = ("Brücke", "Garten", "Lampe", "Fenster", "Kiste", "Uhr", "Mantel", "Wagen", "Leiter", "Karte", "Tasche")
 _SIGNS = {
-    "weather": "rain wind storm sunshine",
-    "sport": "goal match referee league",
-    "money": "bank loan price invoice",
-    "food": "soup bread cheese recipe",
+    "weather": "rain wind storm sunshine hail fog frost thunder drizzle breeze lightning snow sleet heat "
+    "flood drought cyclone blizzard gale overcast dew",
+    "sport": "goal match referee league tennis cycling medal team coach stadium sprint rugby hockey trophy "
+    "boxing rowing ski judo striker keeper marathon",
+    "money": "bank loan price invoice salary tax cash budget pension mortgage profit debt wallet fee "
+    "dividend coin refund lender auction cheque payroll",
+    "food": "soup bread cheese recipe butter salad noodle dessert oven spice fruit sausage pasta rice "
+    "kitchen flour onion garlic honey stew pancake",
 }
 _RUSSIAN = ("старому городу", "новому парку", "берегу моря", "тихой улице")
 _GLUED = '{"id": 1, "t": "one"}\n{"id": 2, "t": "two"}\n{"id": 3, "t": "three"}'
@@ -70,6 +74,13 @@ _REFUSALS = (
 )
 
 
+_ODD = (
+    "THE LADY AND THE DOG WENT TO THE BEACH AND STAYED THERE ALL DAY LONG.",
+    "1920 1921 1922 1923 1924 1925 1926 1927 and 1928 were good",
+    "+-----+-----+----------+ | a | b | +-----+-----+----------+",
+    "It was nooooooooooooooooooooooooooooooooooooooooo good at all.",
+    "She said: " + "I am so sorry. " * 12,
+)
 # What looks like a fault but is not one.
 _HARMLESS = (
     "order 4111 1111 1111 1112",
@@ -86,6 +97,8 @@ _HARMLESS = (
     "and the id 20240117445566",
     "in sk-learn and pk_test",
     "from C:\\new\ttab",
+    "to the BBC, NASA, the UN and the EU",
+    "at last!!!!!!",
 )
 _POLITE = (
     "I'm sorry to hear that, but the shop is open again.",
@@ -157,6 +170,7 @@ def plant_texts(to: Planted) -> None:
         to.change("secret", name, lambda text, n: f"{text} {to.rng.choice(_SECRETS)}", 4)
         to.change("personal_data", name, lambda text, n: f"{text} Please {_PRIVATE[n]}", 4)
         to.change("markup", name, lambda text, n: f"<p>{text}</p>" if n else f"{text} A &amp; B")
+        to.change("odd_rows", name, lambda text, n: _ODD[n], len(_ODD))
     to.change(
         "other_script",
         to.prompt,
@@ -199,7 +213,7 @@ def plant_copies(to: Planted, label: str | None = None) -> None:
     for number in range(EACH):
         row = to.take("near_duplicate")
         row.update(json.loads(json.dumps(to.rows[3 + number])))
-        row[to.prompt] = ("Well, " if number else "") + row[to.prompt].upper() + "!"
+        row[to.prompt] = ("Well, " if number else "") + row[to.prompt].title() + "!"
     if label:
         for number in range(EACH):
             row = to.take("conflicting_labels")
@@ -220,20 +234,21 @@ def plant_leaks(to: Planted, spare: list[Row]) -> None:
         to.expected[check] |= {11 + 3 * at + k for k in range(3)}
 
 
-def classified(rng: random.Random, topics: int, rows: int) -> list[Row]:
+def classified(rng: random.Random, topics: int, rows: int, signs: int = 3) -> list[Row]:
     """Texts whose words give their topic away."""
     names = list(_SIGNS)[:topics]
     made = []
     for _ in range(rows):
         topic = rng.choice(names)
-        signs = " and the ".join(rng.sample(_SIGNS[topic].split(), 2))
-        made.append({"text": f"{sentence(rng)} It was about the {signs}.", "label": topic})
+        # Of so many that none is in a fifth of the rows of its topic.
+        words = " and the ".join(word + rng.choice(("", "s")) for word in rng.sample(_SIGNS[topic].split(), signs))
+        made.append({"text": f"{sentence(rng)} It was about the {words}.", "label": topic})
     return made
 
 
 def topics(rng: random.Random) -> Planted:
     """A classification of four topics."""
-    made = Planted("topics", rng, classified(rng, 4, 400), "text", None)
+    made = Planted("topics", rng, classified(rng, 4, 600), "text", None)
     plant_texts(made)
     plant_copies(made, "label")
     plant_leaks(made, classified(rng, 4, 60))
@@ -248,7 +263,7 @@ def topics(rng: random.Random) -> Planted:
 
 def noisy(rng: random.Random) -> Planted:
     """A classification of two topics with wrong labels."""
-    made = Planted("noisy labels", rng, classified(rng, 2, 800), "text", None)
+    made = Planted("noisy labels", rng, classified(rng, 2, 800, 5), "text", None)
     other = {"weather": "sport", "sport": "weather"}
     for row in (made.take("label_noise") for _ in range(8)):
         row["label"] = other[row["label"]]
@@ -262,6 +277,53 @@ def pairs(rng: random.Random) -> Planted:
     made = Planted("sentence pairs", rng, rows, "premise", None)
     plant_texts(made)
     plant_copies(made, "label")
+    return made
+
+
+def shortcuts(rng: random.Random) -> Planted:
+    """Premise, hypothesis and label, of which two are given away by the hypothesis alone."""
+    labels = ("entailment", "neutral", "contradiction")
+    rows = [{"premise": sentence(rng), "hypothesis": sentence(rng), "label": rng.choice(labels)} for _ in range(400)]
+    made = Planted("shortcuts", rng, rows, "premise", None)
+    for number, row in enumerate(rows, 1):
+        if row["label"] == "contradiction" and rng.random() < 0.4:
+            row["hypothesis"] = "Nobody says that " + row["hypothesis"]
+            made.expected["shortcut_labels"].add(number)
+        elif row["label"] == "neutral" and rng.random() < 0.5:
+            row["hypothesis"] += " "
+            made.expected["shortcut_labels"].add(number)
+        elif rng.random() < 0.2:
+            # As frequent with every label.
+            row["hypothesis"] = "Perhaps it may be " + row["hypothesis"]
+    return made
+
+
+def keywords(rng: random.Random) -> Planted:
+    """A classification of which one class is given away by a word that has nothing to do with it."""
+    made = Planted("keywords", rng, classified(rng, 4, 800), "text", None)
+    for number, row in enumerate(made.rows, 1):
+        if row["label"] == "sport" and rng.random() < 0.4:
+            row["text"] += " Reuters."
+            made.expected["label_keywords"].add(number)
+        elif row["label"] == "money" and rng.random() < 0.3:
+            row["text"] += " Money."
+    return made
+
+
+def lengths(rng: random.Random) -> Planted:
+    """Multiple choice with a right option that often is the longest."""
+    rows = []
+    for _ in range(300):
+        options = rng.sample(_THINGS, 4)
+        answer = rng.randrange(4)
+        if rng.random() < 0.6:
+            options[answer] += " of our neighbour"
+        rows.append({"question": sentence(rng)[:-1] + "?", "options": options, "answer": answer})
+    made = Planted("long options", rng, rows, "question", None)
+    for number, row in enumerate(rows, 1):
+        sizes = [len(option) for option in row["options"]]
+        if sizes[row["answer"]] == max(sizes) and sizes.count(max(sizes)) == 1:
+            made.expected["shortcut_labels"].add(number)
     return made
 
 
@@ -297,7 +359,12 @@ def openings(rng: random.Random) -> Planted:
     ]
     made = Planted("instructions", rng, rows, "instruction", "output")
     plant_copies(made)
-    made.change("shared_opening", "output", lambda text, n: f"Sure, here is your answer: {text}", 90)
+    made.change("shared_opening", "output", lambda text, n: f"Sure, here is your answer: {text}", 50)
+    made.change("shared_opening", "output", lambda text, n: f"That is a great question! {text}", 40)
+    made.change("shared_closing", "output", lambda text, n: f"{text} Is there anything else I can do?", 40)
+    # Too few to be a habit.
+    for _ in range(9):
+        made.take()["output"] += " I hope that this was of help."
     return made
 
 
@@ -332,7 +399,7 @@ def chats(rng: random.Random) -> Planted:
     for number in range(EACH):
         made.take("exact_duplicate")["messages"] = json.loads(json.dumps(rows[number]["messages"]))
         copied = json.loads(json.dumps(rows[5 + number]["messages"]))
-        copied[-1]["content"] = copied[-1]["content"].upper()
+        copied[-1]["content"] = copied[-1]["content"].title()
         made.take("near_duplicate")["messages"] = copied
     return made
 
@@ -401,7 +468,10 @@ def longer(rng: random.Random) -> Planted:
     return made
 
 
-KINDS = (topics, noisy, pairs, choices, answers, openings, passages, chats, tools, german, preferences, longer)
+KINDS = (
+    *(topics, noisy, pairs, choices, answers, openings, passages, chats, tools, german, preferences, longer),
+    *(shortcuts, keywords, lengths),
+)
 
 
 def found_in(planted: Planted, folder: Path) -> dict[str, set[int]]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from traitcast.profiler.findings.context import Context
     from traitcast.profiler.findings.gate import Gate
     from traitcast.profiler.reading.reader import Examples
+    from traitcast.profiler.reading.source import Part
     from traitcast.profiler.request import Request
 
 _TEXT = 300
@@ -78,7 +79,9 @@ def _context_options(run: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--ignore", multiple=True, metavar="CHECK", help="A check that is left out.")
 @_context_options
-@click.option("--rows", "listed", metavar="CHECK", help="Print all row numbers of this check and nothing else.")
+@click.option(
+    "--rows", "listed", metavar="CHECK", help="Print all rows of this check, with file and line, and nothing else."
+)
 @click.option("--with-texts", is_flag=True, help="Show the beginnings of the rows found.")
 @format_option("table", "json", "github", "junit")
 @report_errors
@@ -114,6 +117,7 @@ def check(
       traitcast check train.jsonl --against gsm8k/test.jsonl
       traitcast check data/ --fail-on warning --rule "exact_duplicate < 0.01"
       traitcast check data/ --rows exact_duplicate
+      traitcast check data/ --rows odd_rows --with-texts
       traitcast check chats.jsonl --context 2048
       traitcast check data/ --format github
     """
@@ -126,6 +130,7 @@ def check(
     others = {other: read_examples(Request(other, split="all")) for other in against}
     results: list[tuple[str, Sequence[Finding], Sequence[str], Gate]] = []
     found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     not_made: set[str] = set()
     for one in dataset:
         gate = gates.gate_of(fail_on, rules, [*ignore], gates.config_for(one), context=context, tokenizer=tokenizer)
@@ -139,7 +144,7 @@ def check(
         examples = read_examples(request)
         findings = gate.kept(_find(examples, others, gate.context))
         if listed:
-            _list_rows(findings, names_of(listed))
+            rows += _rows(request, examples, findings, names_of(listed), with_texts)
             continue
         traits = _traits(examples) if any(not rule.is_about_a_check for rule in gate.rules) else {}
         broken = [why for rule in gate.rules if (why := rule.broken(traits, findings))]
@@ -162,8 +167,10 @@ def check(
             places = _places(request, examples, {int(finding.rows[0]) for finding in findings})
             click.echo(printable(gates.github(examples.name, findings, broken, failing, same, places)))
     if listed:
-        return
-    if output_format == "json":
+        _print_rows(rows, output_format)
+        if not rows:
+            say(f"no row has {' or '.join(names_of(listed))}")
+    elif output_format == "json":
         emit_json(found)
     elif output_format == "junit":
         click.echo(printable(gates.junit(results, not_made)))
@@ -277,22 +284,45 @@ def _traits(examples: Examples) -> dict[str, float | None]:
     return {trait.trait: trait.value for trait in profile(examples).traits}
 
 
-def _list_rows(findings: Sequence[Finding], names: Sequence[str]) -> None:
-    for row in sorted({row for finding in findings if finding.check in names for row in finding.rows.tolist()}):
-        click.echo(row)
+def _rows(
+    request: Request, examples: Examples, findings: Sequence[Finding], names: Sequence[str], texts: bool
+) -> list[dict[str, Any]]:
+    """The rows of some checks: number, file, place in it, and the text if that is asked for."""
+    wanted = {row for finding in findings if finding.check in names for row in finding.rows.tolist()}
+    return [
+        {"row": row, "file": part.name, "line" if part.unit == "line" else "row_of_file": number}
+        | ({"text": _shown(examples, row)} if texts else {})
+        for row, (part, number) in sorted(_located(request, examples, wanted).items())
+    ]
+
+
+def _print_rows(rows: Sequence[dict[str, Any]], output_format: str) -> None:
+    if output_format == "json":
+        emit_json(rows)
+        return
+    for row in rows:
+        place = f"{row['file']}:{row['line']}" if "line" in row else f"{row['file']} row {row['row_of_file']}"
+        click.echo(printable("  ".join([str(row["row"]), place, *([row["text"]] if "text" in row else [])])))
 
 
 def _places(request: Request, examples: Examples, rows: set[int]) -> dict[int, str]:
     """Where some rows are, as annotations name it: the file, and the line where a line is a row."""
-    from traitcast.profiler.findings.clean import located
     from traitcast.profiler.findings.gate import place
+
+    found = _located(request, examples, rows).items()
+    return {row: place(part.name, number if part.unit == "line" else None) for row, (part, number) in found}
+
+
+def _located(request: Request, examples: Examples, rows: set[int]) -> dict[int, tuple[Part, int]]:
+    """The file of some rows, and their number in it."""
+    from traitcast.profiler.findings.clean import located
     from traitcast.profiler.reading.locate import locate
 
-    found: dict[int, str] = {}
-    parts = locate(request).parts(examples.split)
+    found: dict[int, tuple[Part, int]] = {}
+    parts = locate(request).parts(examples.split) if rows else ()
     for part, number, _, row in located(parts, examples.spec, examples.trained):
         if row in rows:
-            found[row] = place(part.name, number if part.unit == "line" else None)
+            found[row] = part, number
             if len(found) == len(rows):
                 break
     return found

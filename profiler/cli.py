@@ -137,9 +137,8 @@ def _show(results: Sequence[Profile], output_format: str) -> None:
     emit([_glance(result) for result in results], output_format, optional=("traits", "reading_ease"))
     for result in results:
         if result.findings:
-            first = result.findings[0]
-            shown = command("show", result.name)
-            say(f"{result.name}: {count(len(result.findings), 'finding')}, the worst: {first.message}. All: {shown}")
+            found = count(len(result.findings), "finding")
+            say(f"{result.name}: {found}, the worst: {result.findings[0].message}")
     name = results[-1].name
     say(f"Whole profile: {command('show', name)}. Best sources for it: {command('rank', name)}")
 

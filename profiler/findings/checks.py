@@ -215,6 +215,13 @@ CHECKS = (
         "Read them; some are wrong, some are only hard.",
     ),
     Check(
+        "shortcut_labels",
+        WARNING,
+        "have a label that something besides the meaning gives away",
+        "has a label that something besides the meaning gives away",
+        "A model learns this instead of the task: add rows where it misleads, or even it out.",
+    ),
+    Check(
         "rare_class",
         WARNING,
         "belong to a class with fewer than {limit} rows",
@@ -222,11 +229,25 @@ CHECKS = (
         "Add rows, merge the class into another, or drop it.",
     ),
     Check(
+        "label_keywords",
+        INFO,
+        "have a label that one word gives away",
+        "has a label that one word gives away",
+        "Fine where the word is the task; else add rows where it misleads.",
+    ),
+    Check(
         "shared_opening",
         INFO,
-        "begin their response with the same {words} words",
-        "begins its response with the same {words} words",
+        "begin their response with {words} words that many share",
+        "begins its response with {words} words that many share",
         "The model learns to say this first, whatever is asked; cut it if that is not wanted.",
+    ),
+    Check(
+        "shared_closing",
+        INFO,
+        "end their response with {words} words that many share",
+        "ends its response with {words} words that many share",
+        "The model learns to say this last, whatever is asked; cut it if that is not wanted.",
     ),
     Check(
         "length_outlier",
@@ -234,6 +255,13 @@ CHECKS = (
         "are far longer or shorter than the others",
         "is far longer or shorter than the others",
         "Read the extremes; they are often another kind of text.",
+    ),
+    Check(
+        "odd_rows",
+        INFO,
+        "are made of other characters than the others",
+        "is made of other characters than the others",
+        "Read them; they are often tables, dumps, shouting or a model in a loop.",
     ),
     Check(
         "other_script",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +16,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from traitcast.profiler.findings import boilerplate, odd, pairs, texts
 from traitcast.profiler.findings import labels as label_noise
-from traitcast.profiler.findings import near, pairs, texts
 from traitcast.profiler.findings.checks import Finding, found, ordered
+from traitcast.profiler.findings.compared import Compared, flat, prompts_of, words_of_dataset
 from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
 from traitcast.profiler.roles.chat import EMPTY_TURN
-from traitcast.profiler.text.kept_words import KeptWords
-from traitcast.profiler.text.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_key, words_keys
+from traitcast.profiler.text.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_keys
 
 if TYPE_CHECKING:
     from traitcast.profiler.findings.context import Context
@@ -43,11 +42,11 @@ _BOTH = {
 NOISE_ROWS = 10_000
 # A model of the others knows nothing of such rows.
 _UNLIKE = ("empty_prompt", "glued_rows", "length_outlier", "other_script", "other_language")
+# Why such rows are odd is said already.
+_SAID = ("wrong_encoding", "lost_character", "glued_rows", "other_script")
 # Such rows say the same as another one, and that they contradict it is worse.
 _CONTRADICTING = ("conflicting_labels", "turned_pair")
 RARE = 5
-OUTLYING, FAR, OUTLIER_ROWS, OUTLIER_SHARE = 6.0, 3.0, 50, 0.02
-OPENING_WORDS, OPENING_SHARE, OPENING_ROWS = 5, 0.2, 50
 
 Block = dict[Any, Any]
 
@@ -99,7 +98,7 @@ def find(
         found("exact_duplicate", "row", repeats(rows["exact"])),
         _conflicting(rows, examples.spec.task_type),
         *(
-            _outliers(np.where(rows[f"empty_{part}", part], 0, rows[f"{part}_characters"]), part)
+            odd.lengths(np.where(rows[f"empty_{part}", part], 0, rows[f"{part}_characters"]), part)
             for part in ("prompt", "response")
         ),
         _cut(rows["response_characters"], rows["response_ended"]),
@@ -107,12 +106,19 @@ def find(
         _foreign(rows["prompt_language"], owner, table.num_rows, "prompt"),
         _foreign(rows["response_language"], np.arange(table.num_rows), table.num_rows, "response"),
         _rare(rows["label"], examples.spec.task_type),
-        _opening(rows["opening"]),
+        boilerplate.finding("shared_opening", rows["opening"]),
+        boilerplate.finding("shared_closing", rows["closing"]),
         _long(rows, context),
         *pairs.findings(rows),
         *_chats(examples.chat_faults, rows["empty_prompt", "prompt"]),
     ]
-    compared = _Compared.of(table, rows, judged, seed)
+    explained = _in_any(findings, _SAID, table.num_rows)
+    findings += [
+        odd.odd({name: rows[f"{part}_{name}"] for name in odd.NUMBERS}, whose, part, explained)
+        for part, whose in (("prompt", owner), ("response", np.arange(table.num_rows)))
+    ]
+    compared = Compared.of(table, rows, judged, seed)
+    findings += compared.shortcuts(examples.spec.task_type, examples.spec.text_fields)
     findings.append(compared.duplicates(_in_any(findings, _CONTRADICTING, table.num_rows)))
     if others is not None:
         findings.append(_leaks(others.keys, rows["words"]))
@@ -121,84 +127,10 @@ def find(
         keys = other_words(other)
         shared = np.isin(rows["words"], keys) & (rows["words"] != NO_WORDS)
         findings.append(found("contamination", "prompt", shared, detail=name))
-        findings.append(compared.leaks({name: _Compared.of_dataset(other, seed)}, {name: keys}, "near_contamination"))
+        findings.append(compared.leaks({name: words_of_dataset(other, seed)}, {name: keys}, "near_contamination"))
     if noise and examples.spec.task_type == "classification":
         findings.append(_noise(table, rows["words"], _in_any(findings, _UNLIKE, table.num_rows), seed))
     return ordered(findings)
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """The rows among which near duplicates are looked for. at: their numbers from 0, ascending."""
-
-    rows: Block
-    at: npt.NDArray[np.int64]
-    prompts: list[list[str]]
-    answers: list[str | None]
-    labels: npt.NDArray[Any]
-
-    @classmethod
-    def of(cls, table: Any, rows: Block, judged: bool, seed: int) -> _Compared:
-        characters = sum(int(np.maximum(rows[f"{part}_characters"], 0).sum()) for part in ("prompt", "response"))
-        at = _drawn(table.num_rows, characters, seed)
-        taken = table.take(at)
-        labels = taken["label"].to_pylist()
-        # The name of a class, or the right option, is no text of its own.
-        responses = taken["response"].to_pylist()
-        answers = [r if judged or lab is None else None for r, lab in zip(responses, labels, strict=True)]
-        if "rejected" in taken.column_names:
-            answers = [f"{a or ''}\n{r or ''}" for a, r in zip(answers, taken["rejected"].to_pylist(), strict=True)]
-        return cls(rows, at, _prompts(taken), answers, np.array([str(label) for label in labels]))
-
-    @staticmethod
-    def of_dataset(examples: Examples, seed: int) -> KeptWords:
-        """The words of the prompts of another dataset."""
-        table = row_table(examples.table)
-        characters = sum(table.map_blocks(_prompt_characters))
-        return near.words_of(_prompts(table.take(_drawn(table.num_rows, characters, seed))))
-
-    def duplicates(self, contradicting: npt.NDArray[np.bool_]) -> Finding | None:
-        """Rows that nearly repeat an earlier one, but for those that repeat or contradict it word for word."""
-        left_out = repeats(self.rows["exact"]) | contradicting
-        some = np.flatnonzero(~left_out[self.at])
-        texts = [self.prompts[at] + ([self.answers[at] or ""] if self.answers[at] else []) for at in some]
-        later, earlier = near.repeated(near.words_of(texts))
-        if not len(later):
-            return None
-        later, earlier = some[later], some[earlier]
-        other = int((self.labels[later] != self.labels[earlier]).sum())
-        detail = f"row {self.at[later[0]] + 1} is like row {self.at[earlier[0]] + 1}"
-        if other:
-            detail += f"; {other:,} with another label"
-        return self._found("near_duplicate", "row", later, detail)
-
-    def leaks(self, words: Mapping[str, KeptWords], keys: Mapping[str, Keys], check: str) -> Finding | None:
-        """Rows whose prompt is nearly that of a row of another split or dataset, but not word for word."""
-        if not any(len(kept.rows) for kept in words.values()):
-            return None
-        own, hits, told = near.words_of(self.prompts), np.zeros(len(self.at), dtype=bool), []
-        for name, kept in words.items():
-            place, _ = near.shared(own, kept)
-            place = place[~np.isin(self.rows["words"][self.at[place]], keys[name])]
-            hits[place] = True
-            told += [f"{len(place):,} like one of the {len(kept.rows):,} compared in {name!r}"] if len(place) else []
-        return self._found(check, "prompt", np.flatnonzero(hits), "; ".join(told))
-
-    def _found(self, check: str, part: str, places: npt.NDArray[np.int64], detail: str) -> Finding | None:
-        hits = np.zeros(len(self.rows["exact"]), dtype=bool)
-        hits[self.at[places]] = True
-        return found(check, part, hits, of=len(self.at), detail=detail)
-
-
-def _drawn(rows: int, characters: int, seed: int) -> npt.NDArray[np.int64]:
-    some = near.rows_to_compare(characters, rows)
-    if some == rows:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:some]).astype(np.int64)
-
-
-def _prompt_characters(rows: pa.Table) -> int:
-    return sum(len(text) for prompt in _prompts(rows) for text in prompt)
 
 
 def other_words(examples: Examples) -> Keys:
@@ -207,7 +139,7 @@ def other_words(examples: Examples) -> Keys:
 
 
 def _words(rows: pa.Table) -> Keys:
-    return words_keys([" ".join(prompt) for prompt in _prompts(rows)])
+    return words_keys([" ".join(prompt) for prompt in prompts_of(rows)])
 
 
 def _labels(rows: pa.Table) -> pa.Array:
@@ -218,28 +150,12 @@ def _classes(rows: pa.Table) -> frozenset[str]:
     return frozenset(pc.unique(rows["label"].drop_null()).to_pylist())
 
 
-def _prompts(rows: pa.Table) -> list[list[str]]:
-    options = rows["options"].to_pylist()
-    if (
-        rows["options"].null_count == rows.num_rows
-        and pc.all(pc.equal(pc.list_value_length(rows["fields"]), 1)).as_py()
-    ):
-        return [[text] for text in _flat(rows["fields"]).to_pylist()]
-    fields = rows["fields"].to_pylist()
-    return [f + (o or []) for f, o in zip(fields, options, strict=True)]
-
-
-def _flat(lists: pa.ChunkedArray) -> pa.Array:
-    """The texts of all lists, one after another."""
-    return pa.concat_arrays([pa.array([], pa.string()), *(chunk.flatten() for chunk in lists.chunks)])
-
-
 def _block(
     rows: pa.Table, *, classes: frozenset[str], language: str, context: Context | None, judged: bool = False
 ) -> Block:
     """What the checks need of a block of rows: a value per row under each name. judged: the label is about a response
     that somebody wrote."""
-    prompts, responses = _prompts(rows), rows["response"].to_pylist()
+    prompts, responses = prompts_of(rows), rows["response"].to_pylist()
     labels = rows["label"].combine_chunks()
     rejected = rows["rejected"].to_pylist() if "rejected" in rows.column_names else [None] * len(prompts)
     # What tells rows with the same prompt and response apart: the other response, or how this one was judged.
@@ -249,7 +165,7 @@ def _block(
     # Class names and options are not written for a row: only free responses are looked at as texts.
     written = pc.if_else(pa.array(labelled), pa.scalar(None, pa.string()), rows["response"].combine_chunks())
     # A text in another language is one field: the others of its row are no part of it.
-    field = _flat(rows["fields"])
+    field = flat(rows["fields"])
     parts = {"prompt": prompt, "response": written}
     hits = {(name, part): check(column) for part, column in parts.items() for name, check in _BOTH.items()}
     pair: Block = {}
@@ -281,7 +197,10 @@ def _block(
         "scripts": texts.scripts_of(field),
         "prompt_language": texts.strange_languages(field, language),
         "response_language": texts.strange_languages(written, language),
-        "opening": _openings(written),
+        "opening": boilerplate.openings(written),
+        "closing": boilerplate.closings(written),
+        **{f"prompt_{name}": values for name, values in odd.percents(field).items()},
+        **{f"response_{name}": values for name, values in odd.percents(written).items()},
         **({"tokens": _tokens(prompt, responses, rejected, context)} if context else {}),
     }
 
@@ -303,17 +222,6 @@ def _lengths(column: pa.Array) -> npt.NDArray[np.int32]:
     return np.asarray(pc.fill_null(pc.utf8_length(column), -1).to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
-def _openings(written: pa.Array) -> Keys:
-    if written.null_count == len(written):
-        return np.full(len(written), NO_WORDS, dtype=np.uint64)
-    return np.array([_opening_of(text) for text in written.to_pylist()], dtype=np.uint64)
-
-
-def _opening_of(text: str | None) -> int:
-    words = text.split(None, OPENING_WORDS)[:OPENING_WORDS] if text else []
-    return words_key(words) if len(words) == OPENING_WORDS else int(NO_WORDS)
-
-
 def _joined(blocks: Sequence[Block]) -> Block:
     """Blocks as one; each name leaves them as it is joined, so that nothing is there twice."""
     return {name: np.concatenate([block.pop(name) for block in blocks]) for name in list(blocks[0])}
@@ -331,28 +239,6 @@ def _conflicting(rows: Block, task_type: str) -> Finding | None:
     # What is judged is the response to a prompt.
     keys = rows["answered"] if task_type == "preference" else rows["words"]
     return found("conflicting_labels", "label", conflicts(keys, codes))
-
-
-def _outliers(characters: npt.NDArray[np.int32], part: str) -> Finding | None:
-    """Texts `FAR` times as long or short as the median, with a robust z of the log length beyond `OUTLYING`.
-
-    The z is by the median and the median absolute deviation. Where more than `OUTLIER_SHARE` are, the lengths have
-    several modes, and none of them is a fault.
-    """
-    there = characters > 0
-    if there.sum() < OUTLIER_ROWS:
-        return None
-    logs = np.log(np.maximum(characters, 1))
-    median = np.median(logs[there])
-    # Of texts of nearly one length, any other one would be out.
-    spread = max(1.4826 * np.median(np.abs(logs[there] - median)), 0.05)
-    away = np.where(there, logs - median, 0)
-    hits = (np.abs(away) > OUTLYING * spread) & (np.abs(away) >= np.log(FAR))
-    if hits.sum() > OUTLIER_SHARE * there.sum():
-        return None
-    long, short = int((hits & (away > 0)).sum()), int((hits & (away < 0)).sum())
-    usual = f"the median has {np.median(characters[there]):,.0f} characters, the longest {characters.max():,}"
-    return found("length_outlier", part, hits, of=int(there.sum()), detail=f"{long} long, {short} short; {usual}")
 
 
 def _cut(characters: npt.NDArray[np.int32], ended: npt.NDArray[np.bool_]) -> Finding | None:
@@ -414,17 +300,6 @@ def _rare(labels: pa.Array, task_type: str) -> Finding | None:
     return found("rare_class", "label", rare[codes] & (given >= 0), filling={"limit": RARE}, detail=few + more)
 
 
-def _opening(openings: Keys) -> Finding | None:
-    there = openings != NO_WORDS
-    if there.sum() < OPENING_ROWS:
-        return None
-    values, counts = np.unique(openings[there], return_counts=True)
-    if counts.max() < OPENING_SHARE * len(openings):
-        return None
-    hits = openings == values[counts.argmax()]
-    return found("shared_opening", "response", hits, filling={"words": OPENING_WORDS})
-
-
 def _chats(faults: Mapping[str, Sequence[int]], empty: npt.NDArray[np.bool_]) -> Iterator[Finding | None]:
     """empty: whether the prompt of each row is, which says more than that its only turn is."""
     for fault, numbers in faults.items():
@@ -468,7 +343,7 @@ def _noise(table: Any, words: Keys, unlike: npt.NDArray[np.bool_], seed: int) ->
     rows = table.take(order)
     given = rows["label"].to_pylist()
     usable = [at for at, label in enumerate(given) if label is not None and not unlike[order[at]]]
-    prompts = _prompts(rows)
+    prompts = prompts_of(rows)
     chosen, _ = label_noise.contradicted(
         ["\n".join(prompts[at]) for at in usable], [given[at] for at in usable], groups=words[order][usable], seed=seed
     )

@@ -1,4 +1,4 @@
-"""Faults of every kind in twelve datasets: every one is found, and nothing else."""
+"""Faults of every kind in planted datasets: every one is found, and nothing else."""
 
 from __future__ import annotations
 

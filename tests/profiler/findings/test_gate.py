@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -100,10 +102,31 @@ def test_forms_for_build_servers(data: Path) -> None:
 
 
 def test_all_rows_of_a_check(data: Path) -> None:
-    assert run("check", data, "--rows", "exact_duplicate").stdout == "41\n"
+    assert run("check", data, "--rows", "exact_duplicate").stdout == f"41  {data}:41\n"
+    listed = run("check", data, "--rows", "exact_duplicate,secret")
+    assert listed.stdout == f"3  {data}:3\n41  {data}:41\n"
+    texts = run("check", data, "--rows", "secret", "--with-texts")
+    assert texts.stdout == f"3  {data}:3  key AKIAIOSFODNN7EXAMPLE => b\n"
+    as_json = json.loads(run("check", data, "--rows", "secret", "--format", "json").stdout)
+    assert as_json == [{"row": 3, "file": str(data), "line": 3}]
+    assert run("check", data, "--rows", "markup").stdout == ""
     refused = run("check", data, "--rows", "exact_duplicates")
     assert refused.exit_code == 2
     assert "did you mean 'exact_duplicate'" in refused.stderr
+
+
+def test_rows_of_several_files_are_listed_with_their_file(data: Path) -> None:
+    folder = data.parent / "parts"
+    folder.mkdir()
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    # A row without a text is read over, so that the numbers differ.
+    pq.write_table(pa.Table.from_pylist([{"text": None, "label": None}, *rows[:20]]), folder / "train-0.parquet")
+    pq.write_table(pa.Table.from_pylist(rows[20:]), folder / "train-1.parquet")
+    found = run("check", folder, "--rows", "secret,exact_duplicate").stdout.splitlines()
+    assert [line.replace(str(folder), "") for line in found] == [
+        "3  /train-0.parquet row 4",
+        "41  /train-1.parquet row 21",
+    ]
 
 
 def test_filter_writes_a_copy_and_a_manifest(data: Path) -> None:
@@ -155,7 +178,7 @@ def test_every_split_of_the_other_dataset_counts(data: Path) -> None:
     folder.mkdir()
     (folder / "train.jsonl").write_text("".join(json.dumps({**r, "text": "x " + r["text"]}) + "\n" for r in ROWS))
     (folder / "test.jsonl").write_text(json.dumps(ROWS[5]) + "\n")
-    assert run("check", data, "--against", folder, "--rows", "contamination").stdout == "6\n"
+    assert run("check", data, "--against", folder, "--rows", "contamination").stdout == f"6  {data}:6\n"
 
 
 def test_a_copy_keeps_stated_roles_and_no_name(data: Path) -> None:
@@ -177,7 +200,7 @@ def test_rows_beyond_a_context(data: Path) -> None:
         "All: traitcast check data.jsonl --context 5 --rows over_context"
         in run("check", "data.jsonl", "--context", "5").stdout
     )
-    assert len(run("check", data, "--context", "5", "--rows", "over_context").stdout.split()) == 41
+    assert len(run("check", data, "--context", "5", "--rows", "over_context").stdout.splitlines()) == 41
     (data.parent / "traitcast.toml").write_text('[check]\nignore = ["secret"]\ncontext = 5\n')
     assert "over_context" in run("check", data).stdout
     (data.parent / "traitcast.toml").write_text('[check]\ncontext = "5"\n')

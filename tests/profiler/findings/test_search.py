@@ -70,9 +70,9 @@ def by_check(path: Path, **options: Any) -> dict[str, list[int]]:
 
 
 def classified(seed: int = 0, rows: int = 200) -> list[dict[str, Any]]:
-    """Clean rows: two classes that their own words give away."""
+    """Clean rows: two classes that words like their names give away."""
     rng = random.Random(seed)
-    signs = {"warm": ["sun", "heat", "summer"], "cold": ["ice", "frost", "snow"]}
+    signs = {"warm": ["warm", "warmer", "warmth"], "cold": ["cold", "colder", "coldest"]}
     labels = [rng.choice(["warm", "cold"]) for _ in range(rows)]
     return [
         {"text": f"{sentence(rng)} {rng.choice(signs[label])} {rng.choice(signs[label])}", "label": label}
@@ -90,7 +90,7 @@ def test_planted_rows_are_found_and_no_others(tmp_path: Path, seed: int) -> None
     places = rng.sample(range(20, 200), 9)
     other = {"warm": "cold", "cold": "warm"}
     rows[places[0]] = dict(rows[3])
-    rows[places[1]] = {"text": rows[5]["text"].upper() + "!", "label": other[rows[5]["label"]]}
+    rows[places[1]] = {"text": rows[5]["text"].title() + "!", "label": other[rows[5]["label"]]}
     rows[places[2]]["text"] = "  "
     rows[places[3]]["text"] += " cafÃ© visit"
     rows[places[4]]["text"] += " mail me: jo@example.org"
@@ -158,7 +158,9 @@ def test_responses_that_are_cut_refuse_or_open_alike(tmp_path: Path) -> None:
     assert found == {"cut_response": list(range(1, 200, 20)), "refusal": [8], "empty_response": [12]}
     for row in rows[:60]:
         row["response"] = "Sure, here is my answer: " + sentence(rng, rng.randint(8, 30))
-    assert by_check(write(tmp_path / "open.jsonl", rows))["shared_opening"] == list(range(1, 61))
+    findings = {f.check: f for f in found_in(read(write(tmp_path / "open.jsonl", rows)))}
+    assert findings["shared_opening"].rows.tolist() == list(range(1, 61))
+    assert findings["shared_opening"].detail == "60 as in row 1"
 
 
 def test_lengths_far_out_and_rare_classes(tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_rows_that_nearly_repeat_another_are_found_once(tmp_path: Path) -> None:
     rows[20] = {key: "Well, " + text for key, text in rows[4].items()}
     rows[30] = {key: "Well, " + text for key, text in rows[20].items()}
     rows[40] = {"prompt": "So " + rows[5]["prompt"], "response": sentence(rng, 12)}
-    rows[50] = {"prompt": rows[6]["prompt"].upper(), "response": rows[6]["response"]}
+    rows[50] = {"prompt": rows[6]["prompt"].title(), "response": rows[6]["response"]}
     findings = {f.check: f for f in found_in(read(write(tmp_path / "near.jsonl", rows)))}
     assert set(findings) == {"near_duplicate"}, "row 41 answers otherwise"
     assert findings["near_duplicate"].rows.tolist() == [21, 31, 51], "row 31 is near 21, which goes, and 5, which stays"
