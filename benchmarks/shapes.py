@@ -1820,6 +1820,351 @@ def public() -> Iterator[tuple[str, str, Files]]:
     )
 
 
+def seventh() -> Iterator[tuple[str, str, Files]]:
+    """Shapes of reports to spaCy, unsloth, Label Studio, Spark, Hive, pandas and others, and exports of databases."""
+    starts = [(t.index("sold"), t.index("sold") + 4) for t in TEXTS]
+    yield (
+        "spaCy#2928",
+        "text, ents and cats",
+        {
+            "a.jsonl": lines(
+                T,
+                ("ents", [[{"start": a, "end": b, "label": "ACT"}] for a, b in starts]),
+                ("cats", [{"NEWS": True, "ADS": False}] * N),
+            )
+        },
+    )
+    yield (
+        "spaCy 3",
+        "cats with scores",
+        {"a.jsonl": lines(T, ("cats", [{"A": 1.0, "B": 0.0}, {"A": 0.0, "B": 1.0}] * 12))},
+    )
+    yield (
+        "spaCy#4971",
+        "Dataturks: ends that are part of the span",
+        {
+            "a.jsonl": lines(
+                ("content", TEXTS),
+                (
+                    "annotation",
+                    [[{"label": ["ACT"], "points": [{"start": a, "end": b - 1, "text": "sold"}]}] for a, b in starts],
+                ),
+            )
+        },
+    )
+    yield (
+        "spaCy#1966",
+        "tuples of a text and its entities",
+        {
+            "a.json": json.dumps(
+                [[t, {"entities": [[a, b, "ACT"]]}] for t, (a, b) in zip(TEXTS, starts, strict=True)]
+            ).encode()
+        },
+    )
+    yield "unsloth#321", "a list of lists of turns", {"a.json": json.dumps(each(turns)).encode()}
+    yield (
+        "unsloth-zoo#1225",
+        "speakers with a space behind",
+        {
+            "a.jsonl": lines(
+                (
+                    "conversations",
+                    each(
+                        lambda i: [
+                            *turns(i, keys=("from", "value"), who=("human", "gpt")),
+                            {"from": "Human", "value": SHORT[i]},
+                            {"from": "GPT " if i % 2 else "gpt", "value": TEXTS[i]},
+                        ]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "unsloth#1769",
+        "numbers as question and answer",
+        {"a.csv": table(("Query", [f"{i}?" for i in range(N)]), ("Answer", list(range(N)))).encode()},
+    )
+    yield "datasets#4467", "null as a text", {"a.csv": table(("text", ["null", *TEXTS[1:]]), L).encode()}
+    yield (
+        "pandas#10018",
+        "a carriage return inside of an unquoted cell",
+        {"a.csv": table(("text", [t.replace("bike", "bi\rke") for t in TEXTS]), L).replace('"', "").encode()},
+    )
+    maths = [f'solve \\frac{{{i}}}{{2}}, he said "now"' for i in range(N)]
+    yield (
+        "cudf-spark#6917",
+        "quotes escaped by Spark, beside LaTeX",
+        {
+            "a.csv": "".join(
+                [
+                    "text,label\n",
+                    *(f'"{t.replace(chr(34), chr(92) + chr(34))}",{m}\n' for t, m in zip(maths, LABELS, strict=True)),
+                ]
+            ).encode()
+        },
+    )
+    yield "csv-serde#15", "\\N for nothing", {"a.csv": table(T, ("label", ["good", "bad", "\\N"] * 8)).encode()}
+    yield (
+        "Hive",
+        "\\001 between cells",
+        {"a.csv": "".join(f"{t}\x01{m}\n" for t, m in [("text", "label"), *zip(TEXTS, LABELS, strict=True)]).encode()},
+    )
+    yield "Athena", "lists without quotes", {"a.csv": table(T, ("label", ["[joy, anger]", "[joy]"] * 12)).encode()}
+    yield "Postgres", "arrays in braces", {"a.csv": table(T, ("label", ["{joy,anger}", "{joy}"] * 12)).encode()}
+    yield "Kaggle", "labels joined by a bar", {"a.csv": table(T, ("label", ["joy|anger", "joy", "anger"] * 8)).encode()}
+    yield (
+        "Kaggle",
+        "labels joined by commas",
+        {"a.csv": table(T, ("labels", ["joy,anger", "joy", "anger"] * 8)).encode()},
+    )
+    yield (
+        "Kaggle",
+        "train, test and a sample of submissions",
+        {
+            "train.csv": plain_csv(),
+            "test.csv": table(("id", list(range(N))), T).encode(),
+            "sample_submission.csv": table(("id", list(range(N))), ("label", LABELS)).encode(),
+        },
+    )
+    yield "Excel", "#NAME? for what began with =", {"a.csv": table(("text", ["#NAME?"] * 6 + TEXTS[6:]), L).encode()}
+    yield "Numbers", "the name of the table above the header", {"a.csv": b"Table 1\n" + plain_csv()}
+    yield "pandas", "two lines of header", {"a.csv": b"text,label\nfirst,second\n" + plain_csv().partition(b"\n")[2]}
+    yield (
+        "pandas",
+        "orient split",
+        {
+            "a.json": json.dumps(
+                {
+                    "columns": ["text", "label"],
+                    "index": list(range(N)),
+                    "data": [list(r) for r in zip(TEXTS, LABELS, strict=True)],
+                }
+            ).encode()
+        },
+    )
+    yield (
+        "pandas",
+        "orient split of two rows",
+        {
+            "a.json": json.dumps(
+                {"columns": ["text", "label"], "index": [0, 1], "data": [[TEXTS[0], "a"], [TEXTS[1], "b"]]}
+            ).encode()
+        },
+    )
+    yield (
+        "label-studio-converter#59",
+        "one choice as text, several as JSON",
+        {
+            "a.csv": table(
+                T,
+                ("sentiment", ["Positive", "Negative", '{"choices": ["Positive", "Negative"]}'] * 8),
+                ("annotator", [1] * N),
+            ).encode()
+        },
+    )
+    yield (
+        "Label Studio",
+        "spans as JSON in a cell",
+        {
+            "a.csv": table(
+                T,
+                ("label", [json.dumps([{"start": a, "end": b, "text": "sold", "labels": ["ACT"]}]) for a, b in starts]),
+            ).encode()
+        },
+    )
+    yield (
+        "Prodigy",
+        "rejected rows",
+        {
+            "a.jsonl": lines(
+                T,
+                ("spans", [[{"start": a, "end": b, "label": "ACT"}] for a, b in starts]),
+                ("answer", ["accept", "reject", "ignore"] * 8),
+            )
+        },
+    )
+    yield (
+        "Argilla",
+        "responses and a suggestion",
+        {
+            "a.jsonl": lines(
+                T,
+                ("label.responses", [["good"], ["bad"]] * 12),
+                ("label.responses.users", [["u1"]] * N),
+                ("label.suggestion", ["bad", "good"] * 12),
+            )
+        },
+    )
+    yield (
+        "axolotl",
+        "segments with a label of true and false",
+        {
+            "a.jsonl": lines(
+                ("segments", each(lambda i: [{"label": False, "text": TEXTS[i]}, {"label": True, "text": SHORT[i]}]))
+            )
+        },
+    )
+    yield (
+        "LLaMA-Factory",
+        "messages and kto_tag",
+        {"a.jsonl": lines(("messages", each(turns)), ("kto_tag", [True, False] * 12))},
+    )
+    yield (
+        "ms-swift",
+        "query, response and rejected_response",
+        {"a.jsonl": lines(("query", TEXTS), ("response", SHORT), ("rejected_response", ["no way"] * N))},
+    )
+    yield (
+        "TRL",
+        "prompt as a chat and a solution",
+        {"a.jsonl": lines(("prompt", each(lambda i: turns(i)[:1])), ("solution", SHORT))},
+    )
+    yield (
+        "TRL",
+        "steps with a label each",
+        {
+            "a.jsonl": lines(
+                ("prompt", TEXTS),
+                ("completions", each(lambda i: [SHORT[i], "so it is"])),
+                ("labels", [[True, False]] * N),
+            )
+        },
+    )
+    yield (
+        "OpenAI",
+        "messages and a reference answer",
+        {"a.jsonl": lines(("messages", each(lambda i: turns(i)[:1])), ("reference_answer", SHORT))},
+    )
+    yield "PaLM", "input_text and output_text", {"a.jsonl": lines(("input_text", TEXTS), ("output_text", SHORT))}
+    yield (
+        "Bedrock",
+        "system and messages of parts",
+        {
+            "a.jsonl": lines(
+                ("schemaVersion", ["bedrock-conversation-2024"] * N),
+                ("system", [[{"text": "be kind"}]] * N),
+                (
+                    "messages",
+                    each(
+                        lambda i: [
+                            {"role": "user", "content": [{"text": TEXTS[i]}]},
+                            {"role": "assistant", "content": [{"text": SHORT[i]}]},
+                        ]
+                    ),
+                ),
+            )
+        },
+    )
+    yield (
+        "Cohere",
+        "System, User and Chatbot",
+        {
+            "a.jsonl": lines(
+                (
+                    "messages",
+                    each(lambda i: [{"role": "System", "content": "be kind"}, *turns(i, who=("User", "Chatbot"))]),
+                )
+            )
+        },
+    )
+    yield (
+        "OpenAI batch",
+        "answers of a batch",
+        {
+            "a.jsonl": lines(
+                ("custom_id", [f"r{i}" for i in range(N)]),
+                (
+                    "response",
+                    each(
+                        lambda i: {
+                            "status_code": 200,
+                            "body": {
+                                "model": "m",
+                                "choices": [{"index": 0, "message": {"role": "assistant", "content": SHORT[i]}}],
+                            },
+                        }
+                    ),
+                ),
+            )
+        },
+    )
+    yield (
+        "LangSmith",
+        "inputs and outputs",
+        {
+            "a.jsonl": lines(
+                ("inputs", each(lambda i: {"question": TEXTS[i]})), ("outputs", each(lambda i: {"answer": SHORT[i]}))
+            )
+        },
+    )
+    yield (
+        "MLflow",
+        "inputs and ground_truth",
+        {"a.csv": table(("inputs", TEXTS), ("ground_truth", SHORT), ("predictions", TEXTS[::-1])).encode()},
+    )
+    yield (
+        "Elasticsearch",
+        "rows under _source",
+        {
+            "a.jsonl": lines(
+                ("_index", ["x"] * N),
+                ("_id", [f"i{i}" for i in range(N)]),
+                ("_source", each(lambda i: {"text": TEXTS[i], "label": LABELS[i]})),
+            )
+        },
+    )
+    yield (
+        "MongoDB",
+        "extended JSON",
+        {
+            "a.jsonl": lines(
+                ("_id", each(lambda i: {"$oid": f"{i:024x}"})), T, ("label", each(lambda i: {"$numberInt": str(i % 2)}))
+            )
+        },
+    )
+    yield (
+        "Spark",
+        "parts with a hash, and _SUCCESS",
+        {
+            "out/part-00000-1f2e-c000.snappy.parquet": parquet(text=TEXTS, label=LABELS),
+            "out/_SUCCESS": b"",
+            "out/.part-00000.crc": b"x",
+        },
+    )
+    yield (
+        "Spark",
+        "folders that are a column",
+        {"label=good/part-0.parquet": parquet(text=TEXTS), "label=bad/part-0.parquet": parquet(text=SHORT)},
+    )
+    yield (
+        "Arrow",
+        "a map as a column",
+        {
+            "a.parquet": parquet(
+                text=TEXTS, label=LABELS, more=pa.array([[("k", "v")]] * N, pa.map_(pa.string(), pa.string()))
+            )
+        },
+    )
+    yield (
+        "XNLI",
+        "a text in each language, and a label",
+        {
+            "a.jsonl": lines(
+                ("premise", each(lambda i: {"de": TEXTS[i], "en": TEXTS[i]})),
+                ("hypothesis", each(lambda i: {"de": SHORT[i], "en": SHORT[i]})),
+                ("label", [0, 1, 2] * 8),
+            )
+        },
+    )
+    yield "KTO", "labels 0 and 1", {"a.jsonl": lines(P, R, ("label", [0, 1] * 12))}
+
+
+def plain_csv() -> bytes:
+    """A table of texts and labels."""
+    return table(T, L).encode()
+
+
 def outcome(files: Files, folder: Path) -> str:
     """What reading gives, in one line."""
     for name, content in files.items():
@@ -1844,7 +2189,7 @@ def outcome(files: Files, folder: Path) -> str:
 def main() -> None:
     """Print every shape whose report or words hold the first argument."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for number, (report, what, files) in enumerate((*shapes(), *more(), *public()), 1):
+    for number, (report, what, files) in enumerate((*shapes(), *more(), *public(), *seventh()), 1):
         if wanted in f"{report} {what}":
             with tempfile.TemporaryDirectory() as folder:
                 print(f"{number:3} {report}: {what}\n    {outcome(files, Path(folder))}")

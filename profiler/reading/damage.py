@@ -42,6 +42,8 @@ ENDED = "[.!?:;)\\]}\"'`\u2019\u201d\u3002\uff01\uff1f\u2026>*|]\\s*$"
 # Three dots are a matter of style; these are written by programs.
 _CUT_MARK = "(\\[\u2026\\]|\\[\\.\\.\\.\\]|[\\[(<]truncated[\\])>]|\\S\u2026)\\s*$"
 _MARKED_SHARE = 0.05
+# What a table program shows for a text that it took for a formula, since it begins with "=".
+_FORMULA = "^#(NAME\\?|VALUE!|REF!|DIV/0!|NUM!|NULL!)$"
 
 
 def damage_warnings(table: pa.Table | RowTable, *, replaced: bool = True) -> Iterator[str]:
@@ -54,6 +56,7 @@ def damage_warnings(table: pa.Table | RowTable, *, replaced: bool = True) -> Ite
         for part, signs in found.items():
             parts[part].merge(signs)
     for part, signs in parts.items():
+        yield from _formulas(signs, part)
         if replaced:
             yield from _replaced(signs, part)
         yield from _mojibake(signs, part)
@@ -77,7 +80,7 @@ class _Signs:
     def __init__(self) -> None:
         from traitcast.profiler.text.distinct import HashCounts
 
-        self.texts = self.replaced = self.mojibake = self.marked = self.longest = 0
+        self.texts = self.replaced = self.mojibake = self.marked = self.formulas = self.longest = 0
         self.example = ""
         self.near = [0] * (CUT_NEAR + 1)
         self.at_limit, self.ended = HashCounts(), HashCounts()
@@ -96,6 +99,7 @@ class _Signs:
             first = texts.filter(wrong)[:1]
             found = pc.extract_regex(first, f"(?P<seen>\\S{{0,12}}(?:{MOJIBAKE})\\S{{0,12}})")[0].as_py()
             made.example = found["seen"]
+        made.formulas = _count(pc.match_substring_regex(texts, _FORMULA))
         made.marked = _count(pc.match_substring_regex(texts, _CUT_MARK))
         lengths = pc.utf8_length(texts)
         made.longest = pc.max(lengths).as_py() or 0
@@ -122,7 +126,7 @@ class _Signs:
 
     def merge(self, other: _Signs) -> None:
         """Take the signs in the texts that follow."""
-        for name in ("texts", "replaced", "mojibake", "marked"):
+        for name in ("texts", "replaced", "mojibake", "marked", "formulas"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.example = self.example or other.example
         longest = max(self.longest, other.longest)
@@ -156,6 +160,14 @@ def _written(rows: pa.RecordBatch) -> pa.Array:
 
     unlabelled = rows["label"].null_count == rows.num_rows
     return rows["response"] if unlabelled else rows["response"].filter(pc.is_null(rows["label"]))
+
+
+def _formulas(signs: _Signs, part: str) -> Iterator[str]:
+    if signs.formulas:
+        yield (
+            f"{signs.formulas:,} of {signs.texts:,} {part} texts are an error of a table program, such as #NAME?, "
+            "which took them for formulas: export again from the source"
+        )
 
 
 def _replaced(signs: _Signs, part: str) -> Iterator[str]:

@@ -5,7 +5,9 @@ Owns which files are data, and which split a file name or folder states. Refuses
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import unicodedata
 from collections.abc import Sequence
 from itertools import takewhile
@@ -14,6 +16,7 @@ from pathlib import Path
 from traitcast.profiler.reading.files import ACCEPTED, FilePart, data_format
 from traitcast.profiler.reading.shards import COPY_WORDS, once, without_caches
 from traitcast.profiler.reading.source import ALL, SPLIT_WORDS, Source
+from traitcast.profiler.roles.column_names import KNOWN, plain_name
 from traitcast.profiler.roles.spec import SPEC_FILE
 from traitcast.profiler.roles.values import listed, path_text
 from traitcast.warehouse.errors import InputError
@@ -108,8 +111,29 @@ def _splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
             f"{root} holds files that name no split: {', '.join(_inside(root, unclear)[:8])}. Name them train, "
             "validation or test, or pass one file instead of the folder"
         )
+    _refuse_partitions(root, files)
     order = {name: position for position, name in enumerate(("train", "validation", "test"))}
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+def _refuse_partitions(root: Path, files: Sequence[Path]) -> None:
+    """Raise InputError where a column is in the names of folders, such as label=good, as Spark and Hive write it."""
+    found: dict[str, set[str]] = {}
+    for path in files:
+        for folder in path.relative_to(root).parts[:-1]:
+            name, mark, value = folder.partition("=")
+            if mark and plain_name(name) in KNOWN and _folder_split(value) is None:
+                found.setdefault(name, set()).add(value)
+    if found:
+        name = next(iter(found))
+        kind = data_format(files[0]) or ""
+        reads = {"parquet": "read_parquet", "csv": "read_csv", "tsv": "read_csv"}.get(kind, "read_json")
+        inside = f"{reads}('{root}/**/*{files[0].suffix}', hive_partitioning=true)"
+        copy = json.dumps(f"COPY (FROM {inside}) TO 'rows.parquet'")
+        raise InputError(
+            f"{root}: the column {name!r} is in the names of folders ({listed(sorted(found[name]), 5)}), which are not "
+            f"read. Write it into the rows: python -c {shlex.quote(f'import duckdb; duckdb.sql({copy})')}"
+        )
 
 
 def _refuse_datasets(root: Path, splits: dict[str, list[Path]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from traitcast.profiler.roles.chat import ASSISTANTS
@@ -17,6 +17,10 @@ from traitcast.profiler.roles.values import listed, shorten
 from traitcast.warehouse.console import count
 from traitcast.warehouse.errors import InputError, NoAnswersError
 
+# What a table program shows for a cell that it took for a formula, such as a text that begins with "=".
+EXCEL_ERRORS = frozenset({"#NAME?", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NULL!"})
+# Marks between labels of one cell.
+_JOINTS = ("|", ";", ",")
 # A label column with more classes than this, and than this share of its rows, holds text or identifiers.
 _MAX_CLASSES = 1000
 _MAX_CLASS_SHARE = 0.2
@@ -26,7 +30,9 @@ _NUMBER_END = re.compile(r"([0-9])\.0+$")
 # What stands for an answer that is held back.
 _NO_ANSWER = frozenset({"-1", "?", "-", "n/a", "na", "nan", "none", "null", "unknown", "hidden", "-100"})
 # How programs write a missing value; "none" in lower case is a class of real datasets.
-_MISSING_WORDS = frozenset({"-", "?", "nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>"})
+_MISSING_WORDS = frozenset(
+    {"-", "?", "nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>", "\\N"} | EXCEL_ERRORS
+)
 
 
 @dataclass(slots=True)
@@ -140,6 +146,27 @@ def _plain_label(label: str) -> str:
     return _NUMBER_END.sub(r"\1", label.strip().casefold())
 
 
+def _joined(classes: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+    """(mark, classes) where classes are several others joined by a mark, such as joy|anger beside joy."""
+    for mark in _JOINTS:
+        parts = {name: [part.strip() for part in name.split(mark)] for name in classes if mark in name}
+        seen = Counter(part for found in parts.values() for part in set(found)) + Counter(set(classes))
+        made = [
+            name for name, found in parts.items() if all(part and seen[part] > (part not in classes) for part in found)
+        ]
+        if made and 2 * len(made) >= len(parts):
+            yield mark, made
+
+
+def _joined_warnings(classes: Mapping[str, int], rows: int, field: str) -> Iterator[str]:
+    for mark, made in _joined(classes):
+        yield (
+            f"{_share(sum(classes[name] for name in made), rows)} have several labels joined by {mark!r}, such as "
+            f"{shorten(made[0])}, each of which counts as a class of its own; write them as JSON lists and pass "
+            f"--roles labels={field}"
+        )
+
+
 def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
     """Classes that a table program or a slip of the hand made."""
     if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
@@ -211,4 +238,6 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
         yield f"{count(tally.surrogates, 'text')} held half of a surrogate pair, replaced by U+FFFD: encoding damage"
     if rows == 1:
         yield "only one row: spreads and standard errors are undefined"
+    if spec.label_field:
+        yield from _joined_warnings(tally.classes, rows, spec.label_field)
     yield from _class_warnings(tally.classes, rows)

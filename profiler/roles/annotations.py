@@ -184,7 +184,8 @@ def is_span(value: Any) -> bool:
     if isinstance(value, Mapping):
         type_key, surface_key = _key(value, _TYPES), _key(value, _SURFACES)
         offsets = _key(value, _STARTS) is not None and _key(value, _ENDS) is not None
-        return type_key is not None and (offsets or surface_key not in (None, type_key))
+        named = type_key is not None and not isinstance(value[type_key], bool)
+        return named and (offsets or surface_key not in (None, type_key))
     return isinstance(value, list) and len(value) == 3 and [type(item) for item in value] == [int, int, str]
 
 

@@ -206,7 +206,7 @@ def _turn(turn: Any, name: str, where: str, left_out: Counter[str]) -> Iterator[
     """A turn; two of them for an exchange, and one more for each tool call."""
     keys = _keys(turn) if isinstance(turn, Mapping) else None
     if keys is not None:
-        speaker = str(turn[keys[0]]).lower()
+        speaker = str(turn[keys[0]]).strip().lower()
         parts, before = _Parts(left_out, f"{where}: a turn in column {name!r}"), left_out.total()
         parts.add(turn.get(keys[1]))
         parts.reasoning = next((turn[key] for key in _REASONING if isinstance(turn.get(key), str)), parts.reasoning)

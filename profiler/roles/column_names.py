@@ -111,20 +111,34 @@ SCORES = frozenset(
 )
 # Columns that hold several labels of one text, and spans of it.
 LABEL_LISTS = frozenset(_words("label categories genres topics emotions intents tags classes")) | LABELS
-SPANS = frozenset(_words("entities spans span annotations mentions ner labels label slots"))
+SPANS = frozenset(_words("entities spans span annotations mentions ner labels label slots ents"))
 TOKENS = ("tokens", "words", "token")
 YES_NO = frozenset({"yes", "no", "true", "false", "maybe"})
 
 SYSTEM = ("system", "system_prompt")
 CONTEXTS = _words("title context passage paragraph article document story support background fact fact1 ctx")
 CONTEXTS += tuple(sorted(TEXT_LISTS - set(CONTEXTS)))
+# What an answer is compared with.
+REFERENCES = _words("ground_truth reference_answer expected_output")
 # (head column, columns that may go with it in the prompt, response columns), most telling first.
 GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("instruction", (*SYSTEM, "input", "context"), ("output", "response", "completion", "answer", "target")),
-    ("prompt", (*SYSTEM, "input", "context"), ("completion", "response", "output", "answer", "target")),
-    ("question", (*SYSTEM, *CONTEXTS), ("answer", "answers", "response", "solution", "correct_answer", "output")),
+    (
+        "instruction",
+        (*SYSTEM, "input", "context"),
+        ("output", "response", "completion", "answer", "target", *REFERENCES),
+    ),
+    (
+        "prompt",
+        (*SYSTEM, "input", "context"),
+        ("completion", "response", "output", "answer", "target", "solution", *REFERENCES),
+    ),
+    (
+        "question",
+        (*SYSTEM, *CONTEXTS),
+        ("answer", "answers", "response", "solution", "correct_answer", "output", *REFERENCES),
+    ),
     ("problem", (), ("solution", "answer")),
-    ("query", (*SYSTEM, *CONTEXTS), ("response", "answer", "answers", "output")),
+    ("query", (*SYSTEM, *CONTEXTS), ("response", "answer", "answers", "output", *REFERENCES)),
     ("article", ("title",), ("highlights", "summary", "abstract")),
     ("document", ("title",), ("summary", "target")),
     *((name, ("title",), ("summary", "tldr")) for name in ("report", "content", "body", "post")),
@@ -134,15 +148,20 @@ GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("source", (), ("target", "output", "reference", "translation")),
     ("source_text", (), ("target_text",)),
     ("src", (), ("tgt",)),
-    ("input", (), ("output", "target", "answer", "response")),
-    ("inputs", (), ("targets", "outputs")),
+    ("input", (), ("output", "target", "answer", "response", *REFERENCES)),
+    ("inputs", (), ("targets", "outputs", *REFERENCES)),
+    ("input_text", (), ("output_text", "target_text")),
     ("sentence", (), ("target", "correction", "paraphrase", "translation")),
     ("context", (), ("response",)),
 )
 # Columns of the better and the worse of two responses, of their grades, and of responses that were judged one by one.
 CHOSEN = (
     ("chosen", "rejected"),
+    ("chosen", "reject"),
     ("chosen_response", "rejected_response"),
+    ("response", "rejected_response"),
+    ("answer", "rejected_answer"),
+    ("output", "rejected_output"),
     ("response_chosen", "response_rejected"),
     ("preferred", "dispreferred"),
     ("preferred", "rejected"),
@@ -165,7 +184,7 @@ CHOSEN_SCORES = (
 )
 JUDGED = ("completion", "response", "output")
 # Whether a response is good, under names that say so; under these an answer is a response too.
-JUDGEMENTS = ("is_good", "good", "desirable", "is_desirable", "is_chosen", "preferred", "thumbs_up")
+JUDGEMENTS = ("is_good", "good", "desirable", "is_desirable", "is_chosen", "preferred", "thumbs_up", "kto_tag")
 # The worse response beside a conversation that ends with the better one.
 WORSE = ("rejected_response", "rejected")
 # Two responses of which another column says the better one: (what they are, which of the two, what is behind it).

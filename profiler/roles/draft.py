@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from traitcast.profiler.roles.chat import turns
+from traitcast.profiler.roles.chat import is_chat, turns
 from traitcast.profiler.roles.column_names import GENERATION, LABELS, SCORES, is_id, plain_name
 from traitcast.profiler.roles.columns import View, kind_of
 from traitcast.profiler.roles.multiple_choice import keyed_options
@@ -32,7 +32,7 @@ _SECOND = 0.2
 _SUBSTANCE = 20
 # Lengths that differ by fewer characters count as one.
 _ABOUT = 10
-_DEPTH = 3
+_DEPTH = 5
 _PARTS = re.compile(r"[._\[\]]+")
 _ANSWERS = {answer for _, _, answers in GENERATION for answer in answers} | {"chosen"}
 
@@ -65,6 +65,9 @@ def draft_of(view: View) -> DatasetSpec | None:
     label = view.actual.get("label")
     if label and view.telling(label) and view.kinds[label] in ("number", "mixed types") and texts:
         return DatasetSpec("generation", text_fields=longest(flat, texts), answer_field=label)
+    if (said := next((n for n in flat.columns if n.endswith(".responses")), None)) and texts:
+        # What annotators said, and not what a model suggested to them (Argilla).
+        return DatasetSpec("generation", longest(flat, texts, [said]), labels_field=said)
     classes = [name for name in _likely_classes(flat) if set(texts) - {name}]
     if classes and not (_is_answered(flat, texts) and not _named_class(classes[0])):
         return DatasetSpec("classification", longest(flat, texts, classes[:1]), label_field=classes[0])
@@ -91,8 +94,12 @@ def chat_draft(view: View, chats: Sequence[str]) -> DatasetSpec:
     if prompt and answer:
         return DatasetSpec("generation", messages_field=prompt, answer_field=answer)
     whole = [name for name in (prompt, answer, *chats) if name]
-    answered = (name for name in whole if any(_is_answered_chat(chat, name) for chat in view.columns[name]))
-    return DatasetSpec("generation", messages_field=next(answered, whole[0]))
+    return DatasetSpec("generation", messages_field=next((n for n in whole if is_answered(view, n)), whole[0]))
+
+
+def is_answered(view: View, name: str) -> bool:
+    """Whether an assistant speaks in a column of chats."""
+    return any(_is_answered_chat(chat, name) for chat in view.columns[name])
 
 
 def _is_answered_chat(chat: Any, name: str) -> bool:
@@ -110,7 +117,7 @@ def longest(view: View, texts: Sequence[str], taken: Collection[str] = ()) -> tu
 
 def content(view: View) -> list[str]:
     """The columns that hold texts, the longest first; those of bookkeeping only where there is nothing else."""
-    texts = [n for n, kind in view.kinds.items() if kind == "text" and not is_id(_last(n)) and view.distinct(n)]
+    texts = [n for n, kind in view.kinds.items() if kind == "text" and not _is_id(n) and view.distinct(n)]
     texts = sorted([name for name in texts if view.telling(name)] or texts, key=lambda name: _rank(view, name))
     texts = [name for name in texts if not _are_dates(view, name)]
     return [name for name in texts if not _is_bookkeeping(view, name)] or texts
@@ -133,6 +140,10 @@ def empty_label(view: View) -> str | None:
 
 def nested_paths(value: Any, name: str, depth: int = _DEPTH) -> list[str]:
     """Paths to what is inside of a nested value, as a spec can name it."""
+    if isinstance(value, list) and depth and value and all(isinstance(item, Mapping) for item in value):
+        # Inside of objects, lists have their first item looked into, as whole columns of lists have.
+        apart = "." in name and not is_chat(value) and keyed_options(value)[0] is None
+        return nested_paths(value[0], f"{name}[0]", depth) if apart else [name]
     if not isinstance(value, Mapping) or not depth or keyed_options(value)[0] is not None:
         return [name] if steps(name) else []
     return [path for key, inner in value.items() for path in nested_paths(inner, f"{name}.{key}", depth - 1)]
@@ -174,6 +185,11 @@ def _length(view: View, name: str) -> float:
 def _rank(view: View, name: str) -> int:
     """Long before short; texts of about one length stay in the order of the file."""
     return -int(_length(view, name) // _ABOUT)
+
+
+def _is_id(path: str) -> bool:
+    """Whether any part of a path is a name of identifiers, as in _id.$oid."""
+    return any(is_id(part) for part in path.split("."))
 
 
 def _last(path: str) -> str:

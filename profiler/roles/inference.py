@@ -6,6 +6,7 @@ refused with the columns, their types and a spec to edit: nothing is guessed wit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from traitcast.profiler.roles.column_names import (
     OPTIONS,
     PAIRS,
     PROMPTS,
+    REFERENCES,
     SCORES,
     SINGLE,
     SPANS,
@@ -44,7 +46,7 @@ from traitcast.profiler.roles.columns import (
     values_at,
 )
 from traitcast.profiler.roles.compared import compared
-from traitcast.profiler.roles.draft import by_last_name, chat_draft, content, draft_of, longest
+from traitcast.profiler.roles.draft import by_last_name, chat_draft, content, draft_of, is_answered, longest
 from traitcast.profiler.roles.explanation import Inference, UnclearError, ask, explained, misfit
 from traitcast.profiler.roles.multiple_choice import answer_forms
 from traitcast.profiler.roles.nested import nested
@@ -75,6 +77,7 @@ def infer(
     try:
         found = _around(view, stated)
         spec = with_roles(found, stated) if stated else found
+        _refuse_rejected(view, spec)
         if not spec.label_names and (names := _schema_names(view, spec)):
             spec = replace(spec, label_names=names)
         return explained(spec, view, stated)
@@ -85,6 +88,21 @@ def infer(
         if proposal := nested(view, source):
             raise InputError(ask(view, source, proposal.reason, proposal.draft, proposal.command)) from None
         raise InputError(ask(view, source, str(reason), draft)) from None
+
+
+def _refuse_rejected(view: View, spec: DatasetSpec) -> None:
+    """Raise where annotators rejected rows or passed them over, as Prodigy writes into `answer`."""
+    name = view.actual.get("answer")
+    if name is None or name in spec.columns or view.kinds[name] != "text":
+        return
+    values = Counter(str(value) for value in view.columns[name] if value)
+    out = values.total() - values["accept"]
+    if set(values) <= {"accept", "reject", "ignore"} and out:
+        raise UnclearError(
+            f"{name!r} says that {out} of {values.total()} rows were rejected or ignored. "
+            f"Keep the accepted ones: jq -c 'select(.{name} == \"accept\")'; the line below reads all",
+            spec,
+        )
 
 
 def _is_whole(draft: DatasetSpec) -> bool:
@@ -184,7 +202,20 @@ def _chat(view: View) -> DatasetSpec | None:
         return DatasetSpec("generation", system, messages_field=prompt, answer_field=completion)
     if len(chats) > 1:
         raise UnclearError(f"there are several chat columns ({listed(chats)})", chat_draft(view, chats))
-    return DatasetSpec("generation", system, messages_field=chats[0]) if chats else None
+    if not chats:
+        return None
+    draft = DatasetSpec("generation", system, messages_field=chats[0])
+    answers = [view.actual[plain] for plain in _APART if view.has(plain, "text", "integer", "number")]
+    if not answers or is_answered(view, chats[0]):
+        return draft
+    # Prompts of reinforcement learning end before the answer, which a column of its own has.
+    draft = replace(draft, answer_field=answers[0])
+    if len(answers) > 1:
+        raise UnclearError(f"the response could be {' or '.join(answers)}", draft)
+    return draft
+
+
+_APART = ("completion", "response", "answer", "solution", "output", "target", *REFERENCES)
 
 
 def _annotated(view: View) -> DatasetSpec | None:

@@ -178,7 +178,9 @@ def _objects(value: list[Any]) -> tuple[list[str], list[Any]] | None:
     if not value or not all(isinstance(option, Mapping) for option in value):
         return None
     key, texts = (next((n for n in names if all(n in o for o in value)), None) for names in (_KEYS, _TEXTS))
-    return ([str(option[key]) for option in value], [option[texts] for option in value]) if key and texts else None
+    if not key or not texts or any(isinstance(option[key], bool) for option in value):
+        return None
+    return [str(option[key]) for option in value], [option[texts] for option in value]
 
 
 def _enough(options: list[str], name: str, where: str) -> list[str]:

@@ -53,7 +53,7 @@ class _Inside(NamedTuple):
 
 def nested(view: View, source: str) -> Proposal | None:
     """What to run for rows that no layout fits since they nest; None for any other."""
-    return _label_studio(view, source) or _questions(view, source)
+    return _label_studio(view, source) or _segments(view, source) or _questions(view, source)
 
 
 def _questions(view: View, source: str) -> Proposal | None:
@@ -80,6 +80,16 @@ def _questions(view: View, source: str) -> Proposal | None:
     draft = DatasetSpec("generation", (*context, asked.first()), answer_field=answered.first())
     keys = (asked.column, answered.column, *context)
     return Proposal(_several(asked.path), draft, _command(source, keys, jq, f"SELECT {sql}"))
+
+
+def _segments(view: View, source: str) -> Proposal | None:
+    """Parts of a text, of which those with a label of true are learnt (axolotl)."""
+    for name, first in _lists_of_objects(view).items():
+        if isinstance(first.get("label"), bool) and isinstance(first.get("text"), str):
+            prompt, answer = (f"[.{name}[] | select({test}) | .text] | add" for test in (".label | not", ".label"))
+            jq = f"{{prompt: ({prompt}), completion: ({answer})}}"
+            return Proposal(f"{name!r} holds parts, and which are learnt", None, _command(source, [name], jq, ""))
+    return None
 
 
 def _several(name: str) -> str:

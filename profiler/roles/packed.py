@@ -76,11 +76,11 @@ def joined_texts(value: Any, name: str) -> Any:
 
 
 def is_flattened(value: Any) -> bool:
-    """Whether a text looks like a list of several that cannot be read back, such as [joy anger] or [1 2 ... 9]."""
+    """Whether a text looks like a list of several, or an object, such as [joy anger], [1 2 ... 9] or {joy,anger}."""
     if not isinstance(value, str):
         return False
     inside = value.strip()
-    return len(inside) > 2 and inside[0] == "[" and inside[-1] == "]" and len(re.split(r"[\s,;|]+", inside)) > 1
+    return len(inside) > 2 and inside[0] + inside[-1] in ("[]", "{}") and len(re.split(r"[\s,;|]+", inside)) > 1
 
 
 class _Printed:

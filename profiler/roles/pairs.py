@@ -110,12 +110,18 @@ def _ranked(view: View) -> DatasetSpec | None:
 
 def translation(view: View) -> DatasetSpec | None:
     """Texts by language: which of them is translated into which is asked."""
-    for name, kind in view.kinds.items():
-        if kind != "nested object":
-            continue
-        first: Mapping[str, Any] = next((value for value in view.columns[name] if value), {})
-        codes = [key for key, text in first.items() if _CODE.fullmatch(key) and isinstance(text, str)]
-        if len(codes) > 1 and len(codes) == len(first):
+    found = {name: codes for name in view.kinds if (codes := _codes(view, name))}
+    label = view.actual.get("label")
+    if len(found) > 1 and label and view.class_like(label):
+        code = next(
+            (code for code in ("en", *min(found.values(), key=len)) if all(code in c for c in found.values())), ""
+        )
+        raise UnclearError(
+            f"{listed(found)} hold texts in {', '.join(next(iter(found.values())))}; the line below takes {code}",
+            DatasetSpec("classification", tuple(f"{name}.{code}" for name in found), label_field=label),
+        )
+    for name, codes in found.items():
+        if codes:
             one, other = f"{name}.{codes[0]}", f"{name}.{codes[1]}"
             raise UnclearError(
                 f"{name!r} holds a text in each of {', '.join(codes)}, and nothing says which one is translated "
@@ -123,6 +129,15 @@ def translation(view: View) -> DatasetSpec | None:
                 DatasetSpec("generation", (one,), answer_field=other),
             )
     return None
+
+
+def _codes(view: View, name: str) -> list[str]:
+    """The languages of a column that holds a text in each of them; none for any other column."""
+    if view.kinds[name] != "nested object":
+        return []
+    first: Mapping[str, Any] = next((value for value in view.columns[name] if value), {})
+    codes = [key for key, text in first.items() if _CODE.fullmatch(key) and isinstance(text, str)]
+    return codes if len(codes) > 1 and len(codes) == len(first) else []
 
 
 def _response_of_pair(view: View, plain: str) -> str | None:

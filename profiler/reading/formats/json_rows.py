@@ -92,7 +92,9 @@ def _array_rows(scanner: _Scanner) -> Iterator[tuple[int, Row]]:
         number += 1
         row = scanner.value(f"row {number}")
         if not isinstance(row, dict):
-            raise InputError(f"{scanner.path}: row {number} of the array is {_kind(row)}, not an object")
+            raise InputError(
+                f"{scanner.path}: row {number} of the array is {_kind(row)}, not an object{_named(row, scanner.path)}"
+            )
         yield number, row
         mark = scanner.peek()
         if mark == ",":
@@ -103,6 +105,18 @@ def _array_rows(scanner: _Scanner) -> Iterator[tuple[int, Row]]:
     scanner.skip(1)
     if scanner.peek():
         raise scanner.error(_after(scanner, "array", ".[]"))
+
+
+def _named(row: Any, path: Path) -> str:
+    """How a row that is a list becomes an object."""
+    if not isinstance(row, list) or not row:
+        return ""
+    if chat.is_chat(row):
+        return f". For a conversation a row: {_jq('.[] | {messages: .}', path)}"
+    names = ", ".join(
+        f"{name}: .[{at}]" for at, name in zip(range(len(row)), ("text", "label", "third", "fourth"), strict=False)
+    )
+    return f". Name its parts, for example: {_jq(f'.[] | {{{names}}}', path)}"
 
 
 def _after(scanner: _Scanner, what: str, take: str) -> str:
@@ -133,6 +147,8 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
             return iter(enumerate(map(_unwrapped, rows), 1))
     if _is_conversation(document):
         return iter([(1, document)])
+    if (split := _split_rows(document)) is not None:
+        return split
     _refuse_tables(document, path)
     _refuse_keyed(document, path)
     if _are_columns(document):
@@ -150,6 +166,18 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
         'orient="records"), an object of equally long columns, or '
         f"the rows under one of: {', '.join(_ROW_KEYS)}"
     )
+
+
+def _split_rows(document: Row) -> Iterator[tuple[int, Row]] | None:
+    """Rows of pandas' orient="split": the names of the columns once, and a list for each row."""
+    names, rows = document.get("columns"), document.get("data")
+    if not isinstance(names, list) or not isinstance(rows, list) or set(document) - {"columns", "data", "index"}:
+        return None
+    if not all(isinstance(name, str) for name in names) or any(not isinstance(row, list) for row in rows):
+        return None
+    if any(len(row) != len(names) for row in rows):
+        return None
+    return enumerate((dict(zip(names, row, strict=True)) for row in rows), 1)
 
 
 def _paired(columns: dict[str, dict[str, Any]]) -> Iterator[tuple[int, Row]]:
@@ -217,12 +245,26 @@ def _unwrapped(row: Row) -> Row:
 
 def _refuse_tables(document: Row, path: Path) -> None:
     """Raise InputError for an object of tables, such as {"train": [...], "test": [...]}: its splits are not columns."""
+    if keys := _deep_table(document):
+        take = f".{''.join(f'[{json.dumps(key)}]' for key in keys)}[]"
+        raise InputError(f"{path}: the rows are inside of {'.'.join(keys)}. Take them out: {_jq(take, path)}")
     if tables := _tables(document):
         take = f".[{json.dumps(tables[0])}][]"
         raise InputError(
             f"{path}: the rows are one level down, under {listed(tables, 12)}. Take them out, for example: "
             f"{_jq(take, path)}"
         )
+
+
+def _deep_table(document: Row) -> list[str]:
+    """The keys that lead to the only list of objects in a document of nothing but objects; none elsewhere."""
+    path: list[str] = []
+    inside: Any = document
+    while isinstance(inside, dict) and len(filled := {key: value for key, value in inside.items() if value}) == 1:
+        ((key, inside),) = filled.items()
+        path.append(key)
+    is_table = isinstance(inside, list) and len(inside) > 1 and all(isinstance(row, dict) for row in inside)
+    return path if len(path) > 1 and is_table else []
 
 
 def _tables(document: Row) -> list[str]:
@@ -252,7 +294,7 @@ def _is_json_lines(path: Path) -> bool:
         return False
     if not isinstance(row, dict) or next(filled, None) is not None:
         return isinstance(row, dict)
-    if any(isinstance(row.get(key), list) for key in _ROW_KEYS) or _tables(row) or _are_keyed(row):
+    if any(isinstance(row.get(key), list) for key in _ROW_KEYS) or _tables(row) or _are_keyed(row) or _deep_table(row):
         return False
     if any(isinstance(value, dict) and _are_keyed(value) for value in row.values()):
         return False

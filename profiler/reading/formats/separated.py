@@ -34,12 +34,15 @@ from traitcast.warehouse.errors import InputError
 QUOTE = '"'
 # Names of separators that a shell makes hard to type.
 DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
-_MARKS = (",", ";", "\t", "|")
+_MARKS = (",", ";", "\t", "|", "\x01")
 # Records that are looked at for the separator, and for a header that is missing.
 _SAMPLE = 1000
 # Texts are at least this long; a first line that is this much shorter than the texts below it may be a header.
 _TEXT_CHARACTERS, _HEADER_LENGTH = 15, 0.4
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
+# Backslashes that stand before no quote: one alone, before what no writer escapes, is a character.
+_BARE = re.compile(r'\\+(?=[^\\"])')
+_ALONE = re.compile(r'(?<!\\)(?:\\\\)*\\(?=[^\\"\r\n,;|\t])')
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Dialect:
         None where quotes are plain characters.
     escape
         What a quote inside of a cell follows; None where it is doubled.
+    bare
+        Whether it is a character anywhere else, as Spark writes it, and not one that is escaped itself.
     spaced
         Whether a space follows every separator, which is no part of the cell.
     notes, warnings
@@ -61,6 +66,7 @@ class Dialect:
     delimiter: str
     quote: str | None = QUOTE
     escape: str | None = None
+    bare: bool = False
     spaced: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -68,8 +74,9 @@ class Dialect:
     def records(self, path: Path, *, strict: bool = True) -> Iterator[tuple[int, list[str]]]:
         """(line of its first cell, cells) of every record, the header among them; blank lines are skipped."""
         csv.field_size_limit(MAX_LINE_BYTES)
+        lines = (line for _, line in read_lines(path))
         reader = csv.reader(
-            (line for _, line in read_lines(path)),
+            (_BARE.sub(r"\g<0>\g<0>", line) for line in lines) if self.bare else lines,
             delimiter=self.delimiter,
             quotechar=self.quote or QUOTE,
             quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
@@ -148,6 +155,8 @@ def pandas_options(path: Path, delimiter: str | None = None, quote: str | None =
     Raises InputError as `dialect_of` does.
     """
     found = dialect_of(path, "csv", chosen_delimiter(delimiter), chosen_quote(quote))
+    if found.bare:
+        raise InputError(f"{path}: backslashes are escapes before a quote alone, which pandas.read_csv cannot be told")
     first = next((line for _, line in read_lines(path)), "")
     told = {
         "delimiter": (found.delimiter, ","),
@@ -274,7 +283,7 @@ def _quoting(path: Path, dialect: Dialect) -> Dialect:
         what = f"{path.name}: quotes are read as plain characters"
         return replace(bare, notes=(f"{what}, since every line is a row that way (--quote '\"' overrules it)",))
     if not quoted.clean:
-        escaped = replace(dialect, escape="\\")
+        escaped = replace(dialect, escape="\\", bare=any(_ALONE.search(line) for _, line in read_lines(path)))
         if _holds(path, "\\" + QUOTE) and _Survey.of(path, escaped).clean:
             return replace(escaped, notes=(f"{path.name}: a quote inside a cell is written \\{QUOTE}",))
         return dialect
@@ -350,6 +359,8 @@ def _ragged(path: Path, number: int, cells: list[str], header: list[str], dialec
     hint = f"A cell that contains {separator!r} must be quoted"
     if len(cells) == len(header) - 1 and header[-1] == _unnamed(len(header)):
         hint = f"The last column has no name: remove the {separator!r} at the end of the header"
+    elif len(header) == 1 and number == 2:
+        hint = f"If line 1 is a title above the header, remove it: tail -n +2 {shlex.quote(path.name)} > new-file"
     elif len(cells) < len(header):
         hint = f"Write empty cells too, with their {separator!r}"
     return (

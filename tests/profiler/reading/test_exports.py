@@ -1,0 +1,260 @@
+"""What other programs export: read right, warned about, or refused with what to do, never taken for something else."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from traitcast.profiler.reading.formats.separated import pandas_options
+from traitcast.profiler.reading.reader import read
+from traitcast.warehouse.errors import InputError
+
+N = 12
+TEXTS = [f"the shop sold bike number {i}" for i in range(N)]
+LABELS = [("good", "bad")[i % 2] for i in range(N)]
+
+
+def lines(path: Path, **columns: list[Any]) -> Path:
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def cells(path: Path, texts: list[str], labels: list[str]) -> Path:
+    path.write_text("text,label\n" + "".join(f'"{t}","{m}"\n' for t, m in zip(texts, labels, strict=True)))
+    return path
+
+
+# -- separated text
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["\\frac{1}{2}", "\\n", "C:\\dir", 'he said "so"', "a, b", "bike"]), min_size=1).map(
+            " ".join
+        ),
+        min_size=4,
+        max_size=8,
+    )
+)
+def test_spark_escapes_quotes_and_leaves_backslashes(tmp_path: Path, texts: list[str]) -> None:
+    texts = ["he said \"yes, 'so' it is\", at \\alpha", *texts]
+    path = cells(tmp_path / "a.csv", [t.replace('"', '\\"') for t in texts], ["x"] * len(texts))
+    assert [row["fields"][0] for row in read(path).table.to_pylist()] == texts
+    with pytest.raises(InputError, match=r"backslashes are escapes before a quote alone, which pandas\.read_csv"):
+        pandas_options(path)
+
+
+def test_a_writer_that_escapes_backslashes_too(tmp_path: Path) -> None:
+    texts = [f'he said "{i}, so" at C:\\dir' for i in range(6)]
+    path = cells(tmp_path / "a.csv", [t.replace("\\", "\\\\").replace('"', '\\"') for t in texts], ["x"] * 6)
+    assert [row["fields"][0] for row in read(path).table.to_pylist()] == texts
+    assert pandas_options(path)["escapechar"] == "\\"
+
+
+def test_hive_separates_by_a_control_character(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("".join(f"{t}\x01{m}\n" for t, m in [("text", "label"), *zip(TEXTS, LABELS, strict=True)]))
+    assert read(path).table["label"].to_pylist() == LABELS
+
+
+def test_a_title_above_the_header(tmp_path: Path) -> None:
+    path = cells(tmp_path / "a.csv", TEXTS, LABELS)
+    path.write_text("Table 1\n" + path.read_text())
+    with pytest.raises(InputError, match=r"remove it: tail -n \+2 a\.csv > new-file"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "warning"),
+    [
+        (["joy|anger", "joy", "anger"], "have several labels joined by '|', such as 'joy|anger'"),
+        (["joy;fear", "joy;anger", "fear;anger"], "have several labels joined by ';', such as 'joy;fear'"),
+        (["joy, anger", "joy", "anger"], "have several labels joined by ',', such as 'joy, anger'"),
+        (["good", "bad", "\\N"], "have the label '\\\\N'; if that means no label"),
+        (["good", "bad", "#NAME?"], "have the label '#NAME?'; if that means no label"),
+    ],
+)
+def test_labels_that_are_several_or_none(tmp_path: Path, labels: list[str], warning: str) -> None:
+    found = read(cells(tmp_path / "a.csv", TEXTS, labels * 4)).warnings
+    assert any(f"of 12 rows {warning}" in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["arts, crafts", "arts, music", "toys"],
+        ["sci/tech", "world", "sport"],
+        ["A|B", "C", "D"],
+    ],
+)
+def test_names_with_marks_are_names(tmp_path: Path, labels: list[str]) -> None:
+    assert not read(cells(tmp_path / "a.csv", TEXTS, labels * 4)).warnings
+
+
+@pytest.mark.parametrize("label", ["{joy,anger}", "[joy, anger]", '{""choices"": [""joy"", ""anger""]}'])
+def test_lists_and_objects_in_a_label(tmp_path: Path, label: str) -> None:
+    """Of Postgres, of Athena, and of Label Studio, which writes one choice as text and several as JSON."""
+    path = cells(tmp_path / "a.csv", TEXTS, [label, "joy", "joy"] * 4)
+    with pytest.raises(InputError, match="'label' holds a list written as text: .* --roles labels=label"):
+        read(path)
+
+
+def test_errors_of_a_table_program(tmp_path: Path) -> None:
+    found = read(cells(tmp_path / "a.csv", ["#NAME?", "#VALUE!", *TEXTS[2:]], LABELS)).warnings
+    assert any(text.startswith("2 of 12 prompt texts are an error of a table program") for text in found)
+
+
+# -- JSON
+
+
+def test_orient_split_is_a_table(tmp_path: Path) -> None:
+    for rows in (2, N):
+        pairs = [list(pair) for pair in zip(TEXTS[:rows], LABELS, strict=False)]
+        for more in ({}, {"index": list(range(rows))}):
+            (tmp_path / "a.json").write_text(json.dumps({"columns": ["text", "label"], "data": pairs, **more}))
+            assert read(tmp_path / "a.json").table["label"].to_pylist() == LABELS[:rows]
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+@pytest.mark.parametrize(
+    "document",
+    [
+        [[{"from": "human", "value": t}, {"from": "gpt", "value": m}] for t, m in zip(TEXTS, LABELS, strict=True)],
+        [[t, m] for t, m in zip(TEXTS, LABELS, strict=True)],
+        {"nlu": {"examples": [{"text": t, "label": m} for t, m in zip(TEXTS, LABELS, strict=True)], "synonyms": []}},
+    ],
+)
+def test_the_command_that_takes_rows_out_runs(tmp_path: Path, document: Any) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="jq -c") as caught:
+        read(path)
+    command = re.search(r"jq -c .*", str(caught.value))
+    assert command
+    subprocess.run(command[0], shell=True, check=True, cwd=tmp_path)
+    assert read(tmp_path / "a_rows.jsonl").table["response"].to_pylist() == LABELS
+
+
+def test_speakers_with_spaces(tmp_path: Path) -> None:
+    chats = [
+        [{"from": "human ", "value": t}, {"from": " GPT ", "value": m}] for t, m in zip(TEXTS, LABELS, strict=True)
+    ]
+    assert read(lines(tmp_path / "a.jsonl", conversations=chats)).table["response"].to_pylist() == LABELS
+
+
+@pytest.mark.parametrize("name", ["solution", "answer", "ground_truth", "reference_answer", "completion"])
+def test_prompts_as_chats_with_their_answer_apart(tmp_path: Path, name: str) -> None:
+    asked = [[{"role": "user", "content": t}] for t in TEXTS]
+    examples = read(lines(tmp_path / "a.jsonl", prompt=asked, **{name: LABELS}))
+    assert [(r["fields"], r["response"]) for r in examples.table.to_pylist()] == [
+        ([t], m) for t, m in zip(TEXTS, LABELS, strict=True)
+    ]
+    with pytest.raises(InputError, match=r"--roles 'answer=.* messages=prompt'"):
+        read(lines(tmp_path / "b.jsonl", prompt=asked, output=LABELS, **{name: LABELS}))
+
+
+def test_rejected_rows_of_prodigy(tmp_path: Path) -> None:
+    spans = [[{"start": 4, "end": 8, "label": "SHOP"}]] * N
+    path = lines(tmp_path / "a.jsonl", text=TEXTS, spans=spans, answer=["accept", "reject", "ignore"] * 4)
+    with pytest.raises(InputError, match="'answer' says that 8 of 12 rows were rejected or ignored. Keep the accepted"):
+        read(path)
+    assert read(path, roles=["text=text spans=spans"]).rows == N
+    assert read(lines(path, text=TEXTS, spans=spans, answer=["accept"] * N)).rows == N
+
+
+@pytest.mark.parametrize(
+    ("columns", "roles"),
+    [
+        ({"messages": "chat", "kto_tag": [True, False] * 6}, {"label_field": "kto_tag"}),
+        ({"query": TEXTS, "response": LABELS, "rejected_response": TEXTS}, {"chosen_field": "response"}),
+        ({"prompt": TEXTS, "chosen": LABELS, "reject": TEXTS}, {"rejected_field": "reject"}),
+    ],
+)
+def test_preferences_of_other_trainers(tmp_path: Path, columns: dict[str, Any], roles: dict[str, str]) -> None:
+    chats = [
+        [{"role": "user", "content": t}, {"role": "assistant", "content": m}]
+        for t, m in zip(TEXTS, LABELS, strict=True)
+    ]
+    examples = read(lines(tmp_path / "a.jsonl", **{n: chats if v == "chat" else v for n, v in columns.items()}))
+    assert examples.spec.task_type == "preference"
+    assert {key: getattr(examples.spec, key) for key in roles} == roles
+
+
+@pytest.mark.parametrize(
+    ("columns", "roles"),
+    [
+        (
+            {"response": [{"body": {"model": "m", "choices": [{"message": {"content": t}}]}} for t in TEXTS]},
+            "--roles 'answer=response.body.choices[0].message.content'",
+        ),
+        (
+            {"text": TEXTS, "label.responses": [[m] for m in LABELS], "label.suggestion": LABELS},
+            "--roles 'text=text labels=label.responses'",
+        ),
+        (
+            {
+                "premise": [{"de": t, "en": t} for t in TEXTS],
+                "hypothesis": [{"de": m, "en": m} for m in LABELS],
+                "label": [0, 1] * 6,
+            },
+            "--roles 'text=premise.en,hypothesis.en label=label'",
+        ),
+        ({"_id": [{"$oid": t} for t in TEXTS], "doc": [{"text": t} for t in TEXTS]}, "--roles answer=doc.text"),
+    ],
+)
+def test_suggestions_for_exports(tmp_path: Path, columns: dict[str, Any], roles: str) -> None:
+    path = lines(tmp_path / "a.jsonl", **columns)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert roles in str(caught.value)
+    assert read(path, roles=[roles.removeprefix("--roles ").strip("'")]).rows == N
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_segments_with_a_label_of_true_and_false(tmp_path: Path) -> None:
+    parts = [[{"label": False, "text": t}, {"label": True, "text": m}] for t, m in zip(TEXTS, LABELS, strict=True)]
+    path = lines(tmp_path / "a.jsonl", segments=parts)
+    with pytest.raises(InputError, match="'segments' holds parts, and which are learnt") as caught:
+        read(path)
+    command = str(caught.value).partition("To write an example a line: ")[2].splitlines()[0]
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert read(tmp_path / "a_rows.jsonl").table["response"].to_pylist() == LABELS
+
+
+# -- folders
+
+
+def test_a_column_in_the_names_of_folders(tmp_path: Path) -> None:
+    for label, texts in (("good", TEXTS[:6]), ("bad", TEXTS[6:])):
+        folder = tmp_path / "out" / f"label={label}"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table({"text": texts}), folder / "part-0.parquet")
+    with pytest.raises(InputError, match=r"the column 'label' is in the names of folders \(bad, good\)") as caught:
+        read(tmp_path / "out")
+    command = re.search(r"python (-c .*)", str(caught.value))
+    assert command
+    subprocess.run(f"'{sys.executable}' {command[1]}", shell=True, check=True, cwd=tmp_path)
+    found = read(tmp_path / "rows.parquet").table.to_pylist()
+    assert {(row["fields"][0], row["label"]) for row in found} == {
+        (t, "good" if at < 6 else "bad") for at, t in enumerate(TEXTS)
+    }
+
+
+def test_splits_in_the_names_of_folders_are_splits(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"split={split}").mkdir()
+        lines(tmp_path / f"split={split}" / "part-0.jsonl", text=TEXTS, label=LABELS)
+    assert set(read(tmp_path).splits) == {"train", "test"}
