@@ -117,6 +117,12 @@ def test_errors_of_a_table_program(tmp_path: Path) -> None:
     assert any(text.startswith("2 of 12 prompt texts are an error of a table program") for text in found)
 
 
+def test_a_carriage_return_beside_cells_of_several_lines(tmp_path: Path) -> None:
+    texts = ["one\rtwo", "three\nfour", *TEXTS]
+    path = cells(tmp_path / "a.csv", texts, ["x\n"] * len(texts))
+    assert [row["fields"][0] for row in read(path).table.to_pylist()] == texts
+
+
 # -- JSON
 
 
