@@ -19,7 +19,7 @@ from traitcast.warehouse import distributions, files
 from traitcast.warehouse.console import count, number, printable, shortened
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.files import check_output
-from traitcast.warehouse.percentiles import in_words, meaning, most_unusual, standings
+from traitcast.warehouse.percentiles import among, in_words, kin, meaning, most_unusual, standings
 from traitcast.warehouse.records import Profile, TraitMatrix
 
 BEGIN = "<!-- traitcast:begin (made by `traitcast card`, which replaces the text between these two marks) -->"
@@ -218,14 +218,14 @@ def _pairs(profile: Profile) -> str:
 
 
 def _unusual(profile: Profile, reference: TraitMatrix) -> str:
-    found = standings(profile, reference)
+    alike = kin(profile, reference)
+    found = standings(profile, alike)
     if not found:
         return ""
     unusual = most_unusual(profile, found, reference)
     lines = [f"- `{s.trait.trait}`: {escaped(in_words(s))}. {escaped(meaning(s.trait))}." for s in unusual]
     lines = lines or ["Nothing: no trait lies in the outer tenth on either side."]
-    others = sum(name != profile.name for name in reference.names)
-    return "\n".join([f"### What is unusual, against {others} public datasets", "", *lines])
+    return "\n".join([f"### What is unusual, among {among(profile, alike)}", "", *lines])
 
 
 def _warnings(profile: Profile) -> str:

@@ -5,9 +5,10 @@ Owns which traits are worth naming: those far out in the tail that do not repeat
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,11 @@ import numpy as np
 from traitcast.warehouse.console import number
 from traitcast.warehouse.records import Profile, TraitDefinition, TraitMatrix
 
-# With fewer profiles a percentile says little.
-MIN_PROFILES = 20
+# With fewer profiles a percentile says little; of datasets of one kind fewer say more.
+MIN_PROFILES, MIN_ALIKE = 20, 10
 # Unusual is the outer tenth on either side: datasets differ in few traits at once, and ten are wanted.
 TAIL = 0.1
-_OF_PROSE = ("linguistic", "readability")
+_OF_PROSE = ("linguistic", "readability", "discourse")
 # Traits whose ranks correlate this much over the reference say the same; one of them is enough.
 _CORRELATED = 0.8
 # The scale of a normal distribution from its median absolute deviation.
@@ -32,6 +33,7 @@ class Standing:
 
     percentile: 0 to 100, the share of reference datasets below, those equal counted half. median: of the reference.
     distance: from the median in robust standard deviations, with sign. n: reference datasets that have the trait.
+    kind: their task type, "" where they are of several.
     """
 
     trait: TraitDefinition
@@ -42,21 +44,53 @@ class Standing:
     below: int
     above: int
     n: int
+    kind: str = ""
+
+
+def kin(profile: Profile, reference: TraitMatrix) -> TraitMatrix:
+    """The datasets with which a profile is compared: those of its task type, all where there are fewer than MIN_ALIKE.
+
+    A question with options is longer than a tweet whatever the dataset: only among its like that is worth saying.
+    """
+    others = [name != profile.name for name in reference.names]
+    same = [other and kind == profile.task_type for other, kind in zip(others, reference.task_types, strict=True)]
+    keep = np.flatnonzero(same if sum(same) >= MIN_ALIKE else others)
+    return replace(
+        reference,
+        names=tuple(reference.names[at] for at in keep),
+        task_types=tuple(reference.task_types[at] for at in keep),
+        families=tuple(reference.families[at] for at in keep),
+        rows=tuple(reference.rows[at] for at in keep),
+        values=reference.values[keep],
+    )
+
+
+def among(profile: Profile, reference: TraitMatrix) -> str:
+    """What `kin` gave, in words: `47 public classification datasets`."""
+    return f"{len(reference.names)} public {_kind(profile, reference)} datasets".replace("  ", " ")
+
+
+def _kind(profile: Profile, reference: TraitMatrix) -> str:
+    alike = bool(reference.names) and set(reference.task_types) == {profile.task_type}
+    return profile.task_type.replace("_", " ") if alike else ""
 
 
 def standings(profile: Profile, reference: TraitMatrix) -> dict[str, Standing]:
     """Standing by trait, of the traits that the profile and enough of the reference have.
 
-    The profile itself is left out of the reference, should it be part of it.
+    Enough are MIN_ALIKE where all of the reference are of the task type of the profile, else MIN_PROFILES. The profile
+    itself is left out of the reference, should it be part of it.
     """
     others = np.array([name != profile.name for name in reference.names], dtype=bool)
+    kind = _kind(profile, reference)
+    least = MIN_ALIKE if kind else MIN_PROFILES
     values = {t.trait: t.value for t in profile.traits if t.value is not None}
     found = {}
     for j, definition in enumerate(reference.definitions):
         column = reference.values[others, j]
         column = column[np.isfinite(column)]
         value = values.get(definition.trait)
-        if value is None or len(column) < MIN_PROFILES:
+        if value is None or len(column) < least:
             continue
         below, above = int((column < value).sum()), int((column > value).sum())
         median = float(np.median(column))
@@ -70,6 +104,7 @@ def standings(profile: Profile, reference: TraitMatrix) -> dict[str, Standing]:
             below=below,
             above=above,
             n=len(column),
+            kind=kind,
         )
     return found
 
@@ -80,7 +115,7 @@ def most_unusual(
     """The `count` traits of `found` farthest from the median among those in the tails, each saying something new."""
     tails = [s for s in found.values() if min(s.percentile, 100 - s.percentile) <= 100 * TAIL and s.distance]
     if profile.task_type == "classification":
-        # The response is the name of a class, and its grammar says nothing about the dataset.
+        # The response is the name of a class, and its grammar and mood say nothing about the dataset.
         tails = [s for s in tails if s.trait.part != "response" or s.trait.family not in _OF_PROSE]
     ranks = {s.trait.trait: _ranks(reference, s.trait.trait) for s in tails}
     chosen: list[Standing] = []
@@ -119,13 +154,13 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def in_words(standing: Standing) -> str:
-    """One standing as a sentence: "11.8 % (median 6 %), higher than 82 of 83 reference datasets"."""
+    """One standing as a sentence: "11.8 % (median 6 %), higher than 46 of 47 classification datasets"."""
     side, count = ("higher", standing.below) if standing.percentile >= 50 else ("lower", standing.above)
-    among = f"all {standing.n}" if count == standing.n else f"{count} of {standing.n}"
+    of = f"all {standing.n}" if count == standing.n else f"{count} of {standing.n}"
     share = standing.trait.unit == "share"
     value, median = (f"{100 * v:.3g} %" if share else number(v) for v in (standing.value, standing.median))
     unit = "" if share else f" {standing.trait.unit}"
-    return f"{value}{unit} (median {median}), {side} than {among} reference datasets"
+    return f"{value}{unit} (median {median}), {side} than {of} {standing.kind or 'reference'} datasets"
 
 
 def meaning(definition: TraitDefinition) -> str:
@@ -134,30 +169,52 @@ def meaning(definition: TraitDefinition) -> str:
     return short if re.search("[a-z]{4}", short) else definition.definition.rstrip(".")
 
 
-def compare_profiles(matrix: TraitMatrix, first: str, second: str) -> list[dict[str, Any]]:
-    """One row per trait that both datasets have: trait, value of `first` and `second`, standardised difference, ...
+def compare_profiles(matrix: TraitMatrix, first: Profile, second: Profile, told: int = 30) -> list[dict[str, Any]]:
+    """One row per trait that both datasets have: trait, values of `first` and `second`, standardised difference, ...
 
     The difference (first - second) is divided by the standard deviation of the trait over all datasets of
-    `matrix` that have it, and NaN where fewer than three do or all are equal; such rows come last.
+    `matrix` that have it, and NaN where fewer than three do or all are equal.
+
+    The largest differences come first, equal ones in the order of the catalogue. After the others come those that
+    repeat one above (`repeats`: ranks correlate by .8 over the datasets; looked at for the first `told`), and then
+    those that say nothing (`unclear`): within two standard errors, or about the prose of class names.
     """
-    a = matrix.values[matrix.names.index(first)]
-    b = matrix.values[matrix.names.index(second)]
+    values = [{t.trait: t.value for t in profile.traits if t.value is not None} for profile in (first, second)]
+    errors = [{t.trait: t.standard_error or 0.0 for t in profile.traits} for profile in (first, second)]
     known = np.isfinite(matrix.values)
     enough = known.sum(axis=0) >= 3
     spread = np.full(len(matrix.definitions), np.nan)
     spread[enough] = np.nanstd(matrix.values[:, enough], axis=0, ddof=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        standardised = np.where(spread > 0, (a - b) / spread, np.nan)
-    both = np.flatnonzero(np.isfinite(a) & np.isfinite(b))
-    order = sorted(both, key=lambda j: (-np.nan_to_num(abs(standardised[j]), nan=-1.0), j))
-    return [
-        {
-            "trait": matrix.definitions[j].trait,
-            "first": float(a[j]),
-            "second": float(b[j]),
-            "standardised_difference": float(standardised[j]),
-            "unit": matrix.definitions[j].unit,
-            "family": matrix.definitions[j].family,
-        }
-        for j in order
-    ]
+    named = "classification" in (first.task_type, second.task_type)
+    rows: list[dict[str, Any]] = []
+    for definition, scale in zip(matrix.definitions, spread, strict=True):
+        a, b = (found.get(definition.trait) for found in values)
+        if a is None or b is None:
+            continue
+        error = math.hypot(*(found.get(definition.trait, 0.0) for found in errors))
+        prose = named and definition.part == "response" and definition.family in _OF_PROSE
+        rows.append(
+            {
+                "trait": definition.trait,
+                "first": a,
+                "second": b,
+                "standardised_difference": (a - b) / float(scale) if scale > 0 else math.nan,
+                "unit": definition.unit,
+                "family": definition.family,
+                "repeats": None,
+                "unclear": prose or abs(a - b) < 2 * error,
+            }
+        )
+    rows.sort(key=lambda row: (row["unclear"], -np.nan_to_num(abs(row["standardised_difference"]), nan=-1.0)))
+    clear = [row for row in rows if not row["unclear"]]
+    chosen: dict[str, np.ndarray] = {}
+    for row in clear:
+        if len(chosen) == told:
+            break
+        mine = _ranks(matrix, row["trait"])
+        like = (name for name, ranks in chosen.items() if abs(_correlation(mine, ranks)) >= _CORRELATED)
+        row["repeats"] = next(like, None)
+        if row["repeats"] is None:
+            chosen[row["trait"]] = mine
+    rows.sort(key=lambda row: (row["unclear"], row["repeats"] is not None))
+    return rows

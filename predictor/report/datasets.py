@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from traitcast.warehouse.console import count
 from traitcast.warehouse.distributions import HISTOGRAMS, classes, histogram
-from traitcast.warehouse.percentiles import in_words, meaning, most_unusual, standings
+from traitcast.warehouse.percentiles import in_words, kin, meaning, most_unusual, standings
 
 if TYPE_CHECKING:
     from traitcast.warehouse.database.warehouse import Warehouse
@@ -76,7 +76,7 @@ def _dataset(warehouse: Warehouse, row: dict[str, Any], reference: Any, traits: 
     profile = warehouse.profile(row["name"])
     places = standings(profile, reference)
     values = {t.trait: t.value for t in profile.traits if t.value is not None}
-    unusual = most_unusual(profile, places, reference, _UNUSUAL)
+    unusual = most_unusual(profile, standings(profile, kin(profile, reference)), reference, _UNUSUAL)
     counts = [(shortened(label), n) for label, n in profile.label_counts[:_LABELS]]
     return {
         "name": profile.name,

@@ -71,8 +71,11 @@ def test_compare_puts_the_largest_difference_first(run) -> None:
     # reviews 20, maths 45, spread over (20, 40, 45): sd 13.229
     assert rows[0]["standardised_difference"] == pytest.approx(-25 / 13.2287566)
     assert (rows[0]["first"], rows[0]["second"]) == (20.0, 45.0)
-    shared, _, heading = run("compare", "reviews", "maths").stdout.splitlines()[:3]
-    assert shared.startswith("Texts ")
+    text = run("compare", "reviews", "maths").stdout
+    assert text.startswith("reviews: classification, 100 rows")
+    assert "maths: generation, " in text
+    assert text.index("\nTexts ") < text.index("standardised_")
+    heading = next(line for line in text.splitlines() if line.startswith("trait"))
     assert heading.split() == ["trait", "reviews", "maths", "standardised_difference", "unit", "family"]
 
 

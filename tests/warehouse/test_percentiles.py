@@ -14,7 +14,17 @@ from scipy import stats
 import traitcast.cli
 from tests.conftest import DEFINITIONS, make_profile
 from traitcast.warehouse.database.warehouse import Warehouse
-from traitcast.warehouse.percentiles import MIN_PROFILES, in_words, meaning, most_unusual, standings
+from traitcast.warehouse.percentiles import (
+    MIN_ALIKE,
+    MIN_PROFILES,
+    among,
+    compare_profiles,
+    in_words,
+    kin,
+    meaning,
+    most_unusual,
+    standings,
+)
 from traitcast.warehouse.records import Profile, TraitMatrix
 
 N = 40
@@ -29,7 +39,9 @@ def reference() -> TraitMatrix:
     values[:, 1] = rng.uniform(0, 1, N).round(2)
     values[:5, 1] = np.nan
     names = tuple(f"d{i}" for i in range(N))
-    return TraitMatrix(names, ("generation",) * N, (None,) * N, (100,) * N, DEFINITIONS, values)
+    return TraitMatrix(
+        names, ("generation", "multiple_choice") * (N // 2), (None,) * N, (100,) * N, DEFINITIONS, values
+    )
 
 
 def outlier(values: tuple[float | None, ...], name: str = "mine", labels: tuple[tuple[str, int], ...] = ()) -> Profile:
@@ -62,6 +74,22 @@ def test_undefined_traits_and_small_references_have_no_standing(reference: Trait
     assert standings(outlier((50.0, 0.5, 45.0, 60.0, 70.0)), few) == {}
 
 
+def test_a_dataset_is_compared_with_its_like(reference: TraitMatrix) -> None:
+    profile = outlier((50.0, 0.5, 45.0, 60.0, 70.0), name="d7")
+    kinds = (profile.task_type,) * (MIN_ALIKE + 8) + ("multiple_choice",) * (N - MIN_ALIKE - 8)
+    mixed = replace(reference, task_types=kinds)
+    alike = kin(profile, mixed)
+    assert alike.names == tuple(f"d{i}" for i in range(MIN_ALIKE + 8) if i != 7)
+    assert among(profile, alike) == f"{MIN_ALIKE + 7} public {profile.task_type} datasets"
+    found = standings(profile, alike)
+    column = np.delete(reference.values[: MIN_ALIKE + 8, 2], 7)
+    assert found["prompt_words_mean"].percentile == pytest.approx(stats.percentileofscore(column, 45.0, kind="mean"))
+    assert in_words(found["prompt_words_mean"]).endswith(f"of 17 {profile.task_type} datasets")
+    few = replace(reference, task_types=(profile.task_type,) * MIN_ALIKE + ("multiple_choice",) * (N - MIN_ALIKE))
+    assert len(kin(profile, few).names) == N - 1, "nine others of its kind are too few"
+    assert among(profile, kin(profile, few)) == f"{N - 1} public datasets"
+
+
 def test_unusual_traits_are_far_out_and_tell_different_stories(reference: TraitMatrix) -> None:
     profile = outlier((50.0, 0.5, 500.0, 1000.0, 1300.0))
     found = standings(profile, reference)
@@ -73,6 +101,23 @@ def test_unusual_traits_are_far_out_and_tell_different_stories(reference: TraitM
     assert len(most_unusual(profile, found, reference, count=1)) == 1
     usual = outlier((50.0, 0.5, 50.0, 50.0, 65.0))
     assert most_unusual(usual, standings(usual, reference), reference) == []
+
+
+def test_differences_that_repeat_one_above_or_say_nothing_come_last(reference: TraitMatrix) -> None:
+    a = outlier((50.0, 0.5, 45.0, 90.0, 117.0), "a")
+    b = outlier((20.0, 0.8, 50.0, 30.0, 39.0), "b")
+    noisy = replace(a, traits=tuple(replace(t, standard_error=3.0) for t in a.traits))
+    rows = compare_profiles(reference, a, b)
+    spread = np.nanstd(reference.values, axis=0, ddof=1)
+    assert rows[0]["trait"] == "response_words_mean"
+    assert rows[0]["standardised_difference"] == pytest.approx(60 / spread[3])
+    assert [row["trait"] for row in rows if row["repeats"]] == ["response_tokens_mean"]
+    assert rows[-1]["repeats"] == "response_words_mean"
+    last = compare_profiles(reference, noisy, b)[-2:]
+    assert {row["trait"] for row in last} == {"label_majority_share", "prompt_words_mean"}
+    assert all(row["unclear"] for row in last)
+    equal = compare_profiles(replace(reference, values=np.ones((N, 5))), a, b)
+    assert [row["trait"] for row in equal] == [d.trait for d in DEFINITIONS], "in the order of the catalogue"
 
 
 def test_words(reference: TraitMatrix) -> None:
@@ -102,9 +147,11 @@ def test_show_tells_what_is_unusual(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         if "gsm8k" not in warehouse.dataset_names():
             pytest.skip("no reference data ships with this checkout")
     text = run("gsm8k")
-    assert "What is unusual about it:\n  response_tokens_mean: " in text
-    assert "higher than all 83 reference datasets. Mean non-space tokens of a document." in " ".join(text.split())
+    assert "What is unusual about it, among 22 public generation datasets:\n  response_" in text
+    assert "higher than all 22 generation datasets. " in " ".join(text.split())
     found = json.loads(run("gsm8k", "--format", "json"))
+    assert len(found["compared_with"]) == 22
+    assert "gsm8k" not in found["compared_with"]
     assert len(found["unusual"]) == 10
     percentiles = {row["trait"]: row["percentile"] for row in found["traits"]}
     assert percentiles["response_tokens_mean"] == 100.0

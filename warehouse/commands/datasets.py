@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _INDENT = 8
 _OTHER_OUTPUT = "Choose another file with --output."
+_COMPARED = ("trait", "first", "second", "standardised_difference", "unit", "family")
 _FILE_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
 
@@ -101,7 +102,8 @@ def show(
     """Show one profile: its findings and what is unusual about it.
 
     A percentile is the share of reference datasets with a lower value: 50 is usual, 0 and 100 are the extremes. The
-    unusual traits are those farthest from the median of the reference, one from each group of correlated traits.
+    reference are the public datasets of the same task type, or all of them where fewer than ten are. The unusual
+    traits are those farthest from their median, one from each group of correlated traits.
 
     \b
     Examples:
@@ -112,7 +114,7 @@ def show(
     from traitcast.warehouse.database.profiles import warn_outdated
     from traitcast.warehouse.database.warehouse import Warehouse
     from traitcast.warehouse.errors import nearest
-    from traitcast.warehouse.percentiles import most_unusual, standings
+    from traitcast.warehouse.percentiles import among, kin, most_unusual, standings
 
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         profile = warehouse.profile(name)
@@ -122,7 +124,8 @@ def show(
     families = list(dict.fromkeys(d.family for d in catalogue.values()))
     if family and family not in families:
         raise UserError(f"no trait family {family!r}{nearest(family, families)} There are: {', '.join(families)}.")
-    places = standings(profile, reference)
+    alike = kin(profile, reference)
+    places = standings(profile, alike)
     rows = [
         {
             "trait": t.trait,
@@ -142,7 +145,8 @@ def show(
         drawn = {s.trait.trait: s for s in (wanted.values() if family else unusual)}
         _draw(plot, [(name, drawn)], [] if family else [profile])
     if output_format == "json":
-        emit_json({**_profile_json(profile, rows), "unusual": [_unusual_json(standing) for standing in unusual]})
+        told = {"compared_with": list(alike.names), "unusual": [_unusual_json(standing) for standing in unusual]}
+        emit_json({**_profile_json(profile, rows), **told})
         return
     tell(_heading(profile), _INDENT)
     if profile.findings:
@@ -151,7 +155,7 @@ def show(
         query = f"SELECT unnest(rows) FROM findings WHERE dataset = '{name}' AND finding = '{finding}'"
         say(f"Rows of a finding, as far as they are kept: {command('sql', query)}")
     if places:
-        tell(_unusual_text(unusual, family), _INDENT)
+        tell(_unusual_text(unusual, family, among(profile, alike)), _INDENT)
     if not (traits or family):
         say(f"All {len(rows)} traits: {command('show', name, '--traits')}")
         return
@@ -236,15 +240,15 @@ def _unusual_json(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _unusual_text(unusual: Sequence[Standing], family: str | None) -> str:
-    """The most extreme traits in words, a line each. family: the only one that was looked at."""
+def _unusual_text(unusual: Sequence[Standing], family: str | None, others: str) -> str:
+    """The most extreme traits in words, a line each. family: the only one that was looked at. others: the reference."""
     from traitcast.warehouse.percentiles import TAIL, in_words, meaning
 
     if not unusual:
         of = "" if family is None else f" of {family}"
-        return f"Nothing about it is unusual: no trait{of} lies in the outer {TAIL:.0%} of the reference datasets.\n"
+        return f"Nothing about it is unusual: no trait{of} lies in the outer {TAIL:.0%} of {others}.\n"
     lines = [f"  {s.trait.trait}: {in_words(s)}. {meaning(s.trait)}." for s in unusual]
-    return "\n".join(["What is unusual about it:", *lines, ""])
+    return "\n".join([f"What is unusual about it, among {others}:", *lines, ""])
 
 
 def _findings_text(profile: Profile) -> str:
@@ -336,7 +340,8 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
     """Compare two profiles, the largest differences first.
 
     A difference is standardised by the spread of the trait over all profiled datasets, so that 1.0 means "as
-    far apart as two datasets usually are".
+    far apart as two datasets usually are". After the others come traits that repeat one above, and last those that
+    differ by less than two standard errors.
 
     \b
     Examples:
@@ -351,7 +356,7 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
         profiles = [warehouse.profile(first), warehouse.profile(second)]
         if first == second:
             raise UserError(f"{first!r} is one dataset; give two to compare. Show it: {command('show', first)}")
-        rows = compare_profiles(warehouse.trait_matrix(), first, second)
+        rows = compare_profiles(warehouse.trait_matrix(), profiles[0], profiles[1])
         shared = _shared_text(warehouse, profiles)
         warn_outdated(warehouse, [first, second])
         if plot is not None:
@@ -363,11 +368,16 @@ def compare(first: str, second: str, top: int, plot: Path | None, warehouse_path
     if output_format == "json":
         emit_json(rows)
         return
+    for profile in profiles:
+        tell(_heading(profile), _INDENT)
     tell(shared)
     if top > 0:
-        say(f"{min(top, len(rows))} of {count(len(rows), 'trait')}, by standardised difference (--top 0 for all)")
+        say(
+            f"{min(top, len(rows))} of {count(len(rows), 'trait')}: the largest differences, one of each group of "
+            "correlated traits (--top 0 for all)"
+        )
         rows = rows[:top]
-    emit_table(rows, headings={"first": first, "second": second}, optional=("unit", "family"))
+    emit_table(rows, list(_COMPARED), headings={"first": first, "second": second}, optional=("unit", "family"))
 
 
 @click.command()
