@@ -246,11 +246,16 @@ def _print_evaluation(result: Evaluation, of: Outcome) -> None:
     say(width)
     if result.noise is not None:
         n = result.noise
-        say(
-            f"Two seeds of one cell differ by a standard deviation of {n['standard_deviation']:.2f} {of.unit}. "
-            f"{n['reliability']:.0%} of the variance between the sources of a target would appear again with new seeds "
-            f"on the same test rows, so no predictor can be expected to correlate above {n['attainable']:.2f}."
-        )
+        words = f"Two seeds of one cell differ by a standard deviation of {n['standard_deviation']:.2f} {of.unit}."
+        if math.isfinite(n["reliability"]):
+            words += (
+                f" {n['reliability']:.0%} of the variance between the sources of a target would appear again with "
+                "new seeds on the same test rows, so no predictor can be expected to correlate above "
+                f"{n['attainable']:.2f}."
+            )
+        else:
+            words += " Too few sources have two seeds to say what a predictor can reach at most."
+        say(words)
     if result.ablations is not None and result.claim is not None:
         _print_ablations(result.ablations, result.claim)
 

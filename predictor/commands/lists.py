@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from traitcast.predictor.model.prediction import Prediction
     from traitcast.predictor.model.predictor import Predictor
 
+# Predicted sources that are listed unless more are asked for.
+_FEW = 20
 # Widths that differ by less are one width.
 _ONE_WIDTH = 0.05
 
 
-def print_ranking(shown: Sequence[Prediction], fitted: Predictor, target: str) -> None:
-    """Print the sources measured on a target, then the others in bands, or by likeness where no order is known."""
+def print_ranking(shown: Sequence[Prediction], fitted: Predictor, target: str, *, every: bool = False) -> None:
+    """Print the sources measured on a target, then the others in bands, or by likeness where no order is known.
+
+    every: all of the others, not only the best.
+    """
     say(foundation(fitted))
     measured = [p for p in shown if p.measured is not None]
     others = [p for p in shown if p.measured is None]
@@ -27,17 +32,23 @@ def print_ranking(shown: Sequence[Prediction], fitted: Predictor, target: str) -
         _print_measured(measured, "source", f"measured on {target}", fitted)
     if not others:
         return
+    listed = others if every else others[:_FEW]
     tell(f"{'no order is known; by likeness of responses' if fitted.abstains else 'predicted, best band first'}:")
     if fitted.abstains:
-        emit_table([{"source": p.source, "evidence": _basis(p)} for p in others])
+        emit_table([{"source": p.source, "based on": _basis(p)} for p in listed])
         gain = others[0].gain
         say(
             f"Without a signal every source is expected to move {target} alike: "
             f"{gain:+.{_digits(others)}f} {_unit(fitted)}."
         )
     else:
-        emit_table(_rows(others, "source", fitted))
-        say("band: sources of one band cannot be told apart.")
+        emit_table(_rows(listed, "source", fitted))
+        say(
+            "band: sources of one band cannot be told apart. based on: the source's own gains on other targets, or, "
+            "where it has none, those of sources with like traits."
+        )
+    if left := len(others) - len(listed):
+        say(f"{count(left, 'more source')}: --top {len(shown)} shows all.")
     _say_width(others, fitted)
     if fitted.outcome.harmful and fitted.matrix.base == "untuned" and all(p.gain <= 0 for p in shown):
         say(f"None is predicted to help {target}.")
@@ -63,9 +74,9 @@ def print_prediction(p: Prediction, fitted: Predictor) -> None:
     row: dict[str, Any] = {"source": p.source, "target": p.target}
     row |= {name: _signed(getattr(p, name), digits) for name in ("gain", "low", "high")}
     row |= {"harm": f"{p.harm:.0%}" if math.isfinite(p.harm) else None, "novel": p.novel}
-    row |= {"measured": _signed(p.measured, digits), "source_mean": _signed(p.source_mean, digits)}
+    row |= {"measured": _signed(p.measured, digits), "mean elsewhere": _signed(p.source_mean, digits)}
     row |= {"based on": _basis(p)}
-    emit_table([{name: value for name, value in row.items() if value is not None}], optional=("source_mean",))
+    emit_table([{name: value for name, value in row.items() if value is not None}], optional=("mean elsewhere",))
 
 
 def foundation(fitted: Predictor) -> str:
@@ -110,6 +121,7 @@ def _print_measured(measured: Sequence[Prediction], role: str, title: str, fitte
 
 def _rows(others: Sequence[Prediction], role: str, fitted: Predictor) -> list[dict[str, Any]]:
     digits = _digits(others)
+    some_measured = any(p.source_mean is not None for p in others)
     rows = []
     for p in others:
         row: dict[str, Any] = ({} if p.band is None else {"band": p.band}) | {role: getattr(p, role)}
@@ -118,8 +130,9 @@ def _rows(others: Sequence[Prediction], role: str, fitted: Predictor) -> list[di
             row |= {"low": _signed(p.low, digits), "high": _signed(p.high, digits)}
         if fitted.about.get("harm_known"):
             row["harm"] = f"{p.harm:.0%}"
-        row |= {"source_mean": _signed(p.source_mean, digits)} if role == "source" else {}
-        row |= {"based on": _basis(p)} if role == "source" else {}
+        if role == "source":
+            row |= {"mean elsewhere": _signed(p.source_mean, digits)} if some_measured else {}
+            row |= {"based on": _basis(p)}
         rows.append(row | ({"novel": p.novel} if any(one.novel for one in others) else {}))
     return rows
 
@@ -133,7 +146,7 @@ def _say_width(others: Sequence[Prediction], fitted: Predictor) -> None:
 def _basis(p: Prediction) -> str:
     if p.measured is not None:
         return "this pair, measured"
-    return {"like sources": "never measured", "parents": "by its parents"}.get(p.basis, "measured on other targets")
+    return {"like sources": "traits", "parents": "its parents"}.get(p.basis, "own gains")
 
 
 def _one_width(others: Sequence[Prediction]) -> bool:

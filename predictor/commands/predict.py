@@ -101,7 +101,12 @@ def predict(
 @click.command()
 @click.argument("target")
 @click.option("--sources", metavar="A,B,...", help="Sources to rank  [default: every other profiled dataset]")
-@click.option("--top", type=click.IntRange(1), metavar="N", help="Show only the N best.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Show only the N best  [default: all that were measured on TARGET and 20 others]",
+)
 @click.option(
     "--as",
     "trainer",
@@ -175,7 +180,7 @@ def rank(
     if output_format != "table":
         emit([prediction.as_row() for prediction in shown], output_format)
         return
-    print_ranking(shown, fitted, target)
+    print_ranking(shown, fitted, target, every=top is not None)
     _warn_novel(shown)
     if twins := [prediction.source for prediction in shown if prediction.source in same]:
         say(f"{', '.join(twins)}: the same rows as {target!r} under another name, so no useful source")

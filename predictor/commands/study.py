@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from traitcast.predictor.commands.options import matrix_option, metric_option, save_option
+from traitcast.predictor.model.outcomes import outcome_of
 from traitcast.warehouse.charts import plot_option
 from traitcast.warehouse.console import (
     emit_json,
@@ -114,8 +115,8 @@ def interventions(change: str | None, warehouse_path: str, output_format: str, *
         optional=("over", "targets", "cells", "seeds", "standard_error"),
     )
     metric = options["metric"]
-    unit = "pp" if metric is None else f"hundredths of {metric} (more is better)"
-    say(f"variant minus parent: gain in {unit}, label_shift in % of answers, length_shift in tokens.")
+    gain = outcome_of("gain", metric).what
+    say(f"variant minus parent: {gain}, label_shift in % of answers, length_shift in tokens.")
     for what, value in found.noise.items():
         say(f"{what}: two seeds of the same source differ by {value:.2f} (root mean square)")
 

@@ -152,7 +152,7 @@ class Explanation:
         if self.outcome.name == "length_shift":
             return f"make answers on {p.target} {size} tokens {'longer' if up else 'shorter'}"
         if self.outcome.metric:
-            return f"make {self.outcome.metric} on {p.target} {size} hundredths {'better' if up else 'worse'}"
+            return f"make {self.outcome.metric} on {p.target} {size} {self.outcome.unit} {'better' if up else 'worse'}"
         if self.base == TARGET_MEAN:
             return f"do {size} pp {'better' if up else 'worse'} on {p.target} than tuning on an average source"
         return f"{'raise' if up else 'lower'} the score on {p.target} by {size} pp"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from traitcast.warehouse.database.schema import LESS_IS_BETTER
 from traitcast.warehouse.errors import UserError, nearest
 
 
@@ -17,7 +18,8 @@ class Outcome:
     """One thing to predict. unit: short. what: in words.
 
     harmful: whether values below zero are harm, so that there is a chance of harm. floor: the smallest possible value;
-    None for no limit. metric: of a gain; None for the headline metric of its matrix.
+    None for no limit. metric: of a gain; None for the headline metric of its matrix. A gain of g cnat (hundredths of a
+    nat) makes the right answer exp(g / 100) times as likely.
     """
 
     name: str
@@ -58,6 +60,9 @@ def outcome_of(name: str, metric: str | None = None) -> Outcome:
         return OUTCOMES[NAMES.index(name)]
     if name != GAIN.name:
         raise UserError(f"--metric {metric} applies to gains, not to --outcome {name}. Leave one of them out.")
+    if metric in LESS_IS_BETTER:
+        what = f"gain in cnat, the fall of {metric} in hundredths of a nat (+10: right answers 1.1 times as likely)"
+        return Outcome(GAIN.name, "cnat", what, harmful=True, metric=metric)
     unit = f"hundredths of {metric}"
     return Outcome(GAIN.name, unit, f"gain in {unit}, more is better", harmful=True, metric=metric)
 

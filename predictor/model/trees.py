@@ -173,5 +173,5 @@ def choose_size(
     noise = float(better[:, best].std(ddof=1)) / np.sqrt(len(inner))
     if lead[best] <= noise:
         return Size(*default, rate, "the default; no other size was better by more than a standard error")
-    reason = f"{len(inner)} inner folds: {lead[best]:.3g} pp² below the default's squared error"
+    reason = f"{len(inner)} inner folds: squared error {lead[best]:.3g} below the default's"
     return Size(*sizes[best], rate, reason)

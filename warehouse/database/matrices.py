@@ -24,8 +24,6 @@ _MATRIX_TABLES = (
 _CELL = ("model", "source", "target", "seed")
 # Tables of single cells other than scores; their rows go when the cell is measured again.
 _CELL_TABLES = ("predicted_labels", "generations", "row_scores")
-# Metrics of a measured matrix that fall when things improve.
-LESS_IS_BETTER = ("gold_nll", "gold_nll_calibrated", "reference_nll")
 _OUTCOMES = {
     "gain": "SELECT model, source, target, seed, gain, standard_error, score, base_score FROM transfer "
     "WHERE matrix = ? AND metric = ? AND (? IS NULL OR model = ?) ORDER BY model, source, target, seed",
@@ -338,7 +336,7 @@ class Matrices(Connection):
             "gain", or a side effect instead: "label_shift" (%) or "length_shift" (tokens).
         metric
             The metric of the gains, instead of the headline. A gain is better when it is higher: for metrics that fall
-            as things improve (`LESS_IS_BETTER`) it is the fall.
+            as things improve (`schema.LESS_IS_BETTER`) it is the fall.
 
         Raises
         ------
@@ -369,14 +367,13 @@ class Matrices(Connection):
             # An older version let infinite scores in.
             return np.where(np.isfinite(values), values, np.nan)
 
-        turned = -1.0 if outcome == "gain" and chosen.metric in LESS_IS_BETTER else 1.0
         return Cells(
             matrix=chosen,
             models=tuple(columns["model"].to_pylist()),
             sources=tuple(columns["source"].to_pylist()),
             targets=tuple(columns["target"].to_pylist()),
             seeds=columns["seed"].to_numpy(),
-            gain=turned * floats("gain") + 0.0,  # no -0
+            gain=floats("gain") + 0.0,  # no -0
             standard_error=floats("standard_error"),
             score=floats("score"),
             base_score=floats("base_score"),

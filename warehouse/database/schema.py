@@ -51,6 +51,8 @@ NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "latent_traits": ("matrix", "model", "method", "factor", "side", "trait"),
 }
 
+# Negative log-likelihoods in nats: they fall as things improve.
+LESS_IS_BETTER = ("gold_nll", "gold_nll_calibrated", "reference_nll")
 OWN, SHIPPED = "traitcast_own", "traitcast_shipped"
 # Kinds of things that the package ships and the user may store under the same name.
 Kind = Literal["datasets", "matrices", "predictors"]
@@ -107,7 +109,8 @@ CREATE TABLE attributions (
 
 # The base of a cell is the untuned model's score on the target (source ''), or, for a matrix published
 # without one, the mean score of all sources but the target itself: then a gain says "better than a usual source".
-_VIEWS = """
+# More is better: of a negative log-likelihood the gain is the fall. Its unit is a hundredth of that of the score.
+_VIEWS = f"""
 CREATE OR REPLACE VIEW transfer AS
 WITH untuned AS (
     SELECT matrix, model, target, metric, avg(score) AS base_score,
@@ -123,8 +126,9 @@ WITH untuned AS (
     SELECT target_mean.* FROM target_mean JOIN matrices USING (matrix) WHERE base = 'target mean'
 )
 SELECT s.model, s.source, s.target, s.seed, s.metric, s.score, b.base_score,
-       100 * (s.score - b.base_score) AS gain,
-       100 * sqrt(s.standard_error ** 2 + b.base_error ** 2) AS standard_error, s.matrix
+       CASE WHEN s.metric IN {LESS_IS_BETTER} THEN -100 ELSE 100 END * (s.score - b.base_score) AS gain,
+       100 * sqrt(s.standard_error ** 2 + b.base_error ** 2) AS standard_error, s.matrix,
+       CASE WHEN s.metric IN {LESS_IS_BETTER} THEN 'cnat' ELSE 'pp' END AS unit
 FROM scores s LEFT JOIN bases b USING (matrix, model, target, metric)
 WHERE s.source <> '';
 """
@@ -234,7 +238,7 @@ WITH errors AS (
            CASE WHEN count(variance) = count(*) THEN avg(variance) / count(*) END AS variance
     FROM errors WHERE source = '' GROUP BY ALL
 ), cells AS (
-    SELECT t.matrix, t.model, t.source, t.target, avg(t.gain) AS gain, count(*) AS seeds,
+    SELECT t.matrix, t.model, t.source, t.target, t.unit, avg(t.gain) AS gain, count(*) AS seeds,
            coalesce(var_samp(t.gain) / count(*), 0) AS over_seeds,
            10000 * CASE WHEN count(e.variance) = count(*) THEN avg(e.variance + b.variance) END AS unpaired
     FROM transfer t JOIN matrices USING (matrix, metric)
@@ -259,7 +263,7 @@ WITH errors AS (
 SELECT c.model, c.source, c.target, c.gain,
        CASE WHEN c.seeds > 1 OR paired IS NOT NULL OR unpaired IS NOT NULL
             THEN sqrt(coalesce(paired, unpaired, 0) + over_seeds) END AS standard_error,
-       c.seeds, c.matrix
+       c.seeds, c.matrix, c.unit
 FROM cells c LEFT JOIN pairs USING (matrix, model, source, target, seeds);
 """
 _ROW_VIEWS = """
@@ -397,6 +401,12 @@ def _eleventh(connection: duckdb.DuckDBPyConnection) -> None:
     create_views(connection)
 
 
+def _twelfth(connection: duckdb.DuckDBPyConnection) -> None:
+    # Gains of a negative log-likelihood fell as things improved, and no column said a unit.
+    connection.execute(_VIEWS)
+    connection.execute(_MATRIX_VIEW)
+
+
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Create all views but `profiles`, whose columns depend on the trait catalogue."""
     tables = connection.execute(f"SELECT table_name FROM duckdb_tables() WHERE schema_name = '{OWN}'").fetchall()
@@ -453,7 +463,7 @@ FROM {name}.matrices m LEFT JOIN scored s USING (matrix) LEFT JOIN profiled p US
 
 
 MIGRATIONS: Sequence[Callable[[duckdb.DuckDBPyConnection], None]] = (
-    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh),
+    *(_first, _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh, _twelfth),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

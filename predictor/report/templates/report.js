@@ -212,14 +212,16 @@
         ["rows", (row) => row.count, { number: true, show: (n) => number(n) }],
         ["such as row", (row) => row.rows.join(", "), { cut: true }]], entry.findings), "Findings")
         : el("p", {}, "No finding."));
-      for (const [id, start] of [["yours-prompt", "words of the prompt"], ["yours-response", "words of the response"], ["yours-turns", "turns"]]) {
+      for (const [id, start] of [["yours-prompt", "words of the prompt"], ["yours-response", "words of the response"], ["yours-tokens", "tokens"], ["yours-turns", "turns"]]) {
         const drawn = entry.histograms.find((one) => one.axis.startsWith(start));
         some(id, "histogram", drawn ? drawn.rows : [], { axes: { x: drawn?.axis } },
           () => table([[drawn.axis, (row) => (row.high === row.low + 1 ? `${row.low}` : `${row.low} to ${row.high - 1}`)],
             ["rows", (row) => row.n, { number: true, show: (n) => number(n) }], ["share", (row) => row.share, { number: true, show: (_, row) => percent(row) }]], drawn.rows));
       }
-      some("yours-classes", "shares", entry.classes, {}, () => table([["class", (row) => row.name],
-        ["rows", (row) => row.n, { number: true, show: (n) => number(n) }], ["share", (row) => row.share, { number: true, show: (_, row) => percent(row) }]], entry.classes));
+      for (const [id, what, rows] of [["yours-languages", "language", entry.languages], ["yours-classes", "class", entry.classes]]) {
+        some(id, "shares", rows, {}, () => table([[what, (row) => row.name],
+          ["rows", (row) => row.n, { number: true, show: (n) => number(n) }], ["share", (row) => row.share, { number: true, show: (_, row) => percent(row) }]], rows));
+      }
     }
     select.onchange = show;
     show();
@@ -370,7 +372,7 @@
       }
       parts.push(`90 % intervals were ${number(run.interval_width)} ${found.unit} wide in this cross-validation; those of the fitted predictor, `
         + `for pairs of two unseen datasets, are ${number(found.fitted_width)} ${found.unit} wide.`);
-      if (run.noise) parts.push(`Seeds vary with a standard deviation of ${number(run.noise.standard_deviation, 2)} ${found.unit}; no prediction can be expected to correlate above ${number(run.noise.attainable, 2)}.`);
+      if (run.noise) parts.push(`Seeds vary with a standard deviation of ${number(run.noise.standard_deviation, 2)} ${found.unit}${run.noise.attainable == null ? "" : `; no prediction can be expected to correlate above ${number(run.noise.attainable, 2)}`}.`);
       put("quality-facts", parts.join(" "));
     }
     function show() {

@@ -226,7 +226,7 @@ def test_a_gain_in_another_metric_is_learnt_and_said(fitted: Path, law: Cells) -
         warehouse.save_scores(Matrix("nats", "accuracy", "untuned", "a loss by the law"), table)
     made = run(fitted, "fit", "--matrix", "nats", "--metric", "gold_nll", "--name", "nll")
     assert made.exit_code == 0, made.output
-    assert "Gain in hundredths of gold_nll, more is better, over the untuned model" in made.stderr
+    assert "Gain in cnat, the fall of gold_nll in hundredths of a nat" in made.stderr
     assert "traitcast evaluate --matrix nats --metric gold_nll" in made.stderr
     assert run(fitted, "evaluate", "--matrix", "nats", "--metric", "gold_nll", "--no-baselines").exit_code == 0
     with Warehouse.open(fitted, read_only=True) as warehouse:
@@ -234,9 +234,9 @@ def test_a_gain_in_another_metric_is_learnt_and_said(fitted: Path, law: Cells) -
         assert of_loss.outcome == outcome_of("gain", "gold_nll") != GAIN
         pairs = [api.predict_pair(warehouse, found, "d00", "d01").gain for found in (of_law, of_loss)]
         assert pairs[0] == pytest.approx(pairs[1], abs=1e-4), "a fall of the loss is a gain"
-        assert "hundredths of gold_nll" in api.explain_pair(warehouse, of_loss, "d00", "d01").sentence
+        assert "cnat" in api.explain_pair(warehouse, of_loss, "d00", "d01").sentence
         section = next(s for s in gather(warehouse, Request(predictor="nll")).sections if s.key == "ranking")
-        assert section.data["unit"] == "hundredths of gold_nll"
+        assert section.data["unit"] == "cnat"
     refused = run(fitted, "fit", "--matrix", "nats", "--metric", "gold_nl")
     assert (refused.exit_code, "gold_nll" in refused.stderr) == (2, True)
     refused = run(fitted, "fit", "--outcome", "label_shift", "--metric", "gold_nll")

@@ -124,13 +124,25 @@ def test_gain_is_measured_against_the_untuned_base(warehouse_path: Path) -> None
     assert gains[("topics", "maths", 0)] == pytest.approx(-5.0)
     assert gains[("reviews", "reviews", 0)] == pytest.approx(40.0)
     assert cells.standard_error == pytest.approx(np.full(4, 100 * np.hypot(0.03, 0.03)))
-    assert list(matrix[0]) == ["model", "source", "target", "gain", "standard_error", "seeds", "matrix"]
+    assert list(matrix[0]) == ["model", "source", "target", "gain", "standard_error", "seeds", "matrix", "unit"]
+    assert {row["unit"] for row in matrix} == {"pp"}
     mean = next(row for row in matrix if row["source"] == "topics" and row["target"] == "reviews")
     assert (mean["gain"], mean["seeds"]) == (pytest.approx(12.0), 2)
     # Without results on single rows: the errors of both scores over 100 rows and two that say nothing, and over seeds.
     rows = [(99 * 100 * 0.03**2 + 100 * p * p + 1) / 102 - ((100 * p + 1) / 102) ** 2 for p in (0.60, 0.64, 0.50)]
     variance = (np.mean(rows[:2]) + rows[2]) / 102 + np.var([0.10, 0.14], ddof=1) / 2
     assert mean["standard_error"] == pytest.approx(100 * np.sqrt(variance))
+
+
+def test_a_loss_that_falls_is_a_gain_in_cnat(warehouse_path: Path) -> None:
+    rows = TOY_ROWS.set_column(4, "metric", pa.array(["gold_nll"] * len(TOY_ROWS)))
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_scores(replace(TOY, metric="gold_nll"), rows)
+        right = "SELECT bool_and(gain = -100 * (score - base_score)), any_value(unit) FROM transfer"
+        assert list(warehouse.query(right).to_pylist()[0].values()) == [True, "cnat"]
+        (cell,) = warehouse.query("FROM transfer_matrix WHERE source = 'reviews' AND target = 'reviews'").to_pylist()
+        assert (cell["gain"], cell["unit"]) == (pytest.approx(-40.0), "cnat")
+        assert warehouse.cells("toy").gain.min() == pytest.approx(-40.0)
 
 
 def row_results(matrix: str, cells: dict[tuple[str, int], list[int]]) -> tuple[Matrix, pa.Table, dict[str, pa.Table]]:
@@ -319,8 +331,8 @@ def test_nothing_is_lost_when_shipped_rows_get_tables_of_their_own(
         assert set(schema.NATURAL_KEYS) - before.keys() == {"findings"}
         assert all(before.values()), "a table without rows would prove nothing"
         schema.migrate(connection, 8)
-        # Schema 10 gave a view another standard error, schema 11 brought a table.
-        kept = {"transfer_matrix": before["transfer_matrix"], "findings": []}
+        # Schema 10 gave a view another standard error, schema 11 brought a table, schema 12 units.
+        kept = {name: before[name] for name in ("transfer_matrix", "transfer")} | {"findings": []}
         assert {**content(connection), **kept} == {**before, "findings": []}
     # No package ships `public`, `published` and `default`: they go, with all that was found on them.
     with Warehouse.open(path) as warehouse:
