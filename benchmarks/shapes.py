@@ -2160,6 +2160,402 @@ def seventh() -> Iterator[tuple[str, str, Files]]:
     yield "KTO", "labels 0 and 1", {"a.jsonl": lines(P, R, ("label", [0, 1] * 12))}
 
 
+def eighth() -> Iterator[tuple[str, str, Files]]:
+    """Shapes of well-known files of Kaggle and of the hub, of exports of chats, and of further reports."""
+    starts = [(t.index("sold"), t.index("sold") + 4) for t in TEXTS]
+    yield (
+        "datasets",
+        "shards whose class names are in another order",
+        {
+            "train-00000-of-00002.parquet": named_parquet(["bad", "good"], [0, 1] * 12),
+            "train-00001-of-00002.parquet": named_parquet(["good", "bad"], [0, 1] * 12),
+        },
+    )
+    yield (
+        "axolotl#325",
+        "a speaker called bing",
+        {
+            "a.jsonl": lines(
+                (
+                    "conversations",
+                    each(lambda i: turns(i, keys=("from", "value"), who=("human", "gpt" if i % 3 else "bing"))),
+                )
+            )
+        },
+    )
+    call = {"role": "assistant", "tool_calls": [{"id": "c1", **CALL}]}
+    yield (
+        "axolotl#3217",
+        "tools before two answers as objects",
+        {
+            "a.jsonl": lines(
+                ("messages", each(lambda i: [*turns(i)[:1], call, {"role": "tool", "content": "sold"}])),
+                ("chosen", each(lambda i: {"role": "assistant", "content": SHORT[i]})),
+                ("rejected", each(lambda i: {"role": "assistant", "content": "no"})),
+            )
+        },
+    )
+    yield (
+        "pandas#14124",
+        "a comma behind every row",
+        {"a.csv": plain_csv().replace(b"\n", b",\n").replace(b"label,", b"label", 1)},
+    )
+    yield "pandas", "columns that differ in case alone", {"a.csv": table(T, ("Text", SHORT), L).encode()}
+    yield (
+        "SageMaker",
+        "a manifest of labels",
+        {
+            "a.jsonl": lines(
+                ("source", TEXTS),
+                ("category", [0, 1] * 12),
+                ("category-metadata", [{"class-name": "good", "confidence": 0.9}] * N),
+            )
+        },
+    )
+    yield (
+        "Kaggle essays",
+        "full_text and a score of 1 to 6",
+        {
+            "a.csv": table(
+                ("essay_id", [f"e{i}" for i in range(N)]), ("full_text", TEXTS), ("score", [1, 2, 3, 4, 5, 6] * 4)
+            ).encode()
+        },
+    )
+    yield (
+        "Amazon 2023",
+        "rating, title, text and votes",
+        {
+            "a.jsonl": lines(
+                ("rating", [5.0, 1.0] * 12),
+                ("title", SHORT),
+                T,
+                ("images", [[]] * N),
+                ("asin", ["B01"] * N),
+                ("helpful_vote", [0, 3] * 12),
+                ("verified_purchase", [True, False] * 12),
+            )
+        },
+    )
+    yield (
+        "Kaggle sarcasm",
+        "is_sarcastic and headline",
+        {
+            "a.jsonl": lines(
+                ("article_link", [f"http://x/{i}" for i in range(N)]),
+                ("headline", TEXTS),
+                ("is_sarcastic", [0, 1] * 12),
+            )
+        },
+    )
+    yield (
+        "Kaggle SMS",
+        "v1, v2 and empty columns",
+        {
+            "a.csv": "".join(
+                [
+                    "v1,v2,,,\n",
+                    *(f"{'spam' if i % 2 else 'ham'},{t.replace(',', '')},,,\n" for i, t in enumerate(TEXTS)),
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "Kaggle AG News",
+        "Class Index, Title, Description",
+        {"a.csv": table(("Class Index", [1, 2, 3, 4] * 6), ("Title", SHORT), ("Description", TEXTS)).encode()},
+    )
+    yield (
+        "Stack Overflow",
+        "Title, Body, Tags and Y",
+        {
+            "a.csv": table(
+                ("Id", list(range(100, 100 + N))),
+                ("Title", SHORT),
+                ("Body", TEXTS),
+                ("Tags", ["<python><csv>"] * N),
+                ("CreationDate", ["2016-01-01 00:21:59"] * N),
+                ("Y", ["HQ", "LQ"] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "MRPC",
+        "Quality, #1 String, #2 String",
+        {
+            "a.tsv": table(
+                ("Quality", [0, 1] * 12),
+                ("#1 ID", list(range(N))),
+                ("#2 ID", list(range(N))),
+                ("#1 String", TEXTS),
+                ("#2 String", SHORT),
+                delimiter="\t",
+            ).encode()
+        },
+    )
+    yield (
+        "SICK",
+        "a grade and a judgement",
+        {
+            "a.tsv": table(
+                ("pair_ID", list(range(N))),
+                ("sentence_A", TEXTS),
+                ("sentence_B", SHORT),
+                ("relatedness_score", [4.5, 3.2] * 12),
+                ("entailment_judgment", ["NEUTRAL", "ENTAILMENT"] * 12),
+                delimiter="\t",
+            ).encode()
+        },
+    )
+    yield (
+        "P3",
+        "tokens beside their texts",
+        {
+            "a.jsonl": lines(
+                ("inputs", [[1, 2, 3]] * N),
+                ("inputs_pretokenized", TEXTS),
+                ("targets", [[4, 5]] * N),
+                ("targets_pretokenized", SHORT),
+                ("answer_choices", [["a", "b"]] * N),
+            )
+        },
+    )
+    yield (
+        "APPS",
+        "solutions as JSON in a text",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("solutions", [json.dumps([s, s + " or"]) for s in SHORT]),
+                ("difficulty", ["easy", "hard"] * 12),
+            )
+        },
+    )
+    yield (
+        "pandas",
+        "answers printed as an array in an object",
+        {
+            "a.csv": table(
+                ("question", TEXTS),
+                ("context", SHORT),
+                (
+                    "answers",
+                    [
+                        f"{{'text': array(['{s}'], dtype=object), 'answer_start': array([{i}], dtype=int32)}}"
+                        for i, s in enumerate(SHORT)
+                    ],
+                ),
+            ).encode()
+        },
+    )
+    yield (
+        "pandas",
+        "turns printed as an array",
+        {
+            "a.csv": table(
+                (
+                    "messages",
+                    [
+                        f"[{{'content': '{t}', 'role': 'user'}}\n {{'content': '{s}', 'role': 'assistant'}}]"
+                        for t, s in zip([t.replace(",", "") for t in TEXTS], SHORT, strict=True)
+                    ],
+                )
+            ).encode()
+        },
+    )
+    yield (
+        "BigQuery",
+        "rows of f and v",
+        {
+            "a.json": json.dumps(
+                {"rows": [{"f": [{"v": t}, {"v": m}]} for t, m in zip(TEXTS, LABELS, strict=True)], "totalRows": "24"}
+            ).encode()
+        },
+    )
+    yield (
+        "Claude",
+        "chat_messages of senders",
+        {
+            "a.json": json.dumps(
+                [
+                    {
+                        "uuid": f"u{i}",
+                        "name": "x",
+                        "chat_messages": [
+                            {"sender": "human", "text": TEXTS[i]},
+                            {"sender": "assistant", "text": SHORT[i]},
+                        ],
+                    }
+                    for i in range(N)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "ChatGPT",
+        "a mapping of messages",
+        {
+            "a.json": json.dumps(
+                [
+                    {
+                        "title": SHORT[i],
+                        "mapping": {
+                            "a": {"message": {"author": {"role": "user"}, "content": {"parts": [TEXTS[i]]}}},
+                            "b": {"message": {"author": {"role": "assistant"}, "content": {"parts": [SHORT[i]]}}},
+                        },
+                    }
+                    for i in range(N)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "Discord",
+        "messages of named people",
+        {
+            "a.json": json.dumps(
+                {
+                    "guild": {"name": "g"},
+                    "messages": [
+                        {"id": str(i), "content": TEXTS[i], "author": {"name": "bob" if i % 2 else "ann"}}
+                        for i in range(N)
+                    ],
+                }
+            ).encode()
+        },
+    )
+    yield (
+        "GPQA",
+        "a correct and three incorrect answers",
+        {
+            "a.csv": table(
+                ("Question", TEXTS),
+                ("Correct Answer", SHORT),
+                ("Incorrect Answer 1", ["x y"] * N),
+                ("Incorrect Answer 2", ["z w"] * N),
+                ("Incorrect Answer 3", ["u v"] * N),
+            ).encode()
+        },
+    )
+    yield (
+        "TruthfulQA csv",
+        "best, correct and incorrect answers",
+        {
+            "a.csv": table(
+                ("Type", ["Adversarial"] * N),
+                ("Category", ["a", "b"] * 12),
+                ("Question", TEXTS),
+                ("Best Answer", SHORT),
+                ("Correct Answers", [f"{s}; {s} so" for s in SHORT]),
+                ("Incorrect Answers", ["no; not so"] * N),
+                ("Source", ["http://x"] * N),
+            ).encode()
+        },
+    )
+    yield (
+        "MMLU-Pro",
+        "an answer as letter and as number",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("options", [["a", "b", "c"]] * N),
+                ("answer", ["A", "C"] * 12),
+                ("answer_index", [0, 2] * 12),
+                ("cot_content", SHORT),
+            )
+        },
+    )
+    yield (
+        "RAGAS",
+        "an answer beside the ground truth",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("contexts", each(lambda i: [SHORT[i]])),
+                ("answer", SHORT),
+                ("ground_truth", TEXTS[::-1]),
+            )
+        },
+    )
+    yield (
+        "MultiRC",
+        "answers that are right or not",
+        {"a.jsonl": lines(("paragraph", TEXTS), ("question", SHORT), ("answer", TEXTS[::-1]), ("label", [0, 1] * 12))},
+    )
+    yield (
+        "WMT",
+        "source, translation, reference and score",
+        {"a.csv": table(("src", TEXTS), ("mt", SHORT), ("ref", TEXTS[::-1]), ("score", [0.5, -0.3] * 12)).encode()},
+    )
+    yield (
+        "InstructGPT",
+        "a text with its prompt inside",
+        {"a.jsonl": lines(("text", each(lambda i: f"### Human: {TEXTS[i]}### Assistant: {SHORT[i]}")))},
+    )
+    yield (
+        "sentence-transformers",
+        "anchor, positive and negative",
+        {"a.jsonl": lines(("anchor", TEXTS), ("positive", SHORT), ("negative", TEXTS[::-1]))},
+    )
+    yield (
+        "HelpSteer2",
+        "an attribute of each response",
+        {
+            "a.jsonl": lines(
+                ("prompt", TEXTS), ("response", SHORT), ("helpfulness", [3, 4] * 12), ("coherence", [4, 4] * 12)
+            )
+        },
+    )
+    yield (
+        "OpenAI fine-tuning",
+        "weights of turns",
+        {
+            "a.jsonl": lines(
+                (
+                    "messages",
+                    each(
+                        lambda i: [
+                            *turns(i),
+                            {"role": "user", "content": "and now?"},
+                            {"role": "assistant", "content": TEXTS[i], "weight": 0},
+                        ]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "brat",
+        "spans as texts of offsets",
+        {"a.jsonl": lines(T, ("entities", [[["T1", "ACT", [[a, b]]]] for a, b in starts]))},
+    )
+    yield (
+        "BIO",
+        "tags as one text",
+        {"a.csv": table(("sentence", ["the shop sold bikes"] * N), ("tags", ["O B-ORG O B-PROD"] * N)).encode()},
+    )
+    yield (
+        "CoNLL csv",
+        "a word a row",
+        {
+            "a.csv": table(
+                ("Sentence #", [f"Sentence: {i // 4}" if i % 4 == 0 else "" for i in range(N)]),
+                ("Word", ["the", "shop", "sold", "bikes"] * 6),
+                ("POS", ["DT", "NN", "VB", "NN"] * 6),
+                ("Tag", ["O", "B-org", "O", "O"] * 6),
+            ).encode()
+        },
+    )
+
+
+def named_parquet(names: list[str], labels: list[int]) -> bytes:
+    """A Parquet file as `datasets` writes it, with names of classes in its schema."""
+    features = {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": names, "_type": "ClassLabel"}}
+    made = pa.table({"text": TEXTS, "label": labels})
+    out = io.BytesIO()
+    pq.write_table(made.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})}), out)
+    return out.getvalue()
+
+
 def plain_csv() -> bytes:
     """A table of texts and labels."""
     return table(T, L).encode()
@@ -2189,7 +2585,7 @@ def outcome(files: Files, folder: Path) -> str:
 def main() -> None:
     """Print every shape whose report or words hold the first argument."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for number, (report, what, files) in enumerate((*shapes(), *more(), *public(), *seventh()), 1):
+    for number, (report, what, files) in enumerate((*shapes(), *more(), *public(), *seventh(), *eighth()), 1):
         if wanted in f"{report} {what}":
             with tempfile.TemporaryDirectory() as folder:
                 print(f"{number:3} {report}: {what}\n    {outcome(files, Path(folder))}")

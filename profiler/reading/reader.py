@@ -82,6 +82,7 @@ def read(
     parts = found.parts(chosen)
     notes = [*found.notes, *(note for part in parts[:1] for note in part.notes())]
     resolved, role_notes, left_out = _resolve_spec(request.spec, stated, found, parts)
+    _check_names(parts, resolved)
     beside = found.splits.get("train", ()) if chosen in (*HELD_OUT, ALL) and not request.stream else ()
     trained = _answers_of(beside, resolved) if beside else None
     table, fingerprint, tally = _converted(parts, resolved, trained, _report(parts, on_rows), engine)
@@ -134,6 +135,7 @@ def read_beside(training: Examples, split: str) -> Examples:
     if spec.answer_fields and not any(root(name, columns) for name in spec.answer_fields):
         raise NoAnswersError(f"split {split!r} has no column {spec.response_field!r}", "Add it, or leave the split out")
     _check_columns(spec, spec.columns, columns, parts[0])
+    _check_names(parts[:1], spec)
     trained = _classes_in(training.table, spec)
     table, fingerprint, tally = _converted(parts, spec, trained, lambda _: None)
     check_content(tally, spec, f"split {split!r} of {training.origin}", table.num_rows, trained)
@@ -291,6 +293,18 @@ def _completed(
     if spec.label_form is None and (spec.labels_field or spec.tags_field):
         spec = replace(spec, label_form=label_form(spec, columns))
     return spec
+
+
+def _check_names(parts: Sequence[Part], spec: DatasetSpec) -> None:
+    """Refuse files whose schemas give other names to the numbers of the classes than those that are read by."""
+    field = spec.label_field or spec.labels_field or spec.tags_field
+    named = ((part, part.label_names().get(field or "", ())) for part in parts)
+    for part, names in named:
+        if names and any(one != other for one, other in zip(names, spec.label_names, strict=False)):
+            raise InputError(
+                f"{part.name}: its schema calls the classes of {field!r} {listed(names, 5)}, in this order, but they "
+                f"are read as {listed(spec.label_names, 5)}, so numbers mean others. Write the names into the rows"
+            )
 
 
 def _shown(value: Any) -> str:

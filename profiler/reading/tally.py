@@ -95,9 +95,10 @@ def check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int, train
         )
     if spec.task_type == "generation" and spec.messages_field and not spec.answer_field and tally.no_response == rows:
         spoke = f". The speakers are {listed(sorted(tally.speakers), 8)}" if tally.speakers else ""
+        which = " that is to be learnt (weight 0, train false)" if {*ASSISTANTS} & tally.speakers else ""
         raise NoAnswersError(
-            f"{origin}: no turn of an assistant in {column!r} in any of {count(tally.read, 'row')}, so there is no "
-            f"response{spoke}",
+            f"{origin}: no turn of an assistant{which} in {column!r} in any of {count(tally.read, 'row')}, so there is "
+            f"no response{spoke}",
             f"Assistants are called {', '.join(ASSISTANTS)}: rename the speaker, or name a column that holds the "
             f"response: --roles 'messages={column} answer=COLUMN'",
         )

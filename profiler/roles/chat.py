@@ -26,6 +26,11 @@ LAYOUTS = (
     ("author", "content"),
     ("role", "text"),
     ("role", "parts"),
+    ("role", "value"),
+    ("from", "content"),
+    ("from", "text"),
+    ("sender", "text"),
+    ("sender", "content"),
 )
 # One object for a question and its answer.
 EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("human", "bot"), ("user", "bot"), ("prompt", "response"))
@@ -87,13 +92,14 @@ class Conversation:
 @dataclass(slots=True)
 class _Turn:
     """calls: whether it ends in a tool call. seen: whether it holds something beside its text, such as an image.
-    results: whether it holds what a tool gave."""
+    results: whether it holds what a tool gave. learnt: whether it is a turn to be trained on."""
 
     speaker: str
     text: str
     calls: bool = False
     seen: bool = False
     results: bool = False
+    learnt: bool = True
 
     @property
     def kind(self) -> str | None:
@@ -134,7 +140,7 @@ def turns(value: Any, name: str, where: str, *, whole: bool = False) -> Conversa
     spoken = _joined(said for turn in value for said in _turn(turn, name, where, left_out))
     speakers = frozenset(turn.speaker for turn in spoken)
     texts = [turn.text for turn in spoken]
-    answers = [position for position, turn in enumerate(spoken) if turn.speaker in _ASSISTANT]
+    answers = [position for position, turn in enumerate(spoken) if turn.speaker in _ASSISTANT and turn.learnt]
     if whole or not answers:
         return Conversation(texts, speakers=speakers, left_out=left_out, faults=_faults(spoken, None))
     last = answers[-1]
@@ -158,6 +164,11 @@ def _faults(spoken: Sequence[_Turn], answer: int | None) -> frozenset[str]:
     elif None not in kinds and not all(map(_follows, [None, *said], said)):
         found.add(TURN_ORDER)
     return frozenset(found)
+
+
+def _is_learnt(turn: Mapping[str, Any]) -> bool:
+    """Whether a turn may be a response: OpenAI has weight 0, and axolotl train false, where it may not."""
+    return turn.get("weight") not in (0, 0.0, "0") and turn.get("train") is not False
 
 
 def _follows(before: _Turn | None, turn: _Turn) -> bool:
@@ -215,7 +226,8 @@ def _turn(turn: Any, name: str, where: str, left_out: Counter[str]) -> Iterator[
             calls, parts.text = _calls(unpacked(parts.text)) or [parts.text], ""
         text = f"<think>\n{parts.reasoning}\n</think>\n\n{parts.text}" if parts.reasoning else parts.text
         if text or not calls:
-            yield _Turn(speaker, text, seen=left_out.total() > before, results=parts.results)
+            seen = left_out.total() > before
+            yield _Turn(speaker, text, seen=seen, results=parts.results, learnt=_is_learnt(turn))
         for call in calls:
             yield _Turn("assistant", call, calls=True)
         return

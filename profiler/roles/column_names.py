@@ -102,6 +102,8 @@ LABELS = frozenset(
     )
 )
 # Columns of numbers with fractions that grade a text or a pair of them.
+# Numbers of classes, where no column has their names; anywhere else such names are those of identifiers.
+LABEL_NUMBERS = _words("class_index class_idx class_id label_index label_idx label_id category_id")
 SCORES = frozenset(
     _words(
         "label labels score scores gold_score similarity similarity_score relatedness relatedness_score rating stars "
@@ -119,7 +121,7 @@ SYSTEM = ("system", "system_prompt")
 CONTEXTS = _words("title context passage paragraph article document story support background fact fact1 ctx")
 CONTEXTS += tuple(sorted(TEXT_LISTS - set(CONTEXTS)))
 # What an answer is compared with.
-REFERENCES = _words("ground_truth reference_answer expected_output")
+REFERENCES = _words("ground_truth reference_answer expected_output best_answer")
 # (head column, columns that may go with it in the prompt, response columns), most telling first.
 GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (

@@ -164,7 +164,9 @@ def flattened(view: View) -> View:
             found = [pick({name: value}, path) for value in values]
             if kind_of(found) == "list of texts":
                 path, found = f"{path}[0]", [value[0] if value else None for value in found]
-            columns[path] = found
+            # Keys that are identifiers, as in an export of ChatGPT, lead somewhere in one row alone.
+            if sum(value is not None for value in found) > sum(value is not None for value in values) / 2:
+                columns[path] = found
     return View(columns, view.label_names)
 
 

@@ -6,7 +6,6 @@ refused with the columns, their types and a spec to edit: nothing is guessed wit
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from traitcast.profiler.roles.column_names import (
     GENERATION,
     JUDGED,
     LABEL_LISTS,
+    LABEL_NUMBERS,
     LABELS,
     MC_ANSWERS,
     MC_PROMPT,
@@ -46,7 +46,16 @@ from traitcast.profiler.roles.columns import (
     values_at,
 )
 from traitcast.profiler.roles.compared import compared
-from traitcast.profiler.roles.draft import by_last_name, chat_draft, content, draft_of, is_answered, longest
+from traitcast.profiler.roles.doubts import refuse_doubtful
+from traitcast.profiler.roles.draft import (
+    by_last_name,
+    chat_draft,
+    content,
+    draft_of,
+    has_substance,
+    is_answered,
+    longest,
+)
 from traitcast.profiler.roles.explanation import Inference, UnclearError, ask, explained, misfit
 from traitcast.profiler.roles.multiple_choice import answer_forms
 from traitcast.profiler.roles.nested import nested
@@ -77,7 +86,7 @@ def infer(
     try:
         found = _around(view, stated)
         spec = with_roles(found, stated) if stated else found
-        _refuse_rejected(view, spec)
+        refuse_doubtful(view, spec)
         if not spec.label_names and (names := _schema_names(view, spec)):
             spec = replace(spec, label_names=names)
         return explained(spec, view, stated)
@@ -88,21 +97,6 @@ def infer(
         if proposal := nested(view, source):
             raise InputError(ask(view, source, proposal.reason, proposal.draft, proposal.command)) from None
         raise InputError(ask(view, source, str(reason), draft)) from None
-
-
-def _refuse_rejected(view: View, spec: DatasetSpec) -> None:
-    """Raise where annotators rejected rows or passed them over, as Prodigy writes into `answer`."""
-    name = view.actual.get("answer")
-    if name is None or name in spec.columns or view.kinds[name] != "text":
-        return
-    values = Counter(str(value) for value in view.columns[name] if value)
-    out = values.total() - values["accept"]
-    if set(values) <= {"accept", "reject", "ignore"} and out:
-        raise UnclearError(
-            f"{name!r} says that {out} of {values.total()} rows were rejected or ignored. "
-            f"Keep the accepted ones: jq -c 'select(.{name} == \"accept\")'; the line below reads all",
-            spec,
-        )
 
 
 def _is_whole(draft: DatasetSpec) -> bool:
@@ -442,7 +436,10 @@ def _classification(view: View) -> DatasetSpec | None:
     responses = [view.actual[p] for _, _, answers in GENERATION for p in answers if view.has(p, "text")]
     responses = [name for name in dict.fromkeys(responses) if name != label and name not in known]
     if responses:
-        raise UnclearError(f"it has both a label ({label}) and what may be a response ({listed(responses)})")
+        spoken = [name for name in view.columns if name in (*known, *responses) or has_substance(view, name)]
+        texts = tuple(name for name in spoken if name != label)
+        both = DatasetSpec("classification", texts, label_field=label)
+        raise UnclearError(f"it has both a label ({label}) and what may be a response ({listed(responses)})", both)
     draft = DatasetSpec("classification", label_field=label)
     return replace(draft, text_fields=_prompt(view, {label}, f"it has a label ({label})", draft))
 
@@ -482,6 +479,7 @@ def _label(view: View) -> str | None:
     answers = [plain for plain in ("answer", "output", "response") if plain in usable]
     answers = [plain for plain in answers if _is_class(view, view.actual[plain])]
     found = [plain for plain in usable if plain in LABELS] + answers
+    found = found or [plain for plain in usable if plain in LABEL_NUMBERS][:1]
     if len(found) > 1:
         raise UnclearError(f"the label could be {' or '.join(view.actual[plain] for plain in found)}")
     return view.actual[found[0]] if found else None

@@ -173,7 +173,7 @@ def prompted(view: View, draft: DatasetSpec) -> DatasetSpec:
         if key := next((key for key, value in inner.items() if is_chat(value)), None):
             return replace(draft, messages_field=f"{name}.{key}")
     heads = {head for head, _, _ in GENERATION} - {"source", "src"}
-    names = {*SYSTEM, *heads, *SINGLE, *CONTEXTS} if not chats else set(SYSTEM)
+    names = {*SYSTEM, *heads, *SINGLE, *CONTEXTS, "anchor"} if not chats else set(SYSTEM)
     usual = [name for name in view.texts(names) if name not in taken and view.telling(name)]
     texts = tuple(name for name in usual if not is_id(name))
     return replace(draft, text_fields=texts, messages_field=chats[0] if chats else None)

@@ -361,6 +361,8 @@ def _ragged(path: Path, number: int, cells: list[str], header: list[str], dialec
     hint = f"A cell that contains {separator!r} must be quoted"
     if len(cells) == len(header) - 1 and header[-1] == _unnamed(len(header)):
         hint = f"The last column has no name: remove the {separator!r} at the end of the header"
+    elif len(cells) == len(header) + 1 and not cells[-1]:
+        hint = f"Rows end in {separator!r}, but the header does not: add it there, or remove it from the rows"
     elif len(header) == 1 and number == 2:
         hint = f"If line 1 is a title above the header, remove it: tail -n +2 {shlex.quote(path.name)} > new-file"
     elif len(cells) < len(header):

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from traitcast.profiler.reading.formats.separated import pandas_options
-from traitcast.profiler.reading.reader import read
+from traitcast.profiler.reading.reader import read, read_beside
 from traitcast.warehouse.errors import InputError
 
 N = 12
@@ -240,7 +240,84 @@ def test_segments_with_a_label_of_true_and_false(tmp_path: Path) -> None:
     assert read(tmp_path / "a_rows.jsonl").table["response"].to_pylist() == LABELS
 
 
+def test_turns_that_are_not_learnt(tmp_path: Path) -> None:
+    for mark in ({"weight": 0}, {"train": False}):
+        chats = [
+            [
+                {"role": "user", "content": t},
+                {"role": "assistant", "content": m},
+                {"role": "user", "content": "and now?"},
+                {"role": "assistant", "content": "nothing", **mark},
+            ]
+            for t, m in zip(TEXTS, LABELS, strict=True)
+        ]
+        examples = read(lines(tmp_path / "a.jsonl", messages=chats))
+        assert examples.table["response"].to_pylist() == LABELS
+        assert "12 of 12 rows go on after the last turn of the assistant" in examples.warnings[0]
+        alone = [chat[2:] for chat in chats]
+        with pytest.raises(InputError, match=r"no turn of an assistant that is to be learnt \(weight 0, train false\)"):
+            read(lines(tmp_path / "b.jsonl", messages=alone))
+
+
+def test_senders_of_an_export_of_claude(tmp_path: Path) -> None:
+    chats = [
+        [{"sender": "human", "text": t}, {"sender": "assistant", "text": m}] for t, m in zip(TEXTS, LABELS, strict=True)
+    ]
+    assert read(lines(tmp_path / "a.jsonl", chat_messages=chats)).table["response"].to_pylist() == LABELS
+
+
+@pytest.mark.parametrize(
+    ("columns", "task", "prompt"),
+    [
+        ({"Class Index": [1, 2] * 6, "Title": LABELS, "Description": TEXTS}, "classification", ["good", TEXTS[0]]),
+        ({"Question": TEXTS, "Category": LABELS, "Best Answer": TEXTS[::-1]}, "generation", [TEXTS[0]]),
+        ({"anchor": TEXTS, "positive": TEXTS[::-1], "negative": LABELS}, "preference", [TEXTS[0]]),
+        ({"text": TEXTS, "label_id": [0, 1] * 6, "category": LABELS}, "classification", [TEXTS[0]]),
+    ],
+)
+def test_names_of_known_files(tmp_path: Path, columns: dict[str, Any], task: str, prompt: list[str]) -> None:
+    examples = read(lines(tmp_path / "a.jsonl", **columns))
+    assert examples.spec.task_type == task
+    assert examples.table["fields"][0].as_py() == prompt
+    assert "label_id" not in examples.spec.columns
+
+
+def test_columns_called_alike_are_asked_about(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="text, Text are called alike"):
+        read(lines(tmp_path / "a.jsonl", text=TEXTS, Text=TEXTS[::-1], label=LABELS))
+    assert read(lines(tmp_path / "b.jsonl", text=TEXTS, Text=TEXTS, label=LABELS)).rows == N
+
+
+def test_keys_that_are_identifiers_are_not_proposed(tmp_path: Path) -> None:
+    exported = [{f"u{i}": {"content": t}} for i, t in enumerate(TEXTS)]
+    with pytest.raises(InputError) as caught:
+        read(lines(tmp_path / "a.jsonl", title=[f"{m} {i} one" for i, m in enumerate(LABELS)], mapping=exported))
+    assert "mapping.u0" not in str(caught.value).partition("best guess")[2]
+
+
 # -- folders
+
+
+def named(path: Path, names: list[str], labels: list[int]) -> None:
+    """A Parquet file with names of classes in its schema, as `datasets` writes it."""
+    features = {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": names, "_type": "ClassLabel"}}
+    made = pa.table({"text": TEXTS, "label": labels})
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(made.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})}), path)
+
+
+def test_schemas_with_classes_in_another_order(tmp_path: Path) -> None:
+    told = "its schema calls the classes of 'label' good, bad, in this order, but they are read as bad, good"
+    for at, names in enumerate((["bad", "good"], ["good", "bad"])):
+        named(tmp_path / "shards" / f"train-{at:05}-of-00002.parquet", names, [0, 1] * 6)
+        named(tmp_path / "splits" / ("train.parquet", "test.parquet")[at], names, [0, 1] * 6)
+        named(tmp_path / "more" / f"train-{at:05}-of-00002.parquet", ["bad", "good", "mixed"][: 2 + at], [0, 1] * 6)
+    with pytest.raises(InputError, match=told):
+        read(tmp_path / "shards")
+    training = read(tmp_path / "splits", split="train")
+    with pytest.raises(InputError, match=told):
+        read_beside(training, "test")
+    assert read(tmp_path / "more").rows == 2 * N
 
 
 def test_a_column_in_the_names_of_folders(tmp_path: Path) -> None:
