@@ -77,6 +77,12 @@ def _rows_option(_: click.Context, __: click.Parameter, value: str) -> int | Non
 )
 @click.option("--address", help="Ray cluster  [default: RAY_ADDRESS, else this machine alone]")
 @click.option("--spacy-model", help="spaCy pipeline  [default: the small one installed for the language]")
+@click.option(
+    "--tokenizer",
+    metavar="MODEL",
+    help="What counts tokens: a folder with a tokenizer.json, or the hub id of a model  [default: an estimate, a "
+    "token for 4 bytes]",
+)
 @click.option("--force", is_flag=True, help="Profile again although nothing has changed.")
 @warehouse_option
 @format_option()

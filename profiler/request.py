@@ -46,6 +46,9 @@ class Request:
         Worker processes; by default one for each free core.
     spacy_model
         The spaCy pipeline; by default the small one that is installed for the language.
+    tokenizer
+        What counts tokens for the histogram of rows: a folder with a tokenizer.json, such a file, or the hub id of a
+        model; by default a token is taken for four bytes.
     engine
         "local", or "ray" to read, count and parse on a Ray cluster.
     address
@@ -67,6 +70,7 @@ class Request:
     seed: int = 0
     processes: int | None = None
     spacy_model: str | None = None
+    tokenizer: str | None = None
     engine: str = "local"
     address: str | None = None
 

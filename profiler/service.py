@@ -33,9 +33,13 @@ def profile_dataset(request: Request, examples: Examples | None = None) -> Profi
 
 
 def _profiled(request: Request, examples: Examples, engine: Engine | None) -> Profile:
-    from traitcast.profiler.findings.search import find
+    from traitcast.profiler.findings.context import token_lengths
+    from traitcast.profiler.findings.search import search
     from traitcast.profiler.leakage import other_splits
+    from traitcast.profiler.passes.table import row_table
     from traitcast.profiler.profile import profile
+
+    tokens = token_lengths(row_table(examples.table), request.tokenizer, request.seed)
 
     others = other_splits(examples, engine)
     with progress(f"{examples.name}, sampled rows parsed", 0) as bar:
@@ -49,9 +53,14 @@ def _profiled(request: Request, examples: Examples, engine: Engine | None) -> Pr
             engine=engine,
             others=others,
         )
-    details = {**result.details, **_asked(request), "splits": dict(examples.splits)}
-    found = find(examples, others=others, seed=request.seed)
-    return replace(result, details=details, findings=tuple(one.record() for one in found))
+    found, languages = search(examples, others=others, seed=request.seed)
+    details = {**result.details, **_asked(request), "splits": dict(examples.splits), "languages": languages}
+    return replace(
+        result,
+        details=details,
+        length_histograms=(*result.length_histograms, *tokens),
+        findings=tuple(one.record() for one in found),
+    )
 
 
 def _engine(request: Request) -> AbstractContextManager[Engine | None]:
@@ -83,6 +92,7 @@ def _asked(request: Request) -> dict[str, Any]:
         "stream": request.stream,
         "delimiter": request.delimiter,
         "quote": request.quote,
+        "tokenizer": request.tokenizer,
     }
 
 
@@ -186,6 +196,7 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
         and details.get("sample_rows") == min(request.rows or total, total)
         and details.get("seed") == request.seed
         and details.get("stream") == request.stream
+        and details.get("tokenizer") == request.tokenizer
         and pipelines.is_current(details.get("spacy_model"), pipelines.choose(request.spacy_model, spec.language))
     )
 
@@ -299,6 +310,7 @@ def as_before(dataset: str, earlier: Profile | None) -> Request:
         stream=details.get("stream"),
         delimiter=details.get("delimiter"),
         quote=details.get("quote"),
+        tokenizer=details.get("tokenizer"),
         rows=_asked_rows(details["sample_rows"], earlier.rows),
         seed=details["seed"],
         spacy_model=pipelines.asked_for(details.get("spacy_model")),

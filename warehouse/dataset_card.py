@@ -73,6 +73,7 @@ def card(profile: Profile, reference: TraitMatrix) -> Card:
         _findings(profile),
         _lengths(profile),
         _classes(profile),
+        _languages(profile),
         _pairs(profile),
         _unusual(profile, reference),
         _warnings(profile),
@@ -171,7 +172,7 @@ def _lengths(profile: Profile) -> str:
 
 def _histograms(profile: Profile) -> Iterator[str]:
     """Lengths and turns as bars of text, in blocks that Markdown leaves as they are."""
-    for part, unit, axis in distributions.HISTOGRAMS:
+    for part, unit, axis in distributions.axes([profile]):
         lines = distributions.in_text(profile, part, unit)
         if len(lines) < 2:
             continue
@@ -205,6 +206,11 @@ def _classes(profile: Profile) -> str:
     words = f" Balance (entropy over its maximum): {number(balance)}." if balance is not None else ""
     classes = f"{len(profile.label_counts):,} class{'es' if len(profile.label_counts) != 1 else ''}."
     return f"### Classes\n\n{classes}{words}\n\n" + _table(("class", "rows", "share"), rows) + rest
+
+
+def _languages(profile: Profile) -> str:
+    rows = [(escaped(row["name"]), f"{row['n']:,}", row["shown"]) for row in distributions.languages([profile])]
+    return "### Languages of the prompts\n\n" + _table(("language", "rows", "share"), rows) if rows else ""
 
 
 def _pairs(profile: Profile) -> str:

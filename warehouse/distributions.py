@@ -1,4 +1,4 @@
-"""What a profile knows of lengths, turns and classes as rows to draw or print: a row for each bar.
+"""What a profile knows of lengths, turns, languages and classes as rows to draw or print: a row for each bar.
 
 Owns which distributions there are and how bars of two datasets stand next to each other. Takes profiles and refuses to
 read data: a profile keeps histograms and label counts, no lengths of single rows.
@@ -6,7 +6,8 @@ read data: a profile keeps histograms and label counts, no lengths of single row
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from traitcast.warehouse.layout import shortened
@@ -16,6 +17,7 @@ from traitcast.warehouse.records import LengthBin, Profile
 HISTOGRAMS = (
     ("prompt", "words", "words of the prompt"),
     ("response", "words", "words of the response"),
+    ("row", "tokens", "tokens of a row"),
     ("prompt", "turns", "turns before the response"),
 )
 # Classes that are drawn one by one; the others are one bar.
@@ -23,6 +25,13 @@ CLASSES = 12
 _LABEL_WIDTH = 40
 # Bars of a histogram in a text.
 _LINES = 10
+
+
+def axes(profiles: Sequence[Profile]) -> list[tuple[str, str, str]]:
+    """`HISTOGRAMS` with how the tokens of these profiles were counted."""
+    by = {profile.details.get("tokenizer") for profile in profiles}
+    how = "" if len(by) > 1 else ", estimated (four bytes each)" if by == {None} else f" by {Path(str(*by)).name}"
+    return [(part, unit, axis + (how if unit == "tokens" else "")) for part, unit, axis in HISTOGRAMS]
 
 
 def histogram(profiles: Sequence[Profile], part: str, unit: str) -> list[dict[str, Any]]:
@@ -55,16 +64,24 @@ def classes(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
         A row for each class of each profile that has labels: name, order, dataset, dataset_order, n, share, shown. What
         is rarer than the `CLASSES` most frequent ones is one row.
     """
-    shares = [
-        {label: n / total for label, n in profile.label_counts} if (total := _labelled(profile)) else {}
-        for profile in profiles
-    ]
+    return _bars(profiles, [dict(profile.label_counts) for profile in profiles], "classes")
+
+
+def languages(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
+    """Languages of the prompts of some profiles, as `classes` gives classes; none where all are in one language."""
+    counts = [dict(profile.details.get("languages") or {}) for profile in profiles]
+    return _bars(profiles, counts, "languages") if any(len(one) > 1 for one in counts) else []
+
+
+def _bars(profiles: Sequence[Profile], counts: Sequence[Mapping[str, int]], what: str) -> list[dict[str, Any]]:
+    totals = [sum(one.values()) for one in counts]
+    shares = [{name: n / total for name, n in one.items()} for one, total in zip(counts, totals, strict=True)]
     highest = {name: max(one.get(name, 0.0) for one in shares) for one in shares for name in one}
     names = sorted(highest, key=lambda name: (-highest[name], name))
-    rest = f"{len(names) - CLASSES + 1:,} other classes"
+    rest = f"{len(names) - CLASSES + 1:,} other {what}"
     shown = names if len(names) <= CLASSES else names[: CLASSES - 1]
     rows = []
-    for order, (profile, share) in enumerate(zip(profiles, shares, strict=True)):
+    for order, (profile, share, total) in enumerate(zip(profiles, shares, totals, strict=True)):
         if not share:
             continue
         values = [(shortened(name, _LABEL_WIDTH), share.get(name, 0.0)) for name in shown]
@@ -72,7 +89,7 @@ def classes(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
             values.append((rest, sum(share.get(name, 0.0) for name in names[len(shown) :])))
         rows += [
             {"name": name, "order": at, "dataset": profile.name, "dataset_order": order}
-            | {"n": round(value * _labelled(profile)), "share": value, "shown": f"{value:.1%}"}
+            | {"n": round(value * total), "share": value, "shown": f"{value:.1%}"}
             for at, (name, value) in enumerate(values)
         ]
     return rows
@@ -92,10 +109,6 @@ def in_text(profile: Profile, part: str, unit: str) -> list[tuple[str, float]]:
 def _bins(profile: Profile, part: str, unit: str) -> list[LengthBin]:
     found = [one for one in profile.length_histograms if (one.part, one.unit) == (part, unit) and one.n]
     return sorted(found, key=lambda one: one.low)
-
-
-def _labelled(profile: Profile) -> int:
-    return sum(n for _, n in profile.label_counts)
 
 
 def _range(one: LengthBin) -> str:

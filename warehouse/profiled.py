@@ -69,13 +69,13 @@ class Profiled(Profile):
 
 
 def distribution_charts(profiles: Sequence[Profile]) -> list[Any]:
-    """A chart for each distribution that one or two profiles have: lengths, turns, classes."""
+    """A chart for each distribution that one or two profiles have: lengths, turns, languages, classes."""
     from traitcast.warehouse import charts
 
     parts: list[Any] = [
         charts.histogram(found, axis=axis)
-        for part, unit, axis in distributions.HISTOGRAMS
+        for part, unit, axis in distributions.axes(profiles)
         if (found := distributions.histogram(profiles, part, unit))
     ]
-    labels = distributions.classes(profiles)
-    return [*parts, charts.shares(labels)] if labels else parts
+    bars = [(distributions.languages(profiles), "share of prompts"), (distributions.classes(profiles), "share of rows")]
+    return [*parts, *(charts.shares(rows, axis=axis) for rows, axis in bars if rows)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from traitcast.warehouse.console import count
-from traitcast.warehouse.distributions import HISTOGRAMS, classes, histogram
+from traitcast.warehouse.distributions import axes, classes, histogram, languages
 from traitcast.warehouse.percentiles import in_words, kin, meaning, most_unusual, standings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def yours(warehouse: Warehouse, names: Sequence[str]) -> list[dict[str, Any]]:
     made = []
     for name in names:
         profile = warehouse.profile(name)
-        drawn = [(axis, histogram([profile], part, unit)) for part, unit, axis in HISTOGRAMS]
+        drawn = [(axis, histogram([profile], part, unit)) for part, unit, axis in axes([profile])]
         made.append(
             {
                 "name": name,
@@ -67,6 +67,7 @@ def yours(warehouse: Warehouse, names: Sequence[str]) -> list[dict[str, Any]]:
                 ],
                 "histograms": [{"axis": axis, "rows": rows} for axis, rows in drawn if rows],
                 "classes": classes([profile]),
+                "languages": languages([profile]),
             }
         )
     return made

@@ -51,7 +51,12 @@ RARE = 5
 Block = dict[Any, Any]
 
 
-def find(
+def find(examples: Examples, **options: Any) -> list[Finding]:
+    """Every finding of a dataset, worst first. options: as of `search`."""
+    return search(examples, **options)[0]
+
+
+def search(
     examples: Examples,
     *,
     others: OtherSplits | None = None,
@@ -59,8 +64,8 @@ def find(
     context: Context | None = None,
     noise: bool = True,
     seed: int = 0,
-) -> list[Finding]:
-    """Every finding of a dataset, worst first.
+) -> tuple[list[Finding], dict[str, int]]:
+    """Every finding of a dataset, and the languages of its prompts.
 
     Parameters
     ----------
@@ -80,7 +85,9 @@ def find(
     Returns
     -------
     list of Finding
-        Row numbers count from 1 in the order of `examples.table`.
+        Worst first. Row numbers count from 1 in the order of `examples.table`.
+    dict of str to int
+        Rows by language, those in no other one that is recognised first; a script stands for its languages.
     """
     table = row_table(examples.table)
     classes: frozenset[str] = frozenset()
@@ -130,7 +137,7 @@ def find(
         findings.append(compared.leaks({name: words_of_dataset(other, seed)}, {name: keys}, "near_contamination"))
     if noise and examples.spec.task_type == "classification":
         findings.append(_noise(table, rows["words"], _in_any(findings, _UNLIKE, table.num_rows), seed))
-    return ordered(findings)
+    return ordered(findings), _languages(rows, owner, table.num_rows, language)
 
 
 def other_words(examples: Examples) -> Keys:
@@ -269,6 +276,20 @@ def _foreign(languages: npt.NDArray[np.int8], owner: npt.NDArray[np.int64], rows
     counts = Counter(languages[strange].tolist()).most_common()
     detail = ", ".join(f"{texts.CODES[code]} {n:,}" for code, n in counts)
     return found("other_language", part, _of_rows(strange, owner, rows), detail=detail)
+
+
+def _languages(rows: Block, owner: npt.NDArray[np.int64], count: int, own: str) -> dict[str, int]:
+    """Rows by the language of their prompt. owner: the row of each field; own: the language of the dataset."""
+    scripts, languages = rows["scripts"], rows["prompt_language"]
+    known = np.bincount(scripts[scripts >= 0], minlength=len(texts.SCRIPTS))
+    usual = int(known.argmax())
+    names = [*texts.SCRIPTS, *texts.CODES]
+    strange = np.where((scripts >= 0) & (scripts != usual), scripts, -1).astype(np.int64)
+    strange = np.where(languages >= 0, languages.astype(np.int64) + len(texts.SCRIPTS), strange)
+    of_row = np.full(count, -1, dtype=np.int64)
+    of_row[owner[strange >= 0]] = strange[strange >= 0]
+    counts = Counter(of_row[of_row >= 0].tolist()).most_common()
+    return {own: int((of_row < 0).sum()), **{names[code]: n for code, n in counts if names[code] != own}}
 
 
 def _of_rows(marked: npt.NDArray[np.bool_], owner: npt.NDArray[np.int64], rows: int) -> npt.NDArray[np.bool_]:

@@ -91,6 +91,25 @@ def test_the_spec_of_a_file_is_given_once(tickets: Path, roles: Path, tmp_path: 
     assert not profile_into(path, request)[1]
 
 
+def test_a_profile_keeps_tokens_and_languages(tmp_path: Path) -> None:
+    english = "this is the time that we have been to the old mill and the river with all of them, row"
+    russian = "Сегодня мы долго гуляли по старому городу"
+    rows = [*(f"{english} {n}" for n in range(20)), russian]
+    file = tmp_path / "mixed.csv"
+    file.write_text("text,label\n" + "".join(f'"{text}",{"ab"[n % 2]}\n' for n, text in enumerate(rows)), "utf-8")
+    request = Request(str(file), processes=1)
+    path = str(tmp_path / "w.duckdb")
+    made, _ = profile_into(path, request)
+    assert made.details["languages"] == {"en": 20, "Cyrillic": 1}
+    bins = [(one.low, one.high, one.n) for one in made.length_histograms if (one.part, one.unit) == ("row", "tokens")]
+    assert bins == [(16, 24, 21)]
+    with Warehouse.open(path, read_only=True) as warehouse:
+        assert warehouse.profile("mixed").length_histograms == made.length_histograms
+    assert not profile_into(path, request)[1]
+    with pytest.raises(UserError, match="neither a folder here nor a hub id"):
+        profile_into(path, replace(request, tokenizer="no/such/place"))
+
+
 def test_the_roles_of_a_file_are_given_once(tickets: Path, tmp_path: Path) -> None:
     path = str(tmp_path / "w.duckdb")
     request = Request(str(tickets), roles=("text=ticket", "label=team"), language="en")

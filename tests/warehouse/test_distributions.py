@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,27 @@ def test_classes_of_two_datasets_stand_under_each_other() -> None:
         *(("a", "no", 0, 1), ("a", "yes", 1, 3)),
         *(("b", "no", 0, 2), ("b", "yes", 1, 0)),
     ]
+
+
+def test_languages_are_drawn_where_there_are_several() -> None:
+    plain = replace(made("a", {}, []), details={"languages": {"en": 10}})
+    mixed = replace(made("b", {}, []), details={"languages": {"en": 6, "Cyrillic": 2}})
+    assert distributions.languages([plain, made("c", {}, [])]) == []
+    rows = distributions.languages([plain, mixed])
+    assert [(row["dataset"], row["name"], row["n"], row["shown"]) for row in rows] == [
+        *(("a", "en", 10, "100.0%"), ("a", "Cyrillic", 0, "0.0%")),
+        *(("b", "en", 6, "75.0%"), ("b", "Cyrillic", 2, "25.0%")),
+    ]
+
+
+def test_the_axis_says_how_tokens_were_counted() -> None:
+    def tokens(*by: str | None) -> str:
+        profiles = [replace(made("a", {}, []), details={"tokenizer": one}) for one in by]
+        return next(axis for _, unit, axis in distributions.axes(profiles) if unit == "tokens")
+
+    assert tokens(None) == "tokens of a row, estimated (four bytes each)"
+    assert tokens("org/model") == tokens("org/model", "org/model") == "tokens of a row by model"
+    assert tokens("org/model", None) == "tokens of a row"
 
 
 def test_rare_classes_are_one_bar() -> None:

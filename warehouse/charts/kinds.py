@@ -281,10 +281,10 @@ def histogram(rows: Rows, *, axis: str, title: str = "") -> alt.TopLevelMixin:
     return sized(alt.layer(bar), title, f"Shares of the rows by {axis}.", height=110)
 
 
-def shares(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:
-    """Shares of classes as bars, a line for each, those of two datasets under each other.
+def shares(rows: Rows, *, title: str = "", axis: str = "share of rows") -> alt.TopLevelMixin:
+    """Shares of classes or languages as bars, a line for each, those of two datasets under each other.
 
-    rows: those of `warehouse.distributions.classes`.
+    rows: those of `warehouse.distributions.classes` or `languages`.
     """
     import altair as alt
 
@@ -294,14 +294,14 @@ def shares(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:
         .mark_bar(opacity=0.85)
         .encode(
             y=alt.Y("name:N", title=None, sort=by("order"), axis=names_axis()),
-            x=alt.X("share:Q", title="share of rows", axis=alt.Axis(format="%", tickCount=5)),
+            x=alt.X("share:Q", title=axis, axis=alt.Axis(format="%", tickCount=5)),
             color=_of_dataset(several),
             description=alt.Description("shown:N"),
-            tooltip=["dataset:N", alt.Tooltip("name:N", title="class"), alt.Tooltip("shown:N", title="rows")],
+            tooltip=["dataset:N", alt.Tooltip("name:N", title="of"), alt.Tooltip("shown:N", title="rows")],
             **({"yOffset": alt.YOffset("dataset:N", sort=by("dataset_order"))} if several else {}),
         )
     )
-    made = sized(alt.layer(bar), title, "Shares of the classes.")
+    made = sized(alt.layer(bar), title, "Shares, a line each.")
     return made.properties(height=26 * len({row["name"] for row in rows})) if several else made
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from traitcast.profiler.findings.context import Context, context_of
+from traitcast.profiler.findings.context import Context, context_of, token_lengths
 from traitcast.profiler.findings.search import find
+from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.reader import read
 from traitcast.warehouse.errors import InputError
 
@@ -51,3 +52,31 @@ def test_what_cannot_count_says_why(tmp_path: Path) -> None:
         context_of(10, str(tmp_path))
     with pytest.raises(InputError, match="neither a folder here nor a hub id"):
         context_of(10, "no/such/place")
+
+
+def test_rows_by_tokens_are_those_of_the_context(tmp_path: Path, folder: Path) -> None:
+    chosen = "word " * 40
+    rows = [
+        *(f'{{"prompt": "{"word " * n}", "chosen": "yes", "rejected": "no"}}\n' for n in (3, 3, 9)),
+        f'{{"prompt": "é", "chosen": "yes", "rejected": "{chosen}"}}\n',
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(rows), encoding="utf-8")
+    table = row_table(read(tmp_path / "rows.jsonl").table)
+    counted = token_lengths(table, str(folder), 0)
+    assert [(one.part, one.unit, one.low, one.high, one.n) for one in counted] == [
+        ("row", "tokens", 4, 6, 2),
+        ("row", "tokens", 8, 12, 1),
+        ("row", "tokens", 32, 48, 1),
+    ]
+    texts = [f"{'word ' * n}\nyes" for n in (3, 3, 9)] + [f"é\n{chosen}"]
+    estimated = [one for one in token_lengths(table, None, 0) for _ in range(one.n)]
+    for one, tokens in zip(estimated, sorted(Context(9).tokens(texts).tolist()), strict=True):
+        assert one.low <= tokens < one.high
+
+
+def test_options_are_part_of_a_row(tmp_path: Path) -> None:
+    rows = [f'{{"question": "abcd?", "options": ["abc", "defg"], "answer": {n % 2}}}\n' for n in range(1, 6)]
+    (tmp_path / "rows.jsonl").write_text("".join(rows), encoding="utf-8")
+    (found,) = token_lengths(row_table(read(tmp_path / "rows.jsonl").table), None, 0)
+    # 5, 3 and 4 bytes, the right option again with 3 or 4, and three line ends: 18 or 19.
+    assert (found.low, found.n) == (4, 5)
