@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo browser quick test test-all test-floor lint check format docs site dist size reference clean help
-.PHONY: matrix truth truth-pack interventions matrix-cpu matrix-cpu-plan interventions-cpu interventions-cpu-plan
+.PHONY: matrix truth truth-pack truth-ship interventions matrix-cpu matrix-cpu-plan interventions-cpu interventions-cpu-plan
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -108,11 +108,25 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 	for matrix in smollm2_cpu smollm2_interventions; do \
 		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m traitcast.warehouse.database.release build/reference.duckdb \
 			--carry $$matrix || exit; done
-	$(BIN)/traitcast fit --matrix smollm2_cpu
-	for protocol in new-target new-source new-pair; do \
-		$(BIN)/traitcast evaluate --matrix smollm2_cpu --protocol $$protocol --save || exit; done
 	$(BIN)/traitcast evaluate --matrix prompt_transferability --save
+	$(ship)
+
+# The predictor that ships learns from the calibrated log-likelihood: docs/explanation/matrix.md says why.
+define ship
+	if [ -d build/smollm2_84 ]; then $(BIN)/traitcast matrix ingest --pack build/smollm2_84 --name smollm2_84; else \
+		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m traitcast.warehouse.database.release \
+			build/reference.duckdb --carry smollm2_84; fi
+	$(BIN)/traitcast fit --matrix smollm2_84 --metric gold_nll_calibrated
+	for protocol in new-target new-source new-pair; do \
+		$(BIN)/traitcast evaluate --matrix smollm2_84 --metric gold_nll_calibrated --protocol $$protocol --save && \
+		$(BIN)/traitcast evaluate --matrix smollm2_cpu --protocol $$protocol --save || exit; done
 	$(BIN)/python -m traitcast.warehouse.database.release build/reference.duckdb --into warehouse/reference
+endef
+
+truth-ship: export TRAITCAST_WAREHOUSE = build/reference.duckdb
+truth-ship: $(VENV)/.test   ## put what `make truth` has measured, and a predictor that learnt from it, into what ships
+	rm -f build/reference.duckdb build/reference.duckdb.wal
+	$(ship)
 
 # Measuring transfer. SmolLM2-135M comes out of a package; `matrix` is all of DATA and wants a GPU;
 # `matrix-cpu` is a part that two cores with fast bfloat16 measure in about two hours. Both go on where they were stopped.

@@ -20,7 +20,8 @@ from traitcast.predictor.model.bundle import from_json, to_record
 from traitcast.predictor.model.features import PROBE_FAMILY, FeatureSettings, ProfileSet
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
 from traitcast.predictor.model.outcomes import GAIN, LABEL_SHIFT, NAMES, Outcome
-from traitcast.predictor.model.prediction import MEASURED, Measurement, Prediction, Ranking
+from traitcast.predictor.model.own_cells import own_cells
+from traitcast.predictor.model.prediction import MEASURED, Prediction, Ranking
 from traitcast.predictor.model.predictor import Predictor, Settings, fit
 from traitcast.predictor.model.probes import (
     ProbedBase,
@@ -265,11 +266,10 @@ def known_quality(warehouse: Warehouse, predictor: Predictor) -> dict[str, float
 
 
 def evaluations_of(warehouse: Warehouse, predictor: Predictor) -> list[dict[str, Any]]:
-    """Stored evaluations of what a predictor learnt, as `Warehouse.evaluations` returns them; only gains have any."""
-    if predictor.outcome != GAIN:
-        return []
-    every = warehouse.evaluations(predictor.matrix.matrix)
-    return [one for one in every if (one["model"], one["tier"]) == (predictor.model, predictor.tier)]
+    """Stored evaluations of what a predictor learnt, as `Warehouse.evaluations` returns them."""
+    learnt = {"model": predictor.model, "tier": predictor.tier}
+    learnt |= {"outcome": predictor.outcome.name, "metric": predictor.outcome.metric}
+    return [one for one in warehouse.evaluations(predictor.matrix.matrix) if learnt.items() <= one.items()]
 
 
 def rank_sources(
@@ -311,27 +311,6 @@ def rank_sources(
     return predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target)).rank(
         profiles, target, others
     )
-
-
-def own_cells(warehouse: Warehouse, predictor: Predictor, target: str) -> dict[str, Measurement]:
-    """What the user's other matrices measured on a target that the predictor was not fitted to, by source.
-
-    Only gains of the same language models by the same metric over the same kind of base count, and only of sources
-    with a profile; of several matrices the last by name.
-    """
-    if predictor.outcome != GAIN or target in predictor.names:
-        return {}
-    models = {row["model"] for row in warehouse.transfer_matrix(predictor.matrix.matrix)}
-    profiled = set(warehouse.dataset_names())
-    found: dict[str, Measurement] = {}
-    for matrix in warehouse.own_matrices():
-        scale = (matrix.base, matrix.metric)
-        if scale != (predictor.matrix.base, predictor.matrix.metric) or matrix.matrix == predictor.matrix.matrix:
-            continue
-        for row in warehouse.transfer_matrix(matrix.matrix):
-            if row["target"] == target and row["model"] in models and row["source"] in profiled:
-                found[row["source"]] = Measurement(row["gain"], row["standard_error"], len(row["gains"]))
-    return found
 
 
 def impact(warehouse: Warehouse, predictor: Predictor, source: str) -> Ranking:

@@ -176,12 +176,6 @@ def evaluate(
     from traitcast.warehouse.database.warehouse import Warehouse
 
     of = outcome_of(outcome, metric)
-    if save and (outcome != GAIN.name or metric is not None):
-        what = outcome if metric is None else f"gains in {metric}"
-        raise UserError(
-            f"--save stores the quality for gains in the headline metric only, not for {what}. Leave out --save or the "
-            "other option."
-        )
     with Warehouse.open(warehouse_path, read_only=True) as warehouse, progress("folds", 0) as bar:
         result = evaluate_matrix(
             warehouse,
@@ -194,9 +188,8 @@ def evaluate(
         )
     if save:
         with Warehouse.open(warehouse_path) as warehouse:
-            warehouse.save_evaluation(
-                result.as_json(), model=options["model"], tier=options["tier"], seed=options["seed"]
-            )
+            kept = {name: options[name] for name in ("model", "tier", "seed")}
+            warehouse.save_evaluation(result.as_json(), outcome=outcome, metric=metric, **kept)
         say(f"saved in {warehouse_path}, table evaluations; `traitcast report` shows it")
     if output_format == "json":
         asked = {"outcome": outcome if outcome != GAIN.name else None, "metric": metric}

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from traitcast.warehouse.database.connection import Connection, check_plain
-from traitcast.warehouse.database.schema import LATENT_TABLES, OWN, RESULTS
+from traitcast.warehouse.database.schema import LATENT_TABLES, NATURAL_KEYS, OWN, RESULTS
 from traitcast.warehouse.errors import UserError, nearest
 from traitcast.warehouse.layout import as_json, finite
 from traitcast.warehouse.records import LatentRecord, PredictorRecord
@@ -22,6 +22,8 @@ _EVALUATION_TYPES = pa.schema(
         "protocol": pa.string(),
         "tier": pa.string(),
         "seed": pa.int64(),
+        "outcome": pa.string(),
+        "metric": pa.string(),
         "cells": pa.int64(),
         "targets": pa.int64(),
         "spearman": pa.float64(),
@@ -103,7 +105,14 @@ class Results(Connection):
                 self._insert("attributions", _table(attributions, _ATTRIBUTION_TYPES, key))
 
     def save_evaluation(
-        self, result: Mapping[str, Any], *, model: str | None = None, tier: str = "static", seed: int = 0
+        self,
+        result: Mapping[str, Any],
+        *,
+        model: str | None = None,
+        tier: str = "static",
+        seed: int = 0,
+        outcome: str = "gain",
+        metric: str | None = None,
     ) -> None:
         """Store an evaluation in place of an earlier one of the same settings.
 
@@ -111,8 +120,11 @@ class Results(Connection):
         ----------
         result
             As `traitcast evaluate --format json` prints it.
+        metric
+            Of the gains; None for the headline metric of the matrix.
         """
         key = {"matrix": result["matrix"], "model": model, "protocol": result["protocol"], "tier": tier, "seed": seed}
+        key |= {"outcome": outcome, "metric": metric}
         found = {"cells": result["cells"], "targets": result["targets"]}
         found |= {name: finite(result["model"][name]["value"]) for name in ("spearman", "rmse")}
         found |= {"result": as_json(result, indent=None), "input": self._input("evaluations", result["matrix"])}
@@ -126,12 +138,12 @@ class Results(Connection):
         return rows[0][0] if rows else None
 
     def evaluations(self, matrix: str) -> list[dict[str, Any]]:
-        """Stored evaluations on a matrix: model (None: pooled), protocol, tier, seed and result, in that order."""
-        rows = self._rows(
-            "SELECT model, protocol, tier, seed, result FROM evaluations WHERE matrix = ? ORDER BY ALL", [matrix]
+        """Stored evaluations on a matrix: model (None: pooled), protocol, tier, seed, outcome, metric and result."""
+        names = NATURAL_KEYS["evaluations"][1:]
+        found = self._dicts(
+            f"SELECT {', '.join(names)}, result FROM evaluations WHERE matrix = ? ORDER BY ALL", [matrix]
         )
-        names = ("model", "protocol", "tier", "seed")
-        return [dict(zip(names, row[:4], strict=True)) | {"result": json.loads(row[4])} for row in rows]
+        return [row | {"result": json.loads(row["result"])} for row in found]
 
     def save_latent(self, record: LatentRecord) -> None:
         """Store the factors of a matrix, model and method in place of earlier ones."""

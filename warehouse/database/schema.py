@@ -40,7 +40,7 @@ NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "targets": ("matrix", "target"),
     "row_traits": ("matrix", "target", "trait"),
     "row_scores": ("matrix", "model", "source", "target", "seed"),
-    "evaluations": ("matrix", "model", "protocol", "tier", "seed"),
+    "evaluations": ("matrix", "model", "protocol", "tier", "seed", "outcome", "metric"),
     "probes": ("matrix", "base", "fingerprint", "dataset", "trait"),
     "predictors": ("predictor",),
     "predictions": ("predictor", "source", "target"),
@@ -403,14 +403,18 @@ def _eleventh(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _twelfth(connection: duckdb.DuckDBPyConnection) -> None:
     # Gains of a negative log-likelihood fell as things improved, and no column said a unit.
-    connection.execute(_VIEWS)
-    connection.execute(_MATRIX_VIEW)
+    # Evaluations were of gains in the headline metric alone; metric NULL is that.
+    for name in (OWN, SHIPPED):
+        connection.execute(f"ALTER TABLE {name}.evaluations ADD COLUMN outcome VARCHAR DEFAULT 'gain'")
+        connection.execute(f"ALTER TABLE {name}.evaluations ADD COLUMN metric VARCHAR")
+    create_views(connection)
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Create all views but `profiles`, whose columns depend on the trait catalogue."""
     tables = connection.execute(f"SELECT table_name FROM duckdb_tables() WHERE schema_name = '{OWN}'").fetchall()
-    # While an older file is upgraded, tables of later migrations are not there yet.
+    # While an older file is upgraded, tables and columns of later migrations are not there yet.
+    columns = connection.sql(f"FROM {OWN}.evaluations").columns
     for table, kind in ((table, kind) for table, kind in DATA.items() if (table,) in tables):
         flags = (", false AS reference", ", true") if table == kind else ("", "")
         hidden = f"{NATURAL_KEYS[table][0]} IN (SELECT {NATURAL_KEYS[kind][0]} FROM {OWN}.{kind})"
@@ -421,7 +425,8 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"CREATE OR REPLACE VIEW inputs AS {inputs_sql('main')}")
     for table, column in RESULTS.items():
         # The user's own result wins over a shipped one.
-        group = ", ".join(NATURAL_KEYS["evaluations" if table == "evaluations" else "latents"])
+        keys = NATURAL_KEYS["evaluations" if table == "evaluations" else "latents"]
+        group = ", ".join(key for key in keys if table != "evaluations" or key in columns)
         connection.execute(
             f"CREATE OR REPLACE VIEW {table} AS SELECT * EXCLUDE (place, input) FROM ("
             f"SELECT *, 0 AS place FROM {OWN}.{table} UNION ALL SELECT *, 1 FROM {SHIPPED}.{table}) r "

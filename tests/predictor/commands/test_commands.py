@@ -263,7 +263,6 @@ def test_results_are_stored_only_when_asked(fitted: Path) -> None:
             ("evaluate", "--metric", "accuracy", "--outcome", "label_shift"),
             "--metric accuracy applies to gains, not to --outcome",
         ),
-        (("evaluate", "--metric", "accuracy", "--save"), "in the headline metric only, not for gains in accuracy"),
         (("fit", "--model", "llama"), "has no model 'llama'"),
         (("whatif", "d03", "d04", "--set", "label_entropy=1"), "Nearest: label_entropy_bits."),
         (("whatif", "d03", "d04", "--set", "label_entropy_bits"), "is not TRAIT=NUMBER"),
