@@ -203,8 +203,8 @@ CHECKS = (
     Check(
         "near_duplicate",
         INFO,
-        "nearly repeat an earlier row",
-        "nearly repeats an earlier row",
+        "nearly repeat an earlier row in every field",
+        "nearly repeats an earlier row in every field",
         "Drop them unless details are the task: traitcast filter DATASET --drop near_duplicate --out FOLDER",
     ),
     Check(

@@ -41,8 +41,8 @@ _LIMITS = (0.02, 0.05, *np.arange(0.1, 1, 0.1), 0.95, 0.98)
 _FORMS = (
     (r"^\s", "a blank at the start", "no blank at the start"),
     (r"\s$", "a blank at the end", "no blank at the end"),
-    (r"^\W*\p{Lu}", "a capital at the start", "no capital at the start"),
     (r"^\W*\d", "a digit at the start", "no digit at the start"),
+    (r"^\W*\p{Lu}", "a capital at the start", "no capital at the start"),
     (r"\.\W*$", "a full stop at the end", "no full stop at the end"),
     (r"\?\W*$", "a question mark at the end", "no question mark at the end"),
     (r"!\W*$", "an exclamation mark at the end", "no exclamation mark at the end"),
