@@ -14,7 +14,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from traitcast.profiler.reading.files import ACCEPTED, FilePart, data_format
-from traitcast.profiler.reading.shards import COPY_WORDS, once, without_caches
+from traitcast.profiler.reading.shards import COPY_WORDS, HASH, once, without_caches
 from traitcast.profiler.reading.source import ALL, SPLIT_WORDS, Source
 from traitcast.profiler.roles.column_names import KNOWN, plain_name
 from traitcast.profiler.roles.spec import SPEC_FILE
@@ -182,7 +182,7 @@ def _data_files(folder: Path, depth: int) -> tuple[list[Path], list[Path]]:
     files: list[Path] = []
     inside: tuple[list[Path], list[Path]] = ([], [])
     for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "_")) or path.name in _NOT_DATA:
+        if path.name.startswith((".", "_", "~")) or path.name in _NOT_DATA:
             continue
         if path.is_dir():
             # A link to a folder around this one would give its rows again.
@@ -209,7 +209,7 @@ def _stem(path: Path) -> str:
 def _words(stem: str) -> list[str]:
     """The words of a file name that may name a split: no numbers, no shard words."""
     words = [word for word in re.split(r"[^a-z0-9]+", stem.lower()) if word]
-    return [word for word in words if not word.isdigit() and word not in _SHARD_WORDS]
+    return [w for w in words if not w.isdigit() and w not in _SHARD_WORDS and not HASH.fullmatch(w)]
 
 
 def _inside(root: Path, paths: Sequence[Path]) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from traitcast.profiler.roles.packed import is_flattened
+from traitcast.profiler.roles.packed import is_flattened, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import SPEC_HINT, is_position, kind, missing, shorten
 from traitcast.warehouse.errors import InputError, nearest, some
@@ -67,7 +67,11 @@ class Labels:
         if missing(value):
             return None
         type_name, raw = self._plain(value, where)
-        if is_flattened(value) and raw not in self.known and raw not in self.codes:
+        if (
+            (is_flattened(value) or isinstance(unpacked(value), list))
+            and raw not in self.known
+            and raw not in self.codes
+        ):
             raise InputError(
                 f"{where}: label column {self.field!r} holds a list written as text: {shorten(value)}. Name it "
                 f'--roles labels={self.field}, with the list as JSON, such as ["joy", "anger"]'

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -26,6 +26,10 @@ _COPY = re.compile(
     rf"^(?:{_WORD}) (?:of|von|de) |[ _]*\(\d{{1,3}}\)$|[ _-]+(?:{_WORD})(?:[ _]*\(?\d+\)?)?$", re.IGNORECASE
 )
 _SHARD = re.compile(r"(?<![0-9A-Za-z])([0-9]+)[-_. ]of[-_. ]([0-9]+)(?![0-9])", re.IGNORECASE)
+# What the hub put behind the number of a shard.
+HASH = re.compile(r"[0-9a-f]{16}")
+# A number that stands alone in a name: files are numbered from 0 or 1.
+_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9]{1,6}(?![0-9A-Za-z])")
 # What `datasets` leaves next to its data: results of map and filter by their fingerprint.
 _CACHE = re.compile(r"(?:cache-[0-9a-f]{16}(?:_.*)?|indices-.*)\.arrow|.*\.incomplete")
 _STATE = "state.json"
@@ -147,14 +151,25 @@ def _content(path: Path) -> str:
 def _missing(root: Path, split: str, paths: Sequence[Path]) -> Iterator[str]:
     """A warning for shards that are missing. Raises InputError for two sets of shards."""
     sets: dict[tuple[Path, str], dict[int, dict[int, Path]]] = defaultdict(lambda: defaultdict(dict))
+    numbered: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
     for path in paths:
-        if shard := _SHARD.search(_bare(path)):
-            stem = _bare(path)[: shard.start()] + _bare(path)[shard.end() :]
-            sets[path.parent, stem][int(shard[2])][int(shard[1])] = path
+        name = HASH.sub("", _bare(path))
+        if shard := _SHARD.search(name):
+            stem = (name[: shard.start()] + name[shard.end() :]).strip("-_. ")
+            shards = sets[path.parent, stem][int(shard[2])]
+            if other := shards.get(int(shard[1])):
+                raise InputError(
+                    f"{root}: {other.relative_to(root)} and {path.relative_to(root)} are both shard {shard[1]} of "
+                    f"{shard[2]}. Move one of them out of {path.parent}"
+                )
+            shards[int(shard[1])] = path
+        elif number := _NUMBER.search(name):
+            numbered[path.parent, name[: number.start()] + name[number.end() :]][int(number[0])] = path
+    yield from _gaps(root, split, numbered.values())
     whole = {(path.parent, _bare(path)): path for path in paths if not _SHARD.search(_bare(path))}
     for (folder, stem), counts in sets.items():
-        if (folder, stem.strip("-_. ")) in whole:
-            counts[1] = {0: whole[folder, stem.strip("-_. ")], **counts[1]}
+        if (folder, stem) in whole:
+            counts[1] = {0: whole[folder, stem], **counts[1]}
         if len(counts) > 1:
             names = [str(next(iter(counts[of].values())).relative_to(root)) for of in sorted(counts)]
             raise InputError(
@@ -166,7 +181,18 @@ def _missing(root: Path, split: str, paths: Sequence[Path]) -> Iterator[str]:
             absent = sorted(set(range(first, first + of)) - set(shards))
             if absent:
                 some = next(iter(shards.values())).relative_to(root)
-                yield (
-                    f"split {split!r} is not whole: of {of:,} shards such as {some}, {listed(map(str, absent), 8)} "
-                    f"{'is' if len(absent) == 1 else 'are'} missing"
-                )
+                yield (f"split {split!r} is not whole: of {of:,} shards such as {some}, {_numbers(absent)} missing")
+
+
+def _gaps(root: Path, split: str, series: Iterable[Mapping[int, Path]]) -> Iterator[str]:
+    """A warning for files that are numbered from 0 or 1 where a number is missing."""
+    for files in series:
+        first, last = min(files), max(files)
+        absent = sorted(set(range(first, last + 1)) - set(files))
+        if first in (0, 1) and absent and len(absent) <= len(files):
+            some = files[last].relative_to(root)
+            yield f"split {split!r} may not be whole: files are numbered up to {some}, but {_numbers(absent)} missing"
+
+
+def _numbers(absent: list[int]) -> str:
+    return f"{listed(map(str, absent), 8)} {'is' if len(absent) == 1 else 'are'}"

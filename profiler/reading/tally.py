@@ -6,6 +6,7 @@ Owns when a split is refused because it holds nothing to learn, no classes, or n
 from __future__ import annotations
 
 import re
+import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,8 @@ _MAX_CLASSES = 1000
 _MAX_CLASS_SHARE = 0.2
 # Fewer rows may all be of different classes.
 _NO_CLASSES = 10
-_NUMBER_END = re.compile(r"([0-9])\.0+$")
+_NUMBER = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?")
+_SPACES = re.compile(r"[\s_-]+")
 # What stands for an answer that is held back.
 _NO_ANSWER = frozenset({"-1", "?", "-", "n/a", "na", "nan", "none", "null", "unknown", "hidden", "-100"})
 # How programs write a missing value; "none" in lower case is a class of real datasets.
@@ -140,11 +142,14 @@ def _near(labels: Iterable[str], classes: Iterable[str]) -> list[str]:
 
 
 def _near_words(pairs: Sequence[str]) -> str:
-    return f"; they differ only in case, spaces or a decimal point: {listed(pairs, 3)}" if pairs else ""
+    return f"; they differ only in case, spaces or how they are written: {listed(pairs, 3)}" if pairs else ""
 
 
 def _plain_label(label: str) -> str:
-    return _NUMBER_END.sub(r"\1", label.strip().casefold())
+    """A label without what slips of the hand change: case, spaces, hyphens, how numbers and accents are written."""
+    if _NUMBER.fullmatch(label.strip()):
+        return str(float(label) + 0.0)
+    return _SPACES.sub(" ", unicodedata.normalize("NFKC", label).casefold()).strip()
 
 
 def _joined(classes: Collection[str]) -> Iterator[tuple[str, list[str]]]:
@@ -184,7 +189,7 @@ def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
             pairs.append(f"{shorten(other)} and {shorten(label)}")
     if pairs:
         yield (
-            "labels that differ only in case, spaces or a decimal point count as different classes: "
+            "labels that differ only in case, spaces or how they are written count as different classes: "
             f"{listed(pairs, 3)}. Write them alike"
         )
     spaced = sum(labelled for label, labelled in classes.items() if label != label.strip())

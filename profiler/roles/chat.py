@@ -40,6 +40,7 @@ _CALLERS = ("function_call", "tool_call", "tool_calls")
 _ASSISTANT = frozenset((*ASSISTANTS, *_CALLERS))
 # Keys next to the content of a turn of the assistant.
 _CALLS = ("tool_calls", "function_call")
+_ARGUMENTS = ("arguments", "input", "parameters", "args")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 # What other speakers are called; a conversation with a speaker of another name is not asked who follows whom.
 _KINDS = {
@@ -131,6 +132,7 @@ def turns(value: Any, name: str, where: str, *, whole: bool = False) -> Conversa
     value = unpacked(value)
     if value is None:
         return Conversation([])
+    value = _plain(value)
     if not isinstance(value, list):
         raise InputError(f"{where}: chat column {name!r} holds a {kind(value)}; expected a list of turns")
     left_out: Counter[str] = Counter()
@@ -182,10 +184,36 @@ def _follows(before: _Turn | None, turn: _Turn) -> bool:
 
 def is_chat(value: Any) -> bool:
     """Whether a value is a list of turns."""
+    value = _plain(value)
     if not isinstance(value, list) or not value or not all(isinstance(turn, Mapping) for turn in value):
         return False
     exchanges = any(all(set(keys) == set(turn) for turn in value) for keys in EXCHANGES)
     return exchanges or (all(map(_keys, value)) and any(map(_has_content, value)))
+
+
+def _plain(value: Any) -> Any:
+    """Turns in the forms that `LAYOUTS` has; anything else as it is."""
+    return [_plain_turn(turn) for turn in value] if isinstance(value, list) else value
+
+
+def _plain_turn(turn: Any) -> Any:
+    if isinstance(turn, list) and len(turn) == 2 and all(isinstance(item, str) for item in turn):
+        # ["user", "..."]
+        return {"role": turn[0], "content": turn[1]} if turn[0].strip().lower() in _KINDS else turn
+    if not isinstance(turn, Mapping) or not all(isinstance(key, str) for key in turn):
+        return turn
+    if turn.get("role") is None and turn.get("type") in ("function_call", "function_call_output"):
+        # OpenAI's responses: a call and its result are turns of their own.
+        is_call = turn["type"] == "function_call"
+        return (
+            {"role": "assistant", "tool_calls": [turn]} if is_call else {"role": "tool", "content": turn.get("output")}
+        )
+    if len(turn) == 1:
+        # {"user": "..."}
+        ((speaker, said),) = turn.items()
+        is_turn = isinstance(said, str) and speaker.lower() in _KINDS
+        return {"role": speaker, "content": said} if is_turn else turn
+    return {key.lower(): item for key, item in turn.items()} if any(key[:1].isupper() for key in turn) else turn
 
 
 def _keys(turn: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -275,6 +303,11 @@ class _Parts:
             self.reasoning += part["thinking"]
         elif shape == "tool_use":
             self.calls += _calls([part])
+        elif shape in ("functionCall", "function_call") and isinstance(part.get(shape), Mapping):
+            self.calls += _calls([part[shape]])
+        elif shape in ("functionResponse", "function_response") and isinstance(part.get(shape), Mapping):
+            self.results = True
+            self.text += json.dumps(part[shape].get("response"), ensure_ascii=False, default=str)
         elif shape == "tool_result":
             self.results = True
             self.add(part.get("content"))
@@ -291,6 +324,6 @@ def _calls(value: Any) -> list[str]:
         inner = call.get("function", call) if isinstance(call, Mapping) else None
         if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
             continue
-        arguments = unpacked(inner.get("arguments", inner.get("input", inner.get("parameters"))))
+        arguments = unpacked(next((inner[key] for key in _ARGUMENTS if key in inner), None))
         found.append(json.dumps({"name": inner["name"], "arguments": arguments}, ensure_ascii=False, default=str))
     return found

@@ -18,7 +18,7 @@ from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles import chat
 from traitcast.profiler.roles.column_names import TEXT_LISTS, is_id, plain_name
 from traitcast.profiler.roles.multiple_choice import keyed_options
-from traitcast.profiler.roles.packed import joined_texts, unpacked
+from traitcast.profiler.roles.packed import STARTS, joined_texts, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import pick, steps
 
@@ -40,11 +40,14 @@ _MIN_MARK_COLUMNS = 3
 class View:
     """Columns under plain lower-case names, with the kind of their values.
 
-    lists: the columns of lists of texts that are read as one text each.
+    lists: the columns of lists of texts that are read as one text each. packed: those of lists and objects as text.
     """
 
     def __init__(self, columns: Columns, label_names: Mapping[str, Sequence[str]]) -> None:
         self.columns = {name: _unpacked(values) for name, values in columns.items()}
+        self.packed = {
+            name for name, values in self.columns.items() if values is not columns[name] and _are_texts(columns[name])
+        }
         self.label_names = label_names
         self.rows = max((len(values) for values in columns.values()), default=0)
         self.actual: dict[str, str] = {}
@@ -93,11 +96,16 @@ def _is_counter(values: Sequence[Any]) -> bool:
     return len(numbers) == len(values) >= _MIN_COUNTER_ROWS and steps_up
 
 
+def _are_texts(values: Sequence[Any]) -> bool:
+    present = [value for value in values if value is not None and value == value]
+    return bool(present) and all(isinstance(value, str) for value in present)
+
+
 def _unpacked(values: Sequence[Any]) -> Sequence[Any]:
     """A column of lists that are written as texts as lists; any other column as it is, with null for NaN."""
     values = [None if isinstance(value, float) and value != value else value for value in values]
     present = [value for value in values if value not in (None, "")]
-    if not present or not all(isinstance(value, str) and value.lstrip()[:1] in ("[", "{") for value in present):
+    if not present or not all(isinstance(value, str) and value.lstrip().startswith(STARTS) for value in present):
         return values
     read = [None if value in (None, "") else unpacked(value) for value in values]
     return values if any(isinstance(value, str) for value in read) else read
@@ -124,13 +132,18 @@ def kind_of(values: Sequence[Any]) -> str:
         ("empty list", lambda v: v == []),
         ("chat", lambda v: v == [] or chat.is_chat(v)),
         ("list of texts", lambda v: isinstance(v, list) and all(isinstance(item, str) for item in v)),
-        ("list of integers", lambda v: isinstance(v, list) and all(type(item) in (int, bool) for item in v)),
+        ("list of integers", lambda v: isinstance(v, list) and all(map(_is_whole, v))),
         ("keyed options", lambda v: v != [] and keyed_options(v)[0] is not None),
         ("spans", _are_spans),
         ("list", lambda v: isinstance(v, list)),
         ("nested object", lambda v: isinstance(v, Mapping)),
     )
     return next((kind for kind, test in tests if all(map(test, present))), "mixed types")
+
+
+def _is_whole(item: Any) -> bool:
+    """Whether an item is a whole number; NumPy prints those of float arrays as `1.`."""
+    return isinstance(item, int) or (isinstance(item, float) and item.is_integer())
 
 
 def _are_spans(value: Any) -> bool:

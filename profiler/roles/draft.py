@@ -23,7 +23,7 @@ from traitcast.warehouse.errors import InputError
 _BOOKKEEPING = re.compile(
     r"(.*_)?(model|engine|date|time|datetime|timestamp|created|created_at|updated|updated_at|version|source|author|user|"
     r"username|user_name|annotator|worker|file|filename|file_name|path|lang|language|method|hash|md5|sha256|license|"
-    r"licence|link|email|phone|object|usage|type|status|rejected)(_[0-9]+)?"
+    r"licence|repo|repo_name|repository|link|email|phone|object|usage|type|status|rejected)(_[0-9]+)?"
 )
 _DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
 # A second field of the prompt is worth proposing where it has this share of the characters of the first.
@@ -53,7 +53,11 @@ def draft_of(view: View) -> DatasetSpec | None:
     flat = flattened(view)
     chats = [name for name, kind in flat.kinds.items() if kind == "chat" and flat.distinct(name)]
     if chats:
-        return chat_draft(flat, chats)
+        found = chat_draft(flat, chats)
+        apart = (name for name in content(flat) if _PARTS.split(name.lower())[0] in _ANSWERS)
+        if not found.answer_field and not is_answered(flat, found.messages_field or ""):
+            found = replace(found, answer_field=next(apart, None))
+        return found
     texts = content(flat)
     marked = next(
         (name for name, kind in view.kinds.items() if kind == "keyed options" and _are_marked(view, name)), None

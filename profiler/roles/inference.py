@@ -415,7 +415,10 @@ def _response(view: View, plain: str) -> str | None:
     first = next((value for value in view.columns[name] if value), None)
     if isinstance(first, Mapping) and isinstance(first.get("text"), list):
         return f"{name}.text[0]"
-    return f"{name}[0].text" if isinstance(first, list) and isinstance(pick({"a": first}, "a[0].text"), str) else None
+    if isinstance(first, list) and isinstance(pick({"a": first}, "a[0].text"), str):
+        return f"{name}[0].text"
+    # JSON without a text of its own is what is to be written, such as the calls of tools.
+    return name if name in view.packed and kind in ("list", "nested object") else None
 
 
 def _is_class(view: View, field: str) -> bool:

@@ -18,7 +18,7 @@ from traitcast.profiler.roles.column_names import TEXT_LISTS, plain_name
 # A list in a cell of text is read whole, as Python objects of many times its size.
 _MAX_CHARACTERS = 1 << 20
 
-_STARTS = ("[", "{", "array(", "('", '("')
+STARTS = ("[", "{", "array(", "('", '("')
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<text>[bBuUrR]{0,2}(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))
@@ -54,7 +54,7 @@ def unpacked(value: Any) -> Any:
     Any
         Lists (of tuples, sets and arrays too), dictionaries, texts, numbers, booleans and None.
     """
-    if not isinstance(value, str) or not value.lstrip().startswith(_STARTS) or len(value) > _MAX_CHARACTERS:
+    if not isinstance(value, str) or not value.lstrip().startswith(STARTS) or len(value) > _MAX_CHARACTERS:
         return value
     try:
         return json.loads(value)

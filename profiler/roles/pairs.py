@@ -32,6 +32,8 @@ from traitcast.profiler.roles.explanation import UnclearError
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import listed
 
+# Names that say by themselves that a response is one of two; the prompt may be inside of it.
+_ALONE = ("chosen", "chosen_response", "response_chosen", "preferred", "accepted", "preferred_output")
 _CODE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]{2,4})?")
 
 
@@ -46,11 +48,19 @@ def preference(view: View) -> DatasetSpec | None:
         draft = DatasetSpec("preference", chosen_field=chosen, rejected_field=rejected, score_fields=scores)
         columns = [view.actual[better], view.actual[worse]]
         several = [name for name in columns if any(len(v) > 1 for v in view.columns[name] if _is_texts(v))]
+        if better not in _ALONE and not _has_prompt(prompted(view, draft)):
+            raise UnclearError(
+                f"{' and '.join(map(repr, columns))} may be two responses, but there is no prompt", draft
+            )
         if several:
             named = " and ".join(map(repr, several))
             raise UnclearError(f"{named} hold several responses a row", prompted(view, draft))
         return prompted(view, draft)
     return _judged(view) or _ranked(view)
+
+
+def _has_prompt(draft: DatasetSpec) -> bool:
+    return bool(draft.text_fields or draft.messages_field)
 
 
 def _judged(view: View) -> DatasetSpec | None:

@@ -70,15 +70,31 @@ def _python_rows(batch: Any, where: str) -> list[Row]:
 
 
 def _as_text(values: Any) -> Any:
-    """A binary column that holds UTF-8, as Spark writes texts, as text; any other column as it is."""
+    """A column of binary values that hold UTF-8, as Spark writes texts, as text; any other column as it is."""
     import pyarrow as pa
 
-    if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
+    wanted = _text_type(values.type)
+    if wanted == values.type:
         return values
     try:
-        return values.cast(pa.large_string())
-    except pa.ArrowInvalid:
+        return values.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return values
+
+
+def _text_type(kind: Any) -> Any:
+    """A type with texts in place of binary values, also inside of lists and objects."""
+    import pyarrow as pa
+
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return pa.large_string()
+    if pa.types.is_list(kind):
+        return pa.list_(_text_type(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_text_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _text_type(field.type)) for field in kind])
+    return kind
 
 
 def class_names(metadata: bytes | None) -> dict[str, tuple[str, ...]]:

@@ -39,6 +39,9 @@ _SPACE = " \t\r\n"
 
 def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
     """(line number, row) of a JSON Lines file; blank lines are skipped."""
+    if _is_one_document(path):
+        yield from _table_rows(path)
+        return
     for number, line in read_lines(path):
         if line.isspace():
             continue
@@ -56,6 +59,21 @@ def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
                 '{"text": "...", "label": "..."}. A file that is one JSON document is named .json'
             )
         yield number, row
+
+
+def _is_one_document(path: Path) -> bool:
+    """Whether the only line of JSON Lines is no row, but holds rows one level down."""
+    lines = (line for _, line in read_lines(path) if not line.isspace())
+    try:
+        row = _DECODER.decode(next(lines, ""))
+    except (InputError, ValueError, RecursionError):
+        return False
+    if not isinstance(row, dict) or next(lines, None) is not None or _is_json_lines(path):
+        return False
+    # Beside a text, a list of objects is a cell of the one row.
+    under = any(_are_rows(row.get(key)) for key in _ROW_KEYS)
+    alone = not any(isinstance(value, str) for value in row.values())
+    return under or _are_keyed_values(row) or (alone and (_are_keyed(row) or any(map(_are_rows, row.values()))))
 
 
 def _line_hint(line: str, number: int, path: Path) -> str:
@@ -123,6 +141,11 @@ def _after(scanner: _Scanner, what: str, take: str) -> str:
     """What is wrong where a document does not end the file. take: what jq has to take out of each."""
     if scanner.peek() in ("{", "["):
         return f"several JSON documents one after the other. Write each on a line: {_jq(take, scanner.path)}"
+    if scanner.peek() == ",":
+        name = shlex.quote(scanner.path.name)
+        return (
+            f"rows with commas between them, but no brackets around. Add them: (echo [; cat {name}; echo ]) > new.json"
+        )
     return f"broken JSON: text after the end of the {what}: {scanner.peek()!r}"
 
 
@@ -144,6 +167,7 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
         rows = document.get(key)
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
             _refuse_squad(rows, key, path)
+            _refuse_others(document, key, path)
             return iter(enumerate(map(_unwrapped, rows), 1))
     if _is_conversation(document):
         return iter([(1, document)])
@@ -214,12 +238,33 @@ def _refuse_squad(rows: list[Row], key: str, path: Path) -> None:
         raise InputError(f"{path}: the questions are nested as in SQuAD. Take them out: {_jq(take, path)}")
 
 
+def _refuse_others(document: Row, key: str, path: Path) -> None:
+    """Raise InputError where rows are under other keys too, which would be left out."""
+    others = [name for name, rows in document.items() if name != key and _are_rows(rows)]
+    if others:
+        take = f".[{json.dumps(key)}][]"
+        raise InputError(
+            f"{path}: rows are under {listed([key, *others], 12)}. Take out those of one: {_jq(take, path)}"
+        )
+
+
+def _are_rows(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(row, dict) for row in value)
+
+
 def _refuse_keyed(document: Row, path: Path) -> None:
     """Raise InputError for rows under keys, such as {"q0": {"text": ...}, "q1": {"text": ...}}."""
     if _are_keyed(document):
         raise InputError(
             f"{path}: the rows are under {len(document):,} keys ({listed(document, 3)}), as pandas writes them with "
             f'orient="index". Take them out: {_jq(".[]", path)}'
+        )
+    if _are_keyed_values(document):
+        first = next(iter(document.values()))
+        value = "text: .key, label: .value" if isinstance(first, str) else "id: .key, text: .value[0], label: .value[1]"
+        raise InputError(
+            f"{path}: {len(document):,} keys ({listed(document, 2)}) that are no names of columns. For a row each: "
+            f"{_jq(f'to_entries[] | {{{value}}}', path)}"
         )
     inside = [key for key, value in document.items() if isinstance(value, dict) and _are_keyed(value)]
     if len(inside) == 1:
@@ -235,6 +280,18 @@ def _are_keyed(document: Row) -> bool:
     keys = Counter(key for row in rows for key in row)
     usual = sum(count == len(rows) for count in keys.values())
     return 2 * usual >= len(keys) and not _are_positions(keys) and len(keys) < max(len(rows), _MOST_COLUMNS)
+
+
+def _are_keyed_values(document: Row) -> bool:
+    """Whether many keys, none of them the name of a column, lead to a text each, or to short lists of one length."""
+    values = list(document.values())
+    if len(values) <= _MOST_COLUMNS or any(plain_name(key) in KNOWN for key in document):
+        return False
+    if all(isinstance(value, str) for value in values):
+        return True
+    lists = [value for value in values if isinstance(value, list)]
+    lengths = {len(value) for value in lists}
+    return len(lists) == len(values) and len(lengths) == 1 and 1 < min(lengths) < len(values) / 2
 
 
 def _unwrapped(row: Row) -> Row:
@@ -295,6 +352,8 @@ def _is_json_lines(path: Path) -> bool:
     if not isinstance(row, dict) or next(filled, None) is not None:
         return isinstance(row, dict)
     if any(isinstance(row.get(key), list) for key in _ROW_KEYS) or _tables(row) or _are_keyed(row) or _deep_table(row):
+        return False
+    if _are_keyed_values(row):
         return False
     if any(isinstance(value, dict) and _are_keyed(value) for value in row.values()):
         return False

@@ -34,7 +34,8 @@ from traitcast.warehouse.errors import InputError
 QUOTE = '"'
 # Names of separators that a shell makes hard to type.
 DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
-_MARKS = (",", ";", "\t", "|", "\x01")
+# The rarest in texts first: where two of them split every line alike, the other one is in the texts.
+_MARKS = ("\x01", "\t", "|", ";", ",")
 # Records that are looked at for the separator, and for a header that is missing.
 _SAMPLE = 1000
 # Texts are at least this long; a first line that is this much shorter than the texts below it may be a header.

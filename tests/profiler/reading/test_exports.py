@@ -341,3 +341,159 @@ def test_splits_in_the_names_of_folders_are_splits(tmp_path: Path) -> None:
         (tmp_path / f"split={split}").mkdir()
         lines(tmp_path / f"split={split}" / "part-0.jsonl", text=TEXTS, label=LABELS)
     assert set(read(tmp_path).splits) == {"train", "test"}
+
+
+# -- siblings of the faults of public reports
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "message"),
+    [
+        (
+            "a.jsonl",
+            {f"q{i}": {"text": t, "label": m} for i, (t, m) in enumerate(zip(TEXTS, LABELS, strict=True))},
+            "keys",
+        ),
+        (
+            "a.json",
+            dict(zip(TEXTS * 2, LABELS, strict=False)) | {f"x{i}": "good" for i in range(20)},
+            "keys",
+        ),
+        ("a.json", {f"q{i}": [TEXTS[i % N], "good"] for i in range(30)}, "no names of columns"),
+        ("a.json", {"pos": TEXTS[:6], "neg": TEXTS[6:]}, "may be two responses, but there is no prompt"),
+        (
+            "a.json",
+            {"data": [{"text": t} for t in TEXTS], "dev": [{"text": t} for t in TEXTS]},
+            "rows are under data, dev",
+        ),
+    ],
+)
+def test_documents_that_are_no_table(tmp_path: Path, name: str, document: Any, message: str) -> None:
+    (tmp_path / name).write_text(json.dumps(document))
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / name)
+
+
+def test_a_lone_row_is_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"question": "why?", "answer": "since it is", "parts": [{"a": 1}, {"a": 2}]}))
+    assert read(path).rows == 1
+
+
+def test_rows_with_commas_between(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(",\n".join(json.dumps({"text": t, "label": m}) for t, m in zip(TEXTS, LABELS, strict=True)))
+    with pytest.raises(InputError, match=r"Add them: (.*)") as caught:
+        read(path)
+    subprocess.run(str(caught.value).partition("Add them: ")[2], shell=True, check=True, cwd=tmp_path)
+    assert read(tmp_path / "new.json").rows == N
+
+
+CALL = {"name": "sell", "arguments": {"n": 1}}
+CONVERSATIONS: dict[str, Any] = {
+    "OpenAI": lambda t, m: [
+        {"role": "user", "content": t},
+        {"role": "assistant", "content": None, "tool_calls": [{"type": "function", "function": CALL}]},
+        {"role": "tool", "content": '{"sold": true}'},
+        {"role": "assistant", "content": m},
+    ],
+    "capitals": lambda t, m: [
+        {"Role": "User", "Content": t},
+        {"Role": "Assistant", "Tool_calls": [CALL]},
+        {"Role": "Tool", "Content": '{"sold": true}'},
+        {"Role": "Assistant", "Content": m},
+    ],
+    "responses": lambda t, m: [
+        {"role": "user", "content": t},
+        {"type": "function_call", "name": "sell", "arguments": '{"n": 1}'},
+        {"type": "function_call_output", "output": '{"sold": true}'},
+        {"role": "assistant", "content": m},
+    ],
+    "Gemini": lambda t, m: [
+        {"role": "user", "parts": [{"text": t}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "sell", "args": {"n": 1}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "sell", "response": {"sold": True}}}]},
+        {"role": "model", "parts": [{"text": m}]},
+    ],
+    "pairs": lambda t, m: [["user", t], ["assistant", json.dumps(CALL)], ["tool", '{"sold": true}'], ["assistant", m]],
+    "one key": lambda t, m: [
+        {"user": t},
+        {"assistant": json.dumps(CALL)},
+        {"tool": '{"sold": true}'},
+        {"assistant": m},
+    ],
+}
+
+
+@pytest.mark.parametrize("form", CONVERSATIONS)
+def test_a_conversation_is_the_same_in_every_form(tmp_path: Path, form: str) -> None:
+    chats = [CONVERSATIONS[form](t, m) for t, m in zip(TEXTS, LABELS, strict=True)]
+    rows = read(lines(tmp_path / "a.jsonl", messages=chats)).table.to_pylist()
+    assert [(row["fields"], row["response"]) for row in rows] == [
+        ([t, json.dumps(CALL), '{"sold": true}'], m) for t, m in zip(TEXTS, LABELS, strict=True)
+    ]
+
+
+def test_calls_as_json_are_a_response(tmp_path: Path) -> None:
+    calls = [json.dumps([CALL])] * N
+    examples = read(lines(tmp_path / "a.jsonl", query=TEXTS, tools=["[]"] * N, answers=calls))
+    assert examples.table["response"].to_pylist() == calls
+
+
+def test_binary_texts_inside_of_lists_and_objects(tmp_path: Path) -> None:
+    options = pa.array([[b"red", b"blue"]] * N, pa.list_(pa.binary()))
+    pq.write_table(pa.table({"question": TEXTS, "choices": options, "answer": [0, 1] * 6}), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet").table["response"].to_pylist() == ["red", "blue"] * 6
+    chats = pa.array(
+        [[{"role": b"user", "content": t.encode()}, {"role": b"assistant", "content": b"ok"}] for t in TEXTS]
+    )
+    pq.write_table(pa.table({"messages": chats}), tmp_path / "b.parquet")
+    assert read(tmp_path / "b.parquet").table["response"].to_pylist() == ["ok"] * N
+
+
+@pytest.mark.parametrize(
+    "pair", [("01", "1"), ("1e0", "1"), ("-0", "0"), ("caf\u00e9", "cafe\u0301"), ("sci-fi", "sci_fi"), ("Neg", "neg ")]
+)
+def test_labels_that_are_written_in_two_ways(tmp_path: Path, pair: tuple[str, str]) -> None:
+    found = read(cells(tmp_path / "a.csv", TEXTS, [*pair, "other"] * 4)).warnings
+    assert any("differ only in case, spaces or how they are written" in text for text in found)
+
+
+@pytest.mark.parametrize("label", ["('joy', 'anger')", "array(['joy', 'anger'], dtype=object)", "[1. 0. 0.]"])
+def test_printed_labels(tmp_path: Path, label: str) -> None:
+    examples = read(cells(tmp_path / "a.csv", TEXTS, [label] * N))
+    assert examples.spec.labels_field == "label"
+    assert set(examples.table["response"].to_pylist()) == {"0" if "1." in label else "joy, anger"}
+    with pytest.raises(InputError, match="holds a list written as text"):
+        read(cells(tmp_path / "b.csv", TEXTS, [label, "joy"] * 6))
+
+
+def test_text_with_commas_beside_a_rarer_separator(tmp_path: Path) -> None:
+    for mark in (";", "\t", "|"):
+        rows = [f"Text, full{mark}Label", *(f"{t}, so{mark}{m}" for t, m in zip(TEXTS, LABELS, strict=True))]
+        (tmp_path / "a.csv").write_text("\n".join(rows))
+        assert read(tmp_path / "a.csv").spec.text_fields == ("Text, full",)
+
+
+def test_shards_with_checksums_in_their_names(tmp_path: Path) -> None:
+    one, other = "0123456789abcdef", "fedcba9876543210"
+    for name in (f"train-00000-of-00002-{one}", f"train-00001-of-00002-{other}"):
+        lines(tmp_path / f"{name}.jsonl", text=[f"{name} {t}" for t in TEXTS], label=LABELS)
+    assert read(tmp_path).rows == 2 * N
+    lines(tmp_path / f"train-00000-of-00001-{other}.jsonl", text=TEXTS, label=LABELS)
+    with pytest.raises(InputError, match="is there in 2 sets of shards"):
+        read(tmp_path)
+    (tmp_path / f"train-00000-of-00001-{other}.jsonl").rename(tmp_path / f"train-00000-of-00002-{other}.jsonl")
+    with pytest.raises(InputError, match="are both shard 00000 of 00002"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing"), [((0, 1, 3), "2 is"), ((1, 4), "2, 3 are"), ((2019, 2021), ""), ((0, 1), "")]
+)
+def test_gaps_in_numbers(tmp_path: Path, numbers: tuple[int, ...], missing: str) -> None:
+    for number in numbers:
+        lines(tmp_path / f"train_{number}.jsonl", text=[f"{number} {t}" for t in TEXTS], label=LABELS)
+    found = [text for text in read(tmp_path).warnings if "may not be whole" in text]
+    assert found == ([] if not missing else [found[0]])
+    assert not missing or f"but {missing} missing" in found[0]

@@ -262,8 +262,8 @@ def test_labels_that_are_classes_by_accident(tmp_path: Path) -> None:
     examples = read(write(tmp_path / "a.csv", b"text,label\na,True\nb,true\nc,NaN\nd,none\ne,no\n"))
     assert examples.warnings == (
         "1 of 5 rows have the label 'NaN'; if that means no label, leave the cell empty",
-        "labels that differ only in case, spaces or a decimal point count as different classes: 'True' and 'true'. "
-        "Write them alike",
+        "labels that differ only in case, spaces or how they are written count as different classes: 'True' and "
+        "'true'. Write them alike",
     )
 
 
