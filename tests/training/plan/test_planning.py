@@ -47,7 +47,7 @@ def split_dataset(folder: Path, kind: str = "classification", **splits: list[Any
         ([0, 1], [..., ...], 0, "split 'test' has no column 'label'"),
         ([0, 1], [0.5, 1], 1, "1 of 2 rows left out: 'label' is no class of training there: '0.5' 1"),
         ([0, 1], [True, 1, "1"], 2, "1 of 3 rows left out: 'label' is no class of training there: 'true' 1"),
-        (["Neg", "Pos"], ["neg", "Pos"], 1, "they differ only in case, spaces or how they are written: 'neg' and 'Neg'"),
+        (["Neg", "Pos"], ["neg", "Pos"], 1, "only in case, spaces or how they are written: 'neg' and 'Neg'"),
         (["0.0", "1"], ["0", "1"], 1, "they differ only in case, spaces or how they are written: '0' and '0.0'"),
     ],
 )
@@ -101,7 +101,7 @@ def test_every_test_row_is_kept_or_counted(tmp_path: Path, labels: list[Any], na
             [0, 1],
             r"no value of 'label' is a class of training \(neg, pos\): '0' 1, '1' 1 of 2 rows\. Write",
         ),
-        (["Neg", "Pos"], ["neg", "pos"], "differ only in case, spaces or how they are written: 'neg' and 'Neg', 'pos' and"),
+        (["Neg", "Pos"], ["neg", "pos"], "in case, spaces or how they are written: 'neg' and 'Neg', 'pos' and"),
         (["0", "1"], ["0.0", "1.0"], "or how they are written: '0.0' and '0', '1.0' and '1'"),
         (["Neg", "Pos"], ["neg"], "only in case, spaces or how they are written: 'neg' and 'Neg'"),
     ],
