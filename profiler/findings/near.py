@@ -94,7 +94,7 @@ def _same_fields(kept: KeptWords, first: Ints, second: Ints) -> npt.NDArray[np.b
     if fields == 1 or not len(first):
         return same
     unspaced = np.isin(first, kept.character_row) | np.isin(second, kept.character_row)
-    place = kept.row * fields + kept.segment
+    place = kept.row.astype(np.int64) * fields + kept.segment
     pairs, starts = word_pairs(replace(kept, row=place, characters=kept.characters[:0], character_row=place[:0]))
     documents = np.unique(place)
     for field in range(fields):

@@ -64,7 +64,7 @@ def percents(texts: pa.Array) -> dict[str, Percents]:
 
     All but repetition are shares of the characters of the first 1,000 bytes, white space left out.
     """
-    filled = pc.fill_null(texts, "").cast(pa.large_string())
+    filled = pc.binary_slice(pc.fill_null(texts, "").cast(pa.large_binary()), 0, _BYTES)
     edges = np.frombuffer(filled.buffers()[1], dtype=np.int64)[filled.offset : filled.offset + len(filled) + 1]
     data = filled.buffers()[2]
     raw = np.frombuffer(data, dtype=np.uint8)[: edges[-1]] if data is not None else np.zeros(0, dtype=np.uint8)
@@ -74,7 +74,7 @@ def percents(texts: pa.Array) -> dict[str, Percents]:
     same[borders - 1] = False
     values[1:] += same.astype(np.uint64) << np.uint64(_BITS * _COUNTED.index("runs"))
     sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(values, dtype=np.uint64)])
-    starts, ends = edges[:-1], np.minimum(edges[1:], edges[:-1] + _BYTES)
+    starts, ends = edges[:-1], edges[1:]
     packed = sums[ends] - sums[starts]
     mask = np.uint64((1 << _BITS) - 1)
     counts = {name: (packed >> np.uint64(_BITS * at)) & mask for at, name in enumerate(_COUNTED)}
@@ -116,8 +116,9 @@ def _repetition(texts: pa.Array) -> Percents:
     # Words of fewer than five letters and a space are hardly the rule.
     long = np.asarray(pc.fill_null(pc.greater_equal(pc.binary_length(texts), 6 * REPEATED_WORDS), False))
     at = np.flatnonzero(long)
-    for row, text in zip(at.tolist(), texts.take(pa.array(at)).to_pylist(), strict=True):
-        words = text[-_LAST_CHARACTERS:].split()[-_LAST_WORDS:]
+    ends = pc.utf8_slice_codeunits(texts.take(pa.array(at)), -_LAST_CHARACTERS)
+    for row, text in zip(at.tolist(), ends.to_pylist(), strict=True):
+        words = text.split()[-_LAST_WORDS:]
         if len(words) >= REPEATED_WORDS:
             found[row] = round(100 * (1 - len(set(words)) / len(words)))
     return found

@@ -97,6 +97,8 @@ def search(
     language = (examples.spec.language or "en").lower()[:2]
     work = partial(_block, classes=classes, language=language, context=context, judged=judged)
     rows = _joined(list(table.map_blocks(work)))
+    # Copies of a huge cell would stay with Arrow.
+    pa.default_memory_pool().release_unused()
     # Arrow holds a million labels in a fifth of the memory of Python.
     rows["label"] = pa.chunked_array(list(table.map_blocks(_labels)), pa.string()).combine_chunks()
     owner = np.repeat(np.arange(table.num_rows), rows["fields"])

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from traitcast.profiler.reading.damage import MOJIBAKE, REPLACED
-from traitcast.profiler.reading.language_guess import CODES, STRAY_WORDS, stranger
+from traitcast.profiler.reading.language_guess import CHARACTERS, CODES, STRAY_WORDS, stranger
 
 Marks = npt.NDArray[np.bool_]
 
@@ -182,9 +182,9 @@ def strange_languages(texts: pa.Array, own: str) -> npt.NDArray[np.int8]:
 
     -1 for all other texts.
     """
-    found = np.full(len(texts), -1, dtype=np.int8)
+    found, heads = np.full(len(texts), -1, dtype=np.int8), pc.utf8_slice_codeunits(texts, 0, CHARACTERS)
     for at in np.flatnonzero(marks(pc.greater_equal(pc.count_substring(texts, " "), STRAY_WORDS - 1))):
-        code = stranger(texts[int(at)].as_py(), own)
+        code = stranger(heads[int(at)].as_py(), own)
         if code is not None:
             found[at] = CODES.index(code)
     return found

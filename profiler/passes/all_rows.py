@@ -20,7 +20,7 @@ from traitcast.profiler.text.estimates import Estimate, Ints, exact, ratio, unde
 from traitcast.profiler.text.exact_sums import Moments, PairMoments
 from traitcast.profiler.text.histogram import ValueCounts
 from traitcast.profiler.text.kept_words import KeptWords, WordKeeper, concatenate, document_hashes
-from traitcast.profiler.text.scan import COUNTS, Chunk, Hashes, scan
+from traitcast.profiler.text.scan import COUNTS, Hashes, Places, Points, scan
 from traitcast.profiler.text.sketches import Sketcher
 from traitcast.profiler.traits import balance, surface
 from traitcast.profiler.traits.preference import Pairs
@@ -89,11 +89,10 @@ class PartTotals:
     def add(self, rows: SegmentRows, part: str, keeper: WordKeeper | None = None) -> _PartBlock:
         """Take one block of rows, and return what is needed of both parts together."""
         counts, hashes, normalised = [np.zeros((0, len(COUNTS)), np.int64)], [np.zeros(0, np.uint64)], []
-        for chunk in scan(rows):
+        for chunk in scan(rows, self._add_points):
             counts.append(chunk.counts)
             hashes.append(chunk.row_hash)
             normalised.append(document_hashes(chunk))
-            self._count_points(chunk)
             self.sketcher.add(chunk)
             if keeper is not None:
                 keeper.add(chunk)
@@ -124,8 +123,9 @@ class PartTotals:
             self.shares[name].add(values)
         self.texts.add(block.hashes[block.exists])
 
-    def _count_points(self, chunk: Chunk) -> None:
-        self.points = _added(self.points, np.bincount(chunk.points))
+    def _add_points(self, points: Points, segment: Places) -> None:
+        self.points = _added(self.points, np.bincount(points))
+        self.sketcher.add_points(points, segment)
 
     def merge(self, other: PartTotals) -> None:
         """Take what another one took."""
@@ -197,12 +197,19 @@ class RowTotals:
     @property
     def kept(self) -> KeptWords:
         """The words of the prompts of the rows to keep."""
-        return concatenate([kept for kept, _, _ in self._kept], [size for _, _, size in self._kept])
+        return self._all_kept()[0]
 
     @property
     def labelled(self) -> LabelledRows:
         """What else the rows to keep have: labels, options and numbers of fields."""
-        return LabelledRows.concatenate([labelled for _, labelled, _ in self._kept])
+        return self._all_kept()[1]
+
+    def _all_kept(self) -> tuple[KeptWords, LabelledRows, int]:
+        if len(self._kept) != 1:
+            words, labelled, sizes = zip(*self._kept, strict=True) if self._kept else ((), (), ())
+            # Once, as the words of many long rows are hundreds of megabytes.
+            self._kept = [(concatenate(words, sizes), LabelledRows.concatenate(labelled), sum(sizes))]
+        return self._kept[0]
 
     @classmethod
     def of(cls, table: pa.Table, keep: Ints) -> RowTotals:

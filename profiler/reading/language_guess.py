@@ -33,7 +33,7 @@ MIN_WORDS = 50
 STRAY_WORDS = 20
 
 _ROWS = 500
-_CHARACTERS, _HEAD = 1000, 200
+CHARACTERS, _HEAD = 1000, 200
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -129,7 +129,7 @@ def guess_language(table: pa.Table | RowTable) -> Guess | None:
 
 def guess_of(texts: list[str]) -> Guess | None:
     """The language that some texts are clearly in, as in `guess_language`."""
-    heads = [text[:_CHARACTERS].lower() for text in texts]
+    heads = [text[:CHARACTERS].lower() for text in texts]
     return _by_script(Counter("".join(heads))) or _by_words(Counter(w for text in heads for w in _WORD.findall(text)))
 
 
@@ -153,7 +153,7 @@ def stranger(text: str, own: str) -> str | None:
         return None
     mine = _own_words(own)
     # The first words show it of nearly every text that is no stranger.
-    for head in (text[:_HEAD], text[:_CHARACTERS]):
+    for head in (text[:_HEAD], text[:CHARACTERS]):
         words = _WORD.findall(head.lower())
         if len(words) >= STRAY_WORDS and sum(map(mine.__contains__, words)) >= MIN_SHARE * len(words):
             return None

@@ -195,7 +195,8 @@ def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
 
 def _large(chunks: Sequence[pa.Array]) -> pa.Array:
     """One array of large_string: 32-bit offsets end at 2 GiB, and a dataset may be longer than any of its chunks."""
-    return pa.concat_arrays([pa.array([], pa.large_string()), *(pc.cast(chunk, pa.large_string()) for chunk in chunks)])
+    large = [pc.cast(chunk, pa.large_string()) for chunk in chunks]
+    return large[0] if len(large) == 1 else pa.concat_arrays([pa.array([], pa.large_string()), *large])
 
 
 def _edges(lengths: Ints) -> Ints:

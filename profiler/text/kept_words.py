@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from traitcast.profiler.text.estimates import Ints
-from traitcast.profiler.text.scan import Chunk, Hashes, hash_runs
+from traitcast.profiler.text.scan import Chunk, Hashes, Places, hash_runs
 
 # Shares of near duplicates fall with the rows that are seen; more than this cost seconds.
 KEPT_ROWS = 20_000
@@ -25,8 +24,8 @@ def _no_hashes() -> Hashes:
     return np.zeros(0, dtype=np.uint64)
 
 
-def _no_places() -> Ints:
-    return np.zeros(0, dtype=np.int64)
+def _no_places() -> Places:
+    return np.zeros(0, dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +36,22 @@ class KeptWords:
     ----------
     words : uint64 (words,)
         Hashes, in order.
-    row : int64 (words,)
+    row : int32 (words,)
         The place of each word's row in `rows`, ascending.
-    segment : int64 (words,)
+    segment : int32 (words,)
         Its text field or option, from 0.
     rows : int64 (rows,)
         Ascending row numbers, those of rows without words included.
-    characters, character_row : uint64, int64 (n,)
+    characters, character_row : uint64, int32 (n,)
         As `words` and `row`, of the rows with letters of a script without spaces, each such letter being a word.
     """
 
     words: Hashes
-    row: Ints
-    segment: Ints
+    row: Places
+    segment: Places
     rows: Ints
     characters: Hashes = field(default_factory=_no_hashes)
-    character_row: Ints = field(default_factory=_no_places)
+    character_row: Places = field(default_factory=_no_places)
 
 
 class WordKeeper:
@@ -66,24 +65,18 @@ class WordKeeper:
 
     def __init__(self, keep: Ints) -> None:
         self._keep = keep
-        self._found: list[tuple[Hashes, Ints, Ints]] = []
-        self._characters: list[tuple[Hashes, Ints]] = []
+        self._found: list[tuple[Hashes, Places, Places]] = []
+        self._characters: list[tuple[Hashes, Places]] = []
 
     def add(self, chunk: Chunk) -> None:
         """Take one chunk of scanned rows."""
-        place, kept = self._place(chunk.word_row + chunk.first_row)
-        self._found.append((chunk.words[kept], place[kept], chunk.word_segment[kept]))
+        rows = chunk.first_row + np.arange(len(chunk.counts))
+        place, kept = np.searchsorted(self._keep, rows).astype(np.int32), np.isin(rows, self._keep)
+        words = slice(None) if kept.all() else kept[chunk.word_row]
+        self._found.append((chunk.words[words], place[chunk.word_row[words]], chunk.word_segment[words]))
         if len(chunk.characters):
-            place, kept = self._place(chunk.character_row + chunk.first_row)
-            self._characters.append((chunk.characters[kept], place[kept]))
-
-    def _place(self, row: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
-        """The place of each row among those to keep, and whether it is one of them."""
-        place = np.searchsorted(self._keep, row)
-        kept = np.zeros(len(row), dtype=bool)
-        inside = place < len(self._keep)
-        kept[inside] = self._keep[place[inside]] == row[inside]
-        return place, kept
+            letters = kept[chunk.character_row]
+            self._characters.append((chunk.characters[letters], place[chunk.character_row[letters]]))
 
     def kept(self) -> KeptWords:
         """The words of the rows to keep."""
@@ -107,11 +100,15 @@ def concatenate(blocks: Sequence[KeptWords], sizes: Sequence[int]) -> KeptWords:
     starts = np.cumsum([0, *sizes])[:-1]
     return KeptWords(
         np.concatenate([_no_hashes(), *(block.words for block in blocks)]),
-        np.concatenate([_no_places(), *(b.row + place for b, place in zip(blocks, places, strict=True))]),
+        np.concatenate([_no_places(), *(b.row + int(place) for b, place in zip(blocks, places, strict=True))]),
         np.concatenate([_no_places(), *(block.segment for block in blocks)]),
-        np.concatenate([_no_places(), *(b.rows + start for b, start in zip(blocks, starts, strict=True))]),
+        np.concatenate(
+            [np.zeros(0, dtype=np.int64), *(b.rows + start for b, start in zip(blocks, starts, strict=True))]
+        ),
         np.concatenate([_no_hashes(), *(block.characters for block in blocks)]),
-        np.concatenate([_no_places(), *(b.character_row + place for b, place in zip(blocks, places, strict=True))]),
+        np.concatenate(
+            [_no_places(), *(b.character_row + int(place) for b, place in zip(blocks, places, strict=True))]
+        ),
     )
 
 

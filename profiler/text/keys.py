@@ -6,8 +6,9 @@ hold the texts.
 
 from __future__ import annotations
 
+import re
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ import xxhash
 
 Keys = npt.NDArray[np.uint64]
 
+# A character may be 4 bytes to Python and a word 50, so long texts go through in pieces.
+_PIECE = 1 << 20
+_SPACE = re.compile(r"[ \t-\r]")
 # Key of a text without a word: such texts are not compared.
 NO_WORDS = np.uint64(0)
 _PUNCTUATION = bytes.maketrans(string.punctuation.encode(), b" " * len(string.punctuation))
@@ -25,21 +29,49 @@ _LIKE_ASCII = str.maketrans(dict.fromkeys("‘’“”«»„–—…‐‑·�
 
 def exact_key(prompt: Sequence[str], response: str | None) -> int:
     """The key of a whole row, borders of fields included."""
-    return xxhash.xxh3_64_intdigest("\x1e".join((*prompt, "\x1d", response or "")).encode("utf-8", "surrogatepass"))
+    texts = (*prompt, "\x1d", response or "")
+    if sum(map(len, texts)) <= _PIECE:
+        return xxhash.xxh3_64_intdigest("\x1e".join(texts).encode("utf-8", "surrogatepass"))
+    hasher = xxhash.xxh3_64()
+    for at, text in enumerate(texts):
+        hasher.update(b"\x1e" if at else b"")
+        for piece in _pieces(text):
+            hasher.update(piece.encode("utf-8", "surrogatepass"))
+    return hasher.intdigest()
 
 
 def words_key(texts: Iterable[str]) -> int:
     """The key of the words of some texts, `NO_WORDS` where there are none."""
-    joined = " ".join(texts).lower()
-    if not joined.isascii():
-        joined = joined.translate(_LIKE_ASCII)
-    words = b" ".join(joined.encode("utf-8", "surrogatepass").translate(_PUNCTUATION).split())
-    return xxhash.xxh3_64_intdigest(words) if words else int(NO_WORDS)
+    words = filter(None, map(_words, _pieces(" ".join(texts))))
+    first = next(words, None)
+    if first is None:
+        return int(NO_WORDS)
+    hasher = xxhash.xxh3_64(first)
+    for more in words:
+        hasher.update(b" " + more)
+    return hasher.intdigest()
+
+
+def _words(text: str) -> bytes:
+    """The words of a text with a blank between them."""
+    lower = text.lower()
+    if not lower.isascii():
+        lower = lower.translate(_LIKE_ASCII)
+    return b" ".join(lower.encode("utf-8", "surrogatepass").translate(_PUNCTUATION).split())
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text, cut at the first white space after each `_PIECE` characters."""
+    first = 0
+    while len(text) - first > _PIECE and (space := _SPACE.search(text, first + _PIECE)):
+        yield text[first : space.start()]
+        first = space.start()
+    yield text[first:]
 
 
 def words_keys(texts: Sequence[str]) -> Keys:
     """The `words_key` of each text."""
-    plain = [at for at, text in enumerate(texts) if text.isascii() and "\0" not in text]
+    plain = [at for at, text in enumerate(texts) if text.isascii() and "\0" not in text and len(text) <= _PIECE]
     keys = np.zeros(len(texts), dtype=np.uint64)
     if plain:
         # One pass over all of them is half the work of one for each.

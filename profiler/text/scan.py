@@ -2,14 +2,16 @@
 
 Owns what a character and a word are for the all-rows traits and the sketches. A word is a whitespace-separated run
 with its punctuation removed, apostrophes of contractions kept, empty ones dropped: the rule of textstat's
-`list_words` (textstat 0.7.13), so these words are the words of the readability formulas. Refuses to keep text: what
-leaves is counts and 64-bit hashes, the same on every machine, process and Python version.
+`list_words` (textstat 0.7.13), so these words are the words of the readability formulas. A row of more than CHUNK_BYTES
+is read in pieces that end at white space: PIECE_BYTES without any are several words, and words after the first
+ROW_WORDS are counted, but not returned. Refuses to keep text: what leaves is counts and 64-bit hashes, the same on
+every machine, process and Python version.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -25,6 +27,10 @@ from traitcast.profiler.text.estimates import Ints
 Hashes = npt.NDArray[np.uint64]
 # Numbers of rows and segments; of 32 bits where there is one per character.
 Places = npt.NDArray[np.signedinteger[Any]]
+Points = npt.NDArray[np.uint32]
+# Takes the lower-cased code points of consecutive segments, every white space as a space, and the number of the segment
+# of each; the pieces of a long segment come as segments of their own.
+OnPoints = Callable[[Points, Places], None]
 
 SPACE, WORD, ALPHABETIC, UPPER, DIGIT, PUNCTUATION, SYMBOL, LATIN, UNSPACED, SEEN = (1 << bit for bit in range(10))
 COUNTS = (
@@ -56,6 +62,12 @@ _CLASSES = {
 # 1 MiB of text makes about 80 MB of temporaries; larger chunks leave the caches and buy nothing.
 CHUNK_BYTES = 1 << 20
 CHUNK_ROWS = 1 << 14
+# Of a row of more than CHUNK_BYTES: a cell of 31 MB in one piece took 1.3 GB.
+PIECE_BYTES = 1 << 18
+ROW_WORDS = 1 << 19
+# A line with more than white space, which is what `str.isspace` says; `\s` of RE2 knows ASCII only.
+BLANK = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+_SOLID_LINE = rf"[^\n]*[^{BLANK}][^\n]*"
 # Odd, with bits of no pattern (2^64 over the golden ratio): what rolling hashes multiply by.
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # Letters of scripts that put no space between words, by the start of their Unicode name.
@@ -85,16 +97,12 @@ class Chunk:
         Hashes of the lower-cased words, in order.
     plain_words : uint64 (words,)
         The same without apostrophes, which people write in several ways.
-    word_row, word_segment : whole numbers (words,)
+    word_row, word_segment : int32 (words,)
         The row of each word, from `first_row`, and its segment, from 0 in its row.
     characters : uint64 (n,)
         Of the rows with letters of a script without spaces: hashes of these letters and of the words between them.
-    character_row : whole numbers (n,)
+    character_row : int32 (n,)
         The row of each, from `first_row`.
-    points : uint32 (characters,)
-        Lower-cased code points of all segments, every whitespace as a space.
-    point_segment : int32 (characters,)
-        The number of the segment of each.
     """
 
     first_row: int
@@ -106,12 +114,13 @@ class Chunk:
     word_segment: Places
     characters: Hashes
     character_row: Places
-    points: npt.NDArray[np.uint32]
-    point_segment: Places
 
 
-def scan(rows: SegmentRows) -> Iterator[Chunk]:
-    """Scan rows in chunks of CHUNK_BYTES and CHUNK_ROWS at most. A single row that is longer is one chunk."""
+def scan(rows: SegmentRows, on_points: OnPoints | None = None) -> Iterator[Chunk]:
+    """Scan rows in chunks of CHUNK_BYTES and CHUNK_ROWS at most. A single row that is longer is one chunk.
+
+    on_points: called with the characters of each chunk before the chunk is returned.
+    """
     strings = pc.cast(rows.strings, pa.large_string())
     sizes = pc.binary_length(strings).to_numpy(zero_copy_only=False)
     edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])[rows.offsets]
@@ -119,11 +128,84 @@ def scan(rows: SegmentRows) -> Iterator[Chunk]:
     while first < total:
         last = int(np.searchsorted(edges, edges[first] + CHUNK_BYTES, side="right")) - 1
         last = min(max(first + 1, last), first + CHUNK_ROWS, total)
-        yield _scan_chunk(strings, rows.offsets, first, last)
+        long = edges[last] - edges[first] > CHUNK_BYTES  # and so one row
+        yield (_scan_long if long else _scan_chunk)(strings, rows.offsets, first, last, on_points)
         first = last
 
 
-def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> Chunk:
+def _scan_long(strings: pa.Array, row_offsets: Ints, first: int, last: int, on_points: OnPoints | None) -> Chunk:
+    """One row of more than CHUNK_BYTES."""
+    texts = strings.slice(row_offsets[first], row_offsets[last] - row_offsets[first])
+    row_hash, counts = _long_hash(texts), np.zeros((1, len(COUNTS)), dtype=np.int64)
+    words, plain, split = ([np.zeros(0, dtype=np.uint64)] for _ in range(3))
+    segments, unspaced, marked = [np.zeros(0, dtype=np.int32)], False, False
+    for piece, owner in _pieces(texts):
+        part = _scan_chunk(piece, np.array([0, len(piece)]), 0, 1, on_points)
+        counts += part.counts
+        room = ROW_WORDS - sum(map(len, words))
+        words.append(part.words[:room])
+        plain.append(part.plain_words[:room])
+        marked |= part.plain_words is not part.words
+        segments.append(owner[part.word_segment[:room]].astype(np.int32))
+        # Where a row has letters of a script without spaces, all of it is split.
+        unspaced |= len(part.characters) > 0
+        split.append((part.characters if len(part.characters) else part.words)[: ROW_WORDS - sum(map(len, split))])
+    lines = pc.count_substring_regex(texts, _SOLID_LINE).to_numpy(zero_copy_only=False)
+    for name, count in (("segments", len(texts)), ("filled", (lines > 0).sum()), ("lines", lines.sum())):
+        counts[:, COUNTS.index(name)] = count
+    every, characters = np.concatenate(words), np.concatenate(split if unspaced else split[:1])
+    return Chunk(
+        first_row=first,
+        counts=counts,
+        row_hash=row_hash,
+        words=every,
+        plain_words=np.concatenate(plain) if marked else every,
+        word_row=np.zeros(len(every), dtype=np.int32),
+        word_segment=np.concatenate(segments),
+        characters=characters,
+        character_row=np.zeros(len(characters), dtype=np.int32),
+    )
+
+
+def _pieces(texts: pa.Array) -> Iterator[tuple[pa.Array, Ints]]:
+    """Texts laid end to end, cut into pieces of PIECE_BYTES at most: the texts of a piece, and the number of each."""
+    _, positions, data = texts.buffers()
+    edges = np.frombuffer(positions, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    first = edges[0]
+    while first < edges[-1]:
+        last = _piece_end(data, edges, int(first))
+        bounds = np.concatenate([[first], edges[(edges > first) & (edges < last)], [last]])
+        piece = pa.Array.from_buffers(pa.large_string(), len(bounds) - 1, [None, pa.py_buffer(bounds), data])
+        yield piece, np.searchsorted(edges, bounds[:-1], side="right") - 1
+        first = last
+
+
+def _piece_end(data: pa.Buffer, edges: Ints, first: int) -> int:
+    """Where a piece ends: behind white space or at the end of a text, else between two characters."""
+    last = first + PIECE_BYTES
+    if last >= edges[-1]:
+        return int(edges[-1])
+    block = data[first:last].to_pybytes()
+    blank = first + 1 + max(block.rfind(space) for space in (b" ", b"\n", b"\t"))
+    found = max(blank, int(edges[np.searchsorted(edges, last, side="right") - 1]))
+    if found > first:
+        return found
+    while data[last] & 0xC0 == 0x80:  # inside a character of UTF-8
+        last -= 1
+    return last
+
+
+def _long_hash(texts: pa.Array) -> Hashes:
+    """`_row_hashes` of one row."""
+    lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False)
+    bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    segments = np.zeros(len(texts), dtype=np.uint64)
+    points = (code_points(piece)[0] for piece, _ in _pieces(texts))
+    segments[lengths > 0] = _hash_blocks(points, bounds[:-1][lengths > 0], int(bounds[-1]))
+    return hash_runs(segments, np.zeros(1, dtype=np.int64))
+
+
+def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int, on_points: OnPoints | None) -> Chunk:
     offsets = row_offsets[first : last + 1] - row_offsets[first]
     points, bounds = code_points(strings.slice(row_offsets[first], offsets[-1]))
     flags, lower = _classify(points)
@@ -150,6 +232,8 @@ def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> 
     counts["word_characters"] = np.bincount(letter_row, minlength=last - first)
     words = hash_runs(letters, opens)
     characters, character_row = _split_unspaced(letters, opens, (flags[kept_at] & UNSPACED) > 0, letter_row)
+    if on_points is not None:
+        on_points(np.where(flags & SPACE, np.uint32(32), lower), segment)
     return Chunk(
         first_row=first,
         counts=np.column_stack([counts[name] for name in COUNTS]).astype(np.int64),
@@ -157,11 +241,9 @@ def _scan_chunk(strings: pa.Array, row_offsets: Ints, first: int, last: int) -> 
         words=words,
         plain_words=_without_apostrophes(words, letters, opens),
         word_row=word_row,
-        word_segment=segment[word_starts] - offsets[word_row],
+        word_segment=(segment[word_starts] - offsets[word_row]).astype(np.int32),
         characters=characters,
         character_row=character_row,
-        points=np.where(flags & SPACE, np.uint32(32), lower),
-        point_segment=segment,
     )
 
 
@@ -183,7 +265,7 @@ def _split_unspaced(
 ) -> tuple[Hashes, Places]:
     """`Chunk.characters` and their rows. unspaced: which letters are of such a script; row: of each letter."""
     if not unspaced.any():
-        return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+        return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int32)
     starts = unspaced.copy()
     starts[1:] |= unspaced[:-1]
     starts[opens] = True
@@ -304,10 +386,17 @@ def _powers() -> Hashes:
 
 def mix(values: Hashes) -> Hashes:
     """The splitmix64 finaliser (Steele, Lea and Flood 2014): spreads every input bit over all 64 bits."""
-    x = values.astype(np.uint64)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    mixed = np.array(values, dtype=np.uint64, order="C")
+    flat = mixed.reshape(-1)
+    # Block by block and in place: there may be a hash for each word of a book.
+    for first in range(0, flat.size, CHUNK_BYTES):
+        x = flat[first : first + CHUNK_BYTES]
+        x ^= x >> np.uint64(30)
+        x *= np.uint64(0xBF58476D1CE4E5B9)
+        x ^= x >> np.uint64(27)
+        x *= np.uint64(0x94D049BB133111EB)
+        x ^= x >> np.uint64(31)
+    return mixed
 
 
 def hash_runs(values: npt.NDArray[np.generic], starts: Ints) -> Hashes:
@@ -327,12 +416,17 @@ def hash_runs(values: npt.NDArray[np.generic], starts: Ints) -> Hashes:
     """
     if not len(starts):
         return np.zeros(0, dtype=np.uint64)
-    lengths = np.diff(np.append(starts, len(values)))
+    # Block by block: the temporaries take 40 bytes a value.
+    blocks = (values[first : first + CHUNK_BYTES] for first in range(0, len(values), CHUNK_BYTES))
+    return _hash_blocks(blocks, starts, len(values))
+
+
+def _hash_blocks(blocks: Iterable[npt.NDArray[np.generic]], starts: Ints, total: int) -> Hashes:
+    """`hash_runs` of `total` values that come block by block: sums modulo 2**64 do not depend on the order."""
+    lengths = np.diff(np.append(starts, total))
     sums = np.zeros(len(starts), dtype=np.uint64)
-    powers = _powers()
-    # Block by block: the temporaries take 40 bytes a value. Sums modulo 2**64 do not depend on the order.
-    for first in range(0, len(values), CHUNK_BYTES):
-        block = values[first : first + CHUNK_BYTES]
+    powers, first = _powers(), 0
+    for block in blocks:
         runs = slice(int(np.searchsorted(starts, first, "right")) - 1, int(np.searchsorted(starts, first + len(block))))
         opens = np.maximum(starts[runs] - first, 0)
         position = np.arange(first, first + len(block)) - np.repeat(starts[runs], np.diff(opens, append=len(block)))
@@ -341,6 +435,7 @@ def hash_runs(values: npt.NDArray[np.generic], starts: Ints) -> Hashes:
         if far.any():
             weight[far] *= mix((position[far] // _POWERS).astype(np.uint64)) | np.uint64(1)
         sums[runs] += np.add.reduceat((block.astype(np.uint64) + np.uint64(1)) * weight, opens)
+        first += len(block)
     return mix(sums ^ mix(lengths.astype(np.uint64)))
 
 

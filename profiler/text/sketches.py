@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traitcast.profiler.text.estimates import Ints
-from traitcast.profiler.text.scan import CHUNK_BYTES, COUNTS, Chunk, Hashes, hash_runs, mix
+from traitcast.profiler.text.scan import CHUNK_BYTES, COUNTS, Chunk, Hashes, Places, Points, hash_runs, mix
 from traitcast.warehouse.records import Sketch
 
 MINIMA = 256
@@ -57,8 +57,11 @@ class Sketcher:
             used = np.zeros((min(2048, rows - first), BUCKETS), dtype=bool)
             used[chunk.word_row[inside] - first, (chunk.words[inside] >> np.uint64(54)).astype(np.int64)] = True
             self._documents += used.sum(axis=0)
-        self._trigrams += trigram_buckets(chunk)
         self._texts = np.unique(np.concatenate([self._texts, text_hashes(chunk)]))[:TEXTS]
+
+    def add_points(self, points: Points, segment: Places) -> None:
+        """Take the characters of one chunk, as `scan` gives them to its `on_points`."""
+        self._trigrams += trigram_buckets(points, segment)
 
     def merge(self, other: Sketcher) -> None:
         """Take what another one took."""
@@ -113,9 +116,9 @@ def to_unit_interval(hashes: Hashes) -> npt.NDArray[np.float32]:
     return np.minimum((hashes.astype(np.float64) / 2.0**64).astype(np.float32), below_one)
 
 
-def trigram_buckets(chunk: Chunk) -> Ints:
+def trigram_buckets(points: Points, segment: Places) -> Ints:
     """Counts of hashed character trigrams inside segments padded by a space on both sides, int64 (BUCKETS,)."""
-    whole, owners = _padded(chunk)
+    whole, owners = _padded(points, segment)
     counts = np.zeros(BUCKETS, dtype=np.int64)
     for first in range(0, len(whole) - 2, CHUNK_BYTES):
         inside = slice(first, first + CHUNK_BYTES + 2)
@@ -126,16 +129,16 @@ def trigram_buckets(chunk: Chunk) -> Ints:
     return counts
 
 
-def _padded(chunk: Chunk) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
+def _padded(points: Points, segment: Places) -> tuple[Points, npt.NDArray[np.int32]]:
     """Code points of the segments that are not blank, a space before and after each, and the number of the segment."""
-    lengths = np.bincount(chunk.point_segment)
-    solid = np.bincount(chunk.point_segment[chunk.points != _SPACE], minlength=len(lengths))
-    inside = (solid > 0)[chunk.point_segment]
+    lengths = np.bincount(segment)
+    solid = np.bincount(segment[points != _SPACE], minlength=len(lengths))
+    inside = (solid > 0)[segment]
     lengths = lengths[solid > 0] + 2
     owner = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-    points = np.full(len(owner), _SPACE, dtype=np.uint32)
+    padded = np.full(len(owner), _SPACE, dtype=np.uint32)
     own = np.ones(len(owner), dtype=bool)
     ends = np.cumsum(lengths)
     own[ends - 1] = own[ends - lengths] = False
-    points[own] = chunk.points[inside]
-    return points, owner
+    padded[own] = points[inside]
+    return padded, owner

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from traitcast.profiler.text.estimates import Estimate, Ints, exact, undefined
 from traitcast.profiler.text.kept_words import KeptWords
-from traitcast.profiler.text.scan import MULTIPLIER, Hashes, mix
+from traitcast.profiler.text.scan import MULTIPLIER, Hashes, Places, mix
 
 SIMILARITY = 0.8
 HASHES, BAND = 64, 4
@@ -72,7 +72,9 @@ def signatures_of(pairs: Hashes, starts: Ints) -> npt.NDArray[np.uint32]:
     """
     result = np.empty((len(starts) - 1, HASHES), dtype=np.uint32)
     for k, factor in enumerate(_FACTORS if len(result) else ()):
-        result[:, k] = np.minimum.reduceat((pairs * factor) >> np.uint64(32), starts[:-1])
+        hashed = pairs * factor
+        hashed >>= np.uint64(32)
+        result[:, k] = np.minimum.reduceat(hashed, starts[:-1])
     return result
 
 
@@ -149,14 +151,21 @@ def _jaccard(pairs: Hashes, starts: Ints, documents: Ints) -> npt.NDArray[np.flo
 def word_pairs(kept: KeptWords) -> tuple[Hashes, Ints]:
     """The hashed pairs of neighbouring words of each document with a word: `pairs` and `starts` of `signatures_of`."""
     words, row = _units(kept)
-    following = np.zeros_like(words)
-    following[:-1] = words[1:]
-    last = np.diff(row, append=-1) != 0
-    alone = last & (np.diff(row, prepend=-1) != 0)  # a document of one word has that word
-    following[alone] = 0
-    used = ~last | alone
-    pairs, row = mix(words[used] * MULTIPLIER + following[used]), row[used]
-    return pairs, np.append(np.flatnonzero(np.diff(row, prepend=-1) > 0), len(row))
+    opens = _opens(row)
+    last = np.append(opens[1:], True)[: len(opens)]
+    pairs = words * MULTIPLIER
+    pairs[:-1] += np.where(last[:-1], np.uint64(0), words[1:])
+    # A document of one word has that word; else the last one starts no pair.
+    used = ~last | opens
+    pairs = pairs[used]
+    return mix(pairs), np.append(np.flatnonzero(_opens(row[used])), len(pairs))
+
+
+def _opens(row: Places) -> npt.NDArray[np.bool_]:
+    """Whether each entry is the first of its row."""
+    opens = np.ones(len(row), dtype=bool)
+    np.not_equal(row[1:], row[:-1], out=opens[1:])
+    return opens
 
 
 def _units(kept: KeptWords) -> tuple[Hashes, Ints]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,3 +149,15 @@ def test_a_tally_settles_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
         made.add(np.arange(start, start + 5))
     assert made.distinct == 92
     assert made.n == 150
+
+
+def test_a_huge_cell_takes_less_than_ten_times_its_size() -> None:
+    words = " ".join(f"w{i % 997}é" for i in range(1 << 20))
+    table = pa.table({"fields": [[words]], "options": pa.nulls(1, pa.list_(pa.string())), "response": ["a"]})
+    table = table.append_column("label", pa.nulls(1, pa.string()))
+    tracemalloc.start()
+    RowTotals.of(table, np.arange(1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size = len(words.encode())
+    assert peak < 10 * size

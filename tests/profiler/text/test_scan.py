@@ -117,13 +117,16 @@ def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_array_equal(np.concatenate([p.words for p in pieces]), whole.words)
 
 
-spaced = st.lists(st.sampled_from(["Don't", "é!", "中文", "a_b", "--", "\n", "\u3000", "😀", ""]), max_size=20).map(" ".join)
+spaced = st.lists(st.sampled_from(["Don't", "é!", "中文", "a_b", "--", "\n", "\u3000", "😀", ""]), max_size=20).map(
+    " ".join
+)
 
 
 @given(st.lists(spaced, min_size=1, max_size=4))
 def test_the_pieces_of_a_long_row_do_not_change_it(row: list[str]) -> None:
     (whole,) = _scan([row])
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traitcast.profiler.text.scan, "CHUNK_BYTES", 20)
         patch.setattr(traitcast.profiler.text.scan, "PIECE_BYTES", 12)
         (long,) = _scan([row])
     for name in Chunk.__dataclass_fields__:
@@ -133,12 +136,25 @@ def test_the_pieces_of_a_long_row_do_not_change_it(row: list[str]) -> None:
 def test_a_run_without_white_space_is_cut_between_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     row = ["é" * 25, "x y"]
     (whole,) = _scan([row])
+    monkeypatch.setattr(traitcast.profiler.text.scan, "CHUNK_BYTES", 9)
     monkeypatch.setattr(traitcast.profiler.text.scan, "PIECE_BYTES", 9)
     (long,) = _scan([row])
     assert _count(long, "words") == [7 + 2]
     assert long.word_segment.tolist() == [0] * 7 + [1, 1]
     assert long.row_hash.tolist() == whole.row_hash.tolist()
     assert _count(long, "characters") == _count(whole, "characters") == [28]
+
+
+def test_a_row_returns_its_first_words_and_counts_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ["it's one 中文 two", "three " * 9]
+    (whole,) = _scan([row])
+    monkeypatch.setattr(traitcast.profiler.text.scan, "CHUNK_BYTES", 20)
+    monkeypatch.setattr(traitcast.profiler.text.scan, "PIECE_BYTES", 12)
+    monkeypatch.setattr(traitcast.profiler.text.scan, "ROW_WORDS", 5)
+    (long,) = _scan([row])
+    assert _count(long, "words") == [13]
+    for name in ("words", "plain_words", "word_segment", "characters", "word_row", "character_row"):
+        np.testing.assert_array_equal(getattr(long, name), getattr(whole, name)[:5])
 
 
 def test_white_space_is_what_python_takes_for_it() -> None:
