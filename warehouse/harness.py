@@ -7,10 +7,11 @@ is left out is named.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +23,11 @@ Row = dict[str, Any]
 # Of the preferred metric of each task: the headline, since tasks do not share one.
 SCORE = "score"
 # In the order of preference. All are shares of 1, or percentages where `_is_percent` says so.
-_METRICS = ("acc", "exact_match", "exact", "em", "acc_norm", "f1", "rouge1", "rougeL")
+_METRICS = ("acc", "exact_match", "exact", "em", "acc_norm", "f1", "rouge1", "rougeL", "extractive_match", "qem")
+# Arguments of a model that name an adapter: of Hugging Face models, of vLLM, and weights that are added.
+_ADAPTERS = ("peft", "lora_local_path", "delta", "lora_path", "adapter")
+# What SCROLLS counts in percent; its accuracies are shares.
+_SCROLLS, _SCROLLS_PERCENT = "scrolls", ("f1", "rouge1", "rougeL", "em")
 _FILTERS = ("none", "", "strict-match")
 _SHOWN = 8
 
@@ -39,11 +44,14 @@ class Results:
         What was left out, a line each.
     warnings
         What is probably a mistake, a line each.
+    settings
+        How each target was asked, in words: by its name, in files that say so.
     """
 
     rows: list[Row]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_result(content: Any) -> bool:
@@ -86,28 +94,32 @@ def read_result(
         For a file without any score, or a model argument that it does not have.
     """
     arguments = _arguments(content)
-    general = _object(content.get("config_general"))
-    named = arguments.get("pretrained") or content.get("model_name") or general.get("model_name")
-    named = str(named or _object(content.get("config")).get("model") or "model")
-    adapter = str(arguments.get("peft") or "")
+    named = _model_name(content, arguments)
+    adapter = _adapter(arguments)
     ours = _object(content.get("traitcast"))
     source = str(ours["source"]) if source is None and "source" in ours else source
     tuned, warnings = _tuned_on(file, arguments, named, source, source_from, sources or {})
     run = (ours.get("seed", 0) if seed is None else seed) if tuned else 0
     left: Counter[str] = Counter()
-    rows = []
+    rows, settings = [], {}
+    targets = Counter(target_name(task) for task in content["results"])
     for task, metrics in content["results"].items():
         if not isinstance(metrics, dict):
             raise ScoresError(f"{file}: results of task {task!r} must be a mapping of metrics.")
         if _is_average(content, task):
             left[f"{task} (an average of other results)"] += 1
             continue
-        found = [row for key, value in metrics.items() if (row := _row(metrics, key, value))]
-        if not found:
+        found = [row for key, value in metrics.items() if (row := _row(file, task, metrics, key, value, left))]
+        if not found and not any(name.startswith(f"{task} (") for name in left):
             names = sorted({key.split(",")[0] for key in metrics if key.strip() and not _is_detail(key)})
             left[f"{task} ({', '.join(names) or 'no result'})"] += 1
         size = _object(_object(content.get("n-samples")).get(task)).get("effective")
-        same = {"model": model or named, "source": tuned, "target": target_name(task), "seed": run, "n": size}
+        target = target_name(task)
+        if targets[target] > 1:
+            # lighteval asks one benchmark with different numbers of examples.
+            target = f"{target}_{task.rpartition('|')[2]}"
+        settings[target] = _settings(content, task)
+        same = {"model": model or named, "source": tuned, "target": target, "seed": run, "n": size}
         rows += [same | row for row in found]
     if not rows:
         raise ScoresError(
@@ -116,7 +128,7 @@ def read_result(
         )
     if adapter and source is None and source_from is None and not tuned and not sources:
         warnings.append(
-            f"{file.name}: the model has an adapter (peft={adapter}), yet it is imported as the base: say what it was "
+            f"{file.name}: the model has an adapter ({adapter}), yet it is imported as the base: say what it was "
             "tuned on with --source DATASET"
         )
     notes = []
@@ -125,7 +137,7 @@ def read_result(
     if left:
         tasks = count(left.total(), "task")
         notes.append(f"{file.name}: {tasks} left out, without a score to compare: {some(list(left), _SHOWN)}")
-    return Results(rows, tuple(notes), tuple(warnings))
+    return Results(rows, tuple(notes), tuple(warnings), settings)
 
 
 def headline(
@@ -191,7 +203,7 @@ def _tuned_on(
     """(the dataset, empty for the base; warnings)."""
     if source is not None:
         return source, []
-    adapter = str(arguments.get("peft") or "")
+    adapter = _adapter(arguments)
     if sources:
         for name in (adapter, adapter_name(adapter)) if adapter else (named,):
             if name in sources:
@@ -208,11 +220,48 @@ def _tuned_on(
             f"{file}: --source-from {source_from}: the model has no such argument{nearest(source_from, arguments)} "
             f"It has: {', '.join(arguments) or 'none'}."
         )
-    return (adapter_name(str(arguments[source_from])) if arguments.get(source_from) else ""), []
+    value = adapter if source_from == "peft" else str(arguments.get(source_from) or "")
+    return (adapter_name(value) if value else ""), []
+
+
+def _adapter(arguments: Mapping[str, Any]) -> str:
+    """The path of an adapter, "" where the model has none."""
+    return next((str(arguments[key]) for key in _ADAPTERS if arguments.get(key)), "")
+
+
+def _model_name(content: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
+    """The name of the model, the same however its path is written; with its revision, which is another model."""
+    general = _object(content.get("config_general"))
+    inside = _object(general.get("model_config"))
+    places = (
+        arguments.get("pretrained"),
+        content.get("model_name"),
+        general.get("model_name"),
+        inside.get("model_name"),
+    )
+    named = next((str(name) for name in places if name), None) or _object(content.get("config")).get("model") or "model"
+    name = str(named).strip("'\"").rstrip("/") or "model"
+    revision = str(arguments.get("revision") or "main").strip("'\"")
+    return name if revision in ("main", "master", "None") else f"{name}@{revision}"
+
+
+def _settings(content: Mapping[str, Any], task: str) -> str:
+    """How a task was asked, in words."""
+    shots = _object(content.get("n-shot")).get(task)
+    limit = _object(content.get("config")).get("limit")
+    template = content.get("chat_template_sha") or content.get("chat_template")
+    said = [f"{shots} examples in the prompt"] if isinstance(shots, int) else []
+    said += ["a chat template"] if template else []
+    return ", ".join([*said, f"limit {limit}"] if limit else said)
 
 
 def _arguments(content: Mapping[str, Any]) -> dict[str, Any]:
     arguments = _object(content.get("config")).get("model_args")
+    if isinstance(arguments, str) and arguments.lstrip().startswith("{"):
+        try:
+            return dict(_object(json.loads(arguments)))
+        except ValueError:
+            return {}
     if isinstance(arguments, str):
         return dict(part.split("=", 1) for part in arguments.split(",") if "=" in part)
     return dict(_object(arguments))
@@ -224,25 +273,46 @@ def _is_average(content: Mapping[str, Any], task: str) -> bool:
     if task == "all" and any("|" in other for other in results):
         return True
     parts = _object(content.get("group_subtasks")).get(task)
-    if isinstance(parts, list) and any(part in results for part in parts):
+    if isinstance(parts, list) and parts:
+        return any(part in results for part in parts)
+    if any(str(_object(metrics).get("alias", "")).startswith(" - ") for metrics in _parts_below(results, task)):
         return True
     groups = _object(content.get("groups"))
     return task in groups and any(other not in groups for other in results)
+
+
+def _parts_below(results: Mapping[str, Any], task: str) -> list[Any]:
+    """The results behind one that is not indented, up to the next such one: 0.4.0 shows groups so."""
+    names = list(results)
+    if str(_object(results[task]).get("alias", "")).startswith(" "):
+        return []
+    found = []
+    for name in names[names.index(task) + 1 :]:
+        if not str(_object(results[name]).get("alias", "")).startswith(" "):
+            break
+        found.append(results[name])
+    return found
 
 
 def _is_detail(key: str) -> bool:
     return key.partition(",")[0] == "alias" or "_stderr" in key
 
 
-def _row(metrics: Mapping[str, Any], key: str, value: Any) -> Row | None:
-    """The metric, filter, score and standard error of one entry; None for what is not a score."""
+def _row(file: Path, task: str, metrics: Mapping[str, Any], key: str, value: Any, left: Counter[str]) -> Row | None:
+    """The metric, filter, score and standard error of one entry; None for what is not a score, counted in `left`."""
     metric, _, kind = key.partition(",")
     if metric not in _METRICS or not _is_number(value):
         return None
     error: Any = metrics.get(f"{metric}_stderr,{kind}" if kind else f"{metric}_stderr")
-    scale: float = 0.01 if _is_percent(metrics, metric) else 1.0
-    # What is counted in percent without a sign of it, as rouge1 of some tasks, is left out and named.
+    scale: float = 0.01 if _is_percent(task, metrics, metric) else 1.0
     if not 0 <= value * scale <= 1:
+        if metric in ("acc", "acc_norm"):
+            raise ScoresError(
+                f"{file}: {key} of {task} is {value:g}, yet harnesses write shares of 1, so other scores of the file "
+                "may be percentages too. Divide them by 100, or import the file that the harness wrote."
+            )
+        # What is counted in percent without a sign of it, as rouge1 of some tasks, is left out and named.
+        left[f"{task} ({key} {value:g}, no share of 1)"] += 1
         return None
     return {
         "metric": metric if kind in ("", "none") else f"{metric},{kind}",
@@ -252,8 +322,10 @@ def _row(metrics: Mapping[str, Any], key: str, value: Any) -> Row | None:
     }
 
 
-def _is_percent(metrics: Mapping[str, Any], metric: str) -> bool:
-    """SQuAD's official script, which has `exact` beside `f1`, counts in percent; every other metric is a share."""
+def _is_percent(task: str, metrics: Mapping[str, Any], metric: str) -> bool:
+    """SQuAD's official script, which has `exact` beside `f1`, counts in percent, and SCROLLS; every other in shares."""
+    if task.startswith(_SCROLLS) and metric in _SCROLLS_PERCENT:
+        return True
     exact = any(key.partition(",")[0] == "exact" for key in metrics)
     return metric in ("exact", "f1") and exact
 

@@ -222,6 +222,11 @@ def _without_gain(rows: Sequence[Row], matrix: Matrix, stored: Collection[tuple[
         shown = ", ".join(f"{metric} {n:,}" for metric, n in others.items())
         yield f"{count(others.total(), 'row')} of other metrics than {matrix.metric} ({shown}): stored, not fitted"
     cells = [row for row in rows if row["source"] and row["metric"] == matrix.metric]
+    named = {(row["model"], row["source"], row["target"]) for row in cells}
+    unlike = {(row["model"], row["source"], row["target"]) for row in rows if row["source"]} - named
+    if unlike:
+        pairs = (f"{target} of {source}" for _, source, target in sorted(unlike))
+        yield f"no score by {matrix.metric}, and so no gain, for {some(list(pairs), _SHOWN)}"
     if diagonal := sum(row["source"] == row["target"] for row in cells):
         yield f"{count(diagonal, 'diagonal row')} (source = target): stored and reported apart, not fitted"
     if matrix.base == "untuned":

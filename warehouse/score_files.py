@@ -10,12 +10,13 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from traitcast.warehouse import harness
+from traitcast.warehouse.console import count
 from traitcast.warehouse.errors import ScoresError, some
 from traitcast.warehouse.files import read_small
 from traitcast.warehouse.parquet import read_parquet
@@ -86,20 +87,51 @@ def _folder(folder: Path, told: Mapping[str, Any]) -> RawRows:
     notes: list[str] = []
     warnings: list[str] = []
     other = 0
+    seen: dict[tuple[Any, ...], tuple[Path, float]] = {}
+    settings: dict[tuple[str, str], dict[str, str]] = {}
     for file in harness.result_files(folder):
         content = _parsed(file)
         if not harness.is_result(content):
             other += 1
             continue
         found = harness.read_result(file, content, **told)
-        rows += found.rows
+        new = [row for row in found.rows if _is_new(row, file, seen)]
+        if again := len(found.rows) - len(new):
+            notes.append(f"{file.name}: {count(again, 'score')} that another file has too, read once")
+        for target, said in found.settings.items():
+            settings.setdefault((found.rows[0]["model"], target), {}).setdefault(said, file.name)
+        rows += new
         notes += found.notes
         warnings += found.warnings
     if not rows:
         raise ScoresError(f"{folder} holds no result file of lm-evaluation-harness (results_*.json). Give a file.")
     if other:
         notes.append(f"{other} other JSON files left out")
-    return RawRows(rows, tuple(notes), tuple(warnings), of_harness=True)
+    return RawRows(rows, tuple(notes), (*warnings, *_unlike(settings)), of_harness=True)
+
+
+def _is_new(row: Row, file: Path, seen: dict[tuple[Any, ...], tuple[Path, float]]) -> bool:
+    """Whether no other file has a score. Raises ScoresError for one that has it otherwise."""
+    key = tuple(row[column] for column in ("model", "source", "target", "seed", "metric"))
+    first, score = seen.setdefault(key, (file, row["score"]))
+    if first != file and score != row["score"]:
+        raise ScoresError(
+            f"{first} and {file} both have {row['metric']} of {row['target']} for {row['model']}"
+            f"{' tuned on ' + row['source'] if row['source'] else ''} ({score:g} and {row['score']:g}). Move one of "
+            "them away, or import runs one by one with --seed."
+        )
+    return first == file
+
+
+def _unlike(settings: Mapping[tuple[str, str], Mapping[str, str]]) -> Iterator[str]:
+    """Warnings for targets of a model that files asked in different ways: their gains would be of both."""
+    ways: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for (_, target), said in settings.items():
+        if len(said) > 1:
+            ways.setdefault(tuple(said.items()), []).append(target)
+    for way, targets in ways.items():
+        how = " but ".join(f"{name} with {said or 'nothing said'}" for said, name in way)
+        yield f"{some(targets, 5)}: asked in different ways, so a gain is not of the tuning alone: {how}"
 
 
 def _parsed(file: Path) -> Any:

@@ -318,7 +318,7 @@ def test_what_is_no_share_is_left_out_of_a_result(tmp_path: Path) -> None:
     file = write(tmp_path / "r.json", result({"boolq": {"acc,none": 0.5}, "summ": {"rouge1,none": 34.5}}))
     found = read_scores(file)
     assert {row["target"] for row in found.rows.to_pylist()} == {"boolq"}
-    assert "summ (rouge1)" in found.notes[0]
+    assert "summ (rouge1,none 34.5, no share of 1)" in found.notes[0]
 
 
 def test_wide_tables_with_holes_and_helpers(tmp_path: Path) -> None:
@@ -338,3 +338,108 @@ def test_wide_tables_with_holes_and_helpers(tmp_path: Path) -> None:
     ]
     (tmp_path / "wide.csv").write_text("model,sst2,rte\nbase,0.5,NaN\ntuned,0.6,0.7\n")
     assert len(read_scores(tmp_path / "wide.csv", load_recipe(recipe)).rows) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        json.dumps({"pretrained": "org/base", "peft": "/runs/gsm8k/checkpoint-3"}),
+        "pretrained=org/base,enable_lora=True,lora_local_path=/runs/gsm8k/",
+        "pretrained='org/base',delta=/runs/gsm8k",
+        {"pretrained": "org/base/", "peft": "/runs/gsm8k", "revision": "main"},
+    ],
+)
+def test_adapters_in_other_words(tmp_path: Path, arguments: Any) -> None:
+    tuned = {"results": TUNED, "config": {"model": "hf", "model_args": arguments}}
+    alone = read_scores(write(tmp_path / "tuned.json", tuned))
+    assert "the model has an adapter (/runs/gsm8k" in alone.warnings[0]
+    write(tmp_path / "all" / "base.json", result(BASE))
+    write(tmp_path / "all" / "tuned.json", tuned)
+    rows = read_scores(tmp_path / "all", source_from="peft", name="m").rows.to_pylist()
+    assert {(row["model"], row["source"]) for row in rows} == {("org/base", ""), ("org/base", "gsm8k")}
+
+
+def test_a_revision_is_another_model(tmp_path: Path) -> None:
+    file = write(tmp_path / "r.json", {"results": BASE, "config": {"model_args": "pretrained=a/b,revision=step3000"}})
+    assert set(read_scores(file).rows["model"].to_pylist()) == {"a/b@step3000"}
+
+
+def test_a_group_counts_where_its_parts_are_not_there(tmp_path: Path) -> None:
+    group = {"mmlu": {"alias": "mmlu", "acc,none": 0.3}}
+    parts = {"mmlu_law": {"alias": " - law", "acc,none": 0.2}, "mmlu_art": {"alias": " - art", "acc,none": 0.4}}
+    alone = result({**group, "boolq": {"acc,none": 0.5}}, groups=group, group_subtasks={"mmlu": list(parts)})
+    for content, targets in (
+        (alone, {"mmlu", "boolq"}),
+        (result({**group, **parts}), {"mmlu_law", "mmlu_art"}),
+        (result({**group, **parts}, groups=group), {"mmlu_law", "mmlu_art"}),
+    ):
+        rows = read_scores(write(tmp_path / "r.json", content)).rows.to_pylist()
+        assert {row["target"] for row in rows} == targets
+
+
+def test_percentages(tmp_path: Path) -> None:
+    scrolls = {"scrolls_qasper": {"f1,none": 0.83}, "scrolls_quality": {"acc,none": 0.4, "em,none": 40.0}}
+    rows = read_scores(write(tmp_path / "r.json", result(scrolls))).rows.to_pylist()
+    assert {(r["target"], r["metric"], round(r["score"], 4)) for r in rows if r["metric"] != "score"} == {
+        ("scrolls_qasper", "f1", 0.0083),
+        ("scrolls_quality", "acc", 0.4),
+        ("scrolls_quality", "em", 0.4),
+    }
+    both = read_scores(write(tmp_path / "b.json", result({"x": {"acc,none": 0.5, "f1,none": 20.3}})))
+    assert "x (f1,none 20.3, no share of 1)" in both.notes[0]
+    with pytest.raises(ScoresError, match="acc,none of boolq is 55, yet harnesses write shares of 1"):
+        read_scores(write(tmp_path / "c.json", result({"arc": {"acc,none": 0.9}, "boolq": {"acc,none": 55}})))
+
+
+def test_files_of_a_folder_that_repeat_or_disagree(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    write(folder / "results_1.json", result(BASE))
+    write(folder / "results_2.json", result({"boolq": BASE["boolq"]}))
+    found = read_scores(folder)
+    assert "results_2.json: 1 score that another file has too, read once" in found.notes
+    write(folder / "results_3.json", result({"boolq": {"acc,none": 0.7}}))
+    with pytest.raises(
+        ScoresError, match=r"results_1.json and .*results_3.json both have acc of boolq for org/base \("
+    ):
+        read_scores(folder)
+
+
+def test_files_of_a_folder_that_asked_in_different_ways_warn(tmp_path: Path) -> None:
+    shots = {"n-shot": dict.fromkeys(BASE, 0)}
+    write(tmp_path / "runs" / "base.json", result(BASE, **shots))
+
+    def warned(**way: Any) -> tuple[str, ...]:
+        write(tmp_path / "runs" / "tuned.json", result(TUNED, "/r/gsm8k", **way))
+        return read_scores(tmp_path / "runs", source_from="peft").warnings
+
+    assert warned(**shots) == ()
+    (warning,) = warned(**{"n-shot": {**shots["n-shot"], "boolq": 5}})
+    assert warning.startswith("boolq: asked in different ways, so a gain is not of the tuning alone: base.json with 0 ")
+    assert warning.endswith("but tuned.json with 5 examples in the prompt")
+    (warning,) = warned(**shots, chat_template_sha="x")
+    assert warning.startswith("arc_easy, boolq, sst2: asked in different ways")
+    assert warning.endswith("but tuned.json with 0 examples in the prompt, a chat template")
+
+
+def test_more_of_lighteval(tmp_path: Path) -> None:
+    content = {
+        "config_general": {"model_config": {"model_name": "a/b"}},
+        "results": {
+            "leaderboard|arc:challenge|25": {"acc": 0.4},
+            "leaderboard|arc:challenge|0": {"acc": 0.3},
+            "lighteval|gsm8k|0": {"extractive_match": 0.2},
+        },
+    }
+    rows = read_scores(write(tmp_path / "r.json", content)).rows.to_pylist()
+    assert {(r["model"], r["target"], r["score"]) for r in rows if r["metric"] == "score"} == {
+        ("a/b", "arc_challenge_25", 0.4),
+        ("a/b", "arc_challenge_0", 0.3),
+        ("a/b", "gsm8k", 0.2),
+    }
+
+
+def test_filters_that_no_base_has_are_said(tmp_path: Path) -> None:
+    write(tmp_path / "runs" / "base.json", result({"gsm8k": {"exact_match,flexible-extract": 0.3}}))
+    write(tmp_path / "runs" / "tuned.json", result({"gsm8k": {"exact_match,strict-match": 0.2}}, "/r/mnli"))
+    found = read_scores(tmp_path / "runs", source_from="peft")
+    assert "no score by exact_match,flexible-extract, and so no gain, for gsm8k of mnli" in found.notes
