@@ -2547,6 +2547,291 @@ def eighth() -> Iterator[tuple[str, str, Files]]:
     )
 
 
+def ninth() -> Iterator[tuple[str, str, Files]]:
+    """Shapes of further reports, of shards that differ, and of columns beside columns."""
+    one = lines(T, L)
+    yield (
+        "LLaMA-Factory#2571",
+        "columns of conversations, with turns that have no loss",
+        {
+            "a.json": json.dumps(
+                {
+                    "conversations": {
+                        str(i): [
+                            {"from": "human", "loss": None, "value": TEXTS[i]},
+                            {"from": "gpt", "loss": True, "value": SHORT[i]},
+                            {"from": "human", "loss": None, "value": "and now?"},
+                            {"from": "gpt", "loss": False, "value": "nothing"},
+                        ]
+                        for i in range(N)
+                    },
+                    "id": {str(i): f"x{i}" for i in range(N)},
+                }
+            ).encode()
+        },
+    )
+    yield (
+        "NeMo-RL#977",
+        "completions with a rank, each a conversation",
+        {
+            "a.jsonl": lines(
+                ("context", each(lambda i: turns(i)[:1])),
+                (
+                    "completions",
+                    each(
+                        lambda i: [
+                            {"rank": 0, "completion": turns(i)[1:]},
+                            {"rank": 1, "completion": [{"role": "assistant", "content": "no"}]},
+                        ]
+                    ),
+                ),
+            )
+        },
+    )
+    yield (
+        "diatool-dpo#2",
+        "pairs as JSON of messages and tools",
+        {
+            "a.jsonl": lines(
+                ("chosen", each(lambda i: json.dumps({"messages": turns(i), "tools": []}))),
+                (
+                    "rejected",
+                    each(lambda i: json.dumps({"messages": [*turns(i)[:1], {"role": "assistant", "content": "no"}]})),
+                ),
+            )
+        },
+    )
+    yield (
+        "PhpSpreadsheet#1569",
+        "quotes inside of a quoted cell of several lines",
+        {
+            "a.csv": "".join(
+                ["text;label\n", *(f'"{t}\nsay "so" now\nend";"{m}"\n' for t, m in zip(TEXTS, LABELS, strict=True))]
+            ).encode()
+        },
+    )
+    yield (
+        "ng-csv#171",
+        "doubled quotes in unquoted cells",
+        {"a.csv": "".join(["text;label\n", *(f'say ""so"" {i};{m}\n' for i, m in enumerate(LABELS))]).encode()},
+    )
+    yield (
+        "LLaMA-Factory#3281",
+        "shards with other columns",
+        {
+            "train-0.jsonl": lines(("instruction", TEXTS), ("output", SHORT)),
+            "train-1.jsonl": lines(("prompt", TEXTS[::-1]), ("response", SHORT)),
+        },
+    )
+    yield (
+        "Spark",
+        "a second part without a header",
+        {"part-00000.csv": plain_csv(), "part-00001.csv": table(("text", SHORT), L).partition("\n")[2].encode()},
+    )
+    yield (
+        "shards",
+        "numbers as labels, then names",
+        {"train-0.jsonl": lines(T, ("label", [0, 1] * 12)), "train-1.jsonl": lines(("text", SHORT), L)},
+    )
+    yield (
+        "shards",
+        "commas, then semicolons",
+        {"train-0.csv": plain_csv(), "train-1.csv": table(("text", SHORT), L, delimiter=";").encode()},
+    )
+    yield (
+        "cat",
+        "two files with marks at their start, joined",
+        {"a.csv": plain_csv().decode().encode("utf-8-sig") + table(("text", SHORT), L).encode("utf-8-sig")},
+    )
+    yield (
+        "cat",
+        "label first, and a mark inside of the file",
+        {"a.csv": table(L, T).encode() + "\ufeffgood,one more text\n".encode()},
+    )
+    yield (
+        "AWS Comprehend",
+        "a label with its score",
+        {"a.jsonl": lines(T, ("label", [{"label": "good", "score": 0.9}, {"label": "bad", "score": 0.8}] * 12))},
+    )
+    yield (
+        "transformers",
+        "what a pipeline gives",
+        {"a.jsonl": lines(T, ("prediction", [[{"label": "good", "score": 0.9}, {"label": "bad", "score": 0.1}]] * N))},
+    )
+    yield (
+        "one-hot",
+        "positive, negative and neutral",
+        {
+            "a.csv": table(
+                T, ("positive", [1, 0, 0] * 8), ("negative", [0, 1, 0] * 8), ("neutral", [0, 0, 1] * 8)
+            ).encode()
+        },
+    )
+    yield (
+        "MT-bench",
+        "turns and references",
+        {
+            "a.jsonl": lines(
+                ("question_id", list(range(N))),
+                ("category", ["math", "code"] * 12),
+                ("turns", each(lambda i: [TEXTS[i], "and now?"])),
+                ("reference", each(lambda i: [SHORT[i], "so"])),
+            )
+        },
+    )
+    yield (
+        "AlpacaEval",
+        "outputs of a generator",
+        {
+            "a.json": json.dumps(
+                [
+                    {"dataset": "koala", "instruction": t, "output": s, "generator": "m"}
+                    for t, s in zip(TEXTS, SHORT, strict=True)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "python_code_instructions",
+        "a prompt that holds the answer too",
+        {
+            "a.jsonl": lines(
+                ("instruction", TEXTS),
+                ("input", [""] * N),
+                ("output", SHORT),
+                ("prompt", each(lambda i: f"Below is a task. {TEXTS[i]} ### Output: {SHORT[i]}")),
+            )
+        },
+    )
+    yield (
+        "reasoning",
+        "question, reasoning and answer",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("reasoning", each(lambda i: f"first we look at bike {i}, and then we see")),
+                ("answer", SHORT),
+            )
+        },
+    )
+    yield (
+        "CommonLit",
+        "an excerpt and a target with fractions",
+        {
+            "a.csv": table(
+                ("id", [f"c{i}" for i in range(N)]),
+                ("url_legal", [""] * N),
+                ("license", ["CC BY"] * N),
+                ("excerpt", TEXTS),
+                ("target", [-0.34, 0.12] * 12),
+                ("standard_error", [0.46, 0.5] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "Kaggle PII",
+        "tokens, white space and labels",
+        {
+            "a.json": json.dumps(
+                [
+                    {
+                        "document": i,
+                        "full_text": TEXTS[i],
+                        "tokens": ["the", "shop"],
+                        "trailing_whitespace": [True, False],
+                        "labels": ["O", "B-NAME"],
+                    }
+                    for i in range(N)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "Markdown",
+        "a table with pipes at its sides",
+        {
+            "a.csv": "".join(
+                [
+                    "| text | label |\n",
+                    "| --- | --- |\n",
+                    *(f"| {t} | {m} |\n" for t, m in zip(TEXTS, LABELS, strict=True)),
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "PubMed RCT",
+        "sentences and a label for each",
+        {
+            "a.jsonl": lines(
+                ("sentences", each(lambda i: [TEXTS[i], SHORT[i]])),
+                ("labels", [["AIM", "RESULT"], ["RESULT", "AIM"]] * 12),
+            )
+        },
+    )
+    yield "text", "a list of sentences as text", {"a.jsonl": lines(("text", each(lambda i: [TEXTS[i], SHORT[i]])), L)}
+    yield (
+        "pandas",
+        "a shuffled index as a column",
+        {"a.parquet": parquet(text=TEXTS, label=LABELS, __index_level_0__=[i * 7 % N for i in range(N)])},
+    )
+    yield (
+        "options",
+        "options as one text",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS), ("options", ["A) red\nB) blue\nC) green"] * N), ("answer", ["A", "B", "C"] * 8)
+            )
+        },
+    )
+    yield (
+        "OpenTrivia",
+        "correct and incorrect answers",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("correct_answer", SHORT),
+                ("incorrect_answers", [["x y", "z w"]] * N),
+                ("difficulty", ["easy", "hard"] * 12),
+            )
+        },
+    )
+    yield "json", "keys in another case in some rows", {"a.jsonl": one + lines(("Text", SHORT), ("Label", LABELS))}
+    yield (
+        "json",
+        "conversations as lists, then as text",
+        {"a.jsonl": lines(("messages", each(lambda i: turns(i) if i % 2 else json.dumps(turns(i)))))},
+    )
+    yield (
+        "ShareGPT",
+        "conversations that the assistant begins",
+        {
+            "a.jsonl": lines(
+                (
+                    "conversations",
+                    each(
+                        lambda i: (
+                            turns(i, keys=("from", "value"), who=("gpt", "human"))
+                            + turns(i, keys=("from", "value"), who=("gpt", "human"))[:1]
+                        )
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "torchtune",
+        "input and output as lists of turns",
+        {"a.jsonl": lines(("input", each(lambda i: turns(i)[:1])), ("output", each(lambda i: turns(i)[1:])))},
+    )
+    yield (
+        "Athena",
+        "booleans as words, all quoted",
+        {"a.csv": table(T, ("is_spam", ["true", "false"] * 12), quoting=csv.QUOTE_ALL).encode()},
+    )
+    yield "Redshift", "t and f", {"a.csv": table(T, ("label", ["t", "f"] * 12), delimiter="|").encode()}
+
+
 def named_parquet(names: list[str], labels: list[int]) -> bytes:
     """A Parquet file as `datasets` writes it, with names of classes in its schema."""
     features = {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": names, "_type": "ClassLabel"}}
@@ -2585,7 +2870,7 @@ def outcome(files: Files, folder: Path) -> str:
 def main() -> None:
     """Print every shape whose report or words hold the first argument."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for number, (report, what, files) in enumerate((*shapes(), *more(), *public(), *seventh(), *eighth()), 1):
+    for number, (report, what, files) in enumerate((*shapes(), *more(), *public(), *seventh(), *eighth(), *ninth()), 1):
         if wanted in f"{report} {what}":
             with tempfile.TemporaryDirectory() as folder:
                 print(f"{number:3} {report}: {what}\n    {outcome(files, Path(folder))}")

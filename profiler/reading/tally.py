@@ -28,6 +28,7 @@ _MAX_CLASS_SHARE = 0.2
 # Fewer rows may all be of different classes.
 _NO_CLASSES = 10
 _NUMBER = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?")
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SPACES = re.compile(r"[\s_-]+")
 # What stands for an answer that is held back.
 _NO_ANSWER = frozenset({"-1", "?", "-", "n/a", "na", "nan", "none", "null", "unknown", "hidden", "-100"})
@@ -97,7 +98,7 @@ def check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int, train
         )
     if spec.task_type == "generation" and spec.messages_field and not spec.answer_field and tally.no_response == rows:
         spoke = f". The speakers are {listed(sorted(tally.speakers), 8)}" if tally.speakers else ""
-        which = " that is to be learnt (weight 0, train false)" if {*ASSISTANTS} & tally.speakers else ""
+        which = " that is to be learnt (weight 0, train or loss false)" if {*ASSISTANTS} & tally.speakers else ""
         raise NoAnswersError(
             f"{origin}: no turn of an assistant{which} in {column!r} in any of {count(tally.read, 'row')}, so there is "
             f"no response{spoke}",
@@ -149,7 +150,7 @@ def _plain_label(label: str) -> str:
     """A label without what slips of the hand change: case, spaces, hyphens, how numbers and accents are written."""
     if _NUMBER.fullmatch(label.strip()):
         return str(float(label) + 0.0)
-    return _SPACES.sub(" ", unicodedata.normalize("NFKC", label).casefold()).strip()
+    return _SPACES.sub(" ", _UNSEEN.sub("", unicodedata.normalize("NFKC", label).casefold())).strip()
 
 
 def _joined(classes: Collection[str]) -> Iterator[tuple[str, list[str]]]:

@@ -169,8 +169,8 @@ def _faults(spoken: Sequence[_Turn], answer: int | None) -> frozenset[str]:
 
 
 def _is_learnt(turn: Mapping[str, Any]) -> bool:
-    """Whether a turn may be a response: OpenAI has weight 0, and axolotl train false, where it may not."""
-    return turn.get("weight") not in (0, 0.0, "0") and turn.get("train") is not False
+    """Whether a turn may be a response: not with weight 0 (OpenAI), train false (axolotl) or loss false."""
+    return turn.get("weight") not in (0, "0") and not any(turn.get(key) is False for key in ("train", "loss"))
 
 
 def _follows(before: _Turn | None, turn: _Turn) -> bool:

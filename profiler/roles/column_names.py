@@ -120,6 +120,8 @@ YES_NO = frozenset({"yes", "no", "true", "false", "maybe"})
 SYSTEM = ("system", "system_prompt")
 CONTEXTS = _words("title context passage paragraph article document story support background fact fact1 ctx")
 CONTEXTS += tuple(sorted(TEXT_LISTS - set(CONTEXTS)))
+# Options that are one text.
+OPTION_TEXTS = _words("options choices answer_choices")
 # What an answer is compared with.
 REFERENCES = _words("ground_truth reference_answer expected_output best_answer")
 # (head column, columns that may go with it in the prompt, response columns), most telling first.
@@ -136,11 +138,11 @@ GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         "question",
-        (*SYSTEM, *CONTEXTS),
+        (*SYSTEM, *CONTEXTS, *OPTION_TEXTS),
         ("answer", "answers", "response", "solution", "correct_answer", "output", *REFERENCES),
     ),
-    ("problem", (), ("solution", "answer")),
-    ("query", (*SYSTEM, *CONTEXTS), ("response", "answer", "answers", "output", *REFERENCES)),
+    ("problem", OPTION_TEXTS, ("solution", "answer")),
+    ("query", (*SYSTEM, *CONTEXTS, *OPTION_TEXTS), ("response", "answer", "answers", "output", *REFERENCES)),
     ("article", ("title",), ("highlights", "summary", "abstract")),
     ("document", ("title",), ("summary", "target")),
     *((name, ("title",), ("summary", "tldr")) for name in ("report", "content", "body", "post")),

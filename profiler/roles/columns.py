@@ -105,10 +105,15 @@ def _unpacked(values: Sequence[Any]) -> Sequence[Any]:
     """A column of lists that are written as texts as lists; any other column as it is, with null for NaN."""
     values = [None if isinstance(value, float) and value != value else value for value in values]
     present = [value for value in values if value not in (None, "")]
-    if not present or not all(isinstance(value, str) and value.lstrip().startswith(STARTS) for value in present):
+    if not present or not all(map(_may_be_packed, present)) or not any(isinstance(value, str) for value in present):
         return values
     read = [None if value in (None, "") else unpacked(value) for value in values]
     return values if any(isinstance(value, str) for value in read) else read
+
+
+def _may_be_packed(value: Any) -> bool:
+    """Whether a value is a list or an object, or a text that may hold one: joined files may have both."""
+    return isinstance(value, list | dict) or (isinstance(value, str) and value.lstrip().startswith(STARTS))
 
 
 def _are_scores(values: Sequence[Any]) -> bool:

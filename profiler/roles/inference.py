@@ -191,9 +191,9 @@ def _schema_names(view: View, spec: DatasetSpec) -> tuple[str, ...]:
 def _chat(view: View) -> DatasetSpec | None:
     chats = [name for name, kind in view.kinds.items() if kind == "chat"]
     system = tuple(view.actual[plain] for plain in SYSTEM if view.has(plain, "text"))
-    if len(chats) == 2 and {"prompt", "completion"} == {plain_name(name) for name in chats}:
-        prompt, completion = sorted(chats, key=plain_name, reverse=True)
-        return DatasetSpec("generation", system, messages_field=prompt, answer_field=completion)
+    pair = {plain_name(name): name for name in chats}
+    if both := next((both for both in _CHAT_PAIRS if set(both) == set(pair)), None):
+        return DatasetSpec("generation", system, messages_field=pair[both[0]], answer_field=pair[both[1]])
     if len(chats) > 1:
         raise UnclearError(f"there are several chat columns ({listed(chats)})", chat_draft(view, chats))
     if not chats:
@@ -209,6 +209,7 @@ def _chat(view: View) -> DatasetSpec | None:
     return draft
 
 
+_CHAT_PAIRS = (("prompt", "completion"), ("prompt", "response"), ("input", "output"))
 _APART = ("completion", "response", "answer", "solution", "output", "target", *REFERENCES)
 
 
@@ -251,6 +252,7 @@ def _tagged(view: View) -> DatasetSpec | None:
         for name, kind in view.kinds.items()
         if name != tokens and kind in ("list of texts", "list of integers")
         if [len(value or ()) for value in view.columns[name]] == length
+        if not all(isinstance(item, bool) for value in view.columns[name] for item in value or ())
     ]
     if not tags:
         return None
@@ -436,8 +438,13 @@ def _classification(view: View) -> DatasetSpec | None:
     if label is None:
         return None
     known = _usual(view)
-    responses = [view.actual[p] for _, _, answers in GENERATION for p in answers if view.has(p, "text")]
+    answers = dict.fromkeys(p for _, _, found in GENERATION for p in found)
+    responses = [view.actual[p] for p in answers if view.has(p, "text")]
     responses = [name for name in dict.fromkeys(responses) if name != label and name not in known]
+    several = [view.actual[p] for p in (*answers, "references") if view.has(p, "list of texts")]
+    if known and not responses and several and label not in several and plain_name(label) != "label":
+        draft = DatasetSpec("generation", known, answer_field=f"{several[0]}[0]")
+        raise UnclearError(f"it has both a label ({label}) and what may be responses ({listed(several)})", draft)
     if responses:
         spoken = [name for name in view.columns if name in (*known, *responses) or has_substance(view, name)]
         texts = tuple(name for name in spoken if name != label)

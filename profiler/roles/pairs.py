@@ -98,7 +98,7 @@ def _ranked(view: View) -> DatasetSpec | None:
         grade = grades[0] if grades else ""
         if view.kinds[name] == "list" and all(isinstance(item, Mapping) for row in rows for item in row):
             first = rows[0][0]
-            inner = next((key for key in RESPONSE_KEYS if isinstance(first.get(key), str)), "")
+            inner = next((k for k in RESPONSE_KEYS if isinstance(first.get(k), str) or is_chat(first.get(k))), "")
             grade = next((key for key in first if plain_name(key) in GRADES), "")
             rise = [[item.get(grade) for item in row] for row in rows]
             if not inner:
@@ -154,12 +154,15 @@ def _response_of_pair(view: View, plain: str) -> str | None:
     """The field of one of two responses: a text, a chat, or the one turn of an object."""
     name = view.actual.get(plain)
     if name is None or view.kinds[name] in ("text", "chat"):
-        return name if name is None or view.distinct(name) else None
+        values = {str(value).lower() for value in view.columns[name] if value not in (None, "")} if name else set()
+        # Columns of 0 and 1 are classes (positive, negative), and no responses.
+        return None if values <= {"0", "1", "0.0", "1.0", "true", "false"} else name
     if view.kinds[name] == "list of texts":
         return f"{name}[0]"
     inner = ("value", *RESPONSE_KEYS)
     found = next((value for value in view.columns[name] if isinstance(value, Mapping)), {})
-    return next((f"{name}.{key}" for key in inner if isinstance(found.get(key), str)), None)
+    inside = (*inner, "messages", "conversations")
+    return next((f"{name}.{key}" for key in inside if isinstance(found.get(key), str) or is_chat(found.get(key))), None)
 
 
 def _says_true(view: View, plain: str) -> bool:

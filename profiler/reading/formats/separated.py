@@ -41,6 +41,8 @@ _SAMPLE = 1000
 # Texts are at least this long; a first line that is this much shorter than the texts below it may be a header.
 _TEXT_CHARACTERS, _HEADER_LENGTH = 15, 0.4
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
+# What stands under the header of a Markdown table.
+_RULE = re.compile(r" *:?-+:? *")
 # Backslashes that stand before no quote: one alone, before what no writer escapes, is a character.
 _BARE = re.compile(r'\\+(?=[^\\"])')
 _ALONE = re.compile(r'(?<!\\)(?:\\\\)*\\(?=[^\\"\r\n,;|\t])')
@@ -408,6 +410,11 @@ def _refuse_headless(path: Path, dialect: Dialect) -> None:
     if len(records) < 6 or any(len(cells) != len(records[0]) for cells in records):
         return
     first, columns = records[0], list(zip(*records[1:], strict=True))
+    if dialect.delimiter == "|" and len(first) > 2 and all(_RULE.fullmatch(cell) for cell in records[1] if cell):
+        plain = r"sed '2d; s/^ *| *//; s/ *| *$//; s/ *| */|/g'"
+        raise InputError(
+            f"{path}: this is a Markdown table. Write it without its rules: {plain} {shlex.quote(path.name)} > new.csv"
+        )
     again = [position for position, column in enumerate(columns) if _comes_again(first[position], column, first)]
     texts = [position for position, column in enumerate(columns) if _length(column) >= _TEXT_CHARACTERS]
     # A header has no name for the numbers of rows in front; other empty cells are those of a row.

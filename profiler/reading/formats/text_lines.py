@@ -40,6 +40,7 @@ MAX_COLUMNS = 4096
 
 _BLOCK_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 17
+_MARK = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # First bytes of what people have under the name of a text file, and what to do about it.
 _MISNAMED = {
@@ -142,9 +143,10 @@ def _unpacked(file: IO[bytes], path: Path, packed: str | None) -> IO[bytes]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text with its line end) of a UTF-8 file; a byte order mark is dropped."""
+    """(line number from 1, text with its line end) of a UTF-8 file; byte order marks are dropped, also those of files
+    that were joined."""
     with open_bytes(path) as stream:
-        number, offset = 0, 0
+        number, offset, marked = 0, 0, False
         while raw := stream.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(raw) > MAX_LINE_BYTES:
@@ -153,7 +155,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                     "at most that size: check that rows end in a line break"
                 )
             if number == 1:
+                marked = raw.startswith(_MARK)
                 raw = check_start(raw, path)
+            elif marked:
+                raw = raw.removeprefix(_MARK)
             yield number, _decode(raw, path, number, offset)
             offset += len(raw)
 
@@ -173,7 +178,7 @@ def check_start(raw: bytes, path: Path) -> bytes:
     if raw.startswith(_UTF16):
         cure = f"iconv -f UTF-16 -t UTF-8 {shlex.quote(str(path))} > new-file"
         raise InputError(f"{path}: this is UTF-16 text; convert it: {cure}")
-    return raw.removeprefix(b"\xef\xbb\xbf")
+    return raw.removeprefix(_MARK)
 
 
 def refuse_misnamed(raw: bytes, path: Path) -> None:

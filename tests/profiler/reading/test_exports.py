@@ -241,7 +241,7 @@ def test_segments_with_a_label_of_true_and_false(tmp_path: Path) -> None:
 
 
 def test_turns_that_are_not_learnt(tmp_path: Path) -> None:
-    for mark in ({"weight": 0}, {"train": False}):
+    for mark in ({"weight": 0}, {"train": False}, {"loss": False}):
         chats = [
             [
                 {"role": "user", "content": t},
@@ -255,7 +255,9 @@ def test_turns_that_are_not_learnt(tmp_path: Path) -> None:
         assert examples.table["response"].to_pylist() == LABELS
         assert "12 of 12 rows go on after the last turn of the assistant" in examples.warnings[0]
         alone = [chat[2:] for chat in chats]
-        with pytest.raises(InputError, match=r"no turn of an assistant that is to be learnt \(weight 0, train false\)"):
+        with pytest.raises(
+            InputError, match=r"no turn of an assistant that is to be learnt \(weight 0, train or loss false\)"
+        ):
             read(lines(tmp_path / "b.jsonl", messages=alone))
 
 
@@ -505,3 +507,85 @@ def test_gaps_in_numbers(tmp_path: Path, numbers: tuple[int, ...], missing: str)
     found = [text for text in read(tmp_path).warnings if "may not be whole" in text]
     assert found == ([] if not missing else [found[0]])
     assert not missing or f"but {missing} missing" in found[0]
+
+
+# -- found in the ninth pass of benchmarks/shapes.py
+
+
+def test_files_with_marks_that_were_joined(tmp_path: Path) -> None:
+    one = "text,label\n" + "".join(f"{t},{m}\n" for t, m in zip(TEXTS, LABELS, strict=True))
+    path = tmp_path / "a.csv"
+    path.write_bytes(one.encode("utf-8-sig") * 2)
+    with pytest.raises(InputError, match="line 14 is the header again, as where files were joined"):
+        read(path)
+    rows = lines(tmp_path / "a.jsonl", text=TEXTS, label=LABELS)
+    rows.write_bytes((b"\xef\xbb\xbf" + rows.read_bytes()) * 2)
+    assert read(rows).rows == 2 * N
+
+
+def test_a_character_that_nobody_sees(tmp_path: Path) -> None:
+    found = read(lines(tmp_path / "a.jsonl", text=TEXTS, label=["good", "good\u200b", "bad"] * 4)).warnings
+    assert any("'good' and 'good\\u200b'" in text for text in found)
+
+
+def test_classes_are_no_responses(tmp_path: Path) -> None:
+    marks = {"positive": ["1", "0", "0"] * 4, "negative": ["0", "1", "0"] * 4, "neutral": ["0", "0", "1"] * 4}
+    assert read(lines(tmp_path / "a.jsonl", text=TEXTS, **marks)).spec.labels_fields == tuple(marks)
+
+
+def test_pairs_of_conversations_inside_of_objects_and_lists(tmp_path: Path) -> None:
+    def both(better: Any, worse: Any, **more: Any) -> list[tuple[list[str], str, str]]:
+        table = read(lines(tmp_path / "a.jsonl", **more, **better, **worse)).table.to_pylist()
+        return [(row["fields"], row["response"], row["rejected"]) for row in table]
+
+    def said(who: str, what: str) -> dict[str, str]:
+        return {"role": who, "content": what}
+
+    chats = [[[said("user", t), said("assistant", what)] for t in TEXTS] for what in ("yes", "no")]
+    expected = [([t], "yes", "no") for t in TEXTS]
+    packed = [[json.dumps({"messages": chat, "tools": []}) for chat in one] for one in chats]
+    assert both({"chosen": packed[0]}, {"rejected": packed[1]}) == expected
+    ranked = [[{"rank": at, "completion": one[row][1:]} for at, one in enumerate(chats)] for row in range(N)]
+    assert both({"context": [chat[:1] for chat in chats[0]]}, {"completions": ranked}) == expected
+
+
+def test_options_as_one_text_are_part_of_the_prompt(tmp_path: Path) -> None:
+    options = [f"A) red {i}\nB) blue" for i in range(N)]
+    rows = read(lines(tmp_path / "a.jsonl", question=TEXTS, options=options, answer=["A", "B"] * 6)).table.to_pylist()
+    assert [row["fields"] for row in rows] == [[t, o] for t, o in zip(TEXTS, options, strict=True)]
+
+
+def test_a_category_beside_answers_in_a_list_is_asked_about(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", turns=[[t, "and now?"] for t in TEXTS], reference=[["so"]] * N, category=LABELS)
+    with pytest.raises(InputError, match="has both a label .category. and what may be responses .reference."):
+        read(path)
+
+
+def test_conversations_as_lists_and_as_text(tmp_path: Path) -> None:
+    chats = [[{"from": "human", "value": t}, {"from": "gpt", "value": m}] for t, m in zip(TEXTS, LABELS, strict=True)]
+    mixed = [chat if i % 2 else json.dumps(chat) for i, chat in enumerate(chats)]
+    assert read(lines(tmp_path / "a.jsonl", conversations=mixed)).table["response"].to_pylist() == LABELS
+
+
+def test_prompt_and_response_as_conversations(tmp_path: Path) -> None:
+    asked = [[{"role": "user", "content": t}] for t in TEXTS]
+    answered = [[{"role": "assistant", "content": m}] for m in LABELS]
+    for names in (("input", "output"), ("prompt", "completion"), ("prompt", "response")):
+        examples = read(lines(tmp_path / "a.jsonl", **dict(zip(names, (asked, answered), strict=True))))
+        assert examples.table["response"].to_pylist() == LABELS
+
+
+@pytest.mark.skipif(shutil.which("sed") is None, reason="needs sed")
+def test_a_markdown_table(tmp_path: Path) -> None:
+    rows = ["| text | label |", "| --- | :-: |", *(f"| {t} | {m} |" for t, m in zip(TEXTS, LABELS, strict=True))]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    with pytest.raises(InputError, match="this is a Markdown table") as caught:
+        read(tmp_path / "a.csv")
+    command = str(caught.value).partition("rules: ")[2]
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert read(tmp_path / "new.csv").table["label"].to_pylist() == LABELS
+
+
+def test_booleans_are_no_tags(tmp_path: Path) -> None:
+    rows = {"tokens": [["the", "shop"]] * N, "trailing_whitespace": [[True, False]] * N, "labels": [["O", "B-X"]] * N}
+    assert read(lines(tmp_path / "a.jsonl", **rows)).spec.tags_field == "labels"
