@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of everything that reads what somebody else wrote: files, specs, scores, SQL.
+"""Coverage-guided fuzzing of everything that reads what somebody else wrote: files, specs, scores, packs, SQL.
 
     pip install atheris
     python benchmarks/fuzz.py run --runs 90000 --seed 1
@@ -13,6 +13,7 @@ libFuzzer has left once more, without atheris. tests/reliability/test_fuzz.py dr
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import importlib
 import io
@@ -288,6 +289,128 @@ def _read_outside(table: Any) -> bool:
     return bool(table.column_names == ["a"] and table.num_rows == 1 and str(table[0][0]) == "1")
 
 
+@cache
+def _pack() -> Path:
+    """A pack of one task of each kind, with the cells of all models as one shard, and the record of an adapter."""
+    from traitcast.training.plan.planning import PlanSettings, plan
+    from traitcast.training.plan.recipe import Runtime, adapter_key, cell_key
+    from traitcast.training.results import shards
+    from traitcast.training.results.cells import Cell
+
+    for name, roles, answer in (
+        ("mood", "task_type: classification\ntext_fields: [text]\nlabel_field: answer\n", ("good", "bad")),
+        ("sums", "task_type: generation\ntext_fields: [text]\nanswer_field: answer\n", ("two", "four")),
+    ):
+        folder = scratch() / name
+        folder.mkdir()
+        (folder / "dataset.yaml").write_text(f"name: {name}\n{roles}")
+        for split, texts in (("train", "abcd"), ("test", "efgh")):
+            rows = [json.dumps({"text": f"a text {text}", "answer": answer[i % 2]}) for i, text in enumerate(texts)]
+            (folder / f"{split}.jsonl").write_text("\n".join(rows))
+    settings = PlanSettings(base="smollm2", seeds=(0,), train_rows=4, test_rows=4)
+    made, runtime = plan(scratch() / "pack", [str(scratch() / "mood"), str(scratch() / "sums")], settings), None
+    runtime, cells = Runtime("v1:made-up", "float32"), []
+    for source in (None, "mood", "sums"):
+        adapter = source and adapter_key(made.recipe, runtime, source, 0)
+        for target in ("mood", "sums"):
+            whose = (cell_key(made.recipe, runtime, adapter, target), "tiny", "v1:made-up", "float32", source)
+            about = dict(zip(("key", "base", "base_fingerprint", "dtype", "source"), whose, strict=True))
+            about |= {"seed": -1 if source is None else 0, "target": target, "adapter": adapter, "device": "cpu"}
+            if target == "mood":
+                gold = made.answers("mood")[0].tolist()
+                about |= {"gold": gold, "loglikelihoods": [[-1.0, -2.0]] * 4, "answer_tokens": [[1, 1]] * 4}
+            else:
+                about |= dict.fromkeys(("exact_match", "numeric_match", "rouge_l", "reference_nll"), [0.5] * 4)
+                about |= {"outputs": ["two"] * 4, "output_tokens": [1] * 4, "finished": [True] * 4}
+                about |= {"reference_tokens": [4] * 4}
+            cells.append(Cell(**about))
+    shards.write_file(made.shards / "a.parquet", cells)
+    record = {"adapter": "v1-a", "source": "mood", "seed": 0, "rank": 2, "steps": 3, "rows": 4, "tokens": 5}
+    (made.adapters / "v1-a").mkdir(parents=True)
+    (made.adapters / "v1-a" / "training.json").write_text(json.dumps(record | {"final_loss": 0.5, "failed_at": None}))
+    (made.folder / "runtime.json").write_text(json.dumps({"base_fingerprint": "v1:made-up", "dtype": "float32"}))
+    (made.folder / "runs.jsonl").write_text(json.dumps({"run": 1, "answers": 8, "changed": 0.5}) + "\n")
+    return made.folder
+
+
+def _with(path: Path, content: bytes) -> bool:
+    """Whether the pack is refused with one of its files changed."""
+    from traitcast.training.plan.pack import Pack
+    from traitcast.training.results import export, run_log
+    from traitcast.training.state import status
+
+    def used() -> None:
+        pack = Pack(_pack())
+        for name in pack.recipe.datasets:
+            pack.rows(name)
+        status(pack)
+        run_log.read_flips(pack)
+        export.export(pack, scratch() / "tables", "tables")
+        export.export(pack, scratch() / "harness", "lm-eval")
+
+    before = path.read_bytes()
+    path.write_bytes(content)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return refused_or(used)
+    finally:
+        path.write_bytes(before)
+
+
+def _damaged(draw: Draw, content: bytes) -> bytes:
+    """Some bytes set to others, and maybe the end cut off."""
+    damaged = bytearray(content[: max(len(content) - draw.number(256) * draw.number(2), 1)])
+    for _ in range(draw.number(6)):
+        damaged[(draw.number(256) << 8 | draw.number(256)) % len(damaged)] = draw.number(256)
+    return bytes(damaged)
+
+
+def shard(data: bytes) -> bool:
+    """A shard with some bytes or some values changed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    draw, path = Draw(data), _pack() / "shards" / "a.parquet"
+    if draw.number(3) == 0:
+        return _with(path, _damaged(draw, path.read_bytes()))
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    for _ in range(1 + draw.number(3)):
+        row, name = draw.pick(rows), draw.pick(table.column_names)
+        values = row[name]
+        inside = isinstance(values, list) and draw.number(2)
+        cell = draw.pick(
+            (None, -1, 0, 1, 7, -1.0, 0.5, float("nan"), float("inf"), -(10**300), True, "x", [], [0], [-1.0, -2.0])
+        )
+        row[name] = [*values[:-1], cell] if inside else draw.pick((cell, [cell] * 4, draw.cell(), draw.text()))
+    out = io.BytesIO()
+    try:
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), out)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return True  # no Parquet file can hold that
+    return _with(path, out.getvalue())
+
+
+def pack(data: bytes) -> bool:
+    """A pack with its recipe, rows, or what a run has left changed: bytes, or the values of a JSON document."""
+    draw = Draw(data)
+    names = ("recipe.json", "runtime.json", "runs.jsonl", "adapters/v1-a/training.json", "data/mood.parquet")
+    path = _pack() / draw.pick(names)
+    if path.suffix == ".parquet" or draw.number(3) == 0:
+        return _with(path, _damaged(draw, path.read_bytes()))
+    content = json.loads(path.read_text())
+    for _ in range(1 + draw.number(3)):
+        place = content
+        while isinstance(place, dict | list) and place:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            key = draw.pick(keys)
+            if draw.number(3) == 0 or not isinstance(place[key], dict | list):
+                place[key] = draw.cell()
+                break
+            place = place[key]
+    return _with(path, json.dumps(content).encode("utf-8", "surrogateescape"))
+
+
 TARGETS: dict[str, Callable[[bytes], bool]] = {
     "jsonl": _file("a.jsonl", "jsonl"),
     "json": _file("a.json", "json"),
@@ -301,6 +424,8 @@ TARGETS: dict[str, Callable[[bytes], bool]] = {
     "spec": spec,
     "recipe": recipe,
     "scores": scores,
+    "shard": shard,
+    "pack": pack,
     "sql": sql,
 }
 
@@ -371,6 +496,8 @@ def child(target: str, runs: int, seed: int, findings: Path) -> None:
             "warehouse.import_scores",
             "warehouse.database.query",
             "warehouse.database.warehouse",
+            "training.state",
+            "training.results.export",
         ):
             importlib.import_module(f"traitcast.{module}")
     corpus = scratch() / "corpus"

@@ -13,10 +13,10 @@ from tests.conftest import load_benchmark
 
 TARGETS = (
     *("jsonl", "json", "csv", "tsv", "parquet", "arrow", "packed", "dataset", "stated", "spec", "recipe", "scores"),
-    "sql",
+    *("shard", "pack", "sql"),
 )
 # Parsers that fetch a row at a time are quick; the others write tables or start a query.
-SLOW = frozenset({"dataset", "stated", "sql"})
+SLOW = frozenset({"dataset", "stated", "shard", "pack", "sql"})
 
 
 @pytest.fixture(scope="module")

@@ -270,6 +270,11 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (int, float):
         kinds = int if hint is int else int | float
         return isinstance(value, kinds) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # JSON may hold half of a character, which has no bytes
+            return False
     return isinstance(value, origin or hint)
 
 

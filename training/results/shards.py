@@ -454,7 +454,7 @@ def _table(path: Path, columns: Sequence[str], pack: Pack | None = None) -> pa.T
         return file.read(columns=list(columns)).select(list(columns))
     except shard_check.Wrong as wrong:
         raise DamagedError(f"shard {path}: {wrong}; {_cure(pack, path)}") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DamagedError(f"cannot read shard {path} ({error}); {_cure(pack, path)}") from error
 
 

@@ -136,6 +136,7 @@ def _record(path: Path, pack: Pack) -> dict[str, Any]:
     content = json.loads(read_small(path, "the record of an adapter", InputError))
     if not isinstance(content, dict):
         raise ValueError("it does not hold an object")
+    json.dumps(content, ensure_ascii=False).encode()  # JSON may hold half of a character, which has no bytes
     record = {name: content.get(name) for name in TABLES["adapters"] if name != "model"}
     for name, value in record.items():
         kind = TABLES["adapters"][name]

@@ -154,6 +154,15 @@ def test_another_schema_is_left_out(pack: Pack, tmp_path: Path, message: str) ->
     assert json.loads(result.stdout)["scored"] == 9
 
 
+def test_a_name_of_a_column_that_is_no_text_is_left_out(pack: Pack, tmp_path: Path) -> None:
+    path = tampered(pack, shards.whole(shards.checked(pack)).slice(0, 3))
+    path.write_bytes(path.read_bytes().replace(b"finished", b"finish\xffd"))
+    result = run("status", "--pack", str(pack.folder), "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    assert f"left out: cannot read shard {path} ('utf-8' codec can't decode" in told(result)
+    assert json.loads(result.stdout)["scored"] == 9
+
+
 def test_a_pipe_among_the_shards_is_left_out(pack: Pack) -> None:
     os.mkfifo(pack.shards / "a.parquet")
     os.mkfifo(pack.folder / "pipe.parquet")
@@ -245,6 +254,7 @@ RECORDS = {
     "recursion": b"[" * 100_000,
     "integer string conversion": b'{"seed": ' + b"9" * 5000 + b"}",
     "codec": b"\xff",
+    "surrogates not allowed": json.dumps({**RECORD, "adapter": "v1-\udcff"}).encode(),
 }
 
 
@@ -269,6 +279,7 @@ RECIPES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "seeds is ": lambda r: r.update(seeds=[10**40]),
     "seeds are not between": lambda r: r.update(seeds=[-5], groups=[[[s, -5] for s in r["sources"]]]),
     "targets is ": lambda r: r.update(targets="mood"),
+    "base is '\\udcff', not str": lambda r: r.update(base="\udcff"),
     "base is 7": lambda r: r.update(base=7),
     "dtype is None": lambda r: r.update(dtype=None),
     "rank is ": lambda r: r["training"].update(rank="16"),
