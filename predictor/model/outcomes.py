@@ -69,6 +69,6 @@ def outcome_of(name: str, metric: str | None = None) -> Outcome:
 
 def axis_words(outcome: Outcome, base: str) -> str:
     """The outcome and its unit, short enough for an axis. base: what gains are over (`Matrix.base`)."""
-    if outcome == GAIN:
-        return f"gain over {OVER.get(base, base)}, pp"
+    if outcome.name == GAIN.name:
+        return f"gain over {OVER.get(base, base)}, {outcome.unit}"
     return f"{outcome.name.replace('_', ' ')}, {outcome.unit}"

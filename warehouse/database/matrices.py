@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from traitcast.warehouse.console import count
 from traitcast.warehouse.database import schema, shipped
 from traitcast.warehouse.database.connection import Connection, check_plain
-from traitcast.warehouse.database.schema import OWN
+from traitcast.warehouse.database.schema import OWN, SHIPPED
 from traitcast.warehouse.errors import ScoresError, nearest, some
 from traitcast.warehouse.records import Cells, Matrix, RowResults, Target
 
@@ -328,8 +328,8 @@ class Matrices(Connection):
         Parameters
         ----------
         matrix
-            Default: the user's only matrix, else the only shipped one that was measured and has no variants, else the
-            only one.
+            Default: the user's only matrix, else the shipped one that was measured, has no variants and taught the
+            shipped predictor, else the only one.
         model
             Only the cells of this model.
         outcome
@@ -446,7 +446,9 @@ class Matrices(Connection):
         came = self.shipped("matrices")
         own = [name for name in names if name not in came]
         measured = {row[0] for row in self._rows("SELECT matrix FROM adapters EXCEPT SELECT matrix FROM lineage")}
+        learnt = {row[0] for row in self._rows(f"SELECT matrix FROM {SHIPPED}.predictors WHERE matrix IS NOT NULL")}
         candidates = own or [name for name in names if name in measured] or names
+        candidates = candidates if own else [name for name in candidates if name in learnt] or candidates
         if len(candidates) > 1:
             raise ScoresError(f"several matrices: {', '.join(candidates)}. Choose one with --matrix NAME.")
         return every[names.index(candidates[0])]

@@ -425,7 +425,7 @@ def test_predictions_say_how_good_their_predictor_was_found_to_be(arguments: lis
     result = run(tmp_path / "none.duckdb", *arguments)
     assert result.exit_code == 0, result.stderr
     with Warehouse.open(tmp_path / "none.duckdb", read_only=True) as warehouse:
-        (stored,) = [e["result"] for e in warehouse.evaluations("smollm2_cpu") if e["protocol"] == "new-target"]
+        (stored,) = [e["result"] for e in warehouse.evaluations("smollm2_84") if e["protocol"] == "new-target"]
     value = stored["model"]["spearman"]["value"]
     assert f"its ranking of sources has a Spearman correlation of {value:.2f} [" in result.stderr
 
