@@ -21,6 +21,8 @@ MIN_PROFILES, MIN_ALIKE = 20, 10
 # Unusual is the outer tenth on either side: datasets differ in few traits at once, and ten are wanted.
 TAIL = 0.1
 _OF_PROSE = ("linguistic", "readability", "discourse")
+# One row far out moves these, and the findings name that row.
+_OF_ONE_ROW = ("_kurtosis", "_skewness")
 # Traits whose ranks correlate this much over the reference say the same; one of them is enough.
 _CORRELATED = 0.8
 # The scale of a normal distribution from its median absolute deviation.
@@ -113,7 +115,13 @@ def most_unusual(
     profile: Profile, found: Mapping[str, Standing], reference: TraitMatrix, count: int = 10
 ) -> list[Standing]:
     """The `count` traits of `found` farthest from the median among those in the tails, each saying something new."""
-    tails = [s for s in found.values() if min(s.percentile, 100 - s.percentile) <= 100 * TAIL and s.distance]
+    tails = [
+        standing
+        for standing in found.values()
+        if min(standing.percentile, 100 - standing.percentile) <= 100 * TAIL
+        and standing.distance
+        and not standing.trait.trait.endswith(_OF_ONE_ROW)
+    ]
     if profile.task_type == "classification":
         # The response is the name of a class, and its grammar and mood say nothing about the dataset.
         tails = [s for s in tails if s.trait.part != "response" or s.trait.family not in _OF_PROSE]

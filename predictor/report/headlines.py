@@ -35,12 +35,14 @@ def tiles(maps: Sequence[Mapping[str, Any]], quality: Mapping[str, Any] | None) 
         m = run["model"]["spearman"]
         if m["value"] is not None and m["value"] == m["value"]:
             what = f"Spearman{_interval(m)} of the predictor on {quality['matrix']}, {run['protocol']}"
-            found.append((f"{m['value']:.2f}", what))
+            found.append((f"{m['value']:.2f}".replace("-", "\u2212"), what))
     return found
 
 
 def _interval(m: Mapping[str, Any]) -> str:
-    return "" if m["low"] is None or m["low"] != m["low"] else f" [{m['low']:.2f}, {m['high']:.2f}]"
+    if m["low"] is None or m["low"] != m["low"]:
+        return ""
+    return f" [{m['low']:.2f}, {m['high']:.2f}]".replace("-", "\u2212")
 
 
 def _extremes(shown: Mapping[str, Any]) -> list[tuple[str, str]]:

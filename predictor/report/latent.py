@@ -10,7 +10,7 @@ import numpy as np
 from traitcast.predictor.latent.search import latent_of
 from traitcast.warehouse import charts
 from traitcast.warehouse.console import count
-from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.errors import UserError, some
 
 if TYPE_CHECKING:
     import altair as alt
@@ -29,9 +29,10 @@ def maps(
     """Entries for the first `most` (matrix, model) pairs with factors; why others have none; the remaining pairs."""
     made: list[dict[str, Any]] = []
     notes: list[str] = []
+    without: list[str] = []
     for i, (matrix, model) in enumerate(wanted):
         if len(made) == most:
-            return made, notes, list(wanted[i:])
+            return made, [*notes, *_no_factor(without)], list(wanted[i:])
         try:
             found = latent_of(warehouse, matrix=matrix, model=model)
             note = ""
@@ -39,7 +40,7 @@ def maps(
                 notes.append(f"No map of {model} on {matrix}: with so few datasets, one factor is the most.")
                 continue
             if not found.factors:
-                notes.append(f"No map of {model} on {matrix}: {found.sentence}")
+                without.append(f"{model} on {matrix}")
                 continue
             if len(found.factors) < 2:
                 note = f" The search finds {count(len(found.factors), 'factor')}; the map shows two anyway."
@@ -51,7 +52,12 @@ def maps(
             notes.append(f"No latent factors of {model} on {matrix}: {error}")
             continue
         made.append(_entry(found, words + note))
-    return made, notes, []
+    return made, [*notes, *_no_factor(without)], []
+
+
+def _no_factor(without: Sequence[str]) -> list[str]:
+    """One note for all matrices without a factor."""
+    return [f"No factor is found in the gains of {some(without, 6)}, so there is no map."] if without else []
 
 
 def _entry(found: Latent, words: str) -> dict[str, Any]:

@@ -191,9 +191,12 @@ def _cell(value: Any) -> Any:
 
 
 def _largest(rows: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
-    known = [row for row in rows if row[key] is not None]
-    ordered = sorted(known, key=lambda row: (-abs(row[key]), row["source"], row["target"]))[:_SHOWN]
-    return [{name: row[name] for name in ("source", "target", key, "seeds")} for row in ordered]
+    """The cells of the largest changes, one for each target: a weak target is moved by everything."""
+    known = [row for row in rows if row[key]]
+    ordered = sorted(known, key=lambda row: (-abs(row[key]), row["source"], row["target"]))
+    first = {row["target"]: row for row in reversed(ordered)}
+    shown = [row for row in ordered if first[row["target"]] is row][:_SHOWN]
+    return [{name: row[name] for name in ("source", "target", key, "seeds")} for row in shown]
 
 
 def _rounded(values: np.ndarray) -> list[list[float | None]]:

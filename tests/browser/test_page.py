@@ -129,6 +129,16 @@ def test_a_table_stands_behind_every_chart(browser: Browser, large: Path) -> Non
         assert [float(text.replace("\u2212", "-")) for text in browser.run(order)] == wanted
 
 
+def test_names_are_whole_on_a_phone(browser: Browser, large: Path) -> None:
+    browser.open(large, width=360)
+    for plot in ("quality-plot", "compare-plot"):
+        labels = browser.run(
+            f"return [...document.querySelectorAll('#{plot} .role-axis-label text')].map((e) => e.textContent)"
+        )
+        assert any(len(label) > 25 for label in labels), plot
+        assert not [label for label in labels if "\u2026" in label], plot
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_it_can_be_read_anywhere(browser: Browser, large: Path, width: int, dark: bool) -> None:

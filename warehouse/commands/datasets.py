@@ -296,7 +296,8 @@ def _heading(profile: Profile) -> str:
     if lengths := _lengths(profile):
         lines.append(lengths)
     if len(languages := profile.details.get("languages") or {}) > 1:
-        lines.append(f"languages of the prompts: {some([f'{name} {n:,}' for name, n in languages.items()], 6)}")
+        frequent = sorted(languages.items(), key=lambda one: -one[1])
+        lines.append(f"languages of the prompts: {some([f'{name} {n:,}' for name, n in frequent], 6)}")
     if pairs := _pairs(profile):
         lines.append(pairs)
     lines += [f"warning: {inline(warning)}" for warning in profile.details.get("warnings", [])]

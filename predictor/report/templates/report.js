@@ -167,6 +167,19 @@
     for (const axis of spec.axes || []) {
       if (axis.scale in wanted.axes && axis.title) axis.title = axis.scale === "x" ? lines(wanted.axes.x, width / 9) : wanted.axes[axis.scale];
     }
+    const room = Math.floor(values.names / 5.2);
+    for (const axis of spec.axes || []) {
+      // A name that is cut loses what tells it from others: two lines of it, broken where its words are.
+      if (axis.labelLimit?.signal !== "names" || !wanted.rows.some((row) => String(row.name).length > room)) continue;
+      const head = `slice(datum.label, 0, ${room})`;
+      const at = `max(lastindexof(${head}, "_"), lastindexof(${head}, ":"), lastindexof(${head}, " "))`;
+      const broken = `length(datum.label) > ${room} && ${at} > 0`;
+      const text = `${broken} ? [slice(datum.label, 0, ${at} + 1), slice(datum.label, ${at} + 1)] : datum.label`;
+      axis.encode = { labels: { update: { text: { signal: text }, dy: { signal: `${broken} ? -5 : 0` },
+        fontSize: { value: 9 }, lineHeight: { value: 10 } } } };
+      const step = spec.signals?.find((signal) => signal.name === "y_step");
+      if (step) step.value = 25;
+    }
     if (!wanted.natural) {
       spec.width = width;
       spec.autosize = { type: "fit-x", contains: "padding" };
@@ -209,7 +222,6 @@
       put("yours-facts", `${entry.name}: ${entry.facts}.`);
       put("yours-findings", entry.findings.length ? scrolled(table([["severity", (row) => row.severity],
         ["what was found", (row) => row.message, { cut: true }],
-        ["rows", (row) => row.count, { number: true, show: (n) => number(n) }],
         ["such as row", (row) => row.rows.join(", "), { cut: true }]], entry.findings), "Findings")
         : el("p", {}, "No finding."));
       for (const [id, start] of [["yours-prompt", "words of the prompt"], ["yours-response", "words of the response"], ["yours-tokens", "tokens"], ["yours-turns", "turns"]]) {
@@ -287,7 +299,12 @@
     if (found.shifts.length) shifts(found.shifts);
   }
 
-  const DIGITS = { gain: 1, standard_error: 1, low: 1, high: 1, q: 3, score: 3, base_score: 3 };
+  const DIGITS = { q: 3, score: 3, base_score: 3, correlation: 2, agreement: 2, shift: 2, chance: 2 };
+  /* Points, shares and tokens with one digit behind the point, whole numbers without. */
+  function digits(name, title, values) {
+    if (name === "standard_error") return title.includes("0 to 1") ? 2 : 1;
+    return DIGITS[name] ?? (values.every(Number.isInteger) && !/\((pp|%|tokens)\)/.test(title) ? 0 : ["n", "seeds"].includes(name) ? 0 : 1);
+  }
 
   /* Tables whose columns Python chose: a column with any number is numeric. */
   function ofSources(found) {
@@ -297,8 +314,10 @@
       put("effects-sentence", entry.sentence);
       put("effects-tables", ...entry.tables.map(({ title, head, rows }) => el("div", {}, el("h3", {}, title), table(
         head.map((name, i) => {
-          const numeric = rows.some((row) => typeof row[i] === "number");
-          return [name.replaceAll("_", " "), (row) => row[i], numeric ? { number: true, show: (v) => (name in DIGITS && known(v) ? v.toFixed(DIGITS[name]).replace("-", MINUS) : number(v)) } : { name: true }];
+          const values = rows.map((row) => row[i]).filter((value) => typeof value === "number");
+          const shown = digits(name, title, values);
+          return [name === "standard_error" ? "s.e." : name.replaceAll("_", " "), (row) => row[i], values.length
+            ? { number: true, show: (v) => (known(v) ? v.toLocaleString("en", { minimumFractionDigits: shown, maximumFractionDigits: shown }).replace("-", MINUS) : "") } : { name: true }];
         }), rows))), ...(entry.notes.length ? [el("div", {}, ...entry.notes.map((note) => el("p", { class: "soft" }, note)))] : []));
     }
     select.onchange = show;
@@ -319,7 +338,7 @@
     }
     function show() {
       const entry = found[select.value];
-      put("effects-facts", `${number(entry.cells)} cells, means over seeds; the ${entry.label_shift.length || entry.length_shift.length} largest are shown.`);
+      put("effects-facts", `${number(entry.cells)} cells, means over seeds; the largest of each target are shown.`);
       one("effects-labels", entry.label_shift, "label_shift", "share of predictions that moved", 2);
       one("effects-lengths", entry.length_shift, "length_shift", "tokens", 3);
     }
@@ -459,7 +478,7 @@
     const select = options($("explanations-pair"), found.map((pair, i) => [i, `${pair.source} \u2192 ${pair.target}`]));
     function show() {
       const pair = found[select.value];
-      put("explanations-words", pair.sentence);
+      put("explanations-words", pair.sentence.replace(/(^|[\s[(])-(?=\d)/g, `$1${MINUS}`));
       // Two bars are the base value and the same again: the sentence says it all.
       some("explanations-plot", "waterfall", pair.bars.length > 2 ? pair.bars : [], { axes: { x: pair.axis } }, () => {});
       behind("explanations-plot", () => table([["trait", (row) => row[1], { cut: true }], ["side", (row) => row[0]],
@@ -495,6 +514,7 @@
   }
 
   function compare(found, at) {
+    const all = found.datasets;
     const [a, b] = ["compare-a", "compare-b"].map($);
     const own = found.datasets.filter((entry) => entry.yours).map((entry) => entry.name);
     [a, b].forEach((select, i) => {
@@ -522,6 +542,23 @@
       })).filter((row) => (!family.value || row.family === family.value) && (known(row.a) || known(row.b))
         && words.every((word) => `${row.trait} ${row.family} ${row.meaning}`.toLowerCase().includes(word)));
     }
+    /* The first rows of which none goes with one before it over all datasets: the mean says what the median says. */
+    function different(rows, most) {
+      const chosen = [];
+      for (const row of rows) {
+        if (chosen.length === most) break;
+        const i = at_trait.get(row.trait);
+        if (chosen.every((other) => Math.abs(correlation(i, at_trait.get(other.trait))) < 0.8)) chosen.push(row);
+      }
+      return chosen;
+    }
+    const at_trait = new Map(found.traits.map(([trait], i) => [trait, i]));
+    function correlation(i, j) {
+      const pairs = all.map((entry) => [entry.percentiles[i], entry.percentiles[j]]).filter(([x, y]) => known(x) && known(y));
+      const [mx, my] = [0, 1].map((k) => pairs.reduce((sum, pair) => sum + pair[k], 0) / pairs.length);
+      const sum = (f) => pairs.reduce((total, [x, y]) => total + f(x - mx, y - my), 0);
+      return sum((x, y) => x * y) / Math.sqrt(sum((x) => x * x) * sum((_, y) => y * y)) || 0;
+    }
     const apart = (row) => (known(row.pa) && known(row.pb) ? Math.abs(row.pa - row.pb) : -1);
     function show() {
       const [first, second] = [at.get(a.value), at.get(b.value)];
@@ -534,11 +571,11 @@
         ["percentiles", apart, { number: true, show: (_, row) => `${row.pa ?? "?"} | ${row.pb ?? "?"}` }],
         ["unit", (row) => row.unit], ["family", (row) => row.family], ["meaning", (row) => row.meaning, { cut: true }]];
       put("traits-table", table(columns, rows));
-      const top = rows.filter((row) => apart(row) >= 0).slice(0, 20);
+      const top = different(rows.filter((row) => apart(row) >= 0), 20);
       const dot = (row, order, entry, value, percentile, dataset_order) => ({
         name: row.trait, dataset: entry.name, percentile, shown: `${number(value)} ${row.unit}`, order, dataset_order });
       chart("compare-plot", "percentiles", top.flatMap((row, order) => [dot(row, order, first, row.a, row.pa, 0),
-        ...(first === second ? [] : [dot(row, order, second, row.b, row.pb, 1)])]));
+        ...(first === second ? [] : [dot(row, order, second, row.b, row.pb, 1)])]), { axes: { x: "percentile among the reference datasets" } });
       behind("compare-plot", () => table(columns, top));
     }
     a.onchange = b.onchange = family.onchange = filter.oninput = show;
