@@ -6,10 +6,12 @@ Every shape is a handful of rows of our own in the form of a public report; docs
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -2832,6 +2834,253 @@ def ninth() -> Iterator[tuple[str, str, Files]]:
     yield "Redshift", "t and f", {"a.csv": table(T, ("label", ["t", "f"] * 12), delimiter="|").encode()}
 
 
+def tenth() -> Iterator[tuple[str, str, Files]]:
+    """Shapes of packed files, of folders, of spans with other offsets, and of further data sets and programs."""
+    one, other = lines(T, L), lines(("text", SHORT), L)
+    starts = [(t.index("sold"), t.index("sold") + 4) for t in TEXTS]
+    yield "gzip", "two packed files joined", {"a.jsonl.gz": gzip.compress(one) + gzip.compress(other)}
+    yield "bzip2", "two packed files joined", {"a.jsonl.bz2": bz2.compress(one) + bz2.compress(other)}
+    yield "xz", "two packed files joined", {"a.jsonl.xz": lzma.compress(one) + lzma.compress(other)}
+    packed = [pa.compress(part, codec="zstd", asbytes=True) for part in (one, other)]
+    yield "zstd", "two packed files joined", {"a.jsonl.zst": packed[0] + packed[1]}
+    yield "gzip", "the end is missing", {"a.jsonl.gz": gzip.compress(one)[:-30]}
+    yield "file systems", "zeros at the end of a file", {"a.jsonl": one + b"\0" * 64}
+    yield (
+        "doccano",
+        "offsets of bytes",
+        {
+            "a.jsonl": lines(
+                ("text", [f"für {t}" for t in TEXTS]),
+                ("entities", [[{"start": a + 5, "end": b + 5, "label": "ACT", "text": "sold"}] for a, b in starts]),
+            )
+        },
+    )
+    yield (
+        "Dataturks",
+        "ends that are part of the span, with their texts",
+        {
+            "a.jsonl": lines(
+                T, ("entities", [[{"start": a, "end": b - 1, "label": "ACT", "text": "sold"}] for a, b in starts])
+            )
+        },
+    )
+    yield (
+        "LightTag",
+        "examples with annotations",
+        {
+            "a.json": json.dumps(
+                {
+                    "name": "x",
+                    "examples": [
+                        {"content": t, "annotations": [{"start": a, "end": b, "tag": "ACT", "value": "sold"}]}
+                        for t, (a, b) in zip(TEXTS, starts, strict=True)
+                    ],
+                }
+            ).encode()
+        },
+    )
+    yield (
+        "Labelbox",
+        "rows of data and projects",
+        {
+            "a.ndjson": lines(
+                ("data_row", each(lambda i: {"id": f"d{i}", "row_data": TEXTS[i]})),
+                (
+                    "projects",
+                    each(
+                        lambda i: {
+                            "p1": {
+                                "labels": [
+                                    {
+                                        "annotations": {
+                                            "classifications": [{"name": "mood", "radio_answer": {"value": LABELS[i]}}]
+                                        }
+                                    }
+                                ]
+                            }
+                        }
+                    ),
+                ),
+            )
+        },
+    )
+    yield (
+        "WebAnno",
+        "a TSV with a format line",
+        {
+            "a.tsv": "".join(
+                ["#FORMAT=WebAnno TSV 3.3\n\n\n#Text=the shop\n", "1-1\t0-3\tthe\t_\n", "1-2\t4-8\tshop\tORG\n"]
+            ).encode()
+        },
+    )
+    yield (
+        "CoNLL-U",
+        "sentences with comments",
+        {
+            "a.tsv": "".join(
+                "# text = a shop\n1\ta\ta\tDET\tDT\t_\t2\tdet\t_\t_\n2\tshop\tshop\tNOUN\tNN\t_\t0\troot\t_\t_\n\n"
+                for _ in range(8)
+            ).encode()
+        },
+    )
+    yield (
+        "folder",
+        "dev and validation",
+        {"train.jsonl": one, "dev.jsonl": other, "validation.jsonl": lines(("text", TEXTS[::-1]), L)},
+    )
+    yield "folder", "train and training", {"train.jsonl": one, "training.jsonl": other}
+    yield "folder", "capitals", {"Train.CSV": plain_csv(), "TEST.csv": table(("text", SHORT), L).encode()}
+    yield (
+        "folder",
+        "names of classes in a file",
+        {"train.jsonl": one, "test.jsonl": other, "label_map.json": b'{"0": "good", "1": "bad"}'},
+    )
+    yield "folder", "figures beside the rows", {"train.jsonl": one, "train_stats.json": b'{"rows": 24}'}
+    yield (
+        "folder",
+        "a file for each class",
+        {"train/good.csv": table(T).encode(), "train/bad.csv": table(("text", SHORT)).encode()},
+    )
+    yield "json", "names with blanks at their ends", {"a.jsonl": lines((" text", TEXTS), ("label ", LABELS))}
+    yield (
+        "text",
+        "a text and its cleaned form",
+        {"a.csv": table(T, ("clean_text", [t.upper() for t in TEXTS]), L).encode()},
+    )
+    yield (
+        "Amazon",
+        "reviewText, summary and overall",
+        {
+            "a.jsonl": lines(
+                ("reviewerID", [f"A{i}" for i in range(N)]),
+                ("asin", ["B1"] * N),
+                ("reviewText", TEXTS),
+                ("overall", [5.0, 1.0] * 12),
+                ("summary", SHORT),
+                ("unixReviewTime", [1400000000 + i for i in range(N)]),
+            )
+        },
+    )
+    yield (
+        "DPO",
+        "several conversations as chosen",
+        {
+            "a.jsonl": lines(
+                P, ("chosen", each(lambda i: [turns(i), turns(i)])), ("rejected", each(lambda i: [turns(i)]))
+            )
+        },
+    )
+    yield (
+        "reasoning",
+        "turns of thoughts alone",
+        {
+            "a.jsonl": lines(
+                (
+                    "messages",
+                    each(
+                        lambda i: [
+                            *turns(i)[:1],
+                            {"role": "assistant", "content": "", "reasoning_content": "well, bike"},
+                        ]
+                    ),
+                )
+            )
+        },
+    )
+    yield "label", "Y and N", {"a.csv": table(T, ("duplicate", ["Y", "N"] * 12)).encode()}
+    yield (
+        "ToxicChat",
+        "user_input, model_output and marks",
+        {
+            "a.csv": table(
+                ("conv_id", [f"c{i}" for i in range(N)]),
+                ("user_input", TEXTS),
+                ("model_output", SHORT),
+                ("human_annotation", [True] * N),
+                ("toxicity", [0, 1] * 12),
+                ("jailbreaking", [0, 0] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "BeaverTails",
+        "a response and whether it is safe",
+        {
+            "a.jsonl": lines(
+                ("prompt", TEXTS),
+                ("response", SHORT),
+                ("category", [{"abuse": False}] * N),
+                ("is_safe", [True, False] * 12),
+            )
+        },
+    )
+    yield (
+        "PersonaChat",
+        "candidates, the last of which is right",
+        {
+            "a.jsonl": lines(
+                ("personality", [["i like bikes"]] * N),
+                ("candidates", each(lambda i: ["no", SHORT[i]])),
+                ("history", each(lambda i: [TEXTS[i]])),
+                ("conv_id", list(range(N))),
+            )
+        },
+    )
+    yield (
+        "Ubuntu",
+        "Context, Utterance and Label",
+        {"a.csv": table(("Context", TEXTS), ("Utterance", SHORT), ("Label", [1.0, 0.0] * 12)).encode()},
+    )
+    yield (
+        "orpo-dpo-mix",
+        "prompt, question and conversations",
+        {
+            "a.jsonl": lines(
+                ("source", ["x"] * N),
+                ("chosen", each(turns)),
+                ("rejected", each(lambda i: [*turns(i)[:1], {"role": "assistant", "content": "no"}])),
+                ("prompt", TEXTS),
+                ("question", TEXTS),
+            )
+        },
+    )
+    yield (
+        "MultiWOZ",
+        "logs under names",
+        {
+            "a.json": json.dumps(
+                {
+                    f"P{i}.json": {
+                        "goal": {},
+                        "log": [{"text": TEXTS[i], "metadata": {}}, {"text": SHORT[i], "metadata": {"x": {}}}],
+                    }
+                    for i in range(N)
+                }
+            ).encode()
+        },
+    )
+    yield (
+        "MySQL",
+        "NULL, and line ends as \\n",
+        {
+            "a.tsv": "".join(
+                [
+                    "text\tlabel\n",
+                    *(
+                        f"{t}\\nand more\t{'NULL' if i % 5 == 0 else m}\n"
+                        for i, (t, m) in enumerate(zip(TEXTS, LABELS, strict=True))
+                    ),
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "Excel",
+        "a text that is cut at its limit",
+        {"a.csv": table(("text", each(lambda i: f"{i:05} " + "a long story " * 2520 + "and so it goe")), L).encode()},
+    )
+
+
 def named_parquet(names: list[str], labels: list[int]) -> bytes:
     """A Parquet file as `datasets` writes it, with names of classes in its schema."""
     features = {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": names, "_type": "ClassLabel"}}
@@ -2870,7 +3119,9 @@ def outcome(files: Files, folder: Path) -> str:
 def main() -> None:
     """Print every shape whose report or words hold the first argument."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for number, (report, what, files) in enumerate((*shapes(), *more(), *public(), *seventh(), *eighth(), *ninth()), 1):
+    for number, (report, what, files) in enumerate(
+        (*shapes(), *more(), *public(), *seventh(), *eighth(), *ninth(), *tenth()), 1
+    ):
         if wanted in f"{report} {what}":
             with tempfile.TemporaryDirectory() as folder:
                 print(f"{number:3} {report}: {what}\n    {outcome(files, Path(folder))}")

@@ -99,6 +99,7 @@ def _splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     # Words that all files share (squad_train, squad_test) distinguish nothing.
     shared = set.intersection(*map(set, words.values())) - set(SPLIT_WORDS)
     found: dict[str, list[Path]] = {}
+    called: dict[str, dict[str, Path]] = {}
     unclear = []
     for path in files:
         own = [word for word in words[path] if word not in shared]
@@ -106,6 +107,13 @@ def _splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
         if split is None and own:
             unclear.append(path)
         found.setdefault(split or ALL, []).append(path)
+        called.setdefault(split or ALL, {}).setdefault(_name_of_split(path.relative_to(root)), path)
+    for split, names in called.items():
+        if len(names) > 1:
+            raise InputError(
+                f"{root}: {listed(_inside(root, list(names.values())), 5)} are all the split {split!r} by their names, "
+                "and may hold the same rows. Name them alike, or move one away"
+            )
     if unclear:
         raise InputError(
             f"{root} holds files that name no split: {', '.join(_inside(root, unclear)[:8])}. Name them train, "
@@ -114,6 +122,12 @@ def _splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     _refuse_partitions(root, files)
     order = {name: position for position, name in enumerate(("train", "validation", "test"))}
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+def _name_of_split(path: Path) -> str:
+    """The word by which a file or its folders name a split, such as dev for validation."""
+    words = [word for name in path.parts[:-1] if _folder_split(name) for word in _words(name)]
+    return next((word for word in words[-1:] or _words(_stem(path)) if word in SPLIT_WORDS), "")
 
 
 def _refuse_partitions(root: Path, files: Sequence[Path]) -> None:

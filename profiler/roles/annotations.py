@@ -25,6 +25,8 @@ _PREFIXED = re.compile(r"([BIELSU])[-_](.+)", re.DOTALL)
 _STARTS = ("start", "begin", "start_offset", "start_char", "offset")
 _ENDS = ("end", "stop", "end_offset", "end_char")
 _TYPES = ("label", "type", "tag", "entity_type", "entity_group", "category", "entity", "labels")
+# Of these, what is written in the text itself; others may be names of what is meant.
+_WRITTEN = ("text", "surface", "mention", "span")
 _SURFACES = ("text", "word", "surface", "span", "name", "mention", "value", "entity")
 
 
@@ -183,10 +185,16 @@ def is_span(value: Any) -> bool:
     value = _bare(value)
     if isinstance(value, Mapping):
         type_key, surface_key = _key(value, _TYPES), _key(value, _SURFACES)
-        offsets = _key(value, _STARTS) is not None and _key(value, _ENDS) is not None
+        offsets = has_offsets(value)
         named = type_key is not None and not isinstance(value[type_key], bool)
         return named and (offsets or surface_key not in (None, type_key))
     return isinstance(value, list) and len(value) == 3 and [type(item) for item in value] == [int, int, str]
+
+
+def has_offsets(value: Mapping[str, Any]) -> bool:
+    """Whether a span says where it begins and ends."""
+    inside = _bare(value)
+    return _key(inside, _STARTS) is not None and _key(inside, _ENDS) is not None
 
 
 def _span(item: Any, text: str, names: Names, where: str) -> tuple[int, Span]:
@@ -205,7 +213,15 @@ def _span(item: Any, text: str, names: Names, where: str) -> tuple[int, Span]:
     type_name = names.name(raw[0] if isinstance(raw, list) and len(raw) == 1 else raw, where)
     start_key, end_key, surface_key = _key(item, _STARTS), _key(item, _ENDS), _key(item, _SURFACES)
     if start_key and end_key:
-        return item[start_key], Span(type_name, _cut(text, item[start_key], item[end_key], where))
+        found = _cut(text, item[start_key], item[end_key], where)
+        said = next((item[key] for key in _WRITTEN if isinstance(item.get(key), str) and key != type_key), None)
+        if said is not None and said.split() != found.split():
+            raise InputError(
+                f"{where}: a span in {names.field!r} is {shorten(found)} from {item[start_key]} to {item[end_key]}, "
+                f"but says that it is {shorten(said)}. Offsets count characters, not bytes, of the first text field "
+                "from 0, and the end is not part of the span"
+            )
+        return item[start_key], Span(type_name, found)
     surface = item[surface_key] if surface_key else None
     if not isinstance(surface, str):
         raise InputError(f"{where}: a span in {names.field!r} has no text: {shorten(item)}")

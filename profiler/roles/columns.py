@@ -138,6 +138,7 @@ def kind_of(values: Sequence[Any]) -> str:
         ("chat", lambda v: v == [] or chat.is_chat(v)),
         ("list of texts", lambda v: isinstance(v, list) and all(isinstance(item, str) for item in v)),
         ("list of integers", lambda v: isinstance(v, list) and all(map(_is_whole, v))),
+        ("spans", lambda v: v != [] and _are_spans(v) and _have_offsets(v)),
         ("keyed options", lambda v: v != [] and keyed_options(v)[0] is not None),
         ("spans", _are_spans),
         ("list", lambda v: isinstance(v, list)),
@@ -154,6 +155,12 @@ def _is_whole(item: Any) -> bool:
 def _are_spans(value: Any) -> bool:
     columns = tagging.rows_of(value) if isinstance(value, Mapping) else value
     return isinstance(columns, list) and all(map(tagging.is_span, columns))
+
+
+def _have_offsets(value: Any) -> bool:
+    """Whether spans say where they are, which options never do."""
+    spans = tagging.rows_of(value) if isinstance(value, Mapping) else value
+    return all(isinstance(span, list) or tagging.has_offsets(span) for span in spans)
 
 
 def _integral(value: Any) -> bool:

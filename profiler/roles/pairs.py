@@ -34,7 +34,7 @@ from traitcast.profiler.roles.values import listed
 
 # Names that say by themselves that a response is one of two; the prompt may be inside of it.
 _ALONE = ("chosen", "chosen_response", "response_chosen", "preferred", "accepted", "preferred_output")
-_CODE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]{2,4})?")
+_CODE = re.compile(r"[a-z]{2,3}([-_]([A-Z][A-Za-z]{1,3}|[a-z]{2}))?")
 
 
 def preference(view: View) -> DatasetSpec | None:

@@ -589,3 +589,28 @@ def test_a_markdown_table(tmp_path: Path) -> None:
 def test_booleans_are_no_tags(tmp_path: Path) -> None:
     rows = {"tokens": [["the", "shop"]] * N, "trailing_whitespace": [[True, False]] * N, "labels": [["O", "B-X"]] * N}
     assert read(lines(tmp_path / "a.jsonl", **rows)).spec.tags_field == "labels"
+
+
+# -- found in the tenth pass
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"), [("über the shop today", 10, 14), ("the old shop", 8, 11)], ids=["bytes", "end inside"]
+)
+def test_spans_that_are_not_where_they_say(tmp_path: Path, text: str, start: int, end: int) -> None:
+    def spans(first: int, last: int) -> list[Any]:
+        return [[{"start": first, "end": last, "label": "PLACE", "text": "shop"}]] * N
+
+    with pytest.raises(InputError, match="a span in 'entities' is '.*' from .*, but says that it is 'shop'"):
+        read(lines(tmp_path / "a.jsonl", text=[text] * N, entities=spans(start, end)))
+    at = text.index("shop")
+    examples = read(lines(tmp_path / "a.jsonl", text=[text] * N, entities=spans(at, at + 4)))
+    assert set(examples.table["response"].to_pylist()) == {"PLACE: shop"}
+
+
+@pytest.mark.parametrize("names", [("dev", "validation"), ("train", "training"), ("test", "testing")])
+def test_two_names_of_one_split(tmp_path: Path, names: tuple[str, str]) -> None:
+    for at, name in enumerate(names):
+        lines(tmp_path / f"{name}.jsonl", text=[f"{at} {t}" for t in TEXTS], label=LABELS)
+    with pytest.raises(InputError, match=f"{names[0]}.jsonl, {names[1]}.jsonl are all the split"):
+        read(tmp_path)
