@@ -3081,6 +3081,191 @@ def tenth() -> Iterator[tuple[str, str, Files]]:
     )
 
 
+def eleventh() -> Iterator[tuple[str, str, Files]]:
+    """Shapes of columns beside columns: a class beside a conversation, an index of the better response, and others."""
+    two = each(lambda i: [SHORT[i], "no way"])
+    yield (
+        "columns",
+        "system, user and assistant",
+        {"a.jsonl": lines(("system", ["be kind"] * N), ("user", TEXTS), ("assistant", SHORT))},
+    )
+    yield "columns", "human and bot", {"a.csv": table(("human", TEXTS), ("bot", SHORT)).encode()}
+    yield (
+        "columns",
+        "a conversation and its intent",
+        {"a.jsonl": lines(("messages", each(turns)), ("intent", ["buy", "sell"] * 12))},
+    )
+    yield (
+        "columns",
+        "a conversation and a label of 0 and 1",
+        {
+            "a.jsonl": lines(
+                ("conversations", each(lambda i: turns(i, keys=("from", "value"), who=("human", "gpt")))),
+                ("label", [0, 1] * 12),
+            )
+        },
+    )
+    yield (
+        "columns",
+        "a conversation and where it is from",
+        {"a.jsonl": lines(("messages", each(turns)), ("category", ["a", "b"] * 12), ("source", ["x"] * N))},
+    )
+    yield (
+        "KILT",
+        "outputs with their provenance",
+        {
+            "a.jsonl": lines(
+                ("id", [f"k{i}" for i in range(N)]),
+                ("input", TEXTS),
+                ("output", each(lambda i: [{"answer": SHORT[i], "provenance": [{"title": "x"}]}])),
+            )
+        },
+    )
+    yield (
+        "FiD",
+        "contexts as objects, and answers",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("answers", each(lambda i: [SHORT[i]])),
+                ("ctxs", each(lambda i: [{"title": "t", "text": TEXTS[-i], "score": 1.0}])),
+            )
+        },
+    )
+    yield (
+        "Spider",
+        "a question and its query",
+        {
+            "a.json": json.dumps(
+                [
+                    {"db_id": "shop", "question": t, "query": f"SELECT {i}", "query_toks": ["SELECT", str(i)]}
+                    for i, t in enumerate(TEXTS)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "multi-hot",
+        "marks as one text",
+        {"a.csv": table(T, ("labels", ["0 1 0", "1 0 0", "1 1 0", "0 0 1"] * 6)).encode()},
+    )
+    yield "CSV", "blank lines above the header", {"a.csv": b"\n\n" + plain_csv()}
+    yield (
+        "CSV",
+        "two bars between cells",
+        {"a.csv": "".join(f"{t}||{m}\n" for t, m in [("text", "label"), *zip(TEXTS, LABELS, strict=True)]).encode()},
+    )
+    yield "JSON", "a comma behind every line", {"a.jsonl": lines(T, L).replace(b"\n", b",\n")}
+    yield (
+        "JSON",
+        "a null among the rows",
+        {"a.json": json.dumps([{"text": t, "label": m} for t, m in zip(TEXTS, LABELS, strict=True)] + [None]).encode()},
+    )
+    yield (
+        "reward",
+        "responses and the place of the better one",
+        {"a.jsonl": lines(P, ("responses", two), ("chosen", [0, 1] * 12))},
+    )
+    yield (
+        "reward",
+        "completions and the best of them",
+        {"a.jsonl": lines(("instruction", TEXTS), ("completions", two), ("best", [1, 0] * 12))},
+    )
+    yield (
+        "JudgeLM",
+        "two answers and a list of scores",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS),
+                ("answer1", SHORT),
+                ("answer2", TEXTS[::-1]),
+                ("score", [[8.0, 7.0], [3.0, 9.0]] * 12),
+            )
+        },
+    )
+    yield (
+        "HC3",
+        "answers of people and of a model",
+        {
+            "a.jsonl": lines(
+                ("question", TEXTS), ("human_answers", two), ("chatgpt_answers", two), ("source", ["x"] * N)
+            )
+        },
+    )
+    yield "code", "code and docstring", {"a.jsonl": lines(("code", TEXTS), ("docstring", SHORT), ("repo", ["a/b"] * N))}
+    yield "code", "before and after", {"a.jsonl": lines(("buggy", TEXTS), ("fixed", SHORT))}
+    yield "pairs", "s1, s2 and label", {"a.csv": table(("s1", TEXTS), ("s2", SHORT), L).encode()}
+    yield (
+        "papers",
+        "title, abstract and key words",
+        {"a.csv": table(("title", SHORT), ("abstract", TEXTS), ("keywords", ["a;b", "b;c"] * 12)).encode()},
+    )
+    yield (
+        "OpenAI moderation",
+        "marks that are not in every row",
+        {
+            "a.jsonl": lines(
+                P,
+                ("S", [0, 1] * 12),
+                ("H", [1 if i % 2 else ... for i in range(N)]),
+                ("V", [0 if i % 3 else ... for i in range(N)]),
+            )
+        },
+    )
+    yield (
+        "medical-o1",
+        "question, thoughts and response",
+        {
+            "a.json": json.dumps(
+                [
+                    {"Question": t, "Complex_CoT": f"first of all, {t}", "Response": s}
+                    for t, s in zip(TEXTS, SHORT, strict=True)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "MATH",
+        "problem, level, type and solution",
+        {
+            "a.jsonl": lines(
+                ("problem", TEXTS),
+                ("level", ["Level 1", "Level 2"] * 12),
+                ("type", ["Algebra", "Geometry"] * 12),
+                ("solution", SHORT),
+            )
+        },
+    )
+    yield (
+        "XLSum",
+        "text, title and summary",
+        {
+            "a.jsonl": lines(
+                ("id", [f"n{i}" for i in range(N)]),
+                ("url", ["http://x"] * N),
+                ("title", SHORT),
+                ("summary", SHORT[::-1]),
+                T,
+            )
+        },
+    )
+    yield (
+        "grammar",
+        "input with a task in front, and targets",
+        {"a.csv": table(("input", [f"grammar: {t}" for t in TEXTS]), ("target", SHORT)).encode()},
+    )
+    yield (
+        "Reuters",
+        "topics as a printed list",
+        {"a.csv": table(T, ("topics", ["['grain', 'wheat']", "['earn']", "[]"] * 8)).encode()},
+    )
+    yield (
+        "survey",
+        "answers on a scale as words",
+        {"a.csv": table(("comment", TEXTS), ("rating", ["Strongly agree", "Agree", "Disagree"] * 8)).encode()},
+    )
+
+
 def named_parquet(names: list[str], labels: list[int]) -> bytes:
     """A Parquet file as `datasets` writes it, with names of classes in its schema."""
     features = {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": names, "_type": "ClassLabel"}}
@@ -3120,7 +3305,7 @@ def main() -> None:
     """Print every shape whose report or words hold the first argument."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     for number, (report, what, files) in enumerate(
-        (*shapes(), *more(), *public(), *seventh(), *eighth(), *ninth(), *tenth()), 1
+        (*shapes(), *more(), *public(), *seventh(), *eighth(), *ninth(), *tenth(), *eleventh()), 1
     ):
         if wanted in f"{report} {what}":
             with tempfile.TemporaryDirectory() as folder:

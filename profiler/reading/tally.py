@@ -22,6 +22,7 @@ from traitcast.warehouse.errors import InputError, NoAnswersError
 EXCEL_ERRORS = frozenset({"#NAME?", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NULL!"})
 # Marks between labels of one cell.
 _JOINTS = ("|", ";", ",")
+_MARKS = re.compile(r"[01]([ ,;|]+[01])+")
 # A label column with more classes than this, and than this share of its rows, holds text or identifiers.
 _MAX_CLASSES = 1000
 _MAX_CLASS_SHARE = 0.2
@@ -165,6 +166,15 @@ def _joined(classes: Collection[str]) -> Iterator[tuple[str, list[str]]]:
             yield mark, made
 
 
+def _marks_warning(classes: Collection[str], field: str) -> Iterator[str]:
+    """A warning for labels such as 0 1 0, a mark for each of several classes."""
+    if len(classes) > 1 and all(_MARKS.fullmatch(name) for name in classes):
+        yield (
+            f"labels such as {shorten(next(iter(classes)))} look like a mark for each of several classes, yet each "
+            f"counts as one class; write them as JSON lists, such as [0, 1, 0], and pass --roles labels={field}"
+        )
+
+
 def _joined_warnings(classes: Mapping[str, int], rows: int, field: str) -> Iterator[str]:
     for mark, made in _joined(classes):
         yield (
@@ -247,4 +257,5 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
         yield "only one row: spreads and standard errors are undefined"
     if spec.label_field:
         yield from _joined_warnings(tally.classes, rows, spec.label_field)
+        yield from _marks_warning(tally.classes, spec.label_field)
     yield from _class_warnings(tally.classes, rows)

@@ -155,6 +155,8 @@ GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("input", (), ("output", "target", "answer", "response", *REFERENCES)),
     ("inputs", (), ("targets", "outputs", *REFERENCES)),
     ("input_text", (), ("output_text", "target_text")),
+    ("user", SYSTEM, ("assistant", "bot")),
+    ("human", SYSTEM, ("assistant", "bot", "gpt")),
     ("sentence", (), ("target", "correction", "paraphrase", "translation")),
     ("context", (), ("response",)),
 )
@@ -197,11 +199,13 @@ COMPARED_STEMS = _words(
     "response responses answer answers completion completions output outputs summary summaries conversation reply "
     "replies assistant human_ref ref generation candidate comment message translation model system text"
 )
+# Classes of a whole conversation, rather than facts about it.
+CHAT_LABELS = _words("label labels gold_label intent sentiment emotion toxic is_spam spam is_toxic")
 # Texts to choose from are options of a question.
 OPTION_STEMS = _words("option choice ending sol opt op alternative")
 VERDICTS = _words(
     "winner better_response_id better_response better_id better winner_id preferred_response preferred_id preferred "
-    "overall_preference preference_strength human_preference preference chosen_id chosen choice verdict vote"
+    "overall_preference preference_strength human_preference preference chosen_id chosen choice best verdict vote"
 )
 WEAK_VERDICTS = _words("label labels")
 # Below 0 they prefer the first one (HelpSteer).

@@ -260,6 +260,8 @@ def _pair(view: View, weak: bool) -> tuple[tuple[str, str], str] | None:
         kinds = ("text", "chat", "list of texts")
         if match and view.kinds[name] in kinds and view.distinct(name) > 2:
             groups.setdefault((match[1], match[3] or ""), {})[match[2]] = name
+        if plain in COMPARED_STEMS and _are_twos(view.columns[name], str):
+            groups[plain, ""] = {"0": f"{name}[0]", "1": f"{name}[1]"}
         if (
             plain in COMPARED_STEMS
             and view.kinds[name] in ("keyed options", "list")
@@ -291,7 +293,18 @@ def _scores(view: View, marks: str) -> tuple[str, ...]:
         names = [view.actual.get(f"{stem}_{mark}") or view.actual.get(f"{stem}{mark}") or "" for mark in marks]
         if all(view.kinds.get(name) in ("integer", "number") or _are_numbers(view, name) for name in names):
             return tuple(names)
-    return ()
+    listed_in = (view.actual[stem] for stem in COMPARED_SCORES if stem in view.actual)
+    both = next((name for name in listed_in if _are_twos(view.columns[name], (int, float))), None)
+    return (f"{both}[0]", f"{both}[1]") if both else ()
+
+
+def _are_twos(values: Sequence[Any], kind: type | tuple[type, ...]) -> bool:
+    """Whether all values are lists of two of a kind."""
+    present = [value for value in values if value is not None]
+    return bool(present) and all(
+        isinstance(value, list) and len(value) == 2 and all(isinstance(item, kind) for item in value)
+        for value in present
+    )
 
 
 def _are_numbers(view: View, name: str) -> bool:
@@ -308,7 +321,8 @@ def _with_prompt(view: View, draft: DatasetSpec, *, is_draft: bool = False) -> D
     lists = [name for name in map(view.actual.get, _PROMPTS) if name and view.kinds[name] == "list of texts"]
     if lists and not draft.text_fields:
         draft = replace(draft, text_fields=(f"{lists[0]}[0]",))
-    several = [n for n in draft.options_fields if n.endswith("[0]") and _has_several(view, n.removesuffix("[0]"))]
+    firsts = [name.removesuffix("[0]") for name in draft.options_fields if name.endswith("[0]")]
+    several = [f"{name}[0]" for name in firsts if len(firsts) == 2 and _has_several(view, name)]
     if several and not is_draft:
         raise UnclearError(f"{listed(several)} are the first of several in a row; their turns are not read", draft)
     first = values_at(view.columns, draft.options_fields[0])

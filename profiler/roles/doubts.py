@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from traitcast.profiler.roles.column_names import plain_name
+from traitcast.profiler.roles.column_names import CHAT_LABELS, plain_name
 from traitcast.profiler.roles.columns import View
 from traitcast.profiler.roles.explanation import UnclearError
 from traitcast.profiler.roles.spec import DatasetSpec
@@ -18,6 +18,20 @@ def refuse_doubtful(view: View, spec: DatasetSpec) -> None:
     """Raise UnclearError, with the roles as they are, where a user has to say that they are meant."""
     _refuse_rejected(view, spec)
     _refuse_alike(view, spec)
+    _refuse_classed_chat(view, spec)
+
+
+def _refuse_classed_chat(view: View, spec: DatasetSpec) -> None:
+    """Raise where conversations have a class each, since a conversation is read for its last answer."""
+    if not spec.messages_field or spec.task_type != "generation" or spec.answer_field:
+        return
+    label = next((view.actual[plain] for plain in CHAT_LABELS if plain in view.actual), None)
+    if label is not None and view.class_like(label) and view.distinct(label) > 1:
+        raise UnclearError(
+            f"{label!r} may be a class of each conversation, and those are read for their last answer alone. To learn "
+            "the class, write each conversation as a text; the line below learns the answer",
+            spec,
+        )
 
 
 def _refuse_rejected(view: View, spec: DatasetSpec) -> None:

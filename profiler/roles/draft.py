@@ -80,6 +80,9 @@ def draft_of(view: View) -> DatasetSpec | None:
     if spoken and all(name in spoken or _is_bookkeeping(flat, name) for name in texts):
         # Utterances in turn: the last one answers those before it.
         return DatasetSpec("generation", messages_field=spoken[0])
+    apart = (n for n, kind in view.kinds.items() if kind == "list of texts" and set(_plain(n).split("_")) & _ANSWERS)
+    if len(texts) == 1 and (answers := next(apart, None)):
+        return DatasetSpec("generation", (texts[0],), answer_field=f"{answers}[0]")
     if len(texts) < 2:
         # A corpus of plain texts has no prompts.
         return DatasetSpec("generation", answer_field=texts[0]) if texts else None

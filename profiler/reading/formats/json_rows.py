@@ -82,6 +82,11 @@ def _line_hint(line: str, number: int, path: Path) -> str:
         return (
             f"Lines end in a carriage return alone; convert them: tr '\\r' '\\n' < {shlex.quote(str(path))} > new-file"
         )
+    if line.rstrip().endswith("},"):
+        quoted = shlex.quote(path.name)
+        return (
+            f"Lines end in a comma; remove it: sed 's/,[[:space:]]*$//' {quoted} > {shlex.quote(path.stem)}_rows.jsonl"
+        )
     if number == 1 and line.lstrip().startswith(("[", "{")):
         take = ".[]" if line.lstrip().startswith("[") else "."
         return f"Each line must be one JSON object. Write it so: {_jq(take, path)}"

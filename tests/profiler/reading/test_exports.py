@@ -614,3 +614,45 @@ def test_two_names_of_one_split(tmp_path: Path, names: tuple[str, str]) -> None:
         lines(tmp_path / f"{name}.jsonl", text=[f"{at} {t}" for t in TEXTS], label=LABELS)
     with pytest.raises(InputError, match=f"{names[0]}.jsonl, {names[1]}.jsonl are all the split"):
         read(tmp_path)
+
+
+# -- found in the eleventh pass
+
+
+@pytest.mark.parametrize("name", ["label", "intent", "sentiment"])
+def test_a_class_beside_a_conversation_is_asked_about(tmp_path: Path, name: str) -> None:
+    chats = [[{"role": "user", "content": t}, {"role": "assistant", "content": "well"}] for t in TEXTS]
+    path = lines(tmp_path / "a.jsonl", messages=chats, **{name: LABELS})
+    with pytest.raises(InputError, match=f"'{name}' may be a class of each conversation"):
+        read(path)
+    assert read(path, roles=["messages=messages"]).rows == N
+    assert read(lines(tmp_path / "b.jsonl", messages=chats, category=LABELS)).rows == N
+
+
+def test_marks_as_one_text_warn(tmp_path: Path) -> None:
+    for labels in (["0 1 0", "1 0 0", "1 1 0"], ["0,1", "1,0", "1,1"]):
+        found = read(cells(tmp_path / "a.csv", TEXTS, labels * 4)).warnings
+        assert any("look like a mark for each of several classes" in text for text in found)
+
+
+@pytest.mark.skipif(shutil.which("sed") is None, reason="needs sed")
+def test_lines_that_end_in_a_comma(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", text=TEXTS, label=LABELS)
+    path.write_text(path.read_text().replace("\n", ",\n"))
+    with pytest.raises(InputError, match="Lines end in a comma; remove it: (.*)") as caught:
+        read(path)
+    subprocess.run(str(caught.value).partition("remove it: ")[2], shell=True, check=True, cwd=tmp_path)
+    assert read(tmp_path / "a_rows.jsonl").rows == N
+
+
+@pytest.mark.parametrize(
+    ("columns", "prompt"),
+    [
+        ({"system": ["be kind"] * N, "user": TEXTS, "assistant": LABELS}, ["be kind", TEXTS[0]]),
+        ({"human": TEXTS, "bot": LABELS}, [TEXTS[0]]),
+    ],
+)
+def test_speakers_as_columns(tmp_path: Path, columns: dict[str, list[str]], prompt: list[str]) -> None:
+    examples = read(lines(tmp_path / "a.jsonl", **columns))
+    assert examples.table["fields"][0].as_py() == prompt
+    assert examples.table["response"].to_pylist() == LABELS

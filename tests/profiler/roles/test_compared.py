@@ -155,6 +155,16 @@ def test_prompts_inside_of_objects_chats_and_lists(tmp_path: Path) -> None:
     )
 
 
+def test_two_responses_in_a_list(tmp_path: Path) -> None:
+    def both(make: Callable[[int], dict[str, Any]]) -> list[tuple[list[str], str, str]]:
+        return pairs_of(write(tmp_path, [{"prompt": PROMPTS[i], **make(i)} for i in range(N)]))
+
+    place = {0: 0, 1: 1, None: "tie"}
+    assert both(lambda i: {"responses": [FIRST[i], SECOND[i]], "chosen": place[BEST[i]]}) == EXPECTED
+    grades = {0: [8.0, 7.5], 1: [3.0, 9.0], None: [5.0, 5.0]}
+    assert both(lambda i: {"answer1": FIRST[i], "answer2": SECOND[i], "score": grades[BEST[i]]}) == EXPECTED
+
+
 @pytest.mark.parametrize(
     ("columns", "words", "reason", "roles"),
     [
