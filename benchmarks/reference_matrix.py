@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from traitcast.predictor.effects.paired_tests import LEVEL, adjusted
 from traitcast.predictor.effects.side_effects import effects
-from traitcast.predictor.effects.tables import Asymmetry, Gain
+from traitcast.predictor.effects.tables import Gain
 from traitcast.predictor.latent.associations import associate
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import UserError
@@ -38,8 +38,8 @@ CLAIMED = (
     "response_tokens_mean",
     "prompt_tokens_mean",
 )
-# The target of their first example: classification data helping with grade-school mathematics.
-EXAMPLE = "gsm8k"
+# The metric that repeats best over seeds, and that the shipped predictor learns.
+LIKELIHOOD = "gold_nll_calibrated"
 _ORDERS, _DRAWS = 2_000, 300
 _NEARLY = 0.9
 WAYS = ("accuracy", "accuracy_character", "accuracy_token", "calibrated_accuracy", "gold_nll")
@@ -48,9 +48,12 @@ SHIFTS = {"length_shift": "tokens added to written answers", "label_shift": "sha
 
 @dataclass(frozen=True)
 class Measured:
-    """The cells of a matrix: gains (sources, targets) in pp, mean over seeds, the diagonal among them; errors and p of
-    no change, over rows and seeds; by_seed (sources, targets, seeds); shifts: side effects by name, (sources, targets),
-    NaN where there are none and on the diagonal."""
+    """The cells of a matrix of one model, (sources, targets), NaN where there is none.
+
+    gains: in pp, mean over seeds, the diagonal among them; errors and p of no change, over rows and seeds; by_seed:
+    (sources, targets, seeds); likelihoods: gains by LIKELIHOOD over an average source, in spreads of their target,
+    without the diagonal; shifts: side effects by name, without the diagonal.
+    """
 
     name: str
     model: str
@@ -62,7 +65,7 @@ class Measured:
     p: np.ndarray
     by_seed: np.ndarray
     own: np.ndarray
-    asymmetries: tuple[tuple[str, Asymmetry], ...]
+    likelihoods: np.ndarray
     profiles: TraitMatrix
     shifts: Mapping[str, np.ndarray]
 
@@ -89,16 +92,14 @@ def measured(warehouse: Warehouse, name: str) -> Measured:
     sources, targets, seeds = (tuple(sorted(set(x))) for x in (cells.sources, cells.targets, cells.seeds.tolist()))
     shape = len(sources), len(targets)
     gains, errors, p = (np.full(shape, np.nan) for _ in range(3))
-    lopsided: list[tuple[str, Asymmetry]] = []
     for at, source in enumerate(sources):
         found = effects(warehouse, source, matrix=name)
         everything: list[Gain] = [*found.gains, *([found.own] if found.own else [])]
         for gain in everything:
             where = at, targets.index(gain.target)
             gains[where], errors[where], p[where] = gain.gain, gain.standard_error, gain.p
-        lopsided += [(source, a) for a in found.asymmetries if source < a.target]
     own = np.array([[s == t for t in targets] for s in sources])
-    shifts = {o: _by_seed(warehouse.cells(name, outcome=o), sources, targets, seeds).mean(axis=2) for o in SHIFTS}
+    shifts = {o: _mean(_by_seed(warehouse.cells(name, outcome=o), sources, targets, seeds)) for o in SHIFTS}
     return Measured(
         name,
         cells.models[0],
@@ -110,7 +111,7 @@ def measured(warehouse: Warehouse, name: str) -> Measured:
         p,
         _by_seed(cells, sources, targets, seeds),
         own,
-        tuple(lopsided),
+        _likelihoods(warehouse, name, own, sources, targets, seeds),
         warehouse.trait_matrix(sorted({*sources, *targets})),
         {outcome: np.where(own, np.nan, found) for outcome, found in shifts.items()},
     )
@@ -132,6 +133,29 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 
 def pp(value: float) -> str:
     return "" if not np.isfinite(value) else f"{value:+.1f}"
+
+
+def _likelihoods(
+    warehouse: Warehouse,
+    name: str,
+    own: np.ndarray,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    seeds: Sequence[int],
+) -> np.ndarray:
+    cells = warehouse.cells(name, metric=LIKELIHOOD)
+    mean = np.where(own, np.nan, _mean(_by_seed(cells, sources, targets, seeds)))
+    known = np.isfinite(mean).sum(axis=0) > 1
+    mean[:, ~known] = np.nan  # targets without options
+    mean[:, known] -= np.nanmean(mean[:, known], axis=0)
+    mean[:, known] /= np.nanstd(mean[:, known], axis=0, ddof=1)
+    return mean
+
+
+def _mean(by_seed: np.ndarray) -> np.ndarray:
+    """Over the seeds that there are."""
+    count = np.isfinite(by_seed).sum(axis=2)
+    return np.divide(np.nansum(by_seed, axis=2), count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
 def overview(m: Measured) -> list[str]:
@@ -159,14 +183,16 @@ def overview(m: Measured) -> list[str]:
 
 def noise(m: Measured) -> float:
     """Variance of one seed's gain around the mean of its cell, pp squared."""
-    return float(np.nanmean(np.nanvar(m.by_seed[m.off], axis=1, ddof=1)))
+    several = m.by_seed[m.off & (np.isfinite(m.by_seed).sum(axis=2) > 1)]
+    return float(np.nanmean(np.nanvar(several, axis=1, ddof=1))) if len(several) else float("nan")
 
 
 def parts(m: Measured) -> list[str]:
     """How much of the variance of gains is the target's, the source's, the pair's, and noise of the seeds, with a
     bootstrap over sources and targets."""
     values = m.others
-    within = np.where(m.off, np.nanvar(m.by_seed, axis=2, ddof=1), np.nan) / m.by_seed.shape[2]
+    # Most cells have one seed, or all have as many: the variance of one seed is that of all cells with several.
+    within = np.where(m.off, noise(m) / np.maximum(np.isfinite(m.by_seed).sum(axis=2), 1), np.nan)
     rng = np.random.default_rng(0)
     shares = _split(values, within)
     drawn = []
@@ -221,7 +247,7 @@ def constants(warehouse: Warehouse, m: Measured) -> list[str]:
     ]
 
 
-def extremes(m: Measured, shown: int = 8) -> list[str]:
+def extremes(m: Measured, shown: int = 5) -> list[str]:
     """The largest gains and losses, one of a target."""
     order = np.argsort(m.others, axis=None)[: int(m.off.sum())]
     lines = []
@@ -237,55 +263,34 @@ def extremes(m: Measured, shown: int = 8) -> list[str]:
     return lines
 
 
-def lopsided(m: Measured, shown: int = 6) -> list[str]:
-    """Pairs whose two directions differ most surely."""
-    q = adjusted([a.p for _, a in m.asymmetries])
-    order = sorted(range(len(q)), key=lambda i: (q[i], -abs(m.asymmetries[i][1].difference)))[:shown]
-    rows = []
-    for i in order:
-        source, a = m.asymmetries[i]
-        rows.append((f"`{source}`", f"`{a.target}`", pp(a.there), pp(a.back), f"{a.standard_error:.1f}", f"{q[i]:.3f}"))
-    sure = sum(value <= LEVEL for value in q)
-    head = ("first", "second", "first to second", "second to first", "standard error of the difference", "q")
-    return [
-        f"### Lopsided pairs ({sure} of {len(q)} at q of {LEVEL:g} or less)",
-        "",
-        "Mostly because one of the two is a target that many sources help.",
-        "",
-        *table(head, rows),
-    ]
-
-
 def sides(m: Measured) -> list[str]:
-    """Mean gain of every source and of every target, over the other side."""
-    by_target = np.nanmean(m.others, axis=0)
+    """What every source does over an average source, on all other targets."""
     centred = np.nanmean(_centred(m.others), axis=1)
+    mean, count = np.nanmean(m.likelihoods, axis=1), np.isfinite(m.likelihoods).sum(axis=1)
+    error = np.nanstd(m.likelihoods, axis=1, ddof=1) / np.sqrt(count)
     own = {name: float(m.gains[i, m.targets.index(name)]) for i, name in enumerate(m.sources) if name in m.targets}
     rows = [
-        (f"`{m.sources[i]}`", m.kind(m.sources[i]), pp(centred[i]), pp(own.get(m.sources[i], np.nan)))
-        for i in np.argsort(-centred)
+        (
+            *(f"`{m.sources[i]}`", m.kind(m.sources[i]), f"{mean[i]:+.2f} ± {error[i]:.2f}", pp(centred[i])),
+            pp(own.get(m.sources[i], np.nan)),
+        )
+        for i in np.argsort(-mean)
     ]
-    head = ("source", "task", "gain over an average source, pp", "own rows, pp")
-    lines = ["### Sources", "", *table(head, rows)]
-    rows = [(f"`{m.targets[i]}`", m.kind(m.targets[i]), pp(by_target[i])) for i in np.argsort(-by_target)]
-    return [*lines, "### Targets", "", *table(("target", "task", "mean gain, pp"), rows)]
+    head = ("source", "task", f"{LIKELIHOOD}, spreads of the target", "score, pp", "score on own rows, pp")
+    said = "Mean over the other targets of the gain over an average source, and its standard error over targets."
+    return ["### Sources", "", said, "", *table(head, rows)]
 
 
 def alike(m: Measured) -> list[str]:
-    """Whether relatives and tasks of one kind help each other more: gains over the target's mean, held against the
+    """Whether relatives and tasks of one kind help each other more: gains over the target's mean, compared with the
     same with names shuffled."""
-    centred = _centred(m.others)
     rows = []
     for title, label in (("same family", m.family), ("same kind of task", m.kind)):
-        here, cells, p = _within(centred, m, label)
-        rows.append((title, cells, pp(here), f"{p:.3f}"))
-    return [
-        "### Surface likeness",
-        "",
-        *table(
-            ("pairs of the", "cells", "gain over the target's mean source, pp", "p, names of sources shuffled"), rows
-        ),
-    ]
+        here, cells, p = _within(_centred(m.others), m, label)
+        loss, _, chance = _within(m.likelihoods, m, label)
+        rows.append((title, cells, pp(here), f"{p:.3f}", f"{loss:+.2f}", f"{chance:.3f}"))
+    head = ("pairs of the", "cells", "score over the target's mean source, pp", "p", f"{LIKELIHOOD}, spreads", "p")
+    return ["### Surface likeness", "", "p: names of sources shuffled.", "", *table(head, rows)]
 
 
 def _within(centred: np.ndarray, m: Measured, label: Callable[[str], str]) -> tuple[float, int, float]:
@@ -307,11 +312,12 @@ def _within(centred: np.ndarray, m: Measured, label: Callable[[str], str]) -> tu
 
 def claim(m: Measured) -> list[str]:
     """The paper's claim: traits of the source that go with how much it helps and with what else it does, all of them
-    corrected, with the named ones; and the example it opens with."""
-    lines = _traits(m, _centred(m.others), "mean gain")
+    corrected, with the named ones."""
+    lines = _traits(m, _centred(m.others), "mean gain in score")
+    lines += _traits(m, m.likelihoods, f"mean gain in {LIKELIHOOD}")
     for outcome, what in SHIFTS.items():
         lines += _traits(m, _centred(m.shifts[outcome]), what)
-    return [*lines, *_example(m)]
+    return lines
 
 
 def _centred(values: np.ndarray) -> np.ndarray:
@@ -321,8 +327,10 @@ def _centred(values: np.ndarray) -> np.ndarray:
 
 
 def _traits(m: Measured, centred: np.ndarray, what: str) -> list[str]:
-    mean = np.nanmean(centred, axis=1, keepdims=True)
-    found = associate([("source", m.sources, mean)], m.profiles)
+    known = np.isfinite(centred).any(axis=1)
+    mean = np.nanmean(centred[known], axis=1, keepdims=True)
+    names = [name for name, there in zip(m.sources, known, strict=True) if there]
+    found = associate([("source", names, mean)], m.profiles)
     rows = [
         (f"`{a.trait}`", f"{a.spearman:+.2f}", a.n, f"{a.p:.4f}", f"{a.q:.3f}")
         for a in dict.fromkeys([*found[:5], *(a for a in found if a.trait in CLAIMED)])
@@ -331,22 +339,6 @@ def _traits(m: Measured, centred: np.ndarray, what: str) -> list[str]:
     head = ("trait of the source", "Spearman", "sources", "p", f"q over {len(found)}")
     title = f"### Traits of the source and the {what}: {sure} of {len(found)} at q of {LEVEL:g} or less"
     return [title, "", *table(head, rows)]
-
-
-def _example(m: Measured) -> list[str]:
-    if EXAMPLE not in m.targets:
-        return []
-    at = m.targets.index(EXAMPLE)
-    groups: dict[str, list[float]] = {}
-    for i, source in enumerate(m.sources):
-        if m.off[i, at]:
-            groups.setdefault(m.kind(source), []).append(float(m.gains[i, at]))
-    rows = [
-        (kind, len(gains), pp(float(np.mean(gains))), pp(min(gains)), pp(max(gains)))
-        for kind, gains in sorted(groups.items())
-    ]
-    head = ("sources", "n", "mean gain, pp", "least", "most")
-    return [f"### On `{EXAMPLE}`", "", *table(head, rows)]
 
 
 def ways_to_choose(folder: Path) -> str:
@@ -374,7 +366,7 @@ def ways_to_choose(folder: Path) -> str:
 def markdown(warehouse: Warehouse, name: str) -> str:
     """All sections."""
     m = measured(warehouse, name)
-    sections = (overview, parts, extremes, lopsided, sides, alike, claim)
+    sections = (overview, parts, extremes, sides, alike, claim)
     first, *rest = (section(m) for section in sections)
     return "\n".join([*first, *constants(warehouse, m), *(line for lines in rest for line in lines)])
 

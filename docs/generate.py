@@ -53,8 +53,8 @@ __all__ = [
 
 NOWHERE = "no-such-file.duckdb"
 WIDTH = 116
-# The default predictor learns from this matrix; the box in README.md is about it.
-DEFAULT_MATRIX = "smollm2_cpu"
+# The default predictor learns this metric of this matrix; the box in README.md is about it.
+DEFAULT_MATRIX, DEFAULT_METRIC = "smollm2_84", "gold_nll_calibrated"
 # Options that nearly every command takes: docs/reference/cli.md states them once.
 COMMON = {"--warehouse", "--format"}
 
@@ -330,61 +330,83 @@ def reference_matrix() -> str:
 
 
 @cache
-def _evaluations() -> dict[tuple[str, str], dict[str, Any]]:
-    """The stored results of `evaluate --save` by matrix and protocol."""
-    rows = _query("SELECT matrix, protocol, result FROM evaluations WHERE tier = 'static' ORDER BY matrix, protocol")
-    return {(row["matrix"], row["protocol"]): json.loads(row["result"]) for row in rows}
+def _evaluations() -> dict[tuple[str, str | None, str], dict[str, Any]]:
+    """The stored results of `evaluate --save` by matrix, metric and protocol."""
+    rows = _query(
+        "SELECT matrix, metric, protocol, result FROM evaluations WHERE tier = 'static' AND outcome = 'gain' "
+        "ORDER BY matrix, metric, protocol"
+    )
+    return {(row["matrix"], row["metric"], row["protocol"]): json.loads(row["result"]) for row in rows}
 
 
 def quality() -> str:
     """How good the predictor is, as `evaluate --save` of `make reference` stored it."""
     rows = []
-    for (matrix, protocol), found in _evaluations().items():
+    for (matrix, metric, protocol), found in _evaluations().items():
         ranked = {name: m["spearman"]["value"] for name, m in found["baselines"].items()}
         best = max((name for name in ranked if ranked[name] is not None), key=lambda name: ranked[name])
         rows.append(
             (
-                f"`{matrix}`",
+                f"`{matrix}`" + (f", `{metric}`" if metric else ""),
                 protocol,
                 _interval(found["model"]["spearman"]),
+                _interval((found["over_source_mean"] or {}).get("spearman"), sign="+"),
                 f"{best.removeprefix('similarity:').replace('_', ' ')} {ranked[best]:.2f}",
-                f"{found['ceiling']['spearman']['value']:.2f} ({found['ceiling_kind']})",
+                _ceiling(found),
                 f"{found['model']['rmse']['value']:.1f}",
                 f"{found['baselines']['zero']['rmse']['value']:.1f}",
-                f"{found['interval_width']:.0f} pp, {100 * found['model']['coverage_90']['value']:.0f} %",
+                f"{found['interval_width']:.0f}, {100 * found['model']['coverage_90']['value']:.0f} %",
                 f"{found['harm']['brier']:.2f} ({found['harm']['base']:.2f})",
             )
         )
     head = (
-        "matrix | protocol | Spearman | best baseline | ceiling | rmse, pp | rmse of no change | "
+        "matrix | protocol | Spearman | over the source mean | best baseline | ceiling | rmse | rmse of no change | "
         "90 % interval: width, coverage | Brier score of harm (of a constant)"
     )
     return _table(head, rows)
 
 
-def _interval(estimate: dict[str, float]) -> str:
-    return f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+def _ceiling(found: dict[str, Any]) -> str:
+    value = (found["ceiling"] or {}).get("spearman", {}).get("value")
+    return "unknown" if value is None else f"{value:.2f} ({found['ceiling_kind']})"
+
+
+def _interval(estimate: dict[str, float] | None, sign: str = "") -> str:
+    if estimate is None or estimate["value"] is None:
+        return ""
+    value, low, high = (f"{estimate[name]:{sign}.2f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def calibration() -> str:
     """What a ranking of the shipped predictor can be trusted for, as a quotation: a verdict and four lines."""
-    found = _evaluations()[DEFAULT_MATRIX, "new-target"]
-    model, chance, harm = found["model"], found["baselines"]["mean"], found["harm"]
+    found = _evaluations()[DEFAULT_MATRIX, DEFAULT_METRIC, "new-target"]
+    model, chance, mean, harm = (
+        found["model"],
+        found["baselines"]["mean"],
+        found["baselines"]["source_mean"],
+        found["harm"],
+    )
     rows = [
         (
             "rank correlation with the measured gains",
             _interval(model["spearman"]),
-            f"0 is chance; two seeds of the matrix agree at {found['ceiling']['spearman']['value']:.2f}",
+            f"0 is chance; the mean gain of a source on other targets {mean['spearman']['value']:.2f}",
+        ),
+        (
+            "pairs of sources in the right order",
+            f"{100 * model['pairwise_accuracy']['value']:.0f} %",
+            "50 % is chance",
         ),
         (
             "gain missed by trying its three best sources",
-            f"{model['regret_at_3']['value']:.1f} pp",
-            f"three random sources miss {chance['regret_at_3']['value']:.1f} pp",
+            f"{model['regret_at_3']['value']:.1f} cnat",
+            f"three random sources miss {chance['regret_at_3']['value']:.1f} cnat",
         ),
         (
             "measured gains inside the 90 % interval",
             f"{100 * model['coverage_90']['value']:.0f} %",
-            f"the interval is {found['interval_width']:.0f} pp wide",
+            f"the interval is {found['interval_width']:.0f} cnat wide, of a constant {found['constant_width']:.0f}",
         ),
         (
             "error of the chance of harm (Brier score)",
