@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traitcast.front_door import FrontDoor as _FrontDoor
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -278,9 +276,10 @@ def _asking(
     warehouse: str | Path, predictor: str, *datasets: str, **reading: Any
 ) -> Iterator[tuple[Warehouse, Predictor, list[str]]]:
     """The opened warehouse, the predictor, and the names of the datasets, which are profiled first if need be."""
+    from traitcast.front_door import FrontDoor
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 
-    names = _FrontDoor().ensure_profiled(datasets, str(warehouse), **reading)
+    names = FrontDoor().ensure_profiled(datasets, str(warehouse), **reading)
     with Warehouse.open(warehouse, read_only=True) as opened:
         yield opened, api.predictor_of(opened, predictor), names

@@ -1,5 +1,5 @@
 """`python -m traitcast`."""
 
-from traitcast.cli import main
+from traitcast.start import main
 
 main()

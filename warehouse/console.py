@@ -106,13 +106,25 @@ def format_option(*choices: str) -> Callable[[Command], Command]:
     )
 
 
+@contextmanager
+def interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt for what Ctrl-C became in a library: DuckDB raises RuntimeError."""
+    try:
+        yield
+    except Exception:
+        if getattr(signal.getsignal(signal.SIGINT), "asked", False):  # see traitcast.start
+            raise KeyboardInterrupt from None
+        raise
+
+
 def report_errors(command: Command) -> Command:
     """Turn a TraitcastError into one message on stderr and its exit code, and Ctrl-C into one line and 130."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            return command(*args, **kwargs)
+            with interrupts():
+                return command(*args, **kwargs)
         except TraitcastError as error:
             fail(str(error))
             sys.exit(error.exit_code)
