@@ -172,6 +172,16 @@ def test_import_scores_says_what_it_did(run, tmp_path: Path) -> None:
     assert [(row["source"], round(row["gain"], 6)) for row in gains] == [("other", -10.0), ("topics", 10.0)]
 
 
+def test_rows_of_an_earlier_import_are_said_to_stay(run, tmp_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    file.write_text("model,source,target,score\nm,,reviews,0.5\nm,tpoics,reviews,0.6\n")
+    assert "earlier imports" not in run("scores", "import", str(file)).stderr
+    assert "earlier imports" not in run("scores", "import", str(file)).stderr
+    file.write_text("model,source,target,score\nm,,reviews,0.5\nm,topics,reviews,0.6\n")
+    told = run("scores", "import", str(file)).stderr
+    assert "kept in 'results' from earlier imports: 1 row. To start afresh: traitcast scores drop results" in told
+
+
 def test_a_missing_warehouse_is_said(run, tmp_path: Path) -> None:
     missing = str(tmp_path / "typo.duckdb")
     assert f"{missing} does not exist yet" in run("datasets", "--warehouse", missing).stderr

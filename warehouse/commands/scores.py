@@ -99,6 +99,7 @@ def import_scores(
                 f"it back: {command('scores', 'restore', found.matrix.matrix)}; to keep both give another --name"
             )
         warehouse.save_scores(found.matrix, found.rows)
+        kept = warehouse.rows_beyond(found.matrix.matrix, found.rows)
     sources = {s for s in found.rows["source"].to_pylist() if s}
     targets = set(found.rows["target"].to_pylist())
     missing = sorted((sources | targets) - profiled)
@@ -117,6 +118,9 @@ def import_scores(
     emit([row], output_format, optional=("not_profiled",))
     for note in found.notes:
         say(note)
+    if kept and source is None and source_from is None:
+        drop = command("scores", "drop", found.matrix.matrix)
+        say(f"kept in {found.matrix.matrix!r} from earlier imports: {count(kept, 'row')}. To start afresh: {drop}")
     if missing:
         hinted = without_profile(found.rows.to_pylist(), profiled)
         say(f"`fit` leaves out the cells of {count(len(missing), 'name')} without a profile: {', '.join(hinted)}")

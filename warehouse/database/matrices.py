@@ -74,6 +74,14 @@ class Matrices(Connection):
                 named = content.append_column("matrix", pa.array([matrix.matrix] * content.num_rows, pa.string()))
                 self._merge(table, named)
 
+    def rows_beyond(self, matrix: str, rows: pa.Table) -> int:
+        """How many stored scores of a matrix are not among `rows`: those of earlier imports, or of another recipe."""
+        self._connection.register("incoming", rows)
+        beyond = f"SELECT count(*) FROM {OWN}.scores ANTI JOIN incoming USING (model, source, target, seed, metric)"
+        found = self._rows(f"{beyond} WHERE matrix = ?", [matrix])
+        self._connection.unregister("incoming")
+        return int(found[0][0])
+
     def check_import(self, matrix: str, scores: pa.Table) -> None:
         """Raise ScoresError if imported scores would replace cells measured here, and so drop their answers.
 
