@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -321,11 +322,14 @@ def _draw_intervals(plot: Path, fitted: Predictor, named: Sequence[tuple[str, Pr
         | {"group": "extrapolation" if p.novel else "predicted"}
         for order, (name, p) in enumerate(named)
     ]
-    charts.write(charts.intervals(rows, title=title, axis=f"predicted {fitted.words} (line: 90 % interval)"), plot)
+    words = textwrap.wrap(foundation(fitted), 100)
+    axis = f"predicted {fitted.words} (line: 90 % interval)"
+    charts.write(charts.intervals(rows, title=title, axis=axis, words=words), plot)
     say(f"drew {plot}")
 
 
 def _print_explanation(found: Explanation, top: int) -> None:
+    of = found.outcome
     tell(found.sentence)
     if not found.contributions:
         tell("No trait moves this prediction: on datasets that were left out, traits did not help to order sources.")
@@ -342,15 +346,15 @@ def _print_explanation(found: Explanation, top: int) -> None:
     emit_table(rows, ("trait", "side", "family", "value", "shap", "spread", "agreement"))
     click.echo()
     sums = [
-        {"sum of shap": f"{what} {key}", "pp": value, "spread": spread.get(key)}
+        {"sum of shap": f"{what} {key}", of.unit: value, "spread": spread.get(key)}
         for what, by, spread in (
             ("family", found.by_family, found.family_spread),
             ("side", found.by_side, found.side_spread),
         )
         for key, value in by.items()
     ]
-    sums += [{"sum of shap": "base value", "pp": found.base_value}]
-    emit_table(sums, ("sum of shap", "pp", "spread"))
+    sums += [{"sum of shap": "base value", of.unit: found.base_value}]
+    emit_table(sums, ("sum of shap", of.unit, "spread"))
     say(
         "spread, agreement: standard deviation, and share with the same sign, over models that were each fitted "
         "without some of the datasets. Do not rely on a trait with low agreement."

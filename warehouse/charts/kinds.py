@@ -111,8 +111,10 @@ def colour_limit(sizes: Sequence[float]) -> float:
     return max(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))], 1e-9) if ordered else 1.0
 
 
-def intervals(rows: Rows, *, title: str = "", axis: str = "gain, pp", zero: bool = True) -> alt.TopLevelMixin:
-    """Values with their intervals, a line each, from the top in the order given.
+def intervals(
+    rows: Rows, *, title: str = "", axis: str = "gain, pp", zero: bool = True, words: Sequence[str] = ()
+) -> alt.TopLevelMixin:
+    """Values with their intervals, a line each, from the top in the order given; under the title what to know of them.
 
     rows: name, value, low, high, group (one of GROUPS: its colour and shape), shown (text), order. A page may set the
     signal `groups`, the groups that the legend names.
@@ -148,7 +150,8 @@ def intervals(rows: Rows, *, title: str = "", axis: str = "gain, pp", zero: bool
     layers = [span, dot] if not zero else [rule_at(0), span, dot]
     used = {row["group"] for row in rows}
     named = alt.param(name="groups", value=[group for group in GROUPS if group in used])
-    return sized(alt.layer(*layers).add_params(named), title, "Values with their intervals, one line each.")
+    drawn = sized(alt.layer(*layers).add_params(named), title, "Values with their intervals, one line each.")
+    return drawn.properties(title=alt.Title(title, subtitle=list(words))) if words else drawn
 
 
 def waterfall(
