@@ -300,7 +300,7 @@ def write_rows(path: Path, rows: Iterator[dict[str, str]]) -> None:
 
 
 WITHOUT_FINDINGS = (
-    "import traitcast.profiler.findings.search as search; search.find = lambda *_, **__: []; "
+    "import traitcast.profiler.findings.search as search; search.search = lambda *_, **__: ([], {}); "
     "from traitcast.cli import main; main()"
 )
 

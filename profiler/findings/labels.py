@@ -49,7 +49,7 @@ def contradicted(
     """
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
     from sklearn.linear_model import SGDClassifier
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
     from sklearn.pipeline import make_pipeline
 
     given = np.asarray(labels, dtype=object)
@@ -65,9 +65,9 @@ def contradicted(
         TfidfTransformer(sublinear_tf=True),
         SGDClassifier(loss="log_loss", alpha=1e-5, max_iter=20, tol=None, random_state=seed),
     )
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     keys = np.arange(len(y)) if groups is None else np.unique(groups[used], return_inverse=True)[1]
-    chances = cross_val_predict(model, chosen, y, groups=keys, cv=folds, method="predict_proba")
+    folds = PredefinedSplit(_folds(y, keys, seed))
+    chances = cross_val_predict(model, chosen, y, cv=folds, method="predict_proba")
     guess = chances.argmax(axis=1)
     accuracy, majority = float((guess == y).mean()), float(np.bincount(y).max() / len(y))
     if accuracy < max(MIN_ACCURACY, majority):
@@ -80,3 +80,19 @@ def contradicted(
     found[np.flatnonzero(used)] = doubted
     preferred[np.flatnonzero(used)] = names[classes[guess]]
     return found, list(preferred)
+
+
+def _folds(y: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+    """A fold for each row, the same for all rows of a group, and for a class about as many rows in each.
+
+    A group counts for the class of its first row. scikit-learn's StratifiedGroupKFold counts all of its rows, which
+    takes two seconds for 10,000 rows where most groups are single rows.
+
+    y, groups: int64 (rows,), from 0 on.
+    """
+    _, first = np.unique(groups, return_index=True)
+    order = np.random.default_rng(seed).permutation(len(first))
+    order = order[np.argsort(y[first][order], kind="stable")]
+    fold = np.empty(len(first), dtype=np.int64)
+    fold[order] = np.arange(len(first)) % FOLDS
+    return fold[groups]

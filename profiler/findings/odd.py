@@ -64,6 +64,8 @@ def percents(texts: pa.Array) -> dict[str, Percents]:
 
     All but repetition are shares of the characters of the first 1,000 bytes, white space left out.
     """
+    if texts.null_count == len(texts):
+        return {name: np.full(len(texts), UNKNOWN, dtype=np.uint8) for name in NUMBERS}
     filled = pc.binary_slice(pc.fill_null(texts, "").cast(pa.large_binary()), 0, _BYTES)
     edges = np.frombuffer(filled.buffers()[1], dtype=np.int64)[filled.offset : filled.offset + len(filled) + 1]
     data = filled.buffers()[2]

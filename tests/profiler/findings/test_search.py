@@ -7,8 +7,10 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from traitcast.profiler.findings import labels
 from traitcast.profiler.findings.checks import Finding
 from traitcast.profiler.findings.context import Context
 from traitcast.profiler.findings.search import find
@@ -285,3 +287,14 @@ def test_pairs_are_the_same_with_the_same_response_that_was_rejected(tmp_path: P
     found = by_check(write(tmp_path / "pairs.jsonl", rows), context=Context(300))
     expected = {"exact_duplicate": [31], "turned_pair": [6, 41], "equal_pair": [51], "over_context": [56]}
     assert found == expected
+
+
+def test_copies_are_in_one_fold_and_classes_in_all() -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [400, 80, 40])
+    groups = np.concatenate([np.arange(500), rng.integers(0, 500, 20)])
+    folds = labels._folds(y, groups, 0)
+    assert all(len(set(folds[groups == group])) == 1 for group in range(500))
+    counts = np.stack([np.bincount(folds[y == label], minlength=labels.FOLDS) for label in range(3)])
+    assert (counts.min(axis=1) >= [90, 15, 5]).all()
+    assert (folds != labels._folds(y, groups, 1)).any()
