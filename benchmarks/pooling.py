@@ -1,4 +1,4 @@
-"""Whether the cells of another matrix help to order sources: `python benchmarks/pooling.py MATRIX OTHER [--metric NAME]`.
+"""Whether cells of another matrix help to order sources: `python benchmarks/pooling.py MATRIX OTHER [--metric NAME]`.
 
 For every target of MATRIX, sources are ordered by their mean gain on its other targets, in spreads of the target, and
 by the same mean with the targets of OTHER among them. Printed are Spearman's correlations with the measured gains of
