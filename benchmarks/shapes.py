@@ -3266,6 +3266,204 @@ def eleventh() -> Iterator[tuple[str, str, Files]]:
     )
 
 
+def twelfth() -> Iterator[tuple[str, str, Files]]:
+    """Shapes of retrieval, tagging and dialogue data, of evaluation programs, and of tables with holes."""
+    yield (
+        "TSV",
+        "a tab behind the header and every row",
+        {"a.tsv": table(T, L, ("", [""] * N), delimiter="\t").encode()},
+    )
+    yield (
+        "CSV",
+        "a column without a name in the middle",
+        {"a.csv": table(T, ("", [str(i % 3) for i in range(N)]), L).encode()},
+    )
+    yield (
+        "holes",
+        "texts that are missing in half of the rows",
+        {"a.jsonl": lines(("text", [t if i % 2 else None for i, t in enumerate(TEXTS)]), L)},
+    )
+    yield (
+        "Windows-1251",
+        "Cyrillic letters",
+        {"a.csv": table(("text", [f"магазин {i}" for i in range(N)]), L).encode("cp1251")},
+    )
+    yield (
+        "retrieval",
+        "query, passage and relevance",
+        {"a.jsonl": lines(("query", TEXTS), ("passage", SHORT), ("relevance", [0, 1, 2, 3] * 6))},
+    )
+    yield (
+        "Tevatron",
+        "positive and negative passages",
+        {
+            "a.jsonl": lines(
+                ("query_id", [str(i) for i in range(N)]),
+                ("query", TEXTS),
+                ("positive_passages", each(lambda i: [{"docid": "d", "title": "t", "text": SHORT[i]}])),
+                ("negative_passages", each(lambda i: [{"docid": "e", "title": "t", "text": "no way"}])),
+            )
+        },
+    )
+    yield "sentence-transformers", "anchor and positive", {"a.jsonl": lines(("anchor", TEXTS), ("positive", SHORT))}
+    yield (
+        "SberQuAD",
+        "answers as text and start",
+        {
+            "a.csv": table(
+                ("paragraph", TEXTS),
+                ("question", SHORT),
+                ("answer_text", ["bike"] * 12 + ["shop"] * 12),
+                ("answer_start", [14] * N),
+            ).encode()
+        },
+    )
+    yield (
+        "tags",
+        "tokens as a list, tags as a text",
+        {"a.jsonl": lines(("tokens", [["the", "shop"]] * N), ("ner_tags", ["O B-ORG"] * N))},
+    )
+    yield (
+        "tags",
+        "a text, and tags as a list",
+        {"a.jsonl": lines(("sentence", ["the shop"] * N), ("tags", [["O", "B-ORG"]] * N))},
+    )
+    yield "entities", "lists by their types", {"a.jsonl": lines(T, ("entities", [{"ACT": ["sold"], "ORG": []}] * N))}
+    yield "entities", "pairs of a text and its type", {"a.jsonl": lines(T, ("entities", [[["sold", "ACT"]]] * N))}
+    yield (
+        "ABSA",
+        "terms with their polarity",
+        {"a.jsonl": lines(T, ("aspects", [[{"term": "bike", "polarity": "good"}]] * N))},
+    )
+    yield (
+        "slots",
+        "utterance, slots and intent",
+        {"a.jsonl": lines(("utterance", TEXTS), ("slots", [{"item": "bike"}] * N), ("intent", ["buy", "sell"] * 12))},
+    )
+    yield (
+        "openai/evals",
+        "a conversation and an ideal answer",
+        {"a.jsonl": lines(("input", each(lambda i: turns(i)[:1])), ("ideal", SHORT))},
+    )
+    yield "LangChain", "query and result", {"a.jsonl": lines(("query", TEXTS), ("result", SHORT))}
+    yield (
+        "DeepEval",
+        "actual and expected output",
+        {
+            "a.json": json.dumps(
+                [
+                    {"input": t, "actual_output": s, "expected_output": s + " so", "context": [t]}
+                    for t, s in zip(TEXTS, SHORT, strict=True)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "MLQE",
+        "original, translation and scores",
+        {
+            "a.jsonl": lines(
+                ("segid", list(range(N))),
+                ("translation", each(lambda i: {"en": TEXTS[i], "de": SHORT[i]})),
+                ("scores", [[70.0, 80.0, 90.0]] * N),
+                ("mean", [80.0, 75.5] * 12),
+            )
+        },
+    )
+    pairs = [[t, m] for t, m in zip(TEXTS, LABELS, strict=True)]
+    yield (
+        "CLINC",
+        "splits of pairs",
+        {"a.json": json.dumps({"train": pairs, "val": pairs[::-1], "test": pairs}).encode()},
+    )
+    yield (
+        "DSTC8",
+        "turns of speakers in capitals",
+        {
+            "a.json": json.dumps(
+                [
+                    {
+                        "dialogue_id": str(i),
+                        "services": ["x"],
+                        "turns": [
+                            {"speaker": "USER", "utterance": TEXTS[i], "frames": []},
+                            {"speaker": "SYSTEM", "utterance": SHORT[i], "frames": []},
+                        ],
+                    }
+                    for i in range(N)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "Kaggle",
+        "a description beside the rows",
+        {"data.csv": plain_csv(), "dataset-metadata.json": b'{"title": "x"}'},
+    )
+    yield (
+        "preference",
+        "a verdict under a long name",
+        {
+            "a.jsonl": lines(
+                P, ("completion_a", SHORT), ("completion_b", TEXTS[::-1]), ("annotator_preference", ["a", "b"] * 12)
+            )
+        },
+    )
+    yield "preference", "x, y_w and y_l", {"a.jsonl": lines(("x", TEXTS), ("y_w", SHORT), ("y_l", TEXTS[::-1]))}
+    yield (
+        "preference",
+        "a verdict that prefers both",
+        {
+            "a.jsonl": lines(
+                P,
+                ("response_1", SHORT),
+                ("response_2", TEXTS[::-1]),
+                ("choice", ["response_1", "response_2", "both"] * 8),
+            )
+        },
+    )
+    yield (
+        "CivilComments",
+        "seven grades of one text",
+        {
+            "a.jsonl": lines(
+                T,
+                *(
+                    (name, [0.0, 0.3] * 12)
+                    for name in (
+                        "toxicity",
+                        "severe_toxicity",
+                        "obscene",
+                        "threat",
+                        "insult",
+                        "identity_attack",
+                        "sexual_explicit",
+                    )
+                ),
+            )
+        },
+    )
+    yield "nested", "a text inside of its language", {"a.jsonl": lines(("text", each(lambda i: {"en": TEXTS[i]})), L)}
+    yield (
+        "ATIS",
+        "lines of words and tags",
+        {"a.tsv": "".join(f"BOS {t} EOS\tO O O atis_{m}\n" for t, m in zip(TEXTS, LABELS, strict=True)).encode()},
+    )
+    yield (
+        "Parquet",
+        "numbers of classes in a small type",
+        {"a.parquet": parquet(text=TEXTS, label=pa.array([0, 1] * 12, pa.int8()))},
+    )
+    yield "Parquet", "columns of one name", {"a.parquet": twice_parquet()}
+
+
+def twice_parquet() -> bytes:
+    """A Parquet file with two columns of one name."""
+    out = io.BytesIO()
+    pq.write_table(pa.table([TEXTS, SHORT, LABELS], names=["text", "text", "label"]), out)
+    return out.getvalue()
+
+
 def named_parquet(names: list[str], labels: list[int]) -> bytes:
     """A Parquet file as `datasets` writes it, with names of classes in its schema."""
     features = {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": names, "_type": "ClassLabel"}}
@@ -3305,7 +3503,7 @@ def main() -> None:
     """Print every shape whose report or words hold the first argument."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     for number, (report, what, files) in enumerate(
-        (*shapes(), *more(), *public(), *seventh(), *eighth(), *ninth(), *tenth(), *eleventh()), 1
+        (*shapes(), *more(), *public(), *seventh(), *eighth(), *ninth(), *tenth(), *eleventh(), *twelfth()), 1
     ):
         if wanted in f"{report} {what}":
             with tempfile.TemporaryDirectory() as folder:

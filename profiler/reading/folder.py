@@ -26,6 +26,7 @@ from traitcast.warehouse.names import LONGEST, is_name
 _SHARD_WORDS = frozenset({"of", "part", "partial", "shard", "chunk", "data", "default", "split"}) | COPY_WORDS
 # What `datasets.save_to_disk`, a hub clone or a download tool leaves next to the data.
 _NOT_DATA = frozenset({"dataset_info.json", "dataset_dict.json", "dataset_infos.json", "state.json", "package.json"})
+_NOT_DATA |= {"dataset-metadata.json", "datapackage.json", "croissant.json", "dataset_infos.jsonl"}
 _MAX_DEPTH = 3
 
 

@@ -123,7 +123,7 @@ CONTEXTS += tuple(sorted(TEXT_LISTS - set(CONTEXTS)))
 # Options that are one text.
 OPTION_TEXTS = _words("options choices answer_choices")
 # What an answer is compared with.
-REFERENCES = _words("ground_truth reference_answer expected_output best_answer")
+REFERENCES = _words("ground_truth reference_answer expected_output best_answer ideal")
 # (head column, columns that may go with it in the prompt, response columns), most telling first.
 GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
@@ -179,6 +179,7 @@ CHOSEN = (
     ("pos", "neg"),
     ("response_j", "response_k"),
     ("preferred_output", "non_preferred_output"),
+    ("y_w", "y_l"),
 )
 CHOSEN_SCORES = (
     ("score_chosen", "score_rejected"),

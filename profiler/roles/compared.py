@@ -38,6 +38,8 @@ _TIES = frozenset(
     | {"equally_good", "equally_bad", "similar", "draw", "no_preference", "about_the_same"}
 )
 _LETTERS = {"a": 0, "b": 1}
+# What the names of verdicts end in.
+_ENDINGS = ("_winner", "_preference", "_preferred", "_verdict", "_choice", "_vote")
 # A name such as model_a or response 1.
 _NAMED = re.compile(r"(?:.*_)?([a-z]*?)_?([ab]|[0-9])")
 _PROMPTS = ("prompt", "question", "instruction", "query")
@@ -205,7 +207,9 @@ def compared(view: View, *, weak: bool = False) -> DatasetSpec | None:
     pair, marks = found
     draft = DatasetSpec("preference", options_fields=pair)
     names = WEAK_VERDICTS if weak else VERDICTS
-    verdict = next((view.actual[n] for n in names if n in view.actual and view.distinct(view.actual[n])), None)
+    named = [plain for plain in view.actual if plain in names or (not weak and plain.endswith(_ENDINGS))]
+    named.sort(key=lambda plain: names.index(plain) if plain in names else len(names))
+    verdict = next((view.actual[plain] for plain in named if view.distinct(view.actual[plain])), None)
     scores = _scores(view, marks)
     if verdict is None and not scores:
         return None

@@ -41,7 +41,6 @@ from traitcast.profiler.roles.columns import (
     are_marks,
     field_list,
     first_columns,
-    label_form,
     mark_columns,
     values_at,
 )
@@ -62,6 +61,7 @@ from traitcast.profiler.roles.nested import nested
 from traitcast.profiler.roles.pairs import preference, prompted, translation
 from traitcast.profiler.roles.short_roles import with_roles
 from traitcast.profiler.roles.spec import DatasetSpec, parse_spec
+from traitcast.profiler.roles.tagged import tagged
 from traitcast.profiler.roles.values import listed, pick
 from traitcast.warehouse.errors import InputError
 
@@ -215,7 +215,7 @@ _APART = ("completion", "response", "answer", "solution", "output", "target", *R
 
 def _annotated(view: View) -> DatasetSpec | None:
     """Tags of tokens, spans of a text, and several labels of one text."""
-    found = _tagged(view)
+    found = tagged(view)
     marks = mark_columns(view)
     classes = [name for plain, name in view.actual.items() if plain in ("label", *LABELS) and view.class_like(name)]
     # A 0/1 column called label is one of the marks by its values; the flags next to it are metadata all the same.
@@ -242,26 +242,6 @@ def _annotated(view: View) -> DatasetSpec | None:
     return draft
 
 
-def _tagged(view: View) -> DatasetSpec | None:
-    tokens = next((view.actual[plain] for plain in TOKENS if view.has(plain, "list of texts")), None)
-    if tokens is None:
-        return None
-    length = [len(value or ()) for value in view.columns[tokens]]
-    tags = [
-        name
-        for name, kind in view.kinds.items()
-        if name != tokens and kind in ("list of texts", "list of integers")
-        if [len(value or ()) for value in view.columns[name]] == length
-        if not all(isinstance(item, bool) for value in view.columns[name] for item in value or ())
-    ]
-    if not tags:
-        return None
-    draft = DatasetSpec("generation", (tokens,), tags_field=next((n for n in tags if "ner" in plain_name(n)), tags[0]))
-    if len(tags) > 1:
-        raise UnclearError(f"the tags could be {' or '.join(tags)}", draft)
-    return replace(draft, label_form=label_form(draft, view.columns, view.label_names.get(tags[0], ())))
-
-
 def _scored(view: View) -> DatasetSpec | None:
     """A text or a pair with a grade: the response is the number."""
     scores = [name for plain, name in view.actual.items() if plain in SCORES and view.kinds[name] == "number"]
@@ -269,9 +249,14 @@ def _scored(view: View) -> DatasetSpec | None:
         return None
     draft = DatasetSpec("generation", answer_field=scores[0], metric="numeric_match")
     draft = replace(draft, text_fields=_prompt(view, set(scores), f"it has a score ({scores[0]})", draft))
-    if len(scores) > 1:
-        raise UnclearError(f"the score could be {' or '.join(scores)}", draft)
+    others = [name for name, kind in view.kinds.items() if kind == "number" and name not in scores]
+    if len(scores) > 1 or len(others) > _FEW_GRADES:
+        raise UnclearError(f"the score could be any of {listed(scores + others, 5)}", draft)
     return draft
+
+
+# Beside a score there may be its error and a probability.
+_FEW_GRADES = 2
 
 
 # Numbers are options too, and a list that is padded with null is a list of nothing in particular.

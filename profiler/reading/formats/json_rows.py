@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from traitcast.profiler.reading.formats.text_lines import MAX_LINE_BYTES, read_blocks, read_lines
-from traitcast.profiler.reading.source import Row
+from traitcast.profiler.reading.source import SPLIT_WORDS, Row
 from traitcast.profiler.roles import chat
 from traitcast.profiler.roles.column_names import KNOWN, OPTIONS, plain_name
 from traitcast.profiler.roles.columns import kind_of
@@ -253,6 +253,10 @@ def _refuse_others(document: Row, key: str, path: Path) -> None:
         )
 
 
+def _are_lists(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(row, list) and len(row) > 1 for row in value)
+
+
 def _are_rows(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 1 and all(isinstance(row, dict) for row in value)
 
@@ -310,6 +314,10 @@ def _refuse_tables(document: Row, path: Path) -> None:
     if keys := _deep_table(document):
         take = f".{''.join(f'[{json.dumps(key)}]' for key in keys)}[]"
         raise InputError(f"{path}: the rows are inside of {'.'.join(keys)}. Take them out: {_jq(take, path)}")
+    lists = [name for name, rows in document.items() if _are_lists(rows)]
+    if len(lists) == len(document) and any(name in SPLIT_WORDS for name in lists):
+        take = f".[{json.dumps(lists[0])}][] | {{text: .[0], label: .[1]}}"
+        raise InputError(f"{path}: rows are lists under {listed(lists, 12)}. Name their parts: {_jq(take, path)}")
     if tables := _tables(document):
         take = f".[{json.dumps(tables[0])}][]"
         raise InputError(

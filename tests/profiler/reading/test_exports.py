@@ -656,3 +656,41 @@ def test_speakers_as_columns(tmp_path: Path, columns: dict[str, list[str]], prom
     examples = read(lines(tmp_path / "a.jsonl", **columns))
     assert examples.table["fields"][0].as_py() == prompt
     assert examples.table["response"].to_pylist() == LABELS
+
+
+# -- found in the twelfth pass
+
+
+def test_tags_of_words(tmp_path: Path) -> None:
+    words = [["the", "old", "shop"], ["a", "bike"]] * 6
+    tags = [["O", "B-X", "I-X"], ["O", "B-Y"]] * 6
+    forms: list[dict[str, Any]] = [
+        {"tokens": words, "tags": tags},
+        {"tokens": words, "ner_tags": [" ".join(row) for row in tags]},
+        {"sentence": [" ".join(row) for row in words], "labels": tags},
+    ]
+    found = [read(lines(tmp_path / "a.jsonl", **form)).table.to_pylist() for form in forms]
+    assert found[0] == found[1] == found[2]
+    assert [row["response"] for row in found[0][:2]] == ["X: old shop", "Y: bike"]
+    with pytest.raises(InputError, match="'labels' holds tags of spans, but no column has as many words in every row"):
+        read(lines(tmp_path / "b.jsonl", sentence=TEXTS, labels=tags))
+    sets = read(
+        lines(tmp_path / "c.jsonl", sentence=["a bike", "the old shop"] * 6, labels=[["new", "red"], ["x"]] * 6)
+    )
+    assert sets.spec.labels_field == "labels"
+
+
+def test_several_grades_are_asked_about(tmp_path: Path) -> None:
+    grades = {name: [0.0, 0.3] * 6 for name in ("toxicity", "threat", "insult", "obscene")}
+    with pytest.raises(InputError, match="the score could be any of toxicity, threat"):
+        read(lines(tmp_path / "a.jsonl", text=TEXTS, **grades))
+
+
+def test_splits_of_lists(tmp_path: Path) -> None:
+    pairs = [[t, m] for t, m in zip(TEXTS, LABELS, strict=True)]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"train": pairs, "test": pairs}))
+    with pytest.raises(InputError, match="rows are lists under train, test. Name their parts: jq -c"):
+        read(path)
+    path.write_text(json.dumps({"tokens": [["a", "b"]] * N, "tags": [["O", "B-X"]] * N}))
+    assert read(path).rows == N
