@@ -3457,6 +3457,308 @@ def twelfth() -> Iterator[tuple[str, str, Files]]:
     yield "Parquet", "columns of one name", {"a.parquet": twice_parquet()}
 
 
+def thirteenth() -> Iterator[tuple[str, str, Files]]:
+    """Shapes of further public sets, of exports of trackers and help desks, and of files of several splits."""
+    yield "columns", "split in a column of numbers", {"a.csv": table(T, L, ("fold", [0, 1, 2] * 8)).encode()}
+    yield "columns", "a text and its language", {"a.jsonl": lines(T, ("lang", ["en", "de"] * 12), L)}
+    yield (
+        "Jira",
+        "summary, description and issue type",
+        {
+            "a.csv": table(
+                ("Issue key", [f"A-{i}" for i in range(N)]),
+                ("Summary", SHORT),
+                ("Description", TEXTS),
+                ("Issue Type", ["Bug", "Task"] * 12),
+                ("Created", ["01/Jan/24 9:00 AM"] * N),
+            ).encode()
+        },
+    )
+    yield (
+        "Zendesk",
+        "subject, description and tags",
+        {
+            "a.json": json.dumps(
+                [
+                    {
+                        "id": i,
+                        "subject": SHORT[i],
+                        "description": TEXTS[i],
+                        "tags": ["vip", "refund"] if i % 2 else ["refund"],
+                        "status": "open",
+                        "created_at": "2024-01-01T00:00:00Z",
+                    }
+                    for i in range(N)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "GitHub",
+        "issues with labels as objects",
+        {
+            "a.json": json.dumps(
+                [
+                    {
+                        "number": i,
+                        "title": SHORT[i],
+                        "body": TEXTS[i],
+                        "labels": [{"name": "bug" if i % 2 else "docs", "color": "f00"}],
+                        "state": "open",
+                        "user": {"login": "x"},
+                    }
+                    for i in range(N)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "arXiv",
+        "categories with blanks between",
+        {
+            "a.jsonl": lines(
+                ("id", [f"07{i:02}.1" for i in range(N)]),
+                ("title", SHORT),
+                ("abstract", TEXTS),
+                ("categories", ["cs.CL cs.LG", "math.CO", "cs.CL"] * 8),
+            )
+        },
+    )
+    yield (
+        "PubMed",
+        "MeSH terms in a list",
+        {
+            "a.jsonl": lines(
+                ("pmid", [str(i) for i in range(N)]),
+                ("title", SHORT),
+                ("abstract", TEXTS),
+                ("mesh_terms", [["Humans", "Bikes"]] * N),
+            )
+        },
+    )
+    yield (
+        "LEDGAR",
+        "provision and label",
+        {"a.jsonl": lines(("provision", TEXTS), ("label", [["Fees"], ["Terms"]] * 12), ("source", ["x.htm"] * N))},
+    )
+    yield (
+        "ContractNLI",
+        "premise as a list of sentences",
+        {"a.jsonl": lines(("premise", each(lambda i: [TEXTS[i], SHORT[i]])), ("hypothesis", SHORT), L)},
+    )
+    yield (
+        "FEVER",
+        "claims with evidence in lists",
+        {
+            "a.jsonl": lines(
+                ("id", list(range(N))),
+                ("verifiable", ["VERIFIABLE"] * N),
+                ("label", ["SUPPORTS", "REFUTES"] * 12),
+                ("claim", TEXTS),
+                ("evidence", [[[1, 2, "Page", 3]]] * N),
+            )
+        },
+    )
+    yield (
+        "SciFact",
+        "claims with evidence by document",
+        {
+            "a.jsonl": lines(
+                ("id", list(range(N))),
+                ("claim", TEXTS),
+                ("evidence", [{"4983": [{"sentences": [2], "label": "CONTRADICT"}]}] * N),
+                ("cited_doc_ids", [[4983]] * N),
+            )
+        },
+    )
+    yield (
+        "HotpotQA",
+        "context as titles and sentences",
+        {
+            "a.json": json.dumps(
+                [
+                    {
+                        "_id": str(i),
+                        "question": TEXTS[i],
+                        "answer": SHORT[i],
+                        "supporting_facts": [["A", 0]],
+                        "context": [["A", ["one.", "two."]]],
+                        "type": "bridge",
+                        "level": "hard",
+                    }
+                    for i in range(N)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "TyDi",
+        "answers by language",
+        {
+            "a.jsonl": lines(
+                ("question_text", TEXTS),
+                ("document_plaintext", SHORT),
+                ("annotations", [{"minimal_answers_start_byte": [1]}] * N),
+                ("language", ["en"] * N),
+            )
+        },
+    )
+    yield (
+        "PIQA raw",
+        "goal and solutions, labels in another file",
+        {"train.jsonl": lines(("goal", TEXTS), ("sol1", SHORT), ("sol2", TEXTS[::-1])), "train-labels.lst": b"0\n1\n"},
+    )
+    yield (
+        "WinoGrande",
+        "options beside a sentence with a gap",
+        {
+            "a.jsonl": lines(
+                ("qID", [str(i) for i in range(N)]),
+                ("sentence", [f"{t}, since _ was fast" for t in TEXTS]),
+                ("option1", ["bike"] * N),
+                ("option2", ["shop"] * N),
+                ("answer", ["1", "2"] * 12),
+            )
+        },
+    )
+    yield (
+        "StoryCloze",
+        "four sentences and two endings",
+        {
+            "a.csv": table(
+                ("InputStoryid", [str(i) for i in range(N)]),
+                *((f"InputSentence{k}", [f"{k} {t}" for t in TEXTS]) for k in range(1, 5)),
+                ("RandomFifthSentenceQuiz1", SHORT),
+                ("RandomFifthSentenceQuiz2", TEXTS),
+                ("AnswerRightEnding", [1, 2] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "MMLU csv",
+        "no header, four options and a letter",
+        {"a.csv": "".join(f'"{t}",red {i},blue,green,black,{"ABCD"[i % 4]}\n' for i, t in enumerate(TEXTS)).encode()},
+    )
+    yield (
+        "C-Eval",
+        "options in columns, with an explanation",
+        {
+            "a.csv": table(
+                ("id", list(range(N))),
+                ("question", TEXTS),
+                ("A", ["x"] * N),
+                ("B", ["y"] * N),
+                ("C", ["z"] * N),
+                ("D", ["w"] * N),
+                ("answer", ["A", "B", "C", "D"] * 6),
+                ("explanation", SHORT),
+            ).encode()
+        },
+    )
+    yield (
+        "BBQ",
+        "answers 0 to 2 and a label",
+        {
+            "a.jsonl": lines(
+                ("context", TEXTS),
+                ("question", SHORT),
+                ("ans0", ["a"] * N),
+                ("ans1", ["b"] * N),
+                ("ans2", ["c"] * N),
+                ("label", [0, 1, 2] * 8),
+            )
+        },
+    )
+    yield (
+        "CrowS-Pairs",
+        "more and less of a stereotype",
+        {
+            "a.csv": table(
+                ("", list(range(N))),
+                ("sent_more", TEXTS),
+                ("sent_less", SHORT),
+                ("stereo_antistereo", ["stereo", "antistereo"] * 12),
+                ("bias_type", ["age", "race"] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "WikiText",
+        "lines that may be blank",
+        {"a.parquet": parquet(text=[t if i % 2 else "" for i, t in enumerate(TEXTS)])},
+    )
+    yield "Multi30k", "en and de", {"a.jsonl": lines(("en", TEXTS), ("de", SHORT))}
+    yield (
+        "Tatoeba",
+        "sentences and ids of both",
+        {
+            "a.tsv": "".join(
+                f"{i}\t{t}\t{i + 100}\t{s}\n" for i, (t, s) in enumerate(zip(TEXTS, SHORT, strict=True))
+            ).encode()
+        },
+    )
+    yield (
+        "LibriSpeech",
+        "a sound and its text",
+        {
+            "a.parquet": parquet(
+                audio=[{"bytes": b"\xff\x00", "path": "a.wav"}] * N, text=TEXTS, speaker_id=list(range(N))
+            )
+        },
+    )
+    yield (
+        "COCO",
+        "captions of an image",
+        {
+            "a.jsonl": lines(
+                ("image", [f"{i}.jpg" for i in range(N)]), ("captions", each(lambda i: [TEXTS[i], SHORT[i]]))
+            )
+        },
+    )
+    yield (
+        "LLaVA",
+        "turns with an image in them",
+        {
+            "a.json": json.dumps(
+                [
+                    {
+                        "id": str(i),
+                        "image": f"{i}.jpg",
+                        "conversations": [
+                            {"from": "human", "value": f"<image>\n{TEXTS[i]}"},
+                            {"from": "gpt", "value": SHORT[i]},
+                        ],
+                    }
+                    for i in range(N)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "ShareGPT",
+        "turns of a system in the middle",
+        {
+            "a.jsonl": lines(
+                (
+                    "conversations",
+                    each(
+                        lambda i: [
+                            *turns(i, keys=("from", "value"), who=("human", "gpt")),
+                            {"from": "system", "value": "stop"},
+                            *turns(i, keys=("from", "value"), who=("human", "gpt")),
+                        ]
+                    ),
+                )
+            )
+        },
+    )
+    yield (
+        "tool use",
+        "tools as JSON, messages as JSON",
+        {"a.jsonl": lines(("tools", [json.dumps([CALL])] * N), ("messages", each(lambda i: json.dumps(turns(i)))))},
+    )
+
+
 def twice_parquet() -> bytes:
     """A Parquet file with two columns of one name."""
     out = io.BytesIO()
@@ -3503,7 +3805,19 @@ def main() -> None:
     """Print every shape whose report or words hold the first argument."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     for number, (report, what, files) in enumerate(
-        (*shapes(), *more(), *public(), *seventh(), *eighth(), *ninth(), *tenth(), *eleventh(), *twelfth()), 1
+        (
+            *shapes(),
+            *more(),
+            *public(),
+            *seventh(),
+            *eighth(),
+            *ninth(),
+            *tenth(),
+            *eleventh(),
+            *twelfth(),
+            *thirteenth(),
+        ),
+        1,
     ):
         if wanted in f"{report} {what}":
             with tempfile.TemporaryDirectory() as folder:

@@ -81,7 +81,7 @@ def read(
     chosen = found.choose(request.split)
     parts = found.parts(chosen)
     notes = [*found.notes, *(note for part in parts[:1] for note in part.notes())]
-    resolved, role_notes, left_out = _resolve_spec(request.spec, stated, found, parts)
+    resolved, role_notes, left_out, unread = _resolve_spec(request.spec, stated, found, parts)
     _check_names(parts, resolved)
     beside = found.splits.get("train", ()) if chosen in (*HELD_OUT, ALL) and not request.stream else ()
     trained = _answers_of(beside, resolved) if beside else None
@@ -102,6 +102,7 @@ def read(
         notes=(*notes, *role_notes),
         warnings=(
             *_left_out_words(left_out, resolved),
+            *([f"{listed(unread, 5)} may belong to the prompt, but hold no text, and are not read"] if unread else []),
             *(warning for split in found.splits if chosen in (split, ALL) for warning in found.warnings.get(split, ())),
             *(warning for part in parts for warning in part.warnings()),
             *([_stream_words(request.stream)] if request.stream else []),
@@ -229,8 +230,8 @@ def _stream_words(rows: int) -> str:
 
 def _resolve_spec(
     spec: str | Path | DatasetSpec | None, stated: Mapping[str, Any], source: Source, parts: Sequence[Part]
-) -> tuple[DatasetSpec, list[str], tuple[str, ...]]:
-    """(spec, notes, columns of texts that were left out), with stated roles checked and the others inferred."""
+) -> tuple[DatasetSpec, list[str], tuple[str, ...], tuple[str, ...]]:
+    """(spec, notes, texts that were left out, prompts that are no text), stated roles checked and others inferred."""
     sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
     if not sample:
         raise InputError(f"{parts[0].name} holds no rows; expected at least one row of data below any header")
@@ -242,7 +243,7 @@ def _resolve_spec(
         inference = infer(columns, source=source.origin, label_names=names, stated=stated)
         found, notes = inference.spec, list(inference.notes)
         _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
-        return _completed(found, columns, names, notes), notes, inference.left_out
+        return _completed(found, columns, names, notes), notes, inference.left_out, inference.unread
     notes = []
     if spec is None:
         found = with_roles(DatasetSpec("generation"), stated)
@@ -255,7 +256,7 @@ def _resolve_spec(
             f"stated on the command line: {', '.join(f'{key} {cut(_shown(value))}' for key, value in stated.items())}"
         )
     _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
-    return _completed(found, columns, names, notes), notes, ()
+    return _completed(found, columns, names, notes), notes, (), ()
 
 
 def _completed(

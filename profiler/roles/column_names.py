@@ -220,7 +220,7 @@ RANKED = ("responses", "completions", "answers", "outputs", "candidates", "repli
 RESPONSE_KEYS = ("response", "answer", "text", "content", "completion", "output")
 GRADES = ("scores", "ranks", "ratings", "ranking", "rewards", "rank", "score", "overall_score", "rating", "reward")
 OPTIONS = _words("options choices endings candidates answer_choices mc_options choice alternatives possible_answers")
-OPTION_COLUMN = re.compile(r"(option|choice|answer|ending|sol|opt|op|alternative|candidate)?_?([a-z]|[0-9]{1,2})")
+OPTION_COLUMN = re.compile(r"(option|choice|answer|ans|ending|sol|opt|op|alternative|candidate)?_?([a-z]|[0-9]{1,2})")
 MC_ANSWERS = _words(
     "answer_idx answer_index answerkey answer_key correct_option correct_answer correct answer cop label gold target "
     "key accept ra"

@@ -23,7 +23,7 @@ from traitcast.warehouse.errors import InputError
 _BOOKKEEPING = re.compile(
     r"(.*_)?(model|engine|date|time|datetime|timestamp|created|created_at|updated|updated_at|version|source|author|user|"
     r"username|user_name|annotator|worker|file|filename|file_name|path|lang|language|method|hash|md5|sha256|license|"
-    r"licence|repo|repo_name|repository|link|email|phone|object|usage|type|status|rejected)(_[0-9]+)?"
+    r"licence|image|audio|video|repo|repo_name|repository|link|email|phone|object|usage|type|status|rejected)(_[0-9]+)?"
 )
 _DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
 # A second field of the prompt is worth proposing where it has this share of the characters of the first.

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from traitcast.profiler.roles.column_names import PROMPTS, SCORES, TOKENS, is_id, plain_name
+from traitcast.profiler.roles.column_names import OPTIONS, PAIRS, PROMPTS, SCORES, TOKENS, is_id, plain_name
 from traitcast.profiler.roles.columns import View, field_list, first_columns
 from traitcast.profiler.roles.draft import empty_label, has_substance, nested_paths
 from traitcast.profiler.roles.short_roles import short_roles
@@ -20,6 +20,9 @@ from traitcast.profiler.roles.values import IN_MEMORY, cut, listed, shorten
 from traitcast.warehouse.console import command
 
 CONFIDENCES = ("high", "medium")
+# What a prompt may be made of besides texts, where its names say so.
+_NESTED = ("list of texts", "list", "nested object", "mixed types")
+_ASKED = (PROMPTS | {name for pair in PAIRS for name in pair}) - {*OPTIONS, "history", "news", "page"}
 
 
 class UnclearError(Exception):
@@ -58,6 +61,8 @@ class Inference:
         One for each field of the roles.
     left_out
         Columns of texts of substance that have no role.
+    unread
+        Columns with a usual name of a prompt that hold no text, and have no role.
     """
 
     spec: DatasetSpec
@@ -65,6 +70,7 @@ class Inference:
     confidence: str
     reasons: tuple[Reason, ...] = ()
     left_out: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def explained(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Inference:
@@ -92,7 +98,10 @@ def explained(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Infer
             "if that is wrong, say which columns are meant: --roles 'text=COLUMN label=COLUMN', or --spec FILE"
         )
     substance = tuple(name for name in unused if _is_left_out(view, name, spec))
-    return Inference(spec, tuple(notes), confidence, reasons, substance)
+    nested = [
+        name for name in unused if view.kinds[name] in _NESTED and plain_name(name) in _ASKED and view.distinct(name)
+    ]
+    return Inference(spec, tuple(notes), confidence, reasons, substance, tuple(nested))
 
 
 def _reasons(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Iterator[Reason]:

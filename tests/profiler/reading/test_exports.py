@@ -694,3 +694,19 @@ def test_splits_of_lists(tmp_path: Path) -> None:
         read(path)
     path.write_text(json.dumps({"tokens": [["a", "b"]] * N, "tags": [["O", "B-X"]] * N}))
     assert read(path).rows == N
+
+
+# -- found in the thirteenth pass
+
+
+@pytest.mark.parametrize(
+    ("columns", "name"),
+    [
+        ({"premise": [[t, "more"] for t in TEXTS], "hypothesis": TEXTS, "label": LABELS}, "premise"),
+        ({"question": TEXTS, "context": [[["A", ["one", "two"]]]] * N, "answer": LABELS}, "context"),
+        ({"system": [[{"text": "be kind"}]] * N, "question": TEXTS, "answer": LABELS}, "system"),
+    ],
+)
+def test_prompts_that_are_no_text_are_named(tmp_path: Path, columns: dict[str, Any], name: str) -> None:
+    found = read(lines(tmp_path / "a.jsonl", **columns)).warnings
+    assert f"{name} may belong to the prompt, but hold no text, and are not read" in found
