@@ -29,7 +29,7 @@ from traitcast.predictor.model.gain_model import (
     fit_layers,
 )
 from traitcast.predictor.model.gate import Verdict
-from traitcast.predictor.model.intervals import Residuals, reliability, residuals
+from traitcast.predictor.model.intervals import Residuals, cross_harm, residuals
 from traitcast.predictor.model.observations import Grouping, Split, splits
 from traitcast.predictor.model.pair_data import Data
 from traitcast.predictor.model.trees import Size, TreeSettings
@@ -155,7 +155,9 @@ def about(
     observations, held = data.observations, fitted.held_out[KNOWN]
     errors, residuals = held.errors(data), fitted.residuals(data, KNOWN)
     scale = fitted.scale_of(held)
-    harm = reliability(residuals.harm((held.level + held.spread * held.order) / scale), observations.gain[held.row] < 0)
+    source, target, group = observations.source[held.row], observations.target[held.row], grouping.group
+    predicted = (held.level + held.spread * held.order) / scale
+    chance = cross_harm(errors / scale, predicted, group[source], group[target], target)
     found: dict[str, Any] = {
         "cells": len(observations),
         "sources": len(set(observations.source.tolist())),
@@ -167,7 +169,7 @@ def about(
         "out_of_fold_rmse": float(np.sqrt(np.mean(errors**2))),
         "half_width": residuals.half_width() * float(scale.mean()),
         "gate": {regime: asdict(verdict) for regime, verdict in fitted.verdicts.items()},
-        "harm_known": bool(harm["brier"] < harm["base"])
+        "harm_known": _harm_known(chance, observations.gain[held.row] < 0, target)
         and not fitted.verdicts[KNOWN].abstains
         and "outcome" not in kept,
         "versions": {"bundle": SCHEMA, "catalogue": catalogue, "xgboost": xgboost.__version__},
@@ -180,6 +182,16 @@ def about(
     for array in (observations.gain, data.table, data.asked.of_target):
         digest.update(np.ascontiguousarray(array).tobytes())
     return found | {"fingerprint": f"v2:{digest.hexdigest()}"}
+
+
+def _harm_known(chance: np.ndarray, happened: np.ndarray, target: np.ndarray) -> bool:
+    """Whether chances beat the overall share in squared error by more than a standard error over targets."""
+    known = np.isfinite(chance)
+    chance, happened, target = chance[known], happened[known], target[known]
+    better = (happened.mean() - happened) ** 2 - (chance - happened) ** 2
+    _, group, counts = np.unique(target, return_inverse=True, return_counts=True)
+    of_target = np.bincount(group, better) / counts
+    return len(counts) > 1 and bool(of_target.mean() > of_target.std(ddof=1) / np.sqrt(len(counts)))
 
 
 def _training(data: Data, train: np.ndarray, block: np.ndarray) -> Training:
