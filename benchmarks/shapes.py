@@ -3759,6 +3759,233 @@ def thirteenth() -> Iterator[tuple[str, str, Files]]:
     )
 
 
+def fourteenth() -> Iterator[tuple[str, str, Files]]:
+    """Shapes of exams, of safety data, of mails and of tables that programs wrote; none of them was tried before."""
+    yield (
+        "mails",
+        "subject, body, from and to",
+        {
+            "a.csv": table(
+                ("from", ["a@x.org"] * N),
+                ("to", ["b@x.org"] * N),
+                ("subject", SHORT),
+                ("body", TEXTS),
+                ("label", ["ham", "spam"] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "mails",
+        "Enron as file and message",
+        {
+            "a.csv": table(
+                ("file", [f"x/{i}." for i in range(N)]),
+                ("message", [f"Message-ID: <{i}>\nSubject: bikes\n\n{t}" for i, t in enumerate(TEXTS)]),
+            ).encode()
+        },
+    )
+    yield (
+        "RACE",
+        "one article, several questions",
+        {
+            "a.jsonl": lines(
+                ("article", TEXTS),
+                ("questions", [["why?", "how?"]] * N),
+                ("options", [[["a", "b"], ["c", "d"]]] * N),
+                ("answers", [["A", "B"]] * N),
+                ("id", [f"h{i}.txt" for i in range(N)]),
+            )
+        },
+    )
+    yield (
+        "exams",
+        "question with choices inside and para",
+        {
+            "a.jsonl": lines(
+                ("id", [str(i) for i in range(N)]),
+                ("answerKey", ["A", "B"] * 12),
+                ("info", [{"grade": 12}] * N),
+                (
+                    "question",
+                    each(
+                        lambda i: {
+                            "stem": TEXTS[i],
+                            "choices": [
+                                {"text": "a b", "label": "A", "para": "x"},
+                                {"text": "c d", "label": "B", "para": "y"},
+                            ],
+                        }
+                    ),
+                ),
+            )
+        },
+    )
+    yield (
+        "SAT",
+        "options joined by bars",
+        {
+            "a.csv": table(
+                ("question", TEXTS), ("choices", ["red|blue|green"] * N), ("answer", ["red", "blue", "green"] * 8)
+            ).encode()
+        },
+    )
+    yield "AdvBench", "goal and target", {"a.csv": table(("goal", TEXTS), ("target", SHORT)).encode()}
+    yield (
+        "XSTest",
+        "prompt and type",
+        {
+            "a.csv": table(
+                ("id", list(range(N))), ("prompt", TEXTS), ("type", ["safe", "unsafe"] * 12), ("focus", ["bike"] * N)
+            ).encode()
+        },
+    )
+    yield (
+        "RealToxicityPrompts",
+        "prompt and continuation as objects",
+        {
+            "a.jsonl": lines(
+                ("filename", ["x.txt"] * N),
+                ("prompt", each(lambda i: {"text": TEXTS[i], "toxicity": 0.1})),
+                ("continuation", each(lambda i: {"text": SHORT[i], "toxicity": 0.2})),
+            )
+        },
+    )
+    yield (
+        "Anthropic red team",
+        "a transcript and its ratings",
+        {
+            "a.jsonl": lines(
+                ("min_harmlessness_score_transcript", [0.5, -1.5] * 12),
+                ("transcript", TEXTS),
+                ("rating", [3.0, 1.0] * 12),
+                ("task_description", SHORT),
+            )
+        },
+    )
+    yield (
+        "PRM800K",
+        "steps with ratings",
+        {
+            "a.jsonl": lines(
+                ("question", each(lambda i: {"problem": TEXTS[i], "ground_truth_answer": str(i)})),
+                ("label", [{"steps": [{"completions": [{"text": "so", "rating": 1}], "chosen_completion": 0}]}] * N),
+            )
+        },
+    )
+    yield (
+        "UltraInteract",
+        "trajectory, chosen and rejected",
+        {
+            "a.jsonl": lines(
+                ("task", ["Math"] * N),
+                ("trajectory", each(lambda i: [{"from": "user", "value": TEXTS[i]}])),
+                ("chosen", SHORT),
+                ("rejected", TEXTS[::-1]),
+            )
+        },
+    )
+    yield (
+        "PairRM",
+        "instruction, input, candidates and ranks",
+        {
+            "a.jsonl": lines(
+                ("instruction", TEXTS),
+                ("input", [""] * N),
+                ("candidates", each(lambda i: [SHORT[i], "no way"])),
+                ("ranks", [[1, 2], [2, 1]] * 12),
+            )
+        },
+    )
+    yield (
+        "LMSYS",
+        "conversations with moderation",
+        {
+            "a.jsonl": lines(
+                ("conversation_id", [f"c{i}" for i in range(N)]),
+                ("model", ["m"] * N),
+                ("conversation", each(turns)),
+                ("turn", [1] * N),
+                ("language", ["English"] * N),
+                ("openai_moderation", [[{"flagged": False}]] * N),
+                ("redacted", [False] * N),
+            )
+        },
+    )
+    yield (
+        "OASST ranked",
+        "prompts and replies of threads",
+        {
+            "a.jsonl": lines(
+                ("message_tree_id", [f"t{i}" for i in range(N)]),
+                (
+                    "prompt",
+                    each(
+                        lambda i: {
+                            "role": "prompter",
+                            "text": TEXTS[i],
+                            "replies": [{"role": "assistant", "text": SHORT[i], "rank": 0}],
+                        }
+                    ),
+                ),
+            )
+        },
+    )
+    yield (
+        "Alexa",
+        "locale, utt, annot_utt and intent",
+        {
+            "a.jsonl": lines(
+                ("locale", ["en-US"] * N),
+                ("partition", ["train"] * N),
+                ("utt", TEXTS),
+                ("annot_utt", [f"[x : {t}]" for t in TEXTS]),
+                ("intent", ["buy", "sell"] * 12),
+            )
+        },
+    )
+    yield (
+        "SST fine",
+        "a phrase and a tree",
+        {"a.csv": table(("sentence", TEXTS), ("tree", ["0|1|2"] * N), ("label", [0.3, 0.7] * 12)).encode()},
+    )
+    yield (
+        "headings",
+        "names in capitals with units",
+        {"a.csv": table(("TEXT (EN)", TEXTS), ("LABEL [0/1]", [0, 1] * 12)).encode()},
+    )
+    yield "headings", "names with line ends", {"a.csv": table(("Your\ncomment", TEXTS), ("Class", LABELS)).encode()}
+    yield "tables", "numbers with commas in quotes", {"a.csv": table(T, ("views", ["1,024"] * N), L).encode()}
+    yield "tables", "a row of totals at the end", {"a.csv": plain_csv() + b",24\n"}
+    yield "tables", "comments in front of the header", {"a.csv": b"# made by a program\n# on a day\n" + plain_csv()}
+    yield (
+        "tables",
+        "cells with leading quotes for Excel",
+        {"a.csv": table(("text", [f"'{t}" for t in TEXTS]), L).encode()},
+    )
+    yield "JSON", "numbers as keys of classes", {"a.jsonl": lines(T, ("label", [{"0": 1}, {"1": 1}] * 12))}
+    yield (
+        "JSON",
+        "a text inside of a list inside of an object",
+        {"a.jsonl": lines(("doc", each(lambda i: {"paragraphs": [{"text": TEXTS[i]}]})), L)},
+    )
+    yield "JSON", "booleans written as texts, and as booleans", {"a.jsonl": lines(T, ("label", [True, "true"] * 12))}
+    yield (
+        "splits",
+        "train in parts, test as one file",
+        {
+            "train-part1.jsonl": lines(T, L),
+            "train-part2.jsonl": lines(("text", SHORT), L),
+            "test.jsonl": lines(("text", TEXTS[::-1]), L),
+        },
+    )
+    yield "splits", "a year for each file", {"2019.csv": plain_csv(), "2020.csv": table(("text", SHORT), L).encode()}
+    yield (
+        "splits",
+        "a language for each folder",
+        {"en/data.jsonl": lines(T, L), "de/data.jsonl": lines(("text", SHORT), L)},
+    )
+
+
 def twice_parquet() -> bytes:
     """A Parquet file with two columns of one name."""
     out = io.BytesIO()
@@ -3816,6 +4043,7 @@ def main() -> None:
             *eleventh(),
             *twelfth(),
             *thirteenth(),
+            *fourteenth(),
         ),
         1,
     ):

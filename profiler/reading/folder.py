@@ -24,6 +24,7 @@ from traitcast.warehouse.names import LONGEST, is_name
 
 # Words that number or describe shards, never splits.
 _SHARD_WORDS = frozenset({"of", "part", "partial", "shard", "chunk", "data", "default", "split"}) | COPY_WORDS
+_PART = re.compile(r"(?:part|shard|chunk|p)[0-9]+")
 # What `datasets.save_to_disk`, a hub clone or a download tool leaves next to the data.
 _NOT_DATA = frozenset({"dataset_info.json", "dataset_dict.json", "dataset_infos.json", "state.json", "package.json"})
 _NOT_DATA |= {"dataset-metadata.json", "datapackage.json", "croissant.json", "dataset_infos.jsonl"}
@@ -83,6 +84,9 @@ def _folder(root: Path) -> Source:
     splits = _splits(root, filled)
     _refuse_datasets(root, splits)
     notes = [f"not read, since they are caches: {listed(_inside(root, no_data), 5)}"] if no_data else []
+    folders = {str(path.parent.relative_to(root)) for path in splits.get(ALL, ())}
+    if len(folders) > 1:
+        notes.append(f"rows of several folders are read as one dataset: {listed(sorted(folders), 8)}")
     parts, warnings = {}, {}
     for split, paths in splits.items():
         kept, left_out, warnings[split] = once(root, split, paths)
@@ -224,7 +228,11 @@ def _stem(path: Path) -> str:
 def _words(stem: str) -> list[str]:
     """The words of a file name that may name a split: no numbers, no shard words."""
     words = [word for word in re.split(r"[^a-z0-9]+", stem.lower()) if word]
-    return [w for w in words if not w.isdigit() and w not in _SHARD_WORDS and not HASH.fullmatch(w)]
+    return [
+        w
+        for w in words
+        if not w.isdigit() and w not in _SHARD_WORDS and not _PART.fullmatch(w) and not HASH.fullmatch(w)
+    ]
 
 
 def _inside(root: Path, paths: Sequence[Path]) -> list[str]:

@@ -94,6 +94,8 @@ UTTERANCES = _words(
 )
 TEXT_LISTS = frozenset((*UTTERANCES, *_words("contexts context passages documents paragraphs article document story")))
 SINGLE |= TEXT_LISTS
+# Beside these a subject is that of a mail or a ticket; elsewhere it is a topic.
+MAILS = _words("body message description")
 LABELS = frozenset(
     _words(
         "labels class category sentiment emotion intent topic stance polarity gold_label label_text label_name "
@@ -141,6 +143,7 @@ GENERATION: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         (*SYSTEM, *CONTEXTS, *OPTION_TEXTS),
         ("answer", "answers", "response", "solution", "correct_answer", "output", *REFERENCES),
     ),
+    ("goal", (), ("target", "response", "output")),
     ("problem", OPTION_TEXTS, ("solution", "answer")),
     ("query", (*SYSTEM, *CONTEXTS, *OPTION_TEXTS), ("response", "answer", "answers", "output", *REFERENCES)),
     ("article", ("title",), ("highlights", "summary", "abstract")),
@@ -220,7 +223,9 @@ RANKED = ("responses", "completions", "answers", "outputs", "candidates", "repli
 RESPONSE_KEYS = ("response", "answer", "text", "content", "completion", "output")
 GRADES = ("scores", "ranks", "ratings", "ranking", "rewards", "rank", "score", "overall_score", "rating", "reward")
 OPTIONS = _words("options choices endings candidates answer_choices mc_options choice alternatives possible_answers")
-OPTION_COLUMN = re.compile(r"(option|choice|answer|ans|ending|sol|opt|op|alternative|candidate)?_?([a-z]|[0-9]{1,2})")
+OPTION_COLUMN = re.compile(
+    r"(option|choice|answer|ans|ending|sol|opt|op|alternative|candidate)?_?([a-z]|[0-9]{1,2})"  # codespell:ignore
+)
 MC_ANSWERS = _words(
     "answer_idx answer_index answerkey answer_key correct_option correct_answer correct answer cop label gold target "
     "key accept ra"

@@ -18,6 +18,7 @@ from traitcast.profiler.roles.column_names import (
     LABEL_LISTS,
     LABEL_NUMBERS,
     LABELS,
+    MAILS,
     MC_ANSWERS,
     MC_PROMPT,
     OPTION_COLUMN,
@@ -441,7 +442,8 @@ def _classification(view: View) -> DatasetSpec | None:
 
 def _usual(view: View) -> tuple[str, ...]:
     """Columns of texts that have a usual name of a prompt."""
-    return view.texts({*SINGLE} | {plain for pair in PAIRS for plain in pair})
+    mail = {"subject"} if any(view.has(plain, "text") for plain in MAILS) else set()
+    return view.texts({*SINGLE, *mail} | {plain for pair in PAIRS for plain in pair})
 
 
 def _prompt(view: View, taken: Collection[str], present: str, draft: DatasetSpec) -> tuple[str, ...]:

@@ -41,6 +41,8 @@ _SAMPLE = 1000
 # Texts are at least this long; a first line that is this much shorter than the texts below it may be a header.
 _TEXT_CHARACTERS, _HEADER_LENGTH = 15, 0.4
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
+# Titles and comments above a header.
+_FEW_LINES = 20
 # What stands under the header of a Markdown table.
 _RULE = re.compile(r" *:?-+:? *")
 # Backslashes that stand before no quote: one alone, before what no writer escapes, is a character.
@@ -366,14 +368,22 @@ def _ragged(path: Path, number: int, cells: list[str], header: list[str], dialec
         hint = f"The last column has no name: remove the {separator!r} at the end of the header"
     elif len(cells) == len(header) + 1 and not cells[-1]:
         hint = f"Rows end in {separator!r}, but the header does not: add it there, or remove it from the rows"
-    elif len(header) == 1 and number == 2:
-        hint = f"If line 1 is a title above the header, remove it: tail -n +2 {shlex.quote(path.name)} > new-file"
+    elif len(header) == 1 and number < _FEW_LINES and _is_above(path, number):
+        above = "line 1" if number == 2 else f"lines 1 to {number - 1}"
+        hint = f"To remove what is above the header ({above}): tail -n +{number} {shlex.quote(path.name)} > new-file"
     elif len(cells) < len(header):
         hint = f"Write empty cells too, with their {separator!r}"
     return (
         f"{path}: line {number} has {len(cells)} cells, but the header has {len(header)} ({listed(header, 12)}). {hint}"
         ". If the separator or the quotes were misread, pass --delimiter or --quote"
     )
+
+
+def _is_above(path: Path, number: int) -> bool:
+    """Whether the lines before one are comments, or a title alone."""
+    before = [line.strip() for _, line in islice(read_lines(path), number - 1)]
+    comments = all(line.startswith("#") or not line for line in before)
+    return comments or (len(before) == 1 and not any(mark in before[0] for mark in _MARKS))
 
 
 def _cure(error: _BrokenError, path: Path) -> str:

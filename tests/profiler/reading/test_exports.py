@@ -72,9 +72,15 @@ def test_hive_separates_by_a_control_character(tmp_path: Path) -> None:
 
 def test_a_title_above_the_header(tmp_path: Path) -> None:
     path = cells(tmp_path / "a.csv", TEXTS, LABELS)
-    path.write_text("Table 1\n" + path.read_text())
-    with pytest.raises(InputError, match=r"remove it: tail -n \+2 a\.csv > new-file"):
+    table = path.read_text()
+    for above, number in (("Table 1\n", 2), ("# made by a program\n# today\n", 3)):
+        path.write_text(above + table)
+        with pytest.raises(InputError, match=rf"above the header .*: tail -n \+{number} a\.csv > new-file"):
+            read(path)
+    path.write_text("Export of today\n" + table.replace(",", ";").replace("number", "number,"))
+    with pytest.raises(InputError) as caught:
         read(path)
+    assert "tail" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -710,3 +716,25 @@ def test_splits_of_lists(tmp_path: Path) -> None:
 def test_prompts_that_are_no_text_are_named(tmp_path: Path, columns: dict[str, Any], name: str) -> None:
     found = read(lines(tmp_path / "a.jsonl", **columns)).warnings
     assert f"{name} may belong to the prompt, but hold no text, and are not read" in found
+
+
+# -- found in the fourteenth pass
+
+
+def test_mails_have_their_subject_in_the_prompt(tmp_path: Path) -> None:
+    rows = read(lines(tmp_path / "a.jsonl", subject=["bikes"] * N, body=TEXTS, label=LABELS)).table.to_pylist()
+    assert rows[0]["fields"] == ["bikes", TEXTS[0]]
+
+
+def test_parts_with_their_number_at_the_word(tmp_path: Path) -> None:
+    for name in ("train-part1", "train-part2", "test"):
+        lines(tmp_path / f"{name}.jsonl", text=[f"{name} {t}" for t in TEXTS], label=LABELS)
+    examples = read(tmp_path)
+    assert (examples.rows, set(examples.splits)) == (2 * N, {"train", "test"})
+
+
+def test_folders_that_are_read_as_one_are_named(tmp_path: Path) -> None:
+    for name in ("de", "en"):
+        (tmp_path / name).mkdir()
+        lines(tmp_path / name / "data.jsonl", text=[f"{name} {t}" for t in TEXTS], label=LABELS)
+    assert "rows of several folders are read as one dataset: de, en" in read(tmp_path).notes
