@@ -3986,6 +3986,275 @@ def fourteenth() -> Iterator[tuple[str, str, Files]]:
     )
 
 
+def fifteenth() -> Iterator[tuple[str, str, Files]]:
+    """Shapes of cards on the hub and of tables of people, none of them tried before."""
+    yield (
+        "Yelp",
+        "reviews with counts of votes",
+        {
+            "a.json": lines(
+                ("review_id", [f"r{i}" for i in range(N)]),
+                ("user_id", ["u"] * N),
+                ("stars", [4.0, 1.0] * 12),
+                ("useful", [0, 3] * 12),
+                ("funny", [0, 1] * 12),
+                ("cool", [0, 2] * 12),
+                T,
+                ("date", ["2016-01-01 00:00:00"] * N),
+            )
+        },
+    )
+    yield (
+        "Steam",
+        "app, review and votes",
+        {
+            "a.csv": table(
+                ("app_id", [10] * N),
+                ("app_name", ["Bikes"] * N),
+                ("review_text", TEXTS),
+                ("review_score", [1, -1] * 12),
+                ("review_votes", [0, 1] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "Twitter airline",
+        "sentiment with its confidence and a reason",
+        {
+            "a.csv": table(
+                ("tweet_id", list(range(10**9, 10**9 + N))),
+                ("airline_sentiment", ["negative", "positive"] * 12),
+                ("airline_sentiment_confidence", [1.0, 0.7] * 12),
+                ("negativereason", ["Late", ""] * 12),
+                ("airline", ["X"] * N),
+                T,
+            ).encode()
+        },
+    )
+    yield (
+        "fake news",
+        "title, text, subject and date",
+        {
+            "a.csv": table(
+                ("title", SHORT),
+                T,
+                ("subject", ["News", "politics"] * 12),
+                ("date", ["December 31, 2017"] * N),
+                ("label", [0, 1] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "BBC",
+        "category, filename, title and content",
+        {
+            "a.tsv": table(
+                ("category", ["business", "tech"] * 12),
+                ("filename", [f"{i:03}.txt" for i in range(N)]),
+                ("title", SHORT),
+                ("content", TEXTS),
+                delimiter="\t",
+            ).encode()
+        },
+    )
+    yield (
+        "20 newsgroups",
+        "text, target and target_names",
+        {
+            "a.csv": table(
+                ("content", TEXTS), ("target", [0, 1] * 12), ("target_names", ["sci.space", "rec.autos"] * 12)
+            ).encode()
+        },
+    )
+    yield (
+        "consumer complaints",
+        "product and narrative",
+        {
+            "a.csv": table(
+                ("Date received", ["01/01/24"] * N),
+                ("Product", ["Loan", "Card"] * 12),
+                ("Issue", SHORT),
+                ("Consumer complaint narrative", TEXTS),
+                ("State", ["CA"] * N),
+                ("Complaint ID", list(range(N))),
+            ).encode()
+        },
+    )
+    yield (
+        "resumes",
+        "Category and Resume",
+        {"a.csv": table(("Category", ["HR", "Java"] * 12), ("Resume", TEXTS)).encode()},
+    )
+    yield (
+        "symptoms",
+        "label and text, with a number in front",
+        {"a.csv": table(("", list(range(N))), ("label", ["Flu", "Cold"] * 12), T).encode()},
+    )
+    yield (
+        "MedQuAD",
+        "qtype, Question and Answer",
+        {"a.csv": table(("qtype", ["symptoms", "causes"] * 12), ("Question", TEXTS), ("Answer", SHORT)).encode()},
+    )
+    yield (
+        "ChatDoctor",
+        "instruction that is the same in all rows",
+        {
+            "a.json": json.dumps(
+                [
+                    {"instruction": "You are a doctor, answer.", "input": t, "output": s}
+                    for t, s in zip(TEXTS, SHORT, strict=True)
+                ]
+            ).encode()
+        },
+    )
+    yield (
+        "customer support",
+        "flags, instruction, category, intent and response",
+        {
+            "a.csv": table(
+                ("flags", ["B", "BQ"] * 12),
+                ("instruction", TEXTS),
+                ("category", ["ORDER", "REFUND"] * 12),
+                ("intent", ["cancel", "track"] * 12),
+                ("response", SHORT),
+            ).encode()
+        },
+    )
+    yield (
+        "recipes",
+        "title, ingredients and directions as lists",
+        {
+            "a.csv": table(
+                ("title", SHORT),
+                ("ingredients", ['["flour", "salt"]'] * N),
+                ("directions", [json.dumps([t, "bake"]) for t in TEXTS]),
+            ).encode()
+        },
+    )
+    yield (
+        "quotes",
+        "quote, author and tags",
+        {"a.jsonl": lines(("quote", TEXTS), ("author", ["A", "B"] * 12), ("tags", [["life", "love"], ["work"]] * 12))},
+    )
+    yield (
+        "lyrics",
+        "artist, song and text",
+        {"a.csv": table(("artist", ["A", "B"] * 12), ("song", SHORT), ("link", ["/a.html"] * N), T).encode()},
+    )
+    yield (
+        "movie plots",
+        "Title, Genre and Plot",
+        {
+            "a.csv": table(
+                ("Release Year", [1901 + i for i in range(N)]),
+                ("Title", SHORT),
+                ("Genre", ["drama", "comedy"] * 12),
+                ("Plot", TEXTS),
+            ).encode()
+        },
+    )
+    yield (
+        "patents",
+        "claims and CPC codes",
+        {
+            "a.jsonl": lines(
+                ("publication_number", [f"US-{i}" for i in range(N)]),
+                ("abstract", TEXTS),
+                ("claims", SHORT),
+                ("cpc", [["A01B", "B62K"]] * N),
+            )
+        },
+    )
+    yield (
+        "court",
+        "facts, articles and judgement",
+        {
+            "a.jsonl": lines(
+                ("facts", each(lambda i: [TEXTS[i], SHORT[i]])),
+                ("violated_articles", [["3", "6"], []] * 12),
+                ("silver_rationales", [[0]] * N),
+            )
+        },
+    )
+    yield (
+        "job ads",
+        "several texts and fraudulent",
+        {
+            "a.csv": table(
+                ("job_id", list(range(N))),
+                ("title", SHORT),
+                ("description", TEXTS),
+                ("requirements", TEXTS[::-1]),
+                ("fraudulent", [0, 1] * 12),
+            ).encode()
+        },
+    )
+    yield (
+        "Reddit",
+        "post, parent and score",
+        {
+            "a.jsonl": lines(
+                ("parent", TEXTS),
+                ("body", SHORT),
+                ("score", [1, 25] * 12),
+                ("subreddit", ["x", "y"] * 12),
+                ("created_utc", [1500000000 + i for i in range(N)]),
+            )
+        },
+    )
+    yield (
+        "WhatsApp",
+        "date, sender and message",
+        {
+            "a.csv": table(
+                ("date", ["01/02/23, 10:00"] * N), ("sender", ["Ann", "Bob"] * 12), ("message", TEXTS)
+            ).encode()
+        },
+    )
+    yield (
+        "FAQ",
+        "Question and Answer with a blank class",
+        {"a.csv": table(("Question", TEXTS), ("Answer", SHORT), ("Class", [""] * N)).encode()},
+    )
+    yield (
+        "SQL",
+        "instruction, schema and query",
+        {
+            "a.jsonl": lines(
+                ("sql_prompt", TEXTS),
+                ("sql_context", ["CREATE TABLE a (b INT)"] * N),
+                ("sql", [f"SELECT {i} FROM shop WHERE fast" for i in range(N)]),
+                ("sql_explanation", SHORT),
+            )
+        },
+    )
+    yield (
+        "commits",
+        "diff and message",
+        {
+            "a.jsonl": lines(
+                ("diff", [f"- a{i}\n+ b{i}" for i in range(N)]),
+                ("message", SHORT),
+                ("commit", [f"{i:040x}" for i in range(N)]),
+            )
+        },
+    )
+    yield (
+        "logs",
+        "level and message of programs",
+        {
+            "a.csv": table(
+                ("timestamp", ["2024-01-01 00:00:00"] * N), ("level", ["INFO", "ERROR"] * 12), ("message", TEXTS)
+            ).encode()
+        },
+    )
+    yield (
+        "names",
+        "a single word and its class",
+        {"a.csv": table(("name", [f"Anna{i}" for i in range(N)]), ("gender", ["f", "m"] * 12)).encode()},
+    )
+
+
 def twice_parquet() -> bytes:
     """A Parquet file with two columns of one name."""
     out = io.BytesIO()
@@ -4044,6 +4313,7 @@ def main() -> None:
             *twelfth(),
             *thirteenth(),
             *fourteenth(),
+            *fifteenth(),
         ),
         1,
     ):

@@ -21,7 +21,7 @@ from traitcast.warehouse.errors import InputError
 
 # Columns that say where a row comes from. Names, since their values may look like classes or like texts.
 _BOOKKEEPING = re.compile(
-    r"(.*_)?(model|engine|date|time|datetime|timestamp|created|created_at|updated|updated_at|version|source|author|user|"
+    r"(.*_)?(model|engine|commit|sha|sha1|number|date|time|datetime|timestamp|created|created_at|updated|updated_at|version|source|author|user|"
     r"username|user_name|annotator|worker|file|filename|file_name|path|lang|language|method|hash|md5|sha256|license|"
     r"licence|image|audio|video|repo|repo_name|repository|link|email|phone|object|usage|type|status|rejected)(_[0-9]+)?"
 )
