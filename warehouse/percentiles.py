@@ -87,28 +87,31 @@ def standings(profile: Profile, reference: TraitMatrix) -> dict[str, Standing]:
     kind = _kind(profile, reference)
     least = MIN_ALIKE if kind else MIN_PROFILES
     values = {t.trait: t.value for t in profile.traits if t.value is not None}
-    found = {}
-    for j, definition in enumerate(reference.definitions):
-        column = reference.values[others, j]
-        column = column[np.isfinite(column)]
-        value = values.get(definition.trait)
-        if value is None or len(column) < least:
-            continue
-        below, above = int((column < value).sum()), int((column > value).sum())
-        median = float(np.median(column))
-        scale = _MAD * float(np.median(abs(column - median))) or float(np.std(column))
-        found[definition.trait] = Standing(
-            trait=definition,
-            value=value,
-            percentile=100.0 * (below + (len(column) - below - above) / 2) / len(column),
-            median=median,
-            distance=(value - median) / scale if scale else 0.0,
-            below=below,
-            above=above,
-            n=len(column),
+    own = np.array([values.get(d.trait, np.nan) for d in reference.definitions], dtype=np.float64)
+    table = np.where(np.isfinite(reference.values[others]), reference.values[others], np.nan)
+    counts = np.isfinite(table).sum(axis=0)
+    kept = np.flatnonzero(np.isfinite(own) & (counts >= least))
+    own, table, counts = own[kept], table[:, kept], counts[kept]
+    below, above = (table < own).sum(axis=0), (table > own).sum(axis=0)
+    median = np.nanmedian(table, axis=0)
+    scale = _MAD * np.nanmedian(abs(table - median), axis=0)
+    scale = np.where(scale > 0, scale, np.nanstd(table, axis=0))
+    distance = np.divide(own - median, scale, out=np.zeros(len(kept)), where=scale > 0)
+    percentile = 100.0 * (below + (counts - below - above) / 2) / counts
+    return {
+        reference.definitions[j].trait: Standing(
+            trait=reference.definitions[j],
+            value=float(own[at]),
+            percentile=float(percentile[at]),
+            median=float(median[at]),
+            distance=float(distance[at]),
+            below=int(below[at]),
+            above=int(above[at]),
+            n=int(counts[at]),
             kind=kind,
         )
-    return found
+        for at, j in enumerate(kept.tolist())
+    }
 
 
 def most_unusual(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Each takes a second.
 _LATENT_MAPS = 1
-_EFFECT_SOURCES = 6
+_EFFECT_SOURCES = 3
 _YOURS = 6
 # Datasets without probes that are named.
 _FEW = 5
