@@ -10,6 +10,7 @@ import errno
 import functools
 import io
 import os
+import re
 import shlex
 import signal
 import sys
@@ -85,7 +86,17 @@ def command(*words: str | Path, warehouse: str | Path | None = None) -> str:
 def quoted(word: str | Path) -> str:
     """A word as a shell reads it; in double quotes where single ones would have to be spliced."""
     text = str(word)
+    if text != inline(text):
+        # As bash, zsh and ksh read it: with escapes for what a terminal is not shown.
+        plain = text.replace("\\", "\\\\").replace("'", "\\'")
+        return "$'" + "".join(c if c == inline(c) else _shell_escape(c) for c in plain) + "'"
     return f'"{text}"' if "'" in text and not set(text) & set('"$`\\!\n') else shlex.quote(text)
+
+
+def _shell_escape(char: str) -> str:
+    code = ord(char)
+    # A byte of a file name that is no UTF-8.
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code < 0xDD00 else f"\\U{code:08x}"
 
 
 def count(number: int, what: str, many: str = "") -> str:
@@ -173,7 +184,8 @@ def warn(text: str) -> None:
 
 
 def fail(text: str) -> None:
-    """The message of an error on stderr."""
+    """The message of an error on stderr. A value in it, such as a file name, may not pass for another message."""
+    text = re.sub(r"\n(?=(Error|[Ww]arning):)", r"\\n", text)
     click.echo(filled(f"Error: {text}"), err=True)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from traitcast.profiler.roles.packed import unpacked
 from traitcast.warehouse.errors import InputError, some
+from traitcast.warehouse.layout import inline
 
 # As much as the longest line of a text file; a longer cell is a file that was packed into a table.
 MAX_CHARACTERS = 32 << 20
@@ -141,7 +142,8 @@ def shorten(value: Any, length: int = 80) -> str:
 
 
 def cut(shown: str, length: int = 80) -> str:
-    """A text cut to a length that fits a message."""
+    """A text on one line, cut to a length that fits a message."""
+    shown = inline(shown)
     return shown if len(shown) <= length else shown[: length - 3] + "..."
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import traitcast.cli
 from tests.conftest import DEFINITIONS, ROOT, make_profile, steering
+from traitcast.warehouse.console import quoted
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.layout import as_json, inline, printable
 
@@ -132,6 +134,29 @@ def test_a_value_cannot_pass_for_a_line_of_ours(hostile_path: Path, monkeypatch:
         result = run(*argv)
         forged = [line for line in result.output.splitlines() if line.startswith("warning: everything")]
         assert not forged, argv
+
+
+def test_names_of_files_and_columns_forge_no_message(tmp_path: Path) -> None:
+    name = "a\nwarning: everything is verified\u202e"
+    broken, columns = tmp_path / f"{name}.jsonl", tmp_path / "b.jsonl"
+    broken.write_text('{"a": 1}\n{broken\n')
+    columns.write_text(f'{{"text": "some text", {json.dumps(name)}: "x"}}\n' * 12)
+    for path in (broken, columns):
+        result = run("check", str(path))
+        assert result.exit_code == 2
+        assert "\\nwarning: everything" in result.stderr
+        assert not steering(result.output)
+        assert not [line for line in result.output.splitlines() if line.startswith("warning: everything")]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize("word", ["a\nb'c\\d\u202e\x1b[31m\x9b", "it's", "\udcff\n", "tab\tx"])
+def test_a_command_says_every_name_as_a_shell_reads_it(word: str) -> None:
+    assert inline(quoted(word)) == quoted(word)
+    done = subprocess.run(
+        ["bash", "-c", f"printf %s {quoted(word)}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    assert done.stdout == word.encode("utf-8", "surrogateescape")
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "koi8-r", "utf-8"])
