@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 # Entities cost as much as everything else together, so they are counted on fewer rows.
 ENTITY_ROWS = 500
+# Of the sample, what is parsed in one to three minutes of a core (10 to 20 seconds a million characters), and the rows
+# below which standard errors are too large to be worth the time.
+PARSED_CHARACTERS, LEAST_ROWS = 10_000_000, 200
 _NEARLY_CONSTANT = 0.95
 # Below this share of a split, equal prompts are short ones that anybody writes.
 _LEAKING = 0.005
@@ -84,6 +87,9 @@ def profile(
     totals = table.totals(np.sort(sample_rows(table.num_rows, kept_words.KEPT_ROWS, seed)).astype(np.int64))
     others = others or leakage.other_splits(examples, engine)
     drawn, run = sample_rows(table.num_rows, rows, seed), engine.count_batches if engine else None
+    asked = len(drawn)
+    if rows is not None and parser is not None:
+        drawn = drawn[: _affordable(totals, asked)]
     sampled = SampleTotals.of(
         sample_blocks(
             table, drawn, parser, entity_rows=entity_rows, processes=processes, run=run, on_progress=on_progress
@@ -99,6 +105,8 @@ def profile(
     found["dataset_split_leak_share"], leaks = others.leaks(totals.normalised)
     leak_warnings = [*_leak_warnings(examples, found, leaks), *_uncompared(examples.split, others.reasons)]
     warnings = [*examples.warnings, *_warnings(found, language, parser, shortened), *leak_warnings]
+    if len(drawn) < asked:
+        warnings.append(_cut_sample(len(drawn), asked))
     spec = examples.spec
     return Profile(
         name=examples.name,
@@ -122,6 +130,7 @@ def profile(
             **({"mixture": parts_as_dict(spec.mixture)} if spec.mixture else {}),
             "spec": str(Path(spec.stated_in).resolve()) if spec.stated_in else None,
             "sample_rows": len(drawn),
+            "sample_asked": asked,
             "seed": seed,
             **_method(parser, min(entity_rows, len(drawn))),
             "segmenter": segmenter,
@@ -131,6 +140,19 @@ def profile(
             "spread": _spreads(found, given),
             "warnings": warnings,
         },
+    )
+
+
+def _affordable(totals: RowTotals, asked: int) -> int:
+    """How many of the rows that were asked for are parsed: texts of `PARSED_CHARACTERS`, but `LEAST_ROWS` at least."""
+    characters = sum(int(np.dot(p.characters.values, p.characters.counts)) for p in totals.parts.values())
+    return min(asked, max(LEAST_ROWS, int(PARSED_CHARACTERS * totals.rows / max(characters, 1))))
+
+
+def _cut_sample(parsed: int, asked: int) -> str:
+    return (
+        f"{parsed:,} of {asked:,} sampled rows are parsed, since the texts are long: more than {PARSED_CHARACTERS:,} "
+        "characters take minutes (--rows all parses every row)"
     )
 
 

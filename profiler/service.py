@@ -193,7 +193,7 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
         and (details.get("split"), details.get("revision")) == (examples.split, examples.revision)
         and details.get("catalogue_version") == VERSION
         and details.get("segmenter") == segmenters.segmenter(spec.language)
-        and details.get("sample_rows") == min(request.rows or total, total)
+        and details.get("sample_asked", details.get("sample_rows")) == min(request.rows or total, total)
         and details.get("seed") == request.seed
         and details.get("stream") == request.stream
         and details.get("tokenizer") == request.tokenizer
@@ -311,7 +311,7 @@ def as_before(dataset: str, earlier: Profile | None) -> Request:
         delimiter=details.get("delimiter"),
         quote=details.get("quote"),
         tokenizer=details.get("tokenizer"),
-        rows=_asked_rows(details["sample_rows"], earlier.rows),
+        rows=_asked_rows(details.get("sample_asked", details["sample_rows"]), earlier.rows),
         seed=details["seed"],
         spacy_model=pipelines.asked_for(details.get("spacy_model")),
     )

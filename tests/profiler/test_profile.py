@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from traitcast.profiler import profile as profiling
 from traitcast.profiler.language import is_english
 from traitcast.profiler.parsing import segmenters
 from traitcast.profiler.profile import profile, sample_rows
@@ -433,3 +434,18 @@ def test_every_trait_on_any_text_is_none_or_in_range(
     found = profile(make_examples([p for p, _ in rows], [r for _, r in rows]), processes=1)
     for trait in found.traits:
         _check_range(trait.trait, trait.value)
+
+
+def test_long_texts_are_parsed_until_the_time_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling, "PARSED_CHARACTERS", 3000)
+    monkeypatch.setattr(profiling, "LEAST_ROWS", 10)
+    file = tmp_path / "long.csv"
+    file.write_text("text,label\n" + "".join(f"{'a river ' * 12}{n},{'ab'[n % 2]}\n" for n in range(60)), "utf-8")
+    examples = read(file)
+    cut = profile(examples, rows=50, processes=1)
+    assert (cut.details["sample_rows"], cut.details["sample_asked"]) == (30, 50)
+    assert any("30 of 50 sampled rows are parsed, since the texts are long" in w for w in cut.details["warnings"])
+    whole = profile(examples, rows=None, processes=1)
+    assert whole.details["sample_rows"] == whole.details["sample_asked"] == 60
+    monkeypatch.setattr(profiling, "PARSED_CHARACTERS", 5)
+    assert profile(examples, rows=50, processes=1).details["sample_rows"] == 10

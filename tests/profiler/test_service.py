@@ -341,3 +341,16 @@ def test_roles_are_of_the_one_dataset_that_is_a_file(tickets: Path, roles: Path,
         ensure_all_profiled(["a", "b"], path, **told)
     with pytest.raises(UserError, match=r"are both read. Profile one by itself: .*--roles 'text=ticket label"):
         ensure_all_profiled([str(tickets), str(file)], path, **told)
+
+
+def test_a_sample_that_was_cut_for_time_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from traitcast.profiler import profile as profiling
+
+    monkeypatch.setattr(profiling, "PARSED_CHARACTERS", 1)
+    monkeypatch.setattr(profiling, "LEAST_ROWS", 10)
+    file, path = tmp_path / "long.csv", str(tmp_path / "w.duckdb")
+    file.write_text("text,label\n" + "".join(f"a river {n},{'ab'[n % 2]}\n" for n in range(40)), "utf-8")
+    made, _ = profile_into(path, Request(str(file), processes=1))
+    assert (made.details["sample_rows"], made.details["sample_asked"]) == (10, 40)
+    assert not profile_into(path, Request(str(file), processes=1))[1]
+    assert as_before(str(file), made).rows == Request(str(file)).rows
