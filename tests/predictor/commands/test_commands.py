@@ -141,6 +141,7 @@ def test_evaluate_follows_the_contract(law_warehouse: Path) -> None:
     assert "source_mean" in table.stdout
 
 
+@pytest.mark.slow
 def test_evaluate_takes_the_features_apart_when_asked(law_warehouse: Path) -> None:
     result = run(law_warehouse, "evaluate", "--protocol", "new-source", "--no-baselines", "--ablations")
     assert result.exit_code == 0, result.output

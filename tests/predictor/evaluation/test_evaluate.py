@@ -157,19 +157,21 @@ def test_the_ceiling_comes_from_seeds_else_from_models_else_is_unknown(
     assert pooled.ceiling["spearman"]["value"] > 0.9
 
 
-def test_it_is_deterministic(law: Cells, world: ProfileSet) -> None:
-    observations = observe(law, world)
+def test_it_is_deterministic(profiles_of_count: Callable[..., ProfileSet], cells_of: Callable[..., Cells]) -> None:
+    world = profiles_of_count(9)
+    observations = observe(cells_of(world), world)
     first, second = (evaluate(observations, world, "new-source", with_baselines=False) for _ in range(2))
-    assert first.model == second.model
+    assert as_json(first.as_json()) == as_json(second.as_json())
 
 
-def test_progress_counts_splits(law: Cells, world: ProfileSet) -> None:
+def test_progress_counts_splits(profiles_of_count: Callable[..., ProfileSet], cells_of: Callable[..., Cells]) -> None:
+    world = profiles_of_count(9)
+    observations = observe(cells_of(world), world)
     seen: list[tuple[int, int]] = []
-    evaluate(
-        observe(law, world), world, "new-target", with_baselines=False, on_progress=lambda *done: seen.append(done)
-    )
-    assert seen[-1] == (30, 30)
-    assert [done for done, _ in seen] == list(range(1, 31))
+    evaluate(observations, world, "new-target", with_baselines=False, on_progress=lambda *done: seen.append(done))
+    last = len(seen)
+    assert last > 5
+    assert seen == [(done, last) for done in range(1, last + 1)]
 
 
 def test_means_by_hand(data: Data) -> None:
