@@ -137,8 +137,8 @@ def test_a_gain_is_better_for_being_more_whatever_the_metric(path: Path) -> None
     with Warehouse.open(path, read_only=True) as warehouse:
         cells = warehouse.cells("made", metric="gold_nll")
         told = warehouse.query(
-            "SELECT gain, -100 * (score - base_score) AS fall FROM transfer WHERE metric = 'gold_nll' AND matrix = 'made' "
-            "ORDER BY model, source, target, seed"
+            "SELECT gain, -100 * (score - base_score) AS fall FROM transfer "
+            "WHERE metric = 'gold_nll' AND matrix = 'made' ORDER BY model, source, target, seed"
         )
     assert cells.matrix.metric == "gold_nll"
     assert np.array_equal(cells.gain, told["gain"].to_numpy())
