@@ -299,13 +299,17 @@ def _completed(
 def _check_names(parts: Sequence[Part], spec: DatasetSpec) -> None:
     """Refuse files whose schemas give other names to the numbers of the classes than those that are read by."""
     field = spec.label_field or spec.labels_field or spec.tags_field
-    named = ((part, part.label_names().get(field or "", ())) for part in parts)
-    for part, names in named:
-        if names and any(one != other for one, other in zip(names, spec.label_names, strict=False)):
-            raise InputError(
-                f"{part.name}: its schema calls the classes of {field!r} {listed(names, 5)}, in this order, but they "
-                f"are read as {listed(spec.label_names, 5)}, so numbers mean others. Write the names into the rows"
-            )
+    first: tuple[str, ...] = ()
+    for part in parts if spec.label_names else ():
+        names = part.label_names().get(field or "", ())
+        first = first or names
+        # Other names than those of the schema are what a spec is there for.
+        for known in (first, spec.label_names):
+            if names != known and any(name in known and known[at : at + 1] != (name,) for at, name in enumerate(names)):
+                raise InputError(
+                    f"{part.name}: its schema calls the classes of {field!r} {listed(names, 5)}, in this order, but "
+                    f"they are read as {listed(known, 5)}, so numbers mean others. Write the names into the rows"
+                )
 
 
 def _shown(value: Any) -> str:

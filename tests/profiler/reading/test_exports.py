@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from traitcast.profiler.reading.formats.separated import pandas_options
 from traitcast.profiler.reading.reader import read, read_beside
+from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.warehouse.errors import InputError
 
 N = 12
@@ -326,6 +327,11 @@ def test_schemas_with_classes_in_another_order(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=told):
         read_beside(training, "test")
     assert read(tmp_path / "more").rows == 2 * N
+    renamed = DatasetSpec("classification", ("text",), label_field="label", label_names=("low", "high"))
+    found = read(tmp_path / "more", spec=renamed)
+    assert set(found.table["label"].to_pylist()) == {"low", "high"}
+    with pytest.raises(InputError, match="but they are read as bad, good"):
+        read(tmp_path / "shards", spec=renamed)
 
 
 def test_a_column_in_the_names_of_folders(tmp_path: Path) -> None:
