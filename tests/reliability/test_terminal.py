@@ -159,6 +159,18 @@ def test_a_command_says_every_name_as_a_shell_reads_it(word: str) -> None:
     assert done.stdout == word.encode("utf-8", "surrogateescape")
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_other_file(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "some text", "label": "x"}\n' * 12)
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m traitcast check {tmp_path}/a.jsonl --fail-on never {closed}"],
+        check=False, capture_output=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "koi8-r", "utf-8"])
 def test_a_terminal_that_lacks_characters(hostile_path: Path, encoding: str) -> None:
     """What an encoding cannot show is the escape that JSON has for it."""
