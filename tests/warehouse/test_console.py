@@ -30,7 +30,7 @@ from traitcast.warehouse.console import (
     warn,
 )
 from traitcast.warehouse.errors import InputError, TraitcastError, nearest
-from traitcast.warehouse.layout import finite, shortened, width
+from traitcast.warehouse.layout import filled, finite, shortened, width
 
 
 def test_table_aligns_numbers_right_and_text_left() -> None:
@@ -233,3 +233,19 @@ def test_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
 def test_csv_reads_back(rows: list[dict[str, object]]) -> None:
     read = list(csv.DictReader(io.StringIO(as_csv(rows, ["a", "b"]))))
     assert read == [{"a": "" if row["a"] is None else str(row["a"]), "b": row["b"]} for row in rows]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "jq -c '.. | objects | select(has(\"story\")) | {story, more: [.b[] | .c]}' a.json > a_rows.jsonl",
+        "python -c 'import duckdb; duckdb.sql(\"COPY (FROM '\"'\"'x.parquet'\"'\"') TO '\"'\"'y'\"'\"'\")'",
+        "(printf '%s\\n' a_rather_long_name,another_one; cat a_file_without_a_header.csv) > with_header.csv",
+        "awk 'NR==1 {h=$0} NR==1 || $0!=h' a_file_that_was_joined_of_several_others.csv > new-file",
+    ],
+)
+def test_a_command_of_another_program_stays_whole(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = filled(f"The rows are one level down, so take them out of there: {told}. Then go on with the new file.")
+    assert told in shown
+    assert any(len(line) <= 60 for line in shown.splitlines())
