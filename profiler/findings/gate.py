@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from traitcast.profiler.findings.checks import BY_NAME, ERROR, SEVERITIES, Finding, check_names
 from traitcast.profiler.findings.context import Context, context_of
-from traitcast.warehouse.errors import InputError, nearest
+from traitcast.warehouse.errors import InputError, nearest, some
 from traitcast.warehouse.files import read_small
 
 NEVER = "never"
@@ -158,11 +158,12 @@ def config_for(dataset: str) -> Path | None:
 def _config(path: Path) -> dict[str, Any]:
     """The table [check] of a `traitcast.toml`."""
     try:
-        table = tomllib.loads(read_small(path, "a configuration", InputError, most=1 << 20).decode("utf-8")).get(
-            "check", {}
-        )
-    except (UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+        content = tomllib.loads(read_small(path, "a configuration", InputError, most=1 << 20).decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # broken TOML, no UTF-8, a number of thousands of digits
         raise InputError(f"cannot read {path}: {error}") from error
+    if others := content.keys() - {"check"}:
+        raise InputError(f"{path}: unknown table or key {some(sorted(others), 3)}. It holds [check] alone")
+    table = content.get("check", {})
     if not isinstance(table, dict):
         raise InputError(f"{path}: check must be a table. Write [check] with the keys {', '.join(_KEYS)}")
     for key, value in table.items():

@@ -84,8 +84,15 @@ def test_settings_come_from_a_file_beside_the_data(data: Path) -> None:
     refused = run("check", data)
     assert refused.exit_code == 2
     assert "unknown key 'failon' in [check]; did you mean 'fail_on'?" in refused.stderr
-    config.write_text("[check\n")
-    assert run("check", data).exit_code == 2
+    for content, message in (
+        ("[check\n", "cannot read"),
+        (f"[check]\ncontext = {'9' * 5000}\n", "cannot read"),
+        ('[chek]\nfail_on = "warning"\n', "unknown table or key chek. It holds [check] alone"),
+    ):
+        config.write_text(content)
+        refused = run("check", data)
+        assert refused.exit_code == 2
+        assert message in " ".join(refused.stderr.split())
 
 
 def test_forms_for_build_servers(data: Path) -> None:
