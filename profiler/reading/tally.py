@@ -91,7 +91,9 @@ def check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int, train
     if rows == 0 and tally.strange:
         _refuse_strange(tally, spec, origin, trained or frozenset())
     if rows == 0 and tally.ties:
-        raise InputError(f"{origin}: {column!r} has a tie in all of {count(tally.ties, 'row')}, which prefers nothing")
+        raise InputError(
+            f"{origin}: {_verdict(spec)!r} has a tie in all of {count(tally.ties, 'row')}, which prefers nothing"
+        )
     if spec.label_field and not tally.classes:
         raise NoAnswersError(
             f"{origin}: the label column {column!r} is empty in all {tally.read:,} rows",
@@ -127,6 +129,11 @@ def _refuse_strange(tally: Tally, spec: DatasetSpec, origin: str, trained: froze
     if not pairs and (len(tally.strange) == 1 or all(value.casefold() in _NO_ANSWER for value in tally.strange)):
         raise NoAnswersError(what, "They are held back: choose another split with --split")
     raise InputError(f"{what}. Write answers alike in all splits, or leave this one out{_near_words(pairs)}")
+
+
+def _verdict(spec: DatasetSpec) -> str:
+    """What says which of two responses is better."""
+    return spec.answer_field or " and ".join(spec.score_fields)
 
 
 def _share(part: int, of: int) -> str:
@@ -224,7 +231,7 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
         why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
         yield f"{_share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
     if tally.ties:
-        yield f"{_share(tally.ties, tally.read)} left out: a tie by {spec.response_field!r} prefers neither response"
+        yield f"{_share(tally.ties, tally.read)} left out: a tie by {_verdict(spec)!r} prefers neither response"
     if tally.equal_pairs:
         yield f"{_share(tally.equal_pairs, rows)} have the same text as both responses, which prefers nothing"
     if tally.calls:

@@ -209,7 +209,8 @@ CHAT_LABELS = _words("label labels gold_label intent sentiment emotion toxic is_
 OPTION_STEMS = _words("option choice ending sol opt op alternative")
 VERDICTS = _words(
     "winner better_response_id better_response better_id better winner_id preferred_response preferred_id preferred "
-    "overall_preference preference_strength human_preference preference chosen_id chosen choice best verdict vote"
+    "overall_preference preference_strength human_preference preference chosen_id chosen choice best verdict vote "
+    "safer_response_id"
 )
 WEAK_VERDICTS = _words("label labels")
 # Below 0 they prefer the first one (HelpSteer).

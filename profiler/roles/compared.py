@@ -231,7 +231,7 @@ def compared(view: View, *, weak: bool = False) -> DatasetSpec | None:
     if any(plain_name(name).startswith("human_ref") for name in pair):
         draft = replace(draft, options_fields=pair[::-1])
     first, second = draft.options_fields
-    zero, one = ("below 0", "above 0") if forms[0] == "sign" else ("0", "1")
+    zero, one = {"sign": ("below 0", "above 0"), "number": ("1", "2")}.get(forms[0], ("0", "1"))
     raise UnclearError(
         f"{verdict!r} says which of {first!r} and {second!r} is better, but not how: the line below takes {zero} for "
         f"{first!r} and {one} for {second!r}; for the other way round swap the two options",

@@ -196,7 +196,7 @@ class DatasetSpec:
         if self.task_type == "preference":
             pair = ", ".join(name for name in (self.chosen_field, self.rejected_field) if name)
             if self.is_compared:
-                return self.answer_field or " and ".join(self.score_fields)
+                return ", ".join((*self.options_fields, self.answer_field or ", ".join(self.score_fields)))
             return pair or self.answer_field or self.messages_field or ""
         annotated = self.labels_field or ", ".join(self.labels_fields) or self.tags_field or self.spans_field
         return self.label_field or self.answer_field or self.messages_field or annotated or ""

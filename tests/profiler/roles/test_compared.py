@@ -228,6 +228,20 @@ def test_places_may_be_three_valued(tmp_path: Path) -> None:
     assert found == [1, TIE, None]
 
 
+def test_a_missing_response_is_counted(tmp_path: Path) -> None:
+    rows = rows_of(*WAYS["arena"])
+    rows[0]["response_b"] = None
+    rows[1]["winner"] = ""
+    found = read(write(tmp_path, rows))
+    assert "2 of 12 rows dropped: no value in 'response_a, response_b, winner'" in found.warnings
+
+
+def test_a_tie_may_be_0_or_2(tmp_path: Path) -> None:
+    path = write(tmp_path, rows_of("response_a", "response_b", "preference", {0: 1, 1: 2, None: 0}))
+    with pytest.raises(InputError, match="takes 1 for 'response_a' and 2 for 'response_b'"):
+        read(path)
+
+
 def test_a_verdict_that_names_neither_is_refused(tmp_path: Path) -> None:
     rows = rows_of(*WAYS["arena"])
     rows[7]["winner"] = "model_q"
