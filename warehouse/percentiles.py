@@ -25,6 +25,8 @@ _OF_PROSE = ("linguistic", "readability", "discourse")
 _OF_ONE_ROW = ("_kurtosis", "_skewness")
 # Traits whose ranks correlate this much over the reference say the same; one of them is enough.
 _CORRELATED = 0.8
+# Less than this of a share is no spread.
+_LEAST_SHARE = 0.01
 # The scale of a normal distribution from its median absolute deviation.
 _MAD = 1.4826
 
@@ -184,11 +186,13 @@ def compare_profiles(matrix: TraitMatrix, first: Profile, second: Profile, told:
     """One row per trait that both datasets have: trait, values of `first` and `second`, standardised difference, ...
 
     The difference (first - second) is divided by the standard deviation of the trait over all datasets of
-    `matrix` that have it, and NaN where fewer than three do or all are equal.
+    `matrix` that have it (of a share by a percentage point at least: of duplicates nearly all have none), and NaN
+    where fewer than three do or all are equal.
 
     The largest differences come first, equal ones in the order of the catalogue. After the others come those that
     repeat one above (`repeats`: ranks correlate by .8 over the datasets; looked at for the first `told`), and then
-    those that say nothing (`unclear`): within two standard errors, or about the prose of class names.
+    those that say nothing (`unclear`): within two standard errors, moments that one row decides, or about the prose of
+    class names.
     """
     values = [{t.trait: t.value for t in profile.traits if t.value is not None} for profile in (first, second)]
     errors = [{t.trait: t.standard_error or 0.0 for t in profile.traits} for profile in (first, second)]
@@ -203,6 +207,9 @@ def compare_profiles(matrix: TraitMatrix, first: Profile, second: Profile, told:
         if a is None or b is None:
             continue
         error = math.hypot(*(found.get(definition.trait, 0.0) for found in errors))
+        if definition.unit == "share" and scale > 0:
+            scale = max(scale, _LEAST_SHARE)
+        one_row = definition.trait.endswith(_OF_ONE_ROW)
         prose = named and definition.part == "response" and definition.family in _OF_PROSE
         rows.append(
             {
@@ -213,7 +220,7 @@ def compare_profiles(matrix: TraitMatrix, first: Profile, second: Profile, told:
                 "unit": definition.unit,
                 "family": definition.family,
                 "repeats": None,
-                "unclear": prose or abs(a - b) < 2 * error,
+                "unclear": prose or one_row or abs(a - b) < 2 * error,
             }
         )
     rows.sort(key=lambda row: (row["unclear"], -np.nan_to_num(abs(row["standardised_difference"]), nan=-1.0)))

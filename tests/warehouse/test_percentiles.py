@@ -116,6 +116,13 @@ def test_differences_that_repeat_one_above_or_say_nothing_come_last(reference: T
     last = compare_profiles(reference, noisy, b)[-2:]
     assert {row["trait"] for row in last} == {"label_majority_share", "prompt_words_mean"}
     assert all(row["unclear"] for row in last)
+    flat = reference.values.copy()
+    flat[:, 1] = 0.5
+    flat[0, 1] = 0.501
+    share = next(
+        r for r in compare_profiles(replace(reference, values=flat), a, b) if r["trait"] == "label_majority_share"
+    )
+    assert share["standardised_difference"] == pytest.approx(-30), "of a share at least a percentage point"
     equal = compare_profiles(replace(reference, values=np.ones((N, 5))), a, b)
     assert [row["trait"] for row in equal] == [d.trait for d in DEFINITIONS], "in the order of the catalogue"
 
