@@ -47,7 +47,7 @@ _TO_TRAIN = 3
 
 @click.command()
 @click.argument("source")
-@click.argument("target")
+@click.argument("target", required=False, metavar="TARGET")
 @reading_options
 @predictor_option
 @save_option
@@ -59,7 +59,7 @@ _TO_TRAIN = 3
 def predict(
     ctx: click.Context,
     source: str,
-    target: str,
+    target: str | None,
     predictor: str,
     save: bool,
     plot: Path | None,
@@ -67,7 +67,7 @@ def predict(
     output_format: str,
     **reading: Any,
 ) -> None:
-    """Predict what tuning on SOURCE does to the score on TARGET, in percentage points.
+    """Predict what tuning on SOURCE does to TARGET.
 
     SOURCE and TARGET are profiled names, local files or folders, or hub ids.
 
@@ -77,6 +77,8 @@ def predict(
       traitcast predict mnli rte --plot mnli_rte.png
       traitcast predict examples/support_tickets sst2 --format json
     """
+    if target is None:
+        raise UserError(f"predict lacks a TARGET. What {source} does to all: {command('impact', source)}")
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 

@@ -56,6 +56,8 @@ class Prediction:
         In a ranking: predictions of one band cannot be told apart; 1 is the best. None if measured or alone.
     standard_error, runs
         Of the measurement.
+    unit
+        Of gain, low, high, source_mean, measured and standard_error.
     """
 
     source: str
@@ -71,6 +73,7 @@ class Prediction:
     band: int | None = None
     standard_error: float | None = None
     runs: int | None = None
+    unit: str = "pp"
 
     def answered(self, found: Measurement) -> Prediction:
         """The answer after a measurement: the mean of both, weighted by their variances.

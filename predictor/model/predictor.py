@@ -214,6 +214,7 @@ class Predictor:
                 self.source_mean(s, t),
                 None,
                 basis,
+                unit=self.outcome.unit,
             )
             for s, t, g, a, b, h, n, basis in zip(sources, targets, gain, low, high, harm, novel, resting, strict=True)
         ]

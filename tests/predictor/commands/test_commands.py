@@ -24,7 +24,7 @@ from traitcast.warehouse.errors import NotProfiledError
 from traitcast.warehouse.records import Cells, Matrix
 
 PREDICTION = {"source", "target", "gain", "low", "high", "harm", "novel", "source_mean"}
-PREDICTION |= {"measured", "basis", "band", "standard_error", "runs"}
+PREDICTION |= {"measured", "basis", "band", "standard_error", "runs", "unit"}
 
 
 class Door:
@@ -253,6 +253,7 @@ def test_results_are_stored_only_when_asked(fitted: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("predict", "d03"), "predict lacks a TARGET. What d03 does to all: traitcast impact d03"),
         (("predict", "d03", "nowhere"), "'nowhere' is neither profiled nor a file"),
         (("predict", "d03", "d03"), "source and target are both 'd03'"),
         (("predict", "d03", "d04", "--predictor", "defualt"), "did you mean 'default'?"),

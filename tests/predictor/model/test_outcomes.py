@@ -241,7 +241,7 @@ def test_a_gain_in_another_metric_is_learnt_and_said(fitted: Path, law: Cells) -
     with Warehouse.open(fitted, read_only=True) as warehouse:
         assert api.predict_pair(warehouse, of_law, "d00", "new").measured is None, "its metric was not scored"
         found = api.predict_pair(warehouse, of_loss, "d00", "new")
-        assert (found.measured, found.runs) == (pytest.approx(-4.0), 2)
+        assert (found.measured, found.runs, found.unit) == (pytest.approx(-4.0), 2, "cnat")
         assert found.standard_error == pytest.approx(np.sqrt(100**2 * (0.03**2 + 0.04**2) + 2.0 / 2))
     refused = run(fitted, "fit", "--matrix", "nats", "--metric", "gold_nl")
     assert (refused.exit_code, "gold_nll" in refused.stderr) == (2, True)
