@@ -1,12 +1,14 @@
 """The bundle: a predictor as one JSON document, and back.
 
-Owns its schema. Reads and writes no pickle, and refuses a document that does not follow this schema.
+Owns its schema, and a digest by which a document that was changed is known. Reads and writes no pickle, and refuses a
+document that does not follow this schema.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -85,7 +87,15 @@ def to_json(predictor: Predictor) -> str:
         },
         "folds": {regime: list(folds) for regime, folds in predictor.folds.items()},
     }
+    return _text({**document, "digest": _digest(document)})
+
+
+def _text(document: dict[str, Any]) -> str:
     return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return blake2b(_text(document).encode(), digest_size=16).hexdigest()
 
 
 _SCALES = ("trait_centre", "trait_spread", "centre", "spread", "own_spread")
@@ -105,9 +115,18 @@ def from_json(text: str, again: str = "traitcast fit --matrix NAME") -> Predicto
     Raises
     ------
     UserError
-        For anything that is not a bundle of this schema.
+        For anything that is not a bundle of this schema, or not as it was written.
     """
     document = _parsed(text, again)
+    try:
+        predictor = _built(document)
+        _check_shapes(predictor)
+        return predictor
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"the stored predictor is damaged ({error!r}). Fit a new one with: {again}") from error
+
+
+def _built(document: dict[str, Any]) -> Predictor:
     space = PairSpace(
         features=tuple(Feature(**f) for f in document["features"]),
         definitions=tuple(TraitDefinition(**d) for d in document["traits"]),
@@ -117,7 +136,9 @@ def from_json(text: str, again: str = "traitcast fit --matrix NAME") -> Predicto
         dropped=document["dropped"],
         fills=_array(document["fills"]),
     )
-    seen = {role: Seen(tuple(s["names"]), _array(s["profiles"]), s["limit"]) for role, s in document["seen"].items()}
+    seen = {
+        role: Seen(tuple(s["names"]), _array(s["profiles"]), float(s["limit"])) for role, s in document["seen"].items()
+    }
     scale = document["likeness_scale"]
     return Predictor(
         matrix=Matrix(**document["matrix"]),
@@ -130,7 +151,7 @@ def from_json(text: str, again: str = "traitcast fit --matrix NAME") -> Predicto
             trait_spread=_array(scale["trait_spread"]),
             centre=_array(scale["centre"]),
             spread=_array(scale["spread"]),
-            own_spread=scale["own_spread"],
+            own_spread=float(scale["own_spread"]),
             word_weights=space.word_weights,
         ),
         gains=GainModel(
@@ -152,18 +173,48 @@ def from_json(text: str, again: str = "traitcast fit --matrix NAME") -> Predicto
             regime: Residuals(_array(r["values"]), _array(r["share"]), r["n"])
             for regime, r in document["residuals"].items()
         },
-        flat=document["flat"],
+        flat=None if document["flat"] is None else float(document["flat"]),
         seen_sources=seen["sources"],
         seen_targets=seen["targets"],
-        about=document["about"],
+        about={**document["about"], "versions": {**document["about"]["versions"]}},
         folds={regime: tuple(folds) for regime, folds in document["folds"].items()},
     )
+
+
+def _check_shapes(predictor: Predictor) -> None:
+    """Raise ValueError for arrays that do not belong together."""
+    space, scale, model = predictor.space, predictor.scale, predictor.gains
+    names, traits, kinds, models = (
+        len(predictor.names),
+        len(space.definitions),
+        len(scale.centre),
+        len(model.level.mean),
+    )
+    wanted = {
+        "centres": (space.centres, (traits,)),
+        "scales": (space.scales, (traits,)),
+        "fills": (space.fills, (len(space.features),)),
+        "likeness": (predictor.like, (kinds, names, names)),
+        "spread of likeness": (scale.spread, (kinds,)),
+        "spread of traits": (scale.trait_spread, (len(scale.trait_centre),)),
+        "z": (model.gains.z, (models, names, names)),
+        **{name: (getattr(model.gains, name), (models, names)) for name in ("level", "spread", "reliability")},
+        "variance": (model.level.variance, (models,)),
+        "source_noise": (model.source_noise, (names,)),
+        **{
+            f"profiles of {role}": (seen.profiles, (len(seen.names), traits))
+            for role, seen in (("sources", predictor.seen_sources), ("targets", predictor.seen_targets))
+        },
+    }
+    for name, (array, shape) in wanted.items():
+        if array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}, not {shape}")
 
 
 def _parsed(text: str, again: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"the stored predictor is not JSON ({error}). Fit a new one with: {again}") from error
     if not isinstance(document, dict) or document.get("kind") != _KIND:
         raise UserError(f"the stored document is not a predictor. Fit a new one with: {again}")
@@ -172,6 +223,14 @@ def _parsed(text: str, again: str) -> dict[str, Any]:
             f"the stored predictor has schema {document.get('schema')!r}; this version of traitcast reads schema "
             f"{SCHEMA}. Fit a new one with: {again}"
         )
+    # Older ones have none.
+    stated = document.pop("digest", None)
+    try:
+        same = stated is None or stated == _digest(document)
+    except ValueError:  # no number, or half of a character
+        same = False
+    if not same:
+        raise UserError(f"the stored predictor was changed after it was fitted. Fit a new one with: {again}")
     return document
 
 

@@ -145,6 +145,29 @@ def test_the_bundle_is_json_and_gives_the_same_predictions(predictor: Predictor,
     assert explain(again, world, "d01", "d02") == explain(predictor, world, "d01", "d02")
 
 
+def test_a_bundle_that_was_changed_is_refused(predictor: Predictor) -> None:
+    text = to_json(predictor)
+    document = json.loads(text)
+    (level, *_), *_ = document["gains"]["level"]
+    with pytest.raises(UserError, match=r"was changed after it was fitted. Fit a new one with: traitcast fit"):
+        from_json(text.replace(str(level), str(level + 1)))
+    del document["digest"]
+    from_json(json.dumps(document))  # of an older version
+    damages: tuple[tuple[str, object], ...] = (
+        *((key, value) for key in ("gains", "features", "word_weights", "verdicts") for value in (None, [], 7)),
+        ("centres", [[1.0], 2.0]),
+        ("centres", document["centres"][1:]),
+        ("gains", {**document["gains"], "level": []}),
+        ("likeness_scale", {**document["likeness_scale"], "centre": 1.0}),
+        ("seen", {**document["seen"], "sources": {**document["seen"]["sources"], "limit": "x"}}),
+    )
+    for key, value in damages:
+        with pytest.raises(UserError, match=r"the stored predictor is damaged \(.*\)\. Fit a new one with"):
+            from_json(json.dumps({**document, key: value}))
+    with pytest.raises(UserError, match="is not JSON"):
+        from_json("[" * 100_000)
+
+
 def test_an_explanation_says_how_stable_it_is(predictor: Predictor, world: ProfileSet) -> None:
     made = explain(predictor, world, "d01", "d02")
     assert len(predictor.folds[KNOWN]) == 5
@@ -170,6 +193,7 @@ def test_an_explanation_says_how_stable_it_is(predictor: Predictor, world: Profi
 
 def test_a_bundle_without_folds_still_explains(predictor: Predictor, world: ProfileSet) -> None:
     document = json.loads(to_json(predictor))
+    del document["digest"]
     document["folds"] = {}
     made = explain(from_json(json.dumps(document)), world, "d01", "d02")
     assert all(c.spread is None and c.agreement is None for c in made.contributions)
