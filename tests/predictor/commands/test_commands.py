@@ -199,9 +199,14 @@ def test_the_next_measurement_runs_as_printed_or_says_what_to_fetch(
 
 def test_explain_says_so_where_no_trait_moves_a_prediction(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from traitcast.predictor import api
+    from traitcast.predictor.report.sections import Request, gather
 
     with Warehouse.open(fitted, read_only=True) as warehouse:
         found = api.explain_pair(warehouse, api.predictor_of(warehouse), "d03", "d04")
+        with monkeypatch.context() as patch:
+            patch.setattr("traitcast.predictor.model.predictor.Predictor.booster", lambda *_: None)
+            (reasons,) = [s for s in gather(warehouse, Request()).sections if s.key == "reasons"]
+        assert reasons.missing[0].what.startswith("No trait moves a prediction: ")
     monkeypatch.setattr(api, "explain_pair", lambda *_: replace(found, contributions=()))
     lines = run(fitted, "explain", "d03", "d04").stdout.splitlines()
     assert lines[-1].startswith("No trait moves this prediction: ")
