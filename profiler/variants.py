@@ -191,9 +191,12 @@ def _write(examples: Examples, made: After, change: Change, folder: Path) -> Var
     return Variant(folder.name, examples.name, change.name, changed, len(made.items), folder)
 
 
-def write_dataset(folder: Path, rows: Iterable[Mapping[str, object]], spec: DatasetSpec) -> None:
-    """Write training rows and their spec as a folder, whole or not at all. Raises InputError where that fails."""
-    with replaced_folder(folder, cure="Choose another folder with --into.", error=InputError) as work:
+def write_dataset(folder: Path, rows: Iterable[Mapping[str, object]], spec: DatasetSpec, *, keep: bool = False) -> None:
+    """Write training rows and their spec as a folder, whole or not at all.
+
+    keep: refuse to take the place of what is there. Raises InputError where it cannot be written.
+    """
+    with replaced_folder(folder, cure="Choose another folder with --into.", error=InputError, keep=keep) as work:
         with (work / ROWS_FILE).open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (work / SPEC_FILE).write_text(spec.to_yaml(), encoding="utf-8")

@@ -121,7 +121,9 @@ def check_output(path: Path, *, cure: str) -> None:
 
 
 @contextmanager
-def replaced_folder(folder: Path, *, cure: str, error: type[UserError] = UserError) -> Iterator[Path]:
+def replaced_folder(
+    folder: Path, *, cure: str, error: type[UserError] = UserError, keep: bool = False
+) -> Iterator[Path]:
     """A new folder that takes the place of `folder` once the block has ended without an error.
 
     An earlier folder goes only when there is one in its place; a crash or an error leaves it.
@@ -134,6 +136,8 @@ def replaced_folder(folder: Path, *, cure: str, error: type[UserError] = UserErr
         What the user can do where it cannot be written; the end of the message.
     error
         The class to raise.
+    keep
+        Refuse to take the place of a folder that holds something, even if it came while the block ran.
 
     Yields
     ------
@@ -153,7 +157,10 @@ def replaced_folder(folder: Path, *, cure: str, error: type[UserError] = UserErr
         yield work
         for path in work.rglob("*"):
             flush(path)
-        if folder.exists():
+        if keep:
+            with suppress(FileNotFoundError):
+                folder.rmdir()
+        elif folder.exists():
             folder.rename(old)
         work.rename(folder)
         flush(folder.parent)

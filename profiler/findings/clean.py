@@ -67,7 +67,7 @@ def write(
         if finding.check in names:
             for row in finding.rows.tolist():
                 reasons.setdefault(row, []).append(finding.check)
-    with replaced_folder(out, cure="Choose another folder with --out.") as work:
+    with replaced_folder(out, cure="Choose another folder with --out.", keep=True) as work:
         manifest = _write(source, examples, reasons, work)
         # The roles by which the rows were found; without a name, under which the original is profiled.
         (work / "dataset.yaml").write_text(replace(examples.spec, name=None).to_yaml(), encoding="utf-8")

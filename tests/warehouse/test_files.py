@@ -188,6 +188,24 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in place.parent.iterdir()] == ["folder"]
 
 
+def test_what_came_into_a_new_folder_meanwhile_stays(tmp_path: Path) -> None:
+    """Two mixtures into one folder both said that they were there; so were files of the user's gone."""
+    place = tmp_path / "folder"
+    place.mkdir()
+    block = ExitStack()
+    (block.enter_context(replaced_folder(place, cure=CURE, keep=True)) / "one").write_text("1")
+    (place / "theirs").write_text("2")
+    with pytest.raises(UserError, match=r"cannot write .*folder: .*not empty. Choose another file"):
+        block.close()
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "theirs"]
+    (place / "theirs").unlink()
+    for _ in range(2):
+        with replaced_folder(place, cure=CURE, keep=True) as work:
+            (work / "one").write_text("1")
+        assert [path.name for path in tmp_path.rglob("*")] == ["folder", "one"]
+        (place / "one").unlink()
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (

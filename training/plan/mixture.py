@@ -84,7 +84,7 @@ def write_mixture(
         description=f"Rows of {' and '.join(parents)}.",
         mixture=tuple(Part(parent, count / total, prints[parent]) for parent, count in taken.items()),
     )
-    write_dataset(into, (written[at] for at in rng.permutation(len(written))), spec)
+    write_dataset(into, (written[at] for at in rng.permutation(len(written))), spec, keep=True)
     return Mixture(name, into, taken)
 
 
