@@ -128,7 +128,7 @@ WITH untuned AS (
 SELECT s.model, s.source, s.target, s.seed, s.metric, s.score, b.base_score,
        CASE WHEN s.metric IN {LESS_IS_BETTER} THEN -100 ELSE 100 END * (s.score - b.base_score) AS gain,
        100 * sqrt(s.standard_error ** 2 + b.base_error ** 2) AS standard_error, s.matrix,
-       CASE WHEN s.metric IN {LESS_IS_BETTER} THEN 'cnat' ELSE 'pp' END AS unit
+       CASE WHEN s.metric IN {LESS_IS_BETTER} THEN 'cnat' WHEN s.metric <> 'output_tokens' THEN 'pp' END AS unit
 FROM scores s LEFT JOIN bases b USING (matrix, model, target, metric)
 WHERE s.source <> '';
 """
@@ -392,6 +392,7 @@ def _ninth(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _tenth(connection: duckdb.DuckDBPyConnection) -> None:
     # The error of `transfer_matrix` was over seeds alone, and 0 where all seeds agreed.
+    connection.execute(_VIEWS)
     connection.execute(_MATRIX_VIEW)
 
 

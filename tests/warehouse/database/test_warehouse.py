@@ -308,6 +308,16 @@ def test_an_upgraded_file_has_the_tables_and_views_of_a_new_one(
     assert cell == {"gain": 0.0, "standard_error": None}, "the error of one of two bases is not known"
 
 
+def test_a_file_with_the_views_of_schema_9_is_upgraded() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE traitcast_meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
+        connection.execute("INSERT INTO traitcast_meta VALUES ('schema_version', '9')")
+        connection.execute((DATA / "schema_9.sql").read_text(encoding="utf-8"))
+        schema.migrate(connection, 9)
+        for view in ("transfer", "transfer_matrix"):
+            assert connection.sql(f"FROM {view}").columns[-1] == "unit"
+
+
 def test_nothing_is_lost_when_shipped_rows_get_tables_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,7 +344,8 @@ def test_nothing_is_lost_when_shipped_rows_get_tables_of_their_own(
         # Schema 10 gave a view another standard error, schema 11 brought a table, schema 12 units and two columns.
         after, new = content(connection), {"outcome": "gain", "metric": None}
         evaluations = [json.dumps(json.loads(row) | new, sort_keys=True) for row in before["evaluations"]]
-        kept = {name: after[name] for name in ("transfer_matrix", "transfer")}
+        gains = [json.dumps(json.loads(row) | {"unit": "pp"}, sort_keys=True) for row in before["transfer"]]
+        kept = {"transfer_matrix": after["transfer_matrix"], "transfer": sorted(gains)}
         assert after == {**before, **kept, "findings": [], "evaluations": sorted(evaluations)}
     # No package ships `public`, `published` and `default`: they go, with all that was found on them.
     with Warehouse.open(path) as warehouse:
