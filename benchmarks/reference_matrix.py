@@ -26,7 +26,7 @@ from traitcast.predictor.effects.side_effects import effects
 from traitcast.predictor.effects.tables import Gain
 from traitcast.predictor.latent.associations import associate
 from traitcast.warehouse.database.warehouse import Warehouse
-from traitcast.warehouse.errors import UserError
+from traitcast.warehouse.errors import ScoresError, UserError
 from traitcast.warehouse.records import Cells, TraitMatrix
 
 NOWHERE = "no-such-file.duckdb"
@@ -38,7 +38,7 @@ CLAIMED = (
     "response_tokens_mean",
     "prompt_tokens_mean",
 )
-# The metric that repeats best over seeds, and that the shipped predictor learns.
+# The metric that the shipped predictor learns.
 LIKELIHOOD = "gold_nll_calibrated"
 _ORDERS, _DRAWS = 2_000, 300
 _NEARLY = 0.9
@@ -73,6 +73,11 @@ class Measured:
     def off(self) -> np.ndarray:
         """Mask of the measured cells with another source than the target."""
         return np.isfinite(self.gains) & ~self.own
+
+    @property
+    def learnable(self) -> bool:
+        """Whether it was scored by LIKELIHOOD."""
+        return bool(np.isfinite(self.likelihoods).any())
 
     @property
     def others(self) -> np.ndarray:
@@ -143,7 +148,10 @@ def _likelihoods(
     targets: Sequence[str],
     seeds: Sequence[int],
 ) -> np.ndarray:
-    cells = warehouse.cells(name, metric=LIKELIHOOD)
+    try:
+        cells = warehouse.cells(name, metric=LIKELIHOOD)
+    except ScoresError:  # a matrix that was scored by an earlier version
+        return np.full(own.shape, np.nan)
     mean = np.where(own, np.nan, _mean(_by_seed(cells, sources, targets, seeds)))
     known = np.isfinite(mean).sum(axis=0) > 1
     mean[:, ~known] = np.nan  # targets without options
@@ -166,7 +174,8 @@ def overview(m: Measured) -> list[str]:
     sure = m.off & (q <= LEVEL)
     quantiles = ", ".join(f"{x:+.1f}" for x in np.quantile(off, [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]))
     return [
-        f"{len(m.sources)} sources x {len(m.targets)} targets x {m.by_seed.shape[2]} seeds. {m.description}.",
+        f"{len(m.sources)} sources x {len(m.targets)} targets, {several(m)} of the sources with several seeds. "
+        f"{m.description}.",
         "",
         f"- **Range** of the {off.size} gains on other targets, pp: {quantiles} (minimum, 5 %, quartiles, 95 %, "
         f"maximum); mean {off.mean():+.2f}, standard deviation {off.std(ddof=1):.2f}.",
@@ -174,17 +183,22 @@ def overview(m: Measured) -> list[str]:
         f"{int((own > 0).sum())} above 0.",
         "- **Noise**: the median standard error of a gain, over rows and seeds, is "
         f"{np.nanmedian(m.errors[m.off]):.1f} pp; the standard deviation of a gain between seeds is "
-        f"{noise(m) ** 0.5:.1f} pp.",
+        f"{noise(m) ** 0.5:.1f} pp ({several(m)} of {len(m.sources)} sources).",
         f"- **Sure of their sign** at a false discovery rate of {LEVEL:.0%} over all {off.size}: "
         f"{int((sure & (m.gains > 0)).sum())} helps and {int((sure & (m.gains < 0)).sum())} harms.",
         "",
     ]
 
 
+def several(m: Measured) -> int:
+    """How many sources were tuned with more than one seed."""
+    return int((np.isfinite(m.by_seed).sum(axis=2) > 1).any(axis=1).sum())
+
+
 def noise(m: Measured) -> float:
     """Variance of one seed's gain around the mean of its cell, pp squared."""
-    several = m.by_seed[m.off & (np.isfinite(m.by_seed).sum(axis=2) > 1)]
-    return float(np.nanmean(np.nanvar(several, axis=1, ddof=1))) if len(several) else float("nan")
+    known = m.by_seed[m.off & (np.isfinite(m.by_seed).sum(axis=2) > 1)]
+    return float(np.nanmean(np.nanvar(known, axis=1, ddof=1))) if len(known) else float("nan")
 
 
 def parts(m: Measured) -> list[str]:
@@ -200,7 +214,7 @@ def parts(m: Measured) -> list[str]:
         part = np.ix_(*(rng.integers(0, n, n) for n in values.shape))
         drawn.append(_split(values[part], within[part]))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    names = "target", "source", "pair (with the noise of its test rows)", "noise of the seeds"
+    names = "target", "source", "pair (with the noise of its test rows)", f"noise of the seeds ({several(m)} sources)"
     said = ", ".join(
         f"{name} {100 * share:.0f} % [{100 * a:.0f}, {100 * b:.0f}]"
         for name, share, a, b in zip(names, shares, low, high, strict=True)
@@ -266,8 +280,9 @@ def extremes(m: Measured, shown: int = 5) -> list[str]:
 def sides(m: Measured) -> list[str]:
     """What every source does over an average source, on all other targets."""
     centred = np.nanmean(_centred(m.others), axis=1)
-    mean, count = np.nanmean(m.likelihoods, axis=1), np.isfinite(m.likelihoods).sum(axis=1)
-    error = np.nanstd(m.likelihoods, axis=1, ddof=1) / np.sqrt(count)
+    scored = m.likelihoods if m.learnable else m.others
+    mean, count = np.nanmean(scored, axis=1), np.isfinite(scored).sum(axis=1)
+    error = np.nanstd(scored, axis=1, ddof=1) / np.sqrt(count)
     own = {name: float(m.gains[i, m.targets.index(name)]) for i, name in enumerate(m.sources) if name in m.targets}
     rows = [
         (
@@ -276,7 +291,8 @@ def sides(m: Measured) -> list[str]:
         )
         for i in np.argsort(-mean)
     ]
-    head = ("source", "task", f"{LIKELIHOOD}, spreads of the target", "score, pp", "score on own rows, pp")
+    first = f"{LIKELIHOOD}, spreads of the target" if m.learnable else "score over the untuned model, pp"
+    head = ("source", "task", first, "score, pp", "score on own rows, pp")
     said = "Mean over the other targets of the gain over an average source, and its standard error over targets."
     return ["### Sources", "", said, "", *table(head, rows)]
 
@@ -287,9 +303,13 @@ def alike(m: Measured) -> list[str]:
     rows = []
     for title, label in (("same family", m.family), ("same kind of task", m.kind)):
         here, cells, p = _within(_centred(m.others), m, label)
-        loss, _, chance = _within(m.likelihoods, m, label)
-        rows.append((title, cells, pp(here), f"{p:.3f}", f"{loss:+.2f}", f"{chance:.3f}"))
-    head = ("pairs of the", "cells", "score over the target's mean source, pp", "p", f"{LIKELIHOOD}, spreads", "p")
+        row = [title, cells, pp(here), f"{p:.3f}"]
+        if m.learnable:
+            loss, _, chance = _within(m.likelihoods, m, label)
+            row += [f"{loss:+.2f}", f"{chance:.3f}"]
+        rows.append(row)
+    head = ["pairs of the", "cells", "score over the target's mean source, pp", "p"]
+    head += [f"{LIKELIHOOD}, spreads", "p"] if m.learnable else []
     return ["### Surface likeness", "", "p: names of sources shuffled.", "", *table(head, rows)]
 
 
@@ -314,7 +334,7 @@ def claim(m: Measured) -> list[str]:
     """The paper's claim: traits of the source that go with how much it helps and with what else it does, all of them
     corrected, with the named ones."""
     lines = _traits(m, _centred(m.others), "mean gain in score")
-    lines += _traits(m, m.likelihoods, f"mean gain in {LIKELIHOOD}")
+    lines += _traits(m, m.likelihoods, f"mean gain in {LIKELIHOOD}") if m.learnable else []
     for outcome, what in SHIFTS.items():
         lines += _traits(m, _centred(m.shifts[outcome]), what)
     return lines

@@ -19,7 +19,7 @@ class Outcome:
 
     harmful: whether values below zero are harm, so that there is a chance of harm. floor: the smallest possible value;
     None for no limit. metric: of a gain; None for the headline metric of its matrix. A gain of g cnat (hundredths of a
-    nat) makes the right answer exp(g / 100) times as likely.
+    nat) makes the right answer, or every token of it (`reference_nll`), exp(g / 100) times as likely.
     """
 
     name: str
@@ -61,7 +61,8 @@ def outcome_of(name: str, metric: str | None = None) -> Outcome:
     if name != GAIN.name:
         raise UserError(f"--metric {metric} applies to gains, not to --outcome {name}. Leave one of them out.")
     if metric in LESS_IS_BETTER:
-        what = f"gain in cnat, the fall of {metric} in hundredths of a nat (+10: right answers 1.1 times as likely)"
+        likelier = "every token" if metric == "reference_nll" else "right answers"
+        what = f"gain in cnat, the fall of {metric} in hundredths of a nat (+10: {likelier} 1.1 times as likely)"
         return Outcome(GAIN.name, "cnat", what, harmful=True, metric=metric)
     unit = f"hundredths of {metric}"
     return Outcome(GAIN.name, unit, f"gain in {unit}, more is better", harmful=True, metric=metric)

@@ -171,9 +171,11 @@ def ingest(
         )
     runtime = read_runtime(pack)
     recipe = pack.recipe
+    measured, planned = len(set(found["scores"]["source"].to_pylist()) - {""}), len(recipe.sources)
     description = (
-        f"LoRA r={recipe.training.rank}, {count(recipe.training.epochs, 'epoch')}, {len(recipe.sources)} sources x "
-        f"{len(recipe.targets)} targets x {len(recipe.seeds)} seeds"
+        f"LoRA r={recipe.training.rank}, {count(recipe.training.epochs, 'epoch')}, "
+        f"{measured}{f' of {planned}' if measured < planned else ''} sources x {len(recipe.targets)} targets, "
+        f"{count(len(recipe.seeds), 'seed')} planned"
     )
     if runtime is not None:
         description += f", base {runtime.base_fingerprint}, {_precisions(pack, runtime.dtype)}"
