@@ -19,7 +19,7 @@ from traitcast.predictor.explanation.whatif import WhatIf, what_if
 from traitcast.predictor.model.bundle import from_json, to_record
 from traitcast.predictor.model.features import PROBE_FAMILY, FeatureSettings, ProfileSet
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
-from traitcast.predictor.model.outcomes import GAIN, LABEL_SHIFT, NAMES, Outcome
+from traitcast.predictor.model.outcomes import GAIN, LABEL_SHIFT, NAMES, Outcome, outcome_of
 from traitcast.predictor.model.own_cells import own_cells
 from traitcast.predictor.model.prediction import MEASURED, Prediction, Ranking
 from traitcast.predictor.model.predictor import Predictor, Settings, fit
@@ -34,6 +34,7 @@ from traitcast.predictor.model.probes import (
 )
 from traitcast.warehouse.console import command
 from traitcast.warehouse.database.profiles import warn_outdated
+from traitcast.warehouse.database.schema import LESS_IS_BETTER
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import ScoresError, UserError
 from traitcast.warehouse.records import PredictorRecord
@@ -127,6 +128,14 @@ def lineage_of(warehouse: Warehouse) -> list[Lineage]:
 def settings_for(tier: str = "static", seed: int = 0) -> Settings:
     """The default settings with a tier and a seed."""
     return Settings(FeatureSettings(tier=tier), replace(Settings().trees, seed=seed))
+
+
+def outcome_in(warehouse: Warehouse, outcome: Outcome, matrix: str | None = None) -> Outcome:
+    """The outcome as a matrix has it: the headline metric goes without its name, unless its gains are not in pp."""
+    headline = warehouse.choose_matrix(matrix).metric
+    if outcome.name != GAIN.name or (outcome.metric or headline) != headline:
+        return outcome
+    return outcome_of(GAIN.name, headline if headline in LESS_IS_BETTER else None)
 
 
 def fit_into(

@@ -131,7 +131,7 @@ def predict(
     Returns
     -------
     Prediction
-        Gain in pp with its 90 % interval, the chance of harm, and whether it is an extrapolation.
+        Gain, in its `unit`, with its 90 % interval, the chance of harm, and whether it is an extrapolation.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def explain(
     Returns
     -------
     Explanation
-        A base value and one contribution per trait, in pp, which add up to the prediction.
+        A base value and one contribution per trait, which add up to the prediction, in its unit.
 
     Raises
     ------
@@ -256,7 +256,7 @@ def whatif(
     Returns
     -------
     WhatIf
-        Both predictions in pp, the effect of every change, and what measured interventions say about it.
+        Both predictions, the effect of every change, and what measured interventions say about it.
 
     Raises
     ------

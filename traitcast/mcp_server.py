@@ -109,7 +109,7 @@ def server(warehouse_path: str) -> MCPServer:
     @made.tool()
     @told
     def rank(target: str, sources: list[str] | None = None, top: int = 10) -> dict[str, Any]:
-        """Rank sources to tune on for a target by predicted gain in percentage points, best first.
+        """Rank sources to tune on for a target by predicted gain, in `unit`, best first.
 
         Pass on what `basis` says: without a signal the order means nothing.
         """
@@ -120,13 +120,13 @@ def server(warehouse_path: str) -> MCPServer:
 
 def _profile(dataset: str, path: str) -> dict[str, Any]:
     from traitcast.warehouse.database.warehouse import Warehouse
-    from traitcast.warehouse.percentiles import in_words, most_unusual, standings
+    from traitcast.warehouse.percentiles import in_words, kin, most_unusual, standings
 
     (name,) = FrontDoor().ensure_profiled([dataset], path)
     with Warehouse.open(path, read_only=True) as warehouse:
         found = warehouse.profile(name)
         reference = warehouse.trait_matrix(warehouse.shipped("datasets"))
-    unusual = most_unusual(found, standings(found, reference), reference)
+    unusual = most_unusual(found, standings(found, kin(found, reference)), reference)
     return {
         "name": found.name,
         "task_type": found.task_type,

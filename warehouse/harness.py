@@ -250,7 +250,7 @@ def _settings(content: Mapping[str, Any], task: str) -> str:
     shots = _object(content.get("n-shot")).get(task)
     limit = _object(content.get("config")).get("limit")
     template = content.get("chat_template_sha") or content.get("chat_template")
-    said = [f"{shots} examples in the prompt"] if isinstance(shots, int) else []
+    said = [f"{count(shots, 'example')} in the prompt"] if isinstance(shots, int) else []
     said += ["a chat template"] if template else []
     return ", ".join([*said, f"limit {limit}"] if limit else said)
 

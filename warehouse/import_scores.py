@@ -152,7 +152,7 @@ def read_scores(
         )
     types = {"seed": pa.int64(), "n": pa.int64(), "score": pa.float64(), "standard_error": pa.float64()}
     table = pa.table({c: pa.array([row[c] for row in rows], types.get(c, pa.string())) for c in COLUMNS})
-    notes = (*raw.notes, *_left_out(barred, recipe), *_without_gain(rows, matrix, based))
+    notes = (*raw.notes, *_left_out(barred, recipe), *_without_gain(rows, matrix, known))
     return Scores(matrix, table, len(raw.rows) - len(kept.keys() & barred), notes, (*raw.warnings, *_twins(rows)))
 
 
@@ -215,7 +215,7 @@ def _left_out(barred: Mapping[int, str | None], recipe: Recipe) -> Iterator[str]
         yield f"{count(n, 'row')} left out by `where`: {column} is not one of {allowed}"
 
 
-def _without_gain(rows: Sequence[Row], matrix: Matrix, stored: Collection[tuple[str, str, str]]) -> Iterator[str]:
+def _without_gain(rows: Sequence[Row], matrix: Matrix, known: Stored | None) -> Iterator[str]:
     """Which imported rows no predictor learns from: other metrics, the diagonal, and targets without a base."""
     others = Counter(row["metric"] for row in rows if row["metric"] != matrix.metric)
     if others:
@@ -224,6 +224,8 @@ def _without_gain(rows: Sequence[Row], matrix: Matrix, stored: Collection[tuple[
     cells = [row for row in rows if row["source"] and row["metric"] == matrix.metric]
     named = {(row["model"], row["source"], row["target"]) for row in cells}
     unlike = {(row["model"], row["source"], row["target"]) for row in rows if row["source"]} - named
+    stored = known.scores.items() if known else ()
+    unlike -= {(model, source, target) for (model, source, target, _), by in stored if matrix.metric in by}
     if unlike:
         pairs = (f"{target} of {source}" for _, source, target in sorted(unlike))
         yield f"no score by {matrix.metric}, and so no gain, for {some(list(pairs), _SHOWN)}"
@@ -231,7 +233,7 @@ def _without_gain(rows: Sequence[Row], matrix: Matrix, stored: Collection[tuple[
         yield f"{count(diagonal, 'diagonal row')} (source = target): stored and reported apart, not fitted"
     if matrix.base == "untuned":
         base = {(row["model"], row["target"]) for row in rows if not row["source"] and row["metric"] == matrix.metric}
-        base |= {(model, target) for model, target, metric in stored if metric == matrix.metric}
+        base |= {(model, target) for (model, source, target, _), by in stored if not source and matrix.metric in by}
         bare = Counter(row["target"] for row in cells if (row["model"], row["target"]) not in base)
         if bare:
             models = ", ".join(sorted({row["model"] for row in cells}))

@@ -69,7 +69,7 @@ def fit(
       traitcast fit --matrix smollm2_cpu --metric gold_nll --name nll
       traitcast fit --restore
     """
-    from traitcast.predictor.api import DEFAULT, evaluate_options, fit_into
+    from traitcast.predictor.api import DEFAULT, evaluate_options, fit_into, outcome_in
     from traitcast.warehouse.database.warehouse import Warehouse
 
     of = outcome_of(outcome, metric)
@@ -81,6 +81,7 @@ def fit(
         return
     with Warehouse.open(warehouse_path) as warehouse:
         replaced = name in warehouse.shipped("predictors")
+        of = outcome_in(warehouse, of, options["matrix"])
         predictor, observations = fit_into(warehouse, name=name, outcome=of, **options)
     for note in observations.notes:
         say(note)
@@ -172,11 +173,12 @@ def evaluate(
       traitcast evaluate --matrix smollm2_cpu --metric gold_nll
       traitcast evaluate --matrix prompt_transferability --format json
     """
-    from traitcast.predictor.api import evaluate_matrix
+    from traitcast.predictor.api import evaluate_matrix, outcome_in
     from traitcast.warehouse.database.warehouse import Warehouse
 
     of = outcome_of(outcome, metric)
     with Warehouse.open(warehouse_path, read_only=True) as warehouse, progress("folds", 0) as bar:
+        of = outcome_in(warehouse, of, options["matrix"])
         result = evaluate_matrix(
             warehouse,
             protocol,
@@ -189,7 +191,7 @@ def evaluate(
     if save:
         with Warehouse.open(warehouse_path) as warehouse:
             kept = {name: options[name] for name in ("model", "tier", "seed")}
-            warehouse.save_evaluation(result.as_json(), outcome=outcome, metric=metric, **kept)
+            warehouse.save_evaluation(result.as_json(), outcome=outcome, metric=of.metric, **kept)
         say(f"saved in {warehouse_path}, table evaluations; `traitcast report` shows it")
     if output_format == "json":
         asked = {"outcome": outcome if outcome != GAIN.name else None, "metric": metric}
@@ -239,7 +241,7 @@ def _print_evaluation(result: Evaluation, of: Outcome) -> None:
     say(width)
     if result.noise is not None:
         n = result.noise
-        words = f"Two seeds of one cell differ by a standard deviation of {n['standard_deviation']:.2f} {of.unit}."
+        words = f"One seed of a cell has a standard deviation of {n['standard_deviation']:.2f} {of.unit}."
         if math.isfinite(n["reliability"]):
             words += (
                 f" {n['reliability']:.0%} of the variance between the sources of a target would appear again with "

@@ -65,7 +65,7 @@ def outcome_option(decorated: Command) -> Command:
         type=click.Choice(NAMES),
         default=GAIN.name,
         show_default=True,
-        help="What to predict: the gain (pp), answers that move to another label (%), or added answer length (tokens).",
+        help="What to predict: the gain, answers that move to another label (%), or added answer length (tokens).",
     )(decorated)
 
 

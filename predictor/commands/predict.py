@@ -276,8 +276,8 @@ def explain(
 ) -> None:
     """Explain the prediction for SOURCE and TARGET: what each trait adds to it.
 
-    Values are exact TreeSHAP values in pp and add up to the prediction. They say what the predictor used, not what
-    would happen if a trait were changed.
+    Values are exact TreeSHAP values in the unit of the prediction, to which they add up. They say what the predictor
+    used, not what would happen if a trait were changed.
 
     \b
     Examples:
@@ -452,8 +452,8 @@ def _print_what_if(found: WhatIf) -> None:
     for note in found.notes:
         say(note)
     say(
-        "effect: of this change alone, in pp; low to high: range in training; share: training datasets at or below the "
-        "new value."
+        f"effect: of this change alone, in {found.before.unit}; low to high: range in training; share: training "
+        "datasets at or below the new value."
     )
 
 

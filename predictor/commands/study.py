@@ -54,8 +54,8 @@ def effects(source: str, top: int, warehouse_path: str, output_format: str, **op
     \b
     Examples:
       traitcast effects mnli --matrix prompt_transferability --model T5
-      traitcast effects gsm8k --target sst2
-      traitcast effects gsm8k --format json
+      traitcast effects sst2 --target mpqa
+      traitcast effects sst2 --format json
     """
     from traitcast.predictor import studies
 

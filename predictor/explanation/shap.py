@@ -38,9 +38,9 @@ _STABLE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one feature adds to a prediction: shap in pp; value None where the feature is undefined.
+    """What one feature adds to a prediction: shap in its unit; value None where the feature is undefined.
 
-    spread: standard deviation of shap, pp, over models that were each fitted without some of the datasets and with
+    spread: standard deviation of shap over models that were each fitted without some of the datasets and with
     another seed. agreement: share of these models in which shap has the same sign. None for a measured level.
     """
 
@@ -58,7 +58,7 @@ class Evidence:
     """What the gains of a source on other targets say.
 
     sentence: in words. targets: measured targets of the source, heaviest first, with their share of the weight (summing
-    to 1) and their gain in pp.
+    to 1) and their gain.
     """
 
     sentence: str
@@ -72,14 +72,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A prediction split into contributions: base_value + the sum of all shap = prediction.gain, in pp.
+    """A prediction split into contributions: base_value + the sum of all shap = prediction.gain, in its unit.
 
     Attributes
     ----------
     prediction
         The prediction.
     base_value
-        Mean prediction over the training cells, moved to the median as every prediction is, pp.
+        Mean prediction over the training cells, moved to the median as every prediction is.
     contributions
         Largest first. If the target belongs to the matrix, its measured level is the contribution of the trait
         "measured_gain_level".

@@ -41,7 +41,7 @@ class Intervention:
     """What one variant measured.
 
     step: trait of the variant minus that of its parent. gain: mean difference of their gains over the datasets that
-    both were measured with, pp. standard_error: of that mean, NaN for a single one. n: how many.
+    both were measured with, in the predictor's unit. standard_error: of that mean, NaN for a single one. n: how many.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Intervention:
 class Change:
     """One changed trait.
 
-    effect: of this change alone on the prediction, pp. used: whether the predictor uses this trait; if not, `note` says
-    why. low, high: its range over the training datasets in that role, None where it was never seen. share: of those
-    datasets, how many are at or below the new value. seen: whether the new value is inside the range. together: traits
-    that usually change with it and were kept, with their rank correlation. evidence: what interventions in the matrix
-    say about the direction. interventions: each of them.
+    effect: of this change alone, in the unit of the prediction. used: whether the predictor uses this trait; if not,
+    `note` says why. low, high: its range over the training datasets in that role, None where it was never seen. share:
+    of those datasets, how many are at or below the new value. seen: whether the new value is inside the range.
+    together: traits that usually change with it and were kept, with their rank correlation. evidence: what
+    interventions in the matrix say about the direction. interventions: each of them.
     """
 
     trait: str
@@ -95,7 +95,7 @@ class WhatIf:
 
     @property
     def difference(self) -> float:
-        """New gain minus old gain, pp."""
+        """New gain minus old gain, in the unit of both."""
         return self.after.gain - self.before.gain
 
     def as_row(self) -> dict[str, Any]:
@@ -120,7 +120,8 @@ class WhatIf:
         return [{name: getattr(c, name) for name in columns} for c in self.changes]
 
     def _repr_html_(self) -> str:
-        title = f"{self.before.source} on {self.before.target}: {self.before.gain:+.2f} to {self.after.gain:+.2f} pp"
+        old, new = self.before, self.after
+        title = f"{old.source} on {old.target}: {old.gain:+.2f} to {new.gain:+.2f} {old.unit}"
         return html_table(self.change_rows(), caption=title)
 
 
@@ -274,7 +275,7 @@ def _change(
     low, high = (float(values.min()), float(values.max())) if values.size else (None, None)
     definition = profiles.traits.definitions[column]
     found = interventions(predictor, profiles, side, definition, lineage)
-    evidence = _evidence(found, roots_of(lineage), value - old, effect)
+    evidence = _evidence(found, roots_of(lineage), value - old, effect, before.unit)
     others = [elsewhere[word] for word in (trait, definition.family) if word in elsewhere and side == "source"]
     if not found and others:
         evidence = f"no intervention in this matrix; {others[0]}"
@@ -381,13 +382,13 @@ def interventions(
 
 
 def _gains(predictor: Predictor, side: str, name: str) -> dict[str, float]:
-    """Measured gains of a dataset in one role: the other dataset -> pp."""
+    """Measured gains of a dataset in one role: the other dataset -> gain, in the predictor's unit."""
     if side == "source":
         return predictor.measured.get(name, {})
     return {source: gains[name] for source, gains in predictor.measured.items() if name in gains}
 
 
-def _evidence(found: Sequence[Intervention], roots: Mapping[str, str], step: float, effect: float) -> str:
+def _evidence(found: Sequence[Intervention], roots: Mapping[str, str], step: float, effect: float, unit: str) -> str:
     """What the interventions say about a change of sign(step) whose predicted effect has sign(effect).
 
     As in `predictor.effects.interventions`, variants of one dataset are one observation: they share its adapter.
@@ -398,7 +399,7 @@ def _evidence(found: Sequence[Intervention], roots: Mapping[str, str], step: flo
     for one in found:
         turned.setdefault(roots[one.name], []).append(one.gain * math.copysign(1.0, one.step * step))
     mean = mean_of([float(np.mean(gains)) for gains in turned.values()])
-    counted = f"{count(len(found), 'intervention')}, {mean.value:+.2f} pp on average"
+    counted = f"{count(len(found), 'intervention')}, {mean.value:+.2f} {unit} on average"
     if math.isnan(step) or effect == 0:
         return f"{counted}; the prediction has no direction to compare them with"
     if mean.n == 1:

@@ -12,7 +12,7 @@ from traitcast.profiler.findings.checks import Finding, found
 from traitcast.profiler.text.keys import NO_WORDS, Keys, words_key
 
 WORDS = 5
-# Of responses that are long enough; each opening has to come in one of twenty, all together in one of ten.
+# ROWS have to be long enough. Of all responses, each opening has to come in one of twenty, all together in one of ten.
 SHARE, EACH, ROWS, EACH_ROWS = 0.1, 0.05, 50, 20
 # Openings that are named.
 _NAMED = 3

@@ -416,6 +416,8 @@ def test_files_of_a_folder_that_asked_in_different_ways_warn(tmp_path: Path) -> 
     (warning,) = warned(**{"n-shot": {**shots["n-shot"], "boolq": 5}})
     assert warning.startswith("boolq: asked in different ways, so a gain is not of the tuning alone: base.json with 0 ")
     assert warning.endswith("but tuned.json with 5 examples in the prompt")
+    (warning,) = warned(**{"n-shot": {**shots["n-shot"], "boolq": 1}})
+    assert warning.endswith("but tuned.json with 1 example in the prompt")
     (warning,) = warned(**shots, chat_template_sha="x")
     assert warning.startswith("arc_easy, boolq, sst2: asked in different ways")
     assert warning.endswith("but tuned.json with 0 examples in the prompt, a chat template")

@@ -11,7 +11,7 @@ import pytest
 
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import ScoresError, UserError
-from traitcast.warehouse.import_scores import Recipe, load_recipe, read_scores
+from traitcast.warehouse.import_scores import Recipe, Stored, load_recipe, read_scores
 
 ROWS = [
     {"model": "m", "source": "", "target": "t", "seed": 0, "metric": "accuracy", "score": 0.5},
@@ -39,6 +39,16 @@ def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
         assert found.matrix.matrix == "r"
         assert found.rows.equals(tables[0].rows)
     assert tables[0].rows.to_pylist()[1] == {**ROWS[1], "n": None, "standard_error": None}
+
+
+def test_scores_by_the_headline_that_are_stored_are_not_missed(tmp_path: Path) -> None:
+    matrix = read_scores(write(tmp_path, "r.csv", CSV)).matrix
+    stored = Stored(matrix, {("m", "", "t", 0): {"accuracy": 0.5}, ("m", "s", "t", 0): {"accuracy": 0.6}})
+    more = write(tmp_path, "f1.csv", CSV.replace("accuracy", "f1") + "m,other,t,0,f1,0.7\n")
+    found = read_scores(more, name="r", stored={"r": stored}.get)
+    assert [note for note in found.notes if "no gain" in note] == [
+        "no score by accuracy, and so no gain, for t of other"
+    ]
 
 
 def test_harness_results(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def waterfall_of(rows: Rows, *, title: str = "", axis: str = "pp") -> alt.TopLev
         .mark_text(align=alt.expr(f"{below} ? 'right' : 'left'"), dx=alt.expr(f"{below} ? -4 : 4"), aria=False)
         .encode(x="outer:Q", text="shown:N")
     )
-    return sized(alt.layer(rule_at(0), bars, label), title, "Steps from the base value to the prediction, in pp.")
+    return sized(alt.layer(rule_at(0), bars, label), title, "Steps from the base value to the prediction.")
 
 
 def percentiles(rows: Rows, *, title: str = "") -> alt.TopLevelMixin:

@@ -351,7 +351,7 @@ class Matrices(Connection):
         ScoresError
             For an unknown or ambiguous matrix, model or metric.
         """
-        chosen = self._choose_matrix(matrix)
+        chosen = self.choose_matrix(matrix)
         if metric is not None:
             self._check_metric(chosen.matrix, metric)
             chosen = dataclasses.replace(chosen, metric=metric)
@@ -435,7 +435,8 @@ class Matrices(Connection):
             [matrix],
         )
 
-    def _choose_matrix(self, name: str | None) -> Matrix:
+    def choose_matrix(self, name: str | None) -> Matrix:
+        """The matrix of that name; the default as in `cells`. Raises ScoresError where it is unknown or ambiguous."""
         every = self.matrices()
         if not every:
             raise ScoresError(

@@ -86,9 +86,9 @@ class Results(Connection):
         Parameters
         ----------
         predictions
-            source, target, gain, low and high (pp), harm (a probability), novel.
+            source, target, gain, low and high (in the unit of the predictor's outcome), harm (a probability), novel.
         attributions
-            source, target, trait, side, family, value, shap (pp).
+            source, target, trait, side, family, value, shap (in the same unit).
         """
         pairs = {(row["source"], row["target"]) for row in attributions}
         stored = self._rows("SELECT fingerprint FROM predictors WHERE predictor = ?", [predictor])

@@ -65,7 +65,7 @@ def run(path: Path, *arguments: str) -> Result:
     return CliRunner().invoke(traitcast.cli.cli, [*arguments, "--warehouse", str(path)])
 
 
-@pytest.mark.parametrize("name", ["label_shift", "length_shift"])
+@pytest.mark.parametrize("name", [pytest.param("label_shift", marks=pytest.mark.slow), "length_shift"])
 def test_what_was_planted_is_found(measured: Path, name: str) -> None:
     with Warehouse.open(measured, read_only=True) as warehouse:
         made = api.evaluate_matrix(warehouse, "new-source", matrix="made", outcome=outcome_of(name))
@@ -124,10 +124,13 @@ def test_the_report_tells_the_quality_of_the_outcome(measured: Path, name: str) 
     assert shown["model"] == own["model"] != gains["model"]
 
 
-def test_the_report_has_the_unit_and_the_measurements_of_the_outcome(measured: Path) -> None:
+def test_the_report_has_the_unit_and_the_measurements_of_the_outcome(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Warehouse.open(measured) as warehouse:
         api.fit_into(warehouse, matrix="made", name="len", outcome=outcome_of("length_shift"))
         found = {s.key: s for s in gather(warehouse, Request(matrix="made", predictor="len")).sections}
+        monkeypatch.setattr(report_predictor, "QUICK_CELLS", 1)
         page = render(gather(warehouse, Request(matrix="law", predictor="len")))
         cells = warehouse.cells("made", outcome="length_shift")
     ranking = found["ranking"].data
@@ -209,7 +212,8 @@ def test_no_label_shift_of_a_target_without_labels(
             api.rank_sources(warehouse, predictor, "d28")
 
 
-def test_a_gain_in_another_metric_is_learnt_and_said(fitted: Path, law: Cells) -> None:
+def test_a_gain_in_another_metric_is_learnt_and_said(fitted: Path, law: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_predictor, "QUICK_CELLS", 1)
     every = {"model": list(law.models), "source": list(law.sources), "target": list(law.targets)}
     every |= {
         "seed": law.seeds.tolist(),
@@ -237,6 +241,10 @@ def test_a_gain_in_another_metric_is_learnt_and_said(fitted: Path, law: Cells) -
         assert "cnat" in api.explain_pair(warehouse, of_loss, "d00", "d01").sentence
         section = next(s for s in gather(warehouse, Request(predictor="nll")).sections if s.key == "ranking")
         assert section.data["unit"] == "cnat"
+        changed = api.what_if_pair(warehouse, of_loss, "d00", "d01", {("source", "label_entropy_bits"): 1.0})
+        assert "cnat" in changed._repr_html_()
+    told = run(fitted, "whatif", "d00", "d01", "--set", "label_entropy_bits=1", "--predictor", "nll")
+    assert "effect: of this change alone, in cnat;" in told.stderr
     _measure_a_new_target(fitted, table, seeds=2)
     with Warehouse.open(fitted, read_only=True) as warehouse:
         assert api.predict_pair(warehouse, of_law, "d00", "new").measured is None, "its metric was not scored"
