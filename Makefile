@@ -48,8 +48,8 @@ QUICK = tests/test_house.py tests/profiler/text tests/profiler/roles tests/profi
 quick: $(VENV)/.quick   ## the quick tests of the core, without torch, ray and a browser: under a minute
 	$(PYTEST) -m "not slow" $(QUICK)
 
-test: $(VENV)/.test browser   ## install what the tests need and run them
-	$(PYTEST) -m "not slow"
+test: $(VENV)/.test   ## install what the tests need and run them
+	$(PYTEST) -m "not slow and not browser"
 
 test-all: $(VENV)/.test browser   ## the slow tests too
 	$(PYTEST)

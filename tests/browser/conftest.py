@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
 class Browser:
     """One Chromium window. Every message of its console and every request it makes is kept."""
 
@@ -133,12 +139,12 @@ def large(tmp_path_factory: pytest.TempPathFactory, write_page: Callable[..., Pa
 
 @pytest.fixture(scope="session")
 def with_traits(tmp_path_factory: pytest.TempPathFactory, write_page: Callable[..., Path]) -> Path:
-    """A page with a predictor that uses traits: one of a made-up matrix of 24 x 24 datasets in which traits decide."""
+    """A page with a predictor that uses traits: one of a made-up matrix of 16 x 16 datasets in which traits decide."""
     from traitcast.predictor.api import fit_into
 
     path = tmp_path_factory.mktemp("traits") / "traits.duckdb"
     with Warehouse.open(path) as warehouse:
-        _save_planted(warehouse, datasets=24)
+        _save_planted(warehouse, datasets=16)
         fit_into(warehouse, matrix="planted")
     return write_page(path, matrix="planted")
 

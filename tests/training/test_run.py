@@ -256,6 +256,7 @@ def kill_points(planned: Pack, points: int) -> dict[str, int]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 def test_killed_runs_resume_to_identical_tables(planned: Pack) -> None:
     found = kill_points(planned, 4)
     assert found == {"points": 4, "killed": 4, "same": 4}

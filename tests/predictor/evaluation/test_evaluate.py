@@ -253,6 +253,7 @@ def ablated(law: Cells, world: ProfileSet) -> Evaluation:
     return evaluate(observe(law, world), world, "new-source", settings=settings, with_ablations=True)
 
 
+@pytest.mark.slow
 def test_features_that_the_law_uses_beat_similarity_and_shuffled_gains_find_nothing(ablated: Evaluation) -> None:
     assert ablated.claim is not None
     claim = {row["features"]: row for row in ablated.claim}
@@ -264,6 +265,7 @@ def test_features_that_the_law_uses_beat_similarity_and_shuffled_gains_find_noth
     assert claim["everything"]["share"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_part_loses_what_its_spearman_lacks(ablated: Evaluation) -> None:
     assert ablated.ablations is not None
     found = {name: part["spearman"]["value"] for name, part in ablated.ablations.items()}

@@ -60,6 +60,7 @@ def in_a_bare_process(*arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_matrix_goes_on_over_fresh_machines(planned: Pack, plan_small: Callable[..., Pack], tmp_path: Path) -> None:
     """The first machine is lost after a few cells; a second, bare one finishes. Same numbers as one run at home."""
     (tmp_path / "base.gguf").write_bytes(bytes(range(256)) * 10)
