@@ -29,8 +29,9 @@ _LINES = 10
 
 def axes(profiles: Sequence[Profile]) -> list[tuple[str, str, str]]:
     """`HISTOGRAMS` with how the tokens of these profiles were counted; without tokens if not all in one way."""
-    by = {profile.details.get("tokenizer") for profile in profiles}
-    if len(by) > 1:
+    counted = [profile for profile in profiles if any(one.unit == "tokens" for one in profile.length_histograms)]
+    by = {profile.details.get("tokenizer") for profile in counted}
+    if len(by) != 1:
         return [one for one in HISTOGRAMS if one[1] != "tokens"]
     how = ", estimated (four bytes each)" if by == {None} else f" by {Path(str(*by)).name}"
     return [(part, unit, axis + (how if unit == "tokens" else "")) for part, unit, axis in HISTOGRAMS]

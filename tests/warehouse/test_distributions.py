@@ -51,7 +51,8 @@ def test_languages_are_drawn_where_there_are_several() -> None:
 
 def test_the_axis_says_how_tokens_were_counted() -> None:
     def tokens(*by: str | None) -> str:
-        profiles = [replace(made("a", {}, []), details={"tokenizer": one}) for one in by]
+        profiles = [replace(made("a", {}, [(1, 2, 3)], "tokens"), details={"tokenizer": one}) for one in by]
+        profiles.append(made("without tokens", {}, [(1, 2, 3)]))
         return " ".join(axis for _, unit, axis in distributions.axes(profiles) if unit == "tokens")
 
     assert tokens(None) == "tokens of a row, estimated (four bytes each)"
