@@ -101,6 +101,7 @@ def exported(
     return found
 
 
+@pytest.mark.slow
 def test_profiles_are_the_same_bytes(data: Path, tmp_path: Path) -> None:
     first = exported(data, tmp_path / "first", processes=1, threads=1, hash_seed=0, locale="C.UTF-8")
     write(data, (2, 0, 1))

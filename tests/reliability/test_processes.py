@@ -29,6 +29,7 @@ def measured(tmp_path: Path, *argv: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_killed_commands_leave_all_or_nothing_and_can_be_repeated(tmp_path: Path) -> None:
     found = measured(tmp_path, "kills", "import", "--points", "3")[0]
     assert found["opened"] == found["whole"] == found["same"] == found["runs"] >= found["killed"] == 3

@@ -417,4 +417,4 @@ def test_hostile_labels_stay_text(made: Path) -> None:
 
 def test_help_has_an_example() -> None:
     text = CliRunner().invoke(COMMAND, ["--help"]).output
-    assert "traitcast effects gsm8k --target sst2" in text
+    assert "traitcast effects sst2 --target mpqa" in text

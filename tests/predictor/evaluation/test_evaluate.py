@@ -113,6 +113,7 @@ def test_a_target_that_changes_moves_others_but_not_itself(data: Data, world: Pr
     assert np.corrcoef(a, b)[0, 1] < 0
 
 
+@pytest.mark.slow
 def test_random_cells_flatter_and_are_labelled_so(law: Cells, world: ProfileSet, new_pair: Evaluation) -> None:
     leaky = evaluate(observe(law, world), world, "random-cell")
     assert leaky.leaky

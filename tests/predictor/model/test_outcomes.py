@@ -85,6 +85,7 @@ def test_units_and_signs(measured: Path) -> None:
     assert np.isnan(labels.standard_error).all()
 
 
+@pytest.mark.slow
 def test_commands_tell_the_outcome(measured: Path) -> None:
     fitted = run(measured, "fit", "--matrix", "made", "--outcome", "label_shift", "--format", "json")
     assert fitted.exit_code == 0, fitted.output
@@ -111,7 +112,8 @@ def test_commands_tell_the_outcome(measured: Path) -> None:
     assert "Chance of harm" not in evaluated.stderr
 
 
-@pytest.mark.parametrize("name", ["label_shift", pytest.param("length_shift", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["label_shift", "length_shift"])
 def test_the_report_tells_the_quality_of_the_outcome(measured: Path, name: str) -> None:
     for outcome in ("gain", name):
         options = ("--outcome", outcome, "--no-baselines", "--save")

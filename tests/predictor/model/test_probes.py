@@ -116,6 +116,7 @@ def test_a_probe_can_be_imagined_otherwise(probed: Path) -> None:
     assert json.loads(made.stdout)["changes"][0]["used"]
 
 
+@pytest.mark.slow
 def test_the_report_of_a_probed_predictor_leaves_out_what_was_not_probed(probed: Path) -> None:
     assert run(probed, "fit", "--tier", "probe").exit_code == 0
     with Warehouse.open(probed, read_only=True) as warehouse:

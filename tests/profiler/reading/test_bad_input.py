@@ -484,6 +484,7 @@ def test_a_pipe_among_the_files_of_a_folder(tmp_path: Path) -> None:
     refused(tmp_path, r"train\.jsonl is neither a file nor a folder")
 
 
+@pytest.mark.slow
 def test_sizes_that_no_text_has(tmp_path: Path) -> None:
     """A cell over 32 MB and a million columns are refused in each format; what is behind the limit is not read."""
     wide = [f"c{i}" for i in range(1_000_000)]
