@@ -42,8 +42,8 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # Where no test trains, draws, waits for a process or needs much of the parser.
-QUICK = tests/test_house.py tests/profiler/text tests/profiler/roles tests/profiler/traits tests/predictor/latent \
-	tests/predictor/evaluation/test_metrics.py tests/training/plan tests/training/results \
+QUICK = tests/test_house.py tests/profiler/text tests/profiler/roles tests/profiler/traits \
+	tests/predictor/evaluation/test_metrics.py tests/training/plan \
 	$(patsubst %,tests/warehouse/test_%.py,console harness import_scores names percentiles)
 quick: $(VENV)/.quick   ## the quick tests of the core, without torch, ray and a browser: under a minute
 	$(PYTEST) -m "not slow" $(QUICK)
