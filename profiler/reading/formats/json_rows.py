@@ -87,11 +87,11 @@ def _line_hint(line: str, number: int, path: Path) -> str:
         return (
             f"Lines end in a comma; remove it: sed 's/,[[:space:]]*$//' {quoted} > {shlex.quote(path.stem)}_rows.jsonl"
         )
+    if not line.endswith("\n"):
+        return "It is the last line: the file may be cut off. Copy it again, or remove the line"
     if number == 1 and line.lstrip().startswith(("[", "{")):
         take = ".[]" if line.lstrip().startswith("[") else "."
         return f"Each line must be one JSON object. Write it so: {_jq(take, path)}"
-    if not line.endswith("\n"):
-        return "It is the last line: the file may be cut off. Copy it again, or remove the line"
     return f"Each line must be one JSON object; see it: sed -n {number}p {shlex.quote(str(path))}"
 
 

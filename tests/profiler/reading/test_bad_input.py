@@ -110,6 +110,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ),
     ("a.jsonl", b'[\n{"text": "a"}\n]\n', r"line 1, .*Write it so: jq -c '\.\[\]' a\.jsonl > a_rows\.jsonl"),
     ("a.jsonl", GOOD + b'{"text": "a', r"line 3, .*It is the last line: the file may be cut off"),
+    ("a.jsonl", b'{"text": "a', r"line 1, .*It is the last line: the file may be cut off"),
     ("a.jsonl", b"{}\n{}\n", r"line 1: the rows have no columns; expected for example a text and a label"),
     ("a.jsonl", gzip.compress(GOOD, mtime=0), r"by its first bytes this is compressed by gzip; add \.gz to its name"),
     ("a.csv", b"PAR1\x15\x04", r"by its first bytes this is a Parquet file; name it \.parquet"),
