@@ -18,6 +18,7 @@ from traitcast.predictor.explanation.shap import Explanation, explain
 from traitcast.predictor.explanation.whatif import WhatIf, what_if
 from traitcast.predictor.model.bundle import from_json, to_record
 from traitcast.predictor.model.features import PROBE_FAMILY, FeatureSettings, ProfileSet
+from traitcast.predictor.model.likeness import sharing
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
 from traitcast.predictor.model.outcomes import GAIN, LABEL_SHIFT, NAMES, Outcome, outcome_of
 from traitcast.predictor.model.own_cells import own_cells
@@ -295,7 +296,8 @@ def rank_sources(
     target
         A profiled dataset.
     sources
-        Profiled datasets; None for all `candidates` that have the probes the predictor needs. Warns on stderr of
+        Profiled datasets; None for all `candidates` that have the probes the predictor needs and do not share most of
+        their prompts with the target. Warns on stderr of
         candidates whose profiles were measured with older trait definitions.
 
     Raises
@@ -311,8 +313,8 @@ def rank_sources(
     if sources is None:
         warn_outdated(warehouse, [name for name in warehouse.dataset_names() if name != target])
         sources = candidates(warehouse, profiles)
-        bare = set(unprobed(predictor, profiles, sources))
-        sources = [name for name in sources if name not in bare and target not in profiles.mixtures.get(name, ())]
+        out = {*unprobed(predictor, profiles, sources), *sharing(profiles, target, sources)}
+        sources = [name for name in sources if name not in out and target not in profiles.mixtures.get(name, ())]
     others = [source for source in dict.fromkeys(sources) if source != target]
     if not others:
         cure = command("profile", "DATASET")

@@ -189,7 +189,10 @@ def rank(
         say(f"{', '.join(twins)}: the same rows as {target!r} under another name, so no useful source")
     ranked = {prediction.source for prediction in found}
     if left := [name for name in others if name not in ranked]:
-        why = f"not ranked, because they have fewer than {api.MIN_ROWS} rows or are variants of another dataset"
+        why = (
+            f"not ranked, because they have fewer than {api.MIN_ROWS} rows, share most prompts with {target}, or are "
+            "variants of another dataset"
+        )
         say(f"{why}: {some(left, 8)} (rank them with --sources)")
     named = () if predictor == api.DEFAULT else ("--predictor", predictor)
     say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traitcast.predictor.model.features import SIMILARITIES, ProfileSet, compare
+from traitcast.warehouse.overlap import shared_texts
 
 KINDS = ("traits", "responses", "prompts")
 # Shares of a plain mean and of the three kinds in a weight. Fixed on eight published settings and confirmed on four
@@ -22,6 +23,8 @@ SHARES = (0.3, 0.3, 0.2)
 # .34 instead of .10 and .36).
 SHARPNESS = 1.0
 _FARTHEST = 3.0
+# A dataset that shares more of the prompts of the smaller of the two is a part or a copy of the other.
+_MOST = 0.5
 # Trait, and whether its logarithm counts.
 CURATED = (
     ("prompt_tokens_mean", True),
@@ -154,3 +157,15 @@ def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     centre = np.nan_to_num(_mean(rows.T))
     spread = np.sqrt(np.nan_to_num(_mean((rows.T - centre) ** 2)))
     return centre, np.where(spread > 1e-9, spread, 1.0)
+
+
+def sharing(profiles: ProfileSet, target: str, names: Sequence[str]) -> list[str]:
+    """Datasets that share most of their prompts with a target: parts and copies of it, which teach its own rows."""
+    sketches = profiles.sketches.get(("prompt", "texts_bottom"), {})
+    known = [name for name in names if name in sketches and name != target]
+    if target not in sketches or not known:
+        return []
+    theirs = np.stack([sketches[name] for name in known]).astype(np.float64)
+    mine = np.broadcast_to(np.asarray(sketches[target], dtype=np.float64), theirs.shape)
+    shared = shared_texts(theirs, mine)
+    return [name for name, share in zip(known, shared, strict=True) if share > _MOST]

@@ -393,10 +393,7 @@ def test_planted_variants_support_the_direction_from_the_warehouse_on(
     ranked = run(path, "rank", "d10", "--format", "json")
     assert {row["source"] for row in json.loads(ranked.stdout)}.isdisjoint(new for new, _ in renamed.values())
     told = run(path, "rank", "d10").stderr
-    assert (
-        "not ranked, because they have fewer than 100 rows or are variants of another dataset: d00_even, d01_even"
-        in told
-    )
+    assert "or are variants of another dataset: d00_even, d01_even" in told
     named = run(path, "rank", "d10", "--sources", "d00_even,d03", "--format", "json")
     assert len(json.loads(named.stdout)) == 2
     other = run(path, "whatif", low, "d10", "--set", "prompt_lix=30", "--format", "json")
