@@ -16,29 +16,10 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.reference_matrix import NOWHERE, in_spreads
 from traitcast.warehouse.database.warehouse import Warehouse
 
-NOWHERE = "no-such-file.duckdb"
 _DRAWS = 2_000
-
-
-def spreads(warehouse: Warehouse, matrix: str, metric: str, sources: list[str]) -> tuple[list[str], np.ndarray]:
-    """Targets, and gains over an average source in spreads of the target, (sources, targets), without the diagonal."""
-    cells = warehouse.cells(matrix, metric=metric)
-    targets = sorted(set(cells.targets))
-    found = np.full((len(sources), len(targets)), np.nan)
-    for i, source in enumerate(sources):
-        for j, target in enumerate(targets):
-            mine = [
-                gain
-                for s, t, gain in zip(cells.sources, cells.targets, cells.gain, strict=True)
-                if (s, t) == (source, target) and s != t
-            ]
-            found[i, j] = np.mean(mine) if mine else np.nan
-    kept = np.isfinite(found).sum(axis=0) > 2
-    found = found[:, kept] - np.nanmean(found[:, kept], axis=0)
-    spread = np.nanstd(found, axis=0, ddof=1)
-    return [t for t, k in zip(targets, kept, strict=True) if k], found / np.where(spread > 0, spread, np.nan)
 
 
 def main() -> None:
@@ -49,10 +30,12 @@ def main() -> None:
     parser.add_argument("--warehouse", default=NOWHERE)
     asked = parser.parse_args()
     with Warehouse.open(asked.warehouse, read_only=True) as warehouse:
-        names = [set(warehouse.cells(name, metric=asked.metric).sources) for name in (asked.matrix, asked.other)]
-        sources = sorted(set.intersection(*names))
-        targets, own = spreads(warehouse, asked.matrix, asked.metric, sources)
-        elsewhere, other = spreads(warehouse, asked.other, asked.metric, sources)
+        pair = [warehouse.cells(name, metric=asked.metric) for name in (asked.matrix, asked.other)]
+    sources = sorted(set.intersection(*(set(cells.sources) for cells in pair)))
+    targets, elsewhere = (sorted(set(cells.targets)) for cells in pair)
+    own, other = (
+        in_spreads(cells, sources, names, least=3) for cells, names in zip(pair, (targets, elsewhere), strict=True)
+    )
     rows = []
     for j, target in enumerate(targets):
         rest = np.delete(own, j, axis=1)

@@ -116,7 +116,7 @@ def measured(warehouse: Warehouse, name: str) -> Measured:
         p,
         _by_seed(cells, sources, targets, seeds),
         own,
-        _likelihoods(warehouse, name, own, sources, targets, seeds),
+        _likelihoods(warehouse, name, sources, targets),
         warehouse.trait_matrix(sorted({*sources, *targets})),
         {outcome: np.where(own, np.nan, found) for outcome, found in shifts.items()},
     )
@@ -140,24 +140,28 @@ def pp(value: float) -> str:
     return "" if not np.isfinite(value) else f"{value:+.1f}"
 
 
-def _likelihoods(
-    warehouse: Warehouse,
-    name: str,
-    own: np.ndarray,
-    sources: Sequence[str],
-    targets: Sequence[str],
-    seeds: Sequence[int],
-) -> np.ndarray:
-    try:
-        cells = warehouse.cells(name, metric=LIKELIHOOD)
-    except ScoresError:  # a matrix that was scored by an earlier version
-        return np.full(own.shape, np.nan)
-    mean = np.where(own, np.nan, _mean(_by_seed(cells, sources, targets, seeds)))
-    known = np.isfinite(mean).sum(axis=0) > 1
-    mean[:, ~known] = np.nan  # targets without options
+def in_spreads(cells: Cells, sources: Sequence[str], targets: Sequence[str], least: int = 2) -> np.ndarray:
+    """Gains over an average one of `sources`, in spreads of their target, (sources, targets), mean over seeds.
+
+    NaN where there is none, on the diagonal, and for targets of fewer than `least` sources.
+    """
+    every = sorted(set(cells.sources))
+    found = _mean(_by_seed(cells, every, targets, sorted(set(cells.seeds.tolist()))))
+    mean = found[[every.index(source) for source in sources]]
+    mean[np.array([[s == t for t in targets] for s in sources])] = np.nan
+    known = np.isfinite(mean).sum(axis=0) >= least
+    mean[:, ~known] = np.nan
     mean[:, known] -= np.nanmean(mean[:, known], axis=0)
-    mean[:, known] /= np.nanstd(mean[:, known], axis=0, ddof=1)
+    spread = np.nanstd(mean[:, known], axis=0, ddof=1)
+    mean[:, known] /= np.where(spread > 0, spread, np.nan)
     return mean
+
+
+def _likelihoods(warehouse: Warehouse, name: str, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+    try:
+        return in_spreads(warehouse.cells(name, metric=LIKELIHOOD), sources, targets)
+    except ScoresError:  # a matrix that was scored by an earlier version
+        return np.full((len(sources), len(targets)), np.nan)
 
 
 def _mean(by_seed: np.ndarray) -> np.ndarray:
@@ -300,9 +304,9 @@ def sides(m: Measured) -> list[str]:
 def alike(m: Measured) -> list[str]:
     """Whether relatives and tasks of one kind help each other more: gains over the target's mean, compared with the
     same with names shuffled."""
-    rows = []
+    centred, rows = _centred(m.others), []
     for title, label in (("same family", m.family), ("same kind of task", m.kind)):
-        here, cells, p = _within(_centred(m.others), m, label)
+        here, cells, p = _within(centred, m, label)
         row = [title, cells, pp(here), f"{p:.3f}"]
         if m.learnable:
             loss, _, chance = _within(m.likelihoods, m, label)
