@@ -109,6 +109,8 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m traitcast.warehouse.database.release build/reference.duckdb \
 			--carry $$matrix || exit; done
 	$(BIN)/traitcast evaluate --matrix prompt_transferability --save
+	for protocol in new-target new-source new-pair; do \
+		$(BIN)/traitcast evaluate --matrix smollm2_cpu --protocol $$protocol --save || exit; done
 	$(ship)
 
 # The predictor that ships learns from the calibrated log-likelihood: docs/explanation/matrix.md says why.
@@ -118,8 +120,8 @@ define ship
 			build/reference.duckdb --carry smollm2_84; fi
 	$(BIN)/traitcast fit --matrix smollm2_84 --metric gold_nll_calibrated
 	for protocol in new-target new-source new-pair; do \
-		$(BIN)/traitcast evaluate --matrix smollm2_84 --metric gold_nll_calibrated --protocol $$protocol --save && \
-		$(BIN)/traitcast evaluate --matrix smollm2_cpu --protocol $$protocol --save || exit; done
+		$(BIN)/traitcast evaluate --matrix smollm2_84 --metric gold_nll_calibrated --protocol $$protocol --save \
+			|| exit; done
 	$(BIN)/python -m traitcast.warehouse.database.release build/reference.duckdb --into warehouse/reference
 endef
 
