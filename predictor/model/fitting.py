@@ -187,11 +187,11 @@ def about(
 def _harm_known(chance: np.ndarray, happened: np.ndarray, target: np.ndarray) -> bool:
     """Whether chances beat the overall share in squared error by more than a standard error over targets."""
     known = np.isfinite(chance)
-    chance, happened, target = chance[known], happened[known], target[known]
-    if len(set(target.tolist())) < 2:
+    chance, happened = chance[known], happened[known]
+    _, group, counts = np.unique(target[known], return_inverse=True, return_counts=True)
+    if len(counts) < 2:
         return False
     better = (happened.mean() - happened) ** 2 - (chance - happened) ** 2
-    _, group, counts = np.unique(target, return_inverse=True, return_counts=True)
     of_target = np.bincount(group, better) / counts
     return bool(of_target.mean() > of_target.std(ddof=1) / np.sqrt(len(counts)))
 

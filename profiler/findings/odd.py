@@ -21,6 +21,8 @@ from traitcast.profiler.text.estimates import Ints
 OUTLYING, FAR, OUTLIER_ROWS, OUTLIER_SHARE = 6.0, 3.0, 50, 0.02
 # Robust z of a share, and the least spread it is divided by: of most datasets the median share of digits is 0.
 ODD_Z, LEAST_SPREAD = 6.0, 2.0
+# The scale of a normal distribution from its median absolute deviation.
+_MAD = 1.4826
 # Where more texts than this are odd in the same number, they are a second kind of text.
 ODD_SHARE, ODD_ROWS = 0.01, 2
 # Bytes without white space from which a share says something, and words for repetition.
@@ -147,7 +149,7 @@ def odd(numbers: Mapping[str, Percents], owner: Ints, part: str, left_out: npt.N
         median, spread = number.usual, LEAST_SPREAD
         if known.sum() >= OUTLIER_ROWS:
             median = float(np.median(values[known]))
-            spread = max(1.4826 * float(np.median(np.abs(values[known] - median))), LEAST_SPREAD)
+            spread = max(_MAD * float(np.median(np.abs(values[known] - median))), LEAST_SPREAD)
         if median is None:
             continue
         far = known & (values - median > max(ODD_Z * spread, number.far)) & ~left_out[owner]
@@ -175,7 +177,7 @@ def lengths(characters: npt.NDArray[np.int32], part: str) -> Finding | None:
     logs = np.log(np.maximum(characters, 1))
     median = np.median(logs[there])
     # Of texts of nearly one length, any other one would be out.
-    spread = max(1.4826 * np.median(np.abs(logs[there] - median)), 0.05)
+    spread = max(_MAD * np.median(np.abs(logs[there] - median)), 0.05)
     away = np.where(there, logs - median, 0)
     hits = (np.abs(away) > OUTLYING * spread) & (np.abs(away) >= np.log(FAR))
     if hits.sum() > OUTLIER_SHARE * there.sum():

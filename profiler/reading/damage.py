@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from traitcast.profiler.passes.table import RowTable, row_table
+from traitcast.profiler.reading.tally import EXCEL_ERRORS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,8 +43,6 @@ ENDED = "[.!?:;)\\]}\"'`\u2019\u201d\u3002\uff01\uff1f\u2026>*|]\\s*$"
 # Three dots are a matter of style; these are written by programs.
 _CUT_MARK = "(\\[\u2026\\]|\\[\\.\\.\\.\\]|[\\[(<]truncated[\\])>]|\\S\u2026)\\s*$"
 _MARKED_SHARE = 0.05
-# What a table program shows for a text that it took for a formula, since it begins with "=".
-_FORMULA = "^#(NAME\\?|VALUE!|REF!|DIV/0!|NUM!|NULL!)$"
 
 
 def damage_warnings(table: pa.Table | RowTable, *, replaced: bool = True) -> Iterator[str]:
@@ -88,6 +87,7 @@ class _Signs:
     @classmethod
     def of(cls, texts: pa.Array) -> _Signs:
         """The signs in the texts of a record batch."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         made = cls()
@@ -99,7 +99,7 @@ class _Signs:
             first = texts.filter(wrong)[:1]
             found = pc.extract_regex(first, f"(?P<seen>\\S{{0,12}}(?:{MOJIBAKE})\\S{{0,12}})")[0].as_py()
             made.example = found["seen"]
-        made.formulas = _count(pc.match_substring_regex(texts, _FORMULA))
+        made.formulas = _count(pc.is_in(texts, value_set=pa.array(sorted(EXCEL_ERRORS), texts.type)))
         made.marked = _count(pc.match_substring_regex(texts, _CUT_MARK))
         lengths = pc.utf8_length(texts)
         made.longest = pc.max(lengths).as_py() or 0

@@ -333,8 +333,7 @@ def _deep_table(document: Row) -> list[str]:
     while isinstance(inside, dict) and len(filled := {key: value for key, value in inside.items() if value}) == 1:
         ((key, inside),) = filled.items()
         path.append(key)
-    is_table = isinstance(inside, list) and len(inside) > 1 and all(isinstance(row, dict) for row in inside)
-    return path if len(path) > 1 and is_table else []
+    return path if len(path) > 1 and _are_rows(inside) else []
 
 
 def _tables(document: Row) -> list[str]:
