@@ -381,23 +381,15 @@ def _interval(estimate: dict[str, float] | None, sign: str = "") -> str:
 def calibration() -> str:
     """What a ranking of the shipped predictor can be trusted for, as a quotation: a verdict and four lines."""
     found = _evaluations()[DEFAULT_MATRIX, DEFAULT_METRIC, "new-target"]
-    model, chance, mean, harm = (
-        found["model"],
-        found["baselines"]["mean"],
-        found["baselines"]["source_mean"],
-        found["harm"],
-    )
+    model, harm = found["model"], found["harm"]
+    chance, mean = (found["baselines"][name] for name in ("mean", "source_mean"))
     rows = [
         (
             "rank correlation with the measured gains",
             _interval(model["spearman"]),
             f"0 is chance; the mean gain of a source on other targets {mean['spearman']['value']:.2f}",
         ),
-        (
-            "pairs of sources in the right order",
-            f"{100 * model['pairwise_accuracy']['value']:.0f} %",
-            "50 % is chance",
-        ),
+        ("pairs of sources in the right order", f"{100 * model['pairwise_accuracy']['value']:.0f} %", "50 % is chance"),
         (
             "gain missed by trying its three best sources",
             f"{model['regret_at_3']['value']:.1f} cnat",

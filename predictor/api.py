@@ -297,8 +297,8 @@ def rank_sources(
         A profiled dataset.
     sources
         Profiled datasets; None for all `candidates` that have the probes the predictor needs and do not share most of
-        their prompts with the target. Warns on stderr of
-        candidates whose profiles were measured with older trait definitions.
+        their prompts with the target. Warns on stderr of candidates whose profiles were measured with older trait
+        definitions.
 
     Raises
     ------

@@ -123,7 +123,7 @@ def _read(value: Any, form: str, responses: Sequence[Any] = ()) -> int | None:
 
 
 def _named(plain: str) -> str:
-    """The mark of a name such as model_a, "" where it is none."""
+    """The mark of a name such as model_a; "" for any other text."""
     match = _NAMED.fullmatch(plain)
     return match[2] if match and match[1] in _WORDS else ""
 
@@ -149,7 +149,7 @@ def verdict_forms(verdicts: Sequence[Any], pairs: Sequence[Sequence[Any]], name:
     name
         The plain name of the column.
     marks
-        How the columns of the responses are told apart: "ab", "01" or "12"; "" where that is not known.
+        What the names of the two columns differ in: "ab", "01" or "12"; "" where that is unknown.
 
     Returns
     -------
@@ -256,7 +256,7 @@ def _refuse_unread(view: View, draft: DatasetSpec, verdict: str) -> None:
 
 
 def _pair(view: View, weak: bool) -> tuple[tuple[str, str], str] | None:
-    """(two columns of responses, how they are told apart)."""
+    """(two columns of responses, what their names differ in)."""
     groups: dict[tuple[str, str], dict[str, str]] = {}
     lists = flattened(view) if any(kind in ("keyed options", "list") for kind in view.kinds.values()) else view
     for plain, name in view.actual.items():

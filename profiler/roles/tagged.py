@@ -1,6 +1,6 @@
 """Roles of texts with a tag for each word: tokens in a list, or a text whose words are as many as its tags.
 
-Owns how tags are told from sets of labels. `profiler.roles.inference` asks it before it takes a list for such a set.
+Owns how tags are distinguished from sets of labels, for which `profiler.roles.inference` takes a list otherwise.
 """
 
 from __future__ import annotations
