@@ -10,8 +10,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from traitcast.predictor.effects.interventions import Lineage, in_words
 from traitcast.predictor.evaluation.evaluate import Evaluation, evaluate
 from traitcast.predictor.explanation.shap import Explanation, explain
@@ -22,7 +20,7 @@ from traitcast.predictor.model.likeness import sharing
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
 from traitcast.predictor.model.outcomes import GAIN, LABEL_SHIFT, NAMES, Outcome, outcome_of
 from traitcast.predictor.model.own_cells import own_cells
-from traitcast.predictor.model.prediction import MEASURED, Prediction, Ranking
+from traitcast.predictor.model.prediction import Prediction, Ranking
 from traitcast.predictor.model.predictor import Predictor, Settings, fit
 from traitcast.predictor.model.probes import (
     ProbedBase,
@@ -343,24 +341,6 @@ def impact(warehouse: Warehouse, predictor: Predictor, source: str) -> Ranking:
     return Ranking(sorted(found, key=lambda p: (p.gain, p.target)))
 
 
-def next_measurements(predictor: Predictor, ranking: Ranking, count: int = 3) -> list[str]:
-    """The sources whose measurement is worth most: those with the highest expected improvement over the best so far.
-
-    The best so far is the highest measured gain of the ranking, or no tuning at all (Jones et al. 1998).
-    """
-    from scipy.stats import norm
-
-    best = max([p.gain for p in ranking if p.basis == MEASURED], default=0.0)
-    open_ones = [p for p in ranking if p.basis != MEASURED]
-    gains = np.array([p.gain for p in open_ones])
-    error = np.array([max((p.high - p.low) / 2 / norm.ppf(0.95), 1e-9) for p in open_ones])
-    above = (gains - best) / error
-    value = error * (above * norm.cdf(above) + norm.pdf(above))
-    # Ties (where the predictor abstains) keep the order of the ranking.
-    order = np.argsort(-np.round(value, 9), kind="stable")[:count]
-    return [open_ones[i].source for i in order]
-
-
 def candidates(warehouse: Warehouse, profiles: ProfileSet) -> list[str]:
     """Sources that are ranked without being named: datasets of at least MIN_ROWS rows, without variants.
 
@@ -377,47 +357,6 @@ def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:
         by.setdefault(row["fingerprint"], []).append(row["name"])
     groups = [names for names in by.values() if len(names) > 1]
     return {name: [other for other in names if other != name] for names in groups for name in names}
-
-
-@dataclass(frozen=True, slots=True)
-class NextPlan:
-    """The measurement worth most next.
-
-    words: arguments of `traitcast matrix plan`. minutes: of one CPU core. to_fetch: datasets among the words whose rows
-    are nowhere that the warehouse knows of.
-    """
-
-    words: tuple[str, ...]
-    minutes: float
-    to_fetch: tuple[str, ...]
-
-
-# Tokens per second that one CPU core trains and scores with SmolLM2-135M, and what the planned command draws.
-_TRAINED, _SCORED, _TRAIN_ROWS, _TEST_ROWS = 160.0, 760.0, 512, 200
-# Words of a profile make about this many tokens of the model; longer prompts are cut.
-_TOKENS_A_WORD, _LONGEST = 1.3, 512.0
-
-
-def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, target: str) -> NextPlan | None:
-    """The next best measurements for a target as a command; None if every source was measured, or for a side effect."""
-    sources = next_measurements(predictor, ranking)
-    if not sources or predictor.outcome.name != GAIN.name:
-        return None
-    traits = profiles_of(warehouse).traits
-    index = [traits.names.index(name) for name in (*sources, target)]
-    lengths = np.zeros(len(index))
-    for trait in ("prompt_tokens_mean", "response_tokens_mean"):
-        if trait in traits.traits:
-            lengths += np.nan_to_num(traits.values[index, traits.traits.index(trait)])
-    tokens = np.minimum(lengths * _TOKENS_A_WORD, _LONGEST)
-    train = _TRAIN_ROWS * tokens[:-1].sum() / _TRAINED
-    score = _TEST_ROWS * tokens[-1] * (len(sources) + 1) / _SCORED
-    rows = ("--seeds", "0", "--train-rows", str(_TRAIN_ROWS), "--epochs", "1")
-    places = warehouse.places()
-    named = (*sources, target)
-    data = [places.get(name, name) for name in named]
-    words = ("--pack", "next", "--sources", ",".join(sources), "--targets", target, *rows, *data)
-    return NextPlan(words, float(train + score) / 60, tuple(name for name in named if name not in places))
 
 
 def explain_pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) -> Explanation:

@@ -85,7 +85,11 @@ def _check_engine(request: Request) -> None:
 
 def _asked(request: Request) -> dict[str, Any]:
     """What `as_before` needs to ask for the same again and cannot find in the result."""
+    from traitcast.profiler.reading.locate import name_of
+
+    usual = request.name is None or request.name == name_of(replace(request, name=None))
     return {
+        "name_stated": None if usual else request.name,
         "config": request.config,
         "roles_stated": list(request.roles),
         "language_stated": request.language,

@@ -151,6 +151,7 @@ def plan(
     Example:
       traitcast matrix plan --pack m --base smollm2 --seeds 0,1 data/sst2 data/gsm8k
     """
+    from traitcast.profiler.reading.source import HELD_OUT
     from traitcast.training.cost import estimate
     from traitcast.training.plan.planning import plan as make
 
@@ -163,8 +164,10 @@ def plan(
         bad.append(source)
 
     def show(name: str, entry: DatasetEntry) -> None:
-        held_out = "test rows" if entry.test_split in ("test", "") else f"test rows from {entry.test_split}"
-        say(f"{name}: {entry.train_rows} training rows, {entry.test_rows} {held_out}, {entry.task_type}")
+        held_out = "" if entry.test_split in ("test", "") else f" from {entry.test_split}"
+        if entry.test_split and entry.test_split not in HELD_OUT:
+            held_out = " (its training rows, since nothing is tuned on it)"
+        say(f"{name}: {entry.train_rows} training rows, {entry.test_rows} test rows{held_out}, {entry.task_type}")
 
     made = make(
         pack_folder,

@@ -150,6 +150,7 @@ def rank(
       traitcast rank rte --top 2 --as axolotl
     """
     from traitcast.predictor import api
+    from traitcast.predictor.commands.next_plan import next_plan
     from traitcast.warehouse.database.warehouse import Warehouse
 
     if trainer is not None and output_format != "table":
@@ -167,7 +168,7 @@ def rank(
         found = api.rank_sources(warehouse, fitted, target, chosen)
         quality = api.known_quality(warehouse, fitted)
         same = set(api.same_rows(warehouse).get(target, ()))
-        plan = api.next_plan(warehouse, fitted, found, target)
+        plan = next_plan(warehouse, fitted, found, target)
         shown = found.top(top or (_TO_TRAIN if trainer else len(found)))
         profiles = [warehouse.profile(one.source) for one in shown] if trainer else []
         places = warehouse.places()
@@ -196,13 +197,15 @@ def rank(
         say(f"{why}: {some(left, 8)} (rank them with --sources)")
     named = () if predictor == api.DEFAULT else ("--predictor", predictor)
     say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
-    if plan is not None:
+    if isinstance(plan, str):
+        say(plan)
+    elif plan is not None:
         fetch = ""
         if plan.to_fetch:
             fetch = f" First put the rows of {some(plan.to_fetch, 4)} into folders of these names here."
         say(
-            f"Next best measurement, about {plan.minutes:.0f} minutes on one CPU core with SmolLM2-135M.{fetch} "
-            "After this command come `matrix run` and `matrix ingest`, then rank again:"
+            f"Next best measurement, about {count(max(round(plan.minutes), 1), 'minute')} on one CPU core with "
+            f"SmolLM2-135M.{fetch} After this command come `matrix run` and `matrix ingest`, then rank again:"
         )
         say(f"  traitcast matrix plan {' '.join(map(quoted, plan.words))}")
 

@@ -6,7 +6,7 @@ Only planning needs the dataset reader. Refuses to change the settings of a pack
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +112,8 @@ def plan(
     settings
         Those of an existing pack, but for the seeds.
     sources, targets
-        Names among the datasets; None: every dataset with training rows, or with test rows.
+        Names among the datasets; None: every dataset with training rows, or with test rows. A target that is none of
+        the named sources may lack test rows: its training rows are scored, and the pack refuses it as a source.
     on_dataset
         Called with the name and the entry of each dataset that was read.
     on_warning
@@ -132,10 +133,12 @@ def plan(
     if before is not None:
         _same_settings(before, settings, folder)
     entries = dict(before.datasets) if before else {}
+    tuned = {*(sources or ()), *(before.sources if before else ())}
+    only_scored = set() if sources is None else set(targets or ()) - tuned
     with _nothing_half_written(folder) as data:
         for source in datasets:
             try:
-                name, packed, origin, fingerprint, warnings = read_dataset(source, settings)
+                name, packed, origin, fingerprint, warnings = read_dataset(source, settings, only_scored)
                 entry = _entry(packed, origin, fingerprint, settings.train_rows)
                 if name in entries and _rows_of(entries[name]) != _rows_of(entry):
                     raise InputError(f"dataset {name!r} is in {folder} with other rows; plan into a new folder")
@@ -174,9 +177,12 @@ def _nothing_half_written(folder: Path) -> Iterator[Path]:
         raise
 
 
-def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str, str, tuple[str, ...]]:
+def read_dataset(
+    source: str, settings: PlanSettings, only_scored: Collection[str] = ()
+) -> tuple[str, Packed, str, str, tuple[str, ...]]:
     """(name, rows drawn, origin, dataset fingerprint, warnings). Test rows come from `test`, else from `validation`;
-    a split whose answers are held back, as those of many benchmarks are, is passed over."""
+    a split whose answers are held back, as those of many benchmarks are, is passed over. Of the datasets `only_scored`
+    they come from the training rows where there is no such split, and then nothing can be tuned on those."""
     from traitcast.profiler.reading.reader import read
 
     first = read(source)
@@ -185,6 +191,8 @@ def read_dataset(source: str, settings: PlanSettings) -> tuple[str, Packed, str,
     test, passed_over = (first, []) if train is None else _held_out(train)
     if test is None and settings.test_from_training:
         test = first
+    elif test is None and name in only_scored:
+        train, test = None, first
     task = task_of(first)
     drawn = Packed(
         task,
@@ -341,7 +349,10 @@ def _names(
             raise InputError(f"{role} {name!r} is not among the datasets{nearest(name, entries)} Add it to the plan")
         if not getattr(entries[name], count):
             split = "test or validation" if role == "target" else "training"
-            raise InputError(f"{role} {name!r} has no {split} rows; leave it out of the {role}s, or add such a split")
+            cure = f"leave it out of the {role}s, or add such a split"
+            if role == "target":
+                cure += "; of a target that is none of the --sources the training rows are scored"
+            raise InputError(f"{role} {name!r} has no {split} rows; {cure}")
     return tuple(dict.fromkeys((*before, *asked)))
 
 

@@ -106,14 +106,19 @@ class Profiles(Connection):
             "SELECT name, details ->> '$.origin' FROM datasets WHERE (details ->> '$.origin') IS NOT NULL ORDER BY name"
         )
         here = Path.cwd()
-        found = {}
+        found: dict[str, str] = {}
         for name, origin in rows:
             path = Path(origin)
             if not path.is_absolute():
-                found[name] = origin
+                found |= {name: origin} if "/" in origin else {}  # data in memory have no place
             elif path.exists():
                 found[name] = str(path.relative_to(here) if path.is_relative_to(here) else path)
         return found
+
+    def details(self, name: str) -> dict[str, Any]:
+        """How a profile was made: where its rows were, and by which options they were read. {} if there is none."""
+        rows = self._rows("SELECT details FROM datasets WHERE name = ?", [name])
+        return dict(json.loads(rows[0][0])) if rows else {}
 
     def outdated(self, names: Sequence[str] | None = None) -> list[str]:
         """Names of the user's profiles that were measured under another catalogue version, sorted.

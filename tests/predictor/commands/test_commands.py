@@ -197,6 +197,8 @@ def test_the_next_measurement_runs_as_printed_or_says_what_to_fetch(
         warehouse.save_profile(replace(profile, name="here", fingerprint="v1:here", details=origin))
         warehouse.save_profile(replace(profile, name="gone", fingerprint="v1:gone", details={"origin": "/no/gone.csv"}))
         warehouse.save_profile(replace(profile, name="far", fingerprint="v1:far", details={"origin": "org/far"}))
+        held = {"origin": "data in memory"}
+        warehouse.save_profile(replace(profile, name="held", fingerprint="v1:held", details=held))
         assert warehouse.places() == {"far": "org/far", "here": "here.csv"}
     printed = run(fitted, "rank", "here", "--sources", "far").stderr
     (line,) = [line for line in printed.splitlines() if "matrix plan" in line]
@@ -205,6 +207,39 @@ def test_the_next_measurement_runs_as_printed_or_says_what_to_fetch(
     assert "First put" not in printed
     printed = run(fitted, "rank", "here", "--sources", "gone").stderr
     assert "First put the rows of gone into folders of these names here." in printed
+
+
+@pytest.mark.parametrize(
+    ("details", "option"),
+    [
+        ({"roles_stated": ["text=a"]}, "--roles"),
+        ({"name_stated": "b"}, "--name"),
+        ({"delimiter": ";"}, "--delimiter"),
+        ({"spec": "/elsewhere/roles.yaml"}, "--spec"),
+        ({"splits": {"a": 3, "b": 4}, "split": "a"}, "--split"),
+        ({"splits": {"train": 3, "test": None}}, None),
+    ],
+)
+def test_no_measurement_is_proposed_that_reads_other_rows(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, details: dict[str, Any], option: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.csv").write_text("text,label\na,b\n")
+    with Warehouse.open(fitted) as warehouse:
+        made = {"origin": str(tmp_path / "here.csv"), "spec": str(tmp_path / "dataset.yaml")} | details
+        warehouse.save_profile(replace(warehouse.profile("d04"), name="here", fingerprint="v1:here", details=made))
+    printed = run(fitted, "rank", "here", "--sources", "d03").stderr
+    assert ("traitcast matrix plan" in printed) == (option is None)
+    assert (f"`matrix plan` has no {option}, with which 'here' was read" in " ".join(printed.split())) == bool(option)
+    offered = run(fitted, "rank", "d05", "--sources", "here").stderr
+    assert ("matrix plan --pack next --sources here" in offered) == (option is None)
+
+
+def test_a_source_without_training_rows_is_not_proposed(fitted: Path, tmp_path: Path) -> None:
+    with Warehouse.open(fitted) as warehouse:
+        held_out = {"origin": str(tmp_path), "splits": {"test": 3}, "split": "test"}
+        warehouse.save_profile(replace(warehouse.profile("d04"), name="held", fingerprint="v1:h", details=held_out))
+    assert "matrix plan" not in run(fitted, "rank", "d05", "--sources", "held").stderr
 
 
 def test_explain_says_so_where_no_trait_moves_a_prediction(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,20 @@ def test_a_test_label_that_training_lacks_is_no_class(
     assert (entry.test_rows, entry.test_split) == (rows, "test" if rows else "")
     assert entry.labels == pack.recipe.datasets["other"].labels
     assert said in "\n".join(told)
+
+
+def test_a_target_that_is_no_source_is_scored_on_its_training_rows(tmp_path: Path) -> None:
+    source = str(split_dataset(tmp_path / "source", train=[0, 1] * 6))
+    target = str(split_dataset(tmp_path / "target", train=["no", "yes"] * 6))
+    m = tmp_path / "m"
+    for seeds in ((0, 1), (2,)):
+        pack = plan(m, [source, target], replace(SETTINGS, seeds=seeds), sources=["source"], targets=["target"])
+        entry = pack.recipe.datasets["target"]
+        assert (entry.train_rows, entry.test_rows, entry.test_split) == (0, 4, "train")
+    with pytest.raises(InputError, match="'target' is in .* with other rows; plan into a new folder"):
+        plan(m, [source, target], SETTINGS, sources=["target"], targets=["target"])
+    with pytest.raises(InputError, match="no test or validation rows.* is none of the --sources"):
+        plan(tmp_path / "new", [source, target], SETTINGS, sources=["source", "target"], targets=["target"])
 
 
 @given(
