@@ -3,7 +3,7 @@
     python benchmarks/findings.py            a table: precision and recall of each check over all datasets
     python benchmarks/findings.py --seed 7   other rows, other places
 
-Fifteen datasets of different kinds and 200 to 800 made-up rows each get faults of every kind at random rows. The rows
+Eighteen datasets of different kinds and 200 to 800 made-up rows each get faults of every kind at random rows. The rows
 that a check marks are compared with those planted: marking any other row counts against its precision, in every
 dataset. Some rows hold what looks like a fault but is not one.
 """
@@ -130,7 +130,7 @@ def satz(rng: random.Random) -> str:
 
 @dataclass
 class Planted:
-    """Rows of one dataset, and the rows in which each check should find its fault, counted from 1."""
+    """Rows of one split, and the rows in which each check should find its fault, counted from 1."""
 
     kind: str
     rng: random.Random
@@ -141,6 +141,7 @@ class Planted:
     free: list[int] = field(default_factory=list)
     splits: dict[str, list[Row]] = field(default_factory=dict)
     against: list[Row] = field(default_factory=list)
+    split: str = "train"
 
     def __post_init__(self) -> None:
         # The first rows are what others are copied from.
@@ -468,22 +469,51 @@ def longer(rng: random.Random) -> Planted:
     return made
 
 
+def gaps(rng: random.Random) -> Planted:
+    """A test split with rows that cannot be read."""
+    made = Planted("gaps", rng, classified(rng, 4, 300), "text", None, split="test")
+    made.splits["train"] = classified(rng, 4, 300)
+    made.change("no_label", "label", lambda label, n: " " * n)
+    made.change("unknown_label", "label", lambda label, n: f"{label}{n}")
+    for _ in range(EACH):
+        made.take("empty_row").update(text=" ", label=None)
+    return made
+
+
+def ties(rng: random.Random) -> Planted:
+    """Two responses and which is better, which now and then is neither."""
+    rows = [
+        {"prompt": sentence(rng), "response_a": sentence(rng), "response_b": sentence(rng), "winner": rng.choice("ab")}
+        for _ in range(200)
+    ]
+    made = Planted("ties", rng, rows, "prompt", None)
+    made.change("tied_pair", "winner", lambda winner, n: "tie")
+    return made
+
+
+def one_class(rng: random.Random) -> Planted:
+    """A classification of which the rows of one class were written."""
+    made = Planted("one class", rng, classified(rng, 1, 200), "text", None)
+    made.expected["one_class"] = set(range(1, 201))
+    return made
+
+
 KINDS = (
     *(topics, noisy, pairs, choices, answers, openings, passages, chats, tools, german, preferences, longer),
-    *(shortcuts, keywords, lengths),
+    *(shortcuts, keywords, lengths, gaps, ties, one_class),
 )
 
 
 def found_in(planted: Planted, folder: Path) -> dict[str, set[int]]:
     """The rows that each check marks."""
     folder.mkdir(parents=True)
-    for split, rows in {"train": planted.rows, **planted.splits}.items():
+    for split, rows in {planted.split: planted.rows, **planted.splits}.items():
         _write(folder / f"{split}.jsonl", rows)
     against = {}
     if planted.against:
         _write(folder.parent / f"{folder.name}_benchmark.jsonl", planted.against)
         against = {"benchmark": read(folder.parent / f"{folder.name}_benchmark.jsonl")}
-    examples = read(folder)
+    examples = read(folder, split=planted.split)
     marked: dict[str, set[int]] = defaultdict(set)
     context = Context(CONTEXT)
     for finding in find(examples, others=other_splits(examples), against=against, context=context):

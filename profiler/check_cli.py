@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -164,7 +165,7 @@ def check(
         if output_format == "table":
             _print(same, extra, examples, findings, failing, broken, with_texts)
         elif output_format == "github" and (findings or broken):
-            places = _places(request, examples, {int(finding.rows[0]) for finding in findings})
+            places = _places(request, examples, {finding.numbers[0] for finding in findings})
             click.echo(printable(gates.github(examples.name, findings, broken, failing, same, places)))
     if listed:
         _print_rows(rows, output_format)
@@ -288,12 +289,15 @@ def _rows(
     request: Request, examples: Examples, findings: Sequence[Finding], names: Sequence[str], texts: bool
 ) -> list[dict[str, Any]]:
     """The rows of some checks: number, file, place in it, and the text if that is asked for."""
-    wanted = {row for finding in findings if finding.check in names for row in finding.rows.tolist()}
-    return [
-        {"row": row, "file": part.name, "line" if part.unit == "line" else "row_of_file": number}
-        | ({"text": _shown(examples, row)} if texts else {})
-        for row, (part, number) in sorted(_located(request, examples, wanted).items())
-    ]
+    wanted = {row for finding in findings if finding.check in names for row in finding.numbers}
+    found = []
+    for (kept, number), (part, place, row) in _located(request, examples, wanted).items():
+        one = {"row": number, "file": part.name, "line" if part.unit == "line" else "row_of_file": place}
+        if texts:
+            shown = _shown(examples, number) if kept else _cut(json.dumps(row, ensure_ascii=False, default=str))
+            one["text"] = shown
+        found.append(one)
+    return found
 
 
 def _print_rows(rows: Sequence[dict[str, Any]], output_format: str) -> None:
@@ -305,24 +309,26 @@ def _print_rows(rows: Sequence[dict[str, Any]], output_format: str) -> None:
         click.echo(printable("  ".join([str(row["row"]), place, *([row["text"]] if "text" in row else [])])))
 
 
-def _places(request: Request, examples: Examples, rows: set[int]) -> dict[int, str]:
+def _places(request: Request, examples: Examples, rows: set[tuple[bool, int]]) -> dict[tuple[bool, int], str]:
     """Where some rows are, as annotations name it: the file, and the line where a line is a row."""
     from traitcast.profiler.findings.gate import place
 
     found = _located(request, examples, rows).items()
-    return {row: place(part.name, number if part.unit == "line" else None) for row, (part, number) in found}
+    return {row: place(part.name, number if part.unit == "line" else None) for row, (part, number, _) in found}
 
 
-def _located(request: Request, examples: Examples, rows: set[int]) -> dict[int, tuple[Part, int]]:
-    """The file of some rows, and their number in it."""
+def _located(
+    request: Request, examples: Examples, rows: set[tuple[bool, int]]
+) -> dict[tuple[bool, int], tuple[Part, int, dict[str, Any]]]:
+    """The file of some rows, by `Finding.numbers`, their number in it, and the rows, in their order."""
     from traitcast.profiler.findings.clean import located
     from traitcast.profiler.reading.locate import locate
 
-    found: dict[int, tuple[Part, int]] = {}
+    found: dict[tuple[bool, int], tuple[Part, int, dict[str, Any]]] = {}
     parts = locate(request).parts(examples.split) if rows else ()
-    for part, number, _, row in located(parts, examples.spec, examples.trained):
-        if row in rows:
-            found[row] = part, number
+    for part, number, row, place in located(parts, examples.spec, examples.trained):
+        if place in rows:
+            found[place] = part, number, row
             if len(found) == len(rows):
                 break
     return found
@@ -337,7 +343,7 @@ def _print(
     broken: Sequence[str],
     texts: bool,
 ) -> None:
-    from traitcast.profiler.findings.checks import EXAMPLES
+    from traitcast.profiler.findings.checks import EXAMPLES, ONE_CLASS
 
     rows = count(examples.table.num_rows, "row")
     tell(f"{examples.name}: {rows} of split {examples.split!r}, {count(len(findings), 'finding')}")
@@ -345,12 +351,13 @@ def _print(
         where = f" in the {finding.part}" if finding.part in ("prompt", "response") else ""
         _paragraph(f"{finding.severity.upper():<8}", f"{finding.check}{where}: {finding.sentence}")
         _paragraph(" " * 8, finding.places)
-        if finding.count > EXAMPLES:
+        if finding.count > EXAMPLES and finding.check != ONE_CLASS:
             _paragraph(" " * 8, f"All: traitcast check {dataset}{extra(finding.check)} --rows {finding.check}")
         _paragraph(" " * 8, finding.cure(dataset))
         if texts:
-            for row in finding.rows[:3].tolist():
-                _paragraph(" " * 8, f"row {row}: {_shown(examples, row)}")
+            for kept, row in finding.numbers[:3]:
+                if kept:
+                    _paragraph(" " * 8, f"row {row}: {_shown(examples, row)}")
     for why in broken:
         _paragraph("RULE    ", why)
     if failing or broken:
@@ -368,7 +375,11 @@ def _shown(examples: Examples, row: int) -> str:
     found = examples.table.slice(row - 1, 1).to_pylist()[0]
     words = " | ".join([*found["fields"], *(found["options"] or [])])
     answer = found["label"] if found["label"] is not None else found["response"]
-    shown = " ".join(f"{words} => {answer}".split())
+    return _cut(f"{words} => {answer}")
+
+
+def _cut(text: str) -> str:
+    shown = " ".join(text.split())
     return shown if len(shown) <= _TEXT else shown[: _TEXT - 3] + "..."
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from traitcast.profiler.reading.tally import EMPTY_ROW, NO_LABEL, TIED_PAIR, UNKNOWN_LABEL
 from traitcast.profiler.text.estimates import Ints
 from traitcast.warehouse.errors import InputError, nearest
 from traitcast.warehouse.records import FoundRows
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 SEVERITIES = (ERROR, WARNING, INFO)
+ONE_CLASS = "one_class"
 # Row numbers that a finding shows; all of them are in `Finding.rows`.
 EXAMPLES = 5
 # Row numbers that the warehouse keeps of a finding; `traitcast check --rows` prints all of them.
@@ -124,6 +126,34 @@ CHECKS = (
         "Remove it, and revoke the key: a tuned model can repeat it.",
     ),
     Check(
+        UNKNOWN_LABEL,
+        ERROR,
+        "have an answer that training rows do not have, or that is no option, and are left out",
+        "has an answer that training rows do not have, or that is no option, and is left out",
+        "Write answers alike in all splits, or drop them.",
+    ),
+    Check(
+        NO_LABEL,
+        WARNING,
+        "have no label or answer and are left out",
+        "has no label or answer and is left out",
+        "Fill it in, or drop them: traitcast filter DATASET --drop no_label --out FOLDER",
+    ),
+    Check(
+        EMPTY_ROW,
+        WARNING,
+        "have neither prompt nor answer and are left out",
+        "has neither prompt nor answer and is left out",
+        "Drop them: traitcast filter DATASET --drop empty_row --out FOLDER",
+    ),
+    Check(
+        ONE_CLASS,
+        WARNING,
+        "have the only label there is",
+        "has the only label there is",
+        "Add rows of other classes: a model learns to say this whatever it reads.",
+    ),
+    Check(
         "exact_duplicate",
         WARNING,
         "repeat an earlier row word for word",
@@ -199,6 +229,13 @@ CHECKS = (
         "hold an e-mail address, a phone number or a payment card number",
         "holds an e-mail address, a phone number or a payment card number",
         "Replace them: a tuned model can repeat them.",
+    ),
+    Check(
+        TIED_PAIR,
+        INFO,
+        "prefer neither response and are left out",
+        "prefers neither response and is left out",
+        "Nothing to do, unless a verdict is missing.",
     ),
     Check(
         "near_duplicate",
@@ -286,6 +323,8 @@ CHECKS = (
     ),
 )
 BY_NAME = {check.name: check for check in CHECKS}
+# Checks of rows that are left out in reading; these are counted among all rows, and the rows of others without them.
+UNREAD = (UNKNOWN_LABEL, NO_LABEL, EMPTY_ROW, TIED_PAIR)
 # What a check needs beyond the dataset, as an option of the command line.
 NEEDS = {
     "over_context": "--context TOKENS",
@@ -319,7 +358,8 @@ class Finding:
     part
         `prompt`, `response`, `label` or `row`.
     rows
-        int64, ascending: the rows found, counted from 1 in the order in which they were read.
+        int64, ascending: the rows found, counted from 1 in the order in which they were read; those of a check of
+        `UNREAD` among all rows, others without these.
     of
         Rows that were looked at.
     filling
@@ -363,11 +403,19 @@ class Finding:
         return BY_NAME[self.check].cure.replace("DATASET", dataset)
 
     @property
+    def numbers(self) -> list[tuple[bool, int]]:
+        """The rows as `profiler.findings.clean.located` numbers them."""
+        return [(self.check not in UNREAD, row) for row in self.rows.tolist()]
+
+    @property
     def places(self) -> str:
         """The first row numbers: `rows 3, 14, 15 and 9 more`."""
+        if self.check == ONE_CLASS:
+            return "all rows"
         first = ", ".join(str(row) for row in self.rows[:EXAMPLES])
         more = f" and {self.count - EXAMPLES:,} more" if self.count > EXAMPLES else ""
-        return f"row{'' if self.count == 1 else 's'} {first}{more}"
+        whose = ", counting rows that are left out" if self.check in UNREAD else ""
+        return f"row{'' if self.count == 1 else 's'} {first}{more}{whose}"
 
     def record(self) -> FoundRows:
         """The finding as the warehouse keeps it, with the first `STORED` row numbers."""

@@ -35,20 +35,17 @@ def names_of(drop: str) -> tuple[str, ...]:
 
 def located(
     parts: Sequence[Part], spec: DatasetSpec, trained: frozenset[str] | None = None
-) -> Iterator[tuple[Part, int, dict[str, Any], int | None]]:
-    """(part, its own number of the row, the row, its number among the rows kept in reading, None for one that was not).
+) -> Iterator[tuple[Part, int, dict[str, Any], tuple[bool, int]]]:
+    """(part, its own number of the row, the row, (whether reading kept it, its number among those kept, or among all)).
 
-    The same order and numbers as `Finding.rows`, given `trained` as it is in `Examples`.
+    The same order and numbers as `Finding.numbers`, given `trained` as it is in `Examples`.
     """
     converter = Converter(spec, trained)
-    kept = 0
+    tally = converter.tally
     for part in parts:
         for number, row in part.rows(None):
-            if converter.convert(row, f"{part.name}: {part.unit} {number}") is None:
-                yield part, number, row, None
-            else:
-                kept += 1
-                yield part, number, row, kept
+            kept = converter.convert(row, f"{part.name}: {part.unit} {number}") is not None
+            yield part, number, row, (kept, tally.kept if kept else tally.read)
 
 
 def write(
@@ -62,10 +59,10 @@ def write(
     """
     if out.exists():
         raise UserError(f"{out} exists, and nothing is written over. Choose another folder with --out")
-    reasons: dict[int, list[str]] = {}
+    reasons: dict[tuple[bool, int], list[str]] = {}
     for finding in findings:
         if finding.check in names:
-            for row in finding.rows.tolist():
+            for row in finding.numbers:
                 reasons.setdefault(row, []).append(finding.check)
     with replaced_folder(out, cure="Choose another folder with --out.", keep=True) as work:
         manifest = _write(source, examples, reasons, work)
@@ -75,18 +72,20 @@ def write(
     return manifest
 
 
-def _write(source: Source, examples: Examples, reasons: Mapping[int, list[str]], folder: Path) -> dict[str, Any]:
+def _write(
+    source: Source, examples: Examples, reasons: Mapping[tuple[bool, int], list[str]], folder: Path
+) -> dict[str, Any]:
     split = examples.split
     dropped: list[dict[str, Any]] = []
     kept, unread = 0, 0
     with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
         for part, number, row, place in located(source.parts(split), examples.spec, examples.trained):
-            if place is not None and place in reasons:
+            if place in reasons:
                 where = {"file": Path(part.name).name, part.unit: number}
-                dropped.append({**where, "kept_row": place, "checks": reasons[place]})
+                dropped.append({**where, "kept_row": place[1] if place[0] else None, "checks": reasons[place]})
                 continue
             kept += 1
-            unread += place is None
+            unread += not place[0]
             file.write(_json(row, part, number))
     for other, parts in source.splits.items():
         if other == split:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from traitcast.profiler.findings import boilerplate, odd, pairs, texts
 from traitcast.profiler.findings import labels as label_noise
-from traitcast.profiler.findings.checks import Finding, found, ordered
+from traitcast.profiler.findings.checks import ONE_CLASS, Finding, found, ordered
 from traitcast.profiler.findings.compared import Compared, flat, prompts_of, words_of_dataset
 from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
@@ -120,6 +120,8 @@ def search(
         _long(rows, context),
         *pairs.findings(rows),
         *_chats(examples.chat_faults, rows["empty_prompt", "prompt"]),
+        *_dropped(examples),
+        _one_class(rows["label"], examples.spec.task_type),
     ]
     explained = _in_any(findings, _SAID, table.num_rows)
     findings += [
@@ -329,6 +331,21 @@ def _chats(faults: Mapping[str, Sequence[int]], empty: npt.NDArray[np.bool_]) ->
         hits = np.zeros(len(empty), dtype=bool)
         hits[np.array(numbers, dtype=np.int64) - 1] = True
         yield found(fault, "row", hits & ~empty if fault == EMPTY_TURN else hits)
+
+
+def _dropped(examples: Examples) -> Iterator[Finding]:
+    """Rows that were left out in reading."""
+    of = examples.rows + sum(map(len, examples.dropped.values()))
+    for check, rows in examples.dropped.items():
+        yield Finding(check, "row", np.array(rows, dtype=np.int64), of)
+
+
+def _one_class(labels: pa.Array, task_type: str) -> Finding | None:
+    names = labels.drop_null().unique().to_pylist()
+    if task_type == "generation" or len(names) != 1 or len(labels) < 2:
+        return None
+    shown = f"option {int(names[0]) + 1}" if task_type == "multiple_choice" else repr(names[0])
+    return found(ONE_CLASS, "label", labels.is_valid().to_numpy(zero_copy_only=False), detail=shown)
 
 
 def _long(rows: Block, context: Context | None) -> Finding | None:

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from traitcast.profiler.reading.labels import Labels
-from traitcast.profiler.reading.tally import Tally
+from traitcast.profiler.reading.tally import EMPTY_ROW, NO_LABEL, TIED_PAIR, UNKNOWN_LABEL, Tally
 from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles.chat import is_chat, turns
 from traitcast.profiler.roles.compared import TIE, better
@@ -91,6 +91,8 @@ class Examples:
         Of a split beside training rows: the answers that are read at all, see `Converter`.
     chat_faults
         Rows whose conversation has one of `profiler.roles.chat.FAULTS`, by fault, counted from 1.
+    dropped
+        Rows that were left out, counted from 1 among all rows, by the check that says why.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Examples:
     others: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
     trained: frozenset[str] | None = None
     chat_faults: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    dropped: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -195,10 +198,11 @@ class Converter:
                 raise
             label = str(value)
         if label is None:
-            self._count_unlabelled(texts)
+            self._drop_unlabelled(texts)
             return None
         if self.trained is not None and label not in self.trained:
             self.tally.strange[cut(label)] += 1
+            self.tally.drop(UNKNOWN_LABEL)
             return None
         self.tally.classes[label] += 1
         return Item(texts, None, label, label)
@@ -213,17 +217,18 @@ class Converter:
             if self.trained is None:
                 raise
             self.tally.strange[cut(str(answer))] += 1
+            self.tally.drop(UNKNOWN_LABEL)
             return None
         if position is None:
-            self._count_unlabelled(texts)
+            self._drop_unlabelled(texts)
             return None
         return Item(texts, options, options[position], str(position))
 
-    def _count_unlabelled(self, texts: Sequence[str]) -> None:
+    def _drop_unlabelled(self, texts: Sequence[str]) -> None:
         if any(value.strip() for value in texts):
-            self.tally.no_label += 1
+            self.tally.drop(NO_LABEL)
         else:
-            self.tally.no_content += 1
+            self.tally.drop(EMPTY_ROW)
 
     def _preferred(self, row: Mapping[str, Any], texts: list[str], where: str) -> Item | None:
         """A row with two responses, or with one and whether it is good."""
@@ -233,7 +238,7 @@ class Converter:
             spoken, response = self._spoken(row, self.spec.answer_field or self.spec.messages_field or "", where)
             fields = texts + before + (spoken if not before else [])
             if label is None or not (response or "").strip():
-                self._count_unlabelled([*fields, response or ""])
+                self._drop_unlabelled([*fields, response or ""])
                 return None
             self.tally.classes[label] += 1
             return Item(fields, None, response, label)
@@ -241,15 +246,15 @@ class Converter:
         if self.spec.is_compared:
             best = better(row, self.spec, where)
             if best is None:
-                self._count_unlabelled(texts or [" ".join(map(str, names))])
+                self._drop_unlabelled(texts or [" ".join(map(str, names))])
                 return None
             if best == TIE:
-                self.tally.ties += 1
+                self.tally.drop(TIED_PAIR)
                 return None
             names = (self.spec.options_fields[best], self.spec.options_fields[1 - best])
         fields, chosen, rejected = self._pair(row, texts, where, *names)
         if not (chosen or "").strip() or rejected is None:
-            self._count_unlabelled([*fields, chosen or "", rejected or ""])
+            self._drop_unlabelled([*fields, chosen or "", rejected or ""])
             return None
         self.tally.equal_pairs += chosen == rejected
         return Item(fields, None, chosen, None, rejected, self._margin(row, where))
@@ -325,7 +330,7 @@ class Converter:
         """A row with a set of labels, tags or spans."""
         found = self._annotation(row, texts, where)
         if found is None:
-            self._count_unlabelled(texts)
+            self._drop_unlabelled(texts)
             return None
         response, label = found
         if label is not None:
@@ -358,7 +363,7 @@ class Converter:
     def _generated(self, texts: list[str], response: str | None) -> Item | None:
         blank = response is None or not response.strip()
         if blank and not any(value.strip() for value in texts):
-            self.tally.no_content += 1
+            self.tally.drop(EMPTY_ROW)
             return None
         if response is None:
             self.tally.no_response += 1

@@ -113,6 +113,7 @@ def read(
         others={} if chosen == ALL or request.stream else {s: p for s, p in found.splits.items() if s != chosen},
         trained=trained,
         chat_faults=tally.faults,
+        dropped=tally.dropped,
     )
 
 
@@ -151,6 +152,7 @@ def read_beside(training: Examples, split: str) -> Examples:
         others={},
         trained=trained,
         chat_faults=tally.faults,
+        dropped=tally.dropped,
     )
 
 

@@ -39,18 +39,20 @@ _MISSING_WORDS = frozenset(
 )
 
 
+# Why a row is left out, as a check of `profiler.findings.checks`.
+EMPTY_ROW, NO_LABEL, UNKNOWN_LABEL, TIED_PAIR = "empty_row", "no_label", "unknown_label", "tied_pair"
+
+
 @dataclass(slots=True)
 class Tally:
-    """What was dropped or looks wrong, counted while rows stream through.
+    """What was left out or looks wrong, counted while rows stream through.
 
     speakers: of the conversations in which no assistant speaks. faults: rows kept, counted from 1, by fault of their
-    conversation.
+    conversation. dropped: rows left out, counted from 1 among all rows, by the check that says why.
     """
 
     read: int = 0
     kept: int = 0
-    no_content: int = 0
-    no_label: int = 0
     no_response: int = 0
     empty_response: int = 0
     after_answer: int = 0
@@ -60,16 +62,26 @@ class Tally:
     lists: int = 0
     calls: int = 0
     equal_pairs: int = 0
-    ties: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
     speakers: frozenset[str] = frozenset()
     faults: dict[str, array[int]] = field(default_factory=dict)
+    dropped: dict[str, array[int]] = field(default_factory=dict)
+
+    def drop(self, why: str) -> None:
+        """Leave out the row that is being read."""
+        self.dropped.setdefault(why, array("q")).append(self.read)
+
+    def left_out_for(self, why: str) -> int:
+        """Rows left out for this reason."""
+        return len(self.dropped.get(why, ()))
 
     def merge(self, other: Tally) -> None:
         """Take the tally of the rows that follow; fields and classes stay in the order in which they first came."""
         for fault, rows in other.faults.items():
             self.faults.setdefault(fault, array("q")).extend(self.kept + row for row in rows)
+        for why, rows in other.dropped.items():
+            self.dropped.setdefault(why, array("q")).extend(self.read + row for row in rows)
         for counted in fields(self):
             if counted.type == "int":
                 setattr(self, counted.name, getattr(self, counted.name) + getattr(other, counted.name))
@@ -90,9 +102,9 @@ def check_content(tally: Tally, spec: DatasetSpec, origin: str, rows: int, train
     column = spec.response_field
     if rows == 0 and tally.strange:
         _refuse_strange(tally, spec, origin, trained or frozenset())
-    if rows == 0 and tally.ties:
+    if rows == 0 and (ties := tally.left_out_for(TIED_PAIR)):
         raise InputError(
-            f"{origin}: {_verdict(spec)!r} has a tie in all of {count(tally.ties, 'row')}, which prefers nothing"
+            f"{origin}: {_verdict(spec)!r} has a tie in all of {count(ties, 'row')}, which prefers nothing"
         )
     if spec.label_field and not tally.classes:
         raise NoAnswersError(
@@ -216,10 +228,10 @@ def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
 
 
 def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozenset[str] | None) -> Iterator[str]:
-    if tally.no_content:
-        yield f"{_share(tally.no_content, tally.read)} dropped: neither prompt nor response"
-    if tally.no_label:
-        yield f"{_share(tally.no_label, tally.read)} dropped: no value in {spec.response_field!r}"
+    if empty := tally.left_out_for(EMPTY_ROW):
+        yield f"{_share(empty, tally.read)} dropped: neither prompt nor response"
+    if unlabelled := tally.left_out_for(NO_LABEL):
+        yield f"{_share(unlabelled, tally.read)} dropped: no value in {spec.response_field!r}"
     if tally.strange:
         whose = "class of training" if trained else "option"
         yield (
@@ -230,8 +242,8 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
     if tally.no_response:
         why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
         yield f"{_share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
-    if tally.ties:
-        yield f"{_share(tally.ties, tally.read)} left out: a tie by {_verdict(spec)!r} prefers neither response"
+    if ties := tally.left_out_for(TIED_PAIR):
+        yield f"{_share(ties, tally.read)} left out: a tie by {_verdict(spec)!r} prefers neither response"
     if tally.equal_pairs:
         yield f"{_share(tally.equal_pairs, rows)} have the same text as both responses, which prefers nothing"
     if tally.calls:

@@ -136,6 +136,37 @@ def test_rows_of_several_files_are_listed_with_their_file(data: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("blank", [None, "", "  "])
+def test_rows_without_a_label_are_found_listed_and_filtered(tmp_path: Path, blank: str | None) -> None:
+    data = tmp_path / "data.jsonl"
+    gaps = {4: ROWS[4] | {"label": blank}, 9: ROWS[9] | {"label": blank}, 11: {"text": " ", "label": blank}}
+    data.write_text("".join(json.dumps(gaps.get(at, row)) + "\n" for at, row in enumerate([*ROWS, ROWS[0]])))
+    shown = run("check", data, "--fail-on", "warning")
+    assert shown.exit_code == 1
+    assert "WARNING no_label: 2 rows (4.9 %) have no label or answer and are left out" in shown.stdout
+    assert "rows 5, 10, counting rows that are left out" in shown.stdout
+    assert "WARNING empty_row: 1 row (2.4 %) has neither prompt nor answer and is left out" in shown.stdout
+    listed = run("check", data, "--rows", "no_label,exact_duplicate", "--with-texts").stdout.splitlines()
+    assert [line.replace(str(data), "").split("  ")[:2] for line in listed] == [
+        ["5", ":5"],
+        ["10", ":10"],
+        ["38", ":41"],
+    ]
+    assert '"text": "ticket 4 about the water pipe"' in listed[0]
+    assert "data.jsonl,line=5,title=data%3A no_label" in run("check", data, "--format", "github").stdout
+    assert run("filter", data, "--drop", "no_label", "--out", tmp_path / "clean").exit_code == 0
+    kept = (tmp_path / "clean" / "all.jsonl").read_text().splitlines()
+    assert kept == [line for at, line in enumerate(data.read_text().splitlines()) if at not in (4, 9)]
+
+
+def test_a_file_of_one_class_is_found(tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row | {"label": "a"}) + "\n" for row in ROWS))
+    (found,) = json.loads(run("check", data, "--format", "json").stdout)[0]["findings"]
+    assert (found["check"], found["severity"], found["count"]) == ("one_class", "warning", 40)
+    assert "all rows" in run("check", data).stdout
+
+
 def test_filter_writes_a_copy_and_a_manifest(data: Path) -> None:
     before = data.read_bytes()
     out = data.parent / "clean"

@@ -32,3 +32,4 @@ def test_rows_with_faults_keep_their_numbers(border: int) -> None:
     first.tally.merge(second.tally)
     assert (first.tally.read, first.tally.kept) == (5, 4)
     assert {fault: list(rows) for fault, rows in first.tally.faults.items()} == {"turn_order": [2, 3]}
+    assert {why: list(rows) for why, rows in first.tally.dropped.items()} == {"empty_row": [3]}
