@@ -9,7 +9,8 @@
 the same command again. Moments are drawn three ways in turn: by the clock over the whole run (may strike inside a
 system call), by the clock while it writes, and by the number of calls (the same point of the program however busy the
 machine is). `crowd` lets writers and readers work on one file. Both print one JSON object a line. A matrix run is
-killed by tests/training/kill_points.py, which needs torch, and files are damaged by benchmarks/flips.py.
+killed by tests/training/kill_points.py, which needs torch; tiny_pack.py beside it makes a FINISHED_PACK. Files are
+damaged by benchmarks/flips.py.
 """
 
 from __future__ import annotations
@@ -253,6 +254,9 @@ def kill_points(name: str, operation: Operation, points: int, seed: int, scratch
         report["same"] += joined(*fork(lambda folder=folder: content(folder))) == after
         known = {"w.duckdb", "report.html", "v", "mixed", *(path.name for path in first.iterdir())}
         report["litter"] += sum(path.name not in known for path in folder.iterdir())
+        report["litter"] += sum(
+            path.name.startswith(".") for top in ("v", "mixed") for path in (folder / top).rglob("*")
+        )
         shutil.rmtree(folder)
     return {"operation": name, "seed": seed, **report, "seconds": round(run["plain"], 2)}
 
@@ -374,6 +378,7 @@ def _import_all(parser: bool) -> None:
 
     for module in (
         "traitcast.predictor.api",
+        "traitcast.predictor.report.page",
         "traitcast.profiler.service",
         "traitcast.profiler.profile",
         "traitcast",
@@ -414,7 +419,7 @@ def main() -> None:
     for name in chosen:
         with tempfile.TemporaryDirectory() as scratch:
             found = kill_points(name, every[name], arguments.points, arguments.seed, Path(scratch))
-        failed += not found["opened"] == found["whole"] == found["same"] == found["runs"]
+        failed += found["litter"] or not found["opened"] == found["whole"] == found["same"] == found["runs"]
         print(json.dumps(found), flush=True)
     sys.exit(failed)
 

@@ -1,8 +1,9 @@
 """Kills runs of a matrix with SIGKILL at random moments and checks what a resumed run leaves behind.
 
-    python tests/training/kill_points.py PLANNED_PACK POINTS
+    python tests/training/kill_points.py PLANNED_PACK POINTS [SEED]
 
-Prints one JSON object: {"points", "killed", "same"}. A process of its own, so that it may fork cheaply.
+A pack to try it with comes from tiny_pack.py. Prints one JSON object: {"points", "killed", "same", "litter"}; litter
+are half-made files that the resumed run left. A process of its own, so that it may fork cheaply.
 """
 
 from __future__ import annotations
@@ -82,10 +83,10 @@ def content(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def main(planned: str, points: str) -> None:
+def main(planned: str, points: str, seed: str = "0") -> None:
     """Kill at `points` random moments, each from a fresh copy of the planned pack, then resume."""
     torch.set_num_threads(1)
-    random.seed(0)
+    random.seed(int(seed))
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch) / "whole"
         shutil.copytree(planned, whole)
@@ -98,7 +99,7 @@ def main(planned: str, points: str) -> None:
         matrix.run(Pack(Path(scratch) / "measured"))
         sys.setprofile(None)
         length = time.monotonic() - began
-        killed = same = 0
+        killed = same = litter = 0
         for point in range(int(points)):
             folder = Path(scratch) / f"point{point}"
             shutil.copytree(planned, folder)
@@ -108,8 +109,9 @@ def main(planned: str, points: str) -> None:
                 run(folder, kill_after=random.uniform(0.05, 0.5) * length)
             run(folder)
             same += content(folder) == wanted
+            litter += sum(path.name.startswith(".") for path in folder.rglob("*"))
             shutil.rmtree(folder)
-    print(json.dumps({"points": int(points), "killed": killed, "same": same}))
+    print(json.dumps({"points": int(points), "killed": killed, "same": same, "litter": litter}))
 
 
 if __name__ == "__main__":
