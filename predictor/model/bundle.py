@@ -1,7 +1,7 @@
 """The bundle: a predictor as one JSON document, and back.
 
 Owns its schema, and a digest by which a document that was changed is known. Reads and writes no pickle, and refuses a
-document that does not follow this schema.
+document that does not follow this schema (`bundle_check`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from traitcast.predictor.model import trees
+from traitcast.predictor.model.bundle_check import check
 from traitcast.predictor.model.evidence import Gains
 from traitcast.predictor.model.features import Feature, PairSpace
 from traitcast.predictor.model.fitting import SCHEMA
@@ -102,28 +103,29 @@ _SCALES = ("trait_centre", "trait_spread", "centre", "spread", "own_spread")
 _GAINS = ("z", "level", "spread", "reliability")
 
 
-def from_json(text: str, again: str = "traitcast fit --matrix NAME") -> Predictor:
+def from_json(text: str, again: str = "traitcast fit --matrix NAME", name: str | None = None) -> Predictor:
     """A predictor back from its bundle.
 
     Parameters
     ----------
     text
         The bundle.
-    again
-        The command that fits such a predictor again, for the message of an error.
+    again, name
+        The command that fits such a predictor again, and what it is called, for the message of an error.
 
     Raises
     ------
     UserError
         For anything that is not a bundle of this schema, or not as it was written.
     """
-    document = _parsed(text, again)
+    what = "the stored predictor" if name is None else f"the stored predictor {name!r}"
+    cure = f"Fit a new one with: {again}"
+    document = _parsed(text, what, cure)
     try:
-        predictor = _built(document)
-        _check_shapes(predictor)
-        return predictor
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise UserError(f"the stored predictor is damaged ({error!r}). Fit a new one with: {again}") from error
+        check(document)
+        return _built(document)
+    except ValueError as error:  # XGBoost's own is one too
+        raise UserError(f"{what} is damaged ({error}). {cure}") from error
 
 
 def _built(document: dict[str, Any]) -> Predictor:
@@ -181,56 +183,27 @@ def _built(document: dict[str, Any]) -> Predictor:
     )
 
 
-def _check_shapes(predictor: Predictor) -> None:
-    """Raise ValueError for arrays that do not belong together."""
-    space, scale, model = predictor.space, predictor.scale, predictor.gains
-    names, traits, kinds, models = (
-        len(predictor.names),
-        len(space.definitions),
-        len(scale.centre),
-        len(model.level.mean),
-    )
-    wanted = {
-        "centres": (space.centres, (traits,)),
-        "scales": (space.scales, (traits,)),
-        "fills": (space.fills, (len(space.features),)),
-        "likeness": (predictor.like, (kinds, names, names)),
-        "spread of likeness": (scale.spread, (kinds,)),
-        "spread of traits": (scale.trait_spread, (len(scale.trait_centre),)),
-        "z": (model.gains.z, (models, names, names)),
-        **{name: (getattr(model.gains, name), (models, names)) for name in ("level", "spread", "reliability")},
-        "variance": (model.level.variance, (models,)),
-        "source_noise": (model.source_noise, (names,)),
-        **{
-            f"profiles of {role}": (seen.profiles, (len(seen.names), traits))
-            for role, seen in (("sources", predictor.seen_sources), ("targets", predictor.seen_targets))
-        },
-    }
-    for name, (array, shape) in wanted.items():
-        if array.shape != shape:
-            raise ValueError(f"{name} has shape {array.shape}, not {shape}")
-
-
-def _parsed(text: str, again: str) -> dict[str, Any]:
+def _parsed(text: str, what: str, cure: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"the stored predictor is not JSON ({error}). Fit a new one with: {again}") from error
+        raise UserError(f"{what} is not JSON ({error}). {cure}") from error
     if not isinstance(document, dict) or document.get("kind") != _KIND:
-        raise UserError(f"the stored document is not a predictor. Fit a new one with: {again}")
+        stored = what.replace("predictor", "document", 1)
+        raise UserError(f"{stored} is not a predictor. {cure}")
     if document.get("schema") != SCHEMA:
         raise UserError(
-            f"the stored predictor has schema {document.get('schema')!r}; this version of traitcast reads schema "
-            f"{SCHEMA}. Fit a new one with: {again}"
+            f"{what} has schema {ascii(document.get('schema'))[:40]}; this version of traitcast reads schema {SCHEMA}. "
+            f"{cure}"
         )
     # Older ones have none.
     stated = document.pop("digest", None)
     try:
         same = stated is None or stated == _digest(document)
-    except ValueError:  # no number, or half of a character
+    except (ValueError, RecursionError):  # no number, half of a character, or nested too deeply to be written
         same = False
     if not same:
-        raise UserError(f"the stored predictor was changed after it was fitted. Fit a new one with: {again}")
+        raise UserError(f"{what} was changed after it was fitted. {cure}")
     return document
 
 

@@ -406,6 +406,11 @@ def compare(
         return result
     stacked = np.stack([vectors[names[i]] for i in rows]).astype(np.float64)
     if weights is not None:
+        if len(weights) != stacked.shape[1]:
+            raise UserError(
+                f"the predictor weighs {len(weights)} words of a {similarity.part}, but sketches here have "
+                f"{stacked.shape[1]}. Fit a new one with: {command('fit', '--matrix', 'NAME')}"
+            )
         stacked *= weights
     left, right = np.searchsorted(rows, source[pairs]), np.searchsorted(rows, target[pairs])
     for start in range(0, pairs.size, _CHUNK):

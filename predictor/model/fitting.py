@@ -34,7 +34,7 @@ from traitcast.predictor.model.observations import Grouping, Split, splits
 from traitcast.predictor.model.pair_data import Data
 from traitcast.predictor.model.trees import Size, TreeSettings
 
-SCHEMA = 2
+SCHEMA = 3
 FOLDS = {KNOWN: 5, NEW: 3}
 _SIZE_FOLDS = 3
 # A gain in width below this is chance.
@@ -141,6 +141,7 @@ def about(
     data: Data,
     grouping: Grouping,
     settings: Mapping[str, Any],
+    tree_settings: TreeSettings,
     fitted: Fitted,
     model: str | None,
     catalogue: int | None,
@@ -154,10 +155,13 @@ def about(
 
     observations, held = data.observations, fitted.held_out[KNOWN]
     errors, residuals = held.errors(data), fitted.residuals(data, KNOWN)
-    scale = fitted.scale_of(held)
-    source, target, group = observations.source[held.row], observations.target[held.row], grouping.group
-    predicted = (held.level + held.spread * held.order) / scale
-    chance = cross_harm(errors / scale, predicted, group[source], group[target], target)
+    harm_known = "outcome" not in kept and not fitted.verdicts[KNOWN].abstains
+    harm_known = harm_known and _beats_share(data, held, fitted.scale_of(held), grouping.group)
+    if harm_known:
+        # A user's dataset may have no relatives among the targets; on the matrix that ships, chances are good with them
+        # (Brier .23, overall share .25) and worse than useless without (.27).
+        alone = _without_relatives(data, grouping.group, fitted, tree_settings)
+        harm_known = alone is not None and _beats_share(data, alone, fitted.scale_of(alone), grouping.group)
     found: dict[str, Any] = {
         "cells": len(observations),
         "sources": len(set(observations.source.tolist())),
@@ -167,11 +171,9 @@ def about(
         "settings": json.loads(json.dumps(settings)),
         "size": asdict(fitted.size),
         "out_of_fold_rmse": float(np.sqrt(np.mean(errors**2))),
-        "half_width": residuals.half_width() * float(scale.mean()),
+        "half_width": residuals.half_width() * float(fitted.scale_of(held).mean()),
         "gate": {regime: asdict(verdict) for regime, verdict in fitted.verdicts.items()},
-        "harm_known": _harm_known(chance, observations.gain[held.row] < 0, target)
-        and not fitted.verdicts[KNOWN].abstains
-        and "outcome" not in kept,
+        "harm_known": harm_known,
         "versions": {"bundle": SCHEMA, "catalogue": catalogue, "xgboost": xgboost.__version__},
     }
     found |= kept
@@ -184,15 +186,29 @@ def about(
     return found | {"fingerprint": f"v2:{digest.hexdigest()}"}
 
 
-def _harm_known(chance: np.ndarray, happened: np.ndarray, target: np.ndarray) -> bool:
-    """Whether chances beat the overall share in squared error by more than a standard error over targets."""
+def _without_relatives(data: Data, group: np.ndarray, fitted: Fitted, settings: TreeSettings) -> HeldOut | None:
+    """Held-out predictions of measured sources by what is used, each target without its relatives."""
+    made, everything = fitted.verdicts[KNOWN].kind, np.arange(len(data.observations))
+    kinds, parts = tuple(dict.fromkeys((SOURCE_MEAN, made))), []
+    for split in _inner(data, everything, "new-target", group, FOLDS[KNOWN], settings.seed):
+        found, held, _ = _held_out(data, split, group, KNOWN, kinds, settings, fitted.size)
+        parts.append(_columns(replace(held, order=found[made])))
+    return HeldOut(*(np.concatenate(columns) for columns in zip(*parts, strict=True))) if parts else None
+
+
+def _beats_share(data: Data, held: HeldOut, scale: np.ndarray, group: np.ndarray) -> bool:
+    """Whether chances of harm beat the overall share in squared error by more than a standard error over targets."""
+    o, errors = data.observations, held.errors(data) / scale
+    source, target = o.source[held.row], o.target[held.row]
+    predicted = (held.level + held.spread * held.order) / scale
+    chance = cross_harm(errors, predicted, group[source], group[target], target)
     known = np.isfinite(chance)
-    chance, happened = chance[known], happened[known]
-    _, group, counts = np.unique(target[known], return_inverse=True, return_counts=True)
+    chance, happened = chance[known], o.gain[held.row][known] < 0
+    _, number, counts = np.unique(target[known], return_inverse=True, return_counts=True)
     if len(counts) < 2:
         return False
     better = (happened.mean() - happened) ** 2 - (chance - happened) ** 2
-    of_target = np.bincount(group, better) / counts
+    of_target = np.bincount(number, better) / counts
     return bool(of_target.mean() > of_target.std(ddof=1) / np.sqrt(len(counts)))
 
 

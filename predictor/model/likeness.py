@@ -126,16 +126,16 @@ def curated(profiles: ProfileSet, names: Sequence[str]) -> np.ndarray:
     return found
 
 
-def weights(like: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+def weights(like: np.ndarray, allowed: np.ndarray, sharpness: float = SHARPNESS) -> np.ndarray:
     """Weight of every known dataset for each asked one, (asked, known): rows sum to 1 over the allowed ones.
 
-    like: (kinds, asked, known). allowed: bool, (asked, known).
+    like: (kinds, asked, known). allowed: bool, (asked, known). sharpness: how fast weights fall with likeness.
     """
     kernels = [allowed.astype(np.float64)]
     for kind in like:
         highest = np.where(allowed, kind, -np.inf).max(axis=1, keepdims=True)
         kernels.append(
-            np.where(allowed, np.exp(SHARPNESS * (kind - np.where(np.isfinite(highest), highest, 0.0))), 0.0)
+            np.where(allowed, np.exp(sharpness * (kind - np.where(np.isfinite(highest), highest, 0.0))), 0.0)
         )
     found = np.zeros(allowed.shape)
     for share, kernel in zip((PLAIN, *SHARES), kernels, strict=True):

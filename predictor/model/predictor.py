@@ -476,6 +476,6 @@ def fit(
         flat=fitted.flat,
         seen_sources=novelty.remember(source_names, data.space.standardised(profiles, source_names)),
         seen_targets=novelty.remember(target_names, data.space.standardised(profiles, target_names)),
-        about=about(data, grouping, asdict(settings), fitted, model, catalogue, kept),
+        about=about(data, grouping, asdict(settings), settings.trees, fitted, model, catalogue, kept),
         folds={regime: tuple(map(trees.to_json, boosters)) for regime, boosters in fitted.folds.items()},
     )

@@ -324,7 +324,7 @@ def test_what_is_refused(predictor: Predictor, world: ProfileSet) -> None:
     with pytest.raises(UserError, match=r"is not a predictor. Fit a new one with: traitcast fit"):
         from_json('{"kind": "other"}')
     document = json.loads(to_json(predictor))
-    with pytest.raises(UserError, match=r"has schema 99; this version of traitcast reads schema 2. Fit a new one"):
+    with pytest.raises(UserError, match=r"has schema 99; this version of traitcast reads schema 3. Fit a new one"):
         from_json(json.dumps(document | {"schema": 99}))
     fewer = replace(world.traits, definitions=world.traits.definitions[:-1], values=world.traits.values[:, :-1])
     with pytest.raises(UserError, match=r"the predictor uses 8 traits, but .* no 'response_mtld'.*traitcast fit"):
