@@ -403,7 +403,7 @@ def whatif(
 
     \b
     Examples:
-      traitcast whatif mnli rte --set label_majority_share=0.9
+      traitcast whatif mnli rte --set prompt_words_sd=2
       traitcast whatif gsm8k sst2 --set response_tokens_mean=4 --set target:prompt_tokens_mean=60 --format json
     """
     from traitcast.predictor import api
@@ -437,7 +437,7 @@ def _settings(changes: tuple[str, ...]) -> dict[tuple[str, str], float]:
         if not equals or not trait or side not in ("source", "target") or not math.isfinite(number):
             raise UserError(
                 f"--set {text!r} is not TRAIT=NUMBER, source:TRAIT=NUMBER or target:TRAIT=NUMBER. "
-                "Example: --set label_majority_share=0.9"
+                "Example: --set prompt_words_sd=2"
             )
         if (side, trait) in settings:
             raise UserError(f"--set {text!r}: {trait} of the {side} is set twice. Set it once.")

@@ -1,27 +1,27 @@
 """What if: the same pair with some traits changed, and how far to trust the answer.
 
-Owns changing traits of a profile, whether such a value was seen in training, and whether measured interventions
-(variants of datasets in which a trait was changed) support the direction. It refuses values that no dataset can have,
-and never calls a correlation a cause: where no intervention was measured, it says so.
+Owns changing traits of a profile, whether such a value was seen in training, and which traits move a prediction where
+those that were changed do not. It refuses values that no dataset can have.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
-from traitcast.predictor.effects.interventions import Lineage, differences, mean_of, roots_of, students
+from traitcast.predictor.effects.interventions import Lineage, roots_of
+from traitcast.predictor.explanation.evidence import Intervention, evidence, interventions
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.gain_model import KNOWN, NEW
 from traitcast.predictor.model.novelty import Seen
 from traitcast.predictor.model.prediction import Prediction
 from traitcast.predictor.model.predictor import Predictor
-from traitcast.warehouse.console import command, count, html_table
+from traitcast.warehouse.console import command, html_table
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.records import TraitDefinition
 
@@ -31,25 +31,10 @@ _COUNT = "_count"
 # Traits whose rank correlation over the training datasets reaches this usually change together.
 _TOGETHER = 0.7
 _SHOWN = 4
-# A variant whose trait moved by less than this share of the training spread did not change it.
-_MOVED = 0.1
-NOT_MEASURED = "no intervention measured this: correlation only"
-
-
-@dataclass(frozen=True, slots=True)
-class Intervention:
-    """What one variant measured.
-
-    step: trait of the variant minus that of its parent. gain: mean difference of their gains over the datasets that
-    both were measured with, in the predictor's unit. standard_error: of that mean, NaN for a single one. n: how many.
-    """
-
-    name: str
-    parent: str
-    step: float
-    gain: float
-    standard_error: float
-    n: int
+# Smaller effects are rounding, in the unit of the prediction.
+_EFFECT = 1e-3
+_ZERO = 1e-9
+_NO_TREES = "this predictor orders sources by likeness and measured gains, not by single traits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +146,7 @@ def what_if(
         For an unknown dataset.
     """
     if not settings:
-        example = command("whatif", source, target, "--set", "label_majority_share=0.9")
+        example = command("whatif", source, target, "--set", "prompt_words_sd=2")
         raise UserError(f"nothing to change. Example: {example}")
     names = {"source": source, "target": target}
     as_new = any(side == "source" for side, _ in settings)
@@ -176,7 +161,13 @@ def what_if(
         for (side, trait), value in settings.items()
     )
     now = predictor.predict(profiles, [source], [target])[0]
-    return WhatIf(now, before, after, changes, tuple(_notes(profiles, names, settings, changes, after)))
+    silent = {side: [c.trait for c in changes if c.side == side and not c.effect] for side in SIDES}
+    notes = [
+        _instead(predictor, profiles, names, side, before, silent[side], as_new=as_new)
+        for side in SIDES
+        if silent[side]
+    ]
+    return WhatIf(now, before, after, changes, (*_notes(profiles, names, settings, changes, after), *notes))
 
 
 def addressed(name: str) -> tuple[str, str]:
@@ -185,11 +176,13 @@ def addressed(name: str) -> tuple[str, str]:
     return side.strip() if colon else "source", trait.strip()
 
 
-def set_traits(profiles: ProfileSet, name: str, values: Mapping[str, float]) -> tuple[ProfileSet, str]:
+def set_traits(
+    profiles: ProfileSet, name: str, values: Mapping[str, float], called: str | None = None
+) -> tuple[ProfileSet, str]:
     """The profiles with one more dataset, a copy of `name` with these traits, and its name. Its sketches stay."""
     traits = profiles.traits
     row = int(profiles.rows_of([name])[0])
-    made = f"{name} (changed)"
+    made = called or f"{name} (changed)"
     changed = traits.values[row].copy()
     for trait, value in values.items():
         changed[traits.traits.index(trait)] = value
@@ -207,6 +200,56 @@ def set_traits(profiles: ProfileSet, name: str, values: Mapping[str, float]) -> 
     if name in labels:
         labels[made] = labels[name]
     return replace(profiles, traits=grown, sketches=sketches, label_counts=labels), made
+
+
+def _instead(
+    predictor: Predictor,
+    profiles: ProfileSet,
+    names: Mapping[str, str],
+    side: str,
+    before: Prediction,
+    silent: Sequence[str],
+    *,
+    as_new: bool,
+) -> str:
+    """Which traits of one side move a prediction most, set to an end of their range in training, in words."""
+    tried: list[tuple[str, float]] = []
+    whole = profiles
+    for definition in profiles.traits.definitions:
+        values = _training_values(predictor, profiles, side, definition.trait)
+        if values.size:
+            low, high = (_inside(float(values[at]), definition, to) for at, to in ((0, math.ceil), (-1, math.floor)))
+            tried += [(definition.trait, end) for end in sorted({low, high})]
+    pairs: dict[str, list[str]] = {"source": [names["source"]] * len(tried), "target": [names["target"]] * len(tried)}
+    known_as = {names["source"]: ""} if as_new else {}
+    for at, (trait, value) in enumerate(tried):
+        profiles, pairs[side][at] = set_traits(profiles, names[side], {trait: value}, f"{names[side]} {at}")
+        known_as[pairs[side][at]] = "" if as_new and side == "source" else names[side]
+    found = predictor.expect(profiles, pairs["source"], pairs["target"], known_as)
+    effects = {(trait, value): p.gain - before.gain for (trait, value), p in zip(tried, found, strict=True)}
+    best: dict[str, tuple[float, float]] = {}
+    for (trait, value), effect in sorted(effects.items(), key=lambda item: -abs(item[1])):
+        if abs(effect) < _EFFECT or len(best) == _SHOWN:
+            break
+        if not _impossible_labels(whole, names[side], side, {trait: value}):
+            best.setdefault(trait, (value, effect))
+    if not best:
+        return f"no trait of the {side} moves this prediction: changing one does nothing"
+    moves = (f"{side}:{trait}={value:g} ({effect:+.2g} {before.unit})" for trait, (value, effect) in best.items())
+    return f"{', '.join(silent)} of the {side} does not move this prediction; what does: {', '.join(moves)}"
+
+
+def _inside(value: float, definition: TraitDefinition, towards: Callable[[float], int]) -> float:
+    """An end of a range in three digits, inside of it. towards: `math.ceil` for the lower end, `math.floor`."""
+    if abs(value) < _ZERO:
+        return 0.0
+    step = 1.0 if _is_whole(definition) else 10.0 ** (math.floor(math.log10(abs(value))) - 2)
+    # Ends are those of scaled values, so that 2 may be 1.9999999999999991.
+    return float(f"{towards(round(value / step, 6)) * step:.12g}")
+
+
+def _is_whole(definition: TraitDefinition) -> bool:
+    return definition.trait.endswith(_COUNT) or definition.unit == "rows"
 
 
 def _predict(
@@ -242,7 +285,7 @@ def _check(profiles: ProfileSet, trait: str, value: float) -> None:
         )
     definition = profiles.traits.definitions[known.index(trait)]
     low, high = definition.low, definition.high
-    whole = trait.endswith(_COUNT) or definition.unit == "rows"
+    whole = _is_whole(definition)
     if definition.unit == "rows":
         # Nobody tunes on an empty file.
         low = 1.0
@@ -270,15 +313,16 @@ def _change(
     column = profiles.traits.traits.index(trait)
     old = float(profiles.traits.values[int(profiles.rows_of([names[side]])[0]), column])
     effect = _predict(predictor, profiles, names, {(side, trait): value}, as_new=as_new).gain - before.gain
+    effect = effect if abs(effect) >= _EFFECT else 0.0
     used, note = _used(predictor, side, trait)
     values = _training_values(predictor, profiles, side, trait)
     low, high = (float(values.min()), float(values.max())) if values.size else (None, None)
     definition = profiles.traits.definitions[column]
     found = interventions(predictor, profiles, side, definition, lineage)
-    evidence = _evidence(found, roots_of(lineage), value - old, effect, before.unit)
+    words = evidence(found, roots_of(lineage), value - old, effect, before.unit)
     others = [elsewhere[word] for word in (trait, definition.family) if word in elsewhere and side == "source"]
     if not found and others:
-        evidence = f"no intervention in this matrix; {others[0]}"
+        words = f"no intervention in this matrix; {others[0]}"
     return Change(
         trait=trait,
         side=side,
@@ -291,7 +335,7 @@ def _change(
         share=float(np.mean(values <= value)) if values.size else None,
         seen=low is not None and high is not None and low <= value <= high,
         together=_together(predictor, side, trait),
-        evidence=evidence,
+        evidence=words,
         interventions=found,
         note=note,
     )
@@ -300,14 +344,13 @@ def _change(
 def _used(predictor: Predictor, side: str, trait: str) -> tuple[bool, str]:
     space = predictor.space
     if all(predictor.booster(regime) is None for regime in (KNOWN, NEW)):
-        return False, "no trait has an effect in this predictor, which orders sources without traits"
+        return False, _NO_TREES
     if trait == "dataset_rows":
         sized = side == "source" and any(f.trait == "rows_log10" for f in space.features)
         return sized, "" if sized else "the predictor uses the number of rows of the source only"
     if trait not in space.traits:
         reason = space.dropped.get(trait, "it was not in the catalogue when the predictor was fitted")
-        twin = next((word for word in reason.split() if word in space.traits), None)
-        return False, f"the predictor does not use it: {reason}" + (f"; set {twin} to see an effect" if twin else "")
+        return False, f"the predictor does not use it: {reason}"
     family = next(d.family for d in space.definitions if d.trait == trait)
     kinds = {f.name for f in space.features}
     if not kinds & {f"{side}:{trait}", f"gap:{trait}", f"distance:{family}"}:
@@ -353,63 +396,6 @@ def _together(predictor: Predictor, side: str, trait: str) -> tuple[tuple[str, f
     return tuple(sorted(found, key=lambda pair: -abs(pair[1]))[:_SHOWN])
 
 
-def interventions(
-    predictor: Predictor,
-    profiles: ProfileSet,
-    side: str,
-    definition: TraitDefinition,
-    lineage: Sequence[Lineage],
-) -> tuple[Intervention, ...]:
-    """Variants in the matrix whose `changed` names this trait or its family, compared with their parents.
-
-    A variant counts if it and its parent were measured with the same other datasets, and the trait did change.
-    """
-    index = {name: i for i, name in enumerate(profiles.traits.names)}
-    column = profiles.traits.traits.index(definition.trait)
-    spread = float(np.nanstd(profiles.traits.values[:, column]))
-    found, roots = [], roots_of(lineage)
-    for made in lineage:
-        if not {definition.trait, definition.family} & set(made.words) or not {made.name, made.parent} <= set(index):
-            continue
-        step = float(np.subtract(*profiles.traits.values[[index[made.name], index[made.parent]], column]))
-        found_with = differences(*(_gains(predictor, side, name) for name in (made.name, made.parent)))
-        gaps = [gap for other, gap in found_with.items() if other not in (made.name, made.parent, roots[made.name])]
-        if not gaps or not abs(step) > _MOVED * spread:
-            continue
-        mean = mean_of(gaps)
-        found.append(Intervention(made.name, made.parent, step, mean.value, mean.standard_error, mean.n))
-    return tuple(found)
-
-
-def _gains(predictor: Predictor, side: str, name: str) -> dict[str, float]:
-    """Measured gains of a dataset in one role: the other dataset -> gain, in the predictor's unit."""
-    if side == "source":
-        return predictor.measured.get(name, {})
-    return {source: gains[name] for source, gains in predictor.measured.items() if name in gains}
-
-
-def _evidence(found: Sequence[Intervention], roots: Mapping[str, str], step: float, effect: float, unit: str) -> str:
-    """What the interventions say about a change of sign(step) whose predicted effect has sign(effect).
-
-    As in `predictor.effects.interventions`, variants of one dataset are one observation: they share its adapter.
-    """
-    if not found:
-        return NOT_MEASURED
-    turned: dict[str, list[float]] = {}
-    for one in found:
-        turned.setdefault(roots[one.name], []).append(one.gain * math.copysign(1.0, one.step * step))
-    mean = mean_of([float(np.mean(gains)) for gains in turned.values()])
-    counted = f"{count(len(found), 'intervention')}, {mean.value:+.2f} {unit} on average"
-    if math.isnan(step) or effect == 0:
-        return f"{counted}; the prediction has no direction to compare them with"
-    if mean.n == 1:
-        return f"direction not settled: {counted}, all from one dataset"
-    low, high, _ = students(mean)
-    if not low * high > 0:
-        return f"direction not settled: {counted}; the 95 % interval over {mean.n} datasets includes 0"
-    return f"direction {'supported' if mean.value * effect > 0 else 'contradicted'}: {counted}"
-
-
 def _notes(
     profiles: ProfileSet,
     names: Mapping[str, str],
@@ -417,10 +403,10 @@ def _notes(
     changes: Sequence[Change],
     after: Prediction,
 ) -> list[str]:
-    notes = [f"{c.side} {c.trait}: {c.note}" for c in changes if c.note]
+    notes = [f"{c.side} {c.trait}: {c.note}" for c in changes if c.note not in ("", _NO_TREES)]
     set_here = {(c.side, c.trait) for c in changes}
     for c in changes:
-        left = [f"{other} ({rho:+.2f})" for other, rho in c.together if (c.side, other) not in set_here]
+        left = c.effect and [f"{other} ({rho:+.2f})" for other, rho in c.together if (c.side, other) not in set_here]
         if left:
             notes.append(
                 f"{c.side} {c.trait} rarely changes on its own; these traits usually change with it and were kept "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traitcast.predictor.effects.interventions import Lineage
-from traitcast.predictor.explanation.whatif import NOT_MEASURED, addressed, entropy_bounds, set_traits, what_if
+from traitcast.predictor.explanation.evidence import NOT_MEASURED
+from traitcast.predictor.explanation.whatif import addressed, entropy_bounds, set_traits, what_if
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.observations import observe
 from traitcast.predictor.model.predictor import Predictor, fit
@@ -114,7 +116,33 @@ def test_a_trait_that_is_not_used_says_why(law: Cells, world: ProfileSet) -> Non
     made = what_if(predictor, twins, "d03", "d04", {("source", "label_majority_share"): 0.9})
     assert not made.changes[0].used
     assert made.difference == pytest.approx(0.0, abs=1e-6)
-    assert "ranks the training datasets as label_entropy_bits does; set label_entropy_bits" in made.changes[0].note
+    assert made.changes[0].note.endswith("ranks the training datasets as label_entropy_bits does")
+    assert "label_majority_share of the source does not move this prediction; what does: " in made.notes[-1]
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_every_trait_that_is_proposed_moves_the_prediction(predictor: Predictor, world: ProfileSet, side: str) -> None:
+    value = float(world.traits.values[world.traits.names.index("d03" if side == "source" else "d04"), 0])
+    made = what_if(predictor, world, "d03", "d04", {(side, "label_entropy_bits"): value})
+    assert made.changes[0].effect == 0.0
+    assert not any("rarely changes on its own" in note for note in made.notes)
+    proposed = re.findall(rf"{side}:(\w+)=(\S+) \((\S+) pp\)", made.notes[-1])
+    assert proposed
+    for trait, end, effect in proposed:
+        (change,) = what_if(predictor, world, "d03", "d04", {(side, trait): float(end)}).changes
+        assert change.effect == pytest.approx(float(effect), rel=0.06)
+        assert change.seen
+
+
+def test_where_no_trait_moves_the_prediction_none_is_proposed(
+    predictor: Predictor, world: ProfileSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (now,) = predictor.expect(world, ["d03"], ["d04"])
+    monkeypatch.setattr(
+        Predictor, "expect", lambda self, profiles, sources, targets, known_as=None: [now] * len(sources)
+    )
+    made = what_if(predictor, world, "d03", "d04", {ENTROPY: 2.5})
+    assert made.notes[-1] == "no trait of the source moves this prediction: changing one does nothing"
 
 
 def with_variants(world: ProfileSet, law: Cells, effect: float) -> tuple[ProfileSet, Cells, list[Lineage]]:
