@@ -4,8 +4,9 @@
     python benchmarks/predictor_settings.py --transfer FOLDER --shards FOLDER --only recycling --protocol new-target
 
 FOLDER of --transfer holds `fusionbench_glue/` and `model_recycling/` as published, that of --shards the shards of a
-measured matrix. One row per setting and protocol. `d` is the Spearman correlation of the predictor minus that of the
-other, paired, with a 95 % bootstrap over families of targets. Regret at 3 is in standard deviations of the target.
+measured matrix. Prints one row of a Markdown table per setting and protocol. The difference is the Spearman correlation
+of the predictor minus that of the source mean, paired, with a 95 % bootstrap over families of targets. Regret at 3 is
+in standard deviations of the target.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ import argparse
 import csv
 import os
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -28,7 +27,6 @@ from traitcast.predictor.api import profiles_of
 from traitcast.predictor.evaluation.evaluate import Evaluation, evaluate
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.observations import PROTOCOLS, observe
-from traitcast.warehouse.console import table
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.records import Cells, Matrix
@@ -40,12 +38,15 @@ Scores = dict[tuple[str, str], float]
 
 
 def shipped(warehouse: Warehouse) -> Iterator[tuple[str, Cells]]:
-    """Every matrix that ships, one setting per model; the CPU matrix by accuracy and by gold_nll."""
+    """Every matrix that ships, one setting per model; our own by several metrics."""
     for matrix in ("prompt_transferability", "cross_task_icl"):
         for model in sorted(set(warehouse.cells(matrix).models)):
             yield f"{matrix} {model}", warehouse.cells(matrix, model)
     yield "smollm2_cpu accuracy", warehouse.cells("smollm2_cpu")
     yield "smollm2_cpu gold_nll", warehouse.cells("smollm2_cpu", metric="gold_nll")
+    yield "smollm2_84 accuracy", warehouse.cells("smollm2_84")
+    for metric in ("gold_nll", "gold_nll_calibrated"):
+        yield f"smollm2_84 {metric}", warehouse.cells("smollm2_84", metric=metric)
 
 
 def published(folder: Path) -> Iterator[tuple[str, Cells]]:
@@ -102,39 +103,27 @@ def cells(name: str, gains: Scores, errors: Scores, base: str) -> Cells:
     )
 
 
-def row_of(setting: str, found: Evaluation, seconds: float) -> dict[str, Any]:
-    """What is reported of one setting."""
-    rho = {name: m["spearman"]["value"] for name, m in found.baselines.items()} | {
-        "new": found.model["spearman"]["value"]
-    }
+def row_of(setting: str, found: Evaluation) -> dict[str, str]:
+    """What is reported of one setting, by the heads of the columns."""
+    rho = {name: m["spearman"]["value"] for name, m in found.baselines.items()}
     regret = {name: m["regret_at_3_spreads"]["value"] for name, m in found.baselines.items()}
-    over = found.over_source_mean or {}
-    likeness = max((n for n in rho if n.startswith("similarity:response_trigram")), default="likeness")
+    over = (found.over_source_mean or {}).get("spearman", {"value": np.nan, "low": np.nan, "high": np.nan})
+    best = max((name for name in rho if not np.isnan(rho[name])), key=lambda name: rho[name])
+    missed = (found.model["regret_at_3_spreads"]["value"], regret["source_mean"], regret["zero"])
     return {
         "setting": setting,
         "protocol": found.protocol,
-        "targets": found.targets,
-        "new": rho["new"],
-        "source_mean": rho["source_mean"],
-        "trees": rho["trees_alone"],
-        "likeness": rho[likeness],
-        "d": _interval(over["spearman"]),
-        "pairs": found.model["pairwise_accuracy"]["value"],
-        "regret3": found.model["regret_at_3_spreads"]["value"],
-        "regret3_mean": regret["source_mean"],
-        "regret3_trees": regret["trees_alone"],
-        "regret3_random": regret["zero"],
-        "coverage": found.model["coverage_90"]["value"],
-        "width": found.interval_width,
-        "constant": found.constant_width,
-        "used": " ".join(f"{kind}:{n}" for kind, n in found.gate["used"].items()),
-        "abstained": found.gate["abstained"],
-        "seconds": seconds,
+        "targets": str(found.targets),
+        "predictor": f"{found.model['spearman']['value']:.2f}",
+        "source mean": f"{rho['source_mean']:.2f}",
+        "difference": f"{over['value']:+.2f} [{over['low']:+.2f}, {over['high']:+.2f}]",
+        "trees alone": f"{rho['trees_alone']:.2f}",
+        "best baseline": f"{best.removeprefix('similarity:').replace('_', ' ')} {rho[best]:.2f}",
+        "regret at 3 (source mean, random)": f"{missed[0]:.2f} ({missed[1]:.2f}, {missed[2]:.2f})",
+        "coverage": f"{100 * found.model['coverage_90']['value']:.0f} %",
+        "width over a constant's": f"{found.interval_width / found.constant_width:.2f}",
+        "no signal claimed": f"{100 * found.gate['abstained']:.0f} %",
     }
-
-
-def _interval(estimate: Mapping[str, float]) -> str:
-    return f"{estimate['value']:+.3f} [{estimate['low']:+.2f}, {estimate['high']:+.2f}]"
 
 
 def settings(folder: Path | None, shards: Path | None) -> tuple[ProfileSet, dict[str, Cells]]:
@@ -154,23 +143,20 @@ def main() -> None:
     parser.add_argument("--protocol", choices=PROTOCOLS, action="append")
     given = parser.parse_args()
     profiles, found = settings(given.transfer, given.shards)
-    rows = []
+    heads: list[str] = []
     for name, of in found.items():
         if given.only not in name:
             continue
         for protocol in given.protocol or ("one-target", "new-target"):
-            started = time.perf_counter()
             try:
-                made = evaluate(observe(of, profiles), profiles, protocol)
+                row = row_of(name, evaluate(observe(of, profiles), profiles, protocol))
             except UserError as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 break
-            rows.append(row_of(name, made, time.perf_counter() - started))
-            print(
-                " ".join(f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}" for k, v in rows[-1].items()),
-                flush=True,
-            )
-    print(table(rows))
+            if not heads:
+                heads = list(row)
+                print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+            print(f"| {' | '.join(row.values())} |", flush=True)
 
 
 if __name__ == "__main__":

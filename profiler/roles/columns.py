@@ -20,7 +20,7 @@ from traitcast.profiler.roles.column_names import TEXT_LISTS, is_id, plain_name
 from traitcast.profiler.roles.multiple_choice import keyed_options
 from traitcast.profiler.roles.packed import STARTS, joined_texts, unpacked
 from traitcast.profiler.roles.spec import DatasetSpec
-from traitcast.profiler.roles.values import pick, steps
+from traitcast.profiler.roles.values import pick
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -200,12 +200,6 @@ def mark_columns(view: View) -> tuple[str, ...]:
         if kind in ("integer", "boolean", "text") and values and values <= {"0", "1", "-1", "true", "false"}:
             found += [] if is_id(name) else [name]
     return tuple(found) if len(found) >= _MIN_MARK_COLUMNS else ()
-
-
-def text_paths(view: View, name: str) -> list[str]:
-    """Paths to the texts inside of a nested column, as its first value shows them."""
-    first = next((value for value in view.columns[name] if isinstance(value, Mapping) and value), {})
-    return [f"{name}.{key}" for key, value in first.items() if isinstance(value, str) and steps(f"{name}.{key}")]
 
 
 def first_columns(names: Sequence[str]) -> set[str]:
