@@ -20,7 +20,7 @@ from traitcast.predictor.model.likeness import sharing
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
 from traitcast.predictor.model.outcomes import GAIN, LABEL_SHIFT, NAMES, Outcome, outcome_of
 from traitcast.predictor.model.own_cells import own_cells
-from traitcast.predictor.model.prediction import Prediction, Ranking
+from traitcast.predictor.model.prediction import MEASURED, OTHERS, Prediction, Ranking
 from traitcast.predictor.model.predictor import Predictor, Settings, fit
 from traitcast.predictor.model.probes import (
     ProbedBase,
@@ -260,17 +260,29 @@ def _pair(warehouse: Warehouse, predictor: Predictor, source: str, target: str) 
     return profiles, predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target))
 
 
-def known_quality(warehouse: Warehouse, predictor: Predictor) -> dict[str, float] | None:
-    """How well a predictor ranks sources for unseen targets, from a stored evaluation of the same matrix.
+def known_quality(
+    warehouse: Warehouse, predictor: Predictor, shown: Sequence[Prediction] = ()
+) -> dict[str, Any] | None:
+    """How well a predictor ranks sources where it knows as little as of some predictions, by a stored evaluation.
+
+    shown: the predictions; without any, or if a source of them was measured, targets are held out.
 
     Returns
     -------
     dict or None
-        Spearman's correlation as "value", "low" and "high" (95 %); None if no evaluation was stored.
+        "protocol"; Spearman's correlation as "value", "low" and "high" (95 %); "pairs", the share of pairs of sources
+        in the right order. None if no such evaluation was stored.
     """
+    if not shown or any(p.basis in (MEASURED, OTHERS) for p in shown):
+        protocol = PROTOCOLS[0]
+    else:
+        seen = all(p.target in predictor.seen_targets.names for p in shown)
+        protocol = "new-source" if seen else "new-pair"
     stored = evaluations_of(warehouse, predictor)
-    found = (one["result"]["model"]["spearman"] for one in stored if one["protocol"] == PROTOCOLS[0])
-    return next(found, None)
+    found = next((one["result"]["model"] for one in stored if one["protocol"] == protocol), None)
+    if found is None:
+        return None
+    return {"protocol": protocol, **found["spearman"], "pairs": found["pairwise_accuracy"]["value"]}
 
 
 def evaluations_of(warehouse: Warehouse, predictor: Predictor) -> list[dict[str, Any]]:

@@ -165,8 +165,9 @@ def _rank(target: str, sources: list[str] | None, top: int, path: str) -> dict[s
     with Warehouse.open(path, read_only=True) as warehouse:
         predictor = api.predictor_of(warehouse)
         found = api.rank_sources(warehouse, predictor, target, None if sources is None else chosen)
+        quality = api.known_quality(warehouse, predictor, found)
     return {
-        "basis": foundation(predictor),
+        "basis": foundation(predictor, found, quality),
         "ranking": [one.as_row() for one in found.top(max(top, 1))],
         "ranked": len(found),
     }

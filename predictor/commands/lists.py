@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,12 +20,19 @@ _FEW = 20
 _ONE_WIDTH = 0.05
 
 
-def print_ranking(shown: Sequence[Prediction], fitted: Predictor, target: str, *, every: bool = False) -> None:
+def print_ranking(
+    shown: Sequence[Prediction],
+    fitted: Predictor,
+    target: str,
+    quality: Mapping[str, Any] | None = None,
+    *,
+    every: bool = False,
+) -> None:
     """Print the sources measured on a target, then the others in bands, or by likeness where no order is known.
 
-    every: all of the others, not only the best.
+    quality: as `api.known_quality` returns it. every: all of the others, not only the best.
     """
-    say(foundation(fitted))
+    say(foundation(fitted, shown, quality))
     measured = [p for p in shown if p.measured is not None]
     others = [p for p in shown if p.measured is None]
     if measured:
@@ -54,9 +61,11 @@ def print_ranking(shown: Sequence[Prediction], fitted: Predictor, target: str, *
         say(f"None is predicted to help {target}.")
 
 
-def print_impact(shown: Sequence[Prediction], fitted: Predictor, source: str) -> None:
+def print_impact(
+    shown: Sequence[Prediction], fitted: Predictor, source: str, quality: Mapping[str, Any] | None = None
+) -> None:
     """Print what a source does to measured targets, most harmed first: the measured ones, then the others."""
-    say(foundation(fitted))
+    say(foundation(fitted, shown, quality))
     measured = [p for p in shown if p.measured is not None]
     others = [p for p in shown if p.measured is None]
     if measured:
@@ -79,25 +88,41 @@ def print_prediction(p: Prediction, fitted: Predictor) -> None:
     emit_table([{name: value for name, value in row.items() if value is not None}], optional=("mean elsewhere",))
 
 
-def foundation(fitted: Predictor) -> str:
-    """What the predictions are based on, and how much better than chance that was, in one line."""
-    verdict = next(iter(fitted.verdicts.values()))
-    matrix = fitted.matrix.matrix
+def foundation(fitted: Predictor, found: Sequence[Prediction], quality: Mapping[str, Any] | None = None) -> str:
+    """What some predictions are based on, and how much better than chance that was, in one line.
+
+    quality: as `api.known_quality` returns it; without it the figure is one of the fit.
+    """
+    from traitcast.predictor.model.gain_model import KNOWN, NEW
+    from traitcast.predictor.model.prediction import MEASURED, MIXED, OTHERS
+
+    bases = {p.basis for p in found}
+    regime = KNOWN if not bases or bases & {MEASURED, OTHERS} else NEW
+    verdict, matrix = fitted.verdicts[regime], fitted.matrix.matrix
+    where = "unseen targets" if regime == KNOWN else "sources that were never measured"
     if verdict.abstains:
+        how = "order sources for unseen targets" if regime == KNOWN else f"order {where}"
         return (
-            f"No signal in {matrix!r}: {verdict.chance:.0%} of shuffled matrices order sources for unseen targets as "
-            "well, so no order is claimed."
+            f"No signal in {matrix!r}: {verdict.chance:.0%} of shuffled matrices {how} as well, so no order is claimed."
         )
-    right = (1 + verdict.scores[verdict.kind]) / 2
+    whose = (
+        "each source" if regime == KNOWN else "the datasets it is made of" if bases == {MIXED} else "sources like it"
+    )
+    gains = f"the gains of {whose} on other targets, weighted by their likeness"
     words = {
+        "nothing": "the level of each target",
         "likeness": "likeness of source and target",
         "source mean": "the mean gain of each source on other targets",
-        "evidence": "the gains of each source on other targets, weighted by their likeness",
-        "full": "the gains of each source on other targets, weighted by their likeness, and traits of the pair",
+        "evidence": gains,
+        "full": f"{gains}, and traits of the pair",
     }
+    if quality is None:
+        share, how = (1 + verdict.scores[verdict.kind]) / 2, "inside the fit"
+    else:
+        share, how = quality["pairs"], "cross-validated"
     return (
-        f"Based on {words[verdict.kind]}. For unseen targets this put {right:.0%} of source pairs in the right order "
-        f"(chance 50 %; {verdict.chance:.1%} of shuffled matrices do as well)."
+        f"Based on {words[verdict.kind]}. For {where} this put {share:.0%} of source pairs in the right order "
+        f"({how}; chance 50 %; {verdict.chance:.1%} of shuffled matrices do as well)."
     )
 
 
@@ -114,7 +139,10 @@ def _print_measured(measured: Sequence[Prediction], role: str, title: str, fitte
         | {"gain": _signed(p.gain, digits), "low": _signed(p.low, digits), "high": _signed(p.high, digits)}
         for p in measured
     ]
-    tell(f"{title} ({_unit(fitted)}); gain: that, shrunk towards the prediction by its noise:")
+    tell(
+        f"{title} ({_unit(fitted)}); gain: that, shrunk towards the prediction by its noise; low to high: its 90 % "
+        "interval:"
+    )
     emit_table(rows)
     click.echo()
 
@@ -141,6 +169,8 @@ def _say_width(others: Sequence[Prediction], fitted: Predictor) -> None:
     if _one_width(others):
         half = (others[0].high - others[0].low) / 2
         say(f"90 % interval of each: ± {half:.{_digits(others)}f} {_unit(fitted)}.")
+    elif not fitted.abstains:
+        say("low to high: 90 % interval.")
 
 
 def _basis(p: Prediction) -> str:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 BASES = OVER | {"target mean": f"{OVER['target mean']} (the matrix has no untuned score)"}
 
+# What an evaluation holds out, by protocol.
+UNSEEN = {
+    "new-target": "On targets it has not seen",
+    "new-source": "Where no source was measured",
+    "new-pair": "On targets it has not seen and where no source was measured",
+}
+
 
 class _MatrixOption(click.Option):
     """Keeps `--scores`, the name of `--matrix` in earlier releases, out of the help."""
@@ -94,8 +101,13 @@ def profiled(
     return datasets if door is None else door.ensure_profiled(datasets, warehouse_path, **reading)
 
 
-def introduce(predictor: Predictor, name: str, quality: Mapping[str, float] | None = None) -> None:
-    """Say on stderr what the numbers are based on. quality: as `api.known_quality` returns it."""
+def introduce(
+    predictor: Predictor, name: str, quality: Mapping[str, Any] | None = None, *, intervals: bool = False
+) -> None:
+    """Say on stderr what the numbers are based on.
+
+    quality: as `api.known_quality` returns it. intervals: whether what is printed has the columns `low` and `high`.
+    """
     about = predictor.about
     models = ", ".join(about["models"])
     say(
@@ -104,9 +116,9 @@ def introduce(predictor: Predictor, name: str, quality: Mapping[str, float] | No
     )
     of, base = predictor.outcome, predictor.matrix.base
     what = f"{of.what.capitalize()}{f', over {BASES.get(base, base)}' if of.harmful else ''}"
-    say(f"{what}; low to high: 90 % interval.")
+    say(f"{what}{'; low to high: 90 % interval' if intervals else ''}.")
     if quality is not None:
         say(
-            "On targets it has not seen, its ranking of sources has a Spearman correlation of "
+            f"{UNSEEN[quality['protocol']]}, its ranking of sources has a Spearman correlation of "
             f"{quality['value']:.2f} [{quality['low']:.2f}, {quality['high']:.2f}] with the measured one; 0 is chance."
         )

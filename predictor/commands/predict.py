@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +86,12 @@ def predict(
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = api.predictor_of(warehouse, predictor)
         found = api.predict_pair(warehouse, fitted, source, target)
-        quality = api.known_quality(warehouse, fitted)
-    introduce(fitted, predictor, quality)
+        quality = api.known_quality(warehouse, fitted, [found])
+    introduce(fitted, predictor, quality, intervals=True)
     if save:
         _save(warehouse_path, [found], None, predictor)
     if plot is not None:
-        _draw_intervals(plot, fitted, [(f"{source} on {target}", found)], f"{source} on {target}")
+        _draw_intervals(plot, fitted, [(f"{source} on {target}", found)], f"{source} on {target}", quality)
     if output_format == "json":
         emit_json(found.as_row())
     else:
@@ -166,25 +166,25 @@ def rank(
         others = [name for name in warehouse.dataset_names() if name != target] if chosen is None else []
         fitted = api.predictor_of(warehouse, predictor)
         found = api.rank_sources(warehouse, fitted, target, chosen)
-        quality = api.known_quality(warehouse, fitted)
         same = set(api.same_rows(warehouse).get(target, ()))
         plan = next_plan(warehouse, fitted, found, target)
         shown = found.top(top or (_TO_TRAIN if trainer else len(found)))
+        quality = api.known_quality(warehouse, fitted, shown)
         profiles = [warehouse.profile(one.source) for one in shown] if trainer else []
         places = warehouse.places()
-    introduce(fitted, predictor, quality)
+    introduce(fitted, predictor, quality, intervals=output_format != "table")
     if save:
         _save(warehouse_path, shown, None, predictor)
     if plot is not None:
-        _draw_intervals(plot, fitted, [(one.source, one) for one in shown], f"sources for {target}")
+        _draw_intervals(plot, fitted, [(one.source, one) for one in shown], f"sources for {target}", quality)
     if trainer is not None:
-        say(foundation(fitted))
+        say(foundation(fitted, shown, quality))
         print_snippet(trainer, profiles, places, ctx.obj)
         return
     if output_format != "table":
         emit([prediction.as_row() for prediction in shown], output_format)
         return
-    print_ranking(shown, fitted, target, every=top is not None)
+    print_ranking(shown, fitted, target, quality, every=top is not None)
     _warn_novel(shown)
     if twins := [prediction.source for prediction in shown if prediction.source in same]:
         say(f"{', '.join(twins)}: the same rows as {target!r} under another name, so no useful source")
@@ -246,13 +246,13 @@ def impact(
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = api.predictor_of(warehouse, predictor)
         found = api.impact(warehouse, fitted, source)
-        quality = api.known_quality(warehouse, fitted)
-    introduce(fitted, predictor, quality)
+        quality = api.known_quality(warehouse, fitted, found)
+    introduce(fitted, predictor, quality, intervals=output_format != "table")
     shown = found.top(top or len(found))
     if output_format != "table":
         emit([prediction.as_row() for prediction in shown], output_format)
         return
-    print_impact(shown, fitted, source)
+    print_impact(shown, fitted, source, quality)
     _warn_novel(shown)
 
 
@@ -298,7 +298,7 @@ def explain(
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = api.predictor_of(warehouse, predictor)
         found = api.explain_pair(warehouse, fitted, source, target)
-        quality = api.known_quality(warehouse, fitted)
+        quality = api.known_quality(warehouse, fitted, [found.prediction])
     introduce(fitted, predictor, quality)
     if save:
         _save(warehouse_path, [found.prediction], found, predictor)
@@ -313,7 +313,13 @@ def explain(
         _print_explanation(found, top)
 
 
-def _draw_intervals(plot: Path, fitted: Predictor, named: Sequence[tuple[str, Prediction]], title: str) -> None:
+def _draw_intervals(
+    plot: Path,
+    fitted: Predictor,
+    named: Sequence[tuple[str, Prediction]],
+    title: str,
+    quality: Mapping[str, Any] | None,
+) -> None:
     """Predictions with their 90 % intervals, in the order given."""
     from traitcast.warehouse import charts
 
@@ -330,7 +336,7 @@ def _draw_intervals(plot: Path, fitted: Predictor, named: Sequence[tuple[str, Pr
         | {"group": "extrapolation" if p.novel else "predicted"}
         for order, (name, p) in enumerate(named)
     ]
-    words = textwrap.wrap(foundation(fitted), 100)
+    words = textwrap.wrap(foundation(fitted, [p for _, p in named], quality), 100)
     axis = f"predicted {fitted.words} (line: 90 % interval)"
     charts.write(charts.intervals(rows, title=title, axis=axis, words=words), plot)
     say(f"drew {plot}")
@@ -414,8 +420,8 @@ def whatif(
     with Warehouse.open(warehouse_path, read_only=True) as warehouse:
         fitted = api.predictor_of(warehouse, predictor)
         found = api.what_if_pair(warehouse, fitted, source, target, settings)
-        quality = api.known_quality(warehouse, fitted)
-    introduce(fitted, predictor, quality)
+        quality = api.known_quality(warehouse, fitted, [found.after])
+    introduce(fitted, predictor, quality, intervals=True)
     if output_format == "json":
         emit_json(found.as_row())
     else:

@@ -97,7 +97,8 @@ def test_rank_says_what_it_rests_on_and_lists_what_was_measured(fitted: Path) ->
     found = run(fitted, "rank", "d04")
     assert "measured on d04 (pp); gain: that, shrunk" in found.stdout
     assert "predicted, best band first:" not in found.stdout
-    assert "of source pairs in the right order (chance 50 %" in found.stderr
+    assert "of source pairs in the right order (inside the fit; chance 50 %" in " ".join(found.stderr.split())
+    assert "low to high" not in found.stderr.split("measured on")[0]
     assert "Next best measurement" not in found.stderr
 
 
@@ -109,6 +110,33 @@ def test_impact_lists_the_most_harmed_first(fitted: Path) -> None:
     assert gains == sorted(gains)
     assert "measured for d03 (pp); gain: that, shrunk" in run(fitted, "impact", "d03", "--top", "2").stdout
     assert run(fitted, "impact", "nowhere").exit_code == 2
+
+
+def test_a_source_that_was_never_measured_rests_on_its_like(fitted: Path) -> None:
+    with Warehouse.open(fitted) as warehouse:
+        warehouse.save_profile(replace(warehouse.profile("d03"), name="new", fingerprint="v1:new"))
+    for arguments in (("impact", "new", "--top", "3"), ("rank", "d04", "--sources", "new")):
+        said = " ".join(run(fitted, *arguments).stderr.split())
+        assert "Based on the gains of sources like it on other targets" in said
+        assert "For sources that were never measured this put" in said
+        assert "the gains of each source" not in said
+    assert "Based on the gains of each source" in " ".join(
+        run(fitted, "rank", "d04", "--sources", "new,d03").stderr.split()
+    )
+
+
+@pytest.mark.parametrize("protocol", ["new-target", "new-source"])
+def test_pairs_in_the_right_order_are_those_of_the_stored_evaluation(fitted: Path, protocol: str) -> None:
+    assert run(fitted, "evaluate", "--protocol", protocol, "--no-baselines", "--save").exit_code == 0
+    with Warehouse.open(fitted) as warehouse:
+        warehouse.save_profile(replace(warehouse.profile("d03"), name="new", fingerprint="v1:new"))
+        (stored,) = api.evaluations_of(warehouse, api.predictor_of(warehouse))
+    share = stored["result"]["model"]["pairwise_accuracy"]["value"]
+    here = f"this put {share:.0%} of source pairs in the right order (cross-validated; "
+    for source, own in (("d03", "new-target"), ("new", "new-source")):
+        said = " ".join(run(fitted, "rank", "d04", "--sources", source).stderr.split())
+        assert (here in said) == (own == protocol)
+        assert ("(inside the fit; " in said) == (own != protocol)
 
 
 def test_explain_adds_up(fitted: Path) -> None:
