@@ -42,6 +42,7 @@ _ASSISTANT = frozenset((*ASSISTANTS, *_CALLERS))
 _CALLS = ("tool_calls", "function_call")
 _ARGUMENTS = ("arguments", "input", "parameters", "args")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
+_MEND = "Mend the row or remove it"
 # What other speakers are called; a conversation with a speaker of another name is not asked who follows whom.
 _KINDS = {
     **dict.fromkeys(("system", "developer"), "system"),
@@ -134,7 +135,7 @@ def turns(value: Any, name: str, where: str, *, whole: bool = False) -> Conversa
         return Conversation([])
     value = _plain(value)
     if not isinstance(value, list):
-        raise InputError(f"{where}: chat column {name!r} holds a {kind(value)}; expected a list of turns")
+        raise InputError(f"{where}: chat column {name!r} holds a {kind(value)}; expected a list of turns. {_MEND}")
     left_out: Counter[str] = Counter()
     if value and all(isinstance(turn, str) for turn in value):
         # Utterances without speakers: the last one answers those before it.
@@ -268,7 +269,7 @@ def _turn(turn: Any, name: str, where: str, left_out: Counter[str]) -> Iterator[
             return
     raise InputError(
         f"{where}: chat column {name!r} holds a turn that is neither {{role, content}} nor {{from, value}}: "
-        f"{shorten(turn)}. Pass --spec FILE naming another messages_field"
+        f"{shorten(turn)}. {_MEND}, or pass --spec FILE naming another messages_field"
     )
 
 
@@ -293,7 +294,7 @@ class _Parts:
             for part in content:
                 self.add(part)
         else:
-            raise InputError(f"{self.where} holds no plain text: {shorten(content)}")
+            raise InputError(f"{self.where} holds no plain text: {shorten(content)}. {_MEND}")
 
     def _part(self, part: Mapping[str, Any]) -> None:
         shape = str(part.get("type") or next(iter(part), "empty part"))

@@ -105,10 +105,11 @@ def _unpacked(values: Sequence[Any]) -> Sequence[Any]:
     """A column of lists that are written as texts as lists; any other column as it is, with null for NaN."""
     values = [None if isinstance(value, float) and value != value else value for value in values]
     present = [value for value in values if value not in (None, "")]
-    if not present or not all(map(_may_be_packed, present)) or not any(isinstance(value, str) for value in present):
+    packed = sum(map(_may_be_packed, present))
+    if 2 * packed <= len(present) or not any(isinstance(value, str) for value in present):
         return values
     read = [None if value in (None, "") else unpacked(value) for value in values]
-    return values if any(isinstance(value, str) for value in read) else read
+    return values if any(isinstance(value, str) for value in read) and not _are_mostly_chats(read) else read
 
 
 def _may_be_packed(value: Any) -> bool:
@@ -144,7 +145,14 @@ def kind_of(values: Sequence[Any]) -> str:
         ("list", lambda v: isinstance(v, list)),
         ("nested object", lambda v: isinstance(v, Mapping)),
     )
-    return next((kind for kind, test in tests if all(map(test, present))), "mixed types")
+    kind = next((kind for kind, test in tests if all(map(test, present))), "mixed types")
+    # A few rows of another form are refused by their line when they are read.
+    return "chat" if kind in ("list", "mixed types") and _are_mostly_chats(present) else kind
+
+
+def _are_mostly_chats(values: Sequence[Any]) -> bool:
+    present = [value for value in values if value is not None]
+    return 2 * sum(map(chat.is_chat, present)) > len(present)
 
 
 def _is_whole(item: Any) -> bool:

@@ -449,6 +449,39 @@ def test_bad_chats(tmp_path: Path, value: Any, message: str) -> None:
     refused(path, message, spec=DatasetSpec("generation", messages_field="messages"))
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("hello", r"holds a text; expected a list of turns\. Mend the row or remove it"),
+        ({"role": "user"}, r"holds a nested object; expected a list of turns\. Mend the row or remove it"),
+        ([{"who": "me"}], r"neither \{role, content\} nor \{from, value\}: .* Mend the row or remove it"),
+        ([None], r"neither \{role, content\} nor \{from, value\}: None\. Mend the row or remove it"),
+    ],
+)
+def test_one_bad_chat_is_named_by_its_line_and_hides_no_layout(
+    tmp_path: Path, bad: Any, message: str, form: str
+) -> None:
+    chats: list[Any] = [
+        [{"role": "user", "content": f"why {n}?"}, {"role": "assistant", "content": f"since {n}"}] for n in range(5)
+    ]
+    chats[2] = bad
+    if form == "jsonl":
+        refused(write(tmp_path, "a.jsonl", jsonl([{"messages": chat} for chat in chats])), f"line 3: .*{message}")
+        return
+    cells = (chat if isinstance(chat, str) else json.dumps(chat) for chat in chats)
+    quoted = "".join('"{}"\n'.format(cell.replace('"', '""')) for cell in cells)
+    refused(write(tmp_path, "a.csv", f"messages\n{quoted}".encode()), f"line 4: .*{message}")
+
+
+@pytest.mark.parametrize("empty", [None, []])
+def test_empty_chats_are_left_out_by_their_number(tmp_path: Path, empty: Any) -> None:
+    chat = [{"role": "user", "content": "why?"}, {"role": "assistant", "content": "since"}]
+    examples = read(write(tmp_path, "a.jsonl", jsonl([{"messages": m} for m in (chat, empty, chat)])))
+    assert examples.spec.messages_field == "messages"
+    assert {why: list(rows) for why, rows in examples.dropped.items()} == {"empty_row": [2]}
+
+
 @given(content=st.binary(max_size=60), name=st.sampled_from(["a.jsonl", "a.json", "a.csv", "a.tsv", "a.jsonl.gz"]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes, name: str) -> None:
