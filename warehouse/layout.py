@@ -32,7 +32,7 @@ _GAP = "  "
 # A command in a sentence, which follows a mark and ends with one, or with the line; a backtick quotes it as well.
 _PART = r"""'[^'\n]*'|"[^"\n]*"|[^\s'"`"""
 _WORD = rf"(?:{_PART}])*(?:{_PART}.,;:)])"
-_PROGRAM = "traitcast|pip|make|uv|jq|sed|awk|tr|tail|iconv|python"
+_PROGRAM = "traitcast|pip|make|uv|jq|sed|awk|tr|tail|iconv|python|gzip|zstd|bzip2|xz"
 _COMMAND = re.compile(
     rf"(?:^|(?<=[:?;.(]\s)|(?<=[(`]))(?:{_PROGRAM})(?: +{_WORD})+?(?=[.,;:)`]+(?:\s|$)|$)"
     # Two commands whose output goes to one file.

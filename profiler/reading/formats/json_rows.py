@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from traitcast.profiler.reading.formats.text_lines import MAX_LINE_BYTES, read_blocks, read_lines
+from traitcast.profiler.reading.formats import text_lines
+from traitcast.profiler.reading.formats.text_lines import MAX_LINE_BYTES, cut_off, read_blocks, read_lines, through
 from traitcast.profiler.reading.source import SPLIT_WORDS, Row
 from traitcast.profiler.roles import chat
 from traitcast.profiler.roles.column_names import KNOWN, OPTIONS, plain_name
@@ -79,20 +80,17 @@ def _is_one_document(path: Path) -> bool:
 def _line_hint(line: str, number: int, path: Path) -> str:
     """What to do about a line that is not JSON."""
     if "\r" in line.rstrip():
-        return (
-            f"Lines end in a carriage return alone; convert them: tr '\\r' '\\n' < {shlex.quote(str(path))} > new-file"
-        )
+        turned = through(path, r"tr '\r' '\n' <")
+        return f"Lines end in a carriage return alone; convert them: {turned}"
+    if not line.endswith("\n") and (number > 1 or not line.endswith("},")):
+        return cut_off(path)
     if line.rstrip().endswith("},"):
-        quoted = shlex.quote(path.name)
-        return (
-            f"Lines end in a comma; remove it: sed 's/,[[:space:]]*$//' {quoted} > {shlex.quote(path.stem)}_rows.jsonl"
-        )
-    if not line.endswith("\n"):
-        return "It is the last line: the file may be cut off. Copy it again, or remove the line"
+        removed = through(path, "sed 's/,[[:space:]]*$//'", "_rows.jsonl")
+        return f"Lines end in a comma; remove it: {removed}"
     if number == 1 and line.lstrip().startswith(("[", "{")):
         take = ".[]" if line.lstrip().startswith("[") else "."
         return f"Each line must be one JSON object. Write it so: {_jq(take, path)}"
-    return f"Each line must be one JSON object; see it: sed -n {number}p {shlex.quote(str(path))}"
+    return f"Each line must be one JSON object; see it: {through(path, f'sed -n {number}p', '')}"
 
 
 def document_rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -147,7 +145,7 @@ def _after(scanner: _Scanner, what: str, take: str) -> str:
     if scanner.peek() in ("{", "["):
         return f"several JSON documents one after the other. Write each on a line: {_jq(take, scanner.path)}"
     if scanner.peek() == ",":
-        name = shlex.quote(scanner.path.name)
+        name = shlex.quote(str(scanner.path))
         return (
             f"rows with commas between them, but no brackets around. Add them: (echo [; cat {name}; echo ]) > new.json"
         )
@@ -156,7 +154,7 @@ def _after(scanner: _Scanner, what: str, take: str) -> str:
 
 def _jq(take: str, path: Path) -> str:
     """The command that writes a file as JSON Lines."""
-    return f"jq -c {shlex.quote(take)} {shlex.quote(path.name)} > {shlex.quote(path.stem)}_rows.jsonl"
+    return through(path, f"jq -c {shlex.quote(take)}", "_rows.jsonl")
 
 
 def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -420,8 +418,10 @@ class _Scanner:
                 # Doubling keeps repeated attempts at a long value linear.
                 wanted = max(2 * size, wanted)
                 if not self._more(wanted):
+                    at_end = not self.buffer[error.pos :].strip() or error.msg.startswith("Unterminated string")
                     self.skip(ahead)
-                    raise self.error(f"broken JSON: {error.msg}") from error
+                    hint = ". The file ends here: it may be cut off. Copy it again" if at_end else ""
+                    raise self.error(f"broken JSON: {error.msg}{hint}") from error
             except (ValueError, RecursionError) as error:
                 raise InputError(f"{self.path}: {what} (line {self.line}): {_reason(error)}") from error
             else:
@@ -464,7 +464,7 @@ class _Scanner:
             where = self.bytes + error.start + 1
             raise InputError(
                 f"{self.path}: not UTF-8 at byte {where:,} (0x{error.object[error.start]:02x}). Convert it, for "
-                f"example: iconv -f WINDOWS-1252 -t UTF-8 {shlex.quote(str(self.path))} > new-file"
+                f"example: {text_lines.from_encoding(self.path, 'WINDOWS-1252')}"
             ) from error
         self.bytes += len(block)
         if "\0" in piece:

@@ -24,6 +24,7 @@ from traitcast.profiler.reading.formats.text_lines import (
     compression,
     read_blocks,
     read_lines,
+    through,
 )
 from traitcast.profiler.reading.source import Row
 from traitcast.profiler.roles.column_names import KNOWN, is_id, plain_name
@@ -351,7 +352,7 @@ def separated_rows(path: Path, kind: str, dialect: Dialect) -> Iterator[tuple[in
             elif len(cells) != len(header):
                 raise InputError(_ragged(path, line, cells, names, dialect))
             elif cells == header and len(cells) > 1:
-                again = f"awk 'NR==1 {{h=$0}} NR==1 || $0!=h' {shlex.quote(path.name)} > new-file"
+                again = through(path, "awk 'NR==1 {h=$0} NR==1 || $0!=h'")
                 raise InputError(
                     f"{path}: line {line} is the header again, as where files were joined. Remove it: {again}"
                 )
@@ -370,7 +371,7 @@ def _ragged(path: Path, number: int, cells: list[str], header: list[str], dialec
         hint = f"Rows end in {separator!r}, but the header does not: add it there, or remove it from the rows"
     elif len(header) == 1 and number < _FEW_LINES and _is_above(path, number):
         above = "line 1" if number == 2 else f"lines 1 to {number - 1}"
-        hint = f"To remove what is above the header ({above}): tail -n +{number} {shlex.quote(path.name)} > new-file"
+        hint = f"To remove what is above the header ({above}): {through(path, f'tail -n +{number}')}"
     elif len(cells) < len(header):
         hint = f"Write empty cells too, with their {separator!r}"
     return (
@@ -389,8 +390,8 @@ def _is_above(path: Path, number: int) -> bool:
 def _cure(error: _BrokenError, path: Path) -> str:
     """What is wrong and what to do, in words that do not come from the csv module where those mislead."""
     if "new-line character" in error.reason:
-        new = f"tr '\\r' '\\n' < {shlex.quote(path.name)} > new-file"
-        return f"a carriage return without a line feed. If lines end so, convert them: {new}"
+        turned = through(path, r"tr '\r' '\n' <")
+        return f"a carriage return without a line feed. If lines end so, convert them: {turned}"
     reason = "a quote is never closed" if "unexpected end" in error.reason else error.reason
     quotes = "if quotes are plain characters, pass --quote none"
     return f'{reason}. A cell with a quote in it is written "like ""this"""; {quotes}'
@@ -440,7 +441,7 @@ def _refuse_headless(path: Path, dialect: Dialect) -> None:
     if named or not again or not like_text or len({*again, *texts, *empty}) < len(first):
         return
     header = dialect.delimiter.join(_header_word(at, texts, again) for at in range(len(first)))
-    add = f"(printf '%s\\n' {shlex.quote(header)}; cat {shlex.quote(path.name)}) > with_header{path.suffix}"
+    add = f"(printf '%s\\n' {shlex.quote(header)}; cat {shlex.quote(str(path))}) > with_header{path.suffix}"
     raise InputError(
         f"{path}: line 1 looks like data, not like a header: {shorten(first[again[0]])} comes up again below it. "
         + (f"Add a line with the names of the columns, for example: {add}" if compression(path) is None else "Add one")

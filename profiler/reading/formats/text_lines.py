@@ -24,6 +24,7 @@ from traitcast.profiler.roles.values import shorten
 from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.files import opened
 
+_UNPACKERS = {"gzip": "gzip -dc", "zstd": "zstd -dc", "bzip2": "bzip2 -dc", "xz": "xz -dc"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 
 # The longest legitimate row seen in public text datasets is a book, about 5 MB; beyond this it is a broken file.
@@ -60,6 +61,31 @@ _MISNAMED = {
 def compression(path: Path) -> str | None:
     """The compression that the last suffix names."""
     return COMPRESSIONS.get(path.suffix.lower())
+
+
+def through(path: Path, step: str, end: str | None = None) -> str:
+    """The command that passes a file through a step of the shell, such as `sed '$d'`, into a new one in this folder.
+
+    end: of the name of the new file, by default `_new` with the suffix of the old one; "" to print it instead.
+    """
+    packed = compression(path)
+    plain = path.with_suffix("") if packed else path
+    made = f"{plain.stem}{f'_new{plain.suffix}' if end is None else end}"
+    read = f"{step} {shlex.quote(str(path))}"
+    if packed:
+        read = f"{_UNPACKERS[packed]} {shlex.quote(str(path))} | {step.removesuffix(' <')}"
+    return read if end == "" else f"{read} > {shlex.quote(made)}"
+
+
+def from_encoding(path: Path, encoding: str) -> str:
+    """The command that converts a file to UTF-8."""
+    return through(path, f"iconv -f {encoding} -t UTF-8")
+
+
+def cut_off(path: Path) -> str:
+    """What to do about a last line that is not whole."""
+    removed = through(path, "sed '$d'")
+    return f"It is the last line: the file may be cut off. Copy it again, or remove the line: {removed}"
 
 
 class Unpacking:
@@ -176,8 +202,7 @@ def check_start(raw: bytes, path: Path) -> bytes:
     """The first bytes of a text file without a UTF-8 byte order mark; refuses UTF-16 and what is another format."""
     refuse_misnamed(raw, path)
     if raw.startswith(_UTF16):
-        cure = f"iconv -f UTF-16 -t UTF-8 {shlex.quote(str(path))} > new-file"
-        raise InputError(f"{path}: this is UTF-16 text; convert it: {cure}")
+        raise InputError(f"{path}: this is UTF-16 text; convert it: {from_encoding(path, 'UTF-16')}")
     return raw.removeprefix(_MARK)
 
 
@@ -193,10 +218,12 @@ def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:
     try:
         line = raw.decode("utf-8")
     except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and error.end == len(raw) and number > 1:
+            raise InputError(f"{path}: line {number} ends within a character. {cut_off(path)}") from error
         raise InputError(
             f"{path}: line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line "
             f"(byte {offset + error.start + 1:,} of the file). Convert it, for example: "
-            f"iconv -f WINDOWS-1252 -t UTF-8 {shlex.quote(str(path))} > new-file"
+            f"{from_encoding(path, 'WINDOWS-1252')}"
         ) from error
     if "\0" in line:
         raise InputError(

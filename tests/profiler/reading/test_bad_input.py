@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     (
         "a.csv",
         b"text,label\rx,1\ry,0\r",
-        r"line 1: .*a carriage return without a line feed.* tr '\\r' '\\n' < a\.csv > new-file",
+        r"line 1: .*a carriage return without a line feed.* tr '\\r' '\\n' < \S+/a\.csv > a_new\.csv",
     ),
     (
         "a.jsonl",
@@ -108,7 +110,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
         b"text,label\nx,1\n",
         r"broken JSON: Expecting value\. Each line must be one JSON object; see it: sed -n 1p",
     ),
-    ("a.jsonl", b'[\n{"text": "a"}\n]\n', r"line 1, .*Write it so: jq -c '\.\[\]' a\.jsonl > a_rows\.jsonl"),
+    ("a.jsonl", b'[\n{"text": "a"}\n]\n', r"line 1, .*Write it so: jq -c '\.\[\]' \S+/a\.jsonl > a_rows\.jsonl"),
     ("a.jsonl", GOOD + b'{"text": "a', r"line 3, .*It is the last line: the file may be cut off"),
     ("a.jsonl", b'{"text": "a', r"line 1, .*It is the last line: the file may be cut off"),
     ("a.jsonl", b"{}\n{}\n", r"line 1: the rows have no columns; expected for example a text and a label"),
@@ -436,6 +438,33 @@ def test_bad_choices(tmp_path: Path, options: Any, answer: Any, form: str | None
     refused(write(tmp_path, "a.jsonl", jsonl(rows)), message, spec=spec)
 
 
+DAMAGED = [
+    ("a.jsonl", GOOD + b'{"text": "a', 2),
+    ("a.jsonl", GOOD + b'{"text": {"of": 1},', 2),
+    ("a.jsonl", GOOD + '{"text": "caf\u00e9'.encode()[:-1], 2),
+    ("my a.jsonl.gz", gzip.compress(GOOD + b'{"text": "a'), 2),
+    ("a.jsonl", GOOD.replace(b"\n", b"\r"), 2),
+    ("a.jsonl.gz", gzip.compress(GOOD.replace(b"}\n", b"},\n")), 2),
+    ("a.csv", b"text,label\rx,1\ry,0\r", 2),
+    ("a.csv", b"made by hand\ntext,label\nx,1\ny,0\n", 2),
+    ("a.csv.gz", gzip.compress(b"text,label\nx,1\ntext,label\ny,0\n"), 2),
+    ("a.csv", "text,label\ncaf\u00e9,1\ny,0\n".encode("latin-1"), 2),
+    ("a.csv", "text,label\nx,1\ny,0\n".encode("utf-16"), 2),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "rows"), DAMAGED)
+def test_the_command_that_is_advised_makes_a_file_that_can_be_read(
+    tmp_path: Path, name: str, content: bytes, rows: int
+) -> None:
+    (tmp_path / "in").mkdir()
+    said = refused(write(tmp_path / "in", name, content), re.escape(name))
+    (command,) = re.findall(r"(?:: |^)((?:sed|tr|awk|tail|iconv|gzip) .* > (?:'.*'|\S+?))(?:\. If|$)", said)
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    (made,) = (path for path in tmp_path.iterdir() if path.is_file())
+    assert read(made, roles=("text=text", "label=label")).rows == rows
+
+
 BAD_CHATS: list[tuple[Any, str]] = [
     ("hi", r"line 1: chat column 'messages' holds a text; expected a list of turns"),
     ([{"who": "me"}], r"holds a turn that is neither \{role, content\} nor \{from, value\}"),
@@ -595,7 +624,7 @@ def test_rows_under_a_key_of_their_own_are_named(tmp_path: Path, indent: int | N
     text = json.dumps({"meta": 1, "rows_x": WRAPPED}, indent=indent)
     refused(
         write(tmp_path, "a.json", text.encode()),
-        r"one level down, under rows_x\. .*jq -c '\.\[\"rows_x\"\]\[\]' a\.json",
+        r"one level down, under rows_x\. .*jq -c '\.\[\"rows_x\"\]\[\]' \S+/a\.json",
     )
 
 

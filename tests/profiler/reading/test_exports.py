@@ -76,7 +76,7 @@ def test_a_title_above_the_header(tmp_path: Path) -> None:
     table = path.read_text()
     for above, number in (("Table 1\n", 2), ("# made by a program\n# today\n", 3)):
         path.write_text(above + table)
-        with pytest.raises(InputError, match=rf"above the header .*: tail -n \+{number} a\.csv > new-file"):
+        with pytest.raises(InputError, match=rf"above the header .*: tail -n \+{number} \S+/a\.csv > a_new\.csv"):
             read(path)
     path.write_text("Export of today\n" + table.replace(",", ";").replace("number", "number,"))
     with pytest.raises(InputError) as caught:
