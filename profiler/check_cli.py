@@ -13,6 +13,7 @@ import click
 from traitcast.warehouse.console import (
     command,
     count,
+    default_warehouse,
     emit_json,
     format_option,
     printable,
@@ -20,6 +21,7 @@ from traitcast.warehouse.console import (
     report_errors,
     say,
     tell,
+    warehouse_option,
 )
 from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.reading_options import unnamed_reading_options
@@ -80,6 +82,7 @@ def _context_options(run: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--ignore", multiple=True, metavar="CHECK", help="A check that is left out.")
 @_context_options
+@warehouse_option
 @click.option(
     "--rows", "listed", metavar="CHECK", help="Print all rows of this check, with file and line, and nothing else."
 )
@@ -94,12 +97,15 @@ def check(
     ignore: tuple[str, ...],
     context: int | None,
     tokenizer: str | None,
+    warehouse_path: str,
     listed: str | None,
     with_texts: bool,
     output_format: str,
     **reading: Any,
 ) -> None:
     """Look for faults in a dataset; exit with 1 if there are any.
+
+    DATASET is a file, a folder or a hub id, or the name under which one was profiled and has not changed since.
 
     Duplicates, leaks between splits, labels that contradict each other, damaged or empty texts, personal data,
     secrets and more. Rows are numbered from 1 as they were read. Settings can be kept in a traitcast.toml beside the
@@ -125,10 +131,9 @@ def check(
     from traitcast.profiler.findings import gate as gates
     from traitcast.profiler.findings.checks import NEEDS, check_asked
     from traitcast.profiler.findings.clean import names_of
-    from traitcast.profiler.request import Request
-    from traitcast.profiler.service import read_examples
+    from traitcast.profiler.service import read_as_profiled
 
-    others = {other: read_examples(Request(other, split="all")) for other in against}
+    others = {other: read_as_profiled(other, warehouse_path, split="all")[1] for other in against}
     results: list[tuple[str, Sequence[Finding], Sequence[str], Gate]] = []
     found: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
@@ -139,10 +144,9 @@ def check(
         asked = {rule.name for rule in gate.rules} | set(names_of(listed) if listed else ())
         check_asked(asked, given)
         left_out = [name for name, need in NEEDS.items() if need.split()[0] not in given]
-        request = Request(one, **reading)
-        same = _words(request)
+        request, examples = read_as_profiled(one, warehouse_path, **reading)
+        same = _words(one, request, reading, warehouse_path)
         extra = partial(_more_words, against=against, context=gate.context)
-        examples = read_examples(request)
         findings = gate.kept(_find(examples, others, gate.context))
         if listed:
             rows += _rows(request, examples, findings, names_of(listed), with_texts)
@@ -190,6 +194,7 @@ def check(
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder for the copy.")
 @_context_options
+@warehouse_option
 @format_option()
 @report_errors
 def filter_(
@@ -198,6 +203,7 @@ def filter_(
     out: Path,
     context: int | None,
     tokenizer: str | None,
+    warehouse_path: str,
     output_format: str,
     **reading: Any,
 ) -> None:
@@ -215,8 +221,7 @@ def filter_(
     from traitcast.profiler.findings.checks import check_asked
     from traitcast.profiler.findings.context import context_of
     from traitcast.profiler.reading.locate import locate
-    from traitcast.profiler.request import Request
-    from traitcast.profiler.service import read_examples
+    from traitcast.profiler.service import read_as_profiled
 
     names = clean.names_of(drop)
     for name in names:
@@ -229,8 +234,7 @@ def filter_(
     check_asked(names, ["--context"] if tokens else [])
     if out.exists():
         raise InputError(f"{out} exists, and nothing is written over. Choose another folder with --out")
-    request = Request(dataset, **reading)
-    examples = read_examples(request)
+    request, examples = read_as_profiled(dataset, warehouse_path, **reading)
     findings = _find(examples, {}, tokens, noise="label_noise" in names)
     manifest = clean.write(locate(request), examples, findings, names, out)
     summary = {key: value for key, value in manifest.items() if key != "dropped"}
@@ -246,13 +250,15 @@ def filter_(
     say(f"next: {command('profile', out)}")
 
 
-def _words(request: Request) -> str:
+def _words(dataset: str, request: Request, reading: Mapping[str, Any], warehouse_path: str) -> str:
     """The words by which another command reads the same rows."""
-    options = [word for role in request.roles for word in ("--roles", role)]
+    options = [word for role in reading["roles"] for word in ("--roles", role)]
     for name in ("spec", "split", "delimiter", "quote", "language"):
-        if (value := getattr(request, name)) is not None:
-            options += [f"--{name}", str(value)]
-    return " ".join(map(quoted, [str(request.dataset), *options]))
+        if reading[name] is not None:
+            options += [f"--{name}", str(reading[name])]
+    if str(request.dataset) != dataset and warehouse_path != default_warehouse():
+        options += ["--warehouse", warehouse_path]
+    return " ".join(map(quoted, [dataset, *options]))
 
 
 def _more_words(check: str, against: Sequence[str], context: Context | None) -> str:

@@ -205,6 +205,53 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
     )
 
 
+def read_as_profiled(
+    dataset: str, warehouse_path: str, engine: Engine | None = None, **options: Any
+) -> tuple[Request, Examples]:
+    """The rows of a file, folder or hub id, or those that a profile was made of, and how they were asked for.
+
+    Parameters
+    ----------
+    dataset
+        A file, folder or hub id; or a profiled name, which is read as it was then.
+    warehouse_path
+        The DuckDB file, which is not made.
+    options
+        Fields of `Request` that are stated now.
+
+    Raises
+    ------
+    UserError
+        Where the rows of a profile are not here or have changed, and for data that cannot be read.
+    """
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    stated = {key: value for key, value in options.items() if value}
+    earlier = None
+    if not os.path.exists(dataset) and "/" not in dataset:
+        with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+            earlier = warehouse.profile(dataset) if warehouse.find(path_text(dataset)) else None
+            place = warehouse.places().get(dataset)
+    if earlier is None:
+        request = Request(dataset, **stated)
+        return request, read_examples(request, engine)
+    if place is None:
+        origin = earlier.details.get("origin")
+        raise UserError(
+            f"{dataset!r} is a profile, and its rows are not here{f': no {origin}' if origin else ''}. What was found "
+            f"in them: {command('show', dataset, warehouse=warehouse_path)}. To look at rows name their file or folder"
+        )
+    request = replace(as_before(place, earlier), **stated)
+    examples = read_examples(request, engine)
+    if not stated and examples.fingerprint != earlier.fingerprint:
+        again = command("profile", place, "--name", dataset, warehouse=warehouse_path)
+        raise UserError(
+            f"{place} has changed since {dataset!r} was profiled from it. Name the file for its rows of today, or "
+            f"profile it again: {again}"
+        )
+    return request, examples
+
+
 def ensure_profiled(dataset: str, warehouse_path: str, **options: Any) -> str:
     """The name under which a dataset is profiled; it is profiled first where it is not.
 

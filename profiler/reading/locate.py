@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from traitcast.profiler.reading.source import Source
 from traitcast.profiler.request import Request
 from traitcast.profiler.roles.spec import DatasetSpec, dataset_name, load_spec
 from traitcast.profiler.roles.values import shorten
-from traitcast.warehouse.console import quoted
-from traitcast.warehouse.errors import InputError, nearest
+from traitcast.warehouse.console import default_warehouse, quoted
+from traitcast.warehouse.errors import InputError, UserError, nearest
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -42,7 +43,7 @@ def locate(request: Request) -> Source:
 
         drawn = (request.stream, request.seed) if request.stream else None
         return hub_source(text, revision=request.revision, config=request.config, stream=drawn)
-    hint = nearest(path.name, _siblings(path))
+    hint = _profiled_from(text) or nearest(path.name, _siblings(path))
     there = next((place for place in path.parents if os.path.isdir(place)), Path("."))
     raise InputError(
         f"{shorten(text, 300)} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
@@ -86,6 +87,18 @@ def _there(text: str) -> bool:
     else:
         return True
     return False
+
+
+def _profiled_from(name: str) -> str:
+    """Where the rows of a profile of that name are, for a command that reads files."""
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    if not Path(default_warehouse()).is_file():
+        return ""
+    with suppress(UserError), Warehouse.open(default_warehouse(), read_only=True) as warehouse:
+        if place := warehouse.places().get(name):
+            return f"; the profile of that name was made of {quoted(place)}: name that."
+    return ""
 
 
 def _siblings(path: Path) -> list[str]:

@@ -136,6 +136,36 @@ def test_rows_of_several_files_are_listed_with_their_file(data: Path) -> None:
     ]
 
 
+def test_a_profiled_name_is_read_as_it_was_profiled(data: Path) -> None:
+    data.write_text(data.read_text().replace('"label"', '"odd"').replace('"text"', '"x"'))
+    roles = ("--roles", "text=x", "--roles", "label=odd")
+    assert run("profile", data, "--name", "mine", "--rows", "20", *roles).exit_code == 0
+    by_file = json.loads(run("check", data, *roles, "--format", "json").stdout)[0]
+    by_name = json.loads(run("check", "mine", "--format", "json").stdout)[0]
+    assert by_name.pop("name") == "mine"
+    for one in (by_file, by_name):
+        for found in one["findings"]:
+            found.pop("cure")
+    assert by_name == {key: value for key, value in by_file.items() if key != "name"}
+    assert run("filter", "mine", "--drop", "secret", "--out", "clean").exit_code == 0
+    planned = run("vary", "mine")
+    assert planned.exit_code == 2
+    assert "'mine' is neither a file" in planned.stderr
+    assert "the profile of that name was made of data.jsonl: name that." in " ".join(planned.stderr.split())
+    data.write_text(data.read_text() + '{"x": "one more", "odd": "a"}\n')
+    changed = run("check", "mine")
+    assert changed.exit_code == 2
+    assert "data.jsonl has changed since 'mine' was profiled from it" in " ".join(changed.stderr.split())
+    data.unlink()
+    gone = run("check", "mine")
+    assert gone.exit_code == 2
+    assert "its rows are not here: no " in " ".join(gone.stderr.split())
+    assert "traitcast show mine" in gone.stderr
+    assert "'sst2' is a profile, and its rows are not here. What was found" in " ".join(
+        run("check", "sst2").stderr.split()
+    )
+
+
 @pytest.mark.parametrize("blank", [None, "", "  "])
 def test_rows_without_a_label_are_found_listed_and_filtered(tmp_path: Path, blank: str | None) -> None:
     data = tmp_path / "data.jsonl"
