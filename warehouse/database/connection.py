@@ -19,7 +19,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from traitcast.warehouse.console import command
+from traitcast.warehouse.console import command, quoted
 from traitcast.warehouse.database.schema import NATURAL_KEYS, OWN, Kind
 from traitcast.warehouse.errors import UserError, WarehouseError
 from traitcast.warehouse.files import is_gone
@@ -192,6 +192,7 @@ def connect(file: Path, read_only: bool, wait_s: float, external: bool = False) 
     if read_only:
         config |= {"enable_external_access": str(external).lower(), "lock_configuration": "true"}
     deadline = time.monotonic() + wait_s
+    _check_kind(file)
     while True:
         try:
             return duckdb.connect(str(file), read_only=read_only, config=config)
@@ -217,6 +218,21 @@ def connect(file: Path, read_only: bool, wait_s: float, external: bool = False) 
                 ) from error
         # Short, since many readers in turn leave the file free for moments only.
         time.sleep(0.02)
+
+
+def _check_kind(file: Path) -> None:
+    """Refuse what is no DuckDB file: DuckDB opens a table or an SQLite file all the same, as a database of its own."""
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(12)
+    except OSError:  # DuckDB says why
+        return
+    if start[8:] != b"DUCK":
+        what = "is empty" if not start else "is not a DuckDB file"
+        cure = "Restore a copy, or choose another file with --warehouse FILE."
+        if start and file.suffix not in (".duckdb", ".db"):
+            cure = f"Choose another file with --warehouse FILE; to profile this one: traitcast profile {quoted(file)}"
+        raise WarehouseError(f"{file} {what}, so it is no warehouse of profiles and scores. {cure}")
 
 
 def is_damage(error: duckdb.Error) -> bool:

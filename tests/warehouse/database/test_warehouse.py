@@ -423,9 +423,22 @@ def test_foreign_newer_and_broken_files_are_refused(tmp_path: Path, warehouse_pa
 
     text = tmp_path / "text.duckdb"
     text.write_text("not a database")
-    with pytest.raises(WarehouseError, match="not a valid DuckDB database"):
+    with pytest.raises(WarehouseError, match="is not a DuckDB file, .* Restore a copy"):
         Warehouse.open(text)
     assert text.read_text() == "not a database"
+
+    # DuckDB would open these as databases of its own.
+    for name, content in (
+        ("a.csv", "text,label\na,b\n"),
+        ("a.jsonl", '{"text": "a"}\n'),
+        ("a.sqlite", "SQLite format 3"),
+    ):
+        data = tmp_path / name
+        data.write_text(content)
+        for read_only in (True, False):
+            with pytest.raises(WarehouseError, match=rf"{name} is not a DuckDB file, .* traitcast profile \S+{name}"):
+                Warehouse.open(data, read_only=read_only)
+        assert data.read_text() == content
 
     with pytest.raises(WarehouseError, match="folder .* does not exist"):
         Warehouse.open(tmp_path / "no" / "such.duckdb")
