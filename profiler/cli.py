@@ -227,6 +227,8 @@ def vary(
     from traitcast.profiler.request import Request
     from traitcast.profiler.service import read_examples, refuse_one_name
     from traitcast.profiler.variants import CHANGES, write_variants
+    from traitcast.warehouse.database.connection import wait_from_environment
+    from traitcast.warehouse.files import locked_folder
 
     if listed:
         known = CHANGES.values()
@@ -243,17 +245,20 @@ def vary(
     refuse_one_name(requests)
     shown: list[dict[str, Any]] = []
     untested: list[str] = []
+    # Two commands in turn: the variants in the folder are all of the later one, never some of either.
+    into_alone = locked_folder(into, cure="Choose another folder with --into.", wait_s=wait_from_environment())
     try:
-        for request in requests:
-            examples = read_examples(request)
-            for warning in examples.warnings:
-                warn(f"{examples.name}: {warning}")
-            if not set(HELD_OUT) & set(examples.splits):
-                untested.append(examples.name)
-            made, left_out = write_variants(examples, into, changes, rows=rows, seed=seed)
-            for reason in left_out:
-                say(f"  left out: {reason}")
-            shown += [{**asdict(one), "folder": str(one.folder)} for one in made]
+        with into_alone:
+            for request in requests:
+                examples = read_examples(request)
+                for warning in examples.warnings:
+                    warn(f"{examples.name}: {warning}")
+                if not set(HELD_OUT) & set(examples.splits):
+                    untested.append(examples.name)
+                made, left_out = write_variants(examples, into, changes, rows=rows, seed=seed)
+                for reason in left_out:
+                    say(f"  left out: {reason}")
+                shown += [{**asdict(one), "folder": str(one.folder)} for one in made]
     finally:
         # Variants made before a failure exist, so they are listed.
         if shown:

@@ -1,19 +1,21 @@
 """Files that are written whole or not at all, and files that are read only if they are files.
 
 Owns the one way in which an output of the project, a file or a folder, reaches the disk: under a random name beside its
-place first, then moved there; what a killed process left of that goes with the next write. Owns the reading of small
-documents, whose size is bounded. Refuses folders, pipes, sockets and devices at once: opening or reading one may wait
-for ever.
+place first, then moved there; what a killed process left of that goes with the next write. Owns the lock on a folder
+that one process fills, and the reading of small documents, whose size is bounded. Refuses folders, pipes, sockets and
+devices at once: opening or reading one may wait for ever.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -172,6 +174,62 @@ def replaced_folder(
             old.rename(folder)
         for left in (work, old):
             shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def locked_folder(folder: Path, *, cure: str, wait_s: float, error: type[UserError] = UserError) -> Iterator[None]:
+    """Keep other processes that ask for the same out of `folder`, which is made, while the block runs.
+
+    The lock is on the folder itself: it leaves no file, and goes with the process. Where the file system has no locks
+    there is none.
+
+    Parameters
+    ----------
+    folder
+        What is written to.
+    cure
+        What the user can do where it is taken or cannot be made; the end of the message.
+    wait_s
+        How long to wait for it, seconds.
+    error
+        The class to raise.
+
+    Raises
+    ------
+    UserError
+        As `error`, where the folder cannot be made, or another process has it for longer.
+    """
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as caught:
+        raise error(f"cannot write {folder}: {caught.strerror or caught}. {cure}") from caught
+    try:
+        deadline = time.monotonic() + wait_s
+        while _is_taken(handle):
+            if time.monotonic() >= deadline:
+                raise error(
+                    f"another process writes into {folder}; waited {wait_s:g} s. Wait for it to finish, or set "
+                    f"TRAITCAST_WAIT=SECONDS. {cure}"
+                )
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)
+        if new:
+            with suppress(OSError):  # it holds something, as it should
+                folder.rmdir()
+
+
+def _is_taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _work(place: Path) -> Path:

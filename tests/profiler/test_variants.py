@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from traitcast.profiler.reading.examples import Examples
 from traitcast.profiler.reading.reader import read
 from traitcast.profiler.variants import CHANGES, PREAMBLE, ROWS_FILE, _simplify, write_variants
 from traitcast.warehouse.errors import InputError
+from traitcast.warehouse.files import locked_folder
 
 TEXTS = ('He said: "Stop it!!!"', "A (plain) one", "No -- not now...", "two  words", "Is IT ?! so")
 
@@ -385,10 +388,38 @@ def test_command(reviews: Examples, tmp_path: Path) -> None:
         ([reviews.origin, "--change", "haf"], "unknown change 'haf'; did you mean 'half'"),
         ([str(tmp_path / "gone.jsonl")], "is neither a file or folder here"),
         ([reviews.origin, "--into", str(Path(reviews.origin) / "train.jsonl")], "is a file"),
-        ([reviews.origin, "--into", "/proc/nowhere"], "cannot write /proc/nowhere/reviews-"),
+        ([reviews.origin, "--into", "/proc/nowhere"], "cannot write /proc/nowhere: "),
         ([reviews.origin, "--change", ","], "',' names no change"),
         ([reviews.origin, reviews.origin], "would both be stored as 'reviews'"),
     ):
         refused = runner.invoke(vary, wrong)
         assert refused.exit_code == 2, refused.output
         assert words in refused.output
+
+
+def test_two_commands_take_turns_in_a_folder(reviews: Examples, tmp_path: Path) -> None:
+    """What is there afterwards is all of one of them; who waits too long is told so."""
+    asked = ["vary", reviews.origin, "--change", "half,permute_labels,shuffle_words", "--into"]
+    alone = []
+    for seed in ("0", "1"):
+        CliRunner().invoke(vary, [*asked[1:], str(tmp_path / seed), "--seed", seed])
+        alone.append(found_in(tmp_path / seed))
+    assert alone[0] != alone[1]
+    together = [[sys.executable, "-m", "traitcast", *asked, str(tmp_path / "v"), "--seed", seed] for seed in "01"]
+    running = [subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for argv in together]
+    assert [process.communicate()[1] and process.returncode for process in running] == [0, 0]
+    assert found_in(tmp_path / "v") in alone
+
+    with locked_folder(tmp_path / "v", cure="", wait_s=0):
+        late = CliRunner().invoke(vary, [*asked[1:], str(tmp_path / "v")], env={"TRAITCAST_WAIT": "0.1"})
+    assert late.exit_code == 2
+    assert "another process writes into" in late.stderr
+    assert "waited 0.1 s. Wait for it to finish, or set TRAITCAST_WAIT=SECONDS." in " ".join(late.stderr.split())
+    assert found_in(tmp_path / "v") in alone
+    with locked_folder(tmp_path / "n", cure="", wait_s=0):
+        assert (tmp_path / "n").is_dir()
+    assert not (tmp_path / "n").exists(), "a folder that got nothing"
+
+
+def found_in(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
