@@ -70,14 +70,15 @@ def _table(head: str, rows: list[tuple[str, ...]]) -> str:
 
 def trait_catalogue() -> str:
     """The trait catalogue, one table per family; a trait of the prompt and its twin of the response share a line."""
-    from traitcast.profiler.traits.catalogue import CATALOGUE
+    from traitcast.profiler.traits.catalogue import CATALOGUE, PAIRS
 
     names: dict[tuple[str, ...], list[str]] = {}
     for d in CATALOGUE:
         stem = d.trait.removeprefix(f"{d.part}_")
         names.setdefault((d.family, stem, d.unit, d.tier, d.definition, d.source), []).append(d.trait)
     families = list(dict.fromkeys(d.family for d in CATALOGUE))
-    parts = [f"{len(CATALOGUE)} traits in {len(families)} families."]
+    pairs = sum(d.family == PAIRS for d in CATALOGUE)
+    parts = [f"{len(CATALOGUE)} traits in {len(families)} families, {pairs} of them of preference pairs only."]
     for family in families:
         of = {what: traits for what, traits in names.items() if what[0] == family}
         sources = list(dict.fromkeys(what[-1] for what in of))

@@ -34,6 +34,25 @@ def test_nothing_heavy_is_imported(statement: str, packages: list[str], most: in
     assert int(count) < most
 
 
+@pytest.mark.parametrize("option", [["--roles", "text=x"], ["--roles=text=x"]])
+@pytest.mark.parametrize("command", ["check", "filter"])
+def test_roles_need_no_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str], command: str) -> None:
+    from click.testing import CliRunner
+
+    from traitcast.cli import cli
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.csv").write_text("x,y\n" + "one text,a\nanother text,b\n" * 2)
+    more = ["--drop", "exact_duplicate", "--out", "new"] if command == "filter" else []
+    done = CliRunner().invoke(cli, [command, "odd.csv", *option, "label=y", *more])
+    assert done.exit_code == 0, done.output
+    assert "text_fields x, label_field y" in done.stderr
+    mistyped = CliRunner().invoke(cli, [command, "odd.csv", *option, "labl=y", *more])
+    assert mistyped.exit_code == 2
+    (tmp_path / "label=y").mkdir()
+    assert "label=y holds no data file" in CliRunner().invoke(cli, ["check", *option, "label=y"]).stderr
+
+
 def test_the_list_of_commands_has_a_whole_summary_for_each() -> None:
     from click.testing import CliRunner
 

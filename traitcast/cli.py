@@ -6,6 +6,7 @@ The rooms' `cli.py` import nothing heavy, so `traitcast --help` stays quick.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,9 @@ class _Root(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, _brief(self.commands[name].get_short_help_str(1000), room)) for name in names])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_whole_roles(args))
+
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         with _broken_lines():
             return super().make_context(*args, **options)
@@ -73,6 +77,18 @@ class _Root(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with _broken_lines():
             return super().invoke(ctx)
+
+
+def _with_whole_roles(args: list[str]) -> list[str]:
+    """Arguments in which `--roles text=a label=b`, written without quotes, is one value; files stay arguments."""
+    found: list[str] = []
+    for word in args:
+        value = (len(found) > 1 and found[-2] == "--roles") or (bool(found) and found[-1].startswith("--roles="))
+        if value and re.fullmatch(r"[a-z_]+=.+", word) and not os.path.exists(word):
+            found[-1] += f" {word}"
+        else:
+            found.append(word)
+    return found
 
 
 def _brief(summary: str, room: int) -> str:
