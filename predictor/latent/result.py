@@ -171,7 +171,8 @@ class Latent:
             twice = ", with two non-negative factors for each" if self.method == "nmf" and self.factors else ""
             return f"{text}. {rules}; the smaller number is used{twice}."
         beyond = self.asked - min(p, c) * per_direction(self.method)
-        doubt = f": treat the last {beyond} as noise" if 0 < beyond < self.asked else ": treat all of them as noise"
+        last = "the last one" if beyond == 1 else f"the last {beyond}"
+        doubt = f": treat {last} as noise" if 0 < beyond < self.asked else ": treat all of them as noise"
         return f"{text}, as many as requested. {rules}{doubt if beyond > 0 else ''}."
 
     def factor_rows(self) -> list[dict[str, Any]]:

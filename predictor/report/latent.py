@@ -34,24 +34,16 @@ def maps(
         if len(made) == most:
             return made, [*notes, *_no_factor(without)], list(wanted[i:])
         try:
-            found = latent_of(warehouse, matrix=matrix, model=model)
-            note = ""
-            if found.most < 2:
-                notes.append(f"No map of {model} on {matrix}: with so few datasets, one factor is the most.")
-                continue
-            if not found.factors:
-                without.append(f"{model} on {matrix}")
-                continue
-            if len(found.factors) < 2:
-                note = f" The search finds {count(len(found.factors), 'factor')}; the map shows two anyway."
-                words = found.sentence
-                found = latent_of(warehouse, matrix=matrix, model=model, factors=2)
-            else:
-                words = found.sentence
+            found = latent_of(warehouse, matrix=matrix, model=model, least=2)
         except UserError as error:
             notes.append(f"No latent factors of {model} on {matrix}: {error}")
             continue
-        made.append(_entry(found, words + note))
+        if found.most < 2:
+            notes.append(f"No map of {model} on {matrix}: with so few datasets, one factor is the most.")
+        elif not found.factors:
+            without.append(f"{model} on {matrix}")
+        else:
+            made.append(_entry(found))
     return made, [*notes, *_no_factor(without)], []
 
 
@@ -60,12 +52,12 @@ def _no_factor(without: Sequence[str]) -> list[str]:
     return [f"No factor is found in the gains of {some(without, 6)}, so there is no map."] if without else []
 
 
-def _entry(found: Latent, words: str) -> dict[str, Any]:
+def _entry(found: Latent) -> dict[str, Any]:
     x, y = axes(found)
     return {
         "matrix": found.matrix,
         "model": found.model,
-        "words": [words, *(remark[:1].upper() + remark[1:] for remark in found.remarks)],
+        "words": [found.sentence, *(remark[:1].upper() + remark[1:] for remark in found.remarks)],
         "x": x,
         "y": y,
         "drawn": drawn(found),

@@ -119,6 +119,20 @@ def test_noise_gives_no_factors_and_says_so(world: ProfileSet) -> None:
     assert "No trait survives the correction for 32 tests. The closest one is " in asked.remarks[-1]
 
 
+def test_a_map_takes_two_factors_where_one_is_found(world: ProfileSet) -> None:
+    rng, names = np.random.default_rng(0), world.traits.names[:12]
+    desk = Desk(cells_from(rng.normal(size=12)[:, None] * rng.normal(1, 0.1, 12) * 5, names), world.traits)
+    one, two = (latent_of(desk, bootstraps=5, least=least) for least in (0, 2))  # type: ignore[arg-type]
+    assert len(one.factors) == 1
+    again = latent_of(desk, bootstraps=5, factors=2)  # type: ignore[arg-type]
+    assert json.dumps(two.as_row(), default=str) == json.dumps(again.as_row(), default=str)
+    assert two.sentence.endswith(
+        ", as many as requested. Parallel analysis finds 1, cross-validation 1: treat the last one as noise."
+    )
+    noise = Desk(cells_from(rng.normal(size=(12, 12)), names), world.traits)
+    assert not latent_of(noise, bootstraps=5, least=2).factors  # type: ignore[arg-type]
+
+
 def test_four_datasets_are_never_sent_to_two_factors(world: ProfileSet) -> None:
     gain = np.random.default_rng(1).normal(size=(4, 4))
     latent = latent_of(Desk(cells_from(gain, world.traits.names[:4]), world.traits))  # type: ignore[arg-type]
