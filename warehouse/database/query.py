@@ -32,6 +32,9 @@ _EXPLAIN = re.compile(
     r"\s*EXPLAIN\s+(?:ANALYZE\b\s*)?(?:\(\s*(?:ANALYZE|FORMAT)\b[\w\s,]*\)\s*)?", re.IGNORECASE | re.ASCII
 )
 _WRITING = {"COPY", "INSERT", "UPDATE", "DELETE", "MERGE"}
+# Functions that run a text, which no tree shows: json_execute_serialized_sql runs a CTE that is a COPY.
+_RUNNING = {"QUERY", "JSON_EXECUTE_SERIALIZED_SQL"}
+_STORED = r"""(?i)\b(query|json_execute_serialized_sql)"?\s*\("""
 
 _ONLY_READS = "`traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT."
 
@@ -157,11 +160,12 @@ def _refuse_writing(connection: duckdb.DuckDBPyConnection, statement: duckdb.Sta
     """Raise QueryError if a part of a reading statement writes: a CTE may be a COPY, an INSERT, a DELETE."""
     if statement.type == duckdb.StatementType.MULTI:
         # A PIVOT, which has no tree: so by its words, where one that writes may be the name of a column at worst.
-        words = _words(statement.query) & _WRITING if external else set()
-        if words:
+        words = _words(statement.query) if external else set()
+        if found := words & _WRITING:
             raise QueryError(
-                f"a PIVOT with {', '.join(sorted(words))} is not allowed: {_ONLY_READS} In double quotes it is a name."
+                f"a PIVOT with {', '.join(sorted(found))} is not allowed: {_ONLY_READS} In double quotes it is a name."
             )
+        _refuse_running(connection, {word.strip('"') for word in words}, external)
     elif statement.type == duckdb.StatementType.SELECT:
         try:
             ((tree,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement.query]).fetchall()
@@ -171,6 +175,25 @@ def _refuse_writing(connection: duckdb.DuckDBPyConnection, statement: duckdb.Sta
         nodes = set(re.findall(r'(?<!\\)"type":"(\w+_NODE)"', tree))
         if nodes - _READING_NODES or (external and not nodes):
             raise QueryError(_ONLY_READS)
+        _refuse_running(connection, set(re.findall(r'(?<!\\)"FUNCTION_NAME":"(\w+)"', tree.upper())), external)
+
+
+def _refuse_running(connection: duckdb.DuckDBPyConnection, names: set[str], external: bool) -> None:
+    """Raise QueryError where files may be written and a statement, view or macro calls what runs a text as SQL."""
+    if not external:
+        return
+    stored = connection.execute(
+        "SELECT view_name FROM duckdb_views() WHERE NOT internal AND regexp_matches(sql, $pattern) UNION ALL "
+        "SELECT function_name FROM duckdb_functions() "
+        "WHERE NOT internal AND regexp_matches(macro_definition, $pattern)",
+        {"pattern": _STORED},
+    ).fetchone()
+    if stored is not None:
+        raise QueryError(
+            f"{stored[0]!r}, which is stored in the warehouse, runs text as SQL. Leave out --allow-external."
+        )
+    if found := names & _RUNNING:
+        raise QueryError(f"{min(found).lower()}() runs text as SQL, and is not allowed with --allow-external.")
 
 
 def _words(sql: str) -> set[str]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -291,6 +292,37 @@ def test_allow_external_reads_other_files_and_writes_none(
         for statement in HIDDEN_WRITES[:6]:
             with pytest.raises(QueryError, match="only reads"):
                 warehouse.query(statement)
+
+
+def test_sql_in_a_text_is_not_run_where_files_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement in a text has no tree that could be looked at, and json_execute_serialized_sql runs a COPY."""
+    monkeypatch.chdir(tmp_path)
+    writing = "WITH x AS (COPY (SELECT 1 AS a) TO 'leak.csv') FROM x".replace("'", "''")
+    run = f"FROM json_execute_serialized_sql(json_serialize_sql('{writing}'))"
+    file = tmp_path / "w.duckdb"
+    with Warehouse.open(file):
+        pass
+    with Warehouse.open(file, read_only=True, external=True) as warehouse:
+        for statement in (
+            run,
+            f"SELECT (SELECT count(*) {run})",
+            run.replace("json_execute_serialized_sql", 'main."JSON_execute_serialized_SQL"'),
+            f"PIVOT ({run}) ON a",
+            f"""PIVOT ({run.replace("json_execute_serialized_sql", '"json_execute_serialized_sql"/**/')}) ON a""",
+            "FROM query('FROM json_execute_' || 'serialized_sql(1)')",
+            "EXPLAIN ANALYZE FROM query('SELECT 1')",
+        ):
+            with pytest.raises(QueryError, match=r"(query|json_execute_serialized_sql)\(\) runs text as SQL"):
+                warehouse.query(statement)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(f"CREATE VIEW traitcast_own.planted AS {run}")
+    with Warehouse.open(file, read_only=True, external=True) as warehouse:
+        for statement in ("FROM traitcast_own.planted", "SELECT 1"):
+            with pytest.raises(QueryError, match="'planted', which is stored in the warehouse, runs text as SQL"):
+                warehouse.query(statement)
+    with Warehouse.open(file, read_only=True) as warehouse:
+        assert warehouse.query("FROM query('SELECT 1')").num_rows == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["w.duckdb"]
 
 
 def test_words_of_writing_are_no_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
