@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from traitcast.predictor.api import fit_into
+from traitcast.predictor.latent import associations
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.records import Cells, Matrix, Profile, Sketch, TraitDefinition, TraitMatrix, TraitValue
@@ -121,6 +122,15 @@ def as_profiles(profiles: ProfileSet) -> list[Profile]:
             )
         )
     return made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_orders(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fewer random orders behind the p values of a report: they take most of its time, and are tested in latent/."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name != "latent":
+            patch.setattr(associations, "_ORDERS", associations._CHUNK)
+        yield
 
 
 @pytest.fixture(scope="session")

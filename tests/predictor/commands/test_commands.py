@@ -155,10 +155,10 @@ def test_explain_adds_up(fitted: Path) -> None:
 
 
 def test_evaluate_follows_the_contract(law_warehouse: Path) -> None:
-    result = run(law_warehouse, "evaluate", "--protocol", "new-pair", "--format", "json")
+    result = run(law_warehouse, "evaluate", "--protocol", "new-source", "--format", "json")
     document = json.loads(result.stdout)
     assert set(document) >= {"protocol", "cells", "targets", "model", "baselines", "ceiling"}
-    assert document["protocol"] == "new-pair"
+    assert document["protocol"] == "new-source"
     assert document["baselines"]["source_mean"]["spearman"]["value"] is None
     assert document["ceiling"] is None
     assert "NaN" not in result.stdout

@@ -234,7 +234,8 @@ def test_a_gain_in_another_metric_is_learnt_and_said(fitted: Path, law: Cells, m
     assert made.exit_code == 0, made.output
     assert "Gain in cnat, the fall of gold_nll in hundredths of a nat" in made.stderr
     assert "traitcast evaluate --matrix nats --metric gold_nll" in made.stderr
-    assert run(fitted, "evaluate", "--matrix", "nats", "--metric", "gold_nll", "--no-baselines").exit_code == 0
+    judged = ("evaluate", "--matrix", "nats", "--metric", "gold_nll", "--protocol", "random-cell", "--no-baselines")
+    assert run(fitted, *judged).exit_code == 0
     with Warehouse.open(fitted, read_only=True) as warehouse:
         of_law, of_loss = (api.predictor_of(warehouse, name) for name in ("default", "nll"))
         assert of_loss.outcome == outcome_of("gain", "gold_nll") != GAIN
