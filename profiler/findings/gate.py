@@ -152,7 +152,7 @@ def config_for(dataset: str) -> Path | None:
     """The `traitcast.toml` that applies: beside the data, else in the working folder."""
     place = Path(dataset)
     folders = [place if place.is_dir() else place.parent, Path()] if place.exists() else [Path()]
-    return next((folder / CONFIG for folder in folders if (folder / CONFIG).is_file()), None)
+    return next((folder / CONFIG for folder in folders if (folder / CONFIG).exists()), None)
 
 
 def _config(path: Path) -> dict[str, Any]:

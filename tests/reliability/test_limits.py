@@ -170,3 +170,30 @@ def test_a_long_log_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="too large for a log of runs"):
         read_log(Folder())  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+@pytest.mark.parametrize(
+    ("name", "argv"),
+    [
+        ("dataset.yaml", ["profile"]),
+        ("traitcast.toml", ["check"]),
+        ("w.duckdb.wal", ["datasets"]),
+        ("w.duckdb.wal", ["profile"]),
+    ],
+)
+def test_a_pipe_beside_what_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, argv: list[str]
+) -> None:
+    """It is read without being named on the command line."""
+    file = tmp_path / "w.duckdb"
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "no_reference"))
+    with Warehouse.open(file):
+        pass
+    (tmp_path / "train.csv").write_text("text,label\na b,x\nb c,y\n")
+    os.mkfifo(tmp_path / name)
+    data = [] if argv == ["datasets"] else [str(tmp_path)]
+    warehouse = [] if argv == ["check"] else ["--warehouse", str(file)]
+    done = CliRunner().invoke(traitcast.cli.cli, [*argv, *data, *warehouse])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert name in "".join(done.stderr.split())

@@ -61,6 +61,9 @@ class Warehouse(Profiles, Matrices, Probes, Results):
             raise WarehouseError(f"a warehouse cannot be named {file.name}. Choose another file with --warehouse FILE.")
         if file.exists() and not file.is_file():
             raise WarehouseError(f"{file} is not a file. Choose another one with --warehouse FILE.")
+        if (log := file.with_name(f"{file.name}.wal")).exists() and not log.is_file():
+            # DuckDB opens it, and waits for ever at a pipe.
+            raise WarehouseError(f"{log} is not a file, and the log of {file.name} goes there. Move it away.")
         if str(path) == ":memory:":
             raise WarehouseError(
                 "a warehouse in memory would be lost when the command ends. Give --warehouse a file name."
