@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from traitcast import doctor
 from traitcast.cli import cli
 from traitcast.warehouse.database.schema import OWN, SCHEMA_VERSION
+from traitcast.warehouse.database.warehouse import Warehouse
+from traitcast.warehouse.records import PredictorRecord
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +63,17 @@ def test_a_damaged_table_is_broken(warehouse_path: Path, monkeypatch: pytest.Mon
     result = run(warehouse_path)
     assert result.exit_code == 1
     assert "1 of 2 tables: w.duckdb cannot be read (a wrong checksum)" in " ".join(result.stdout.split())
+
+
+def test_a_damaged_predictor_is_broken(warehouse_path: Path) -> None:
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_predictor(PredictorRecord("mine", "law", None, "static", "v2:0", "{}"))
+    result = run(warehouse_path)
+    assert result.exit_code == 1
+    words = " ".join(result.stdout.split())
+    assert "broken predictors" in words
+    assert "'mine'" in words
+    assert "Fit a new one with: traitcast fit --matrix law --name mine" in words
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:

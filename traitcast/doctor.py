@@ -59,7 +59,7 @@ def doctor(warehouse_path: str, output_format: str) -> None:
     """Say what is installed, what is missing and how to get it, and what the warehouse holds.
 
     Exits with 1 if something is broken: a package that is missing or of a wrong release, a language model that does not
-    load, a warehouse that cannot be read. An extra that is not installed is no fault.
+    load, a warehouse or a predictor that cannot be read. An extra that is not installed is no fault.
 
     \b
     Examples:
@@ -92,7 +92,9 @@ def examine(warehouse_path: str) -> Iterator[Check]:
     yield _trees()
     yield _tried("GPU", _gpu, "pip install --force-reinstall 'traitcast[train]'")
     yield _tried("cache", _cache, "pip install --force-reinstall huggingface_hub")
-    yield _warehouse(warehouse_path)
+    yield (found := _warehouse(warehouse_path))
+    if found.state != BROKEN:
+        yield _tried("predictors", lambda: _predictors(warehouse_path), "pip install --force-reinstall xgboost")
     if settings := {name: os.environ[name] for name in sorted(os.environ) if name.startswith("TRAITCAST_")}:
         yield Check("settings", ", ".join(f"{name}={value}" for name, value in settings.items()))
 
@@ -247,3 +249,18 @@ def _warehouse(path: str) -> Check:
         return Check("warehouse", f"{len(damaged)} of {len(tables)} tables: {damaged[0]}", BROKEN, details=details)
     read = f"all {len(tables)} tables can be read"
     return Check("warehouse", f"{file}, {place}, schema {SCHEMA_VERSION}; {words}; {read}", details=details)
+
+
+def _predictors(path: str) -> Check:
+    """Whether the stored predictors can be loaded."""
+    from traitcast.predictor.api import predictor_of
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    with Warehouse.open(Path(path), read_only=True) as warehouse:
+        names = warehouse.query("SELECT predictor FROM predictors ORDER BY 1")["predictor"].to_pylist()
+        for name in names:
+            try:
+                predictor_of(warehouse, name)
+            except TraitcastError as error:
+                return Check("predictors", str(error), BROKEN)
+    return Check("predictors", f"{', '.join(names) or 'none'}; all can be used")
