@@ -68,9 +68,10 @@ def test_the_sdist_holds_the_package_and_no_tests(dist: Path) -> None:
     assert folders == {"traitcast", "traitcast.egg-info"}
 
 
-@pytest.mark.parametrize("dependencies", ["borrowed", pytest.param("installed", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dependencies", ["borrowed", "installed"])
 def test_the_wheel_works_in_a_folder_with_names_of_its_own(dist: Path, tmp_path: Path, dependencies: str) -> None:
-    """borrowed: from this environment, which takes seconds; installed: from the package index, which takes minutes."""
+    """borrowed: from this environment; installed: from the package index, which takes minutes."""
     import traitcast
 
     python = tmp_path / "environment" / BIN / "python"

@@ -42,6 +42,7 @@ def test_killed_at_many_points(tmp_path: Path, operation: str) -> None:
     assert found["opened"] == found["whole"] == found["same"] == found["runs"] >= found["killed"] == 20
 
 
+@pytest.mark.slow
 def test_two_writers_and_five_readers(tmp_path: Path) -> None:
     found = measured(tmp_path, "crowd", "--rounds", "4", "--seconds", "4")[0]
     assert (found["lost"], found["double"], found["broken_reads"]) == (0, 0, 0)

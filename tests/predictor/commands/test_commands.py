@@ -127,7 +127,9 @@ def test_a_source_that_was_never_measured_rests_on_its_like(fitted: Path) -> Non
 
 @pytest.mark.parametrize("protocol", ["new-target", "new-source"])
 def test_pairs_in_the_right_order_are_those_of_the_stored_evaluation(fitted: Path, protocol: str) -> None:
-    assert run(fitted, "evaluate", "--protocol", protocol, "--no-baselines", "--save").exit_code == 0
+    # The metric is that of the fit, by its name.
+    judged = ("evaluate", "--metric", "accuracy", "--protocol", protocol, "--no-baselines", "--save")
+    assert run(fitted, *judged).exit_code == 0
     with Warehouse.open(fitted) as warehouse:
         warehouse.save_profile(replace(warehouse.profile("d03"), name="new", fingerprint="v1:new"))
         (stored,) = api.evaluations_of(warehouse, api.predictor_of(warehouse))
@@ -163,14 +165,10 @@ def test_evaluate_follows_the_contract(law_warehouse: Path) -> None:
     assert document["ceiling"] is None
     assert "NaN" not in result.stdout
     assert document["ablations"] is None
-    table = run(law_warehouse, "evaluate", "--protocol", "random-cell", "--no-baselines")
-    assert "LEAKY" in table.stderr
 
 
 def test_the_headline_metric_by_its_name_is_the_headline(fitted: Path) -> None:
-    assert run(fitted, "evaluate", "--metric", "accuracy", "--no-baselines", "--save").exit_code == 0
     with Warehouse.open(fitted) as warehouse:
-        assert api.known_quality(warehouse, api.predictor_of(warehouse)) is not None
         gain, law = outcome_of("gain", "accuracy"), warehouse.choose_matrix("law")
         assert api.outcome_in(warehouse, gain) == api.outcome_in(warehouse, GAIN, "law") == GAIN
         loss = warehouse.query("SELECT * FROM scores WHERE matrix = 'law'").drop_columns(["matrix"])

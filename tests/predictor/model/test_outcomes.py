@@ -126,6 +126,7 @@ def test_the_report_tells_the_quality_of_the_outcome(measured: Path, name: str) 
     assert shown["model"] == own["model"] != gains["model"]
 
 
+@pytest.mark.slow
 def test_the_report_has_the_unit_and_the_measurements_of_the_outcome(
     measured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +236,9 @@ def test_a_gain_in_another_metric_is_learnt_and_said(fitted: Path, law: Cells, m
     assert "Gain in cnat, the fall of gold_nll in hundredths of a nat" in made.stderr
     assert "traitcast evaluate --matrix nats --metric gold_nll" in made.stderr
     judged = ("evaluate", "--matrix", "nats", "--metric", "gold_nll", "--protocol", "random-cell", "--no-baselines")
-    assert run(fitted, *judged).exit_code == 0
+    evaluated = run(fitted, *judged)
+    assert evaluated.exit_code == 0
+    assert "LEAKY" in evaluated.stderr
     with Warehouse.open(fitted, read_only=True) as warehouse:
         of_law, of_loss = (api.predictor_of(warehouse, name) for name in ("default", "nll"))
         assert of_loss.outcome == outcome_of("gain", "gold_nll") != GAIN
