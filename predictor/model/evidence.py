@@ -103,8 +103,17 @@ def _ratio(sums: np.ndarray, total: np.ndarray) -> np.ndarray:
 
 
 def source_mean(gains: Gains, allowed: np.ndarray) -> np.ndarray:
-    """Mean of a source's gains in pp over the allowed targets, each less its level; as `carried`."""
-    return carried(gains, allowed.astype(np.float64), gains.spread, pooled=1.0)
+    """Mean gain of a source over the allowed targets, pp, less the mean of these over all sources; shaped as `carried`.
+
+    Targets are not centred first: this is the baseline `source_mean` to the letter, which the gate falls back to.
+    """
+    known = ~np.isnan(gains.z)
+    gain = np.where(known, np.nan_to_num(gains.level)[:, None] + gains.z * np.nan_to_num(gains.spread)[:, None], 0.0)
+    weight = allowed.astype(np.float64)
+    mean = _ratio((gain @ weight.T).sum(axis=0), (known @ weight.T).sum(axis=0))
+    here = ~np.isnan(mean)
+    centre = _ratio(np.where(here, mean, 0.0).sum(axis=0), here.sum(axis=0))
+    return np.broadcast_to(mean - centre, (len(gain), *mean.shape))
 
 
 def like_sources(known: np.ndarray, weight: np.ndarray) -> np.ndarray:
