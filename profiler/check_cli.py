@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -103,13 +104,13 @@ def check(
     output_format: str,
     **reading: Any,
 ) -> None:
-    """Look for faults in a dataset; exit with 1 if there are any.
+    """Look for faults in a dataset; exit with 1 if there are errors.
 
     DATASET is a file, a folder or a hub id, or the name under which one was profiled and has not changed since.
 
     Duplicates, leaks between splits, labels that contradict each other, damaged or empty texts, personal data,
-    secrets and more. Rows are numbered from 1 as they were read. Settings can be kept in a traitcast.toml beside the
-    data or in the working folder:
+    secrets and more. Warnings are listed, and fail the check with --fail-on warning. Rows are numbered from 1 as they
+    were read. Settings can be kept in a traitcast.toml beside the data or in the working folder:
 
     \b
       [check]
@@ -369,7 +370,19 @@ def _print(
     if failing or broken:
         tell(f"failed: {count(len(failing), 'finding')} and {count(len(broken), 'broken rule')}")
     else:
-        click.echo("passed")
+        click.echo(_passed(findings))
+
+
+def _passed(findings: Sequence[Finding]) -> str:
+    """The last line of a check that passed, with what it let through."""
+    from traitcast.profiler.findings.checks import ERROR, SEVERITIES
+
+    if not findings:
+        return "passed"
+    found = Counter(finding.severity for finding in findings)
+    counts = ", ".join(count(found[level], level) for level in SEVERITIES if found[level] or level == ERROR)
+    worst = next(level for level in SEVERITIES if found[level])
+    return f"passed: {counts} (to fail on them: --fail-on {worst})"
 
 
 def _paragraph(first: str, text: str) -> None:

@@ -39,6 +39,14 @@ def test_findings_fail_by_severity(data: Path) -> None:
     assert run("check", data, "--ignore", "secret").exit_code == 0
     assert run("check", data, "--ignore", "secret", "--fail-on", "warning").exit_code == 1
     assert run("check", data, "--fail-on", "never").exit_code == 0
+    for ignored, passed in (
+        (("secret",), "passed: 0 errors, 1 warning (to fail on them: --fail-on warning)"),
+        (("secret", "exact_duplicate"), "passed"),
+    ):
+        options = [word for check in ignored for word in ("--ignore", check)]
+        assert run("check", data, *options).stdout.splitlines()[-1] == passed
+    never = run("check", data, "--fail-on", "never").stdout.splitlines()[-1]
+    assert never == "passed: 1 error, 1 warning (to fail on them: --fail-on error)"
     result = run("check", data)
     assert "ERROR   secret in the prompt: 1 row (2.4 %) holds what looks like" in result.stdout
     assert "failed: 1 finding and 0 broken rules" in result.stdout
