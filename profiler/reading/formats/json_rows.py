@@ -461,6 +461,7 @@ class _Scanner:
         try:
             piece = self.decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
+            text_lines.refuse_binary(self.path)
             where = self.bytes + error.start + 1
             raise InputError(
                 f"{self.path}: not UTF-8 at byte {where:,} (0x{error.object[error.start]:02x}). Convert it, for "

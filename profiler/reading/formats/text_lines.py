@@ -56,6 +56,22 @@ _MISNAMED = {
     b"<!doctype html": "a web page, not data; download the file itself",
     b"<html": "a web page, not data; download the file itself",
 }
+_BINARY = {
+    b"\x89PNG\r\n": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF87a": "a GIF image",
+    b"GIF89a": "a GIF image",
+    b"%PDF-": "a PDF document",
+    b"\xd0\xcf\x11\xe0": "an old Word or Excel file",
+    b"SQLite format 3\0": "an SQLite database",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x89HDF": "an HDF5 file",
+    b"\x80\x04\x95": "a Python pickle",
+    b"\x80\x05\x95": "a Python pickle",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x7fELF": "a program",
+}
+_GLANCE_BYTES = 1 << 12
 
 
 def compression(path: Path) -> str | None:
@@ -201,9 +217,26 @@ def read_blocks(path: Path) -> Iterator[bytes]:
 def check_start(raw: bytes, path: Path) -> bytes:
     """The first bytes of a text file without a UTF-8 byte order mark; refuses UTF-16 and what is another format."""
     refuse_misnamed(raw, path)
+    for magic, what in _BINARY.items():
+        if raw.startswith(magic):
+            raise _not_text(path, f"it looks like {what}")
     if raw.startswith(_UTF16):
         raise InputError(f"{path}: this is UTF-16 text; convert it: {from_encoding(path, 'UTF-16')}")
     return raw.removeprefix(_MARK)
+
+
+def refuse_binary(path: Path) -> None:
+    """Raise InputError for a file that is not UTF-8 and has NUL bytes near its start: no encoding makes it text."""
+    with open_bytes(path) as stream:
+        if b"\0" in stream.read(_GLANCE_BYTES):
+            raise _not_text(path, "its beginning holds NUL bytes")
+
+
+def _not_text(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path} is not a text file ({why}). Formats read: JSON Lines, JSON, CSV, TSV, Parquet and Arrow, named "
+        ".jsonl, .json, .csv, .tsv, .parquet and .arrow"
+    )
 
 
 def refuse_misnamed(raw: bytes, path: Path) -> None:
@@ -220,6 +253,7 @@ def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:
     except UnicodeDecodeError as error:
         if error.reason == "unexpected end of data" and error.end == len(raw) and number > 1:
             raise InputError(f"{path}: line {number} ends within a character. {cut_off(path)}") from error
+        refuse_binary(path)
         raise InputError(
             f"{path}: line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line "
             f"(byte {offset + error.start + 1:,} of the file). Convert it, for example: "
