@@ -50,8 +50,8 @@ def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
             row = _DECODER.decode(line)
         except json.JSONDecodeError as error:
             column = min(error.pos, len(line.rstrip())) + 1
-            hint = _line_hint(line, number, path)
-            raise InputError(f"{path}: line {number}, column {column}: broken JSON: {error.msg}. {hint}") from error
+            reason, hint = _reason(error), _line_hint(line, number, path)
+            raise InputError(f"{path}: line {number}, column {column}: broken JSON: {reason}. {hint}") from error
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: line {number}: {_reason(error)}") from error
         if not isinstance(row, dict):
@@ -88,9 +88,9 @@ def _line_hint(line: str, number: int, path: Path) -> str:
         removed = through(path, "sed 's/,[[:space:]]*$//'", "_rows.jsonl")
         return f"Lines end in a comma; remove it: {removed}"
     if number == 1 and line.lstrip().startswith(("[", "{")):
-        take = ".[]" if line.lstrip().startswith("[") else "."
-        return f"Each line must be one JSON object. Write it so: {_jq(take, path)}"
-    return f"Each line must be one JSON object; see it: {through(path, f'sed -n {number}p', '')}"
+        return f"Each line must be one JSON object. Write it so: {_jq('.[]' if line.lstrip()[0] == '[' else '.', path)}"
+    see = f"Each line must be one JSON object; see it: {through(path, f'sed -n {number}p', '')}"
+    return f"{see}. {text_lines.without_line(path, number)}" if number > 1 else see
 
 
 def document_rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -421,7 +421,7 @@ class _Scanner:
                     at_end = not self.buffer[error.pos :].strip() or error.msg.startswith("Unterminated string")
                     self.skip(ahead)
                     hint = ". The file ends here: it may be cut off. Copy it again" if at_end else ""
-                    raise self.error(f"broken JSON: {error.msg}{hint}") from error
+                    raise self.error(f"broken JSON: {_reason(error)}{hint}") from error
             except (ValueError, RecursionError) as error:
                 raise InputError(f"{self.path}: {what} (line {self.line}): {_reason(error)}") from error
             else:
@@ -483,9 +483,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
+    """The fault for a reader: Python's words end where the place would follow ("Invalid control character at")."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg.removesuffix(" at").removesuffix(" starting").rstrip(": ")
     if isinstance(error, RecursionError):
         return "JSON is nested too deeply to be a row of text"
-    # Python's own words for endless digits are for programmers.
     return "a number of thousands of digits; write it as a text" if "integer string" in str(error) else str(error)
 
 

@@ -104,6 +104,11 @@ def cut_off(path: Path) -> str:
     return f"It is the last line: the file may be cut off. Copy it again, or remove the line: {removed}"
 
 
+def without_line(path: Path, number: int) -> str:
+    """How to go on without a line that cannot be read."""
+    return f"To go on without it: {through(path, f'sed {number}d', f'_without_{number}.jsonl')}"
+
+
 class Unpacking:
     """What a file unpacks to, counted against its size. Raises InputError for what was made to fill a memory."""
 

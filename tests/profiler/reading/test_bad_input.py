@@ -59,6 +59,15 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.json", b"[]", r"a\.json holds no rows"),
     ("a.txt", b"text", r"a\.txt: the name does not say which format it is; accepted: \.jsonl, .*\.parquet.*\.gz"),
     ("a.jsonl", GOOD + b'{"text": \n', r"a\.jsonl: line 3, column 9: broken JSON: Expecting value"),
+    (
+        "my rows.jsonl",
+        GOOD + b'{"text": "a\tb"}\n' + GOOD,
+        r"column 12: broken JSON: Invalid control character\. Each line .* sed -n 3p '\S*/my rows\.jsonl'\. "
+        r"To go on without it: sed 3d '\S*/my rows\.jsonl' > 'my rows_without_3\.jsonl'$",
+    ),
+    ("a.jsonl", GOOD + b'{"text": "a\\x"}\n', r"column 12: broken JSON: Invalid \\escape\. Each"),
+    ("a.json", b'[{"text": "a\tb"}]', r"column 13: broken JSON: Invalid control character$"),
+    ("a.json", b'[{"text": "a', r"broken JSON: Unterminated string\. The file ends here"),
     ("a.jsonl", GOOD + b"[1]\n", r"a\.jsonl: line 3 is a list, not an object such as"),
     ("a.jsonl", GOOD + b"null\n", r"line 3 is null, not an object"),
     ("a.jsonl", GOOD + b'{"text": "a", "text": "b"}\n', r"line 3: duplicate column name 'text'"),
