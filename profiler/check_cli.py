@@ -132,7 +132,7 @@ def check(
     from traitcast.profiler.findings import gate as gates
     from traitcast.profiler.findings.checks import NEEDS, check_asked
     from traitcast.profiler.findings.clean import names_of
-    from traitcast.profiler.service import read_as_profiled
+    from traitcast.profiler.service import place_of, read_as_profiled
 
     others = {other: read_as_profiled(other, warehouse_path, split="all")[1] for other in against}
     results: list[tuple[str, Sequence[Finding], Sequence[str], Gate]] = []
@@ -140,7 +140,8 @@ def check(
     rows: list[dict[str, Any]] = []
     not_made: set[str] = set()
     for one in dataset:
-        gate = gates.gate_of(fail_on, rules, [*ignore], gates.config_for(one), context=context, tokenizer=tokenizer)
+        config = gates.config_for(place_of(one, warehouse_path))
+        gate = gates.gate_of(fail_on, rules, [*ignore], config, context=context, tokenizer=tokenizer)
         given = [*(["--against"] if against else []), *(["--context"] if gate.context else [])]
         asked = {rule.name for rule in gate.rules} | set(names_of(listed) if listed else ())
         check_asked(asked, given)

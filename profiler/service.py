@@ -224,14 +224,10 @@ def read_as_profiled(
     UserError
         Where the rows of a profile are not here or have changed, and for data that cannot be read.
     """
-    from traitcast.warehouse.database.warehouse import Warehouse
+    from traitcast.profiler.reading.reader import read
 
     stated = {key: value for key, value in options.items() if value}
-    earlier = None
-    if not os.path.exists(dataset) and "/" not in dataset:
-        with Warehouse.open(warehouse_path, read_only=True) as warehouse:
-            earlier = warehouse.profile(dataset) if warehouse.find(path_text(dataset)) else None
-            place = warehouse.places().get(dataset)
+    earlier, place = _profiled_from(dataset, warehouse_path)
     if earlier is None:
         request = Request(dataset, **stated)
         return request, read_examples(request, engine)
@@ -241,15 +237,47 @@ def read_as_profiled(
             f"{dataset!r} is a profile, and its rows are not here{f': no {origin}' if origin else ''}. What was found "
             f"in them: {command('show', dataset, warehouse=warehouse_path)}. To look at rows name their file or folder"
         )
-    request = replace(as_before(place, earlier), **stated)
-    examples = read_examples(request, engine)
-    if not stated and examples.fingerprint != earlier.fingerprint:
-        again = command("profile", place, "--name", dataset, warehouse=warehouse_path)
+    before = as_before(place, earlier)
+    # By other roles or of another split the same rows have another fingerprint: the file is read as it was first.
+    examples = read(before, engine=engine) if stated else read_examples(before, engine)
+    if examples.fingerprint != earlier.fingerprint:
+        again = command("profile", place, *_words(_to_state(before, earlier)), warehouse=warehouse_path)
         raise UserError(
             f"{place} has changed since {dataset!r} was profiled from it. Name the file for its rows of today, or "
             f"profile it again: {again}"
         )
-    return request, examples
+    request = replace(before, **stated)
+    return request, read_examples(request, engine) if stated else examples
+
+
+def place_of(dataset: str, warehouse_path: str) -> str:
+    """Where the rows of a profiled name are, if they are here; what is given for all else."""
+    return _profiled_from(dataset, warehouse_path)[1] or dataset
+
+
+def _profiled_from(dataset: str, warehouse_path: str) -> tuple[Profile | None, str | None]:
+    """The profile of a name and where its rows are; nothing for a file, folder or hub id."""
+    from traitcast.warehouse.database.warehouse import Warehouse
+
+    if os.path.exists(dataset) or "/" in dataset:
+        return None, None
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        if not warehouse.find(path_text(dataset)):
+            return None, None
+        return warehouse.profile(dataset), warehouse.places().get(dataset)
+
+
+def _to_state(request: Request, earlier: Profile) -> dict[str, Any]:
+    """The options by which a dataset is profiled again as it was."""
+    plain = Request(request.dataset)
+    fields = "name split spec roles language config revision stream delimiter quote tokenizer rows seed spacy_model"
+    found = {field: getattr(request, field) for field in fields.split()}
+    if len(earlier.details.get("splits") or ()) < 2:
+        found["split"] = None
+    if found["spacy_model"] in pipelines.MODELS:
+        found["spacy_model"] = None
+    stated = {field: value for field, value in found.items() if value != getattr(plain, field)}
+    return {field: "all" if field == "rows" and value is None else value for field, value in stated.items()}
 
 
 def ensure_profiled(dataset: str, warehouse_path: str, **options: Any) -> str:
@@ -328,7 +356,7 @@ def _words(stated: dict[str, Any]) -> Iterator[str]:
     """Options as they are written on a command line."""
     for key, value in stated.items():
         for one in value if isinstance(value, tuple | list) else [value]:
-            yield from (f"--{key}", str(one))
+            yield from (f"--{key.replace('_', '-')}", str(one))
 
 
 def _same_commit(stored: Profile, request: Request) -> bool:

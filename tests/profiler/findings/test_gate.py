@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -172,6 +173,40 @@ def test_a_profiled_name_is_read_as_it_was_profiled(data: Path) -> None:
     assert "'sst2' is a profile, and its rows are not here. What was found" in " ".join(
         run("check", "sst2").stderr.split()
     )
+
+
+def test_the_settings_beside_the_data_hold_for_its_name_too(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data.write_text("".join(json.dumps(row) + "\n" for row in [*ROWS, ROWS[0]]))
+    (data.parent / "traitcast.toml").write_text('[check]\nfail_on = "warning"\n')
+    assert run("profile", data, "--name", "mine", "--rows", "20").exit_code == 0
+    (elsewhere := data.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    for dataset in (data, "mine"):
+        assert run("check", dataset, "--warehouse", data.parent / "traitcast.duckdb").exit_code == 1
+
+
+def test_a_changed_file_is_refused_with_any_options_until_it_is_profiled_as_before(data: Path) -> None:
+    rows = [{"x": row["text"], "odd": row["label"], "note": ""} for row in ROWS]
+    old = data.with_name("old.csv")
+    lines = [";".join(row) + "\n" for row in (rows[0], *(row.values() for row in rows))]
+    old.write_text("".join(lines))
+    asked = ("--roles", "text=x", "--roles", "label=odd", "--delimiter", ";", "--rows", "20", "--seed", "3")
+    assert run("profile", old, "--name", "mine", *asked).exit_code == 0
+    other = ("mine", "--language", "de"), (data, "--against", "mine")
+    for arguments in other:
+        assert run("check", *arguments, "--fail-on", "never").exit_code == 0
+    old.write_text("".join([*lines, "one more;a;\n"]))
+    for arguments in (*other, ("mine",)):
+        changed = run("check", *arguments, "--fail-on", "never")
+        assert changed.exit_code == 2
+        told = " ".join(changed.stderr.split())
+        assert "old.csv has changed since 'mine' was profiled from it" in told
+    advice = shlex.split(told.partition("profile it again: ")[2])
+    assert advice[:3] == ["traitcast", "profile", "old.csv"]
+    assert {"mine", *asked} <= {*advice}
+    assert run(*advice[1:]).exit_code == 0
+    for arguments in other:
+        assert run("check", *arguments, "--fail-on", "never").exit_code == 0
 
 
 @pytest.mark.parametrize("blank", [None, "", "  "])
