@@ -18,9 +18,9 @@ BASES = OVER | {"target mean": f"{OVER['target mean']} (the matrix has no untune
 
 # What an evaluation holds out, by protocol.
 UNSEEN = {
-    "new-target": "On targets it has not seen",
-    "new-source": "Where no source was measured",
-    "new-pair": "On targets it has not seen and where no source was measured",
+    "new-target": "For targets it has not seen",
+    "new-source": "For sources that were never measured",
+    "new-pair": "For sources that were never measured, on targets it has not seen",
 }
 
 
