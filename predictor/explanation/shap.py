@@ -32,6 +32,7 @@ EVIDENCE_TRAIT = "gains_on_other_targets"
 EVIDENCE_FAMILY = "evidence"
 MEASURED_TRAIT = "measured_gain"
 _SENTENCE_TRAITS = 2
+_REPR_TRAITS = 5
 # A sign on which fewer models than this agree may be chance.
 _STABLE = 0.8
 
@@ -183,6 +184,11 @@ class Explanation:
         title = f"{self.prediction.source} on {self.prediction.target}"
         axis = axis_words(self.outcome, self.base)
         return charts.waterfall(self.base_value, self.steps(top), title=title, axis=f"predicted {axis}")
+
+    def __repr__(self) -> str:
+        # All contributions, which a dataclass would print, are 60 kB.
+        largest = ", ".join(f"{name} {value:+.2f}" for name, value in self.steps(_REPR_TRAITS))
+        return f"<{self.sentence} Contributions in {self.outcome.unit}: {largest}>"
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.sentence)}</p>{charts.svg(self.waterfall())}"

@@ -264,6 +264,16 @@ def test_the_sentence_says_the_gain_the_reasons_and_the_doubt(predictor: Predict
     assert all("90 % interval" in s and "chance of harm" in s and "Raised most by " in s for s in sentences)
 
 
+def test_an_explanation_is_printed_in_short(predictor: Predictor, world: ProfileSet) -> None:
+    made = explain(predictor, world, "d01", "d02")
+    printed = repr(made)
+    assert printed.startswith(f"<{made.sentence} Contributions in pp: ")
+    largest = made.contributions[0]
+    assert f"{largest.side} {largest.trait} {largest.shap:+.2f}, " in printed
+    assert f", {len(made.contributions) - 5} others " in printed
+    assert len(printed) < 1500
+
+
 def test_source_mean_is_over_the_other_targets(predictor: Predictor, world: ProfileSet, law: Cells) -> None:
     cells = zip(law.sources, law.targets, law.gain, strict=True)
     gains = [gain for source, target, gain in cells if source == "d02" and target not in ("d02", "d05")]
