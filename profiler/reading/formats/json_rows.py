@@ -145,10 +145,8 @@ def _after(scanner: _Scanner, what: str, take: str) -> str:
     if scanner.peek() in ("{", "["):
         return f"several JSON documents one after the other. Write each on a line: {_jq(take, scanner.path)}"
     if scanner.peek() == ",":
-        name = shlex.quote(str(scanner.path))
-        return (
-            f"rows with commas between them, but no brackets around. Add them: (echo [; cat {name}; echo ]) > new.json"
-        )
+        rows = through(scanner.path, "cat", "")
+        return f"rows with commas between them, but no brackets around. Add them: (echo [; {rows}; echo ]) > new.json"
     return f"broken JSON: text after the end of the {what}: {scanner.peek()!r}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -394,9 +395,11 @@ def test_a_lone_row_is_a_row(tmp_path: Path) -> None:
     assert read(path).rows == 1
 
 
-def test_rows_with_commas_between(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(",\n".join(json.dumps({"text": t, "label": m}) for t, m in zip(TEXTS, LABELS, strict=True)))
+@pytest.mark.parametrize("name", ["a b.json", "a b.json.gz"])
+def test_rows_with_commas_between(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    text = ",\n".join(json.dumps({"text": t, "label": m}) for t, m in zip(TEXTS, LABELS, strict=True))
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
     with pytest.raises(InputError, match=r"Add them: (.*)") as caught:
         read(path)
     subprocess.run(str(caught.value).partition("Add them: ")[2], shell=True, check=True, cwd=tmp_path)
