@@ -257,7 +257,12 @@ def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:
         line = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         if error.reason == "unexpected end of data" and error.end == len(raw) and number > 1:
-            raise InputError(f"{path}: line {number} ends within a character. {cut_off(path)}") from error
+            # One byte may be a whole character of another encoding, and its row a good one; a row of JSON ends in }.
+            whole = error.end - error.start == 1 and not raw.startswith(b"{")
+            convert = f"If the file is not UTF-8, convert it: {from_encoding(path, 'WINDOWS-1252')}. Else: "
+            raise InputError(
+                f"{path}: line {number} ends within a character. {convert if whole else ''}{cut_off(path)}"
+            ) from error
         refuse_binary(path)
         raise InputError(
             f"{path}: line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line "

@@ -483,6 +483,15 @@ def test_the_command_that_is_advised_makes_a_file_that_can_be_read(
     assert read(made, roles=("text=text", "label=label")).rows == rows
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_last_character_of_another_encoding_is_no_cut_file(tmp_path: Path, name: str) -> None:
+    content = "label,text\n1,un th\n0,un caf\u00e9".encode("latin-1")
+    written = write(tmp_path, name, gzip.compress(content) if name.endswith(".gz") else content)
+    said = refused(written, r"line 3 ends within a character\. If the file is not UTF-8, convert it: .*\. Else: It is")
+    subprocess.run(said.partition("convert it: ")[2].partition(". Else")[0], shell=True, cwd=tmp_path, check=True)
+    assert (tmp_path / "a_new.csv").read_text().endswith("0,un caf\u00e9")
+
+
 BAD_CHATS: list[tuple[Any, str]] = [
     ("hi", r"line 1: chat column 'messages' holds a text; expected a list of turns"),
     ([{"who": "me"}], r"holds a turn that is neither \{role, content\} nor \{from, value\}"),
