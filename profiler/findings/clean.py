@@ -55,7 +55,7 @@ def write(
 
     Returns the manifest.
 
-    Raises UserError where the folder exists or a value cannot be written as JSON.
+    Raises UserError where the folder exists, no row would be left, or a value cannot be written as JSON.
     """
     if out.exists():
         raise UserError(f"{out} exists, and nothing is written over. Choose another folder with --out")
@@ -66,6 +66,12 @@ def write(
                 reasons.setdefault(row, []).append(finding.check)
     with replaced_folder(out, cure="Choose another folder with --out.", keep=True) as work:
         manifest = _write(source, examples, reasons, work)
+        if manifest["rows_kept"] == manifest["rows_without_prompt_or_answer"]:
+            named = " or ".join(manifest["dropped_by_check"])
+            raise UserError(
+                f"every readable row of split {examples.split!r} has {named}: the copy would be empty. Leave that out "
+                "of --drop"
+            )
         # The roles by which the rows were found; without a name, under which the original is profiled.
         (work / "dataset.yaml").write_text(replace(examples.spec, name=None).to_yaml(), encoding="utf-8")
         (work / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

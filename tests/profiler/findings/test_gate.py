@@ -238,6 +238,12 @@ def test_a_file_of_one_class_is_found(tmp_path: Path) -> None:
     (found,) = json.loads(run("check", data, "--format", "json").stdout)[0]["findings"]
     assert (found["check"], found["severity"], found["count"]) == ("one_class", "warning", 40)
     assert "all rows" in run("check", data).stdout
+    refused = run("filter", data, "--drop", "one_class", "--out", tmp_path / "clean")
+    assert refused.exit_code == 2
+    assert "every readable row of split 'all' has one_class: the copy would be empty" in " ".join(
+        refused.stderr.split()
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
 
 
 def test_filter_writes_a_copy_and_a_manifest(data: Path) -> None:
