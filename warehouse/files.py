@@ -8,7 +8,6 @@ devices at once: opening or reading one may wait for ever.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -24,8 +23,8 @@ from typing import BinaryIO
 
 from traitcast.warehouse.errors import UserError
 
-# New and never a link, so that nothing planted under the name is written to.
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# New and never a link, so that nothing planted under the name is written to. Windows has not all of these.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 # Of a document that is held whole: the largest recipe of a matrix has .2 MB.
 SMALL_BYTES = 16 << 20
 _KINDS = {
@@ -180,8 +179,8 @@ def replaced_folder(
 def locked_folder(folder: Path, *, cure: str, wait_s: float, error: type[UserError] = UserError) -> Iterator[None]:
     """Keep other processes that ask for the same out of `folder`, which is made, while the block runs.
 
-    The lock is on the folder itself: it leaves no file, and goes with the process. Where the file system has no locks
-    there is none.
+    The lock is on the folder itself: it leaves no file, and goes with the process. Where the system or the file system
+    has no locks there is none.
 
     Parameters
     ----------
@@ -199,37 +198,58 @@ def locked_folder(folder: Path, *, cure: str, wait_s: float, error: type[UserErr
     UserError
         As `error`, where the folder cannot be made, or another process has it for longer.
     """
-    new = not folder.exists()
+    deadline = time.monotonic() + wait_s
+    new = False
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as caught:
-        raise error(f"cannot write {folder}: {caught.strerror or caught}. {cure}") from caught
-    try:
-        deadline = time.monotonic() + wait_s
-        while _is_taken(handle):
+        while True:
+            new = new or not folder.exists()
+            if (handle := _lock(folder)) is not None:
+                break
             if time.monotonic() >= deadline:
                 raise error(
                     f"another process writes into {folder}; waited {wait_s:g} s. Wait for it to finish, or set "
                     f"TRAITCAST_WAIT=SECONDS. {cure}"
                 )
             time.sleep(0.02)
+    except OSError as caught:
+        raise error(f"cannot write {folder}: {caught.strerror or caught}. {cure}") from caught
+    try:
         yield
     finally:
-        os.close(handle)
         if new:
             with suppress(OSError):  # it holds something, as it should
                 folder.rmdir()
+        # Only now: one who waits must see that the folder is gone.
+        os.close(handle)
 
 
-def _is_taken(handle: int) -> bool:
+def _lock(folder: Path) -> int | None:
+    """A handle that holds the lock on a folder, which is made; None where another process has it, or has removed it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(os.devnull, os.O_RDONLY)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, FileExistsError):
+        if os.path.lexists(folder):
+            raise
+        return None
+    taken = False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        taken = True
     except OSError:
-        return False
-    return False
+        pass  # no locks on this file system
+    # Who had it may have removed the folder, and another process may have made and locked the next.
+    with suppress(FileNotFoundError):
+        if not taken and os.path.samestat(os.fstat(handle), os.stat(folder)):
+            return handle
+    os.close(handle)
+    return None
 
 
 def _work(place: Path) -> Path:

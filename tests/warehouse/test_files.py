@@ -8,7 +8,9 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import traitcast.cli
 from tests.conftest import ROOT
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import InputError, UserError, WarehouseError
-from traitcast.warehouse.files import check_output, replaced, replaced_folder, write
+from traitcast.warehouse.files import check_output, locked_folder, replaced, replaced_folder, write
 
 CURE = "Choose another file."
 
@@ -255,3 +257,39 @@ def test_a_log_without_its_warehouse_is_named(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "w.duckdb.wal").write_bytes(b"left over")
     with pytest.raises(WarehouseError, match=r"w\.duckdb\.wal is what a killed process .* or remove .*wal"):
         Warehouse.open(tmp_path / "w.duckdb")
+
+
+def test_one_at_a_time_is_in_a_folder_that_each_removes(tmp_path: Path) -> None:
+    inside: list[int] = []
+
+    def enter(number: int) -> int:
+        with locked_folder(tmp_path / "new" / "out", cure=CURE, wait_s=60):
+            inside.append(number)
+            time.sleep(0.0005)
+            found = len(inside)
+            inside.remove(number)
+        return found
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(enter, range(300))) == {1}
+    assert not (tmp_path / "new" / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    with (
+        pytest.raises(InputError, match="cannot write .*out: File exists. Choose another file."),
+        locked_folder(tmp_path / "out", cure=CURE, wait_s=60, error=InputError),
+    ):
+        pass
+
+
+def test_without_the_locks_of_unix_there_are_none(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; sys.modules['fcntl'] = None; del os.O_NOFOLLOW; del os.O_CLOEXEC\n"
+        "from pathlib import Path; from traitcast.warehouse.files import locked_folder\n"
+        "with locked_folder(Path('out'), cure='', wait_s=0), locked_folder(Path('out'), cure='', wait_s=0):\n"
+        "    print(Path('out').is_dir())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
