@@ -337,7 +337,13 @@ def check_names(names: Iterable[str]) -> None:
     """Raise InputError for the first name that is not a check."""
     for name in names:
         if name not in BY_NAME:
-            raise InputError(f"unknown check {name!r}{nearest(name, BY_NAME)} Checks: {', '.join(BY_NAME)}")
+            raise InputError(f"unknown check {name!r}{_nearest(name)} Checks: {', '.join(BY_NAME)}")
+
+
+def _nearest(name: str) -> str:
+    """`nearest` among the checks, the first that holds the word before all: `dup` is exact_duplicate."""
+    word = name.casefold().removesuffix("s")
+    return nearest(next((check for check in BY_NAME if len(word) > 2 and word in check), name), BY_NAME)
 
 
 def check_asked(names: Iterable[str], given: Collection[str]) -> None:

@@ -43,7 +43,7 @@ def locate(request: Request) -> Source:
 
         drawn = (request.stream, request.seed) if request.stream else None
         return hub_source(text, revision=request.revision, config=request.config, stream=drawn)
-    hint = _profiled_from(text) or nearest(path.name, _siblings(path))
+    hint = _profiled_from(text) or _file_of(path) or nearest(path.name, _siblings(path))
     there = next((place for place in path.parents if os.path.isdir(place)), Path("."))
     raise InputError(
         f"{shorten(text, 300)} is neither a file or folder here nor a hub id (org/name){hint} See what is there with "
@@ -99,6 +99,12 @@ def _profiled_from(name: str) -> str:
         if place := warehouse.places().get(name):
             return f"; the profile of that name was made of {quoted(place)}: name that."
     return ""
+
+
+def _file_of(path: Path) -> str:
+    """The file that is meant by its name without the suffix."""
+    files = (path.parent / name for name in sorted(_siblings(path)) if name.partition(".")[0] == path.name)
+    return next((f"; did you mean {str(file)!r}?" for file in files if data_format(file)), "")
 
 
 def _siblings(path: Path) -> list[str]:

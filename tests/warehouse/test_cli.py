@@ -267,7 +267,7 @@ def test_next_commands_carry_the_warehouse(run, warehouse_path: Path, tmp_path: 
     file.write_text("model,source,target,score\nm,,reviews,0.5\nm,topics,reviews,0.6\n")
     said = run("scores", "import", str(file), *given).stderr
     assert f"Next: traitcast fit --matrix results --warehouse {warehouse_path}" in said
-    assert f"traitcast datasets --warehouse {warehouse_path}." in run("show", "revews", *given).stderr
+    assert f"traitcast datasets --warehouse {warehouse_path}\n" in run("show", "revews", *given).stderr
     missing = ("--warehouse", "not there.duckdb")
     assert "traitcast datasets --warehouse 'not there.duckdb'." in run("show", "revews", *missing).stderr
     assert "traitcast sql 'SHOW TABLES' --warehouse 'not there.duckdb'" in run("sql", "FROM no", *missing).stderr

@@ -195,15 +195,17 @@ class Profiles(Connection):
     def _not_profiled(self, name: str) -> NotProfiledError:
         hint = nearest(name, self.dataset_names())
         shown = name if len(name) <= LONGEST else name[:40] + "..."
+        there = f"no profile of {shown!r} in {self.path or 'the reference data'}{hint} See what is there with: "
+        there += self._command("datasets")
         words: tuple[str, ...] = ("profile", "DATASET")
         if nearby := _data_named(name):
             words = ("profile", nearby)
+        elif hint != ".":
+            return NotProfiledError(there)
         elif is_name(name):
             words = ("profile", "DATASET", "--name", name)
         return NotProfiledError(
-            f"no profile of {shown!r} in {self.path or 'the reference data'}{hint} See what is there with: "
-            f"{self._command('datasets')}. {f'There is {nearby} here: p' if nearby else 'P'}rofile it with: "
-            f"{self._command(*words)}"
+            f"{there}. {f'There is {nearby} here: p' if nearby else 'P'}rofile it with: {self._command(*words)}"
         )
 
     def catalogue(self) -> tuple[TraitDefinition, ...]:

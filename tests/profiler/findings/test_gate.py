@@ -232,6 +232,16 @@ def test_rows_without_a_label_are_found_listed_and_filtered(tmp_path: Path, blan
     assert kept == [line for at, line in enumerate(data.read_text().splitlines()) if at not in (4, 9)]
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("duplicates", "exact_duplicate"), ("dup", "exact_duplicate"), ("markpu", "markup")]
+)
+def test_a_check_is_named_by_a_word_of_it(data: Path, asked: str, meant: str) -> None:
+    for words in (("check", data, "--rows", asked), ("filter", data, "--drop", asked, "--out", data.parent / "clean")):
+        refused = run(*words)
+        assert refused.exit_code == 2
+        assert f"unknown check '{asked}'; did you mean '{meant}'? Checks: " in " ".join(refused.stderr.split())
+
+
 def test_a_file_of_one_class_is_found(tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
     data.write_text("".join(json.dumps(row | {"label": "a"}) + "\n" for row in ROWS))

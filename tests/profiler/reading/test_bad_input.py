@@ -255,6 +255,7 @@ def test_a_million_columns_of_json(tmp_path: Path) -> None:
 def test_missing_sources(tmp_path: Path) -> None:
     write(tmp_path, "reviews.jsonl", GOOD)
     refused(tmp_path / "review.jsonl", r"neither a file or folder here nor a hub id .*did you mean 'reviews\.jsonl'")
+    refused(tmp_path / "reviews", r"hub id \(org/name\); did you mean '\S*/reviews\.jsonl'\? See what is there")
     refused(tmp_path / "no" / "where.csv", rf"where\.csv' is neither .*`ls {tmp_path}`\. Files")
     refused(tmp_path / ("x" * 300), "is neither a file or folder here")
     with pytest.raises(InputError, match=r"'sst2' is neither a file or folder here nor a hub id \(org/name\)"):

@@ -107,11 +107,11 @@ def test_trait_matrix_holds_nan_for_undefined(warehouse_path: Path) -> None:
 def test_unknown_dataset_names_the_nearest(warehouse_path: Path) -> None:
     with (
         Warehouse.open(warehouse_path, read_only=True) as warehouse,
-        pytest.raises(
-            NotProfiledError, match=r"'review'.*did you mean 'reviews'.*traitcast profile DATASET --name review"
-        ),
+        pytest.raises(NotProfiledError, match=r"'review'.*; did you mean 'reviews'\? See what is there .*") as caught,
     ):
         warehouse.profile("review")
+    assert "traitcast datasets" in str(caught.value)
+    assert "traitcast profile" not in str(caught.value), "that a new one can be made is for a name like no other"
 
 
 def test_gain_is_measured_against_the_untuned_base(warehouse_path: Path) -> None:
