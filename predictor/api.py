@@ -280,7 +280,8 @@ def known_quality(
         protocol = "new-source" if seen else "new-pair"
     stored = evaluations_of(warehouse, predictor)
     found = next((one["result"]["model"] for one in stored if one["protocol"] == protocol), None)
-    if found is None:
+    # Where the gate used nothing, there is no order to correlate with.
+    if found is None or found["spearman"]["value"] is None:
         return None
     return {"protocol": protocol, **found["spearman"], "pairs": found["pairwise_accuracy"]["value"]}
 
@@ -332,6 +333,11 @@ def rank_sources(
     return predictor.with_cells(profiles, target, own_cells(warehouse, predictor, target)).rank(
         profiles, target, others
     )
+
+
+def parts_of(warehouse: Warehouse, target: str, sources: Sequence[str]) -> list[str]:
+    """Those of some sources that share most of their prompts with the target, and so teach its own rows."""
+    return sharing(profiles_of(warehouse), target, sources)
 
 
 def impact(warehouse: Warehouse, predictor: Predictor, source: str) -> Ranking:

@@ -73,7 +73,7 @@ def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, targ
     rows = ("--seeds", "0", "--train-rows", str(_TRAIN_ROWS), "--epochs", "1")
     named = (*sources, target)
     data = [places.get(name, name) for name in named]
-    words = ("--pack", "next", "--sources", ",".join(sources), "--targets", target, *rows, *data)
+    words = ("--pack", f"next_{target}", "--sources", ",".join(sources), "--targets", target, *rows, *data)
     return NextPlan(words, float(train + score) / 60, tuple(name for name in named if name not in places))
 
 

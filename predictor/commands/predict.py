@@ -167,6 +167,7 @@ def rank(
         fitted = api.predictor_of(warehouse, predictor)
         found = api.rank_sources(warehouse, fitted, target, chosen)
         same = set(api.same_rows(warehouse).get(target, ()))
+        shared = [] if chosen is None else api.parts_of(warehouse, target, [one.source for one in found])
         plan = next_plan(warehouse, fitted, found, target)
         shown = found.top(top or (_TO_TRAIN if trainer else len(found)))
         quality = api.known_quality(warehouse, fitted, shown)
@@ -188,6 +189,8 @@ def rank(
     _warn_novel(shown)
     if twins := [prediction.source for prediction in shown if prediction.source in same]:
         say(f"{', '.join(twins)}: the same rows as {target!r} under another name, so no useful source")
+    if parts := [name for name in shared if name not in same]:
+        say(f"{some(parts, 8)}: most prompts are also in {target!r}, so a gain there is no sign of a useful source")
     ranked = {prediction.source for prediction in found}
     if left := [name for name in others if name not in ranked]:
         why = (
@@ -203,9 +206,12 @@ def rank(
         fetch = ""
         if plan.to_fetch:
             fetch = f" First put the rows of {some(plan.to_fetch, 4)} into folders of these names here."
+        how = f"about {count(max(round(plan.minutes), 1), 'minute')} on one CPU core with SmolLM2-135M"
+        if fitted.about["models"] != ["smollm2"]:
+            how = f"with {some(fitted.about['models'], 2)}, the model of {fitted.matrix.matrix!r} (name it with --base)"
         say(
-            f"Next best measurement, about {count(max(round(plan.minutes), 1), 'minute')} on one CPU core with "
-            f"SmolLM2-135M.{fetch} After this command come `matrix run` and `matrix ingest`, then rank again:"
+            f"Next best measurement, {how}.{fetch} After this command come `matrix run` and `matrix ingest`, then rank "
+            "again:"
         )
         say(f"  traitcast matrix plan {' '.join(map(quoted, plan.words))}")
 

@@ -280,7 +280,7 @@ def evaluate(
     entries = _entries(observations, made, runs)
     joined = {name: _joined([run.predicted[name] for run in runs]) for name in runs[0].predicted}
     # Errors over different scales cannot be compared, so all splits take what most of them found.
-    if np.mean([run.fitted.flat is None for run in runs]) <= 0.5:
+    if np.mean([None in run.fitted.flat.values() for run in runs]) <= 0.5:
         joined["model"] = replace(joined["model"], scale=np.ones(len(entries.row)))
     named = [name for name in joined if name in contest.baselines or (with_baselines and name == ablations.TREES)]
     removed = [name for name in joined if name != "model" and name not in contest.baselines]

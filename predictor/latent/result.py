@@ -167,13 +167,15 @@ class Latent:
             e = self.explained
             text += f", {e.value:.0%} [{e.low:.0%}, {e.high:.0%}] of {self.left}"
         rules = f"Parallel analysis finds {p}, cross-validation {c}"
-        if self.asked is None:
-            twice = ", with two non-negative factors for each" if self.method == "nmf" and self.factors else ""
-            return f"{text}. {rules}; the smaller number is used{twice}."
-        beyond = self.asked - min(p, c) * per_direction(self.method)
+        beyond = len(self.factors) - min(p, c) * per_direction(self.method)
         last = "the last one" if beyond == 1 else f"the last {beyond}"
-        doubt = f": treat {last} as noise" if 0 < beyond < self.asked else ": treat all of them as noise"
-        return f"{text}, as many as requested. {rules}{doubt if beyond > 0 else ''}."
+        doubt = f": treat {last} as noise" if beyond < len(self.factors) else ": treat all of them as noise"
+        if self.asked is not None:
+            return f"{text}, as many as requested. {rules}{doubt if beyond > 0 else ''}."
+        if beyond > 0:
+            return f"{text}. {rules}; one more than that is shown{doubt}."
+        twice = ", with two non-negative factors for each" if self.method == "nmf" and self.factors else ""
+        return f"{text}. {rules}; the smaller number is used{twice}."
 
     def factor_rows(self) -> list[dict[str, Any]]:
         """One row per factor."""

@@ -64,7 +64,7 @@ def latent_of(
     bootstraps
         Resamples of sources, and as many of targets.
     least
-        As many are taken, as if asked for, where the search finds fewer but finds any.
+        As many are taken where the search finds fewer but finds any.
     matrix, model, factors, method, centre, standardise, seed, on_progress
         As in `predictor.studies.latent`.
 
@@ -83,10 +83,8 @@ def latent_of(
     rng = np.random.default_rng(seed)
     parallel = parallel_analysis(table.values, off, most, rng)
     validated = cross_validation(table.values, off, most, rng)
-    k = min(parallel.factors, validated.factors) * per_direction(form)
-    if asked is None and 0 < k < least <= most * per_direction(form):
-        asked = least
-    k = asked or k
+    k = asked or min(parallel.factors, validated.factors) * per_direction(form)
+    k = least if 0 < k < least <= most * per_direction(form) else k
     found = _Resampled.of(table.values, k, form, off, rng, bootstraps, on_progress)
     traits = warehouse.trait_matrix()
     sides = (("source", table.sources, found.scores), ("target", table.targets, found.loadings))

@@ -175,7 +175,7 @@ def _built(document: dict[str, Any]) -> Predictor:
             regime: Residuals(_array(r["values"]), _array(r["share"]), r["n"])
             for regime, r in document["residuals"].items()
         },
-        flat=None if document["flat"] is None else float(document["flat"]),
+        flat={regime: None if flat is None else float(flat) for regime, flat in document["flat"].items()},
         seen_sources=seen["sources"],
         seen_targets=seen["targets"],
         about={**document["about"], "versions": {**document["about"]["versions"]}},

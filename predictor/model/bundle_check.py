@@ -76,6 +76,7 @@ def check(document: Mapping[str, Any]) -> None:
         "measured": table(table(_measurement, known), known),
         "seen": record({"sources": seen, "targets": seen}),
         "folds": table(listed(_booster(features)), chosen(CANDIDATES)),
+        "flat": record(dict.fromkeys(document["residuals"], optional(number(low=LEAST)))),
     }
     for name, of in sized.items():
         of(name, document[name])
@@ -340,7 +341,7 @@ _FRAME: dict[str, Check] = {
     "word_weights": table(listed(number(low=0), least=1), chosen(PARTS)),
     "verdicts": _verdicts,
     "residuals": _residuals_by_regime,
-    "flat": optional(number(low=LEAST)),
+    "flat": table(optional(number(low=LEAST)), chosen(CANDIDATES)),
     **dict.fromkeys(("centres", "scales", "fills", "likeness", "likeness_scale", "gains", "layers", "level"), _any),
     **dict.fromkeys(("spread", "source_noise", "measured", "seen", "folds"), _any),
 }
@@ -368,10 +369,10 @@ def _booster(features: int) -> Check:
     width, digits = chosen([str(features)]), chosen(("0", "1"))
     empty = listed(_any, length=0)
     parameters = {"num_trees": text, "num_parallel_tree": chosen(("1",))}
-    cats = record({}, dict.fromkeys(("enc", "feature_segments", "sorted_idx"), empty))
+    cats = record({}, dict.fromkeys(("enc", "feature_segments", "sorted_idx"), empty), loose=True)
     model = record(
         {
-            "gbtree_model_param": record(parameters),
+            "gbtree_model_param": record(parameters, loose=True),
             "iteration_indptr": listed(whole()),
             "tree_info": listed(whole()),
             "trees": listed(_any),
@@ -388,7 +389,7 @@ def _booster(features: int) -> Check:
     }
     objective = {
         "name": chosen(("reg:squarederror",)),
-        "reg_loss_param": record({"scale_pos_weight": chosen(("1",))}),
+        "reg_loss_param": record({"scale_pos_weight": chosen(("1",))}, loose=True),
     }
     learner = record(
         {
@@ -426,7 +427,9 @@ def _check_tree(at: str, tree: Any, place: int, features: int) -> None:
             "split_type": listed(chosen((0,)), length=nodes),
             "default_left": listed(chosen((0, 1)), length=nodes),
             "id": chosen((place,)),
-            "tree_param": record({"num_deleted": chosen(("0",)), **{k: chosen(v) for k, v in parameters.items()}}),
+            "tree_param": record(
+                {"num_deleted": chosen(("0",)), **{k: chosen(v) for k, v in parameters.items()}}, loose=True
+            ),
         },
         loose=True,
     )(at, tree)

@@ -103,7 +103,9 @@ def _ratio(sums: np.ndarray, total: np.ndarray) -> np.ndarray:
 
 
 def source_mean(gains: Gains, allowed: np.ndarray) -> np.ndarray:
-    """Mean gain of a source over the allowed targets, pp, less the mean of these over all sources; shaped as `carried`.
+    """Mean gain of a source over the allowed targets, less the mean of these over all sources, in typical spreads.
+
+    Shaped as `carried`.
 
     Targets are not centred first: this is the baseline `source_mean` to the letter, which the gate falls back to.
     """
@@ -113,7 +115,7 @@ def source_mean(gains: Gains, allowed: np.ndarray) -> np.ndarray:
     mean = _ratio((gain @ weight.T).sum(axis=0), (known @ weight.T).sum(axis=0))
     here = ~np.isnan(mean)
     centre = _ratio(np.where(here, mean, 0.0).sum(axis=0), here.sum(axis=0))
-    return np.broadcast_to(mean - centre, (len(gain), *mean.shape))
+    return np.broadcast_to((mean - centre) / np.nanmedian(gains.spread), (len(gain), *mean.shape))
 
 
 def like_sources(known: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -66,15 +66,16 @@ class HeldOut:
 class Fitted:
     """A gain model with what the gate found.
 
-    verdicts: regime -> verdict. held_out: regime -> held-out predictions of what is used. flat: pp, the scale of
-    all errors; None if they follow `GainModel.scale`. folds: regime -> trees that were fitted without some datasets.
+    verdicts: regime -> verdict. held_out: regime -> held-out predictions of what is used. flat: regime -> pp, the scale
+    of all its errors; None if they follow `GainModel.scale`. folds: regime -> trees that were fitted without some
+    datasets.
     """
 
     model: GainModel
     size: Size
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     held_out: dict[str, HeldOut] = field(default_factory=dict)
-    flat: float | None = None
+    flat: dict[str, float | None] = field(default_factory=dict)
     folds: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def predict(self, data: Data, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,14 +87,15 @@ class Fitted:
         column = (where[0], where[2])
         return level[column] + spread[column] * order, m.scale(data.asked)[where]
 
-    def scale_of(self, held: HeldOut) -> np.ndarray:
-        """The scale of held-out errors, pp, (cells,)."""
-        return held.scale if self.flat is None else np.full(len(held.row), self.flat)
+    def scale_of(self, held: HeldOut, regime: str) -> np.ndarray:
+        """The scale of held-out errors of a regime, pp, (cells,)."""
+        flat = self.flat[regime]
+        return held.scale if flat is None else np.full(len(held.row), flat)
 
     def residuals(self, data: Data, regime: str) -> Residuals:
         """Held-out errors over their scale."""
-        held = self.held_out.get(regime) or next(iter(self.held_out.values()))
-        return residuals(held.errors(data) / self.scale_of(held), _numbered(data.observations.target[held.row]))
+        held = self.held_out[regime]
+        return residuals(held.errors(data) / self.scale_of(held, regime), _numbered(data.observations.target[held.row]))
 
 
 def fit_gated(
@@ -132,7 +134,7 @@ def fit_gated(
         size,
         {regime: verdict for regime, _, verdict, _, _ in found},
         held,
-        _flat(data, held),
+        {regime: _flat(data, h) for regime, h in held.items()},
         {regime: folds for regime, *_, folds in found if folds},
     )
 
@@ -156,12 +158,12 @@ def about(
     observations, held = data.observations, fitted.held_out[KNOWN]
     errors, residuals = held.errors(data), fitted.residuals(data, KNOWN)
     harm_known = "outcome" not in kept and not fitted.verdicts[KNOWN].abstains
-    harm_known = harm_known and _beats_share(data, held, fitted.scale_of(held), grouping.group)
+    harm_known = harm_known and _beats_share(data, held, fitted.scale_of(held, KNOWN), grouping.group)
     if harm_known:
         # A user's dataset may have no relatives among the targets; on the matrix that ships, chances are good with them
         # (Brier .23, overall share .25) and worse than useless without (.27).
         alone = _without_relatives(data, grouping.group, fitted, tree_settings)
-        harm_known = alone is not None and _beats_share(data, alone, fitted.scale_of(alone), grouping.group)
+        harm_known = alone is not None and _beats_share(data, alone, fitted.scale_of(alone, KNOWN), grouping.group)
     found: dict[str, Any] = {
         "cells": len(observations),
         "sources": len(set(observations.source.tolist())),
@@ -171,7 +173,7 @@ def about(
         "settings": json.loads(json.dumps(settings)),
         "size": asdict(fitted.size),
         "out_of_fold_rmse": float(np.sqrt(np.mean(errors**2))),
-        "half_width": residuals.half_width() * float(fitted.scale_of(held).mean()),
+        "half_width": residuals.half_width() * float(fitted.scale_of(held, KNOWN).mean()),
         "gate": {regime: asdict(verdict) for regime, verdict in fitted.verdicts.items()},
         "harm_known": harm_known,
         "versions": {"bundle": SCHEMA, "catalogue": catalogue, "xgboost": xgboost.__version__},
@@ -332,18 +334,13 @@ def _together(number: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.
     return np.asarray(connected_components(graph, directed=False)[1][ends[0]])
 
 
-def _flat(data: Data, held_out: Mapping[str, HeldOut]) -> float | None:
+def _flat(data: Data, held: HeldOut) -> float | None:
     """The mean scale, unless intervals that follow it are narrower than those of one width at the same coverage."""
-    if not held_out:
-        return 1.0
-    wide, narrow = 0.0, 0.0
-    for held in held_out.values():
-        errors, target = held.errors(data), _numbered(data.observations.target[held.row])
-        wide += residuals(errors, target).half_width() * errors.size
-        narrow += residuals(errors / held.scale, target).half_width() * float(held.scale.sum())
-    targets = len({int(t) for held in held_out.values() for t in data.observations.target[held.row]})
-    follows = targets >= LEAST_TARGETS and narrow < _NARROWER * wide
-    return None if follows else float(np.concatenate([held.scale for held in held_out.values()]).mean())
+    errors, target = held.errors(data), _numbered(data.observations.target[held.row])
+    wide = residuals(errors, target).half_width()
+    narrow = residuals(errors / held.scale, target).half_width() * float(held.scale.mean())
+    follows = int(target.max()) + 1 >= LEAST_TARGETS and narrow < _NARROWER * wide
+    return None if follows else float(held.scale.mean())
 
 
 def _numbered(values: np.ndarray) -> np.ndarray:

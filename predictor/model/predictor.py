@@ -88,7 +88,7 @@ class Predictor:
     residuals
         Regime -> held-out errors over their scale, from which intervals and the chance of harm follow.
     flat
-        Scale of all errors, pp; None if they follow the scale of the gain model.
+        Regime -> scale of all its errors, pp; None if they follow the scale of the gain model.
     seen_sources, seen_targets
         Profiles of the training datasets in each role.
     about
@@ -110,7 +110,7 @@ class Predictor:
     verdicts: dict[str, Verdict]
     measurements: dict[str, dict[str, Measurement]]
     residuals: dict[str, Residuals]
-    flat: float | None
+    flat: dict[str, float | None]
     seen_sources: Seen
     seen_targets: Seen
     about: dict[str, Any]
@@ -190,7 +190,7 @@ class Predictor:
         width, centre, harm = (np.zeros(len(mean)) for _ in range(3))
         for regime, mine in ((KNOWN, parts.known), (NEW, ~parts.known)):
             if mine.any():
-                residuals = self.residuals[regime if regime in self.residuals else KNOWN]
+                residuals = self.residuals[self._judged(regime)]
                 width[mine] = residuals.half_width() * parts.scale[mine]
                 # The model gives a mean; where errors are skewed that is not what is as likely exceeded as not.
                 centre[mine] = residuals.centre * parts.scale[mine]
@@ -241,11 +241,10 @@ class Predictor:
                 closed[:, mine], correction[mine] = 0.0, 0.0
         level, spread = level[:, of_target], spread[:, of_target]
         level = level + np.array([self.shifts.get(name, 0.0) for name in targets])
-        scale = (
-            np.full(len(sources), self.flat)
-            if self.flat is not None
-            else model.scale(asked).mean(axis=0)[of_source, of_target]
-        )
+        scale = model.scale(asked).mean(axis=0)[of_source, of_target]
+        for regime, mine in ((KNOWN, known), (NEW, ~known)):
+            if (flat := self.flat[self._judged(regime)]) is not None:
+                scale[mine] = flat
         return Parts(
             level=level.mean(axis=0),
             base=float(model.level.mean.mean()),
@@ -298,6 +297,10 @@ class Predictor:
         for source, found in new.items():
             merged.setdefault(source, {})[target] = found
         return replace(self, measurements=merged, shifts=self.shifts | {target: shift})
+
+    def _judged(self, regime: str) -> str:
+        """The regime whose held-out errors count: that of measured sources where no other could be held out."""
+        return regime if regime in self.residuals else KNOWN
 
     def _silent(self, regime: str) -> bool:
         """Whether the gate abstains there, or altogether: a prediction is then the level of its target."""
@@ -373,14 +376,16 @@ class Predictor:
 
     def _banded(self, ordered: Sequence[Prediction], spread: float) -> list[Prediction]:
         """Predictions, best first, with their bands: a band ends where its first one is told apart from the next."""
-        found, band, first = [], 0, np.inf
-        least = self.verdicts[KNOWN].resolution
+        found, band, first = [], 0, (np.inf, np.inf)
         for p in ordered:
             if p.basis == MEASURED:
                 found.append(p)
                 continue
-            if band == 0 or (least is not None and not self.abstains and first - p.gain >= least * spread):
-                band, first = band + 1, p.gain
+            verdict = self.verdicts[NEW if p.basis == LIKE and NEW in self.verdicts else KNOWN]
+            silent = self.abstains or verdict.abstains or verdict.resolution is None
+            least = np.inf if silent else float(verdict.resolution or 0.0) * spread
+            if band == 0 or first[0] - p.gain >= max(first[1], least):
+                band, first = band + 1, (p.gain, least)
             found.append(p.in_band(band))
         return found
 

@@ -228,7 +228,7 @@ def test_the_next_measurement_runs_as_printed_or_says_what_to_fetch(
         assert warehouse.places() == {"far": "org/far", "here": "here.csv"}
     printed = run(fitted, "rank", "here", "--sources", "far").stderr
     (line,) = [line for line in printed.splitlines() if "matrix plan" in line]
-    assert line.strip().startswith("traitcast matrix plan --pack next --sources far --targets here ")
+    assert line.strip().startswith("traitcast matrix plan --pack next_here --sources far --targets here ")
     assert line.endswith(" org/far here.csv")
     assert "First put" not in printed
     printed = run(fitted, "rank", "here", "--sources", "gone").stderr
@@ -258,7 +258,7 @@ def test_no_measurement_is_proposed_that_reads_other_rows(
     assert ("traitcast matrix plan" in printed) == (option is None)
     assert (f"`matrix plan` has no {option}, with which 'here' was read" in " ".join(printed.split())) == bool(option)
     offered = run(fitted, "rank", "d05", "--sources", "here").stderr
-    assert ("matrix plan --pack next --sources here" in offered) == (option is None)
+    assert ("--sources here" in offered) == (option is None)
 
 
 def test_a_source_without_training_rows_is_not_proposed(fitted: Path, tmp_path: Path) -> None:
@@ -513,3 +513,22 @@ def test_scores_is_a_hidden_name_of_matrix(fitted: Path) -> None:
         assert "--matrix NAME" in shown
         assert "--scores" not in shown
     assert run(fitted, "fit", "--scores", "lwa").stderr == run(fitted, "fit", "--matrix", "lwa").stderr
+
+
+def test_an_evaluation_without_an_order_gives_no_quality(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the gate uses nothing for new sources, all predictions of a target are alike."""
+    nothing = {"spearman": {"value": None, "low": None, "high": None}, "pairwise_accuracy": {"value": 0.5}}
+    stored = [{"protocol": "new-source", "result": {"model": nothing}}]
+    monkeypatch.setattr(api, "evaluations_of", lambda warehouse, predictor: stored)
+    with Warehouse.open(fitted) as warehouse:
+        warehouse.save_profile(replace(warehouse.profile("d03"), name="new", fingerprint="v1:new"))
+    said = run(fitted, "rank", "d04", "--sources", "new")
+    assert said.exit_code == 0, said.output
+    assert "Spearman" not in said.stderr
+    assert "(inside the fit; " in " ".join(said.stderr.split())
+
+
+def test_parts_of_the_target_are_named_where_they_were_asked_for(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "parts_of", lambda warehouse, target, sources: ["d03"])
+    said = " ".join(run(fitted, "rank", "d04", "--sources", "d03,d05").stderr.split())
+    assert "d03: most prompts are also in 'd04', so a gain there is no sign of a useful source" in said

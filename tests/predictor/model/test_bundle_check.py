@@ -133,7 +133,7 @@ def test_a_command_names_the_predictor_and_what_fits_it_again(document: dict[str
     done = CliRunner().invoke(cli, ["predict", "d01", "d02", "--warehouse", str(fitted)])
     assert (done.exit_code, done.stdout) == (2, "")
     found = " ".join(done.stderr.split())
-    assert "the stored predictor 'default' is damaged (flat is a list of 0, not a number" in found
+    assert "the stored predictor 'default' is damaged (flat is a list of 0, not an object" in found
     again = re.search(r"Fit a new one with: traitcast (fit --matrix law --warehouse \S+)$", found)
     assert again, found
     assert CliRunner().invoke(cli, again[1].split()).exit_code == 0

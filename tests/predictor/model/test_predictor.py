@@ -115,6 +115,17 @@ def test_bands_hold_what_cannot_be_told_apart(predictor: Predictor, wide: Profil
         assert max(gains) - min(gains) < least * spread
 
 
+def test_each_regime_has_a_scale_of_its_own(predictor: Predictor, wide: ProfileSet) -> None:
+    assert predictor.flat.keys() == predictor.residuals.keys() == {KNOWN, NEW}
+    follows = replace(predictor, flat={KNOWN: None, NEW: 5.0})
+    pairs = ["d01", "d20"], ["d25", "d25"]
+    scale = follows.parts(wide, *pairs).scale
+    assert scale[1] == 5.0
+    assert scale[0] == pytest.approx(predictor.gains.scale(predictor.asked(wide, ["d01"], ["d25"]))[0, 0, 0])
+    made = follows.expect(wide, *pairs)
+    assert made[1].high - made[1].gain >= predictor.residuals[NEW].half_width() * 5.0
+
+
 def test_intervals_cover_pairs_of_unseen_datasets(
     predictor: Predictor,
     profiles_of_count: Callable[..., ProfileSet],
