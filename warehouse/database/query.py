@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -34,6 +35,8 @@ _EXPLAIN = re.compile(
 _WRITING = {"COPY", "INSERT", "UPDATE", "DELETE", "MERGE"}
 # Functions that run a text, which no tree shows: json_execute_serialized_sql runs a CTE that is a COPY.
 _RUNNING = {"QUERY", "JSON_EXECUTE_SERIALIZED_SQL"}
+# What the parser takes as blanks, but for the ends of lines, which end comments.
+_BLANK = re.compile(r"[^\S\r\n]|[\u200b\u2060\ufeff]")
 _STORED = r"""(?i)\b(query|json_execute_serialized_sql)"?\s*\("""
 
 _ONLY_READS = "`traitcast sql` only reads. Use SELECT, DESCRIBE, SUMMARIZE or PIVOT."
@@ -160,12 +163,14 @@ def _refuse_writing(connection: duckdb.DuckDBPyConnection, statement: duckdb.Sta
     """Raise QueryError if a part of a reading statement writes: a CTE may be a COPY, an INSERT, a DELETE."""
     if statement.type == duckdb.StatementType.MULTI:
         # A PIVOT, which has no tree: so by its words, where one that writes may be the name of a column at worst.
-        words = _words(statement.query) if external else set()
-        if found := words & _WRITING:
+        tokens = _tokens(statement.query) if external else []
+        if found := set(tokens) & _WRITING:
             raise QueryError(
                 f"a PIVOT with {', '.join(sorted(found))} is not allowed: {_ONLY_READS} In double quotes it is a name."
             )
-        _refuse_running(connection, {word.strip('"') for word in words}, external)
+        # A column may have the name of a function; a function may be in double quotes.
+        called = {name.strip('"') for name, after in pairwise(tokens) if after.startswith("(")}
+        _refuse_running(connection, called, external)
     elif statement.type == duckdb.StatementType.SELECT:
         try:
             ((tree,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement.query]).fetchall()
@@ -196,14 +201,17 @@ def _refuse_running(connection: duckdb.DuckDBPyConnection, names: set[str], exte
         raise QueryError(f"{min(found).lower()}() runs text as SQL, and is not allowed with --allow-external.")
 
 
-def _words(sql: str) -> set[str]:
-    """The words of a statement outside of texts and quoted names, in capitals."""
-    tokens = duckdb.tokenize(sql)
-    ends = [start for start, _ in tokens[1:]] + [len(sql.encode())]
-    raw = sql.encode()
-    return {
-        raw[start:end].decode(errors="replace").strip().upper() for (start, _), end in zip(tokens, ends, strict=True)
-    }
+def _tokens(sql: str) -> list[str]:
+    """The parts of a statement in capitals, without comments; texts and quoted names are in their quotes."""
+    # The tokenizer takes as letters some characters that the parser takes as blanks.
+    raw = _BLANK.sub(" ", sql).encode()
+    tokens = duckdb.tokenize(raw.decode())
+    ends = [start for start, _ in tokens[1:]] + [len(raw)]
+    return [
+        raw[start:end].decode(errors="replace").strip().upper()
+        for (start, kind), end in zip(tokens, ends, strict=True)
+        if kind != duckdb.token_type.comment
+    ]
 
 
 def _portable(kind: DuckDBPyType, kept: frozenset[str], text: bool) -> str:

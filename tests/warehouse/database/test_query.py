@@ -252,6 +252,7 @@ STILL_REFUSED = [
     "EXPLAIN (ANALYZE)(WITH x AS (COPY (SELECT 1 AS c) TO 'leak.csv') FROM x)",
     "EXPLAIN\u00a0ANALYZE\u00a0COPY (SELECT 1) TO 'leak.csv'",
     "PIVOT (WITH x AS (COPY\u00a0(SELECT 1 AS c) TO 'leak.csv') FROM x) ON c USING sum(c)",
+    "PIVOT (WITH x AS (\u200bCOPY\u2060(SELECT 1 AS c) TO 'leak.csv') FROM x) ON c USING sum(c)",
     "PIVOT (WITH x AS (/* /* */ -- */COPY (SELECT 1 AS c) TO 'leak.csv') FROM x) ON c USING sum(c)",
     f"EXPLAIN ANALYZE WITH x AS ({_COPY}) PIVOT label_counts ON label USING sum(n)",
     f"EXPLAIN ANALYZE PIVOT (WITH x AS ({_COPY}) FROM label_counts) ON label USING sum(n)",
@@ -309,6 +310,10 @@ def test_sql_in_a_text_is_not_run_where_files_can_be_written(tmp_path: Path, mon
             run.replace("json_execute_serialized_sql", 'main."JSON_execute_serialized_SQL"'),
             f"PIVOT ({run}) ON a",
             f"""PIVOT ({run.replace("json_execute_serialized_sql", '"json_execute_serialized_sql"/**/')}) ON a""",
+            *(
+                f"PIVOT (FROM{blank}query{blank}('SELECT 1 AS a')) ON a"
+                for blank in ("\ufeff", "\u200b", "/*(*/", "--\n")
+            ),
             "FROM query('FROM json_execute_' || 'serialized_sql(1)')",
             "EXPLAIN ANALYZE FROM query('SELECT 1')",
         ):
@@ -333,6 +338,7 @@ def test_words_of_writing_are_no_writing(tmp_path: Path, monkeypatch: pytest.Mon
             "WITH copy AS (FROM 'outside.csv') SELECT copy, delete FROM copy",
             """SELECT '"type":"COPY_QUERY_NODE"' AS a, 'COPY (SELECT 1)' AS b -- INSERT""",
             """PIVOT 'outside.csv' ON "copy" USING sum("delete") /* DELETE */""",
+            "PIVOT (SELECT 1 AS query, 2 AS rel, 'query(' AS b) ON query USING sum(rel) -- query(",
             "EXPLAIN SELECT copy FROM 'outside.csv'",
             "  explain Analyze FROM 'outside.csv';",
             "EXPLAIN (ANALYZE, FORMAT json) SELECT '-- /*'",
