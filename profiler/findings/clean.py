@@ -88,7 +88,7 @@ def _write(
         for part, number, row, place in located(source.parts(split), examples.spec, examples.trained):
             if place in reasons:
                 where = {"file": Path(part.name).name, part.unit: number}
-                dropped.append({**where, "kept_row": place[1] if place[0] else None, "checks": reasons[place]})
+                dropped.append({**where, "row_in_check": place[1], "checks": reasons[place]})
                 continue
             kept += 1
             unread += not place[0]
