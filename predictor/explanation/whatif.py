@@ -180,26 +180,34 @@ def set_traits(
     profiles: ProfileSet, name: str, values: Mapping[str, float], called: str | None = None
 ) -> tuple[ProfileSet, str]:
     """The profiles with one more dataset, a copy of `name` with these traits, and its name. Its sketches stay."""
+    made = called or f"{name} (changed)"
+    return _copies(profiles, name, {made: values}), made
+
+
+def _copies(profiles: ProfileSet, name: str, made: Mapping[str, Mapping[str, float]]) -> ProfileSet:
+    """The profiles with copies of `name`. made: the name of each -> its traits."""
     traits = profiles.traits
     row = int(profiles.rows_of([name])[0])
-    made = called or f"{name} (changed)"
-    changed = traits.values[row].copy()
-    for trait, value in values.items():
-        changed[traits.traits.index(trait)] = value
-    rows = int(values.get("dataset_rows", traits.rows[row]))
+    columns = {trait: at for at, trait in enumerate(traits.traits)}
+    changed = np.tile(traits.values[row], (len(made), 1))
+    for at, values in enumerate(made.values()):
+        for trait, value in values.items():
+            changed[at, columns[trait]] = value
     grown = replace(
         traits,
-        names=(*traits.names, made),
-        task_types=(*traits.task_types, traits.task_types[row]),
-        families=(*traits.families, traits.families[row]),
-        rows=(*traits.rows, rows),
+        names=(*traits.names, *made),
+        task_types=(*traits.task_types, *[traits.task_types[row]] * len(made)),
+        families=(*traits.families, *[traits.families[row]] * len(made)),
+        rows=(*traits.rows, *(int(values.get("dataset_rows", traits.rows[row])) for values in made.values())),
         values=np.vstack([traits.values, changed]),
     )
-    sketches = {key: {**by, made: by[name]} if name in by else by for key, by in profiles.sketches.items()}
+    sketches = {
+        key: {**by, **dict.fromkeys(made, by[name])} if name in by else by for key, by in profiles.sketches.items()
+    }
     labels = dict(profiles.label_counts)
     if name in labels:
-        labels[made] = labels[name]
-    return replace(profiles, traits=grown, sketches=sketches, label_counts=labels), made
+        labels |= dict.fromkeys(made, labels[name])
+    return replace(profiles, traits=grown, sketches=sketches, label_counts=labels)
 
 
 def _instead(
@@ -214,29 +222,29 @@ def _instead(
 ) -> str:
     """Which traits of one side move a prediction most, set to an end of their range in training, in words."""
     tried: list[tuple[str, float]] = []
-    whole = profiles
     for definition in profiles.traits.definitions:
         values = _training_values(predictor, profiles, side, definition.trait)
         if values.size:
             low, high = (_inside(float(values[at]), definition, to) for at, to in ((0, math.ceil), (-1, math.floor)))
             tried += [(definition.trait, end) for end in sorted({low, high})]
-    pairs: dict[str, list[str]] = {"source": [names["source"]] * len(tried), "target": [names["target"]] * len(tried)}
-    known_as = {names["source"]: ""} if as_new else {}
-    for at, (trait, value) in enumerate(tried):
-        profiles, pairs[side][at] = set_traits(profiles, names[side], {trait: value}, f"{names[side]} {at}")
-        known_as[pairs[side][at]] = "" if as_new and side == "source" else names[side]
-    found = predictor.expect(profiles, pairs["source"], pairs["target"], known_as)
+    made = {f"{names[side]} {at}": {trait: value} for at, (trait, value) in enumerate(tried)}
+    pairs = {which: [*made] if which == side else [names[which]] * len(tried) for which in SIDES}
+    known_as = dict.fromkeys(made, names[side])
+    if as_new:
+        known_as |= dict.fromkeys(pairs["source"], "")
+    found = predictor.expect(_copies(profiles, names[side], made), pairs["source"], pairs["target"], known_as)
     effects = {(trait, value): p.gain - before.gain for (trait, value), p in zip(tried, found, strict=True)}
     best: dict[str, tuple[float, float]] = {}
     for (trait, value), effect in sorted(effects.items(), key=lambda item: -abs(item[1])):
         if abs(effect) < _EFFECT or len(best) == _SHOWN:
             break
-        if not _impossible_labels(whole, names[side], side, {trait: value}):
+        if not _impossible_labels(profiles, names[side], side, {trait: value}):
             best.setdefault(trait, (value, effect))
     if not best:
         return f"no trait of the {side} moves this prediction: changing one does nothing"
     moves = (f"{side}:{trait}={value:g} ({effect:+.2g} {before.unit})" for trait, (value, effect) in best.items())
-    return f"{', '.join(silent)} of the {side} does not move this prediction; what does: {', '.join(moves)}"
+    do = "does" if len(silent) == 1 else "do"
+    return f"{' and '.join(silent)} of the {side} {do} not move this prediction; what does: {', '.join(moves)}"
 
 
 def _inside(value: float, definition: TraitDefinition, towards: Callable[[float], int]) -> float:
@@ -406,8 +414,8 @@ def _notes(
     notes = [f"{c.side} {c.trait}: {c.note}" for c in changes if c.note not in ("", _NO_TREES)]
     set_here = {(c.side, c.trait) for c in changes}
     for c in changes:
-        left = c.effect and [f"{other} ({rho:+.2f})" for other, rho in c.together if (c.side, other) not in set_here]
-        if left:
+        left = [f"{other} ({rho:+.2f})" for other, rho in c.together if (c.side, other) not in set_here]
+        if c.effect and left:
             notes.append(
                 f"{c.side} {c.trait} rarely changes on its own; these traits usually change with it and were kept "
                 f"(rank correlation): {', '.join(left)}"

@@ -117,7 +117,11 @@ def test_a_trait_that_is_not_used_says_why(law: Cells, world: ProfileSet) -> Non
     assert not made.changes[0].used
     assert made.difference == pytest.approx(0.0, abs=1e-6)
     assert made.changes[0].note.endswith("ranks the training datasets as label_entropy_bits does")
-    assert "label_majority_share of the source does not move this prediction; what does: " in made.notes[-1]
+    assert made.notes[-1].startswith("label_majority_share of the source does not move this prediction; what does: ")
+    kept = float(twins.traits.values[twins.traits.names.index("d03"), 0])
+    both = {("source", "label_majority_share"): 0.9, ENTROPY: kept}
+    note = what_if(predictor, twins, "d03", "d04", both).notes[-1]
+    assert note.startswith("label_majority_share and label_entropy_bits of the source do not move this prediction; ")
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
