@@ -7,6 +7,7 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 import unicodedata
 from contextlib import suppress
 from pathlib import Path
@@ -63,13 +64,18 @@ def _create_once(file: Path) -> None:
     Hundreds of tests make a warehouse, which took a third of their time.
     """
     key = schema.SCHEMA_VERSION, shipped.version()
-    if key in _made and not any(file.parent.glob(f"*{file.name}.*")):
+    if key in _made and not any(other.name.startswith((f"{file.name}.", f".{file.name}.")) for other in _beside(file)):
         Warehouse.check_place(file)
-        with suppress(FileExistsError), file.open("xb") as made:
-            made.write(_made[key])
+        with tempfile.TemporaryDirectory(dir=file.parent) as aside, suppress(FileExistsError):
+            (copy := Path(aside, file.name)).write_bytes(_made[key])
+            os.link(copy, file)
     else:
         create(file)
         _made[key] = file.read_bytes()
+
+
+def _beside(file: Path) -> list[Path]:
+    return list(file.parent.iterdir()) if file.parent.is_dir() else []
 
 
 schema.migrate = _migrate_once
