@@ -59,7 +59,7 @@ def doctor(warehouse_path: str, output_format: str) -> None:
     """Say what is installed, what is missing and how to get it, and what the warehouse holds.
 
     Exits with 1 if something is broken: a package that is missing or of a wrong release, a language model that does not
-    load, a warehouse or a predictor that cannot be read. An extra that is not installed is no fault.
+    load, a warehouse that cannot be read, a predictor that cannot be used. An extra that is not installed is no fault.
 
     \b
     Examples:

@@ -461,7 +461,8 @@ def _print_what_if(found: WhatIf) -> None:
     named = {"as it is": found.now, "as if never measured": found.before, "changed": found.after}
     if found.now.as_row() == found.before.as_row():
         del named["as if never measured"]
-    emit_table([{"": name} | p.as_row() for name, p in named.items()], ("", "gain", "low", "high", "harm", "novel"))
+    harm = ("harm",) if any(map(math.isfinite, (p.harm for p in named.values()))) else ()
+    emit_table([{"": name} | p.as_row() for name, p in named.items()], ("", "gain", "low", "high", *harm, "novel"))
     click.echo()
     emit_table([{key: row[key] for key in row if key != "evidence"} for row in found.change_rows()])
     click.echo()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traitcast.predictor.model.features import ProfileSet, Similarity, compare, minhash_jaccard
-from traitcast.warehouse.console import command
+from traitcast.warehouse.console import command, count
 from traitcast.warehouse.errors import ScoresError
 from traitcast.warehouse.overlap import shared_texts
 from traitcast.warehouse.records import Cells, Matrix
@@ -153,7 +153,8 @@ def observe(cells: Cells, profiles: ProfileSet) -> Observations:
                 "A gain needs a score and a base score: import the scores of the untuned model with an empty source, "
                 f"with {command('scores', 'import', 'FILE')}"
             )
-        notes.append(f"{bad.sum()} cells without a finite gain are left out (the first: {cell})")
+        are = "is" if bad.sum() == 1 else "are"
+        notes.append(f"{count(int(bad.sum()), 'cell')} without a finite gain {are} left out (the first: {cell})")
     rows = np.flatnonzero(usable & ~bad)
     _check_coverage(cells.matrix.matrix, sources[rows], targets[rows], unmatched)
     if np.ptp(cells.gain[rows]) <= 1e-9:
@@ -162,7 +163,9 @@ def observe(cells: Cells, profiles: ProfileSet) -> Observations:
             f"Check the scores with: {command('sql', 'SELECT * FROM transfer')}"
         )
     if unmatched:
-        notes.append(f"{len(unmatched)} datasets of the matrix are not profiled and left out: {', '.join(unmatched)}")
+        are = "is" if len(unmatched) == 1 else "are"
+        lacking = count(len(unmatched), "dataset")
+        notes.append(f"{lacking} of the matrix {are} not profiled and left out: {', '.join(unmatched)}")
     diagonal = cells.gain[matched & (sources == targets) & np.isfinite(cells.gain)]
     return replace(_averaged(cells, rows), diagonal=diagonal, unmatched=unmatched, notes=tuple(notes))
 

@@ -203,6 +203,7 @@ def test_whatif_shows_old_and_new(fitted: Path) -> None:
         ("target", "response_words_mean"),
     ]
     table = run(fitted, "whatif", "d03", "d04", *changes)
+    assert table.stdout.split("\n")[0].split() == ["gain", "low", "high", "harm", "novel"]
     assert "source label_entropy_bits: no intervention measured this: correlation only." in table.stdout
     assert "target response_words_mean=500 is outside the training range, " in table.stderr
     assert [line[:21].strip() for line in table.stdout.splitlines()[2:5]] == [

@@ -120,8 +120,8 @@ def test_unprofiled_datasets_and_undefined_gains_are_left_out_and_named(law: Cel
     o = observe(replace(law, gain=gain, sources=sources), world)
     assert o.unmatched == ("foreign",)
     assert o.notes == (
-        "1 cells without a finite gain are left out (the first: m, d00 -> d01, seed 0)",
-        "1 datasets of the matrix are not profiled and left out: foreign",
+        "1 cell without a finite gain is left out (the first: m, d00 -> d01, seed 0)",
+        "1 dataset of the matrix is not profiled and left out: foreign",
     )
     assert len(o) == 18 * 17 - 1
 

@@ -110,6 +110,8 @@ def test_commands_tell_the_outcome(measured: Path) -> None:
     evaluated = run(measured, "evaluate", "--matrix", "made", "--outcome", "length_shift", "--no-baselines")
     assert "tokens wide (around" in evaluated.stderr
     assert "Chance of harm" not in evaluated.stderr
+    changed = run(measured, "whatif", "d00", "d01", "--predictor", "len", "--set", "label_entropy_bits=1")
+    assert changed.stdout.split("\n")[0].split() == ["gain", "low", "high", "novel"], "no chance of harm, no column"
 
 
 @pytest.mark.slow
