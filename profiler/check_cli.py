@@ -110,7 +110,8 @@ def check(
 
     Duplicates, leaks between splits, labels that contradict each other, damaged or empty texts, personal data,
     secrets and more. Warnings are listed, and fail the check with --fail-on warning. Rows are numbered from 1 as they
-    were read. Settings can be kept in a traitcast.toml beside the data or in the working folder:
+    were read, those that are left out too. Settings can be kept in a traitcast.toml beside the data or in the working
+    folder:
 
     \b
       [check]
@@ -171,7 +172,7 @@ def check(
         if output_format == "table":
             _print(same, extra, examples, findings, failing, broken, with_texts)
         elif output_format == "github" and (findings or broken):
-            places = _places(request, examples, {finding.numbers[0] for finding in findings})
+            places = _places(request, examples, {int(finding.rows[0]) for finding in findings})
             click.echo(printable(gates.github(examples.name, findings, broken, failing, same, places)))
     if listed:
         _print_rows(rows, output_format)
@@ -297,12 +298,12 @@ def _rows(
     request: Request, examples: Examples, findings: Sequence[Finding], names: Sequence[str], texts: bool
 ) -> list[dict[str, Any]]:
     """The rows of some checks: number, file, place in it, and the text if that is asked for."""
-    wanted = {row for finding in findings if finding.check in names for row in finding.numbers}
+    wanted = {row for finding in findings if finding.check in names for row in finding.rows.tolist()}
     found = []
-    for (kept, number), (part, place, row) in _located(request, examples, wanted).items():
+    for number, (part, place, row, kept) in _located(request, examples, wanted).items():
         one = {"row": number, "file": part.name, "line" if part.unit == "line" else "row_of_file": place}
         if texts:
-            shown = _shown(examples, number) if kept else _cut(json.dumps(row, ensure_ascii=False, default=str))
+            shown = _shown(examples, kept) if kept else _cut(json.dumps(row, ensure_ascii=False, default=str))
             one["text"] = shown
         found.append(one)
     return found
@@ -317,26 +318,24 @@ def _print_rows(rows: Sequence[dict[str, Any]], output_format: str) -> None:
         click.echo(printable("  ".join([str(row["row"]), place, *([row["text"]] if "text" in row else [])])))
 
 
-def _places(request: Request, examples: Examples, rows: set[tuple[bool, int]]) -> dict[tuple[bool, int], str]:
+def _places(request: Request, examples: Examples, rows: set[int]) -> dict[int, str]:
     """Where some rows are, as annotations name it: the file, and the line where a line is a row."""
     from traitcast.profiler.findings.gate import place
 
     found = _located(request, examples, rows).items()
-    return {row: place(part.name, number if part.unit == "line" else None) for row, (part, number, _) in found}
+    return {row: place(part.name, number if part.unit == "line" else None) for row, (part, number, *_) in found}
 
 
-def _located(
-    request: Request, examples: Examples, rows: set[tuple[bool, int]]
-) -> dict[tuple[bool, int], tuple[Part, int, dict[str, Any]]]:
-    """The file of some rows, by `Finding.numbers`, their number in it, and the rows, in their order."""
+def _located(request: Request, examples: Examples, rows: set[int]) -> dict[int, tuple[Part, int, dict[str, Any], int]]:
+    """The file of some rows, their number in it, the rows, and their number among those kept or 0, in their order."""
     from traitcast.profiler.findings.clean import located
     from traitcast.profiler.reading.locate import locate
 
-    found: dict[tuple[bool, int], tuple[Part, int, dict[str, Any]]] = {}
+    found: dict[int, tuple[Part, int, dict[str, Any], int]] = {}
     parts = locate(request).parts(examples.split) if rows else ()
-    for part, number, row, place in located(parts, examples.spec, examples.trained):
-        if place in rows:
-            found[place] = part, number, row
+    for part, number, row, read, kept in located(parts, examples.spec, examples.trained):
+        if read in rows:
+            found[read] = part, number, row, kept
             if len(found) == len(rows):
                 break
     return found
@@ -351,7 +350,8 @@ def _print(
     broken: Sequence[str],
     texts: bool,
 ) -> None:
-    from traitcast.profiler.findings.checks import EXAMPLES, ONE_CLASS
+    from traitcast.profiler.findings.checks import EXAMPLES, ONE_CLASS, UNREAD
+    from traitcast.profiler.findings.numbering import as_kept
 
     rows = count(examples.table.num_rows, "row")
     tell(f"{examples.name}: {rows} of split {examples.split!r}, {count(len(findings), 'finding')}")
@@ -362,10 +362,9 @@ def _print(
         if finding.count > EXAMPLES and finding.check != ONE_CLASS:
             _paragraph(" " * 8, f"All: traitcast check {dataset}{extra(finding.check)} --rows {finding.check}")
         _paragraph(" " * 8, finding.cure(dataset))
-        if texts:
-            for kept, row in finding.numbers[:3]:
-                if kept:
-                    _paragraph(" " * 8, f"row {row}: {_shown(examples, row)}")
+        if texts and finding.check not in UNREAD:
+            for row in finding.rows[:3].tolist():
+                _paragraph(" " * 8, f"row {row}: {_shown(examples, as_kept(row, examples.dropped))}")
     for why in broken:
         _paragraph("RULE    ", why)
     if failing or broken:
@@ -391,8 +390,8 @@ def _paragraph(first: str, text: str) -> None:
     tell(first + " ".join(filter(None, map(str.strip, text.splitlines()))), hanging=8 if first.strip() else 0)
 
 
-def _shown(examples: Examples, row: int) -> str:
-    found = examples.table.slice(row - 1, 1).to_pylist()[0]
+def _shown(examples: Examples, kept: int) -> str:
+    found = examples.table.slice(kept - 1, 1).to_pylist()[0]
     words = " | ".join([*found["fields"], *(found["options"] or [])])
     answer = found["label"] if found["label"] is not None else found["response"]
     return _cut(f"{words} => {answer}")

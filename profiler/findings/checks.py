@@ -323,7 +323,7 @@ CHECKS = (
     ),
 )
 BY_NAME = {check.name: check for check in CHECKS}
-# Checks of rows that are left out in reading; these are counted among all rows, and the rows of others without them.
+# Checks of rows that are left out in reading.
 UNREAD = (UNKNOWN_LABEL, NO_LABEL, EMPTY_ROW, TIED_PAIR)
 # What a check needs beyond the dataset, as an option of the command line.
 NEEDS = {
@@ -364,8 +364,7 @@ class Finding:
     part
         `prompt`, `response`, `label` or `row`.
     rows
-        int64, ascending: the rows found, counted from 1 in the order in which they were read; those of a check of
-        `UNREAD` among all rows, others without these.
+        int64, ascending: the rows found, counted from 1 among all rows in the order in which they were read.
     of
         Rows that were looked at.
     filling
@@ -409,19 +408,13 @@ class Finding:
         return BY_NAME[self.check].cure.replace("DATASET", dataset)
 
     @property
-    def numbers(self) -> list[tuple[bool, int]]:
-        """The rows as `profiler.findings.clean.located` numbers them."""
-        return [(self.check not in UNREAD, row) for row in self.rows.tolist()]
-
-    @property
     def places(self) -> str:
         """The first row numbers: `rows 3, 14, 15 and 9 more`."""
         if self.check == ONE_CLASS:
             return "all rows"
         first = ", ".join(str(row) for row in self.rows[:EXAMPLES])
         more = f" and {self.count - EXAMPLES:,} more" if self.count > EXAMPLES else ""
-        whose = ", counting rows that are left out" if self.check in UNREAD else ""
-        return f"row{'' if self.count == 1 else 's'} {first}{more}{whose}"
+        return f"row{'' if self.count == 1 else 's'} {first}{more}"
 
     def record(self) -> FoundRows:
         """The finding as the warehouse keeps it, with the first `STORED` row numbers."""

@@ -35,17 +35,17 @@ def names_of(drop: str) -> tuple[str, ...]:
 
 def located(
     parts: Sequence[Part], spec: DatasetSpec, trained: frozenset[str] | None = None
-) -> Iterator[tuple[Part, int, dict[str, Any], tuple[bool, int]]]:
-    """(part, its own number of the row, the row, (whether reading kept it, its number among those kept, or among all)).
+) -> Iterator[tuple[Part, int, dict[str, Any], int, int]]:
+    """(part, its own number of the row, the row, its number as in `Finding.rows`, that among rows kept or 0).
 
-    The same order and numbers as `Finding.numbers`, given `trained` as it is in `Examples`.
+    trained: as it is in `Examples`.
     """
     converter = Converter(spec, trained)
     tally = converter.tally
     for part in parts:
         for number, row in part.rows(None):
             kept = converter.convert(row, f"{part.name}: {part.unit} {number}") is not None
-            yield part, number, row, (kept, tally.kept if kept else tally.read)
+            yield part, number, row, tally.read, tally.kept if kept else 0
 
 
 def write(
@@ -59,10 +59,10 @@ def write(
     """
     if out.exists():
         raise UserError(f"{out} exists, and nothing is written over. Choose another folder with --out")
-    reasons: dict[tuple[bool, int], list[str]] = {}
+    reasons: dict[int, list[str]] = {}
     for finding in findings:
         if finding.check in names:
-            for row in finding.numbers:
+            for row in finding.rows.tolist():
                 reasons.setdefault(row, []).append(finding.check)
     with replaced_folder(out, cure="Choose another folder with --out.", keep=True) as work:
         manifest = _write(source, examples, reasons, work)
@@ -78,20 +78,18 @@ def write(
     return manifest
 
 
-def _write(
-    source: Source, examples: Examples, reasons: Mapping[tuple[bool, int], list[str]], folder: Path
-) -> dict[str, Any]:
+def _write(source: Source, examples: Examples, reasons: Mapping[int, list[str]], folder: Path) -> dict[str, Any]:
     split = examples.split
     dropped: list[dict[str, Any]] = []
     kept, unread = 0, 0
     with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
-        for part, number, row, place in located(source.parts(split), examples.spec, examples.trained):
-            if place in reasons:
+        for part, number, row, read, among_kept in located(source.parts(split), examples.spec, examples.trained):
+            if read in reasons:
                 where = {"file": Path(part.name).name, part.unit: number}
-                dropped.append({**where, "row_in_check": place[1], "checks": reasons[place]})
+                dropped.append({**where, "row_in_check": read, "checks": reasons[read]})
                 continue
             kept += 1
-            unread += not place[0]
+            unread += not among_kept
             file.write(_json(row, part, number))
     for other, parts in source.splits.items():
         if other == split:

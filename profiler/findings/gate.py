@@ -181,18 +181,18 @@ def github(
     broken: Sequence[str],
     failing: Sequence[Finding],
     dataset: str,
-    places: Mapping[tuple[bool, int], str],
+    places: Mapping[int, str],
 ) -> str:
     """Workflow commands that annotate a pull request: `::error file=...,line=...::message`.
 
-    places: `file=...` or `file=...,line=...` by `Finding.numbers`, at least of the first of each finding.
+    places: `file=...` or `file=...,line=...` by row, at least of the first of each finding.
     """
     level = {"error": "error", "warning": "warning", "info": "notice"}
     lines = []
     for finding in findings:
         kind = "error" if finding in failing else level[finding.severity] if finding.severity != "error" else "warning"
         words = f"{finding.sentence} ({finding.places}). {finding.cure(dataset)}"
-        where = places[finding.numbers[0]]
+        where = places[int(finding.rows[0])]
         lines.append(f"::{kind} {where},title={_property(f'{name}: {finding.check}')}::{_data(words)}")
     lines += [f"::error title={_property(f'{name}: rule')}::{_data(rule)}" for rule in broken]
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from traitcast.profiler.findings import boilerplate, odd, pairs, texts
+from traitcast.profiler.findings import boilerplate, numbering, odd, pairs, texts
 from traitcast.profiler.findings import labels as label_noise
-from traitcast.profiler.findings.checks import ONE_CLASS, Finding, found, ordered
+from traitcast.profiler.findings.checks import ONE_CLASS, UNREAD, Finding, found, ordered
 from traitcast.profiler.findings.compared import Compared, flat, prompts_of, words_of_dataset
 from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
@@ -85,7 +86,7 @@ def search(
     Returns
     -------
     list of Finding
-        Worst first. Row numbers count from 1 in the order of `examples.table`.
+        Worst first.
     dict of str to int
         Rows by language, those in no other one that is recognised first; a script stands for its languages.
     """
@@ -141,7 +142,14 @@ def search(
         findings.append(compared.leaks({name: words_of_dataset(other, seed)}, {name: keys}, "near_contamination"))
     if noise and examples.spec.task_type == "classification":
         findings.append(_noise(table, rows["words"], _in_any(findings, _UNLIKE, table.num_rows), seed))
-    return ordered(findings), _languages(rows, owner, table.num_rows, language)
+    return [_as_read(one, examples) for one in ordered(findings)], _languages(rows, owner, table.num_rows, language)
+
+
+def _as_read(finding: Finding, examples: Examples) -> Finding:
+    """A finding with its rows numbered among all that were read."""
+    if finding.check in UNREAD:
+        return finding
+    return replace(finding, rows=numbering.as_read(finding.rows, examples.dropped))
 
 
 def other_words(examples: Examples) -> Keys:

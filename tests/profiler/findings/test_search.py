@@ -264,8 +264,8 @@ def test_faults_of_conversations_are_found_by_the_numbers_of_their_rows(tmp_path
     rows[3] = [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]
     rows[7], rows[9] = chat("user", "user", "assistant"), chat("user", "system", "user", "assistant")
     found = by_check(write(tmp_path / "chats.jsonl", [{"messages": row} for row in rows]))
-    expected = {"empty_row": [4], "turn_order": [7], "late_system": [9]}
-    assert found == expected, "row 4 is dropped, so those after it count one less"
+    expected = {"empty_row": [4], "turn_order": [8], "late_system": [10]}
+    assert found == expected, "row 4 is dropped, and counts"
 
 
 def test_judged_responses_are_texts_and_not_classes(tmp_path: Path) -> None:
