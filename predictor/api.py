@@ -195,7 +195,9 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
         catalogue than it was fitted on; the message names the `traitcast fit` command that helps.
     """
     record = warehouse.predictor(name)
-    predictor = from_json(record.bundle, command("fit", *_fit_again(record)), name)
+    # One that came with an earlier release is replaced when the file is next opened for writing.
+    again = ["--restore"] if warehouse.ships_predictor(name) else _fit_again(record)
+    predictor = from_json(record.bundle, command("fit", *again), name)
     fitted, now = predictor.about["versions"].get("catalogue"), warehouse.catalogue_version()
     if fitted is not None and now is not None and fitted != now:
         cure = command("fit", *fit_options(predictor, name))

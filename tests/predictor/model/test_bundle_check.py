@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from traitcast.cli import cli
 from traitcast.predictor.api import explain_pair, impact, predict_pair, rank_sources, what_if_pair
 from traitcast.predictor.model.bundle import from_json
+from traitcast.warehouse.database.schema import SHIPPED
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import UserError
 
@@ -190,3 +191,17 @@ def mutate(document: Any, draw: Random) -> None:
         else:
             place[key] = draw.choice(ODD)
         return
+
+
+def test_a_shipped_predictor_of_an_earlier_release_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    Warehouse.open(path).close()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"UPDATE {SHIPPED}.predictors SET bundle = replace(bundle, '\"schema\": ', '\"schema\": 9')")
+        connection.execute("UPDATE traitcast_meta SET value = 'earlier' WHERE key = 'reference_version'")
+    arguments = ["predict", "sst2", "rte", "--warehouse", str(path)]
+    refused = CliRunner().invoke(cli, arguments)
+    assert refused.exit_code == 2
+    assert "traitcast fit --restore" in " ".join(refused.stderr.split())
+    assert CliRunner().invoke(cli, ["fit", "--restore", "--warehouse", str(path)]).exit_code == 0
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
