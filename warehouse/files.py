@@ -232,10 +232,13 @@ def _lock(folder: Path) -> int | None:
         return os.open(os.devnull, os.O_RDONLY)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (FileNotFoundError, FileExistsError):
+    except FileExistsError:
         if os.path.lexists(folder):
             raise
+        return None
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return None
     taken = False
     try:
