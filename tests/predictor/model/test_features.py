@@ -195,3 +195,23 @@ def test_few_datasets_leave_nothing_to_learn_from_undefined(world: ProfileSet) -
     values, seen = few.values(blank, [names[0]], [names[1]])[0], few.table(blank, [names[0]], [names[1]])[0]
     assert np.isnan(values).any()
     np.testing.assert_array_equal(seen[np.isnan(values)], few.fills[np.isnan(values)])
+
+
+def test_a_sketch_that_datasets_share_is_compared_once(world: ProfileSet) -> None:
+    seen: list[int] = []
+
+    def formula(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        seen.append(len(a))
+        return features.cosine(a, b)
+
+    similarity = features.Similarity("", "prompt", "words_hashed", formula)
+    rng = np.random.default_rng(0)
+    own = {name: rng.integers(1, 9, 12).astype(np.float64) for name in world.traits.names}
+    shared = own | dict.fromkeys(world.traits.names[1:3], own[world.traits.names[0]])
+    source, target = np.repeat(np.arange(4), 4), np.tile(np.arange(4), 4)
+    once, each = (
+        features.compare(similarity, replace(world, sketches={("prompt", "words_hashed"): vectors}), source, target)
+        for vectors in (shared, {name: vector.copy() for name, vector in shared.items()})
+    )
+    assert seen == [4, 16]
+    assert once == pytest.approx(each, abs=1e-12)
