@@ -192,11 +192,11 @@ def test_a_changed_file_is_refused_with_any_options_until_it_is_profiled_as_befo
     old.write_text("".join(lines))
     asked = ("--roles", "text=x", "--roles", "label=odd", "--delimiter", ";", "--rows", "20", "--seed", "3")
     assert run("profile", old, "--name", "mine", *asked).exit_code == 0
-    other = ("mine", "--language", "de"), (data, "--against", "mine")
+    other: list[tuple[str | Path, ...]] = [("mine", "--language", "de"), (data, "--against", "mine")]
     for arguments in other:
         assert run("check", *arguments, "--fail-on", "never").exit_code == 0
     old.write_text("".join([*lines, "one more;a;\n"]))
-    for arguments in (*other, ("mine",)):
+    for arguments in [*other, ("mine",)]:
         changed = run("check", *arguments, "--fail-on", "never")
         assert changed.exit_code == 2
         told = " ".join(changed.stderr.split())
