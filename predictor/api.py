@@ -20,7 +20,7 @@ from traitcast.predictor.model.likeness import sharing
 from traitcast.predictor.model.observations import PROTOCOLS, Observations, observe
 from traitcast.predictor.model.outcomes import GAIN, LABEL_SHIFT, NAMES, Outcome, outcome_of
 from traitcast.predictor.model.own_cells import own_cells
-from traitcast.predictor.model.prediction import MEASURED, OTHERS, Prediction, Ranking
+from traitcast.predictor.model.prediction import Prediction, Ranking, rest_on_gains
 from traitcast.predictor.model.predictor import Predictor, Settings, fit
 from traitcast.predictor.model.probes import (
     ProbedBase,
@@ -196,7 +196,7 @@ def predictor_of(warehouse: Warehouse, name: str = DEFAULT) -> Predictor:
     """
     record = warehouse.predictor(name)
     # One that came with an earlier release is replaced when the file is next opened for writing.
-    again = ["--restore"] if warehouse.ships_predictor(name) else _fit_again(record)
+    again = ["--restore"] if name in warehouse.shipped("predictors") else _fit_again(record)
     predictor = from_json(record.bundle, command("fit", *again), name)
     fitted, now = predictor.about["versions"].get("catalogue"), warehouse.catalogue_version()
     if fitted is not None and now is not None and fitted != now:
@@ -275,7 +275,7 @@ def known_quality(
         "protocol"; Spearman's correlation as "value", "low" and "high" (95 %); "pairs", the share of pairs of sources
         in the right order. None if no such evaluation was stored.
     """
-    if not shown or any(p.basis in (MEASURED, OTHERS) for p in shown):
+    if rest_on_gains(shown):
         protocol = PROTOCOLS[0]
     else:
         seen = all(p.target in predictor.seen_targets.names for p in shown)

@@ -255,10 +255,10 @@ def filter_(
 
 def _words(dataset: str, request: Request, reading: Mapping[str, Any], warehouse_path: str) -> str:
     """The words by which another command reads the same rows."""
-    options = [word for role in reading["roles"] for word in ("--roles", role)]
-    for name in ("spec", "split", "delimiter", "quote", "language"):
-        if reading[name] is not None:
-            options += [f"--{name}", str(reading[name])]
+    from traitcast.profiler.service import option_words
+
+    stated = {name: reading[name] for name in ("roles", "spec", "split", "delimiter", "quote", "language")}
+    options = [*option_words({name: value for name, value in stated.items() if value is not None})]
     if str(request.dataset) != dataset and warehouse_path != default_warehouse():
         options += ["--warehouse", warehouse_path]
     return " ".join(map(quoted, [dataset, *options]))

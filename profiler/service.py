@@ -7,7 +7,7 @@ keeps the warehouse closed while the work is done, so that a long profile never 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -241,7 +241,7 @@ def read_as_profiled(
     # By other roles or of another split the same rows have another fingerprint: the file is read as it was first.
     examples = read(before, engine=engine) if stated else read_examples(before, engine)
     if examples.fingerprint != earlier.fingerprint:
-        again = command("profile", place, *_words(_to_state(before, earlier)), warehouse=warehouse_path)
+        again = command("profile", place, *option_words(_to_state(before, earlier)), warehouse=warehouse_path)
         raise UserError(
             f"{place} has changed since {dataset!r} was profiled from it. Name the file for its rows of today, or "
             f"profile it again: {again}"
@@ -347,12 +347,12 @@ def ensure_all_profiled(datasets: Sequence[str], warehouse_path: str, **options:
             which = next(iter(sorted(read)), "DATASET")
             raise UserError(
                 f"{', '.join(f'--{key}' for key in stated)} is about one file, folder or hub id, and {why}. Profile "
-                f"one by itself: {command('profile', which, *_words(stated), warehouse=warehouse_path)}"
+                f"one by itself: {command('profile', which, *option_words(stated), warehouse=warehouse_path)}"
             )
     return [ensure_profiled(name, warehouse_path, **(stated if name in read else {})) for name in datasets]
 
 
-def _words(stated: dict[str, Any]) -> Iterator[str]:
+def option_words(stated: Mapping[str, Any]) -> Iterator[str]:
     """Options as they are written on a command line."""
     for key, value in stated.items():
         for one in value if isinstance(value, tuple | list) else [value]:

@@ -94,10 +94,9 @@ def foundation(fitted: Predictor, found: Sequence[Prediction], quality: Mapping[
     quality: as `api.known_quality` returns it; without it the figure is one of the fit.
     """
     from traitcast.predictor.model.gain_model import KNOWN, NEW
-    from traitcast.predictor.model.prediction import MEASURED, MIXED, OTHERS
+    from traitcast.predictor.model.prediction import MIXED, rest_on_gains
 
-    bases = {p.basis for p in found}
-    regime = KNOWN if not bases or bases & {MEASURED, OTHERS} else NEW
+    regime = KNOWN if rest_on_gains(found) else NEW
     verdict, matrix = fitted.verdicts[regime], fitted.matrix.matrix
     where = "unseen targets" if regime == KNOWN else "sources that were never measured"
     if verdict.abstains:
@@ -105,10 +104,8 @@ def foundation(fitted: Predictor, found: Sequence[Prediction], quality: Mapping[
         return (
             f"No signal in {matrix!r}: {verdict.chance:.0%} of shuffled matrices {how} as well, so no order is claimed."
         )
-    whose = (
-        "each source" if regime == KNOWN else "the datasets it is made of" if bases == {MIXED} else "sources like it"
-    )
-    gains = f"the gains of {whose} on other targets, weighted by their likeness"
+    others = "the datasets it is made of" if {p.basis for p in found} == {MIXED} else "sources like it"
+    gains = f"the gains of {'each source' if regime == KNOWN else others} on other targets, weighted by their likeness"
     words = {
         "nothing": "the level of each target",
         "likeness": "likeness of source and target",

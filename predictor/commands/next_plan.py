@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from traitcast.predictor.api import profiles_of
 from traitcast.predictor.model.outcomes import GAIN
 from traitcast.predictor.model.prediction import MEASURED, Ranking
 from traitcast.predictor.model.predictor import Predictor
@@ -43,8 +42,10 @@ class NextPlan:
 
 
 def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, target: str) -> NextPlan | str | None:
-    """The next best measurements for a target as a command, or why there is none; None if there is nothing to measure,
-    as where every source was measured, or for a side effect."""
+    """The next best measurements for a target as a command, or a sentence that says why no command would do.
+
+    None where nothing is to be measured: every source was, or the predictor is of a side effect.
+    """
     if predictor.outcome.name != GAIN.name:
         return None
     places = warehouse.places()
@@ -61,17 +62,16 @@ def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, targ
     sources = [name for name in worth if not (option(name) or _lacks_training(warehouse, name, places))][:_SOURCES]
     if not sources:
         return None
-    traits = profiles_of(warehouse).traits
-    index = [traits.names.index(name) for name in (*sources, target)]
-    lengths = np.zeros(len(index))
+    named = (*sources, target)
+    traits = warehouse.trait_matrix(named)
+    lengths = np.zeros(len(named))
     for trait in ("prompt_tokens_mean", "response_tokens_mean"):
         if trait in traits.traits:
-            lengths += np.nan_to_num(traits.values[index, traits.traits.index(trait)])
+            lengths += np.nan_to_num(traits.values[:, traits.traits.index(trait)])
     tokens = np.minimum(lengths * _TOKENS_A_WORD, _LONGEST)
     train = _TRAIN_ROWS * tokens[:-1].sum() / _TRAINED
     score = _TEST_ROWS * tokens[-1] * (len(sources) + 1) / _SCORED
     rows = ("--seeds", "0", "--train-rows", str(_TRAIN_ROWS), "--epochs", "1")
-    named = (*sources, target)
     data = [places.get(name, name) for name in named]
     words = ("--pack", f"next_{target}", "--sources", ",".join(sources), "--targets", target, *rows, *data)
     return NextPlan(words, float(train + score) / 60, tuple(name for name in named if name not in places))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from traitcast.predictor.effects.interventions import Lineage, roots_of
-from traitcast.predictor.explanation.evidence import Intervention, evidence, interventions
+from traitcast.predictor.explanation.support import Intervention, evidence, interventions
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.gain_model import KNOWN, NEW
 from traitcast.predictor.model.novelty import Seen
@@ -176,11 +176,9 @@ def addressed(name: str) -> tuple[str, str]:
     return side.strip() if colon else "source", trait.strip()
 
 
-def set_traits(
-    profiles: ProfileSet, name: str, values: Mapping[str, float], called: str | None = None
-) -> tuple[ProfileSet, str]:
+def set_traits(profiles: ProfileSet, name: str, values: Mapping[str, float]) -> tuple[ProfileSet, str]:
     """The profiles with one more dataset, a copy of `name` with these traits, and its name. Its sketches stay."""
-    made = called or f"{name} (changed)"
+    made = f"{name} (changed)"
     return _copies(profiles, name, {made: values}), made
 
 

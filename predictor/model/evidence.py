@@ -79,23 +79,20 @@ def standardise(observations: Observations) -> Gains:
     return Gains(np.where(known, apart / spread[:, None], np.nan), level, spread, reliability)
 
 
-def carried(
-    gains: Gains, weight: np.ndarray, per_target: np.ndarray | None = None, pooled: float = POOLED
-) -> np.ndarray:
+def carried(gains: Gains, weight: np.ndarray) -> np.ndarray:
     """Weighted mean of what a source did on the measured targets, (models, n sources, asked); NaN without any.
 
-    weight: (asked, n targets), 0 where a target may not be used. per_target: (models, n), how much each target counts
-    besides; its reliability by default. pooled: share of the mean over all models.
+    weight: (asked, n targets), 0 where a target may not be used; it is multiplied by the reliability of the target.
     """
     known = ~np.isnan(gains.z)
-    each = np.nan_to_num(gains.reliability if per_target is None else per_target)[:, None]
+    each = np.nan_to_num(gains.reliability)[:, None]
     sums = np.where(known, gains.z, 0.0) * each @ weight.T
     total = (known * each) @ weight.T
     own = _ratio(sums, total)
     if len(own) == 1:
         return own
     of_all = np.broadcast_to(_ratio(sums.sum(axis=0), total.sum(axis=0)), own.shape)
-    return np.where(np.isnan(own), of_all, (1 - pooled) * own + pooled * of_all)
+    return np.where(np.isnan(own), of_all, (1 - POOLED) * own + POOLED * of_all)
 
 
 def _ratio(sums: np.ndarray, total: np.ndarray) -> np.ndarray:
@@ -103,9 +100,9 @@ def _ratio(sums: np.ndarray, total: np.ndarray) -> np.ndarray:
 
 
 def source_mean(gains: Gains, allowed: np.ndarray) -> np.ndarray:
-    """Mean gain of a source over the allowed targets, less the mean of these over all sources, in typical spreads.
+    """Mean gain of a source over the allowed targets, less the mean of these over all sources.
 
-    Shaped as `carried`.
+    In typical spreads; shaped as `carried`.
 
     Targets are not centred first: this is the baseline `source_mean` to the letter, which the gate falls back to.
     """

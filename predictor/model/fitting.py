@@ -143,27 +143,21 @@ def about(
     data: Data,
     grouping: Grouping,
     settings: Mapping[str, Any],
-    tree_settings: TreeSettings,
     fitted: Fitted,
     model: str | None,
     catalogue: int | None,
     kept: Mapping[str, Any],
+    *,
+    harm_known: bool,
 ) -> dict[str, Any]:
     """What is stored with a predictor besides its numbers: sizes, settings, quality of the fit, versions, fingerprint.
 
-    kept: entries that are left out for the defaults.
+    kept: entries that are left out for the defaults. harm_known: as the function of that name says.
     """
     import xgboost
 
     observations, held = data.observations, fitted.held_out[KNOWN]
     errors, residuals = held.errors(data), fitted.residuals(data, KNOWN)
-    harm_known = "outcome" not in kept and not fitted.verdicts[KNOWN].abstains
-    harm_known = harm_known and _beats_share(data, held, fitted.scale_of(held, KNOWN), grouping.group)
-    if harm_known:
-        # A user's dataset may have no relatives among the targets; on the matrix that ships, chances are good with them
-        # (Brier .23, overall share .25) and worse than useless without (.27).
-        alone = _without_relatives(data, grouping.group, fitted, tree_settings)
-        harm_known = alone is not None and _beats_share(data, alone, fitted.scale_of(alone, KNOWN), grouping.group)
     found: dict[str, Any] = {
         "cells": len(observations),
         "sources": len(set(observations.source.tolist())),
@@ -186,6 +180,19 @@ def about(
     for array in (observations.gain, data.table, data.asked.of_target):
         digest.update(np.ascontiguousarray(array).tobytes())
     return found | {"fingerprint": f"v2:{digest.hexdigest()}"}
+
+
+def harm_known(data: Data, group: np.ndarray, fitted: Fitted, settings: TreeSettings) -> bool:
+    """Whether chances of harm beat the overall share of harms, also on targets without relatives in the matrix.
+
+    A user's dataset may have none. On the matrix that ships, chances are good with relatives (Brier .23, overall share
+    .25) and worse than useless without (.27).
+    """
+    held = fitted.held_out[KNOWN]
+    if fitted.verdicts[KNOWN].abstains or not _beats_share(data, held, fitted.scale_of(held, KNOWN), group):
+        return False
+    alone = _without_relatives(data, group, fitted, settings)
+    return alone is not None and _beats_share(data, alone, fitted.scale_of(alone, KNOWN), group)
 
 
 def _without_relatives(data: Data, group: np.ndarray, fitted: Fitted, settings: TreeSettings) -> HeldOut | None:

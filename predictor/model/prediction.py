@@ -5,6 +5,7 @@ Owns the JSON contract of `predict` and `rank`, and how a measurement and a pred
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import isfinite, sqrt
 from typing import Any
@@ -125,6 +126,11 @@ def measurements(observations: Observations) -> dict[str, dict[str, Measurement]
         runs = int((~np.isnan(observations.seed_gains[rows])).sum())
         found.setdefault(source, {})[target] = Measurement(gain, None if np.isnan(error) else round(error, 6), runs)
     return found
+
+
+def rest_on_gains(found: Sequence[Prediction]) -> bool:
+    """Whether the source of some prediction was measured itself; also of none at all."""
+    return not found or any(p.basis in (MEASURED, OTHERS) for p in found)
 
 
 def _below(deviations: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from traitcast.predictor.model import novelty, trees
 from traitcast.predictor.model.features import FeatureSettings, PairSpace, ProfileSet
-from traitcast.predictor.model.fitting import PROTOCOLS, about, fit_gated
+from traitcast.predictor.model.fitting import PROTOCOLS, about, fit_gated, harm_known
 from traitcast.predictor.model.gain_model import KNOWN, NEW, Asked, GainModel, target_weights
 from traitcast.predictor.model.gate import Verdict
 from traitcast.predictor.model.intervals import Residuals
@@ -381,9 +381,9 @@ class Predictor:
             if p.basis == MEASURED:
                 found.append(p)
                 continue
-            verdict = self.verdicts[NEW if p.basis == LIKE and NEW in self.verdicts else KNOWN]
-            silent = self.abstains or verdict.abstains or verdict.resolution is None
-            least = np.inf if silent else float(verdict.resolution or 0.0) * spread
+            regime = NEW if p.basis == LIKE else KNOWN
+            resolution = None if self._silent(regime) else self.verdicts[regime].resolution
+            least = np.inf if resolution is None else resolution * spread
             if band == 0 or first[0] - p.gain >= max(first[1], least):
                 band, first = band + 1, (p.gain, least)
             found.append(p.in_band(band))
@@ -461,6 +461,7 @@ def fit(
             f"matrix {observations.matrix.matrix!r} has too few datasets to hold one out and learn from the rest, "
             f"so no interval can be given. Import a larger one with: {command('scores', 'import', 'FILE')}"
         )
+    known = outcome.name == GAIN.name and harm_known(data, grouping.group, fitted, settings.trees)
     # Left out for the defaults, so that fingerprints of earlier predictors stay valid.
     given = {"probes": probes and dict(probes), "metric": outcome.metric}
     given |= {"outcome": None if outcome.name == GAIN.name else outcome.name}
@@ -481,6 +482,6 @@ def fit(
         flat=fitted.flat,
         seen_sources=novelty.remember(source_names, data.space.standardised(profiles, source_names)),
         seen_targets=novelty.remember(target_names, data.space.standardised(profiles, target_names)),
-        about=about(data, grouping, asdict(settings), settings.trees, fitted, model, catalogue, kept),
+        about=about(data, grouping, asdict(settings), fitted, model, catalogue, kept, harm_known=known),
         folds={regime: tuple(map(trees.to_json, boosters)) for regime, boosters in fitted.folds.items()},
     )

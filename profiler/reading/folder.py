@@ -240,6 +240,6 @@ def _inside(root: Path, paths: Sequence[Path]) -> list[str]:
 
 
 def spec_beside(folder: Path) -> Path | None:
-    """The dataset.yaml of a folder, if there is one; what is no file is refused when it is read."""
+    """The dataset.yaml of a folder, or None; a pipe or a folder of that name is refused when it is read."""
     path = folder / SPEC_FILE
     return path if path.exists() else None

@@ -398,7 +398,7 @@ def test_command(reviews: Examples, tmp_path: Path) -> None:
 
 
 def test_two_commands_take_turns_in_a_folder(reviews: Examples, tmp_path: Path) -> None:
-    """What is there afterwards is all of one of them; who waits too long is told so."""
+    """What is there afterwards is all of one of them; a wait that is too long is refused."""
     asked = ["vary", reviews.origin, "--change", "half,permute_labels,shuffle_words", "--into"]
     alone = []
     for seed in ("0", "1"):

@@ -351,7 +351,7 @@ def _names(
             split = "test or validation" if role == "target" else "training"
             cure = f"leave it out of the {role}s, or add such a split"
             if role == "target":
-                cure += "; of a target that is none of the --sources the training rows are scored"
+                cure += "; of a target that is not among the --sources, the training rows are scored"
             raise InputError(f"{role} {name!r} has no {split} rows; {cure}")
     return tuple(dict.fromkeys((*before, *asked)))
 

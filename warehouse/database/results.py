@@ -78,11 +78,6 @@ class Results(Connection):
             raise UserError(f"no predictor named {name!r}{nearest(name, names)} {known}Make one with: {make}")
         return PredictorRecord(*rows[0])
 
-    def ships_predictor(self, name: str) -> bool:
-        """Whether the predictor `name` came with the package."""
-        own = self._rows(f"SELECT 1 FROM {OWN}.predictors WHERE predictor = ?", [name])
-        return not own and bool(self._rows("SELECT 1 FROM predictors WHERE predictor = ?", [name]))
-
     def save_predictions(
         self, predictor: str, predictions: Sequence[Mapping[str, Any]], attributions: Sequence[Mapping[str, Any]]
     ) -> None:

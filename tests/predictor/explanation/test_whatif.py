@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traitcast.predictor.effects.interventions import Lineage
-from traitcast.predictor.explanation.evidence import NOT_MEASURED
+from traitcast.predictor.explanation.support import NOT_MEASURED
 from traitcast.predictor.explanation.whatif import addressed, entropy_bounds, set_traits, what_if
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.observations import observe

@@ -75,7 +75,7 @@ def test_a_target_that_is_no_source_is_scored_on_its_training_rows(tmp_path: Pat
         assert (entry.train_rows, entry.test_rows, entry.test_split) == (0, 4, "train")
     with pytest.raises(InputError, match="'target' is in .* with other rows; plan into a new folder"):
         plan(m, [source, target], SETTINGS, sources=["target"], targets=["target"])
-    with pytest.raises(InputError, match="no test or validation rows.* is none of the --sources"):
+    with pytest.raises(InputError, match="no test or validation rows.* is not among the --sources"):
         plan(tmp_path / "new", [source, target], SETTINGS, sources=["source", "target"], targets=["target"])
 
 
