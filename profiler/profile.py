@@ -126,6 +126,7 @@ def profile(
             "split": examples.split,
             "origin": examples.origin,
             "revision": examples.revision,
+            **({"published": spec.published} if spec.published else {}),
             "roles": spec.roles(),
             **({"mixture": parts_as_dict(spec.mixture)} if spec.mixture else {}),
             "spec": str(Path(spec.stated_in).resolve()) if spec.stated_in else None,

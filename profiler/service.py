@@ -194,6 +194,7 @@ def _still_good(stored: Profile, examples: Examples, request: Request) -> bool:
         stored.fingerprint == examples.fingerprint
         and (stored.family, stored.language, stored.licence) == (spec.family, spec.language, spec.licence)
         and (stored.parent, stored.changed) == (spec.parent, spec.changed)
+        and details.get("published", []) == spec.published
         and (details.get("split"), details.get("revision")) == (examples.split, examples.revision)
         and details.get("catalogue_version") == VERSION
         and details.get("segmenter") == segmenters.segmenter(spec.language)

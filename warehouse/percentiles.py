@@ -27,6 +27,8 @@ _OF_ONE_ROW = ("_kurtosis", "_skewness")
 _CORRELATED = 0.8
 # Less than this of a share is no spread.
 _LEAST_SHARE = 0.01
+# Units that only say what sort of number it is.
+_NO_UNIT = ("", "ratio", "accuracy", "score", "correlation", "log per log", "log words", "log ratio")
 # The scale of a normal distribution from its median absolute deviation.
 _MAD = 1.4826
 
@@ -171,9 +173,18 @@ def in_words(standing: Standing) -> str:
     side, count = ("higher", standing.below) if standing.percentile >= 50 else ("lower", standing.above)
     of = f"all {standing.n}" if count == standing.n else f"{count} of {standing.n}"
     share = standing.trait.unit == "share"
-    value, median = (f"{100 * v:.3g} %" if share else number(v) for v in (standing.value, standing.median))
-    unit = "" if share else f" {standing.trait.unit}"
-    return f"{value}{unit} (median {median}), {side} than {of} {standing.kind or 'reference'} datasets"
+    median = f"{100 * standing.median:.3g} %" if share else number(standing.median)
+    value = in_unit(standing.value, standing.trait.unit)
+    return f"{value} (median {median}), {side} than {of} {standing.kind or 'reference'} datasets"
+
+
+def in_unit(value: float, unit: str) -> str:
+    """A trait with its unit: "11.8 %", "19 words", "grade 8.2", and a plain number where it has none."""
+    if unit == "share":
+        return f"{100 * value:.3g} %"
+    if unit == "grade":
+        return f"grade {number(value)}"
+    return number(value) if unit in _NO_UNIT else f"{number(value)} {unit}"
 
 
 def meaning(definition: TraitDefinition) -> str:

@@ -27,6 +27,7 @@ from traitcast.warehouse.console import (
     progress,
     report_errors,
     say,
+    tell,
     warehouse_option,
 )
 from traitcast.warehouse.errors import UserError
@@ -174,6 +175,7 @@ def evaluate(
       traitcast evaluate --matrix prompt_transferability --format json
     """
     from traitcast.predictor.api import evaluate_matrix, outcome_in
+    from traitcast.predictor.evaluation.verdict import verdict
     from traitcast.warehouse.database.warehouse import Warehouse
 
     of = outcome_of(outcome, metric)
@@ -188,6 +190,7 @@ def evaluate(
             on_progress=bar.reach,
             **options,
         )
+    words = verdict(result, of)
     if save:
         with Warehouse.open(warehouse_path) as warehouse:
             kept = {name: options[name] for name in ("model", "tier", "seed")}
@@ -195,12 +198,13 @@ def evaluate(
         say(f"saved in {warehouse_path}, table evaluations; `traitcast report` shows it")
     if output_format == "json":
         asked = {"outcome": outcome if outcome != GAIN.name else None, "metric": metric}
-        emit_json(result.as_json() | {key: value for key, value in asked.items() if value is not None})
+        known = {key: value for key, value in asked.items() if value is not None}
+        emit_json(result.as_json() | known | {"verdict": words})
     else:
-        _print_evaluation(result, of)
+        _print_evaluation(result, of, words)
 
 
-def _print_evaluation(result: Evaluation, of: Outcome) -> None:
+def _print_evaluation(result: Evaluation, of: Outcome, words: Sequence[str]) -> None:
     for note in result.notes:
         say(note)
     leak = " LEAKY: rows and columns of the test cells are in training." if result.leaky else ""
@@ -209,6 +213,7 @@ def _print_evaluation(result: Evaluation, of: Outcome) -> None:
         f"{result.candidates:.1f} sources ranked at a time. Kept together: {result.groups}.{leak}"
     )
     what = f"{of.what.capitalize()}{f', over {BASES.get(result.base, result.base)}' if of.harmful else ''}"
+    tell(" ".join(words), hanging=0)
     say(f"{what}. Second table: the model's values with 95 % bootstrap intervals over {result.resampled}.")
     emit_table(
         result.quality_rows(),
@@ -222,9 +227,6 @@ def _print_evaluation(result: Evaluation, of: Outcome) -> None:
             f"Spearman minus that of the best baseline, {a['baseline']}: {a['value']:+.3f} "
             f"[{a['low']:+.3f}, {a['high']:+.3f}]"
         )
-    over = (result.over_source_mean or {}).get("spearman")
-    if over is not None and math.isfinite(over["value"]):
-        say(f"Spearman minus that of the source mean: {over['value']:+.3f} [{over['low']:+.3f}, {over['high']:+.3f}]")
     used = ", ".join(f"{kind} in {n}" for kind, n in result.gate["used"].items())
     say(
         f"The gate used: {used} of {sum(result.gate['used'].values())} fits; it claimed no signal in "

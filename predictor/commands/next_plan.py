@@ -5,6 +5,7 @@ Proposes nothing for a target whose rows `matrix plan` does not read as they wer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,12 @@ class NextPlan:
     """The measurement worth most next.
 
     words: arguments of `traitcast matrix plan`. minutes: of one CPU core. to_fetch: datasets among the words whose rows
-    are nowhere that the warehouse knows of.
+    are nowhere that the warehouse knows of, and where they were published, "" if unknown.
     """
 
     words: tuple[str, ...]
     minutes: float
-    to_fetch: tuple[str, ...]
+    to_fetch: dict[str, str]
 
 
 def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, target: str) -> NextPlan | str | None:
@@ -74,7 +75,15 @@ def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, targ
     rows = ("--seeds", "0", "--train-rows", str(_TRAIN_ROWS), "--epochs", "1")
     data = [places.get(name, name) for name in named]
     words = ("--pack", f"next_{target}", "--sources", ",".join(sources), "--targets", target, *rows, *data)
-    return NextPlan(words, float(train + score) / 60, tuple(name for name in named if name not in places))
+    away = {name: _published(warehouse, name) for name in named if name not in places}
+    return NextPlan(words, float(train + score) / 60, away)
+
+
+def _published(warehouse: Warehouse, name: str) -> str:
+    """The address or package of a dataset's first file, without version and path; all of them: `traitcast show`."""
+    first = next(iter(warehouse.details(name).get("published", ())), "")
+    found = re.match(r"https?://[^/\s]+[^\s]*|[^@:=]+", first)
+    return found[0].strip() if found else ""
 
 
 def by_improvement(ranking: Ranking) -> list[str]:

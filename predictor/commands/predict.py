@@ -26,6 +26,7 @@ from traitcast.warehouse.console import (
     emit_json,
     emit_table,
     format_option,
+    inline,
     quoted,
     report_errors,
     say,
@@ -205,7 +206,8 @@ def rank(
     elif plan is not None:
         fetch = ""
         if plan.to_fetch:
-            fetch = f" First put the rows of {some(plan.to_fetch, 4)} into folders of these names here."
+            away = [f"{name} ({inline(at)})" if at else name for name, at in plan.to_fetch.items()]
+            fetch = f" First put the rows of {some(away, 4)} into folders of these names here."
         how = f"about {count(max(round(plan.minutes), 1), 'minute')} on one CPU core with SmolLM2-135M"
         if fitted.about["models"] != ["smollm2"]:
             how = f"with {some(fitted.about['models'], 2)}, the model of {fitted.matrix.matrix!r} (name it with --base)"

@@ -191,6 +191,12 @@ class DatasetSpec:
         return tuple(dict.fromkeys(named))
 
     @property
+    def published(self) -> list[str]:
+        """Where the rows were published, a text per file; empty if the spec does not say."""
+        stated = self.provenance.get("origin")
+        return [at for at in (stated if isinstance(stated, list) else [stated]) if isinstance(at, str)]
+
+    @property
     def response_field(self) -> str:
         """The field that holds what a model has to answer."""
         if self.task_type == "preference":

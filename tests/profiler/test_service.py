@@ -75,6 +75,18 @@ def test_profile_once_then_reuse_until_something_changes(tickets: Path, roles: P
     assert changed.fingerprint != first.fingerprint
 
 
+def test_where_the_rows_were_published_is_kept_and_followed(tickets: Path, roles: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "w.duckdb")
+    assert "published" not in profile_into(path, Request(str(tickets), spec=roles))[0].details
+    stated = roles.read_text()
+    for origin, kept in (("github.com/a/b@1:x.csv", ["github.com/a/b@1:x.csv"]), ("[a, 3, b]", ["a", "b"])):
+        roles.write_text(f"{stated}origin: {origin}\n")
+        profile, computed = profile_into(path, Request(str(tickets), spec=roles))
+        assert computed, "the spec says something else now"
+        assert profile.details["published"] == kept
+        assert not profile_into(path, Request(str(tickets), spec=roles))[1]
+
+
 def test_the_spec_of_a_file_is_given_once(tickets: Path, roles: Path, tmp_path: Path) -> None:
     path = str(tmp_path / "w.duckdb")
     profile_into(path, Request(str(tickets), name="mine", spec=roles, rows=5, seed=3))

@@ -19,6 +19,7 @@ from traitcast.warehouse.percentiles import (
     MIN_PROFILES,
     among,
     compare_profiles,
+    in_unit,
     in_words,
     kin,
     meaning,
@@ -165,3 +166,18 @@ def test_show_tells_what_is_unusual(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert percentiles["label_class_count"] is None
     assert all(min(p, 100 - p) <= 10 for p in (row["percentile"] for row in found["unusual"]))
     assert "response_pos_adj_share" not in run("sst2").split("\n\n")[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "written"),
+    [
+        (0.118, "share", "11.8 %"),
+        (19.0, "words", "19 words"),
+        (8.25, "grade", "grade 8.25"),
+        (1.5, "ratio", "1.5"),
+        (0.31, "accuracy", "0.31"),
+        (2.0, "", "2"),
+    ],
+)
+def test_a_unit_is_written_only_where_it_is_one(value: float, unit: str, written: str) -> None:
+    assert in_unit(value, unit) == written

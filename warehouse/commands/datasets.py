@@ -22,7 +22,6 @@ from traitcast.warehouse.console import (
     emit_table,
     format_option,
     inline,
-    number,
     report_errors,
     say,
     tell,
@@ -173,14 +172,14 @@ def _reference(warehouse: Warehouse) -> TraitMatrix:
 def _draw(plot: Path, places: Sequence[tuple[str, Mapping[str, Standing]]], profiles: Sequence[Profile] = ()) -> None:
     """Lengths, turns and classes of one or two profiles, and the percentiles of the same traits of them."""
     from traitcast.warehouse import charts
-    from traitcast.warehouse.percentiles import MIN_PROFILES
+    from traitcast.warehouse.percentiles import MIN_PROFILES, in_unit
     from traitcast.warehouse.profiled import distribution_charts
 
     parts = distribution_charts(profiles)
 
     rows = [
         {"name": trait, "dataset": name, "percentile": s.percentile, "order": order, "dataset_order": which}
-        | {"shown": f"{number(s.value)} {s.trait.unit}"}
+        | {"shown": in_unit(s.value, s.trait.unit)}
         for which, (name, standing) in enumerate(places)
         for order, (trait, s) in enumerate(standing.items())
     ]
@@ -300,6 +299,8 @@ def _heading(profile: Profile) -> str:
         lines.append(f"languages of the prompts: {some([f'{name} {n:,}' for name, n in frequent], 6)}")
     if pairs := _pairs(profile):
         lines.append(pairs)
+    if published := profile.details.get("published"):
+        lines.append(f"published: {some([inline(at) for at in published], 3)}")
     lines += [f"warning: {inline(warning)}" for warning in profile.details.get("warnings", [])]
     return "\n".join([*lines, ""])
 

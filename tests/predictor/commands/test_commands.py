@@ -165,6 +165,7 @@ def test_evaluate_follows_the_contract(law_warehouse: Path) -> None:
     assert document["ceiling"] is None
     assert "NaN" not in result.stdout
     assert document["ablations"] is None
+    assert any("unseen sources" in sentence for sentence in document["verdict"])
 
 
 def test_the_headline_metric_by_its_name_is_the_headline(fitted: Path) -> None:
@@ -234,6 +235,11 @@ def test_the_next_measurement_runs_as_printed_or_says_what_to_fetch(
     assert "First put" not in printed
     printed = run(fitted, "rank", "here", "--sources", "gone").stderr
     assert "First put the rows of gone into folders of these names here." in printed
+    published = {"origin": "/no/gone.csv", "published": ["github.com/a/b@0123abc:data/x.csv", "github.com/c/d"]}
+    with Warehouse.open(fitted) as warehouse:
+        warehouse.save_profile(replace(profile, name="gone", fingerprint="v1:gone", details=published))
+    printed = run(fitted, "rank", "here", "--sources", "gone").stderr
+    assert "First put the rows of gone (github.com/a/b) into folders" in printed
 
 
 @pytest.mark.parametrize(
