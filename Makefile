@@ -105,7 +105,7 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 	$(BIN)/traitcast profile $(DATA)/*/ --format json > build/reference.json
 	$(BIN)/traitcast scores import $(TRANSFER)/prompt_transferability/prompt_transfer_long.csv --spec examples/scores/prompt_transferability.yaml
 	$(BIN)/traitcast scores import $(TRANSFER)/cross_task_icl/cross_icl_long.csv --spec examples/scores/cross_task_icl.yaml
-	for matrix in smollm2_cpu smollm2_interventions; do \
+	for matrix in smollm2_cpu smollm2_interventions smollm2_84; do \
 		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m traitcast.warehouse.database.release build/reference.duckdb \
 			--carry $$matrix || exit; done
 	$(BIN)/traitcast evaluate --matrix prompt_transferability --save
@@ -115,9 +115,7 @@ reference: $(VENV)/.test   ## profile the public datasets, import the published 
 
 # The predictor that ships learns from the calibrated log-likelihood: docs/explanation/matrix.md says why.
 define ship
-	if [ -d build/smollm2_84 ]; then $(BIN)/traitcast matrix ingest --pack build/smollm2_84 --name smollm2_84; else \
-		TRAITCAST_REFERENCE=warehouse/reference $(BIN)/python -m traitcast.warehouse.database.release \
-			build/reference.duckdb --carry smollm2_84; fi
+	if [ -d build/smollm2_84 ]; then $(BIN)/traitcast matrix ingest --pack build/smollm2_84 --name smollm2_84; fi
 	$(BIN)/traitcast fit --matrix smollm2_84 --metric gold_nll_calibrated
 	for protocol in new-target new-source new-pair; do \
 		$(BIN)/traitcast evaluate --matrix smollm2_84 --metric gold_nll_calibrated --protocol $$protocol --save \

@@ -282,7 +282,7 @@ def known_quality(
         protocol = "new-source" if seen else "new-pair"
     stored = evaluations_of(warehouse, predictor)
     found = next((one["result"]["model"] for one in stored if one["protocol"] == protocol), None)
-    # Where the gate used nothing, there is no order to correlate with.
+    # Where no two sources were told apart, there is no order to correlate with.
     if found is None or found["spearman"]["value"] is None:
         return None
     return {"protocol": protocol, **found["spearman"], "pairs": found["pairwise_accuracy"]["value"]}

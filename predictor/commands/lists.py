@@ -28,7 +28,7 @@ def print_ranking(
     *,
     every: bool = False,
 ) -> None:
-    """Print the sources measured on a target, then the others in bands, or by likeness where no order is known.
+    """Print the sources measured on a target, then the others in bands, or without where no order is claimed.
 
     quality: as `api.known_quality` returns it. every: all of the others, not only the best.
     """
@@ -40,9 +40,16 @@ def print_ranking(
     if not others:
         return
     listed = others if every else others[:_FEW]
-    tell(f"{'no order is known; by likeness of responses' if fitted.abstains else 'predicted, best band first'}:")
+    unclaimed = "no order is claimed; by likeness and mean gain elsewhere"
+    tell(f"{unclaimed if fitted.abstains else 'predicted, best band first'}:")
     if fitted.abstains:
-        emit_table([{"source": p.source, "based on": _basis(p)} for p in listed])
+        digits = _digits(others)
+        emit_table(
+            [
+                {"source": p.source, "mean elsewhere": _signed(p.source_mean, digits), "based on": _basis(p)}
+                for p in listed
+            ]
+        )
         gain = others[0].gain
         say(
             f"Without a signal every source is expected to move {target} alike: "
@@ -111,14 +118,15 @@ def foundation(fitted: Predictor, found: Sequence[Prediction], quality: Mapping[
         "likeness": "likeness of source and target",
         "source mean": "the mean gain of each source on other targets",
         "evidence": gains,
-        "full": f"{gains}, and traits of the pair",
+        "full": f"{gains}, traits of the pair",
     }
     if quality is None:
         share, how = (1 + verdict.scores[verdict.kind]) / 2, "inside the fit"
     else:
         share, how = quality["pairs"], "cross-validated"
+    close = "" if verdict.kind == "likeness" else ", and how far a source stands out by its likeness to the target"
     return (
-        f"Based on {words[verdict.kind]}. For {where} this put {share:.0%} of source pairs in the right order "
+        f"Based on {words[verdict.kind]}{close}. For {where} this put {share:.0%} of source pairs in the right order "
         f"({how}; chance 50 %; {verdict.chance:.1%} of shuffled matrices do as well)."
     )
 

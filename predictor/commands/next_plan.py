@@ -80,10 +80,9 @@ def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, targ
 
 
 def _published(warehouse: Warehouse, name: str) -> str:
-    """The address or package of a dataset's first file, without version and path; all of them: `traitcast show`."""
-    first = next(iter(warehouse.details(name).get("published", ())), "")
-    found = re.match(r"https?://[^/\s]+[^\s]*|[^@:=]+", first)
-    return found[0].strip() if found else ""
+    """Where the first file of a dataset was published, of a repository or package its name; `show` has all files."""
+    first = str(next(iter(warehouse.details(name).get("published", ())), ""))
+    return re.split(r"@|:|==", first, maxsplit=1)[0] if first.startswith(("github.com/", "PyPI ")) else first
 
 
 def by_improvement(ranking: Ranking) -> list[str]:

@@ -30,6 +30,8 @@ LEVEL_TRAIT = "measured_gain_level"
 LEVEL_FAMILY = "measured"
 EVIDENCE_TRAIT = "gains_on_other_targets"
 EVIDENCE_FAMILY = "evidence"
+CLOSENESS_TRAIT = "likeness"
+CLOSENESS_FAMILY = "similarity"
 MEASURED_TRAIT = "measured_gain"
 _SENTENCE_TRAITS = 2
 _REPR_TRAITS = 5
@@ -230,13 +232,15 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         ]
     witnesses = predictor.witnesses(profiles, source, target)
     parents = profiles.mixtures[source] if parts.mixed[0] else {}
+    deviations = float(predictor.scale.deviations(predictor.scale.of(profiles, [target], [source]))[0, 0])
     for trait, side, family, shap in (
         (LEVEL_TRAIT, "target", LEVEL_FAMILY, float(parts.level[0]) - parts.base),
-        (EVIDENCE_TRAIT, "source", EVIDENCE_FAMILY, float(parts.evidence[0])),
+        (EVIDENCE_TRAIT, "source", EVIDENCE_FAMILY, float(parts.evidence[0] - parts.close[0])),
+        (CLOSENESS_TRAIT, "pair", CLOSENESS_FAMILY, float(parts.close[0])),
         (MEASURED_TRAIT, "pair", LEVEL_FAMILY, prediction.gain - expected.gain),
     ):
-        if shap:
-            value = float(len(witnesses)) if trait == EVIDENCE_TRAIT else shap
+        if abs(shap) > 1e-9:
+            value = {EVIDENCE_TRAIT: float(len(witnesses)), CLOSENESS_TRAIT: deviations}.get(trait, shap)
             found.append(Contribution(trait, side, family, value, shap))
     # XGBoost computes in float32; the rounding error goes to the base value with the shift to the median, so that the
     # sum is exact.
@@ -250,7 +254,7 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         _sum_spread(over_folds, [f.side for f in features]),
         predictor.matrix.base,
         predictor.outcome,
-        _evidence(predictor, source, float(parts.evidence[0]), witnesses, parents),
+        _evidence(predictor, source, float(parts.evidence[0] - parts.close[0]), witnesses, parents),
     )
 
 

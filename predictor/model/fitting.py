@@ -34,11 +34,13 @@ from traitcast.predictor.model.observations import Grouping, Split, splits
 from traitcast.predictor.model.pair_data import Data
 from traitcast.predictor.model.trees import Size, TreeSettings
 
-SCHEMA = 3
+SCHEMA = 4
 FOLDS = {KNOWN: 5, NEW: 3}
 _SIZE_FOLDS = 3
 # A gain in width below this is chance.
 _NARROWER = 0.95
+# An order that is not claimed moves no gain, but is kept.
+_UNCLAIMED = 1e-6
 # Of the user's dataset the relatives are rarely among the targets, its kind often is.
 PROTOCOLS = {KNOWN: "one-target", NEW: "new-pair"}
 
@@ -83,7 +85,10 @@ class Fitted:
         o, m = data.observations, self.model
         where = (o.model[rows], o.source[rows], o.target[rows])
         level, spread, _ = m.levels(data.asked)
-        order = m.closed(data.asked)[where] + m.trees(data.table[rows], m.known(data.asked)[where[1]])
+        known = m.known(data.asked)[where[1]]
+        order = m.closed(data.asked)[where] + m.trees(data.table[rows], known)
+        for regime, verdict in self.verdicts.items():
+            order[known == (regime == KNOWN)] *= _UNCLAIMED if verdict.abstains else 1.0
         column = (where[0], where[2])
         return level[column] + spread[column] * order, m.scale(data.asked)[where]
 
@@ -288,9 +293,11 @@ def _gated(
         column = o.target[row] * len(o.models) + o.model[row]
         chance = gate.chance_of_new(truth, found, block, o.source[row], column, settings.seed)
     if regime == NEW and chance > gate.SURE:
-        kind, found = NOTHING, found | {NOTHING: np.zeros(len(row))}
+        kind = NOTHING
     scores = {name: float(values.mean()) for name, values in taus.items()}
     verdict = Verdict(kind, chance, scores, gate.resolution(truth, found[kind], lists))
+    if verdict.abstains:  # what is predicted then is the level of the target
+        found = found | {kind: _UNCLAIMED * found[kind]}
     layer = fit_layers(training, regime, [kind], settings, size)[kind]
     boosters = tuple(booster for *_, booster in results) if layer.booster is not None else ()
     return layer, verdict, replace(held, order=found[kind]), boosters
@@ -314,7 +321,7 @@ def _held_out(
     where = (o.model[test], o.source[test], o.target[test])
     found = {}
     for kind, layer in layers.items():
-        found[kind] = layer.slope * forms[layer.closed_form][where]
+        found[kind] = layer.of(forms)[where]
         if layer.booster is not None:
             found[kind] = found[kind] + trees.predict(layer.booster, data.table[test])
     # The errors of sources are taken around their simplest order, whatever the gate will choose.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from traitcast.predictor.model import evidence, trees
-from traitcast.predictor.model.evidence import OWN, Gains
+from traitcast.predictor.model.evidence import CLOSE, Gains
 from traitcast.predictor.model.likeness import weights
 from traitcast.predictor.model.trees import Size, TreeSettings
 
@@ -24,6 +24,9 @@ KNOWN, NEW = "measured source", "new source"
 NOTHING, LIKENESS, SOURCE_MEAN, EVIDENCE, FULL = "nothing", "likeness", "source mean", "evidence", "full"
 # Simplest first.
 CANDIDATES = {KNOWN: (NOTHING, SOURCE_MEAN, LIKENESS, EVIDENCE, FULL), NEW: (NOTHING, LIKENESS, EVIDENCE, FULL)}
+# No candidate of its own. It is added to the others as it is: what it says was found on many matrices, and one without
+# a signal does not weaken it.
+CLOSENESS = "closeness"
 # Even the flattest slope keeps an order. Clipped at 0, orders would vanish just where the held-out target confirms them
 # (a target that agrees with the others raises their slope), which cost .2 of Spearman on matrices without a signal.
 _FLATTEST, _STEEPEST = 0.05, 1.5
@@ -46,8 +49,8 @@ class Asked:
     ----------
     of_source, of_target
         Likeness to the datasets of the matrix, (kinds, S, n) and (kinds, A, n).
-    own
-        Likeness of each pair, (S, A).
+    own, close
+        Likeness of each pair, in deviations, and its closeness (`LikenessScale.closeness`), (S, A).
     source, target
         int64 positions among the n datasets, -1 for any other dataset.
     """
@@ -55,21 +58,28 @@ class Asked:
     of_source: np.ndarray
     of_target: np.ndarray
     own: np.ndarray
+    close: np.ndarray
     source: np.ndarray
     target: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What orders sources: a closed form times its slope, plus the trees if its kind is FULL."""
+    """What orders sources: a closed form times its slope, closeness, and the trees if its kind is FULL."""
 
     kind: str
     slope: float = 0.0
     booster: xgboost.Booster | None = None
 
+    def of(self, forms: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What it says of each pair but for the trees, in spreads, from the output of `orders`."""
+        found = self.slope * forms[EVIDENCE if self.kind == FULL else self.kind]
+        return found + forms[CLOSENESS] if self.is_close else found
+
     @property
-    def closed_form(self) -> str:
-        return EVIDENCE if self.kind == FULL else self.kind
+    def is_close(self) -> bool:
+        """Whether closeness is added: not to likeness, which has it in it."""
+        return self.kind != LIKENESS
 
 
 def target_weights(gains: Gains, asked: Asked, not_target: np.ndarray) -> np.ndarray:
@@ -110,16 +120,16 @@ def orders(
     of_target, of_source = given or order_weights(gains, asked, not_target, not_source)
     carried = evidence.carried(gains, of_target)
     like = evidence.like_sources(carried, of_source)
-    own = np.broadcast_to(asked.own, like.shape)
-    found = {NOTHING: np.zeros(like.shape), LIKENESS: own}
+    own, close = (np.broadcast_to(of, like.shape) for of in (asked.own, CLOSE * asked.close))
+    found = {NOTHING: np.zeros(like.shape), LIKENESS: own, CLOSENESS: close}
     if regime == NEW:
-        return found | {EVIDENCE: like + OWN * own}
+        return found | {EVIDENCE: like}
     share = evidence.own_share(gains, asked.source)[:, :, None]
     here = carried[:, asked.source]
     mixed = np.where(np.isnan(here) | (share == 0), like, share * np.nan_to_num(here) + (1 - share) * like)
     mean = evidence.source_mean(gains, gains.targets & ~not_target)[:, asked.source]
     mean = np.where(np.isnan(mean) | (share == 0), 0.0, mean)
-    return found | {SOURCE_MEAN: mean, EVIDENCE: mixed + OWN * own}
+    return found | {SOURCE_MEAN: mean, EVIDENCE: mixed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +172,7 @@ def _prior(values: np.ndarray, weight: np.ndarray, plain: np.ndarray, unit: np.n
 
 @dataclass(frozen=True, slots=True)
 class GainModel:
-    """gain(source, target) = level(target) + spread(target) x (slope x closed form + trees), pp.
+    """gain(source, target) = level(target) + spread(target) x (slope x closed form + closeness + trees), pp.
 
     Attributes
     ----------
@@ -200,14 +210,14 @@ class GainModel:
         return np.where(asked.source >= 0, self.gains.sources[asked.source], False)
 
     def closed(self, asked: Asked) -> np.ndarray:
-        """Slope times closed form, by the regime of each source, (models, S, A), in spreads of the target."""
+        """What layers say but for the trees, by the regime of each source, (models, S, A), in spreads of the target."""
         n, known = len(self.gains.targets), self.known(asked)
         apart = _is(asked.target, n), _is(asked.source, n)
         found = np.zeros((len(self.gains.z), len(asked.source), len(asked.target)))
         for regime, layer in self.layers.items():
             mine = known if regime == KNOWN else ~known
-            if mine.any() and layer.slope:
-                found[:, mine] = layer.slope * orders(self.gains, asked, regime, *apart)[layer.closed_form][:, mine]
+            if mine.any():
+                found[:, mine] = layer.of(orders(self.gains, asked, regime, *apart))[:, mine]
         return found
 
     def trees(self, table: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -275,7 +285,8 @@ class Training:
 
     def left(self, regime: str) -> tuple[np.ndarray, float]:
         """What evidence leaves to the trees, (cells,), in spreads; and its slope."""
-        z, order = self.gains.z[self.rows], self.orders(regime)[EVIDENCE][self.rows]
+        forms = self.orders(regime)
+        z, order = (self.gains.z - forms[CLOSENESS])[self.rows], forms[EVIDENCE][self.rows]
         slope = _slope(z, order, self.weight)
         return z - slope * order, slope
 
@@ -291,7 +302,8 @@ def fit_layers(
             left, slope = training.left(regime)
             made[kind] = Layer(kind, slope, trees.grow(training.table, left, training.weight, size, settings))
         else:
-            made[kind] = Layer(kind, _slope(z, found[kind][training.rows], training.weight))
+            left = z if kind == LIKENESS else z - found[CLOSENESS][training.rows]
+            made[kind] = Layer(kind, _slope(left, found[kind][training.rows], training.weight))
     return made
 
 
@@ -303,7 +315,7 @@ def fit_gain_model(training: Training, layers: Mapping[str, Layer]) -> GainModel
     noise = np.ones(len(g.targets))
     if KNOWN in layers:
         layer, z = layers[KNOWN], g.z[training.rows]
-        squares = (z - layer.slope * training.orders(KNOWN)[layer.closed_form][training.rows]) ** 2
+        squares = (z - layer.of(training.orders(KNOWN))[training.rows]) ** 2
         counts, sums = (np.bincount(training.source, w, minlength=len(noise)) for w in (None, squares))
         noise = (sums / max(squares.mean(), 1e-12) + _ERROR_SHRINKAGE) / (counts + _ERROR_SHRINKAGE)
     spread = _prior(np.log(g.spread), sharp, plain)

@@ -2,7 +2,7 @@
 
 Owns the comparison of candidates by held-out orders inside the training rows, and the test against shuffled gains. It
 uses the richest candidate that no simpler one beats. Where shuffled gains do as well, it claims no signal: measured
-sources then keep the order of their plain mean, and new ones get none.
+sources then keep the order of closeness and their plain mean, and new ones that of closeness.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traitcast.predictor.model.gain_model import (
+    CLOSENESS,
     EVIDENCE,
     KNOWN,
     LIKENESS,
@@ -99,17 +100,31 @@ def chance_of_known(training: Training, seed: int) -> float:
 
     def statistic(z: np.ndarray, ranks: np.ndarray) -> float:
         found = orders(replace(g, z=z), training.asked, KNOWN, training.same, training.same, given)
-        return max(_correlation(ranks, found[kind]) for kind in (LIKENESS, SOURCE_MEAN, EVIDENCE))
+        close = found[CLOSENESS]
+        forms = (found[LIKENESS], found[SOURCE_MEAN] + close, found[EVIDENCE] + close)
+        return max(_correlation(ranks, form) for form in forms)
 
     ranks = np.where(np.isnan(g.z), np.nan, np.argsort(np.argsort(g.z, axis=1), axis=1))
     seen, above = statistic(g.z, ranks), 0
     for done in range(SHUFFLES):
         if above >= _ENOUGH:
             return (1 + above) / (done + 1)
-        # All models of one target are shuffled alike: that they agree on it is no sign of a law over targets.
-        order = np.broadcast_to(np.argsort(rng.random((n, n)), axis=0), g.z.shape)
-        above += statistic(*(np.take_along_axis(values, order, axis=1) for values in (g.z, ranks))) >= seen
+        above += statistic(*_shuffled((g.z, ranks), rng.random((n, n)))) >= seen
     return (1 + above) / (SHUFFLES + 1)
+
+
+def _shuffled(tables: Sequence[np.ndarray], draw: np.ndarray) -> list[np.ndarray]:
+    """Tables (models, n, n) with the sources of each target shuffled, alike in all models. draw: uniform, (n, n).
+
+    That models agree on a target is no sign of a law over targets. What no model measured stays where it is: a gain may
+    not come to lie where source and target are one, whose closeness is beyond that of any pair.
+    """
+    known = np.broadcast_to((~np.isnan(tables[0])).any(axis=0), tables[0].shape)
+    to, of = (np.argsort(np.where(known, keys, 1.0), axis=1, kind="stable") for keys in (0.0, draw))
+    made = [np.empty(table.shape) for table in tables]
+    for into, table in zip(made, tables, strict=True):
+        np.put_along_axis(into, to, np.take_along_axis(table, of, axis=1), axis=1)
+    return made
 
 
 def _correlation(ranks: np.ndarray, order: np.ndarray) -> float:

@@ -48,5 +48,5 @@ def pair_data(observations: Observations, profiles: ProfileSet, settings: Featur
     table = space.table(profiles, observations.source_names, observations.target_names)
     scale = likeness_scale(profiles, names, space.word_weights)
     like, positions = scale.of(profiles, names, names), np.arange(len(names))
-    asked = Asked(like, like, scale.own(like), positions, positions)
+    asked = Asked(like, like, scale.deviations(like), scale.closeness(like, like, positions), positions, positions)
     return Data(observations, space, table, space.standardised(profiles, names), scale, asked)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from traitcast.predictor.model import novelty, trees
+from traitcast.predictor.model.evidence import CLOSE
 from traitcast.predictor.model.features import FeatureSettings, PairSpace, ProfileSet
 from traitcast.predictor.model.fitting import PROTOCOLS, about, fit_gated, harm_known
 from traitcast.predictor.model.gain_model import KNOWN, NEW, Asked, GainModel, target_weights
@@ -52,17 +53,20 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a prediction of the gain model is made of; every array (pairs,), in pp but for `known`.
+    """What a prediction of the gain model is made of; every array (pairs,), in pp but for `order`, `known` and `mixed`.
 
-    level: of the target. base: of an average target. spread: of the target. evidence: what the closed form adds.
-    correction: what the trees add. scale: how far it may be off but for a factor. known: whether the source was
-    measured. mixed: whether the evidence is that of the parents of a mixture.
+    level: of the target. base: of an average target. spread: of the target. evidence: what the closed form adds. close:
+    the part of that which is the closeness of the pair. correction: what the trees add. order: by what sources are
+    ordered, in spreads, also where no signal is claimed. scale: how far the prediction may be off but for a factor.
+    known: whether the source was measured. mixed: whether the evidence is that of the parents of a mixture.
     """
 
     level: np.ndarray
     base: float
     spread: np.ndarray
     evidence: np.ndarray
+    close: np.ndarray
+    order: np.ndarray
     correction: np.ndarray
     scale: np.ndarray
     known: np.ndarray
@@ -234,11 +238,15 @@ class Predictor:
         known = model.known(asked)[of_source]
         blended, mixed, known = self._blended(profiles, sources, targets, known, known_as or {})
         closed, correction = model.closed(asked)[:, of_source, of_target], np.zeros(len(sources))
+        close = CLOSE * asked.close[of_source, of_target]
         if any(layer.booster is not None for layer in model.layers.values()):
             correction = model.trees(self.table(profiles, sources, targets), known)
+        order = closed.mean(axis=0) + correction
         for regime, mine in ((KNOWN, known), (NEW, ~known)):
+            if regime not in model.layers or not model.layers[regime].is_close:
+                close[mine] = 0.0
             if self._silent(regime):
-                closed[:, mine], correction[mine] = 0.0, 0.0
+                closed[:, mine], correction[mine], close[mine] = 0.0, 0.0, 0.0
         level, spread = level[:, of_target], spread[:, of_target]
         level = level + np.array([self.shifts.get(name, 0.0) for name in targets])
         scale = model.scale(asked).mean(axis=0)[of_source, of_target]
@@ -249,7 +257,9 @@ class Predictor:
             level=level.mean(axis=0),
             base=float(model.level.mean.mean()),
             spread=spread.mean(axis=0),
-            evidence=np.where(mixed, blended, (spread * closed).mean(axis=0)),
+            evidence=np.where(mixed, blended[0], (spread * closed).mean(axis=0)),
+            close=np.where(mixed, blended[1], spread.mean(axis=0) * close),
+            order=np.where(mixed, blended[2], order),
             correction=spread.mean(axis=0) * correction,
             scale=scale,
             known=known,
@@ -264,12 +274,13 @@ class Predictor:
         known: np.ndarray,
         known_as: Mapping[str, str],
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The weighted evidence of the parents of unmeasured mixtures, pp, which pairs take it, and `known` with them.
+        """Weighted evidence, closeness (pp) and order of the parents of unmeasured mixtures, (3, pairs), which pairs
+        take them, and `known` with them.
 
         On a target that a parent was measured on, its evidence is its gain there.
         """
         here, plain = set(profiles.traits.names), replace(profiles, mixtures={})
-        evidence, mixed, known = np.zeros(len(sources)), np.zeros(len(sources), dtype=bool), known.copy()
+        blended, mixed, known = np.zeros((3, len(sources))), np.zeros(len(sources), dtype=bool), known.copy()
         for k, (source, target) in enumerate(zip(sources, targets, strict=True)):
             parents = profiles.mixtures.get(source, {})
             if not parents or not here.issuperset(parents) or source in known_as or known[k]:
@@ -277,9 +288,9 @@ class Predictor:
             names, to = list(parents), [target] * len(parents)
             own, expected = self.parts(plain, names, to), self.expect(plain, names, to)
             surprise = [self._measured(p).gain - p.gain for p in expected]
-            evidence[k] = (own.evidence + surprise) @ np.array(list(parents.values()))
+            blended[:, k] = np.array([own.evidence + surprise, own.close, own.order]) @ np.array(list(parents.values()))
             mixed[k], known[k] = True, own.known.all()
-        return evidence, mixed, known
+        return blended, mixed, known
 
     def with_cells(self, profiles: ProfileSet, target: str, cells: Mapping[str, Measurement]) -> Predictor:
         """The predictor with measurements of a target that it was not fitted to, which then answer and set its level.
@@ -319,12 +330,10 @@ class Predictor:
         places = [
             np.array([position.get(alias.get(n, n), -1) for n in names], dtype=np.int64) for names in (sources, targets)
         ]
-        return Asked(
-            self._likeness(profiles, sources),
-            self._likeness(profiles, targets),
-            self.scale.own(self.scale.of(profiles, targets, sources)),
-            *places,
-        )
+        to_matrix = self._likeness(profiles, targets)
+        pairs = self.scale.of(profiles, targets, sources)
+        own, close = self.scale.deviations(pairs), self.scale.closeness(pairs, to_matrix, places[1])
+        return Asked(self._likeness(profiles, sources), to_matrix, own, close, *places)
 
     def _likeness(self, profiles: ProfileSet, names: Sequence[str]) -> np.ndarray:
         """Likeness to the datasets of the matrix, (kinds, names, n); average to one that is no longer profiled."""
@@ -358,21 +367,25 @@ class Predictor:
         return prediction if found is None else prediction.answered(found)
 
     def rank(self, profiles: ProfileSet, target: str, sources: Sequence[str]) -> Ranking:
-        """Predictions of `sources` for one target, the highest gain first; where the order is not known, by likeness.
+        """Predictions of `sources` for one target, the highest gain first.
 
-        Predictions that cannot be told apart share a band, numbered from 1.
+        Predictions that cannot be told apart share a band, numbered from 1. Without a signal predicted gains say
+        nothing: unmeasured pairs come after the measured ones, in the order that the model keeps all the same.
         """
         predictions = self.predict(profiles, sources, [target] * len(sources))
-        like = dict(zip(sources, self.response_likeness(profiles, target, sources), strict=True))
-        ordered = sorted(predictions, key=lambda p: self.place(p, like[p.source]))
-        spread = float(self.parts(profiles, [sources[0]], [target]).spread[0])
-        return Ranking(self._banded(ordered, spread))
+        parts = self.parts(profiles, sources, [target] * len(sources))
+        ordered = self.in_order(predictions, parts.order)
+        return Ranking(self._banded(ordered, float(parts.spread[0])))
 
-    def place(self, p: Prediction, like: float) -> tuple[float, float, str]:
-        """The key by which a prediction is ranked; like: likeness of the responses. Without a signal predicted gains
-        say nothing, and unmeasured pairs come after the measured ones."""
-        gain = p.gain if p.basis == MEASURED or not self.abstains else -np.inf
-        return (-round(gain, 9), -like, p.source)
+    def in_order(self, predictions: Sequence[Prediction], order: np.ndarray) -> list[Prediction]:
+        """Predictions as they are ranked, best first. order: theirs, from `parts`."""
+
+        def key(ranked: tuple[Prediction, float]) -> tuple[float, float, str]:
+            p, order = ranked
+            gain = p.gain if p.basis == MEASURED or not self.abstains else -np.inf
+            return (-round(gain, 9), -round(order, 9), p.source)
+
+        return [p for p, _ in sorted(zip(predictions, order.tolist(), strict=True), key=key)]
 
     def _banded(self, ordered: Sequence[Prediction], spread: float) -> list[Prediction]:
         """Predictions, best first, with their bands: a band ends where its first one is told apart from the next."""
@@ -388,10 +401,6 @@ class Predictor:
                 band, first = band + 1, (p.gain, least)
             found.append(p.in_band(band))
         return found
-
-    def response_likeness(self, profiles: ProfileSet, target: str, sources: Sequence[str]) -> np.ndarray:
-        """How alike the responses of each source are to those of the target, in deviations, (sources,)."""
-        return np.asarray(self.scale.of(profiles, [target], sources)[KINDS.index("responses"), 0])
 
     def witnesses(self, profiles: ProfileSet, source: str, target: str) -> list[tuple[str, float, float]]:
         """Measured targets of a source with their share of the weight (summing to 1) and gain in pp, heaviest first."""

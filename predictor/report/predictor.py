@@ -114,11 +114,10 @@ def rankings(
 ) -> dict[str, Any]:
     """Predictions of every source for every target among `names`: gain (or other outcome), harm, novelty, interval."""
     pairs = [(s, t) for t in names for s in sources if s != t]
-    found = predictor.predict(profiles, [s for s, _ in pairs], [t for _, t in pairs])
+    asked = [s for s, _ in pairs], [t for _, t in pairs]
+    found = predictor.predict(profiles, *asked)
     by_target: dict[str, list[Any]] = {name: [] for name in names}
-    like = {t: dict(zip(sources, predictor.response_likeness(profiles, t, sources), strict=True)) for t in names}
-    # The order of `Predictor.rank`.
-    for p in sorted(found, key=lambda p: predictor.place(p, like[p.target][p.source])):
+    for p in predictor.in_order(found, predictor.parts(profiles, *asked).order):
         by_target[p.target].append(
             [p.source, round(p.gain, 2), _rounded(p.harm, 3), int(p.novel), _rounded(p.low, 2), _rounded(p.high, 2)]
         )

@@ -194,7 +194,7 @@ class DatasetSpec:
     def published(self) -> list[str]:
         """Where the rows were published, a text per file; empty if the spec does not say."""
         stated = self.provenance.get("origin")
-        return [at for at in (stated if isinstance(stated, list) else [stated]) if isinstance(at, str)]
+        return [at for at in (stated if isinstance(stated, list) else [stated]) if isinstance(at, str) and at.strip()]
 
     @property
     def response_field(self) -> str:

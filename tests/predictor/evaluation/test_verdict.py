@@ -35,7 +35,7 @@ def with_values(found: Evaluation, name: str, low: float, value: float, high: fl
         ((-0.1, 0.3, 0.5), "It is not shown to order sources for unseen targets better than chance"),
         ((-0.5, -0.3, -0.1), "worse than chance: Spearman -0.30 [-0.50, -0.10]. Do not use it"),
         ((nan, 0.3, nan), "Spearman 0.30, too few targets for an interval."),
-        ((nan, nan, nan), "It gives sources for unseen targets no order"),
+        ((nan, nan, nan), "It cannot be judged how well it orders sources for unseen targets"),
     ],
 )
 def test_the_order_is_judged_by_its_interval(found: Evaluation, values: tuple[float, float, float], says: str) -> None:
@@ -68,7 +68,19 @@ def test_regret_and_intervals_are_those_of_the_tables(found: Evaluation) -> None
     narrow = replace(found, interval_width=0.8 * found.constant_width)
     assert "20 % narrower than" in verdict(narrow, GAIN)[-1]
     assert "which is too few, and" in verdict(with_values(narrow, "coverage_90", 0.7, 0.8, 0.9), GAIN)[-1]
-    assert "no signal" in verdict(replace(found, gate={"used": {}, "abstained": 0.5}), GAIN)[-1]
+    assert "no signal" in verdict(replace(found, gate={"used": {}, "abstained": 0.6}), GAIN)[-1]
+    assert "no signal" not in verdict(replace(found, gate={"used": {}, "abstained": 0.5}), GAIN)[-1]
+
+
+def test_three_of_a_few_sources_say_nothing_and_unseen_sources_have_no_mean(found: Evaluation) -> None:
+    assert "first three" not in " ".join(verdict(replace(found, candidates=3.3), GAIN))
+    unseen = " ".join(verdict(replace(found, protocol="new-source"), GAIN))
+    assert "three at random" in unseen
+    assert "highest mean" not in unseen
+
+
+def test_a_bound_that_leaves_out_zero_is_not_written_as_zero(found: Evaluation) -> None:
+    assert "(+0.004 [+0.001, +0.008])" in verdict(with_values(found, "over", 0.001, 0.004, 0.008), GAIN)[1]
 
 
 def test_a_side_effect_has_no_best_sources(found: Evaluation) -> None:

@@ -17,7 +17,7 @@ SELF = np.eye(N, dtype=bool)
 def asked() -> Asked:
     """All datasets in both roles."""
     like = np.broadcast_to(np.where(KIND[:, None] == KIND, 1.0, -1.0), (3, N, N))
-    return Asked(like, like, np.zeros((N, N)), np.arange(N), np.arange(N))
+    return Asked(like, like, np.zeros((N, N)), np.zeros((N, N)), np.arange(N), np.arange(N))
 
 
 def model_of(spread: np.ndarray, seed: int = 0) -> tuple[GainModel, Asked]:
@@ -30,7 +30,7 @@ def model_of(spread: np.ndarray, seed: int = 0) -> tuple[GainModel, Asked]:
     model, source, target = (of.ravel() for of in np.indices(z.shape))
     kept = source != target
     training = Training(gains, every, model[kept], source[kept], target[kept], np.zeros((kept.sum(), 0)), np.arange(N))
-    new = Asked(every.of_source, every.of_target, every.own, np.full(N, -1), np.full(N, -1))
+    new = Asked(every.of_source, every.of_target, every.own, every.close, np.full(N, -1), np.full(N, -1))
     return fit_gain_model(training, {}), new
 
 

@@ -97,7 +97,7 @@ def test_evidence_by_hand(data: Data) -> None:
         evidence.carried(gains, weight), weights(data.asked.of_source, gains.sources & ~found.same)
     )
     share = 17 / 19
-    expected = share * made + (1 - share) * like[0, 3, 5] + evidence.OWN * data.asked.own[3, 5]
+    expected = share * made + (1 - share) * like[0, 3, 5]
     assert closed == pytest.approx(expected)
 
 
@@ -109,3 +109,18 @@ def test_a_noisy_target_counts_less(world: ProfileSet, cells_of: Callable[..., C
     calm, loud = (evidence.standardise(o).reliability[0] for o in (observations, louder))
     assert loud[4] < 0.3 < 0.9 < calm[4]
     assert np.delete(loud, 4) == pytest.approx(np.delete(calm, 4))
+
+
+def test_a_shuffle_moves_the_sources_of_a_target_alike_in_all_models() -> None:
+    rng = np.random.default_rng(0)
+    table = np.broadcast_to(np.arange(7.0)[:, None], (2, 7, 7)).copy()
+    table[:, np.arange(7), np.arange(7)] = np.nan
+    table[1, 2:4, 5] = np.nan  # measured in one model only
+    made, again = gate._shuffled((table, 10 * table), rng.random((7, 7)))
+    assert np.array_equal(np.sort(made, axis=1), np.sort(table, axis=1), equal_nan=True)
+    assert np.array_equal(again, 10 * made, equal_nan=True)
+    assert not np.array_equal(made, table, equal_nan=True)
+    assert np.isnan(made[:, np.arange(7), np.arange(7)]).all(), "never where source and target are one"
+    both = ~np.isnan(made).any(axis=0)
+    assert np.array_equal(made[0][both], made[1][both])
+    assert np.isnan(made[1]).sum(axis=0).tolist() == [1, 1, 1, 1, 1, 3, 1]

@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from traitcast.predictor.explanation.shap import LEVEL_TRAIT, explain
+from traitcast.predictor.explanation.shap import CLOSENESS_TRAIT, EVIDENCE_TRAIT, LEVEL_TRAIT, explain
 from traitcast.predictor.model import novelty, trees
 from traitcast.predictor.model.bundle import from_json, to_json, to_record
+from traitcast.predictor.model.evidence import CLOSE
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.gain_model import KNOWN, NEW
 from traitcast.predictor.model.observations import observe
@@ -236,6 +237,12 @@ def test_shap_sums_to_the_prediction(predictor: Predictor, world: ProfileSet, pa
     parts = predictor.parts(world, [pair[0]], [pair[1]])
     assert [c.shap for c in level] == [parts.level[0] - parts.base]
     assert parts.level[0] == pytest.approx(predictor.levels[pair[1]], abs=0.2)
+    by_trait = {c.trait: c for c in made.contributions}
+    close = predictor.asked(world, [pair[0]], [pair[1]]).close[0, 0]
+    assert by_trait[CLOSENESS_TRAIT].shap == pytest.approx(parts.spread[0] * CLOSE * close)
+    assert by_trait[EVIDENCE_TRAIT].shap == pytest.approx(parts.evidence[0] - by_trait[CLOSENESS_TRAIT].shap)
+    assert by_trait[CLOSENESS_TRAIT].value is not None, "in deviations over the pairs of the matrix"
+    assert abs(by_trait[CLOSENESS_TRAIT].value) < 10
     sizes = [abs(c.shap) for c in made.contributions]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -345,7 +352,7 @@ def test_what_is_refused(predictor: Predictor, world: ProfileSet) -> None:
     with pytest.raises(UserError, match=r"is not a predictor. Fit a new one with: traitcast fit"):
         from_json('{"kind": "other"}')
     document = json.loads(to_json(predictor))
-    with pytest.raises(UserError, match=r"has schema 99; this version of traitcast reads schema 3. Fit a new one"):
+    with pytest.raises(UserError, match=r"has schema 99; this version of traitcast reads schema 4. Fit a new one"):
         from_json(json.dumps(document | {"schema": 99}))
     fewer = replace(world.traits, definitions=world.traits.definitions[:-1], values=world.traits.values[:, :-1])
     with pytest.raises(UserError, match=r"the predictor uses 8 traits, but .* no 'response_mtld'.*traitcast fit"):
