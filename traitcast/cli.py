@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from traitcast.doctor import doctor
 from traitcast.front_door import FrontDoor
 from traitcast.last_resort import last_resort, show_any_text
 from traitcast.mcp_server import mcp
+from traitcast.warehouse.console import STOPPED
 from traitcast.warehouse.layout import filled
 
 _ROOMS = ("profiler", "predictor", "training", "warehouse")
@@ -106,6 +108,9 @@ def _broken_lines() -> Iterator[None]:
         yield
     except click.exceptions.NoArgsIsHelpError:
         raise
+    except KeyboardInterrupt:  # which click would call "Aborted!", with exit code 1
+        click.echo("Stopped.", err=True)
+        sys.exit(STOPPED)
     except click.UsageError as error:
         message = filled(f"Error: {error.format_message()}").removeprefix("Error: ")
         raise click.UsageError(message, ctx=error.ctx) from error

@@ -16,11 +16,10 @@ from contextlib import contextmanager, suppress
 import click
 
 from traitcast import __version__
-from traitcast.warehouse.console import fail, printable
+from traitcast.warehouse.console import STOPPED, fail, printable
 
 DEBUG_VARIABLE = "TRAITCAST_DEBUG"
 EXIT_CODE = 70
-_STOPPED = 130
 _LONGEST = 200
 
 
@@ -50,7 +49,7 @@ def last_resort() -> Iterator[None]:
         click.echo("Stopped.", err=True)
         _leave()
     except SystemExit as left:
-        if left.code == _STOPPED:
+        if left.code == STOPPED:
             _leave()
         raise
     except BaseException as error:  # what Rust libraries raise is no Exception
@@ -69,7 +68,7 @@ def _leave() -> None:
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(_STOPPED)
+    os._exit(STOPPED)
 
 
 def _kept(error: BaseException) -> str | None:

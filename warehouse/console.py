@@ -43,7 +43,7 @@ _WAREHOUSE = "traitcast.duckdb"
 _WAREHOUSE_VARIABLE = "TRAITCAST_WAREHOUSE"
 _QUIET_VARIABLE = "TRAITCAST_QUIET"
 _LEFT_OUT = "traitcast.left_out"
-_STOPPED = 128 + signal.SIGINT
+STOPPED = 128 + signal.SIGINT
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -142,7 +142,7 @@ def report_errors(command: Command) -> Command:
         except KeyboardInterrupt:
             # Every writer stores in whole transactions or files, so this holds for all commands.
             click.echo("Stopped. Finished work is kept, and nothing is half written.", err=True)
-            sys.exit(_STOPPED)
+            sys.exit(STOPPED)
         except BrokenPipeError:
             # `traitcast sql ... | head` is not a failure; keep Python from complaining at shutdown.
             sys.stderr.close()

@@ -233,9 +233,15 @@ def _lock(folder: Path) -> int | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        if os.path.lexists(folder):
+        if folder.is_symlink():
             raise
-        return None
+        try:
+            is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+        except FileNotFoundError:
+            return None
+        if not is_folder:
+            raise
+        return None  # another process removed it in between, and yet another has made it again
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

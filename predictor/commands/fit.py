@@ -194,7 +194,7 @@ def evaluate(
     if save:
         with Warehouse.open(warehouse_path) as warehouse:
             kept = {name: options[name] for name in ("model", "tier", "seed")}
-            warehouse.save_evaluation(result.as_json(), outcome=outcome, metric=of.metric, **kept)
+            warehouse.save_evaluation(result.as_json() | {"verdict": words}, outcome=outcome, metric=of.metric, **kept)
         say(f"saved in {warehouse_path}, table evaluations; `traitcast report` shows it")
     if output_format == "json":
         asked = {"outcome": outcome if outcome != GAIN.name else None, "metric": metric}

@@ -10,9 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from tests.conftest import ROOT
+from traitcast.cli import cli
 from traitcast.start import _Interrupt
 from traitcast.warehouse.console import interrupts
 
@@ -100,3 +103,12 @@ def test_what_a_library_makes_of_it_is_a_stop(monkeypatch: pytest.MonkeyPatch) -
         interrupt(signal.SIGINT, None)
     with pytest.raises(KeyboardInterrupt):
         failing(interrupt)
+
+
+def test_an_interrupt_inside_click_is_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(click.Group, "invoke", interrupted)
+    result = CliRunner().invoke(cli, ["sql", "SELECT 1"])
+    assert (result.exit_code, result.stderr) == (130, "Stopped.\n"), "click says Aborted! and ends with 1"

@@ -454,7 +454,7 @@ class Matrices(Connection):
             return every[names.index(name)]
         came = self.shipped("matrices")
         own = [name for name in names if name not in came]
-        measured = {row[0] for row in self._rows("SELECT matrix FROM targets EXCEPT SELECT matrix FROM lineage")}
+        measured = {row[0] for row in self._rows("SELECT matrix FROM adapters EXCEPT SELECT matrix FROM lineage")}
         learnt = {row[0] for row in self._rows(f"SELECT matrix FROM {SHIPPED}.predictors WHERE matrix IS NOT NULL")}
         candidates = own or [name for name in names if name in measured] or names
         candidates = candidates if own else [name for name in candidates if name in learnt] or candidates

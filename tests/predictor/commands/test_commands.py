@@ -502,7 +502,8 @@ def test_replacing_the_shipped_predictor_is_said_with_the_way_back(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "arguments", [["predict", "sst2", "gsm8k"], ["rank", "gsm8k", "--top", "1"], ["explain", "sst2", "gsm8k"]]
+    "arguments",
+    [["predict", "sst2", "gsm8k"], ["rank", "gsm8k", "--sources", "sst2,trec"], ["explain", "sst2", "gsm8k"]],
 )
 def test_predictions_say_how_good_their_predictor_was_found_to_be(arguments: list[str], tmp_path: Path) -> None:
     result = run(tmp_path / "none.duckdb", *arguments)
