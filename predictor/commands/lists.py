@@ -53,7 +53,7 @@ def print_ranking(
         gain = others[0].gain
         say(
             f"Without a signal every source is expected to move {target} alike: "
-            f"{gain:+.{_digits(others)}f} {_unit(fitted)}."
+            f"{_signed(gain, _digits(others))} {_unit(fitted)}."
         )
     else:
         emit_table(_rows(listed, "source", fitted))

@@ -59,7 +59,8 @@ def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, targ
             f"No next measurement: `matrix plan` has no {lost}, with which {target!r} was read. Put its rows into a "
             f"folder {target}, with a dataset.yaml that names their roles, then profile and rank that folder."
         )
-    worth = by_improvement(ranking)
+    # Without a signal all intervals are alike but for their width, which is no reason to hope.
+    worth = [p.source for p in ranking if p.basis != MEASURED] if predictor.abstains else by_improvement(ranking)
     sources = [name for name in worth if not (option(name) or _lacks_training(warehouse, name, places))][:_SOURCES]
     if not sources:
         return None
@@ -88,14 +89,20 @@ def _published(warehouse: Warehouse, name: str) -> str:
 def by_improvement(ranking: Ranking) -> list[str]:
     """The sources that were not measured, by the expected improvement over the best so far, the highest first.
 
-    The best so far is the highest measured gain of the ranking, or no tuning at all (Jones et al. 1998).
+    The best so far is the highest measured gain of the ranking, or no tuning at all (Jones et al. 1998). That intervals
+    of extrapolations are wider than others is no reason to hope, and does not count.
     """
     from scipy.stats import norm
 
     best = max([p.gain for p in ranking if p.basis == MEASURED], default=0.0)
     open_ones = [p for p in ranking if p.basis != MEASURED]
+    if not open_ones:
+        return []
     gains = np.array([p.gain for p in open_ones])
     error = np.array([max((p.high - p.low) / 2 / norm.ppf(0.95), 1e-9) for p in open_ones])
+    novel = np.array([p.novel for p in open_ones])
+    usual = np.median(error if novel.all() else error[~novel])
+    error = np.where(novel, np.minimum(error, usual), error)
     above = (gains - best) / error
     value = error * (above * norm.cdf(above) + norm.pdf(above))
     # Ties (where the predictor abstains) keep the order of the ranking.

@@ -17,9 +17,11 @@ from click.testing import CliRunner, Result
 
 from traitcast.predictor import api
 from traitcast.predictor.cli import COMMANDS
+from traitcast.predictor.commands.next_plan import by_improvement
 from traitcast.predictor.explanation.whatif import set_traits
 from traitcast.predictor.model.features import ProfileSet
 from traitcast.predictor.model.outcomes import GAIN, outcome_of
+from traitcast.predictor.model.prediction import Prediction, Ranking
 from traitcast.warehouse.database import shipped
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import NotProfiledError
@@ -240,6 +242,17 @@ def test_the_next_measurement_runs_as_printed_or_says_what_to_fetch(
         warehouse.save_profile(replace(profile, name="gone", fingerprint="v1:gone", details=published))
     printed = run(fitted, "rank", "here", "--sources", "gone").stderr
     assert "First put the rows of gone (github.com/a/b) into folders" in printed
+
+
+def test_the_width_of_an_extrapolation_is_no_reason_to_measure_it() -> None:
+    def predicted(source: str, gain: float, half: float, novel: bool) -> Prediction:
+        return Prediction(source, "t", gain, gain - half, gain + half, 0.5, novel, None, None, "like sources")
+
+    usual = [predicted("a", 3.0, 28.0, False), predicted("b", 2.0, 28.0, False), predicted("sure", 2.5, 1.0, False)]
+    far = predicted("far", 1.0, 60.0, True)
+    assert by_improvement(Ranking([*usual, far])) == ["a", "b", "far", "sure"]
+    every = [predicted(p.source, p.gain, p.high - p.gain, True) for p in usual]
+    assert by_improvement(Ranking([*every, far])) == ["a", "b", "far", "sure"], "nor where all are extrapolations"
 
 
 @pytest.mark.parametrize(
