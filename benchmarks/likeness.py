@@ -22,13 +22,12 @@ import numpy as np
 from predictor_settings import settings
 
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet
+from traitcast.predictor.model.likeness import FAR_OUT
 from traitcast.predictor.model.observations import observe
 from traitcast.predictor.model.pair_data import pair_data
 from traitcast.warehouse.errors import UserError
 from traitcast.warehouse.records import Cells
 
-# The slope is that of the gain over deviations beyond this, three at most.
-FROM, UP_TO = 1.0, 4.0
 EDGES = (-np.inf, -1.0, 0.0, 1.0, 2.0, np.inf)
 HEADS = ("below -1", "-1 to 0", "0 to 1", "1 to 2", "above 2")
 # Of fewer targets no bin says anything.
@@ -41,7 +40,7 @@ def by_likeness(cells: Cells, profiles: ProfileSet) -> tuple[np.ndarray, np.ndar
     o, like = data.observations, data.asked.of_target
     deviation = data.scale.deviations(like)[o.source, o.target]
     column = o.target * len(o.models) + o.model
-    beyond = np.clip(deviation, FROM, UP_TO)
+    beyond = np.clip(deviation, *FAR_OUT)
     gain = np.full(len(o), np.nan)
     for k in np.unique(column):
         mine = column == k
@@ -61,7 +60,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transfer", type=Path)
     profiles, found = settings(parser.parse_args().transfer, None)
-    print(f"| setting | {' | '.join(HEADS)} | slope beyond {FROM:g} |\n|{'---|' * (2 + len(HEADS))}")
+    print(
+        f"| setting | {' | '.join(HEADS)} | slope from {FAR_OUT[0]:g} to {FAR_OUT[1]:g} |\n|{'---|' * (2 + len(HEADS))}"
+    )
     rows = []
     for name, cells in found.items():
         try:

@@ -73,11 +73,11 @@ class _Root(click.Group):
         return super().parse_args(ctx, _with_whole_roles(args))
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
-        with _broken_lines():
+        with _in_our_words():
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _broken_lines():
+        with _in_our_words():
             return super().invoke(ctx)
 
 
@@ -103,12 +103,13 @@ def _brief(summary: str, room: int) -> str:
 
 
 @contextmanager
-def _broken_lines() -> Iterator[None]:
+def _in_our_words() -> Iterator[None]:
+    """Errors of use in lines that fit the screen, and Ctrl-C as a stop: click says "Aborted!" and ends with 1."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
         raise
-    except KeyboardInterrupt:  # which click would call "Aborted!", with exit code 1
+    except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
         sys.exit(STOPPED)
     except click.UsageError as error:

@@ -233,15 +233,11 @@ def _lock(folder: Path) -> int | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        if folder.is_symlink():
-            raise
-        try:
-            is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
-        except FileNotFoundError:
-            return None
-        if not is_folder:
-            raise
-        return None  # another process removed it in between, and yet another has made it again
+        # If it is a folder after all, or gone, others removed and made it in between.
+        with suppress(FileNotFoundError):
+            if not stat.S_ISDIR(os.lstat(folder).st_mode):
+                raise
+        return None
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

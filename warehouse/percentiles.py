@@ -172,9 +172,8 @@ def in_words(standing: Standing) -> str:
     """One standing as a sentence: "11.8 % (median 6 %), higher than 46 of 47 classification datasets"."""
     side, count = ("higher", standing.below) if standing.percentile >= 50 else ("lower", standing.above)
     of = f"all {standing.n}" if count == standing.n else f"{count} of {standing.n}"
-    share = standing.trait.unit == "share"
-    median = f"{100 * standing.median:.3g} %" if share else number(standing.median)
     value = in_unit(standing.value, standing.trait.unit)
+    median = in_unit(standing.median, "share" if standing.trait.unit == "share" else "")
     return f"{value} (median {median}), {side} than {of} {standing.kind or 'reference'} datasets"
 
 

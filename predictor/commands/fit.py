@@ -191,15 +191,15 @@ def evaluate(
             **options,
         )
     words = verdict(result, of)
+    document = result.as_json() | {"verdict": words}
     if save:
         with Warehouse.open(warehouse_path) as warehouse:
             kept = {name: options[name] for name in ("model", "tier", "seed")}
-            warehouse.save_evaluation(result.as_json() | {"verdict": words}, outcome=outcome, metric=of.metric, **kept)
+            warehouse.save_evaluation(document, outcome=outcome, metric=of.metric, **kept)
         say(f"saved in {warehouse_path}, table evaluations; `traitcast report` shows it")
     if output_format == "json":
         asked = {"outcome": outcome if outcome != GAIN.name else None, "metric": metric}
-        known = {key: value for key, value in asked.items() if value is not None}
-        emit_json(result.as_json() | known | {"verdict": words})
+        emit_json(document | {key: value for key, value in asked.items() if value is not None})
     else:
         _print_evaluation(result, of, words)
 

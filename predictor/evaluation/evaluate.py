@@ -81,7 +81,8 @@ class Evaluation:
         baselines.
     gate
         "used": candidate -> number of splits; "abstained": share of splits in which no signal is claimed (see
-        `predictor.model.gate`). The metrics are those of the order that the model keeps all the same.
+        `predictor.model.gate`). There the order is the one that the model keeps all the same, and gains are
+        the level of the target.
     interval_width, constant_width
         Mean full width of the 90 % intervals, pp: the model's, and those around the mean of the training gains.
     harm

@@ -1,6 +1,6 @@
 """What an evaluation says, in sentences.
 
-Owns the words and when a difference counts: a 95 % interval that leaves out zero. Everything else is "not told apart".
+Owns the words and when a difference counts: a 95 % interval that leaves out zero. All else is not clearly different.
 """
 
 from __future__ import annotations

@@ -220,6 +220,12 @@ class GainModel:
                 found[:, mine] = layer.of(orders(self.gains, asked, regime, *apart))[:, mine]
         return found
 
+    def close(self, asked: Asked) -> np.ndarray:
+        """The part of `closed` that is closeness, (S, A), in spreads of the target."""
+        used = {regime: layer.is_close for regime, layer in self.layers.items()}
+        counts = np.where(self.known(asked), used.get(KNOWN, False), used.get(NEW, False))
+        return np.asarray(CLOSE * asked.close * counts[:, None])
+
     def trees(self, table: np.ndarray, known: np.ndarray) -> np.ndarray:
         """The correction of pairs, (pairs,), in spreads. table: (pairs, features). known: of each pair's source."""
         found = np.zeros(len(table))
@@ -302,7 +308,7 @@ def fit_layers(
             left, slope = training.left(regime)
             made[kind] = Layer(kind, slope, trees.grow(training.table, left, training.weight, size, settings))
         else:
-            left = z if kind == LIKENESS else z - found[CLOSENESS][training.rows]
+            left = z - found[CLOSENESS][training.rows] if Layer(kind).is_close else z
             made[kind] = Layer(kind, _slope(left, found[kind][training.rows], training.weight))
     return made
 

@@ -24,7 +24,7 @@ SHARES = (0.3, 0.3, 0.2)
 SHARPNESS = 1.0
 _FARTHEST = 3.0
 # From where on, and up to where, the likeness of a pair counts, in deviations.
-_FAR_OUT = (1.0, 3.0)
+FAR_OUT = (1.0, 3.0)
 # A dataset that shares more of the prompts of the smaller of the two is a part or a copy of the other.
 _MOST = 0.5
 # Trait, and whether its logarithm counts.
@@ -87,7 +87,7 @@ class LikenessScale:
         target
             int64 positions of the targets among these, -1 for any other dataset, (targets,).
         """
-        each, every = (np.clip(self.deviations(of), *_FAR_OUT) - _FAR_OUT[0] for of in (like, to_matrix))
+        each, every = (np.clip(self.deviations(of), *FAR_OUT) - FAR_OUT[0] for of in (like, to_matrix))
         other = np.arange(len(every))[:, None] != target
         return np.asarray(each - (every * other).sum(axis=0) / np.maximum(other.sum(axis=0), 1))
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from traitcast.predictor.model import novelty, trees
-from traitcast.predictor.model.evidence import CLOSE
 from traitcast.predictor.model.features import FeatureSettings, PairSpace, ProfileSet
 from traitcast.predictor.model.fitting import PROTOCOLS, about, fit_gated, harm_known
 from traitcast.predictor.model.gain_model import KNOWN, NEW, Asked, GainModel, target_weights
@@ -189,7 +188,11 @@ class Predictor:
 
         known_as: dataset -> the dataset of the matrix whose measured gains are its own, if its profile was changed.
         """
-        parts = self.parts(profiles, sources, targets, known_as)
+        return self._expected(profiles, sources, targets, self.parts(profiles, sources, targets, known_as))
+
+    def _expected(
+        self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str], parts: Parts
+    ) -> list[Prediction]:
         mean = parts.level + parts.evidence + parts.correction
         width, centre, harm = (np.zeros(len(mean)) for _ in range(3))
         for regime, mine in ((KNOWN, parts.known), (NEW, ~parts.known)):
@@ -238,13 +241,11 @@ class Predictor:
         known = model.known(asked)[of_source]
         blended, mixed, known = self._blended(profiles, sources, targets, known, known_as or {})
         closed, correction = model.closed(asked)[:, of_source, of_target], np.zeros(len(sources))
-        close = CLOSE * asked.close[of_source, of_target]
+        close = model.close(asked)[of_source, of_target]
         if any(layer.booster is not None for layer in model.layers.values()):
             correction = model.trees(self.table(profiles, sources, targets), known)
         order = closed.mean(axis=0) + correction
         for regime, mine in ((KNOWN, known), (NEW, ~known)):
-            if regime not in model.layers or not model.layers[regime].is_close:
-                close[mine] = 0.0
             if self._silent(regime):
                 closed[:, mine], correction[mine], close[mine] = 0.0, 0.0, 0.0
         level, spread = level[:, of_target], spread[:, of_target]
@@ -372,20 +373,21 @@ class Predictor:
         Predictions that cannot be told apart share a band, numbered from 1. Without a signal predicted gains say
         nothing: unmeasured pairs come after the measured ones, in the order that the model keeps all the same.
         """
-        predictions = self.predict(profiles, sources, [target] * len(sources))
-        parts = self.parts(profiles, sources, [target] * len(sources))
-        ordered = self.in_order(predictions, parts.order)
-        return Ranking(self._banded(ordered, float(parts.spread[0])))
+        ordered = self.ranked(profiles, sources, [target] * len(sources))
+        spread = float(self.parts(profiles, [sources[0]], [target]).spread[0])
+        return Ranking(self._banded(ordered, spread))
 
-    def in_order(self, predictions: Sequence[Prediction], order: np.ndarray) -> list[Prediction]:
-        """Predictions as they are ranked, best first. order: theirs, from `parts`."""
+    def ranked(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> list[Prediction]:
+        """Predictions for the pairs (sources[i], targets[i]) in the order of `rank`."""
+        parts = self.parts(profiles, sources, targets)
+        predictions = [self._measured(p) for p in self._expected(profiles, sources, targets, parts)]
 
         def key(ranked: tuple[Prediction, float]) -> tuple[float, float, str]:
             p, order = ranked
             gain = p.gain if p.basis == MEASURED or not self.abstains else -np.inf
             return (-round(gain, 9), -round(order, 9), p.source)
 
-        return [p for p, _ in sorted(zip(predictions, order.tolist(), strict=True), key=key)]
+        return [p for p, _ in sorted(zip(predictions, parts.order.tolist(), strict=True), key=key)]
 
     def _banded(self, ordered: Sequence[Prediction], spread: float) -> list[Prediction]:
         """Predictions, best first, with their bands: a band ends where its first one is told apart from the next."""

@@ -114,10 +114,9 @@ def rankings(
 ) -> dict[str, Any]:
     """Predictions of every source for every target among `names`: gain (or other outcome), harm, novelty, interval."""
     pairs = [(s, t) for t in names for s in sources if s != t]
-    asked = [s for s, _ in pairs], [t for _, t in pairs]
-    found = predictor.predict(profiles, *asked)
+    found = predictor.ranked(profiles, [s for s, _ in pairs], [t for _, t in pairs])
     by_target: dict[str, list[Any]] = {name: [] for name in names}
-    for p in predictor.in_order(found, predictor.parts(profiles, *asked).order):
+    for p in found:
         by_target[p.target].append(
             [p.source, round(p.gain, 2), _rounded(p.harm, 3), int(p.novel), _rounded(p.low, 2), _rounded(p.high, 2)]
         )
