@@ -40,7 +40,12 @@ def print_ranking(
     if not others:
         return
     listed = others if every else others[:_FEW]
-    unclaimed = "no order is claimed; by likeness and mean gain elsewhere"
+    from traitcast.predictor.model.gain_model import KNOWN
+    from traitcast.predictor.model.prediction import OTHERS
+
+    three = fitted.verdicts[KNOWN].complement and any(p.basis == OTHERS for p in others)
+    how = "by likeness and mean gain elsewhere"
+    unclaimed = f"no order is claimed; {f'three to try first, then {how}' if three else how}"
     tell(f"{unclaimed if fitted.abstains else 'predicted, best band first'}:")
     if fitted.abstains:
         digits = _digits(others)
@@ -55,6 +60,8 @@ def print_ranking(
             f"Without a signal every source is expected to move {target} alike: "
             f"{_signed(gain, _digits(others))} {_unit(fitted)}."
         )
+        if three:
+            say("The first three complement each other: the best of them did best on the measured targets.")
     else:
         emit_table(_rows(listed, "source", fitted))
         say(

@@ -313,7 +313,8 @@ _verdicts = record(
                 "chance": number(low=0, high=1),
                 "scores": table(number(), chosen(kinds)),
                 "resolution": optional(number(low=0)),
-            }
+            },
+            {"complement": flag},
         )
         for regime, kinds in CANDIDATES.items()
     }

@@ -115,6 +115,34 @@ def source_mean(gains: Gains, allowed: np.ndarray) -> np.ndarray:
     return np.broadcast_to((mean - centre) / np.nanmedian(gains.spread), (len(gain), *mean.shape))
 
 
+def complements(gains: Gains, source: np.ndarray, close: np.ndarray, first: int, k: int) -> list[int]:
+    """`k` of S sources, whose best one did best on the measured targets; the first of them is given.
+
+    Each next one raises the mean over measured targets (of every model) of the highest gain most. Greedy choice is near
+    the best, since that mean is submodular (Nemhauser et al. 1978).
+
+    Parameters
+    ----------
+    gains
+        What was measured; a cell that was not counts as an average one.
+    source
+        int64 positions of the sources, -1 for any other dataset, (S,).
+    close
+        What each is expected to add on the asked target whatever it did elsewhere, in spreads, (S,).
+    first, k
+        Position of the first among the S, and how many to choose.
+    """
+    z = np.where(source[:, None] >= 0, np.nan_to_num(gains.z).swapaxes(0, 1)[source].reshape(len(source), -1), 0.0)
+    reached = z[:, (~np.isnan(gains.z)).any(axis=1).ravel()] + close[:, None]
+    chosen, best = [first], reached[first]
+    while len(chosen) < min(k, len(source)):
+        means = np.maximum(reached, best).mean(axis=1)
+        means[chosen] = -np.inf
+        chosen.append(int(np.argmax(means)))
+        best = np.maximum(best, reached[chosen[-1]])
+    return chosen
+
+
 def like_sources(known: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weighted mean of what the like of a source are said to do, (models, asked sources, asked targets); 0 without any.
 

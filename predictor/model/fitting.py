@@ -39,6 +39,8 @@ FOLDS = {KNOWN: 5, NEW: 3}
 _SIZE_FOLDS = 3
 # A gain in width below this is chance.
 _NARROWER = 0.95
+# The order of the source mean, with those on top that `GainModel.unclaimed` puts there.
+_TRIED = "tried"
 # An order that is not claimed moves no gain, but is kept.
 _UNCLAIMED = 1e-6
 # Of the user's dataset the relatives are rarely among the targets, its kind often is.
@@ -87,9 +89,13 @@ class Fitted:
         level, spread, _ = m.levels(data.asked)
         known = m.known(data.asked)[where[1]]
         order = m.closed(data.asked)[where] + m.trees(data.table[rows], known)
-        for regime, verdict in self.verdicts.items():
-            order[known == (regime == KNOWN)] *= _UNCLAIMED if verdict.abstains else 1.0
         column = (where[0], where[2])
+        for regime, verdict in self.verdicts.items():
+            mine = known == (regime == KNOWN)
+            if verdict.complement:
+                lists = where[0] * len(o.names) + where[2]
+                order = m.unclaimed(order, lists, where[1], m.close(data.asked)[where[1:]], mine)
+            order[mine] *= _UNCLAIMED if verdict.abstains else 1.0
         return level[column] + spread[column] * order, m.scale(data.asked)[where]
 
     def scale_of(self, held: HeldOut, regime: str) -> np.ndarray:
@@ -296,6 +302,11 @@ def _gated(
         kind = NOTHING
     scores = {name: float(values.mean()) for name, values in taus.items()}
     verdict = Verdict(kind, chance, scores, gate.resolution(truth, found[kind], lists))
+    if regime == KNOWN and verdict.abstains:
+        tried = np.concatenate([values[_TRIED] for values, _, _ in results])
+        regrets = [[gate.regret(o.gain[row[r]], order[r]) for r in lists] for order in (found[kind], tried)]
+        complement = gate.lower(*map(np.array, regrets), o.target[row[[r[0] for r in lists]]])
+        verdict = replace(verdict, complement=complement)
     if verdict.abstains:  # what is predicted then is the level of the target
         found = found | {kind: _UNCLAIMED * found[kind]}
     layer = fit_layers(training, regime, [kind], settings, size)[kind]
@@ -327,6 +338,12 @@ def _held_out(
     # The errors of sources are taken around their simplest order, whatever the gate will choose.
     model = fit_gain_model(training, {KNOWN: layers[SOURCE_MEAN]} if regime == KNOWN else {})
     level, spread, _ = model.levels(data.asked)
+    if kinds == (SOURCE_MEAN,):
+        lists = o.model[test] * len(o.names) + o.target[test]
+        close = data.asked.close[o.source[test], o.target[test]]
+        found[_TRIED] = model.unclaimed(
+            found[SOURCE_MEAN], lists, o.source[test], close, np.ones(len(test), dtype=bool)
+        )
     column = (o.model[test], o.target[test])
     held = HeldOut(test, level[column], spread[column], np.zeros(len(test)), model.scale(data.asked)[where])
     return found, held, layers[FULL].booster if FULL in layers else None

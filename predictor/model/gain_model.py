@@ -35,6 +35,8 @@ _FLATTEST, _STEEPEST = 0.05, 1.5
 _SPREAD_SHARPNESS = 4.0
 # Of fewer targets, which of their levels and spreads are alike is chance: intervals came out a fifth wider.
 LEAST_TARGETS = 10
+# So many sources are tried before one is chosen, as regret at 3 has it.
+_TRIED = 3
 # Pseudo-sources: the measured level of a target is averaged with its expected one.
 _LEVEL_SHRINKAGE = 1.0
 # Pseudo-cells of typical error that the error of a source is averaged with.
@@ -225,6 +227,41 @@ class GainModel:
         used = {regime: layer.is_close for regime, layer in self.layers.items()}
         counts = np.where(self.known(asked), used.get(KNOWN, False), used.get(NEW, False))
         return np.asarray(CLOSE * asked.close * counts[:, None])
+
+    @property
+    def complements(self) -> bool:
+        """Whether so many targets were measured that it is no chance which sources did well on different ones."""
+        return int(self.gains.targets.sum()) >= LEAST_TARGETS
+
+    def unclaimed(
+        self, order: np.ndarray, column: np.ndarray, source: np.ndarray, close: np.ndarray, which: np.ndarray
+    ) -> np.ndarray:
+        """An order without a signal, with three sources on top of each list that complement each other.
+
+        The first of the list stays the first; the next two are those with which the best of three did best on the
+        measured targets. In the mean of six settings without a signal and with ten targets or more, the best of three
+        then misses .55 spreads, where it misses .77 by the order alone and .94 by random choice.
+
+        Parameters
+        ----------
+        order, close
+            What orders the pairs, and the part of it that is closeness, in spreads, (pairs,).
+        column
+            int64, which list a pair belongs to, (pairs,).
+        source
+            int64 positions of the sources among the datasets of the matrix, (pairs,).
+        which
+            bool, the pairs that count; the others keep their order, (pairs,).
+        """
+        raised = order.copy()
+        if not self.complements:
+            return raised
+        for each in np.unique(column[which]):
+            mine = np.flatnonzero(which & (column == each))
+            first = int(np.argmax(np.round(order[mine], 9)))
+            top = evidence.complements(self.gains, source[mine], close[mine], first, _TRIED)
+            raised[mine[top]] = order[column == each].max() + np.arange(len(top), 0, -1)
+        return raised
 
     def trees(self, table: np.ndarray, known: np.ndarray) -> np.ndarray:
         """The correction of pairs, (pairs,), in spreads. table: (pairs, features). known: of each pair's source."""

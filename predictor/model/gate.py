@@ -51,12 +51,15 @@ class Verdict:
     resolution
         Least difference of two predictions, in spreads of the target, from which on TOLD_APART of held-out orders
         are right; None where no difference is enough.
+    complement
+        Whether, without a signal, three sources that complement each other are put on top (`GainModel.unclaimed`).
     """
 
     kind: str
     chance: float
     scores: dict[str, float]
     resolution: float | None = None
+    complement: bool = False
 
     @property
     def abstains(self) -> bool:
@@ -91,6 +94,18 @@ def chosen(values: Mapping[str, np.ndarray], target: np.ndarray) -> str:
     while better := [simpler for simpler in kinds[: kinds.index(kind)] if beats(simpler, kind)]:
         kind = max(better, key=lambda one: by[one].mean())
     return kind
+
+
+def regret(gain: np.ndarray, order: np.ndarray, k: int = 3) -> float:
+    """How many spreads the best of the first k misses the best of all, (sources,) each; the spread may not be 0."""
+    return float((gain.max() - gain[np.argsort(-np.round(order, 9), kind="stable")[:k]].max()) / gain.std())
+
+
+def lower(before: np.ndarray, after: np.ndarray, target: np.ndarray) -> bool:
+    """Whether a regret falls by more than LEAD standard errors over targets, (blocks,) each."""
+    groups = np.unique(target, return_inverse=True)[1]
+    fall = np.bincount(groups, before - after) / np.bincount(groups)
+    return fall.size > 1 and bool(fall.mean() > max(LEAD * fall.std(ddof=1) / np.sqrt(fall.size), 1e-12))
 
 
 def chance_of_known(training: Training, seed: int) -> float:

@@ -114,6 +114,30 @@ class Prediction:
         return html_table([self.as_row()])
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a prediction of the gain model is made of; every array (pairs,), in pp up to `scale`.
+
+    level: of the target. base: of an average target. spread: of the target. evidence: what the closed form adds. close:
+    the part of that which is the closeness of the pair. correction: what the trees add. order, closeness: by what
+    sources are ordered, and the part of it that is closeness, in spreads, also where no signal is claimed. scale: how
+    far the prediction may be off but for a factor. known: whether the source was measured. mixed: whether the evidence
+    is that of the parents of a mixture.
+    """
+
+    level: np.ndarray
+    base: float
+    spread: np.ndarray
+    evidence: np.ndarray
+    close: np.ndarray
+    correction: np.ndarray
+    scale: np.ndarray
+    order: np.ndarray
+    closeness: np.ndarray
+    known: np.ndarray
+    mixed: np.ndarray
+
+
 def measurements(observations: Observations) -> dict[str, dict[str, Measurement]]:
     """source -> target -> what was measured, mean over models."""
     gathered: dict[tuple[str, str], list[int]] = {}

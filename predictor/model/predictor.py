@@ -29,6 +29,7 @@ from traitcast.predictor.model.prediction import (
     MIXED,
     OTHERS,
     Measurement,
+    Parts,
     Prediction,
     Ranking,
     measurements,
@@ -48,28 +49,6 @@ class Settings:
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
     trees: TreeSettings = field(default_factory=TreeSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a prediction of the gain model is made of; every array (pairs,), in pp but for `order`, `known` and `mixed`.
-
-    level: of the target. base: of an average target. spread: of the target. evidence: what the closed form adds. close:
-    the part of that which is the closeness of the pair. correction: what the trees add. order: by what sources are
-    ordered, in spreads, also where no signal is claimed. scale: how far the prediction may be off but for a factor.
-    known: whether the source was measured. mixed: whether the evidence is that of the parents of a mixture.
-    """
-
-    level: np.ndarray
-    base: float
-    spread: np.ndarray
-    evidence: np.ndarray
-    close: np.ndarray
-    order: np.ndarray
-    correction: np.ndarray
-    scale: np.ndarray
-    known: np.ndarray
-    mixed: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +221,7 @@ class Predictor:
         blended, mixed, known = self._blended(profiles, sources, targets, known, known_as or {})
         closed, correction = model.closed(asked)[:, of_source, of_target], np.zeros(len(sources))
         close = model.close(asked)[of_source, of_target]
+        closeness = close.copy()
         if any(layer.booster is not None for layer in model.layers.values()):
             correction = model.trees(self.table(profiles, sources, targets), known)
         order = closed.mean(axis=0) + correction
@@ -261,6 +241,7 @@ class Predictor:
             evidence=np.where(mixed, blended[0], (spread * closed).mean(axis=0)),
             close=np.where(mixed, blended[1], spread.mean(axis=0) * close),
             order=np.where(mixed, blended[2], order),
+            closeness=closeness,
             correction=spread.mean(axis=0) * correction,
             scale=scale,
             known=known,
@@ -371,7 +352,7 @@ class Predictor:
         """Predictions of `sources` for one target, the highest gain first.
 
         Predictions that cannot be told apart share a band, numbered from 1. Without a signal predicted gains say
-        nothing: unmeasured pairs come after the measured ones, in the order that the model keeps all the same.
+        nothing: unmeasured pairs come after the measured ones, ordered by `GainModel.unclaimed`.
         """
         ordered = self.ranked(profiles, sources, [target] * len(sources))
         spread = float(self.parts(profiles, [sources[0]], [target]).spread[0])
@@ -381,13 +362,20 @@ class Predictor:
         """Predictions for the pairs (sources[i], targets[i]) in the order of `rank`."""
         parts = self.parts(profiles, sources, targets)
         predictions = [self._measured(p) for p in self._expected(profiles, sources, targets, parts)]
+        order = parts.order
+        if self.verdicts[KNOWN].complement:
+            place = {name: i for i, name in enumerate(self.names)}
+            open_to = np.array([known and p.basis == OTHERS for p, known in zip(predictions, parts.known, strict=True)])
+            column = np.unique(np.array(targets, dtype=str), return_inverse=True)[1]
+            at = np.array([place.get(name, -1) for name in sources], dtype=np.int64)
+            order = self.gains.unclaimed(order, column, at, parts.closeness, open_to)
 
         def key(ranked: tuple[Prediction, float]) -> tuple[float, float, str]:
             p, order = ranked
             gain = p.gain if p.basis == MEASURED or not self.abstains else -np.inf
             return (-round(gain, 9), -round(order, 9), p.source)
 
-        return [p for p, _ in sorted(zip(predictions, parts.order.tolist(), strict=True), key=key)]
+        return [p for p, _ in sorted(zip(predictions, order.tolist(), strict=True), key=key)]
 
     def _banded(self, ordered: Sequence[Prediction], spread: float) -> list[Prediction]:
         """Predictions, best first, with their bands: a band ends where its first one is told apart from the next."""

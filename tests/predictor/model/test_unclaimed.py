@@ -1,0 +1,150 @@
+"""Without a signal: sources keep an order that is not claimed, with three on top that complement each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from traitcast.predictor.model.bundle import from_json, to_json
+from traitcast.predictor.model.evidence import CLOSE, Gains, complements, source_mean
+from traitcast.predictor.model.features import FeatureSettings, ProfileSet
+from traitcast.predictor.model.fitting import PROTOCOLS, fit_gated
+from traitcast.predictor.model.gain_model import KNOWN, LEAST_TARGETS
+from traitcast.predictor.model.gate import Verdict, lower, regret
+from traitcast.predictor.model.observations import group_datasets, observe
+from traitcast.predictor.model.pair_data import pair_data
+from traitcast.predictor.model.predictor import Predictor, fit
+from traitcast.predictor.model.trees import TreeSettings
+from traitcast.warehouse.records import Cells
+
+
+@pytest.fixture(scope="module")
+def noise(world: ProfileSet, cells_of: Callable[..., Cells]) -> Cells:
+    return cells_of(world, 0, permute=True)
+
+
+@pytest.fixture(scope="module")
+def predictor(world: ProfileSet, noise: Cells) -> Predictor:
+    found = fit(observe(noise, world), world)
+    assert found.abstains
+    # Without measurements, else all pairs would be answered.
+    return replace(found, measurements={}, verdicts=complementing(found.verdicts))
+
+
+def complementing(verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
+    return verdicts | {KNOWN: replace(verdicts[KNOWN], complement=True)}
+
+
+def gains(z: np.ndarray) -> Gains:
+    """Of one model; z: (sources, targets)."""
+    square = np.full((1, sum(z.shape), sum(z.shape)), np.nan)
+    square[0, : len(z), len(z) :] = z
+    return Gains(square, *(np.ones((1, sum(z.shape))) for _ in range(3)))
+
+
+def test_sources_complement_each_other_where_they_do_well_on_different_targets() -> None:
+    z = np.array([[1.0, 1.0, 0.0, 0.0], [0.9, 0.9, 0.1, 0.1], [-1.0, -1.0, 0.8, 0.8], [0.0, 0.0, 0.0, 0.3]])
+    everyone, flat = np.arange(4), np.zeros(4)
+    assert complements(gains(z), everyone, flat, 0, 2) == [0, 2], "the second in the mean adds less than the third"
+    assert complements(gains(z), everyone, np.array([0.0, 0.0, 0.0, 2.0]), 0, 2) == [0, 3], "closeness counts"
+    assert complements(gains(z), everyone, flat, 0, 9) == [0, 2, 1, 3], "no more than there are, the useless last"
+    assert complements(gains(z), np.array([0, 1, -1]), flat[:3], 0, 2) == [0, 1], "a stranger is an average source"
+
+
+def test_the_second_choice_is_the_best_one_of_all() -> None:
+    z = np.random.default_rng(2).normal(size=(9, 12))
+    mean_of_best = {pair: np.maximum(*z[list(pair)]).mean() for pair in combinations(range(9), 2)}
+    for first in range(9):
+        _, second = complements(gains(z), np.arange(9), np.zeros(9), first, 2)
+        mine = {pair: value for pair, value in mean_of_best.items() if first in pair}
+        assert set(max(mine, key=lambda pair: mine[pair])) == {first, second}
+
+
+def test_three_that_complement_come_first_and_the_rest_by_mean_and_closeness(
+    world: ProfileSet, noise: Cells, predictor: Predictor
+) -> None:
+    target, names = world.traits.names[0], predictor.names
+    sources = [name for name in world.traits.names if name != target]
+    found = predictor.rank(world, target, sources)
+    assert len({p.gain for p in found}) == 1, "no gain is claimed"
+    data = pair_data(observe(noise, world), world, FeatureSettings())
+    measured = predictor.gains.gains
+    allowed = measured.targets & (np.arange(len(names)) != 0)
+    close = CLOSE * data.asked.close[:, 0]
+    order = predictor.gains.layers[KNOWN].slope * source_mean(measured, allowed[None])[0, :, 0] + close
+    expected = sorted(sources, key=lambda name: -order[names.index(name)])
+    at = np.array([names.index(name) for name in sources])
+    three = [sources[i] for i in complements(measured, at, close[at], sources.index(expected[0]), 3)]
+    ranked = [p.source for p in found]
+    assert ranked[:3] == three
+    assert ranked[0] == expected[0]
+    assert ranked[3:] == [name for name in expected if name not in three]
+    plain = {KNOWN: replace(predictor.verdicts[KNOWN], complement=False)}
+    plainly = replace(predictor, verdicts=predictor.verdicts | plain)
+    assert [p.source for p in plainly.rank(world, target, sources)] == expected
+
+
+def test_what_is_evaluated_is_what_is_listed(world: ProfileSet, noise: Cells, predictor: Predictor) -> None:
+    observations = observe(noise, world)
+    data = pair_data(observations, world, FeatureSettings())
+    group = group_datasets(observations, world, ()).group
+    fitted = fit_gated(data, np.arange(len(observations)), group, PROTOCOLS, TreeSettings())
+    fitted = replace(fitted, verdicts=complementing(fitted.verdicts))
+    for target in (0, 5):
+        rows = np.flatnonzero(observations.target == target)
+        scored, _ = fitted.predict(data, rows)
+        listed = predictor.rank(world, observations.names[target], [observations.source_names[row] for row in rows])
+        assert [p.source for p in listed] == [observations.source_names[row] for row in rows[np.argsort(-scored)]]
+
+
+def test_with_few_targets_the_order_stays_as_it_is(predictor: Predictor) -> None:
+    model = predictor.gains
+    z = model.gains.z.copy()
+    z[:, :, LEAST_TARGETS - 1 :] = np.nan
+    few = replace(model, gains=replace(model.gains, z=z))
+    n = len(predictor.names)
+    order = np.arange(n, dtype=float)
+    given = (np.zeros(n, dtype=int), np.arange(n), np.zeros(n), np.ones(n, dtype=bool))
+    assert few.unclaimed(order, *given) == pytest.approx(order)
+    assert not np.array_equal(model.unclaimed(order, *given), order)
+
+
+def test_three_are_put_on_top_only_where_that_was_better_inside_the_training_rows() -> None:
+    gain = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    assert regret(gain, -gain) == pytest.approx(2 / gain.std()), "the best of the three lowest is 2"
+    assert regret(gain, np.zeros(5)) == pytest.approx(2 / gain.std()), "ties keep their order"
+    assert regret(gain, gain) == 0
+    target, before = np.arange(10), np.ones(10)
+    assert lower(before, np.full(10, 0.8), target)
+    assert not lower(before, before, target)
+    assert not lower(before, np.full(10, 1.2), target)
+    one_of_ten = np.where(target == 0, 0.0, 1.09)
+    assert not lower(before, one_of_ten, target), "what one target shows is chance"
+    assert not lower(before[:1], before[:1] - 1, target[:1])
+
+
+def test_specialists_are_found_and_a_bundle_keeps_that(
+    world: ProfileSet, cells_of: Callable[..., Cells], noise: Cells
+) -> None:
+    """Two sources win on half of the targets each, and harm the other half: none has a mean above the others."""
+    pair = np.array(
+        [
+            (world.traits.names.index(s), world.traits.names.index(t))
+            for s, t in zip(noise.sources, noise.targets, strict=True)
+        ]
+    )
+    sign = np.where(pair[:, 1] % 2, 1.0, -1.0)
+    gain = np.where(pair[:, 0] == 3, 6 * sign, np.where(pair[:, 0] == 4, -6 * sign, noise.gain / noise.gain.std()))
+    found = fit(observe(replace(noise, gain=gain), world), world)
+    assert found.abstains
+    assert found.verdicts[KNOWN].complement
+    again = from_json(to_json(found))
+    assert again.verdicts == found.verdicts
+    target = world.traits.names[0]
+    sources = [name for name in world.traits.names if name != target]
+    top = [p.source for p in replace(again, measurements={}).rank(world, target, sources)[:3]]
+    assert {world.traits.names[3], world.traits.names[4]} <= set(top)
