@@ -27,10 +27,11 @@ def print_ranking(
     quality: Mapping[str, Any] | None = None,
     *,
     every: bool = False,
+    to_try: Sequence[str] = (),
 ) -> None:
     """Print the sources measured on a target, then the others in bands, or without where no order is claimed.
 
-    quality: as `api.known_quality` returns it. every: all of the others, not only the best.
+    quality: as `api.known_quality` returns it. every: all of the others. to_try: as `Ranking.to_try`.
     """
     say(foundation(fitted, shown, quality))
     measured = [p for p in shown if p.measured is not None]
@@ -40,12 +41,7 @@ def print_ranking(
     if not others:
         return
     listed = others if every else others[:_FEW]
-    from traitcast.predictor.model.gain_model import KNOWN
-    from traitcast.predictor.model.prediction import OTHERS
-
-    three = fitted.verdicts[KNOWN].complement and any(p.basis == OTHERS for p in others)
-    how = "by likeness and mean gain elsewhere"
-    unclaimed = f"no order is claimed; {f'three to try first, then {how}' if three else how}"
+    unclaimed = "no order is claimed; by likeness and mean gain elsewhere"
     tell(f"{unclaimed if fitted.abstains else 'predicted, best band first'}:")
     if fitted.abstains:
         digits = _digits(others)
@@ -60,8 +56,8 @@ def print_ranking(
             f"Without a signal every source is expected to move {target} alike: "
             f"{_signed(gain, _digits(others))} {_unit(fitted)}."
         )
-        if three:
-            say("The first three complement each other: the best of them did best on the measured targets.")
+        if to_try:
+            say(f"To try first: {', '.join(to_try)}. They did well on different targets, so one may do well here.")
     else:
         emit_table(_rows(listed, "source", fitted))
         say(

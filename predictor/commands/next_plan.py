@@ -60,7 +60,8 @@ def next_plan(warehouse: Warehouse, predictor: Predictor, ranking: Ranking, targ
             f"folder {target}, with a dataset.yaml that names their roles, then profile and rank that folder."
         )
     # Without a signal all intervals are alike but for their width, which is no reason to hope.
-    worth = [p.source for p in ranking if p.basis != MEASURED] if predictor.abstains else by_improvement(ranking)
+    unclaimed = [p.source for p in ranking.to_train(len(ranking)) if p.basis != MEASURED]
+    worth = unclaimed if predictor.abstains else by_improvement(ranking)
     sources = [name for name in worth if not (option(name) or _lacks_training(warehouse, name, places))][:_SOURCES]
     if not sources:
         return None

@@ -170,7 +170,7 @@ def rank(
         same = set(api.same_rows(warehouse).get(target, ()))
         shared = [] if chosen is None else api.parts_of(warehouse, target, [one.source for one in found])
         plan = next_plan(warehouse, fitted, found, target)
-        shown = found.top(top or (_TO_TRAIN if trainer else len(found)))
+        shown = found.to_train(top or _TO_TRAIN) if trainer else found.top(top or len(found))
         quality = api.known_quality(warehouse, fitted, shown)
         profiles = [warehouse.profile(one.source) for one in shown] if trainer else []
         places = warehouse.places()
@@ -186,7 +186,7 @@ def rank(
     if output_format != "table":
         emit([prediction.as_row() for prediction in shown], output_format)
         return
-    print_ranking(shown, fitted, target, quality, every=top is not None)
+    print_ranking(shown, fitted, target, quality, every=top is not None, to_try=found.to_try)
     _warn_novel(shown)
     if twins := [prediction.source for prediction in shown if prediction.source in same]:
         say(f"{', '.join(twins)}: the same rows as {target!r} under another name, so no useful source")

@@ -174,10 +174,11 @@ class _Entries:
 
 @dataclass(frozen=True, slots=True)
 class _Predicted:
-    """What somebody predicts of all test cells, pp, and how far it may be off but for a factor, (cells,) each."""
+    """Gains of test cells, pp, how far they may be off but for a factor, and by what the first of a list are chosen."""
 
     gain: np.ndarray
     scale: np.ndarray
+    choice: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ class _Contest:
                 alone = fit_trees_alone(part, split.train, self.grouping, self.protocol, settings, size)
                 size = alone.size
                 gains[name] = alone.predict(part.table[test], part.observations.target[test])
-        found |= {name: _Predicted(gain, np.ones(len(test))) for name, gain in gains.items()}
+        found |= {name: _Predicted(gain, np.ones(len(test)), gain) for name, gain in gains.items()}
         return _Run(found, data.observations.gain[test], fitted)
 
 
@@ -292,7 +293,7 @@ def evaluate(
         continue
     summaries = {name: scoring.summarise(scored[name], seed) for name in named}
     of_parts = {name: scored[name] for name in removed}
-    constant = _Predicted(np.zeros(len(entries.row)), np.ones(len(entries.row)))
+    constant = _Predicted(zero := np.zeros(len(entries.row)), np.ones(len(zero)), zero)
     ceiling, kind = _ceiling(observations, entries, seed, sampled)
     blocks = np.unique(np.column_stack([entries.block, observations.target[entries.row]]), axis=0)
     return Evaluation(
@@ -349,7 +350,7 @@ def _entries(observations: Observations, made: Sequence[Split], runs: Sequence[_
 
 
 def _joined(parts: Sequence[_Predicted]) -> _Predicted:
-    return _Predicted(np.concatenate([part.gain for part in parts]), np.concatenate([part.scale for part in parts]))
+    return _Predicted(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("gain", "scale", "choice")))
 
 
 def _score(
@@ -360,7 +361,10 @@ def _score(
     source = group[observations.source[row]] if sampled else None
     target = observations.target[row]
     return scoring.score(
-        entries.truth, predicted.gain, half, target, entries.block, centre, source=source, family=group[target]
+        *(entries.truth, predicted.gain, half, target, entries.block, centre),
+        source=source,
+        family=group[target],
+        choice=predicted.choice,
     )
 
 

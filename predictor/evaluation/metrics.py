@@ -37,6 +37,8 @@ class Block:
     ----------
     truth, predicted
         Measured and predicted gains, pp.
+    choice
+        By what the first k are chosen, whose regret counts; a predictor may choose otherwise than it orders.
     moved
         Predictions moved to the median of their errors, pp: their size, sign and interval are judged.
     half_width
@@ -47,6 +49,7 @@ class Block:
 
     truth: np.ndarray
     predicted: np.ndarray
+    choice: np.ndarray
     moved: np.ndarray
     half_width: np.ndarray
     source: np.ndarray
@@ -75,7 +78,7 @@ def values_of(block: Block, drawn: np.ndarray | None = None) -> np.ndarray:
     """
     truth, predicted, moved = block.truth, block.predicted, block.moved
     weight = np.ones((1, truth.size)) if drawn is None else drawn.astype(np.float64)
-    regrets = list(_regrets((1, 3, 5), weight, truth, predicted))
+    regrets = list(_regrets((1, 3, 5), weight, truth, block.choice))
     columns = [
         spearman(weight, truth, predicted),
         pairwise_accuracy(weight, truth, predicted),

@@ -58,6 +58,7 @@ def score(
     centre: np.ndarray | None = None,
     source: np.ndarray | None = None,
     family: np.ndarray | None = None,
+    choice: np.ndarray | None = None,
 ) -> Scored:
     """All metrics of every (target, block).
 
@@ -76,6 +77,8 @@ def score(
         int64, (cells,): family of the source, given where sources were held out, so that intervals are over both.
     family
         int64, (cells,): family of the target; None if every target is one of its own.
+    choice
+        (cells,): by what the first of a list are chosen (default `predicted`).
 
     Returns
     -------
@@ -87,7 +90,14 @@ def score(
     changes = np.flatnonzero((np.diff(target[order]) != 0) | (np.diff(block[order]) != 0)) + 1
     groups = np.split(order, changes)
     moved = predicted if centre is None else predicted + np.nan_to_num(centre)
-    columns = (truth, predicted, moved, half_width, target if source is None else source)
+    columns = (
+        truth,
+        predicted,
+        predicted if choice is None else choice,
+        moved,
+        half_width,
+        target if source is None else source,
+    )
     blocks = tuple(Block(*(column[cells] for column in columns)) for cells in groups)
     values = np.concatenate([values_of(each) for each in blocks])
     if not any(each.orders for each in blocks):

@@ -39,7 +39,7 @@ FOLDS = {KNOWN: 5, NEW: 3}
 _SIZE_FOLDS = 3
 # A gain in width below this is chance.
 _NARROWER = 0.95
-# The order of the source mean, with those on top that `GainModel.unclaimed` puts there.
+# The order of the source mean, with those on top that are to be tried first.
 _TRIED = "tried"
 # An order that is not claimed moves no gain, but is kept.
 _UNCLAIMED = 1e-6
@@ -82,21 +82,23 @@ class Fitted:
     flat: dict[str, float | None] = field(default_factory=dict)
     folds: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
-    def predict(self, data: Data, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gains of rows of the observations and how far they may be off but for a factor, pp, (rows,) each."""
+    def predict(self, data: Data, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Gains of rows of the observations, how far they may be off but for a factor, and by what the first of a list
+        are chosen, pp, (rows,) each."""
         o, m = data.observations, self.model
         where = (o.model[rows], o.source[rows], o.target[rows])
         level, spread, _ = m.levels(data.asked)
         known = m.known(data.asked)[where[1]]
         order = m.closed(data.asked)[where] + m.trees(data.table[rows], known)
-        column = (where[0], where[2])
+        choice = order.copy()
         for regime, verdict in self.verdicts.items():
             mine = known == (regime == KNOWN)
             if verdict.complement:
-                lists = where[0] * len(o.names) + where[2]
-                order = m.unclaimed(order, lists, where[1], m.close(data.asked)[where[1:]], mine)
-            order[mine] *= _UNCLAIMED if verdict.abstains else 1.0
-        return level[column] + spread[column] * order, m.scale(data.asked)[where]
+                choice[mine] = _choice(data, m, rows[mine], order[mine])
+            for of in (order, choice):
+                of[mine] *= _UNCLAIMED if verdict.abstains else 1.0
+        level, spread = level[where[0], where[2]], spread[where[0], where[2]]
+        return level + spread * order, m.scale(data.asked)[where], level + spread * choice
 
     def scale_of(self, held: HeldOut, regime: str) -> np.ndarray:
         """The scale of held-out errors of a regime, pp, (cells,)."""
@@ -304,9 +306,8 @@ def _gated(
     verdict = Verdict(kind, chance, scores, gate.resolution(truth, found[kind], lists))
     if regime == KNOWN and verdict.abstains:
         tried = np.concatenate([values[_TRIED] for values, _, _ in results])
-        regrets = [[gate.regret(o.gain[row[r]], order[r]) for r in lists] for order in (found[kind], tried)]
-        complement = gate.lower(*map(np.array, regrets), o.target[row[[r[0] for r in lists]]])
-        verdict = replace(verdict, complement=complement)
+        before, after = (np.array([gate.regret(o.gain[row[r]], of[r]) for r in lists]) for of in (found[kind], tried))
+        verdict = replace(verdict, complement=gate.lower(before, after, o.target[row[[r[0] for r in lists]]]))
     if verdict.abstains:  # what is predicted then is the level of the target
         found = found | {kind: _UNCLAIMED * found[kind]}
     layer = fit_layers(training, regime, [kind], settings, size)[kind]
@@ -339,14 +340,22 @@ def _held_out(
     model = fit_gain_model(training, {KNOWN: layers[SOURCE_MEAN]} if regime == KNOWN else {})
     level, spread, _ = model.levels(data.asked)
     if kinds == (SOURCE_MEAN,):
-        lists = o.model[test] * len(o.names) + o.target[test]
-        close = data.asked.close[o.source[test], o.target[test]]
-        found[_TRIED] = model.unclaimed(
-            found[SOURCE_MEAN], lists, o.source[test], close, np.ones(len(test), dtype=bool)
-        )
+        found[_TRIED] = _choice(data, model, test, found[SOURCE_MEAN])
     column = (o.model[test], o.target[test])
     held = HeldOut(test, level[column], spread[column], np.zeros(len(test)), model.scale(data.asked)[where])
     return found, held, layers[FULL].booster if FULL in layers else None
+
+
+def _choice(data: Data, model: GainModel, rows: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The order of rows of the observations with the sources on top that are to be tried first for each target."""
+    o, choice, close = data.observations, order.copy(), model.close(data.asked)
+    lists = o.model[rows] * len(o.names) + o.target[rows]
+    for each in np.unique(lists):
+        mine = np.flatnonzero(lists == each)
+        source, target = o.source[rows[mine]], o.target[rows[mine]]
+        top = model.to_try(order[mine], source, close[source, target])
+        choice[mine[top]] = order[mine].max() + np.arange(len(top), 0, -1)
+    return choice
 
 
 def _columns(held: HeldOut) -> tuple[np.ndarray, ...]:

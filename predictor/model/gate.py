@@ -52,7 +52,7 @@ class Verdict:
         Least difference of two predictions, in spreads of the target, from which on TOLD_APART of held-out orders
         are right; None where no difference is enough.
     complement
-        Whether, without a signal, three sources that complement each other are put on top (`GainModel.unclaimed`).
+        Whether, without a signal, three sources that complement each other are named (`GainModel.to_try`).
     """
 
     kind: str

@@ -55,6 +55,8 @@ class Prediction:
         but it is a mixture of other datasets).
     band
         In a ranking: predictions of one band cannot be told apart; 1 is the best. None if measured or alone.
+    choice
+        In a ranking without a signal: 1 to 3 for the sources to try first, which complement each other; else None.
     standard_error, runs
         Of the measurement.
     unit
@@ -72,6 +74,7 @@ class Prediction:
     measured: float | None = None
     basis: str = OTHERS
     band: int | None = None
+    choice: int | None = None
     standard_error: float | None = None
     runs: int | None = None
     unit: str = "pp"
@@ -178,6 +181,15 @@ class Ranking(list[Prediction]):
     def top(self, n: int) -> Ranking:
         """The `n` best."""
         return Ranking(self[:n])
+
+    @property
+    def to_try(self) -> list[str]:
+        """The sources to try first where no order is claimed."""
+        return [p.source for p in sorted(self, key=lambda p: p.choice or 0) if p.choice]
+
+    def to_train(self, n: int) -> Ranking:
+        """The `n` to train on: measured ones first, then those to try first, then by rank."""
+        return Ranking(sorted(self, key=lambda p: (p.measured is None, p.choice or len(self)))[:n])
 
     def _repr_html_(self) -> str:
         return html_table([prediction.as_row() for prediction in self])

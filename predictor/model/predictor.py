@@ -352,30 +352,35 @@ class Predictor:
         """Predictions of `sources` for one target, the highest gain first.
 
         Predictions that cannot be told apart share a band, numbered from 1. Without a signal predicted gains say
-        nothing: unmeasured pairs come after the measured ones, ordered by `GainModel.unclaimed`.
+        nothing: unmeasured pairs come after the measured ones, in the order that the model keeps all the same, and up
+        to three are marked that are to be tried first.
         """
         ordered = self.ranked(profiles, sources, [target] * len(sources))
+        if self.verdicts[KNOWN].complement:
+            ordered = self._chosen(profiles, target, ordered)
         spread = float(self.parts(profiles, [sources[0]], [target]).spread[0])
         return Ranking(self._banded(ordered, spread))
+
+    def _chosen(self, profiles: ProfileSet, target: str, ordered: list[Prediction]) -> list[Prediction]:
+        """Predictions for one target, those to try first marked."""
+        place = {name: i for i, name in enumerate(self.names)}
+        open_ones = [p.source for p in ordered if p.basis == OTHERS and p.source in place]
+        parts = self.parts(profiles, open_ones, [target] * len(open_ones))
+        top = self.gains.to_try(parts.order, np.array([place[name] for name in open_ones], int), parts.closeness)
+        choice = {open_ones[at]: k for k, at in enumerate(top, start=1)}
+        return [replace(p, choice=choice.get(p.source)) for p in ordered]
 
     def ranked(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> list[Prediction]:
         """Predictions for the pairs (sources[i], targets[i]) in the order of `rank`."""
         parts = self.parts(profiles, sources, targets)
         predictions = [self._measured(p) for p in self._expected(profiles, sources, targets, parts)]
-        order = parts.order
-        if self.verdicts[KNOWN].complement:
-            place = {name: i for i, name in enumerate(self.names)}
-            open_to = np.array([known and p.basis == OTHERS for p, known in zip(predictions, parts.known, strict=True)])
-            column = np.unique(np.array(targets, dtype=str), return_inverse=True)[1]
-            at = np.array([place.get(name, -1) for name in sources], dtype=np.int64)
-            order = self.gains.unclaimed(order, column, at, parts.closeness, open_to)
 
         def key(ranked: tuple[Prediction, float]) -> tuple[float, float, str]:
             p, order = ranked
             gain = p.gain if p.basis == MEASURED or not self.abstains else -np.inf
             return (-round(gain, 9), -round(order, 9), p.source)
 
-        return [p for p, _ in sorted(zip(predictions, order.tolist(), strict=True), key=key)]
+        return [p for p, _ in sorted(zip(predictions, parts.order.tolist(), strict=True), key=key)]
 
     def _banded(self, ordered: Sequence[Prediction], spread: float) -> list[Prediction]:
         """Predictions, best first, with their bands: a band ends where its first one is told apart from the next."""

@@ -97,9 +97,9 @@ def test_a_resampled_block_is_the_list_with_its_repeats(
     half = np.full(truth.size, 2.0)
     chosen = data.draw(draws_of(truth.size))
     drawn = np.bincount(chosen, minlength=truth.size)[None]
-    block = Block(truth, predicted, predicted, half, np.arange(truth.size))
+    block = Block(truth, predicted, predicted, predicted, half, np.arange(truth.size))
     found = dict(zip(metrics.METRICS, values_of(block, drawn)[0], strict=True))
-    repeated = Block(*(column[chosen] for column in (truth, predicted, predicted, half, block.source)))
+    repeated = Block(*(column[chosen] for column in (truth, predicted, predicted, predicted, half, block.source)))
     wanted = dict(zip(metrics.METRICS, values_of(repeated)[0], strict=True))
     for name in ("spearman", "pairwise_accuracy", "ndcg", "rmse", "sign_accuracy", "coverage_90"):
         assert found[name] == pytest.approx(wanted[name], nan_ok=True, abs=1e-9), name

@@ -17,6 +17,7 @@ from traitcast.predictor.model.gain_model import KNOWN, LEAST_TARGETS
 from traitcast.predictor.model.gate import Verdict, lower, regret
 from traitcast.predictor.model.observations import group_datasets, observe
 from traitcast.predictor.model.pair_data import pair_data
+from traitcast.predictor.model.prediction import Measurement
 from traitcast.predictor.model.predictor import Predictor, fit
 from traitcast.predictor.model.trees import TreeSettings
 from traitcast.warehouse.records import Cells
@@ -64,7 +65,7 @@ def test_the_second_choice_is_the_best_one_of_all() -> None:
         assert set(max(mine, key=lambda pair: mine[pair])) == {first, second}
 
 
-def test_three_that_complement_come_first_and_the_rest_by_mean_and_closeness(
+def test_three_are_to_be_tried_first_and_the_order_is_by_mean_and_closeness(
     world: ProfileSet, noise: Cells, predictor: Predictor
 ) -> None:
     target, names = world.traits.names[0], predictor.names
@@ -77,15 +78,25 @@ def test_three_that_complement_come_first_and_the_rest_by_mean_and_closeness(
     close = CLOSE * data.asked.close[:, 0]
     order = predictor.gains.layers[KNOWN].slope * source_mean(measured, allowed[None])[0, :, 0] + close
     expected = sorted(sources, key=lambda name: -order[names.index(name)])
+    assert [p.source for p in found] == expected
     at = np.array([names.index(name) for name in sources])
     three = [sources[i] for i in complements(measured, at, close[at], sources.index(expected[0]), 3)]
-    ranked = [p.source for p in found]
-    assert ranked[:3] == three
-    assert ranked[0] == expected[0]
-    assert ranked[3:] == [name for name in expected if name not in three]
+    assert found.to_try == three
+    assert three[0] == expected[0]
+    assert [p.source for p in found.to_train(5)] == three + [name for name in expected if name not in three][:2]
+    assert [p.choice for p in found if p.source in three] != [None] * 3
     plain = {KNOWN: replace(predictor.verdicts[KNOWN], complement=False)}
-    plainly = replace(predictor, verdicts=predictor.verdicts | plain)
-    assert [p.source for p in plainly.rank(world, target, sources)] == expected
+    assert replace(predictor, verdicts=predictor.verdicts | plain).rank(world, target, sources).to_try == []
+
+
+def test_what_is_measured_is_trained_on_first(world: ProfileSet, noise: Cells, predictor: Predictor) -> None:
+    target, *sources = world.traits.names
+    worst = predictor.rank(world, target, sources)[-1].source
+    known = predictor.with_cells(world, target, {})
+    known = replace(known, measurements={worst: {target: Measurement(-3.0, 0.1, 2)}})
+    found = known.rank(world, target, sources)
+    assert found.to_train(1)[0].source == worst, "a measurement is worth more than an order that is not claimed"
+    assert worst not in found.to_try
 
 
 def test_what_is_evaluated_is_what_is_listed(world: ProfileSet, noise: Cells, predictor: Predictor) -> None:
@@ -96,21 +107,23 @@ def test_what_is_evaluated_is_what_is_listed(world: ProfileSet, noise: Cells, pr
     fitted = replace(fitted, verdicts=complementing(fitted.verdicts))
     for target in (0, 5):
         rows = np.flatnonzero(observations.target == target)
-        scored, _ = fitted.predict(data, rows)
-        listed = predictor.rank(world, observations.names[target], [observations.source_names[row] for row in rows])
-        assert [p.source for p in listed] == [observations.source_names[row] for row in rows[np.argsort(-scored)]]
+        scored, _, choice = fitted.predict(data, rows)
+        names = [observations.source_names[row] for row in rows]
+        listed = predictor.rank(world, observations.names[target], names)
+        assert [p.source for p in listed] == [names[i] for i in np.argsort(-scored)]
+        assert listed.to_try == [names[i] for i in np.argsort(-choice)[:3]]
 
 
-def test_with_few_targets_the_order_stays_as_it_is(predictor: Predictor) -> None:
+def test_with_few_targets_there_is_nothing_to_complement(predictor: Predictor) -> None:
     model = predictor.gains
     z = model.gains.z.copy()
     z[:, :, LEAST_TARGETS - 1 :] = np.nan
     few = replace(model, gains=replace(model.gains, z=z))
     n = len(predictor.names)
-    order = np.arange(n, dtype=float)
-    given = (np.zeros(n, dtype=int), np.arange(n), np.zeros(n), np.ones(n, dtype=bool))
-    assert few.unclaimed(order, *given) == pytest.approx(order)
-    assert not np.array_equal(model.unclaimed(order, *given), order)
+    given = (np.arange(n, dtype=float), np.arange(n), np.zeros(n))
+    assert few.to_try(*given) == []
+    assert len(model.to_try(*given)) == 3
+    assert model.to_try(*(values[:0] for values in given)) == []
 
 
 def test_three_are_put_on_top_only_where_that_was_better_inside_the_training_rows() -> None:
@@ -146,5 +159,5 @@ def test_specialists_are_found_and_a_bundle_keeps_that(
     assert again.verdicts == found.verdicts
     target = world.traits.names[0]
     sources = [name for name in world.traits.names if name != target]
-    top = [p.source for p in replace(again, measurements={}).rank(world, target, sources)[:3]]
-    assert {world.traits.names[3], world.traits.names[4]} <= set(top)
+    to_try = replace(again, measurements={}).rank(world, target, sources).to_try
+    assert {world.traits.names[3], world.traits.names[4]} <= set(to_try)
