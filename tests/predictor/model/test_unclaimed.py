@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from traitcast.cli import cli
 from traitcast.predictor.model.bundle import from_json, to_json
 from traitcast.predictor.model.evidence import CLOSE, Gains, complements, source_mean
 from traitcast.predictor.model.features import FeatureSettings, ProfileSet
@@ -140,24 +145,49 @@ def test_three_are_put_on_top_only_where_that_was_better_inside_the_training_row
     assert not lower(before[:1], before[:1] - 1, target[:1])
 
 
-def test_specialists_are_found_and_a_bundle_keeps_that(
-    world: ProfileSet, cells_of: Callable[..., Cells], noise: Cells
-) -> None:
-    """Two sources win on half of the targets each, and harm the other half: none has a mean above the others."""
-    pair = np.array(
-        [
-            (world.traits.names.index(s), world.traits.names.index(t))
-            for s, t in zip(noise.sources, noise.targets, strict=True)
-        ]
+def specialists(world: ProfileSet, noise: Cells) -> Cells:
+    """Two sources win on half of the targets each, and harm the other half: none has a mean above the others.
+
+    The first dataset is no target.
+    """
+    names = world.traits.names
+    source, target = (np.array([names.index(name) for name in of]) for of in (noise.sources, noise.targets))
+    sign = np.where(target % 2, 1.0, -1.0)
+    gain = np.where(source == 3, 6 * sign, np.where(source == 4, -6 * sign, noise.gain / noise.gain.std()))
+    kept = np.flatnonzero(target)
+    return Cells(
+        noise.matrix,
+        *(tuple(of[i] for i in kept) for of in (noise.models, noise.sources, noise.targets)),
+        *(of[kept] for of in (noise.seeds, gain, noise.standard_error, 0.5 + gain / 100, noise.base_score)),
     )
-    sign = np.where(pair[:, 1] % 2, 1.0, -1.0)
-    gain = np.where(pair[:, 0] == 3, 6 * sign, np.where(pair[:, 0] == 4, -6 * sign, noise.gain / noise.gain.std()))
-    found = fit(observe(replace(noise, gain=gain), world), world)
+
+
+def test_specialists_are_found_and_a_bundle_keeps_that(world: ProfileSet, noise: Cells) -> None:
+    found = fit(observe(specialists(world, noise), world), world)
     assert found.abstains
     assert found.verdicts[KNOWN].complement
     again = from_json(to_json(found))
     assert again.verdicts == found.verdicts
-    target = world.traits.names[0]
-    sources = [name for name in world.traits.names if name != target]
-    to_try = replace(again, measurements={}).rank(world, target, sources).to_try
-    assert {world.traits.names[3], world.traits.names[4]} <= set(to_try)
+    target, *sources = world.traits.names
+    assert {"d03", "d04"} <= set(again.rank(world, target, sources).to_try)
+
+
+def test_rank_says_which_three_to_try_and_trains_on_them(
+    world: ProfileSet, noise: Cells, warehouse_of: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAITCAST_REFERENCE", str(tmp_path / "no_reference"))
+    path = str(warehouse_of(tmp_path / "law.duckdb", world, specialists(world, noise)))
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(cli, [*arguments, "--warehouse", path])
+
+    assert run("fit", "--matrix", "law").exit_code == 0
+    found = run("rank", "d00", "--top", "2")
+    said = " ".join(found.stderr.split())
+    to_try = re.findall(r"To try first: (.*?)\.", said)[0].split(", ")
+    assert "No signal in 'law'" in said
+    assert len(to_try) == 3
+    assert {"d03", "d04"} <= set(to_try)
+    rows = json.loads(run("rank", "d00", "--format", "json").stdout)
+    assert [row["source"] for row in sorted(rows, key=lambda row: row["choice"] or 9)[:3]] == to_try
+    assert f"--sources {','.join(to_try)} --targets d00" in said, "and they are the next to be measured"
