@@ -188,8 +188,20 @@ class Ranking(list[Prediction]):
         return [p.source for p in sorted(self, key=lambda p: p.choice or 0) if p.choice]
 
     def to_train(self, n: int) -> Ranking:
-        """The `n` to train on: measured ones first, then those to try first, then by rank."""
-        return Ranking(sorted(self, key=lambda p: (p.measured is None, p.choice or len(self)))[:n])
+        """The `n` best to train on: by rank, or where no order is claimed those to try first.
+
+        Measured ones that are better than what is expected of the others come before these, and worse ones last.
+        """
+        if not self.to_try:
+            return self.top(n)
+        expected = max(p.gain for p in self if p.measured is None)
+
+        def place(p: Prediction) -> float:
+            if p.measured is None:
+                return p.choice or len(self)
+            return 0 if p.gain > expected else len(self) + 1
+
+        return Ranking(sorted(self, key=place)[:n])
 
     def _repr_html_(self) -> str:
         return html_table([prediction.as_row() for prediction in self])

@@ -365,6 +365,8 @@ class Predictor:
         """Predictions for one target, those to try first marked."""
         place = {name: i for i, name in enumerate(self.names)}
         open_ones = [p.source for p in ordered if p.basis == OTHERS and p.source in place]
+        if not open_ones:
+            return ordered
         parts = self.parts(profiles, open_ones, [target] * len(open_ones))
         top = self.gains.to_try(parts.order, np.array([place[name] for name in open_ones], int), parts.closeness)
         choice = {open_ones[at]: k for k, at in enumerate(top, start=1)}

@@ -94,14 +94,26 @@ def test_three_are_to_be_tried_first_and_the_order_is_by_mean_and_closeness(
     assert replace(predictor, verdicts=predictor.verdicts | plain).rank(world, target, sources).to_try == []
 
 
-def test_what_is_measured_is_trained_on_first(world: ProfileSet, noise: Cells, predictor: Predictor) -> None:
+def test_what_was_measured_to_help_is_trained_on_first_and_what_harms_last(
+    world: ProfileSet, predictor: Predictor
+) -> None:
     target, *sources = world.traits.names
-    worst = predictor.rank(world, target, sources)[-1].source
-    known = predictor.with_cells(world, target, {})
-    known = replace(known, measurements={worst: {target: Measurement(-3.0, 0.1, 2)}})
+    plain = predictor.rank(world, target, sources)
+    measured = {plain[-1].source: 30.0, plain[0].source: -30.0}
+    known = replace(
+        predictor, measurements={source: {target: Measurement(gain, 0.1, 2)} for source, gain in measured.items()}
+    )
     found = known.rank(world, target, sources)
-    assert found.to_train(1)[0].source == worst, "a measurement is worth more than an order that is not claimed"
-    assert worst not in found.to_try
+    ordered = [p.source for p in found.to_train(len(found))]
+    assert ordered == [plain[-1].source, *found.to_try, *ordered[4:-1], plain[0].source]
+    every = replace(predictor, measurements={source: {target: Measurement(1.0, 0.1, 2)} for source in sources})
+    assert every.rank(world, target, sources).to_try == [], "nothing is left to try"
+
+
+def test_with_a_signal_training_follows_the_ranking(world: ProfileSet, law: Cells) -> None:
+    target, *sources = world.traits.names
+    found = fit(observe(law, world), world).rank(world, target, sources)
+    assert found.to_train(5) == found.top(5)
 
 
 def test_what_is_evaluated_is_what_is_listed(world: ProfileSet, noise: Cells, predictor: Predictor) -> None:
