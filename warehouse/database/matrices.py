@@ -475,6 +475,8 @@ class Matrices(Connection):
 
 def _no_scores(name: str, known: Sequence[str]) -> ScoresError:
     there = f"There are: {', '.join(known)}." if known else "There are none."
+    if name not in known and set(map(str.strip, name.split(","))) <= set(known):
+        return ScoresError(f"one matrix is used at a time, not {name!r}: gains of another did not improve the order.")
     return ScoresError(f"no matrix named {name!r}{nearest(name, known)} {there}")
 
 
