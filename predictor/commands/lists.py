@@ -57,7 +57,7 @@ def print_ranking(
             f"{_signed(gain, _digits(others))} {_unit(fitted)}."
         )
         if to_try:
-            say(f"To try first: {', '.join(to_try)}. They did well on different targets, so one may do well here.")
+            say(f"To try first: {', '.join(to_try)}. One may do well where the others do not.")
     else:
         emit_table(_rows(listed, "source", fitted))
         say(
@@ -106,7 +106,7 @@ def foundation(fitted: Predictor, found: Sequence[Prediction], quality: Mapping[
     from traitcast.predictor.model.gain_model import KNOWN, NEW
     from traitcast.predictor.model.prediction import MIXED, rest_on_gains
 
-    regime = KNOWN if rest_on_gains(found) else NEW
+    regime = KNOWN if fitted.abstains or rest_on_gains(found) else NEW
     verdict, matrix = fitted.verdicts[regime], fitted.matrix.matrix
     where = "unseen targets" if regime == KNOWN else "sources that were never measured"
     if verdict.abstains:

@@ -364,11 +364,11 @@ class Predictor:
     def _chosen(self, profiles: ProfileSet, target: str, ordered: list[Prediction]) -> list[Prediction]:
         """Predictions for one target, those to try first marked."""
         place = {name: i for i, name in enumerate(self.names)}
-        open_ones = [p.source for p in ordered if p.basis == OTHERS and p.source in place]
+        open_ones = [p.source for p in ordered if p.basis != MEASURED]
         if not open_ones:
             return ordered
         parts = self.parts(profiles, open_ones, [target] * len(open_ones))
-        top = self.gains.to_try(parts.order, np.array([place[name] for name in open_ones], int), parts.closeness)
+        top = self.gains.to_try(parts.order, np.array([place.get(name, -1) for name in open_ones]), parts.closeness)
         choice = {open_ones[at]: k for k, at in enumerate(top, start=1)}
         return [replace(p, choice=choice.get(p.source)) for p in ordered]
 

@@ -25,6 +25,7 @@ from traitcast.predictor.model.pair_data import pair_data
 from traitcast.predictor.model.prediction import Measurement
 from traitcast.predictor.model.predictor import Predictor, fit
 from traitcast.predictor.model.trees import TreeSettings
+from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.records import Cells
 
 
@@ -203,3 +204,8 @@ def test_rank_says_which_three_to_try_and_trains_on_them(
     rows = json.loads(run("rank", "d00", "--format", "json").stdout)
     assert [row["source"] for row in sorted(rows, key=lambda row: row["choice"] or 9)[:3]] == to_try
     assert f"--sources {','.join(to_try)} --targets d00" in said, "and they are the next to be measured"
+    with Warehouse.open(path) as warehouse:
+        warehouse.save_profile(replace(warehouse.profile("d03"), name="new", fingerprint="v1:new"))
+    said = " ".join(run("rank", "d00", "--sources", "new").stderr.split())
+    assert "No signal in 'law'" in said, "sources that were never measured have no order either"
+    assert "Based on" not in said
