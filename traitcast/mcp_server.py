@@ -111,7 +111,7 @@ def server(warehouse_path: str) -> MCPServer:
     def rank(target: str, sources: list[str] | None = None, top: int = 10) -> dict[str, Any]:
         """Rank sources to tune on for a target by predicted gain, in `unit`, best first.
 
-        Pass on what `basis` says: without a signal the order means nothing.
+        Pass on what `basis` says: without a signal the order means nothing, and `to_try` names sources to try first.
         """
         return _rank(target, sources, top, warehouse_path)
 
@@ -169,5 +169,6 @@ def _rank(target: str, sources: list[str] | None, top: int, path: str) -> dict[s
     return {
         "basis": foundation(predictor, found, quality),
         "ranking": [one.as_row() for one in found.top(max(top, 1))],
+        "to_try": found.to_try,
         "ranked": len(found),
     }

@@ -27,11 +27,10 @@ def print_ranking(
     quality: Mapping[str, Any] | None = None,
     *,
     every: bool = False,
-    to_try: Sequence[str] = (),
 ) -> None:
     """Print the sources measured on a target, then the others in bands, or without where no order is claimed.
 
-    quality: as `api.known_quality` returns it. every: all of the others. to_try: as `Ranking.to_try`.
+    quality: as `api.known_quality` returns it. every: all of the others, not only the best.
     """
     say(foundation(fitted, shown, quality))
     measured = [p for p in shown if p.measured is not None]
@@ -56,8 +55,6 @@ def print_ranking(
             f"Without a signal every source is expected to move {target} alike: "
             f"{_signed(gain, _digits(others))} {_unit(fitted)}."
         )
-        if to_try:
-            say(f"To try first: {', '.join(to_try)}. One may do well where the others do not.")
     else:
         emit_table(_rows(listed, "source", fitted))
         say(

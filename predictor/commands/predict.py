@@ -186,7 +186,9 @@ def rank(
     if output_format != "table":
         emit([prediction.as_row() for prediction in shown], output_format)
         return
-    print_ranking(shown, fitted, target, quality, every=top is not None, to_try=found.to_try)
+    print_ranking(shown, fitted, target, quality, every=top is not None)
+    if found.to_try:
+        say(f"To try first: {', '.join(found.to_try)}. One may do well where the others do not.")
     _warn_novel(shown)
     if twins := [prediction.source for prediction in shown if prediction.source in same]:
         say(f"{', '.join(twins)}: the same rows as {target!r} under another name, so no useful source")

@@ -293,7 +293,8 @@ def evaluate(
         continue
     summaries = {name: scoring.summarise(scored[name], seed) for name in named}
     of_parts = {name: scored[name] for name in removed}
-    constant = _Predicted(zero := np.zeros(len(entries.row)), np.ones(len(zero)), zero)
+    flat = np.zeros(len(entries.row))
+    constant = _Predicted(flat, flat + 1, flat)
     ceiling, kind = _ceiling(observations, entries, seed, sampled)
     blocks = np.unique(np.column_stack([entries.block, observations.target[entries.row]]), axis=0)
     return Evaluation(
@@ -360,12 +361,8 @@ def _score(
     centre, half = _intervals(observations, group, entries, predicted)
     source = group[observations.source[row]] if sampled else None
     target = observations.target[row]
-    return scoring.score(
-        *(entries.truth, predicted.gain, half, target, entries.block, centre),
-        source=source,
-        family=group[target],
-        choice=predicted.choice,
-    )
+    cells = (entries.truth, predicted.gain, half, target, entries.block)
+    return scoring.score(*cells, centre, source, group[target], predicted.choice)
 
 
 def _intervals(

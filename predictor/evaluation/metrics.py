@@ -128,7 +128,10 @@ def ndcg(weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.nda
 
 
 def regret_at(k: int, weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Best gain of all minus that of the k predicted best or named to try first, pp; expected over tie-breaks."""
+    """Best gain of all sources minus the best of the first k (of those to try first, where some are named), pp.
+
+    Expected over random tie-breaks.
+    """
     return _regrets((k,), weight, truth, predicted)[0]
 
 

@@ -72,7 +72,7 @@ def to_json(predictor: Predictor) -> str:
         "level": _prior(model.level),
         "spread": _prior(model.spread),
         "source_noise": _arrays(model.source_noise),
-        "verdicts": {regime: asdict(verdict) for regime, verdict in predictor.verdicts.items()},
+        "verdicts": {regime: verdict.as_json() for regime, verdict in predictor.verdicts.items()},
         "measured": {
             source: {target: [m.gain, m.error, m.runs] for target, m in by.items()}
             for source, by in predictor.measurements.items()

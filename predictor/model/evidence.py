@@ -116,15 +116,15 @@ def source_mean(gains: Gains, allowed: np.ndarray) -> np.ndarray:
 
 
 def complements(gains: Gains, source: np.ndarray, close: np.ndarray, first: int, k: int) -> list[int]:
-    """`k` of S sources, whose best one did best on the measured targets; the first of them is given.
+    """Up to `k` of S sources, whose best one did best on the measured targets; the first of them is given.
 
-    Each next one raises the mean over measured targets (of every model) of the highest gain most. Greedy choice is near
-    the best, since that mean is submodular (Nemhauser et al. 1978).
+    Each next one, of those that were measured, raises the mean over measured targets (of every model) of the highest
+    gain most.
 
     Parameters
     ----------
     gains
-        What was measured; a cell that was not counts as an average one.
+        What was measured; a cell that was not, as all of a source that is new, counts as an average one.
     source
         int64 positions of the sources, -1 for any other dataset, (S,).
     close
@@ -132,13 +132,15 @@ def complements(gains: Gains, source: np.ndarray, close: np.ndarray, first: int,
     first, k
         Position of the first among the S, and how many to choose.
     """
-    z = np.where(source[:, None] >= 0, np.nan_to_num(gains.z).swapaxes(0, 1)[source].reshape(len(source), -1), 0.0)
+    measured = (source >= 0) & gains.sources[source]
+    z = np.where(measured[:, None], np.nan_to_num(gains.z).swapaxes(0, 1)[source].reshape(len(source), -1), 0.0)
     reached = z[:, (~np.isnan(gains.z)).any(axis=1).ravel()] + close[:, None]
     chosen, best = [first], reached[first]
-    while len(chosen) < min(k, len(source)):
-        means = np.maximum(reached, best).mean(axis=1)
-        means[chosen] = -np.inf
+    open_to = measured & (np.arange(len(source)) != first)
+    while len(chosen) < k and open_to.any():
+        means = np.where(open_to, np.maximum(reached, best).mean(axis=1), -np.inf)
         chosen.append(int(np.argmax(means)))
+        open_to[chosen[-1]] = False
         best = np.maximum(best, reached[chosen[-1]])
     return chosen
 

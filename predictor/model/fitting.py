@@ -39,8 +39,7 @@ FOLDS = {KNOWN: 5, NEW: 3}
 _SIZE_FOLDS = 3
 # A gain in width below this is chance.
 _NARROWER = 0.95
-# The order of the source mean, with those on top that are to be tried first.
-_TRIED = "tried"
+_CHOICE = "choice"
 # An order that is not claimed moves no gain, but is kept.
 _UNCLAIMED = 1e-6
 # Of the user's dataset the relatives are rarely among the targets, its kind often is.
@@ -181,7 +180,7 @@ def about(
         "size": asdict(fitted.size),
         "out_of_fold_rmse": float(np.sqrt(np.mean(errors**2))),
         "half_width": residuals.half_width() * float(fitted.scale_of(held, KNOWN).mean()),
-        "gate": {regime: asdict(verdict) for regime, verdict in fitted.verdicts.items()},
+        "gate": {regime: verdict.as_json() for regime, verdict in fitted.verdicts.items()},
         "harm_known": harm_known,
         "versions": {"bundle": SCHEMA, "catalogue": catalogue, "xgboost": xgboost.__version__},
     }
@@ -275,12 +274,13 @@ def _gated(
         chance = gate.chance_of_known(training, settings.seed)
         # Without a signal nothing is compared: a choice among candidates that are all chance is worse than none.
         kinds = kinds if chance <= gate.SURE else (SOURCE_MEAN,)
+    unclaimed = regime == KNOWN and chance > gate.SURE
     inner = _inner(data, train, protocol, group, FOLDS[regime], settings.seed)
     if not inner:
         return Layer(NOTHING), gate.nothing(), None, ()
 
     def run(split: Split, seeded: TreeSettings) -> tuple[dict[str, np.ndarray], HeldOut, Any]:
-        return _held_out(data, split, training.block, regime, kinds, seeded, size)
+        return _held_out(data, split, training.block, regime, kinds, seeded, size, choose=unclaimed)
 
     seeded = [replace(settings, seed=settings.seed + i) for i in range(len(inner))]
     results = list(trees.in_threads(run, inner, seeded))
@@ -304,8 +304,8 @@ def _gated(
         kind = NOTHING
     scores = {name: float(values.mean()) for name, values in taus.items()}
     verdict = Verdict(kind, chance, scores, gate.resolution(truth, found[kind], lists))
-    if regime == KNOWN and verdict.abstains:
-        tried = np.concatenate([values[_TRIED] for values, _, _ in results])
+    if unclaimed:
+        tried = np.concatenate([values[_CHOICE] for values, _, _ in results])
         before, after = (np.array([gate.regret(o.gain[row[r]], of[r]) for r in lists]) for of in (found[kind], tried))
         verdict = replace(verdict, complement=gate.lower(before, after, o.target[row[[r[0] for r in lists]]]))
     if verdict.abstains:  # what is predicted then is the level of the target
@@ -323,8 +323,13 @@ def _held_out(
     kinds: Sequence[str],
     settings: TreeSettings,
     size: Size,
+    *,
+    choose: bool = False,
 ) -> tuple[dict[str, np.ndarray], HeldOut, Any]:
-    """Predictions of the test rows by every candidate, their targets' levels, and the trees."""
+    """Predictions of the test rows by every candidate, their targets' levels, and the trees.
+
+    choose: and the order of the source mean with those on top that are to be tried first, as _CHOICE.
+    """
     o, test = data.observations, split.test
     training = _training(data, split.train, block)
     layers = fit_layers(training, regime, kinds, settings, size)
@@ -339,8 +344,8 @@ def _held_out(
     # The errors of sources are taken around their simplest order, whatever the gate will choose.
     model = fit_gain_model(training, {KNOWN: layers[SOURCE_MEAN]} if regime == KNOWN else {})
     level, spread, _ = model.levels(data.asked)
-    if kinds == (SOURCE_MEAN,):
-        found[_TRIED] = _choice(data, model, test, found[SOURCE_MEAN])
+    if choose:
+        found[_CHOICE] = _choice(data, model, test, found[SOURCE_MEAN])
     column = (o.model[test], o.target[test])
     held = HeldOut(test, level[column], spread[column], np.zeros(len(test)), model.scale(data.asked)[where])
     return found, held, layers[FULL].booster if FULL in layers else None

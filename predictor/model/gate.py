@@ -8,7 +8,8 @@ sources then keep the order of closeness and their plain mean, and new ones that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,10 @@ class Verdict:
     resolution: float | None = None
     complement: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        """What is stored; without `complement` where it is False, as in predictors that did not know of it."""
+        return {key: value for key, value in asdict(self).items() if key != "complement" or value}
+
     @property
     def abstains(self) -> bool:
         """Whether no signal is claimed."""
@@ -102,7 +107,10 @@ def regret(gain: np.ndarray, order: np.ndarray, k: int = 3) -> float:
 
 
 def lower(before: np.ndarray, after: np.ndarray, target: np.ndarray) -> bool:
-    """Whether a regret falls by more than LEAD standard errors over targets, (blocks,) each."""
+    """Whether a regret falls by more than LEAD standard errors over targets, (blocks,) each.
+
+    A third of shuffled worlds pass, where a choice by it is as good as any.
+    """
     groups = np.unique(target, return_inverse=True)[1]
     fall = np.bincount(groups, before - after) / np.bincount(groups)
     return fall.size > 1 and bool(fall.mean() > max(LEAD * fall.std(ddof=1) / np.sqrt(fall.size), 1e-12))

@@ -5,7 +5,7 @@ Owns the JSON contract of `predict` and `rank`, and how a measurement and a pred
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from math import isfinite, sqrt
 from typing import Any
@@ -119,13 +119,13 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a prediction of the gain model is made of; every array (pairs,), in pp up to `scale`.
+    """What a prediction of the gain model is made of; every array (pairs,), those from level to scale in pp.
 
     level: of the target. base: of an average target. spread: of the target. evidence: what the closed form adds. close:
-    the part of that which is the closeness of the pair. correction: what the trees add. order, closeness: by what
-    sources are ordered, and the part of it that is closeness, in spreads, also where no signal is claimed. scale: how
-    far the prediction may be off but for a factor. known: whether the source was measured. mixed: whether the evidence
-    is that of the parents of a mixture.
+    the part of that which is the closeness of the pair. correction: what the trees add. scale: how far the prediction
+    may be off but for a factor. order, closeness: by what sources are ordered, and the part of it that is closeness, in
+    spreads, also where no signal is claimed. known: whether the source was measured. mixed: whether the evidence is
+    that of the parents of a mixture.
     """
 
     level: np.ndarray
@@ -139,6 +139,11 @@ class Parts:
     closeness: np.ndarray
     known: np.ndarray
     mixed: np.ndarray
+
+    def take(self, pairs: Sequence[int]) -> Parts:
+        """The same of some pairs, in their order."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Parts(**{name: of if name == "base" else of[pairs] for name, of in values.items()})
 
 
 def measurements(observations: Observations) -> dict[str, dict[str, Measurement]]:
@@ -176,11 +181,18 @@ _FIELDS = tuple(f.name for f in fields(Prediction))
 
 
 class Ranking(list[Prediction]):
-    """Predictions for one target, best first: a list that shows itself as a table in a notebook."""
+    """Predictions for one target, best first: a list that shows itself as a table in a notebook.
+
+    claimed: whether the order of what was not measured is said to be better than chance.
+    """
+
+    def __init__(self, predictions: Iterable[Prediction] = (), *, claimed: bool = True) -> None:
+        super().__init__(predictions)
+        self.claimed = claimed
 
     def top(self, n: int) -> Ranking:
         """The `n` best."""
-        return Ranking(self[:n])
+        return Ranking(self[:n], claimed=self.claimed)
 
     @property
     def to_try(self) -> list[str]:
@@ -192,16 +204,16 @@ class Ranking(list[Prediction]):
 
         Measured ones that are better than what is expected of the others come before these, and worse ones last.
         """
-        if not self.to_try:
+        if self.claimed:
             return self.top(n)
-        expected = max(p.gain for p in self if p.measured is None)
+        expected = max((p.gain for p in self if p.measured is None), default=-np.inf)
 
         def place(p: Prediction) -> float:
             if p.measured is None:
                 return p.choice or len(self)
             return 0 if p.gain > expected else len(self) + 1
 
-        return Ranking(sorted(self, key=place)[:n])
+        return Ranking(sorted(self, key=place), claimed=False).top(n)
 
     def _repr_html_(self) -> str:
         return html_table([prediction.as_row() for prediction in self])

@@ -241,7 +241,7 @@ class Predictor:
             evidence=np.where(mixed, blended[0], (spread * closed).mean(axis=0)),
             close=np.where(mixed, blended[1], spread.mean(axis=0) * close),
             order=np.where(mixed, blended[2], order),
-            closeness=closeness,
+            closeness=np.where(mixed, blended[3], closeness),
             correction=spread.mean(axis=0) * correction,
             scale=scale,
             known=known,
@@ -256,13 +256,13 @@ class Predictor:
         known: np.ndarray,
         known_as: Mapping[str, str],
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weighted evidence, closeness (pp) and order of the parents of unmeasured mixtures, (3, pairs), which pairs
+        """Weighted evidence, close, order and closeness of the parents of unmeasured mixtures, (4, pairs), which pairs
         take them, and `known` with them.
 
         On a target that a parent was measured on, its evidence is its gain there.
         """
         here, plain = set(profiles.traits.names), replace(profiles, mixtures={})
-        blended, mixed, known = np.zeros((3, len(sources))), np.zeros(len(sources), dtype=bool), known.copy()
+        blended, mixed, known = np.zeros((4, len(sources))), np.zeros(len(sources), dtype=bool), known.copy()
         for k, (source, target) in enumerate(zip(sources, targets, strict=True)):
             parents = profiles.mixtures.get(source, {})
             if not parents or not here.issuperset(parents) or source in known_as or known[k]:
@@ -270,7 +270,8 @@ class Predictor:
             names, to = list(parents), [target] * len(parents)
             own, expected = self.parts(plain, names, to), self.expect(plain, names, to)
             surprise = [self._measured(p).gain - p.gain for p in expected]
-            blended[:, k] = np.array([own.evidence + surprise, own.close, own.order]) @ np.array(list(parents.values()))
+            shares = np.array(list(parents.values()))
+            blended[:, k] = np.array([own.evidence + surprise, own.close, own.order, own.closeness]) @ shares
             mixed[k], known[k] = True, own.known.all()
         return blended, mixed, known
 
@@ -355,34 +356,36 @@ class Predictor:
         nothing: unmeasured pairs come after the measured ones, in the order that the model keeps all the same, and up
         to three are marked that are to be tried first.
         """
-        ordered = self.ranked(profiles, sources, [target] * len(sources))
-        if self.verdicts[KNOWN].complement:
-            ordered = self._chosen(profiles, target, ordered)
-        spread = float(self.parts(profiles, [sources[0]], [target]).spread[0])
-        return Ranking(self._banded(ordered, spread))
+        predictions, parts = self._sorted(profiles, sources, [target] * len(sources))
+        ordered = self._marked(predictions, parts) if self.verdicts[KNOWN].complement else predictions
+        return Ranking(self._banded(ordered, float(parts.spread[0])), claimed=not self.abstains)
 
-    def _chosen(self, profiles: ProfileSet, target: str, ordered: list[Prediction]) -> list[Prediction]:
-        """Predictions for one target, those to try first marked."""
+    def _marked(self, ordered: Sequence[Prediction], parts: Parts) -> list[Prediction]:
+        """Predictions for one target with marks on those to try first, if not all are."""
         place = {name: i for i, name in enumerate(self.names)}
-        open_ones = [p.source for p in ordered if p.basis != MEASURED]
-        if not open_ones:
-            return ordered
-        parts = self.parts(profiles, open_ones, [target] * len(open_ones))
-        top = self.gains.to_try(parts.order, np.array([place.get(name, -1) for name in open_ones]), parts.closeness)
-        choice = {open_ones[at]: k for k, at in enumerate(top, start=1)}
-        return [replace(p, choice=choice.get(p.source)) for p in ordered]
+        rest = np.array([i for i, p in enumerate(ordered) if p.basis != MEASURED], dtype=np.int64)
+        source = np.array([place.get(ordered[i].source, -1) for i in rest], dtype=np.int64)
+        top = self.gains.to_try(parts.order[rest], source, parts.closeness[rest])
+        marks = {int(rest[at]): k for k, at in enumerate(top, start=1)} if 1 < len(top) < len(rest) else {}
+        return [replace(p, choice=marks.get(i)) for i, p in enumerate(ordered)]
 
     def ranked(self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]) -> list[Prediction]:
         """Predictions for the pairs (sources[i], targets[i]) in the order of `rank`."""
+        return self._sorted(profiles, sources, targets)[0]
+
+    def _sorted(
+        self, profiles: ProfileSet, sources: Sequence[str], targets: Sequence[str]
+    ) -> tuple[list[Prediction], Parts]:
         parts = self.parts(profiles, sources, targets)
         predictions = [self._measured(p) for p in self._expected(profiles, sources, targets, parts)]
 
-        def key(ranked: tuple[Prediction, float]) -> tuple[float, float, str]:
-            p, order = ranked
+        def key(i: int) -> tuple[float, float, str]:
+            p = predictions[i]
             gain = p.gain if p.basis == MEASURED or not self.abstains else -np.inf
-            return (-round(gain, 9), -round(order, 9), p.source)
+            return (-round(gain, 9), -round(float(parts.order[i]), 9), p.source)
 
-        return [p for p, _ in sorted(zip(predictions, parts.order.tolist(), strict=True), key=key)]
+        at = sorted(range(len(predictions)), key=key)
+        return [predictions[i] for i in at], parts.take(at)
 
     def _banded(self, ordered: Sequence[Prediction], spread: float) -> list[Prediction]:
         """Predictions, best first, with their bands: a band ends where its first one is told apart from the next."""

@@ -449,6 +449,8 @@ class Matrices(Connection):
                     f"the warehouse holds the reference data of an older traitcast, without {name!r}. Any command that "
                     f"writes brings it up to date, such as: {self._command('scores', 'restore', name)}"
                 )
+            if name not in names and set(map(str.strip, name.split(","))) <= set(names):
+                raise ScoresError(f"one matrix at a time, not {name!r}. Choose one with --matrix NAME.")
             if name not in names:
                 raise _no_scores(name, names)
             return every[names.index(name)]
@@ -475,8 +477,6 @@ class Matrices(Connection):
 
 def _no_scores(name: str, known: Sequence[str]) -> ScoresError:
     there = f"There are: {', '.join(known)}." if known else "There are none."
-    if name not in known and set(map(str.strip, name.split(","))) <= set(known):
-        return ScoresError(f"one matrix is used at a time, not {name!r}: gains of another did not improve the order.")
     return ScoresError(f"no matrix named {name!r}{nearest(name, known)} {there}")
 
 

@@ -461,7 +461,7 @@
       // Where no order is claimed, equal bars would only look like one.
       const drawn = found.silent ? rows.filter((row) => row.group === "measured") : rows;
       some("ranking-plot", "intervals", drawn, { axes: { x: found.axis }, signals: { groups: used(drawn.map((row) => row.group)) } }, () => {});
-      put("ranking-list", ...(found.silent ? [el("p", {}, "Most alike first: ", ...shown.flatMap(([name], i) => [i ? ", " : "", named(name)]), ".")] : []));
+      put("ranking-list", ...(found.silent ? [el("p", {}, "By likeness and mean gain elsewhere: ", ...shown.flatMap(([name], i) => [i ? ", " : "", named(name)]), ".")] : []));
       behind("ranking-plot", () => table([["source", (row) => row[0]],
         [`predicted, ${found.unit}`, (row) => row[1], { number: true, show: (v) => signed(v) }],
         ["low", (row) => row[4], { number: true, show: (v) => signed(v) }],

@@ -17,6 +17,7 @@ from sklearn.metrics import ndcg_score
 
 from traitcast.predictor.evaluation import metrics
 from traitcast.predictor.evaluation.metrics import Block, values_of
+from traitcast.predictor.evaluation.scoring import score, summarise
 
 small = arrays(np.float64, st.integers(2, 6), elements=st.integers(-3, 3).map(float))
 pairs = st.integers(2, 7).flatmap(
@@ -109,3 +110,17 @@ def test_a_resampled_block_is_the_list_with_its_repeats(
             assert found[f"regret_at_{k}"] == pytest.approx(
                 value(partial(metrics.regret_at, k), truth[distinct], predicted[distinct])
             )
+
+
+def test_regret_is_of_what_is_chosen_and_the_rest_of_what_is_predicted() -> None:
+    truth = np.array([4.0, 3.0, 2.0, 1.0, 0.0])
+    order, choice, half = truth.copy(), -truth, np.ones(5)
+    found = dict(
+        zip(metrics.METRICS, values_of(Block(truth, order, choice, order, half, np.arange(5)))[0], strict=True)
+    )
+    assert (found["regret_at_1"], found["regret_at_3"], found["regret_at_5"]) == (4.0, 2.0, 0.0)
+    assert found["regret_at_3_spreads"] == pytest.approx(2 / truth.std())
+    assert (found["spearman"], found["ndcg"], found["pairwise_accuracy"], found["rmse"]) == (1.0, 1.0, 1.0, 0.0)
+    scored = score(truth, order, half, np.zeros(5, int), np.zeros(5, int), choice=choice)
+    assert summarise(scored)["regret_at_3"]["value"] == 2.0
+    assert summarise(score(truth, order, half, np.zeros(5, int), np.zeros(5, int)))["regret_at_3"]["value"] == 0.0
