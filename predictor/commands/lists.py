@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from traitcast.warehouse.console import count, emit_table, say, tell
+from traitcast.warehouse.errors import some
 
 if TYPE_CHECKING:
     from traitcast.predictor.model.prediction import Prediction
     from traitcast.predictor.model.predictor import Predictor
+    from traitcast.warehouse.database.warehouse import Warehouse
 
 # Predicted sources that are listed unless more are asked for.
 _FEW = 20
@@ -32,7 +35,8 @@ def print_ranking(
 
     quality: as `api.known_quality` returns it. every: all of the others, not only the best.
     """
-    say(foundation(fitted, shown, quality))
+    if not fitted.abstains:
+        say(foundation(fitted, shown, quality))
     measured = [p for p in shown if p.measured is not None]
     others = [p for p in shown if p.measured is None]
     if measured:
@@ -43,18 +47,15 @@ def print_ranking(
     unclaimed = "no order is claimed; by likeness and mean gain elsewhere"
     tell(f"{unclaimed if fitted.abstains else 'predicted, best band first'}:")
     if fitted.abstains:
-        digits = _digits(others)
-        emit_table(
-            [
-                {"source": p.source, "mean elsewhere": _signed(p.source_mean, digits), "based on": _basis(p)}
-                for p in listed
-            ]
-        )
-        gain = others[0].gain
-        say(
-            f"Without a signal every source is expected to move {target} alike: "
-            f"{_signed(gain, _digits(others))} {_unit(fitted)}."
-        )
+        digits, novel = _digits(others), any(p.novel for p in listed)
+        rows: list[dict[str, Any]] = [
+            {"source": p.source, "mean elsewhere": _signed(p.source_mean, digits)}
+            | ({"novel": p.novel} if novel else {})
+            for p in listed
+        ]
+        emit_table(rows)
+        level = median(p.gain for p in others)
+        say(f"Without a signal every source is expected to move {target} alike: {level:+.1f} {_unit(fitted)}.")
     else:
         emit_table(_rows(listed, "source", fitted))
         say(
@@ -63,7 +64,7 @@ def print_ranking(
         )
     if left := len(others) - len(listed):
         say(f"{count(left, 'more source')}: --top {len(shown)} shows all.")
-    _say_width(others, fitted)
+    _say_width(listed, fitted)
     if fitted.outcome.harmful and fitted.matrix.base == "untuned" and all(p.gain <= 0 for p in shown):
         say(f"None is predicted to help {target}.")
 
@@ -72,7 +73,8 @@ def print_impact(
     shown: Sequence[Prediction], fitted: Predictor, source: str, quality: Mapping[str, Any] | None = None
 ) -> None:
     """Print what a source does to measured targets, most harmed first: the measured ones, then the others."""
-    say(foundation(fitted, shown, quality))
+    if not fitted.abstains:
+        say(foundation(fitted, shown, quality))
     measured = [p for p in shown if p.measured is not None]
     others = [p for p in shown if p.measured is None]
     if measured:
@@ -95,7 +97,7 @@ def print_prediction(p: Prediction, fitted: Predictor) -> None:
     emit_table([{name: value for name, value in row.items() if value is not None}], optional=("mean elsewhere",))
 
 
-def foundation(fitted: Predictor, found: Sequence[Prediction], quality: Mapping[str, Any] | None = None) -> str:
+def foundation(fitted: Predictor, found: Sequence[Prediction] = (), quality: Mapping[str, Any] | None = None) -> str:
     """What some predictions are based on, and how much better than chance that was, in one line.
 
     quality: as `api.known_quality` returns it; without it the figure is one of the fit.
@@ -137,6 +139,35 @@ def measured_words(p: Prediction) -> str:
     return f"measured: {p.measured:+.1f}{error} in {count(p.runs or 1, 'run')}"
 
 
+def doubts(warehouse: Warehouse, target: str, sources: Sequence[str], shared: Sequence[str] | None = None) -> list[str]:
+    """Why not to trust what is predicted for a target: it is small, or sources have its rows.
+
+    shared: the sources that share its prompts, if they are known already.
+    """
+    from traitcast.predictor import api
+
+    same = set(api.same_rows(warehouse).get(target, ()))
+    twins = [name for name in sources if name in same]
+    parts = [
+        name for name in (api.parts_of(warehouse, target, sources) if shared is None else shared) if name not in same
+    ]
+    found = [f"{some(twins, 8)}: the same rows as {target!r} under another name, so no useful source"] if twins else []
+    if parts:
+        found += [
+            f"{some(parts, 8)}: most prompts are also in {target!r}, so a gain there is no sign of a useful source"
+        ]
+    if (rows := warehouse.profile(target).rows) < api.MIN_ROWS:
+        found += [f"{target} has {count(rows, 'row')}: its traits are uncertain, and so is what is predicted for it"]
+    return found
+
+
+def warn_novel(found: Sequence[Prediction]) -> None:
+    """Say how many pairs are extrapolations."""
+    novel = sum(prediction.novel for prediction in found)
+    if novel:
+        say(f"novel: {novel} of {count(len(found), 'pair')} with a dataset unlike those in training: extrapolations.")
+
+
 def _print_measured(measured: Sequence[Prediction], role: str, title: str, fitted: Predictor) -> None:
     digits = _digits(measured)
     rows = [
@@ -170,11 +201,14 @@ def _rows(others: Sequence[Prediction], role: str, fitted: Predictor) -> list[di
     return rows
 
 
-def _say_width(others: Sequence[Prediction], fitted: Predictor) -> None:
-    if _one_width(others):
-        half = (others[0].high - others[0].low) / 2
-        say(f"90 % interval of each: ± {half:.{_digits(others)}f} {_unit(fitted)}.")
-    elif not fitted.abstains:
+def _say_width(listed: Sequence[Prediction], fitted: Predictor) -> None:
+    digits = _digits(listed)
+    halves = [f"{half:.{digits}f}" for half in sorted((p.high - p.low) / 2 for p in listed)]
+    if _one_width(listed):
+        say(f"90 % interval of each: ± {halves[0]} {_unit(fitted)}.")
+    elif fitted.abstains:
+        say(f"90 % intervals: ± {halves[0]} to ± {halves[-1]} {_unit(fitted)}.")
+    else:
         say("low to high: 90 % interval.")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from traitcast.predictor.commands.lists import foundation
 from traitcast.predictor.model.outcomes import GAIN, NAMES, OVER
 from traitcast.warehouse.console import Command, say
 
@@ -102,11 +103,17 @@ def profiled(
 
 
 def introduce(
-    predictor: Predictor, name: str, quality: Mapping[str, Any] | None = None, *, intervals: bool = False
+    predictor: Predictor,
+    name: str,
+    quality: Mapping[str, Any] | None = None,
+    doubts: Sequence[str] = (),
+    *,
+    intervals: bool = False,
 ) -> None:
     """Say on stderr what the numbers are based on.
 
-    quality: as `api.known_quality` returns it. intervals: whether what is printed has the columns `low` and `high`.
+    quality: as `api.known_quality` returns it. doubts: why not to trust the numbers, in sentences. intervals: whether
+    what is printed has the columns `low` and `high`.
     """
     about = predictor.about
     models = ", ".join(about["models"])
@@ -117,8 +124,12 @@ def introduce(
     of, base = predictor.outcome, predictor.matrix.base
     what = f"{of.what.capitalize()}{f', over {BASES.get(base, base)}' if of.harmful else ''}"
     say(f"{what}{'; low to high: 90 % interval' if intervals else ''}.")
-    if quality is not None:
+    if predictor.abstains:
+        say(foundation(predictor))
+    elif quality is not None:
         say(
             f"{UNSEEN[quality['protocol']]}, its ranking of sources has a Spearman correlation of "
             f"{quality['value']:.2f} [{quality['low']:.2f}, {quality['high']:.2f}] with the measured one; 0 is chance."
         )
+    for doubt in doubts:
+        say(doubt)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from traitcast.predictor.commands.lists import foundation, measured_words, print_impact, print_prediction, print_ranking
+from traitcast.predictor.commands.lists import (
+    doubts,
+    foundation,
+    measured_words,
+    print_impact,
+    print_prediction,
+    print_ranking,
+    warn_novel,
+)
 from traitcast.predictor.commands.options import (
     introduce,
     predictor_option,
@@ -88,7 +96,8 @@ def predict(
         fitted = api.predictor_of(warehouse, predictor)
         found = api.predict_pair(warehouse, fitted, source, target)
         quality = api.known_quality(warehouse, fitted, [found])
-    introduce(fitted, predictor, quality, intervals=True)
+        doubted = doubts(warehouse, target, [source])
+    introduce(fitted, predictor, quality, doubted, intervals=True)
     if save:
         _save(warehouse_path, [found], None, predictor)
     if plot is not None:
@@ -97,7 +106,7 @@ def predict(
         emit_json(found.as_row())
     else:
         print_prediction(found, fitted)
-        _warn_novel([found])
+        warn_novel([found])
         if found.measured is not None:
             say(f"{measured_words(found)}; gain: that, shrunk towards the prediction by its noise.")
 
@@ -152,6 +161,7 @@ def rank(
     """
     from traitcast.predictor import api
     from traitcast.predictor.commands.next_plan import next_plan
+    from traitcast.predictor.model.prediction import Ranking
     from traitcast.warehouse.database.warehouse import Warehouse
 
     if trainer is not None and output_format != "table":
@@ -167,20 +177,21 @@ def rank(
         others = [name for name in warehouse.dataset_names() if name != target] if chosen is None else []
         fitted = api.predictor_of(warehouse, predictor)
         found = api.rank_sources(warehouse, fitted, target, chosen)
-        same = set(api.same_rows(warehouse).get(target, ()))
         shared = [] if chosen is None else api.parts_of(warehouse, target, [one.source for one in found])
-        plan = next_plan(warehouse, fitted, found, target)
+        plan = next_plan(warehouse, fitted, Ranking(p for p in found if p.source not in shared), target)
         shown = found.to_train(top or _TO_TRAIN) if trainer else found.top(top or len(found))
         quality = api.known_quality(warehouse, fitted, shown)
         profiles = [warehouse.profile(one.source) for one in shown] if trainer else []
         places = warehouse.places()
-    introduce(fitted, predictor, quality, intervals=output_format != "table")
+        doubted = doubts(warehouse, target, [one.source for one in found], shared)
+    introduce(fitted, predictor, quality, doubted, intervals=output_format != "table")
     if save:
         _save(warehouse_path, shown, None, predictor)
     if plot is not None:
         _draw_intervals(plot, fitted, [(one.source, one) for one in shown], f"sources for {target}", quality)
     if trainer is not None:
-        say(foundation(fitted, shown, quality))
+        if not fitted.abstains:
+            say(foundation(fitted, shown, quality))
         print_snippet(trainer, profiles, places, ctx.obj)
         return
     if output_format != "table":
@@ -189,11 +200,7 @@ def rank(
     print_ranking(shown, fitted, target, quality, every=top is not None)
     if found.to_try:
         say(f"To try first: {', '.join(found.to_try)}. One may do well where the others do not.")
-    _warn_novel(shown)
-    if twins := [prediction.source for prediction in shown if prediction.source in same]:
-        say(f"{', '.join(twins)}: the same rows as {target!r} under another name, so no useful source")
-    if parts := [name for name in shared if name not in same]:
-        say(f"{some(parts, 8)}: most prompts are also in {target!r}, so a gain there is no sign of a useful source")
+    warn_novel(shown)
     ranked = {prediction.source for prediction in found}
     if left := [name for name in others if name not in ranked]:
         why = (
@@ -201,8 +208,9 @@ def rank(
             "variants of another dataset"
         )
         say(f"{why}: {some(left, 8)} (rank them with --sources)")
-    named = () if predictor == api.DEFAULT else ("--predictor", predictor)
-    say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
+    if not fitted.abstains:
+        named = () if predictor == api.DEFAULT else ("--predictor", predictor)
+        say(f"Why? {command('explain', shown[0].source, target, *named, warehouse=warehouse_path)}")
     if isinstance(plan, str):
         say(plan)
     elif plan is not None:
@@ -263,7 +271,7 @@ def impact(
         emit([prediction.as_row() for prediction in shown], output_format)
         return
     print_impact(shown, fitted, source, quality)
-    _warn_novel(shown)
+    warn_novel(shown)
 
 
 @click.command()
@@ -309,7 +317,8 @@ def explain(
         fitted = api.predictor_of(warehouse, predictor)
         found = api.explain_pair(warehouse, fitted, source, target)
         quality = api.known_quality(warehouse, fitted, [found.prediction])
-    introduce(fitted, predictor, quality)
+        doubted = doubts(warehouse, target, [source])
+    introduce(fitted, predictor, quality, doubted)
     if save:
         _save(warehouse_path, [found.prediction], found, predictor)
     if plot is not None:
@@ -478,12 +487,6 @@ def _print_what_if(found: WhatIf) -> None:
         f"effect: of this change alone, in {found.before.unit}; low to high: range in training; share: training "
         "datasets at or below the new value."
     )
-
-
-def _warn_novel(found: list[Prediction]) -> None:
-    novel = sum(prediction.novel for prediction in found)
-    if novel:
-        say(f"novel: {novel} of {count(len(found), 'pair')} with a dataset unlike those in training: extrapolations.")
 
 
 def _save(warehouse_path: str, found: list[Prediction], explanation: Explanation | None, name: str) -> None:

@@ -5,7 +5,7 @@ Owns the JSON contract of `predict` and `rank`, and how a measurement and a pred
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import isfinite, sqrt
 from typing import Any
@@ -57,6 +57,8 @@ class Prediction:
         In a ranking: predictions of one band cannot be told apart; 1 is the best. None if measured or alone.
     choice
         In a ranking without a signal: 1 to 3 for the sources to try first, which complement each other; else None.
+    claimed
+        Whether it is measured, or a signal behind such predictions was found; else `gain` is the level of the target.
     standard_error, runs
         Of the measurement.
     unit
@@ -75,6 +77,7 @@ class Prediction:
     basis: str = OTHERS
     band: int | None = None
     choice: int | None = None
+    claimed: bool = True
     standard_error: float | None = None
     runs: int | None = None
     unit: str = "pp"
@@ -100,6 +103,7 @@ class Prediction:
             novel=False,
             measured=found.gain,
             basis=MEASURED,
+            claimed=True,
             standard_error=found.error or None,
             runs=found.runs,
         )
@@ -181,18 +185,16 @@ _FIELDS = tuple(f.name for f in fields(Prediction))
 
 
 class Ranking(list[Prediction]):
-    """Predictions for one target, best first: a list that shows itself as a table in a notebook.
+    """Predictions for one target, best first: a list that shows itself as a table in a notebook."""
 
-    claimed: whether the order of what was not measured is said to be better than chance.
-    """
-
-    def __init__(self, predictions: Iterable[Prediction] = (), *, claimed: bool = True) -> None:
-        super().__init__(predictions)
-        self.claimed = claimed
+    @property
+    def claimed(self) -> bool:
+        """Whether the order of what was not measured, if there is any, is said to be better than chance."""
+        return any(p.claimed for p in self if p.measured is None) or all(p.measured is not None for p in self)
 
     def top(self, n: int) -> Ranking:
         """The `n` best."""
-        return Ranking(self[:n], claimed=self.claimed)
+        return Ranking(self[:n])
 
     @property
     def to_try(self) -> list[str]:
@@ -213,7 +215,7 @@ class Ranking(list[Prediction]):
                 return p.choice or len(self)
             return 0 if p.gain > expected else len(self) + 1
 
-        return Ranking(sorted(self, key=place), claimed=False).top(n)
+        return Ranking(sorted(self, key=place)).top(n)
 
     def _repr_html_(self) -> str:
         return html_table([prediction.as_row() for prediction in self])

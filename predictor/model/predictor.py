@@ -200,6 +200,7 @@ class Predictor:
                 self.source_mean(s, t),
                 None,
                 basis,
+                claimed=not self._silent(NEW if basis == LIKE else KNOWN),
                 unit=self.outcome.unit,
             )
             for s, t, g, a, b, h, n, basis in zip(sources, targets, gain, low, high, harm, novel, resting, strict=True)
@@ -358,7 +359,7 @@ class Predictor:
         """
         predictions, parts = self._sorted(profiles, sources, [target] * len(sources))
         ordered = self._marked(predictions, parts) if self.verdicts[KNOWN].complement else predictions
-        return Ranking(self._banded(ordered, float(parts.spread[0])), claimed=not self.abstains)
+        return Ranking(self._banded(ordered, float(parts.spread[0])))
 
     def _marked(self, ordered: Sequence[Prediction], parts: Parts) -> list[Prediction]:
         """Predictions for one target with marks on those to try first, if not all are."""

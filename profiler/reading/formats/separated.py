@@ -25,6 +25,7 @@ from traitcast.profiler.reading.formats.text_lines import (
     read_blocks,
     read_lines,
     through,
+    without_lines,
 )
 from traitcast.profiler.reading.source import Row
 from traitcast.profiler.roles.column_names import KNOWN, is_id, plain_name
@@ -44,6 +45,7 @@ _TEXT_CHARACTERS, _HEADER_LENGTH = 15, 0.4
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
 # Titles and comments above a header.
 _FEW_LINES = 20
+_LOOKED_AT = 1_000_000
 # What stands under the header of a Markdown table.
 _RULE = re.compile(r" *:?-+:? *")
 # Backslashes that stand before no quote: one alone, before what no writer escapes, is a character.
@@ -345,12 +347,13 @@ def separated_rows(path: Path, kind: str, dialect: Dialect) -> Iterator[tuple[in
     """(line, row) of a file with a header line; every row must have as many cells as the header."""
     header: list[str] | None = None
     names: list[str] = []
+    records = dialect.records(path)
     try:
-        for line, cells in dialect.records(path):
+        for line, cells in records:
             if header is None:
                 header, names = cells, _names(cells, path, kind)
             elif len(cells) != len(header):
-                raise InputError(_ragged(path, line, cells, names, dialect))
+                raise InputError(_ragged(path, line, cells, names, dialect, records))
             elif cells == header and len(cells) > 1:
                 again = through(path, "awk 'NR==1 {h=$0} NR==1 || $0!=h'")
                 raise InputError(
@@ -362,7 +365,32 @@ def separated_rows(path: Path, kind: str, dialect: Dialect) -> Iterator[tuple[in
         raise InputError(f"{path}: line {error.line}: broken {kind.upper()}: {_cure(error, path)}") from error
 
 
-def _ragged(path: Path, number: int, cells: list[str], header: list[str], dialect: Dialect) -> str:
+def _without(path: Path, number: int, cells: list[str], width: int, rest: Iterator[tuple[int, list[str]]]) -> str:
+    """How to go on without a row that does not fit and those like it in the rest; "" if many, or of several lines."""
+    bad, fitting = {number: cells}, number - 2
+    try:
+        for line, found in rest:
+            if len(found) == width:
+                fitting += 1
+            else:
+                bad[line] = found
+            if len(bad) > _FEW_LINES or fitting > _LOOKED_AT:
+                return ""
+    except _BrokenError:
+        return ""
+    if len(bad) > fitting or any("\n" in cell for found in bad.values() for cell in found):
+        return ""
+    return f". {without_lines(path, [*bad])}"
+
+
+def _ragged(
+    path: Path,
+    number: int,
+    cells: list[str],
+    header: list[str],
+    dialect: Dialect,
+    rest: Iterator[tuple[int, list[str]]],
+) -> str:
     separator = dialect.delimiter
     hint = f"A cell that contains {separator!r} must be quoted"
     if len(cells) == len(header) - 1 and header[-1] == _unnamed(len(header)):
@@ -374,6 +402,8 @@ def _ragged(path: Path, number: int, cells: list[str], header: list[str], dialec
         hint = f"To remove what is above the header ({above}): {through(path, f'tail -n +{number}')}"
     elif len(cells) < len(header):
         hint = f"Write empty cells too, with their {separator!r}"
+    if hint.startswith(("A cell", "Write")):
+        hint += _without(path, number, cells, len(header), rest)
     return (
         f"{path}: line {number} has {len(cells)} cells, but the header has {len(header)} ({listed(header, 12)}). {hint}"
         ". If the separator or the quotes were misread, pass --delimiter or --quote"

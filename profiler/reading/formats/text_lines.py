@@ -15,7 +15,7 @@ import os
 import shlex
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -107,6 +107,18 @@ def cut_off(path: Path) -> str:
 def without_line(path: Path, number: int) -> str:
     """How to go on without a line that cannot be read."""
     return f"To go on without it: {through(path, f'sed {number}d', f'_without_{number}.jsonl')}"
+
+
+def without_lines(path: Path, numbers: Sequence[int]) -> str:
+    """How to go on without the lines of a file that do not fit, of which the first was named already."""
+    step = shlex.quote(";".join(f"{number}d" for number in numbers))
+    rest = ", ".join(f"{number:,}" for number in numbers[1:])
+    also = (
+        f" and line{'s' * (len(numbers) > 2)} {rest}, which do{'es' * (len(numbers) == 2)} not fit either"
+        if rest
+        else ""
+    )
+    return f"To go on without it{also}: {through(path, f'sed {step}')}"
 
 
 class Unpacking:

@@ -28,7 +28,7 @@ from traitcast.warehouse.errors import NotProfiledError
 from traitcast.warehouse.records import Cells, Matrix
 
 PREDICTION = {"source", "target", "gain", "low", "high", "harm", "novel", "source_mean"}
-PREDICTION |= {"measured", "basis", "band", "choice", "standard_error", "runs", "unit"}
+PREDICTION |= {"measured", "basis", "band", "choice", "claimed", "standard_error", "runs", "unit"}
 
 
 class Door:

@@ -96,6 +96,17 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.json", b'{"text": ["a"]', r"broken JSON: Expecting ',' delimiter"),
     ("a.csv", b"text,label\na,1\nb,2,3\n", r"a\.csv: line 3 has 3 cells, but the header has 2 \(text, label\)"),
     ("a.csv", b'text,label\n"a\nb",1\nb\n', r"a\.csv: line 4 has 1 cells"),
+    (
+        "a.csv",
+        b"text,label\na,1\nb,2,3\nc,1\nd\ne,2\nf,1\ng,1,2\n",
+        r"without it and lines 5, 8, which do not fit either: sed '3d;5d;8d' \S+/a\.csv > a_new\.csv\.",
+    ),
+    ("a.csv", b"text,label\na,1\nb,2,3\nc,1\n", r"To go on without it: sed 3d \S+/a\.csv > a_new\.csv\."),
+    (
+        "a.csv",
+        b"text,label\na,1\nb,2,3\nc\nd\ne,1\n",
+        r"has 2 \(text, label\)\. A cell that .* quoted\. If the separator",
+    ),
     ("a.csv", b"text,label,text\na,1,b\n", r"the header has the duplicate column name 'text'"),
     ("a.csv", b'text,label\n"x","y"\n"never closed,1\n', r"a\.csv: line 3: broken CSV: a quote is never closed"),
     ("a.csv", b'"text","label"\n"a" b,1\n', r"a\.csv: line 2: broken CSV: ',' expected after '\"'"),
