@@ -161,3 +161,16 @@ def test_matrix_by_its_earlier_name_warns(tmp_path: Path) -> None:
     assert old.gains == traitcast.effects("sst2", matrix="smollm2_cpu", warehouse=path).gains
     with pytest.raises(TypeError, match="give matrix= only"):
         traitcast.effects("sst2", scores="a", matrix="b", warehouse=path)  # type: ignore[call-arg]
+
+
+def test_a_misspelt_option_is_named_in_python(tmp_path: Path) -> None:
+    import traitcast
+
+    path = tmp_path / "new.duckdb"
+    with pytest.raises(
+        TypeError, match=r"unexpected keyword argument 'top'\. Options of reading are name, split, spec"
+    ):
+        traitcast.rank("sst2", top=3, warehouse=path)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'row'; did you mean 'rows'"):
+        traitcast.profile([{"text": "a", "label": "b"}], row=5)
+    assert not path.exists()

@@ -107,6 +107,7 @@ def profile(dataset: Any, *, warehouse: str | Path | None = None, **options: Any
     from traitcast.profiler.service import profile_dataset, profile_into
     from traitcast.warehouse.profiled import Profiled
 
+    _check_reading(options)
     request = Request(dataset, **options)
     found = profile_dataset(request) if warehouse is None else profile_into(str(warehouse), request)[0]
     return Profiled.of(found)
@@ -271,6 +272,21 @@ def whatif(
         return api.what_if_pair(opened, fitted, source, target, changed)
 
 
+def _check_reading(options: Mapping[str, Any]) -> None:
+    """Raise TypeError for an option that `profile` does not have."""
+    from dataclasses import fields
+
+    from traitcast.profiler.request import Request
+    from traitcast.warehouse.errors import nearest
+
+    known = [field.name for field in fields(Request) if field.name != "dataset"]
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"unexpected keyword argument {name!r}{nearest(name, known)} Options of reading are {', '.join(known)}."
+            )
+
+
 @contextmanager
 def _asking(
     warehouse: str | Path, predictor: str, *datasets: str, **reading: Any
@@ -280,6 +296,7 @@ def _asking(
     from traitcast.predictor import api
     from traitcast.warehouse.database.warehouse import Warehouse
 
+    _check_reading(reading)
     names = FrontDoor().ensure_profiled(datasets, str(warehouse), **reading)
     with Warehouse.open(warehouse, read_only=True) as opened:
         yield opened, api.predictor_of(opened, predictor), names

@@ -80,9 +80,17 @@ def fit(
             raise UserError("--restore fits nothing: leave out --matrix and --model, or leave out --restore.")
         _restore(name, warehouse_path, output_format)
         return
+    # Nothing is made for what is refused.
+    with Warehouse.open(warehouse_path, read_only=True) as warehouse:
+        every = [one.matrix for one in warehouse.matrices()]
+        if options["matrix"] is None and every and set(every) <= set(warehouse.shipped("matrices")):
+            raise UserError(
+                f"no matrix here is your own, and the predictor that ships learnt from one already. Choose one with "
+                f"--matrix: {', '.join(every)}. Or add one: {command('scores', 'import', 'FILE')}"
+            )
+        of = outcome_in(warehouse, of, options["matrix"])
     with Warehouse.open(warehouse_path) as warehouse:
         replaced = name in warehouse.shipped("predictors")
-        of = outcome_in(warehouse, of, options["matrix"])
         predictor, observations = fit_into(warehouse, name=name, outcome=of, **options)
     for note in observations.notes:
         say(note)

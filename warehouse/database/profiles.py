@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,12 +194,15 @@ class Profiles(Connection):
         )
 
     def _not_profiled(self, name: str) -> NotProfiledError:
-        hint = nearest(name, self.dataset_names())
+        names, stem = self.dataset_names(), Path(name).name.partition(".")[0]
+        meant = stem in names and stem != name and os.path.exists(name)
+        hint = f"; did you mean {stem!r}?" if meant else nearest(name, names)
         shown = name if len(name) <= LONGEST else name[:40] + "..."
         there = f"no profile of {shown!r} in {self.path or 'the reference data'}{hint} See what is there with: "
         there += self._command("datasets")
         words: tuple[str, ...] = ("profile", "DATASET")
-        if nearby := _data_named(name):
+        nearby = None if meant else _data_named(name)
+        if nearby:
             words = ("profile", nearby)
         elif hint != ".":
             return NotProfiledError(there)
@@ -369,9 +373,9 @@ def _profile_tables(profile: Profile, parts: Mapping[str, str]) -> dict[str, pa.
 
 def _data_named(name: str) -> str | None:
     """A file or folder of the working folder that a profile of that name could be made from, if there is one."""
+    if os.path.exists(name):
+        return name
     if not is_name(name):
         return None
-    if Path(name).is_dir():
-        return name
     found = (name + suffix + packed for suffix in _DATA_SUFFIXES for packed in ("", *_PACKED_SUFFIXES))
     return next((file for file in found if Path(file).is_file()), None)

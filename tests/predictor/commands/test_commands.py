@@ -553,3 +553,13 @@ def test_parts_of_the_target_are_named_where_they_were_asked_for(fitted: Path, m
     monkeypatch.setattr(api, "parts_of", lambda warehouse, target, sources: ["d03"])
     said = " ".join(run(fitted, "rank", "d04", "--sources", "d03,d05").stderr.split())
     assert "d03: most prompts are also in 'd04', so a gain there is no sign of a useful source" in said
+
+
+def test_fit_asks_for_a_matrix_where_none_is_ones_own(tmp_path: Path) -> None:
+    result = run(tmp_path / "new.duckdb", "fit")
+    assert result.exit_code == 2
+    assert "no matrix here is your own" in result.stderr
+    assert run(tmp_path / "new.duckdb", "fit", "--matrix", "nowhere").exit_code == 2
+    assert not (tmp_path / "new.duckdb").exists()
+    assert "--matrix: cross_task_icl, prompt_transferability, smollm2_84" in " ".join(result.stderr.split())
+    assert "traitcast scores import FILE" in " ".join(result.stderr.split())

@@ -711,6 +711,22 @@ def test_data_that_lies_there_is_suggested(
         warehouse.profile("pets")
 
 
+def test_a_file_is_taken_for_its_profile_or_for_data(
+    warehouse_path: Path, profiles: tuple[Profile, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("toy.jsonl", "new.csv"):
+        (tmp_path / name).write_text("{}")
+    with Warehouse.open(warehouse_path) as warehouse:
+        warehouse.save_profile(replace(profiles[0], name="toy"))
+        with pytest.raises(NotProfiledError, match=r"'toy\.jsonl' in .*; did you mean 'toy'\? See what is there"):
+            warehouse.profile("toy.jsonl")
+        with pytest.raises(NotProfiledError, match=r"There is new\.csv here: .*traitcast profile new\.csv"):
+            warehouse.profile("new.csv")
+        with pytest.raises(NotProfiledError, match="no profile of 'x{40}"):
+            warehouse.profile("x" * 5000)
+
+
 def test_a_file_that_this_process_writes_is_waited_for(warehouse_path: Path) -> None:
     with (
         Warehouse.open(warehouse_path),
