@@ -236,7 +236,7 @@ class _Survey:
 
     ragged: records that do not match the header. broken: what the csv module objects to. spans: (first line, line
     after the last) of records of several lines. whole, partly: cells that are quoted as a whole, and that have a quote
-    elsewhere.
+    elsewhere. headed: whether all cells of the header are quoted as a whole.
     """
 
     width: int = 0
@@ -246,6 +246,7 @@ class _Survey:
     spans: list[tuple[int, int]] = field(default_factory=list)
     whole: int = 0
     partly: int = 0
+    headed: bool = False
 
     @classmethod
     def of(cls, path: Path, dialect: Dialect) -> _Survey:
@@ -261,6 +262,7 @@ class _Survey:
                 if dialect.quote is None:
                     quoted = [cell for cell in cells if QUOTE in cell]
                     whole = sum(len(cell) > 1 and cell[0] == cell[-1] == QUOTE for cell in quoted)
+                    found.headed |= found.records == 1 and whole == len(cells)
                     found.whole, found.partly = found.whole + whole, found.partly + len(quoted) - whole
         except _BrokenError as error:
             found.broken = error.reason
@@ -287,7 +289,8 @@ def _quoting(path: Path, dialect: Dialect) -> Dialect:
         return dialect
     bare = replace(dialect, quote=None)
     plain = _Survey.of(path, bare)
-    if plain.clean and plain.width > 1 and plain.partly > plain.whole and _are_rows(path, mark, plain, quoted):
+    odd = plain.partly > plain.whole and not (plain.headed and quoted.clean)
+    if plain.clean and plain.width > 1 and odd and _are_rows(path, mark, plain, quoted):
         what = f"{path.name}: quotes are read as plain characters"
         return replace(bare, notes=(f"{what}, since every line is a row that way (--quote '\"' overrules it)",))
     if not quoted.clean:
@@ -307,10 +310,8 @@ def _are_rows(path: Path, mark: str, plain: _Survey, quoted: _Survey) -> bool:
 
 
 def _like_rows(path: Path, mark: str, width: int, quoted: _Survey) -> set[int]:
-    """The lines inside of cells of several lines that look like rows.
-
-    Texts have no tabs, and no two commas in every line; one comma they may have, so there a value has to come up again.
-    """
+    """The lines inside of cells of several lines that look like rows: texts have no tabs, and no two commas in every
+    line; one comma they may have, so there a value has to come up again."""
     inside = {line for first, after in quoted.spans for line in range(first, after)}
     seen: list[set[str]] = [set() for _ in range(width)]
     split: dict[int, list[str]] = {}

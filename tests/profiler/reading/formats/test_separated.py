@@ -35,6 +35,12 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def test_a_quoted_header_says_that_quotes_are_no_plain_characters(tmp_path: Path) -> None:
+    """Every line has two cells also where the quotes are plain characters."""
+    path = write(tmp_path / "a.tsv", '"text"\t"label"\n' + '"x"\t"\n\ty"\n' * 3)
+    assert rows_of(path) == [("x", "\n\ty")] * 3
+
+
 @given(
     rows=st.lists(st.tuples(st.text(max_size=12), st.text("ab,;\t|\"'\n x", max_size=8)), min_size=1, max_size=12),
     mark=st.sampled_from([",", ";", "\t", "|"]),
