@@ -373,8 +373,8 @@ def candidates(warehouse: Warehouse, profiles: ProfileSet) -> list[str]:
 def same_rows(warehouse: Warehouse) -> dict[str, list[str]]:
     """Dataset -> others that hold the same rows under another name, by fingerprint; only datasets that have any."""
     by: dict[str, list[str]] = {}
-    for row in warehouse.datasets():
-        by.setdefault(row["fingerprint"], []).append(row["name"])
+    for name, fingerprint in warehouse.fingerprints().items():
+        by.setdefault(fingerprint, []).append(name)
     groups = [names for names in by.values() if len(names) > 1]
     return {name: [other for other in names if other != name] for names in groups for name in names}
 

@@ -85,7 +85,7 @@ class Profiles(Connection):
         rows = self._rows(
             "SELECT name, details -> '$.mixture' FROM datasets WHERE (details -> '$.mixture') IS NOT NULL"
         )
-        known = dict(self._rows("SELECT name, fingerprint FROM datasets")) if rows else {}
+        known = self.fingerprints() if rows else {}
         found = {name: json.loads(parts) for name, parts in rows}
         return {
             name: {parent: float(of["share"]) for parent, of in parts.items()}
@@ -153,6 +153,10 @@ class Profiles(Connection):
             "FROM datasets d LEFT JOIN traits t ON t.dataset = d.name "
             "GROUP BY ALL ORDER BY d.name"
         )
+
+    def fingerprints(self) -> dict[str, str]:
+        """dataset -> fingerprint of its rows."""
+        return dict(self._rows("SELECT name, fingerprint FROM datasets ORDER BY name"))
 
     def profile(self, name: str) -> Profile:
         """The stored profile of `name`. Raises NotProfiledError with the nearest name."""

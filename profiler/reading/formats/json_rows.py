@@ -90,7 +90,8 @@ def _line_hint(line: str, number: int, path: Path) -> str:
     if number == 1 and line.lstrip().startswith(("[", "{")):
         return f"Each line must be one JSON object. Write it so: {_jq('.[]' if line.lstrip()[0] == '[' else '.', path)}"
     see = f"Each line must be one JSON object; see it: {through(path, f'sed -n {number}p', '')}"
-    return f"{see}. {text_lines.without_line(path, number)}" if number > 1 else see
+    without = text_lines.without_lines(path, [number], f"_without_{number}.jsonl")
+    return f"{see}. {without}" if number > 1 else see
 
 
 def document_rows(path: Path) -> Iterator[tuple[int, Row]]:

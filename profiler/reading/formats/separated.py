@@ -393,7 +393,6 @@ def _ragged(
     rest: Iterator[tuple[int, list[str]]],
 ) -> str:
     separator = dialect.delimiter
-    hint = f"A cell that contains {separator!r} must be quoted"
     if len(cells) == len(header) - 1 and header[-1] == _unnamed(len(header)):
         hint = f"The last column has no name: remove the {separator!r} at the end of the header"
     elif len(cells) == len(header) + 1 and not cells[-1]:
@@ -401,9 +400,9 @@ def _ragged(
     elif len(header) == 1 and number < _FEW_LINES and _is_above(path, number):
         above = "line 1" if number == 2 else f"lines 1 to {number - 1}"
         hint = f"To remove what is above the header ({above}): {through(path, f'tail -n +{number}')}"
-    elif len(cells) < len(header):
-        hint = f"Write empty cells too, with their {separator!r}"
-    if hint.startswith(("A cell", "Write")):
+    else:
+        few = f"Write empty cells too, with their {separator!r}"
+        hint = few if len(cells) < len(header) else f"A cell that contains {separator!r} must be quoted"
         hint += _without(path, number, cells, len(header), rest)
     return (
         f"{path}: line {number} has {len(cells)} cells, but the header has {len(header)} ({listed(header, 12)}). {hint}"

@@ -104,21 +104,15 @@ def cut_off(path: Path) -> str:
     return f"It is the last line: the file may be cut off. Copy it again, or remove the line: {removed}"
 
 
-def without_line(path: Path, number: int) -> str:
-    """How to go on without a line that cannot be read."""
-    return f"To go on without it: {through(path, f'sed {number}d', f'_without_{number}.jsonl')}"
+def without_lines(path: Path, numbers: Sequence[int], end: str | None = None) -> str:
+    """How to go on without the lines of a file that do not fit, of which the first was named already.
 
-
-def without_lines(path: Path, numbers: Sequence[int]) -> str:
-    """How to go on without the lines of a file that do not fit, of which the first was named already."""
+    end: as in `through`.
+    """
     step = shlex.quote(";".join(f"{number}d" for number in numbers))
     rest = ", ".join(f"{number:,}" for number in numbers[1:])
-    also = (
-        f" and line{'s' * (len(numbers) > 2)} {rest}, which do{'es' * (len(numbers) == 2)} not fit either"
-        if rest
-        else ""
-    )
-    return f"To go on without it{also}: {through(path, f'sed {step}')}"
+    also = f" and line{'s' * (len(numbers) > 2)} {rest}, which do{'es' * (len(numbers) == 2)} not fit either"
+    return f"To go on without it{also if rest else ''}: {through(path, f'sed {step}', end)}"
 
 
 class Unpacking:
