@@ -25,6 +25,7 @@ from traitcast.predictor.effects.paired_tests import LEVEL, adjusted
 from traitcast.predictor.effects.side_effects import effects
 from traitcast.predictor.effects.tables import Gain
 from traitcast.predictor.latent.associations import associate
+from traitcast.warehouse.console import count
 from traitcast.warehouse.database.warehouse import Warehouse
 from traitcast.warehouse.errors import ScoresError, UserError
 from traitcast.warehouse.records import Cells, TraitMatrix
@@ -178,7 +179,7 @@ def overview(m: Measured) -> list[str]:
     sure = m.off & (q <= LEVEL)
     quantiles = ", ".join(f"{x:+.1f}" for x in np.quantile(off, [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]))
     return [
-        f"{len(m.sources)} sources x {len(m.targets)} targets, {several(m)} of the sources with several seeds. "
+        f"{len(m.sources)} sources x {len(m.targets)} targets; {count(several(m), 'source')} with several seeds. "
         f"{m.description}.",
         "",
         f"- **Range** of the {off.size} gains on other targets, pp: {quantiles} (minimum, 5 %, quartiles, 95 %, "
@@ -218,7 +219,7 @@ def parts(m: Measured) -> list[str]:
         part = np.ix_(*(rng.integers(0, n, n) for n in values.shape))
         drawn.append(_split(values[part], within[part]))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    names = "target", "source", "pair (with the noise of its test rows)", f"noise of the seeds ({several(m)} sources)"
+    names = "target", "source", "pair (with the noise of its test rows)", f"noise of the seeds ({count(several(m), 'source')})"
     said = ", ".join(
         f"{name} {100 * share:.0f} % [{100 * a:.0f}, {100 * b:.0f}]"
         for name, share, a, b in zip(names, shares, low, high, strict=True)

@@ -55,8 +55,6 @@ NOWHERE = "no-such-file.duckdb"
 WIDTH = 116
 # The default predictor learns this metric of this matrix; the box in README.md is about it.
 DEFAULT_MATRIX, DEFAULT_METRIC = "smollm2_84", "gold_nll_calibrated"
-# Options that nearly every command takes: docs/reference/cli.md states them once.
-COMMON = {"--warehouse", "--format"}
 
 
 def _table(head: str, rows: list[tuple[str, ...]]) -> str:
@@ -109,7 +107,7 @@ def command_line() -> str:
 
 def _command(command: click.Command, parent: click.Context) -> list[str]:
     shown = copy.copy(command)
-    shown.params = [param for param in command.params if not COMMON & set(param.opts)]
+    shown.params = [param for param in command.params if not _common(param)]
     shown.add_help_option = False
     context = click.Context(shown, info_name=command.name, parent=parent, max_content_width=100, terminal_width=100)
     # The commands of a group follow, each under its own heading.
@@ -121,12 +119,18 @@ def _command(command: click.Command, parent: click.Context) -> list[str]:
     return lines
 
 
+def _common(param: click.Parameter) -> bool:
+    """Whether docs/reference/cli.md states an option once for all commands."""
+    formats = getattr(param.type, "choices", ("table", "json"))
+    return bool({"--warehouse", "--format"} & set(param.opts)) and set(formats) == {"table", "json"}
+
+
 def findings() -> str:
     """The checks of `traitcast check`, worst first."""
     from traitcast.profiler.findings.checks import CHECKS, SEVERITIES
 
     rows = [
-        (f"`{check.name}`", check.severity, check.sentence.format(limit=5, words=5), check.cure.replace("|", "\\|"))
+        (f"`{check.name}`", check.severity, check.sentence.format(limit=_limit(check.name), words=5), _cell(check.cure))
         for severity in SEVERITIES
         for check in CHECKS
         if check.severity == severity
@@ -218,6 +222,11 @@ def readable_tasks() -> str:
     return f"{_table('task type | metrics', rows)}\n\n{_table('in --roles | in a spec', words)}"
 
 
+def _limit(check: str) -> str:
+    """The number in the sentence of a check, or the option that sets it."""
+    return "`--context`" if check == "over_context" else "5"
+
+
 def planted_findings() -> str:
     """How many planted faults each check finds, and what it marks besides."""
     from benchmarks.findings import measure, table
@@ -228,9 +237,10 @@ def planted_findings() -> str:
 def public_findings() -> str:
     """What was found in the public datasets that ship."""
     found = _query(
-        "SELECT finding, severity, count(DISTINCT dataset) AS datasets, sum(count)::BIGINT AS rows, "
-        "string_agg(dataset || ' ' || count, ', ' ORDER BY count DESC, dataset) AS most "
-        "FROM findings WHERE dataset IN (SELECT name FROM datasets WHERE reference) GROUP BY ALL "
+        "WITH each AS (SELECT finding, severity, dataset, sum(count)::BIGINT AS n FROM findings "
+        "WHERE dataset IN (SELECT name FROM datasets WHERE reference) GROUP BY ALL) "
+        "SELECT finding, severity, count(*) AS datasets, sum(n)::BIGINT AS rows, "
+        "string_agg(dataset || ' ' || n, ', ' ORDER BY n DESC, dataset) AS most FROM each GROUP BY ALL "
         "ORDER BY min(list_position(['error', 'warning', 'info'], severity)), rows DESC"
     )
     rows = [
@@ -270,7 +280,7 @@ def metric_definitions() -> str:
     }
     rows = [(f"`{name}`", _summary(function)) for name, function in about.items()]
     rows += [
-        ("`rmse`", "Root of the mean squared error over all predicted cells, pp."),
+        ("`rmse`", "Root of the mean squared error over all predicted cells."),
         ("`coverage_90`", "Share of measured gains inside their 90 % interval."),
     ]
     known = (
@@ -433,7 +443,7 @@ def interventions(metric: str | None = None) -> str:
         for change in dict.fromkeys(e.change for e in found.effects)
     ]
     head = " | ".join(["change", *(f"{outcome.replace('_', ' ')}, {on}" for outcome, on in shown)])
-    return "\n".join([*(f"{note[0].upper()}{note[1:]}." for note in found.notes), "", _table(head, rows)])
+    return "\n".join([*(f"{note[0].upper()}{note[1:].removesuffix('.')}." for note in found.notes), "", _table(head, rows)])
 
 
 def _effect(effect: Effect | None) -> str:

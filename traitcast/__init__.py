@@ -89,8 +89,8 @@ def profile(dataset: Any, *, warehouse: str | Path | None = None, **options: Any
     warehouse
         DuckDB file to store the profile in; None stores nothing. Data in memory are stored as "data" unless named.
     **options
-        Those of `traitcast.profiler.request.Request`: name, split, spec, rows, seed, revision, config, processes,
-        spacy_model.
+        Those of `traitcast.profiler.request.Request`: name, split, spec, roles, language, delimiter, quote, rows, seed,
+        revision, config, stream, tokenizer, spacy_model, processes, engine, address.
 
     Returns
     -------

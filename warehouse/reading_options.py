@@ -24,8 +24,8 @@ _OTHERS = (
         multiple=True,
         metavar="ROLE=COLUMN",
         help="Column roles in short, above the spec and the inference: 'text=title,body label=stars'. Roles: "
-        "text, label, labels, answer, options, messages, tags, spans; a path such as answers.text[0] reaches "
-        "into a nested column.",
+        "text, label, labels, answer, options, messages, tags, spans, chosen, rejected, scores; a path such as "
+        "answers.text[0] reaches into a nested column.",
     ),
     click.option(
         "--delimiter",

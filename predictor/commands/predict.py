@@ -300,8 +300,8 @@ def explain(
 ) -> None:
     """Explain the prediction for SOURCE and TARGET: what each trait adds to it.
 
-    Values are exact TreeSHAP values in the unit of the prediction, to which they add up. They say what the predictor
-    used, not what would happen if a trait were changed.
+    Contributions are in the unit of the prediction and, with the base value, add up to it; those of traits are exact
+    TreeSHAP values. They say what the predictor used, not what would happen if a trait were changed.
 
     \b
     Examples:

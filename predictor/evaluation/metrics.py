@@ -128,7 +128,7 @@ def ndcg(weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.nda
 
 
 def regret_at(k: int, weight: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Best gain of all sources minus the best of the first k (of those to try first, where some are named), pp.
+    """Best gain of all sources minus the best of the first k (of those to try first, where some are named).
 
     Expected over random tie-breaks.
     """

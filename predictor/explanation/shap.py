@@ -254,13 +254,13 @@ def explain(predictor: Predictor, profiles: ProfileSet, source: str, target: str
         _sum_spread(over_folds, [f.side for f in features]),
         predictor.matrix.base,
         predictor.outcome,
-        _evidence(predictor, source, float(parts.evidence[0] - parts.close[0]), witnesses, parents),
+        _evidence(predictor, prediction, float(parts.evidence[0] - parts.close[0]), witnesses, parents),
     )
 
 
 def _evidence(
     predictor: Predictor,
-    source: str,
+    pair: Prediction,
     evidence: float,
     witnesses: Sequence[tuple[str, float, float]],
     parents: Mapping[str, float],
@@ -269,7 +269,7 @@ def _evidence(
 
     parents: the datasets whose evidence it takes, with their shares.
     """
-    of, regime = predictor.outcome, predictor.regime(source)
+    source, of, regime = pair.source, predictor.outcome, predictor.regime(pair.source)
     if parents:
         of_them = " and ".join(f"{share:.0%} {parent}" for parent, share in parents.items())
         sentence = f"{source} is a mixture of {of_them}, whose evidence it takes: {evidence:+.1f} {of.unit}"
@@ -280,8 +280,9 @@ def _evidence(
     else:
         alike = " and ".join(name for name, _, _ in witnesses[:_SENTENCE_TRAITS])
         sentence = (
-            f"{source} was measured on {count(len(witnesses), 'other target')}, the most alike {alike}: "
-            f"{evidence:+.1f} {of.unit} over an average source"
+            f"{source} was measured on {count(len(witnesses), 'other target')}; weighted towards those most like "
+            f"{pair.target} ({alike}), it gained {abs(evidence):.1f} {of.unit} "
+            f"{'more' if evidence >= 0 else 'less'} than an average source"
         )
     return Evidence(sentence, tuple(witnesses))
 

@@ -91,8 +91,8 @@ CHECKS = (
     Check(
         "equal_pair",
         ERROR,
-        "prefer a response to the same text",
-        "prefers a response to the same text",
+        "have the same text chosen and rejected",
+        "has the same text chosen and rejected",
         "Drop them: there is nothing to prefer.",
     ),
     Check(
@@ -149,8 +149,8 @@ CHECKS = (
     Check(
         ONE_CLASS,
         WARNING,
-        "have the only label there is",
-        "has the only label there is",
+        "have the only label in the dataset",
+        "has the only label in the dataset",
         "Add rows of other classes: a model learns to say this whatever it reads.",
     ),
     Check(
@@ -165,14 +165,14 @@ CHECKS = (
         WARNING,
         "have turns out of order: they begin with an answer, or one side speaks twice in a row",
         "has turns out of order: it begins with an answer, or one side speaks twice in a row",
-        "Join or drop such turns: chat templates refuse them, or train on something else.",
+        "Join or drop such turns: a chat template refuses the row, or trains on the wrong turn.",
     ),
     Check(
         "late_system",
         WARNING,
         "have a system turn after the first turns",
         "has a system turn after the first turns",
-        "Move it to the start: chat templates refuse it there, or drop it.",
+        "Move it to the start: elsewhere chat templates refuse it, or leave it out.",
     ),
     Check(
         "empty_turn",

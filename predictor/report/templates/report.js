@@ -390,7 +390,7 @@
           + `[${signed(run.advantage.low, 2)}, ${signed(run.advantage.high, 2)}].`);
       }
       parts.push(`90 % intervals were ${number(run.interval_width)} ${found.unit} wide in this cross-validation; those of the fitted predictor, `
-        + `for pairs of two unseen datasets, are ${number(found.fitted_width)} ${found.unit} wide.`);
+        + `for measured sources on unseen targets, are ${number(found.fitted_width)} ${found.unit} wide.`);
       if (run.noise) parts.push(`Seeds vary with a standard deviation of ${number(run.noise.standard_deviation, 2)} ${found.unit}${run.noise.attainable == null ? "" : `; no prediction can be expected to correlate above ${number(run.noise.attainable, 2)}`}.`);
       put("quality-facts", parts.join(" "));
     }

@@ -153,7 +153,7 @@ def test_explain_adds_up(fitted: Path) -> None:
     assert total == pytest.approx(document["gain"])
     table = run(fitted, "explain", "d03", "d04", "--top", "4").stdout
     assert "Tuning on d03 was measured on " in table
-    assert "Evidence: d03 was measured on 16 other targets, the most alike" in table
+    assert "Evidence: d03 was measured on 16 other targets; weighted towards those most like d04" in table
     assert "family class_balance" in table
     assert "side source" in table
 
