@@ -219,7 +219,12 @@ def parts(m: Measured) -> list[str]:
         part = np.ix_(*(rng.integers(0, n, n) for n in values.shape))
         drawn.append(_split(values[part], within[part]))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    names = "target", "source", "pair (with the noise of its test rows)", f"noise of the seeds ({count(several(m), 'source')})"
+    names = (
+        "target",
+        "source",
+        "pair (with the noise of its test rows)",
+        f"noise of the seeds ({count(several(m), 'source')})",
+    )
     said = ", ".join(
         f"{name} {100 * share:.0f} % [{100 * a:.0f}, {100 * b:.0f}]"
         for name, share, a, b in zip(names, shares, low, high, strict=True)

@@ -443,7 +443,9 @@ def interventions(metric: str | None = None) -> str:
         for change in dict.fromkeys(e.change for e in found.effects)
     ]
     head = " | ".join(["change", *(f"{outcome.replace('_', ' ')}, {on}" for outcome, on in shown)])
-    return "\n".join([*(f"{note[0].upper()}{note[1:].removesuffix('.')}." for note in found.notes), "", _table(head, rows)])
+    return "\n".join(
+        [*(f"{note[0].upper()}{note[1:].removesuffix('.')}." for note in found.notes), "", _table(head, rows)]
+    )
 
 
 def _effect(effect: Effect | None) -> str:

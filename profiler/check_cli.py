@@ -109,7 +109,8 @@ def check(
     DATASET is a file, a folder or a hub id, or the name under which one was profiled and has not changed since.
 
     Duplicates, leaks between splits, labels that contradict each other, damaged or empty texts, personal data,
-    secrets and more. Warnings are listed, and fail the check with --fail-on warning. Rows are numbered from 1 as they
+    secrets and more. Warnings are listed, and fail the check with --fail-on warning; those that are of no single row
+    (columns that were not read, classes that differ in case) are called `reading`. Rows are numbered from 1 as they
     were read, those that are left out too. Settings can be kept in a traitcast.toml beside the data or in the working
     folder:
 
@@ -136,7 +137,7 @@ def check(
     from traitcast.profiler.service import place_of, read_as_profiled
 
     others = {other: read_as_profiled(other, warehouse_path, split="all")[1] for other in against}
-    results: list[tuple[str, Sequence[Finding], Sequence[str], Gate]] = []
+    results: list[tuple[str, Sequence[Finding], Sequence[str], Sequence[str], Gate]] = []
     found: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     not_made: set[str] = set()
@@ -156,24 +157,26 @@ def check(
             continue
         traits = _traits(examples) if any(not rule.is_about_a_check for rule in gate.rules) else {}
         broken = [why for rule in gate.rules if (why := rule.broken(traits, findings))]
-        failing = gate.failing(findings)
-        results.append((one, failing, broken, gate))
+        doubts, failing = gate.kept_doubts(examples.doubts), gate.failing(findings)
+        results.append((one, failing, gate.failing_doubts(doubts), broken, gate))
+        fails = any(results[-1][1:4])
         not_made.update(left_out)
         found.append(
             {
                 "name": examples.name,
                 "split": examples.split,
                 "rows": examples.table.num_rows,
-                "passed": not failing and not broken,
+                "passed": not fails,
                 "findings": [finding.as_dict(same) for finding in findings],
+                "warnings": doubts,
                 "broken_rules": broken,
             }
         )
         if output_format == "table":
-            _print(same, extra, examples, findings, failing, broken, with_texts)
-        elif output_format == "github" and (findings or broken):
+            _print(same, extra, examples, findings, doubts, results[-1], with_texts)
+        elif output_format == "github" and (findings or doubts or broken):
             places = _places(request, examples, {int(finding.rows[0]) for finding in findings})
-            click.echo(printable(gates.github(examples.name, findings, broken, failing, same, places)))
+            click.echo(printable(gates.github(examples.name, findings, doubts, broken, failing, same, places)))
     if listed:
         _print_rows(rows, output_format)
         if not rows:
@@ -182,7 +185,7 @@ def check(
         emit_json(found)
     elif output_format == "junit":
         click.echo(printable(gates.junit(results, not_made)))
-    if any(failing or broken for _, failing, broken, _ in results):
+    if any(any(result[1:4]) for result in results):
         raise SystemExit(1)
 
 
@@ -346,15 +349,17 @@ def _print(
     extra: Callable[[str], str],
     examples: Examples,
     findings: Sequence[Finding],
-    failing: Sequence[Finding],
-    broken: Sequence[str],
+    doubts: Sequence[str],
+    result: tuple[str, Sequence[Finding], Sequence[str], Sequence[str], Gate],
     texts: bool,
 ) -> None:
     from traitcast.profiler.findings.checks import EXAMPLES, ONE_CLASS, UNREAD
+    from traitcast.profiler.findings.gate import READING
     from traitcast.profiler.findings.numbering import as_kept
 
     rows = count(examples.table.num_rows, "row")
-    tell(f"{examples.name}: {rows} of split {examples.split!r}, {count(len(findings), 'finding')}")
+    said = f", {count(len(doubts), 'warning')} of reading" if doubts else ""
+    tell(f"{examples.name}: {rows} of split {examples.split!r}, {count(len(findings), 'finding')}{said}")
     for finding in findings:
         where = f" in the {finding.part}" if finding.part in ("prompt", "response") else ""
         _paragraph(f"{finding.severity.upper():<8}", f"{finding.check}{where}: {finding.sentence}")
@@ -365,21 +370,25 @@ def _print(
         if texts and finding.check not in UNREAD:
             for row in finding.rows[:3].tolist():
                 _paragraph(" " * 8, f"row {row}: {_shown(examples, as_kept(row, examples.dropped))}")
+    for doubt in doubts:
+        _paragraph("WARNING ", f"{READING}: {doubt}")
+    _, failing, fatal, broken, _ = result
     for why in broken:
         _paragraph("RULE    ", why)
-    if failing or broken:
-        tell(f"failed: {count(len(failing), 'finding')} and {count(len(broken), 'broken rule')}")
+    if failing or fatal or broken:
+        read = f", {count(len(fatal), 'warning')} of reading" if fatal else ""
+        tell(f"failed: {count(len(failing), 'finding')}{read} and {count(len(broken), 'broken rule')}")
     else:
-        click.echo(_passed(findings))
+        click.echo(_passed(findings, doubts))
 
 
-def _passed(findings: Sequence[Finding]) -> str:
+def _passed(findings: Sequence[Finding], doubts: Sequence[str]) -> str:
     """The last line of a check that passed, with what it let through."""
-    from traitcast.profiler.findings.checks import ERROR, SEVERITIES
+    from traitcast.profiler.findings.checks import ERROR, SEVERITIES, WARNING
 
-    if not findings:
+    if not findings and not doubts:
         return "passed"
-    found = Counter(finding.severity for finding in findings)
+    found = Counter([*(finding.severity for finding in findings), *(WARNING for _ in doubts)])
     counts = ", ".join(count(found[level], level) for level in SEVERITIES if found[level] or level == ERROR)
     worst = next(level for level in SEVERITIES if found[level])
     return f"passed: {counts} (to fail on them: --fail-on {worst})"

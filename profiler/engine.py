@@ -27,10 +27,11 @@ class Engine(Protocol):
         spec: DatasetSpec,
         on_rows: Callable[[int], None],
         trained: frozenset[str] | None,
+        watched: frozenset[str],
     ) -> tuple[RowTable, str, Tally]:
         """(rows, fingerprint, tally) of files by known roles, as `examples.build_table` gives them.
 
-        trained: as `examples.Converter` takes it.
+        trained, watched: as `examples.Converter` takes them.
         """
         ...
 

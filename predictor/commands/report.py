@@ -36,7 +36,9 @@ _OTHER_OUTPUT = "Choose another file with --output FILE."
 )
 @matrix_option("Show one transfer matrix only  [default: all]")
 @click.option("--model", help="Show one model only  [default: all]")
-@click.option("--pairs", metavar="A:B,...", help="Pairs SOURCE:TARGET to explain  [default: the three best and the three worst]")
+@click.option(
+    "--pairs", metavar="A:B,...", help="Pairs SOURCE:TARGET to explain  [default: the three best and the three worst]"
+)
 @predictor_option
 @warehouse_option
 @format_option()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from traitcast.profiler.findings.checks import BY_NAME, ERROR, SEVERITIES, Finding, check_names
+from traitcast.profiler.findings.checks import BY_NAME, ERROR, INFO, SEVERITIES, WARNING, Finding, check_names
 from traitcast.profiler.findings.context import Context, context_of
 from traitcast.warehouse.errors import InputError, nearest, some
 from traitcast.warehouse.files import read_small
@@ -23,6 +23,8 @@ from traitcast.warehouse.files import read_small
 NEVER = "never"
 FAIL_ON = (*SEVERITIES, NEVER)
 CONFIG = "traitcast.toml"
+# What --ignore calls the warnings of reading, which are of no single row.
+READING = "reading"
 _OPERATORS = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -121,6 +123,14 @@ class Gate:
         """The findings that are not ignored."""
         return [finding for finding in findings if finding.check not in self.ignore]
 
+    def kept_doubts(self, doubts: Sequence[str]) -> list[str]:
+        """Warnings of reading, unless they are ignored."""
+        return [] if READING in self.ignore else [*doubts]
+
+    def failing_doubts(self, doubts: Sequence[str]) -> list[str]:
+        """Warnings of reading, where those fail."""
+        return self.kept_doubts(doubts) if self.fail_on in (WARNING, INFO) else []
+
     def failing(self, findings: Sequence[Finding]) -> list[Finding]:
         """Those at least as severe as `fail_on`."""
         failing = () if self.fail_on == NEVER else SEVERITIES[: SEVERITIES.index(self.fail_on) + 1]
@@ -139,7 +149,7 @@ def gate_of(
     """The gate of a command line; what it leaves open comes from `traitcast.toml`. Raises InputError."""
     stated = _config(config) if config else {}
     names = [*stated.get("ignore", ()), *ignore]
-    check_names(names)
+    check_names(name for name in names if name != READING)
     severity = fail_on or stated.get("fail_on", ERROR)
     if severity not in FAIL_ON:
         raise InputError(f"{config}: fail_on is {severity!r}; it is one of {', '.join(FAIL_ON)}")
@@ -178,6 +188,7 @@ def _config(path: Path) -> dict[str, Any]:
 def github(
     name: str,
     findings: Sequence[Finding],
+    doubts: Sequence[str],
     broken: Sequence[str],
     failing: Sequence[Finding],
     dataset: str,
@@ -194,6 +205,7 @@ def github(
         words = f"{finding.sentence} ({finding.places}). {finding.cure(dataset)}"
         where = places[int(finding.rows[0])]
         lines.append(f"::{kind} {where},title={_property(f'{name}: {finding.check}')}::{_data(words)}")
+    lines += [f"::warning title={_property(f'{name}: {READING}')}::{_data(doubt)}" for doubt in doubts]
     lines += [f"::error title={_property(f'{name}: rule')}::{_data(rule)}" for rule in broken]
     return "\n".join(lines)
 
@@ -211,13 +223,15 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def junit(results: Sequence[tuple[str, Sequence[Finding], Sequence[str], Gate]], left_out: Collection[str] = ()) -> str:
+def junit(
+    results: Sequence[tuple[str, Sequence[Finding], Sequence[str], Sequence[str], Gate]], left_out: Collection[str] = ()
+) -> str:
     """A JUnit report: a suite per dataset, a case per check and rule.
 
-    results: (name, failing, broken, gate) each. left_out: checks that were not made.
+    results: (name, failing, failing warnings of reading, broken, gate) each. left_out: checks that were not made.
     """
     suites = ElementTree.Element("testsuites", name="traitcast check")
-    for name, failing, broken, gate in results:
+    for name, failing, doubts, broken, gate in results:
         suite = ElementTree.SubElement(suites, "testsuite", name=name)
         cases = [check for check in BY_NAME if check not in (*gate.ignore, *left_out)]
         for check in cases:
@@ -226,13 +240,16 @@ def junit(results: Sequence[tuple[str, Sequence[Finding], Sequence[str], Gate]],
                 if finding.check == check:
                     failure = ElementTree.SubElement(case, "failure", message=_xml(finding.sentence))
                     failure.text = _xml(finding.places)
+        read = ElementTree.SubElement(suite, "testcase", classname=name, name=READING)
+        if doubts:
+            ElementTree.SubElement(read, "failure", message=_xml("; ".join(doubts)))
         broken_rules = {rule.text: why for rule in gate.rules for why in broken if repr(rule.text) in why}
         for rule in gate.rules:
             case = ElementTree.SubElement(suite, "testcase", classname=name, name=_xml(rule.text))
             if rule.text in broken_rules:
                 ElementTree.SubElement(case, "failure", message=_xml(broken_rules[rule.text]))
-        suite.set("tests", str(len(cases) + len(gate.rules)))
-        suite.set("failures", str(len({f.check for f in failing}) + len(broken_rules)))
+        suite.set("tests", str(len(cases) + 1 + len(gate.rules)))
+        suite.set("failures", str(len({f.check for f in failing}) + bool(doubts) + len(broken_rules)))
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
 
 

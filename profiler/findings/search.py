@@ -24,7 +24,7 @@ from traitcast.profiler.findings.compared import Compared, flat, prompts_of, wor
 from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
 from traitcast.profiler.roles.chat import EMPTY_TURN
-from traitcast.profiler.text.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, words_keys
+from traitcast.profiler.text.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, signs_keys, words_keys
 
 if TYPE_CHECKING:
     from traitcast.profiler.findings.context import Context
@@ -208,7 +208,7 @@ def _block(
             dtype=np.uint64,
         ),
         "words": words_keys([p[0] if len(p) == 1 else " ".join(p) for p in prompts]),
-        **({"answered": _answered(prompts, responses)} if judged else {}),
+        "asked": _answered(prompts, responses) if judged else signs_keys(prompt.to_pylist()),
         "prompt_characters": _lengths(prompt),
         "response_characters": _lengths(written),
         "response_ended": texts.marks(pc.match_substring_regex(written, ENDED)),
@@ -255,8 +255,9 @@ def _conflicting(rows: Block, task_type: str) -> Finding | None:
     if task_type not in ("classification", "multiple_choice", "preference"):
         return None
     codes = _codes(rows["label"])[0]
-    # What is judged is the response to a prompt.
-    keys = rows["answered"] if task_type == "preference" else rows["words"]
+    # What is judged is the response to a prompt. Signs may be all that tells two prompts apart.
+    judged = task_type == "preference"
+    keys = rows["asked"] if judged else np.where(rows["words"] == NO_WORDS, NO_WORDS, rows["asked"])
     return found("conflicting_labels", "label", conflicts(keys, codes))
 
 

@@ -28,8 +28,11 @@ _PHONE_START = r"(?:^|[^\w.+*/=-])"
 _PHONE_END = r"(?:$|[^\w=*/-])"
 # The area of a North American number begins with 2 to 9.
 _AREA = r"[2-9]\d{2}"
+# No country has 10, 11, ...: 1 is North America.
+_COUNTRY = r"(?:1|[2-9]\d{1,2}|7)"
 _PHONE = (
-    rf"{_PHONE_START}(?:\+\d{{1,3}}(?: ?\(0\) ?\d{{1,4}})?(?:[ .-]\(?\d{{1,8}}\)?){{2,5}}|"
+    rf"{_PHONE_START}(?:\+{_COUNTRY}(?: ?\(0\) ?\d{{1,4}}(?:[ .-]\d{{1,8}}){{1,4}}|(?:[ .-]\(?\d{{1,8}}\)?){{2,5}}|"
+    rf"[ .-]\d{{9,12}})|\+[1-9]\d{{9,14}}|"
     rf"\({_AREA}\) ?\d{{3}}[ .-]\d{{4}}|{_AREA}-\d{{3}}-\d{{4}}|{_AREA}\.\d{{3}}\.\d{{4}}){_PHONE_END}"
 )
 # Of a number with its country (ITU-T E.164: 15 at most; the shortest in use have 8).
@@ -78,9 +81,14 @@ _REFUSAL = (
     rf"^\W*{_SORRY},? but {_I_CANNOT}\b|^\W*(?:{_SORRY}[,.]? (?:but )?)?{_I_CANNOT} {_DECLINED}|"
     r"^\W*i (?:must|have to|need to) (?:respectfully |politely )?(?:decline|refuse)\b"
 )
+_HTML = (
+    "div|span|ul|ol|li|dl|dt|dd|td|tr|th|thead|tbody|table|h[1-6]|em|strong|font|blockquote|pre|sup|sub|center|"
+    "small|iframe"
+)
 _MARKUP = (
-    r"<(?:br|p|div|span|a|b|i|ul|ol|li|td|tr|table|h[1-6]|img|em|strong|script|style)(?:\s[^<>]{0,300})?/?>|"
-    r"</(?:p|div|span|a|b|i|ul|ol|li|td|tr|table|h[1-6]|em|strong)>|&(?:amp|lt|gt|quot|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,5});"
+    rf"<(?:(?:[abip]|P)(?:\s[^<>]{{0,200}}=[^<>]{{0,200}})?|(?i:{_HTML}|br|hr|img|script|style)(?:\s[^<>]{{0,300}})?)/?>|</(?:[abip]|P|(?i:{_HTML}))>|"
+    r"&(?:amp|lt|gt|quot|apos|nbsp|[lr][sd]quo|[mn]dash|hellip|bull|middot|copy|reg|trade|euro|pound|deg|szlig|"
+    r"[A-Za-z](?:acute|grave|circ|uml|cedil|tilde)|[ao]elig|#\d{2,5}|#x[0-9a-fA-F]{2,5});"
 )
 # Three lines that are rows of their own are no accident of prose.
 _GLUED_LINES = 3
@@ -109,8 +117,10 @@ def blank(texts: pa.Array) -> Marks:
 
 
 def wrong_encoding(texts: pa.Array) -> Marks:
-    """UTF-8 that was decoded as Latin-1 or Windows-1252."""
-    return _where(texts, r"[\x{c2}-\x{ef}]", lambda some: marks(pc.match_substring_regex(some, MOJIBAKE)))
+    """UTF-8 that was decoded as another encoding."""
+    return _where(
+        texts, r"[\x{c2}-\x{f0}\x{420}\x{421}\x{221a}]", lambda some: marks(pc.match_substring_regex(some, MOJIBAKE))
+    )
 
 
 def lost_character(texts: pa.Array) -> Marks:

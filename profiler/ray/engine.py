@@ -50,9 +50,10 @@ class RayEngine:
         spec: DatasetSpec,
         on_rows: Callable[[int], None],
         trained: frozenset[str] | None,
+        watched: frozenset[str],
     ) -> tuple[Blocks, str, Tally]:
         """As `cluster_reading.read`."""
-        return cluster_reading.read(self.ray, files, spec, on_rows, trained)
+        return cluster_reading.read(self.ray, files, spec, on_rows, trained, watched)
 
     def on_files(self, files: Sequence[FilePart], work: Callable[[Sequence[FilePart]], T]) -> Iterator[T]:
         """As `cluster_reading.on_files`."""

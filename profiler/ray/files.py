@@ -130,9 +130,10 @@ def read(
     spec: DatasetSpec,
     on_rows: Callable[[int], None],
     trained: frozenset[str] | None = None,
+    watched: frozenset[str] = frozenset(),
 ) -> tuple[Blocks, str, Tally]:
     """(rows, fingerprint, tally) of files by known roles, as `build_table` gives them. on_rows(read): now and then.
-    trained: as `Converter` takes it.
+    trained, watched: as `Converter` takes them.
 
     Raises InputError as reading the files one after the other would.
     """
@@ -141,7 +142,7 @@ def read(
     fingerprint, labels, tally = Fingerprint(spec), Labels(spec), Tally()
     blocks: list[Any] = []
     sizes: list[int] = []
-    given = ray_cluster.handed_over(ray, lambda some: remote.remote(some, spec, trained), tasks(files))
+    given = ray_cluster.handed_over(ray, lambda some: remote.remote(some, spec, trained, watched), tasks(files))
     with closing(given) as streams:
         for stream in streams:
             # A task that fails for good ends with its error, which may come where rows were expected.
@@ -159,10 +160,10 @@ def read(
 
 
 def read_files(
-    files: Files, spec: DatasetSpec, trained: frozenset[str] | None = None
+    files: Files, spec: DatasetSpec, trained: frozenset[str] | None = None, watched: frozenset[str] = frozenset()
 ) -> Iterator[_Block | bytes | _End]:
     """A task: what `encoded` gives of the rows of some files, a block and then its rows, packed; last its end."""
-    converter, error = Converter(spec, trained), None
+    converter, error = Converter(spec, trained, watched), None
     seen = files.seen()
     try:
         for batches, content in _blocks(encoded(items(seen, converter), converter.tally, spec)):

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from traitcast.profiler.reading.labels import Labels
-from traitcast.profiler.reading.tally import EMPTY_ROW, NO_LABEL, TIED_PAIR, UNKNOWN_LABEL, Tally
+from traitcast.profiler.reading.tally import EMPTY_ROW, MISSING_TEXTS, NO_LABEL, TIED_PAIR, UNKNOWN_LABEL, Said, Tally
 from traitcast.profiler.roles import annotations as tagging
 from traitcast.profiler.roles.chat import is_chat, turns
 from traitcast.profiler.roles.compared import TIE, better
@@ -116,18 +116,26 @@ class Examples:
         """Rows kept."""
         return int(self.table.num_rows)
 
+    @property
+    def doubts(self) -> list[str]:
+        """The warnings that no finding repeats."""
+        return [warning for warning in self.warnings if not isinstance(warning, Said)]
+
 
 class Converter:
     """Turns raw rows into items according to one spec. `convert` is the whole interface.
 
     trained: of a split beside training rows, the classes of those; empty for another task than classification. Rows
     whose answer is no such class, or no option, are then left out and counted. Without it such a row is refused.
+    watched: columns without a role whose values are counted, since the rows that roles were found by had none.
     """
 
-    def __init__(self, spec: DatasetSpec, trained: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, spec: DatasetSpec, trained: frozenset[str] | None = None, watched: frozenset[str] = frozenset()
+    ) -> None:
         self.spec = spec
         self.tally = Tally()
-        self.trained = trained
+        self.trained, self.watched = trained, watched
         self.labels = Labels(spec)
         self.answers = Answers(spec)
         self.names = tagging.Names(spec.response_field, spec.label_names, spec.label_codes)
@@ -136,6 +144,8 @@ class Converter:
     def convert(self, row: Mapping[str, Any], where: str) -> Item | None:
         """One item, or None for a row that is dropped and counted. Raises InputError naming `where`."""
         self.tally.read += 1
+        if self.watched and (late := self.watched.intersection(row)):
+            self.tally.late.update(name for name in late if not missing(row[name]))
         self._faults: frozenset[str] = frozenset()
         item = self._converted(row, where)
         if item is not None:
@@ -182,6 +192,8 @@ class Converter:
             value = text(joined_texts(cell, name), name, where) or ""
             if name not in self.optional and not value.strip():
                 self.tally.no_text[name] += 1
+            if value in MISSING_TEXTS:
+                self.tally.nothing[f"{value!r} in {name!r}"] += 1
             texts.append(value)
         return texts
 
@@ -351,12 +363,15 @@ class Converter:
         if spec.spans_field:
             text = texts[0] if texts else ""
             spans = tagging.spans_of(pick(row, spec.spans_field), text, self.names, where)
+            self.tally.spans += len(spans or ())
+            self.tally.cut_spans += sum(span.cut for span in spans or ())
             return None if spans is None else tagging.response_of_spans(spans)
         tokens = tagging.tokens_of(pick(row, spec.text_fields[0]), spec.text_fields[0], where)
         tags = tagging.tags_of(pick(row, spec.tags_field or ""), len(tokens), self.names, where)
         if tags is None:
             return None
         if spec.label_form == "each":
+            self.tally.numbered_tags += not spec.label_names and all(tag.isdecimal() for tag in tags)
             return " ".join(tags), None
         return tagging.response_of_spans(tagging.tagged_spans(tokens, tags))
 
@@ -365,6 +380,8 @@ class Converter:
         if blank and not any(value.strip() for value in texts):
             self.tally.drop(EMPTY_ROW)
             return None
+        if response in MISSING_TEXTS:
+            self.tally.nothing[f"{response!r} in {self.spec.response_field!r}"] += 1
         if response is None:
             self.tally.no_response += 1
         elif blank:

@@ -40,6 +40,8 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 # Of the letters, in a script that English is not written in.
 _MIN_SCRIPT_SHARE = 0.5
 _MIN_LETTERS = 50
+# Letters of quotations and names.
+_STRAY = 0.005
 _SCRIPTS = {
     "zh": "\u3400-\u4dbf\u4e00-\u9fff",
     "ja": "\u3040-\u30ff",
@@ -53,6 +55,10 @@ _SCRIPTS = {
     "ta": "\u0b80-\u0bff",
     "te": "\u0c00-\u0c7f",
     "th": "\u0e00-\u0e7f",
+    "km": "\u1780-\u17ff",
+    "lo": "\u0e80-\u0eff",
+    "my": "\u1000-\u109f",
+    "bo": "\u0f00-\u0fff",
     "ka": "\u10a0-\u10ff",
     "hy": "\u0530-\u058f",
 }
@@ -61,12 +67,18 @@ _SCRIPTS = {
 _TELLING = (
     ("ja", "zh", _SCRIPTS["ja"], 0.1),
     ("be", "ru", "\u045e\u040e", 0.003),
+    ("tt", "ru", "\u0497\u0496", 0.001),
+    ("kk", "ru", "\u0493\u0492\u049b\u049a\u04b1\u04b0", 0.01),
+    ("mn", "ru", "\u04e9\u04e8\u04af\u04ae", 0.02),
+    ("bg", "ru", "\u044a\u042a", 0.008),
     ("uk", "ru", "\u0456\u0457\u0454\u0491\u0406\u0407\u0404\u0490", 0.01),
     ("mk", "ru", "\u0453\u045c\u0455\u0403\u040c\u0405", 0.002),
     ("sr", "ru", "\u0458\u0459\u045a\u0452\u045b\u0408\u0409\u040a\u0402\u040b", 0.01),
     ("ur", "ar", "\u0679\u0688\u0691\u06d2\u06ba", 0.01),
     ("fa", "ar", "\u067e\u0686\u0698\u06af\u06a9\u06cc", 0.01),
 )
+# Letters that it lacks, where it has none that its neighbours lack: Bulgarian writes more hard signs than Russian.
+_LACKING = {"bg": "\u044b\u044d\u0451"}
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -183,7 +195,13 @@ def _by_script(seen: Counter[str]) -> Guess | None:
     code = max(counts, key=lambda code: counts[code])
     if counts[code] < _MIN_SCRIPT_SHARE * total:
         return None
-    own = (name for name, script, ranges, least in _TELLING if script == code and among(ranges) >= least * counts[code])
+    own = (
+        name
+        for name, script, ranges, least in _TELLING
+        if script == code
+        and among(ranges) >= least * counts[code]
+        and among(_LACKING.get(name, "\0")) < _STRAY * counts[code]
+    )
     return Guess(next(own, code), f"its script ({counts[code] / total:.0%} of the letters)")
 
 

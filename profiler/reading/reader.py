@@ -25,14 +25,14 @@ from traitcast.profiler.reading.locate import as_spec, locate
 from traitcast.profiler.reading.source import ALL, HELD_OUT, Part, Row, Source, total
 from traitcast.profiler.reading.tally import Tally, check_content, content_warnings
 from traitcast.profiler.request import Request
-from traitcast.profiler.roles.column_names import plain_name
+from traitcast.profiler.roles.column_names import LATE, plain_name
 from traitcast.profiler.roles.columns import label_form, values_at
 from traitcast.profiler.roles.compared import verdict_forms
 from traitcast.profiler.roles.inference import infer
 from traitcast.profiler.roles.multiple_choice import answer_forms
 from traitcast.profiler.roles.short_roles import is_complete, parse_roles, with_roles
 from traitcast.profiler.roles.spec import VERDICT_FORMS, DatasetSpec, dataset_name
-from traitcast.profiler.roles.values import cut, is_whole, listed, pick, root, shorten
+from traitcast.profiler.roles.values import cut, is_whole, listed, missing, pick, root, shorten
 from traitcast.warehouse.errors import InputError, NoAnswersError, nearest
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def read(
     chosen = found.choose(request.split)
     parts = found.parts(chosen)
     notes = [*found.notes, *(note for part in parts[:1] for note in part.notes())]
-    resolved, role_notes, left_out, unread = _resolve_spec(request.spec, stated, found, parts)
+    resolved, role_notes, left_out, unread, watched = _resolve_spec(request.spec, stated, found, parts)
     _check_names(parts, resolved)
     beside = found.splits.get("train", ()) if chosen in (*HELD_OUT, ALL) and not request.stream else ()
     trained = _answers_of(beside, resolved) if beside else None
-    table, fingerprint, tally = _converted(parts, resolved, trained, _report(parts, on_rows), engine)
+    table, fingerprint, tally = _converted(parts, resolved, trained, _report(parts, on_rows), engine, watched)
     check_content(tally, resolved, found.origin, table.num_rows, trained)
     if resolved.language is None and (guess := guess_language(table)):
         resolved = replace(resolved, language=guess.code)
@@ -162,11 +162,12 @@ def _converted(
     trained: frozenset[str] | None,
     on_rows: Callable[[int], None],
     engine: Engine | None = None,
+    watched: frozenset[str] = frozenset(),
 ) -> tuple[Any, str, Tally]:
     """(rows, fingerprint, tally) of some parts by known roles."""
     if engine is not None and (files := files_of(parts)):
-        return engine.read(files, spec, on_rows, trained)
-    converter = Converter(spec, trained)
+        return engine.read(files, spec, on_rows, trained, watched)
+    converter = Converter(spec, trained, watched)
     table, fingerprint = build_table(items(parts, converter, on_rows), spec, converter.tally)
     return table, fingerprint, converter.tally
 
@@ -232,8 +233,9 @@ def _stream_words(rows: int) -> str:
 
 def _resolve_spec(
     spec: str | Path | DatasetSpec | None, stated: Mapping[str, Any], source: Source, parts: Sequence[Part]
-) -> tuple[DatasetSpec, list[str], tuple[str, ...], tuple[str, ...]]:
-    """(spec, notes, texts that were left out, prompts that are no text), stated roles checked and others inferred."""
+) -> tuple[DatasetSpec, list[str], tuple[str, ...], tuple[str, ...], frozenset[str]]:
+    """(spec, notes, texts that were left out, prompts that are no text, columns of a prompt that the first rows leave
+    empty), stated roles checked and others inferred."""
     sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
     if not sample:
         raise InputError(f"{parts[0].name} holds no rows; expected at least one row of data below any header")
@@ -245,7 +247,8 @@ def _resolve_spec(
         inference = infer(columns, source=source.origin, label_names=names, stated=stated)
         found, notes = inference.spec, list(inference.notes)
         _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
-        return _completed(found, columns, names, notes), notes, inference.left_out, inference.unread
+        late = _late(columns, found) if len(sample) == _SAMPLE_ROWS else frozenset()
+        return _completed(found, columns, names, notes), notes, inference.left_out, inference.unread, late
     notes = []
     if spec is None:
         found = with_roles(DatasetSpec("generation"), stated)
@@ -258,7 +261,14 @@ def _resolve_spec(
             f"stated on the command line: {', '.join(f'{key} {cut(_shown(value))}' for key, value in stated.items())}"
         )
     _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
-    return _completed(found, columns, names, notes), notes, (), ()
+    return _completed(found, columns, names, notes), notes, (), (), frozenset()
+
+
+def _late(columns: Mapping[str, Sequence[Any]], spec: DatasetSpec) -> frozenset[str]:
+    """Columns without a role that may belong to the prompt, of which the first rows say nothing."""
+    seen = {name for name, values in columns.items() if not all(map(missing, values))}
+    empty = {name for name in columns if plain_name(name) in LATE}
+    return frozenset((empty | LATE) - seen - _with_roots(spec.columns))
 
 
 def _completed(
@@ -368,7 +378,7 @@ def _with_roots(names: Collection[str]) -> frozenset[str]:
 
 def items(parts: Sequence[Part], converter: Converter, on_rows: Callable[[int], None] | None = None) -> Iterator[Item]:
     """The rows of some parts with the roles of a converter applied. on_rows(read) is called now and then."""
-    for where, row in _rows(parts, _with_roots(converter.spec.columns)):
+    for where, row in _rows(parts, _with_roots(converter.spec.columns) | converter.watched):
         item = converter.convert(row, where)
         if on_rows and converter.tally.read % _ROWS_A_REPORT == 0:
             on_rows(converter.tally.read)

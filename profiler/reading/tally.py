@@ -6,6 +6,7 @@ Owns when a split is refused because it holds nothing to learn, no classes, or n
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from array import array
 from collections import Counter
@@ -22,42 +23,63 @@ from traitcast.warehouse.errors import InputError, NoAnswersError
 EXCEL_ERRORS = frozenset({"#NAME?", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NULL!"})
 # Marks between labels of one cell.
 _JOINTS = ("|", ";", ",")
+# These are in names too, so all parts have to be classes by themselves.
+_WEAK_JOINTS = ("/", "+", "&", "\n", " ")
+_TAGS = re.compile(r"(<[^<>\s]+>){2,}")
 _MARKS = re.compile(r"[01]([ ,;|]+[01])+")
+_NOTHING_SHARE = 0.005
 # A label column with more classes than this, and than this share of its rows, holds text or identifiers.
 _MAX_CLASSES = 1000
 _MAX_CLASS_SHARE = 0.2
 # Fewer rows may all be of different classes.
 _NO_CLASSES = 10
 _NUMBER = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?")
+_FRACTION = re.compile(r"[-+]?([0-9]{1,15}([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]{1,2})?")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SPACES = re.compile(r"[\s_-]+")
 # What stands for an answer that is held back.
 _NO_ANSWER = frozenset({"-1", "?", "-", "n/a", "na", "nan", "none", "null", "unknown", "hidden", "-100"})
 # How programs write a missing value; "none" in lower case is a class of real datasets.
-_MISSING_WORDS = frozenset(
-    {"-", "?", "nan", "NaN", "null", "NULL", "None", "NA", "N/A", "#N/A", "<NA>", "\\N"} | EXCEL_ERRORS
+_WRITTEN_MISSING = (
+    "nan NaN NAN -nan -NaN NaT null NULL Null N/A n/a #N/A #NA <NA> \\N 1.#QNAN -1.#IND 1.#IND (null) <null>"
 )
+# Of a whole text; others may be what somebody said.
+MISSING_TEXTS = frozenset(_WRITTEN_MISSING.split())
+_MISSING_WORDS = MISSING_TEXTS | {"-", "?", "None", "NA", "#N/A N/A"} | EXCEL_ERRORS
 
 
 # Why a row is left out, as a check of `profiler.findings.checks`.
 EMPTY_ROW, NO_LABEL, UNKNOWN_LABEL, TIED_PAIR = "empty_row", "no_label", "unknown_label", "tied_pair"
 
 
+class Said(str):
+    """A warning whose rows `traitcast check` finds too."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class Tally:
     """What was left out or looks wrong, counted while rows stream through.
 
-    speakers: of the conversations in which no assistant speaks. faults: rows kept, counted from 1, by fault of their
-    conversation. dropped: rows left out, counted from 1 among all rows, by the check that says why.
+    late: rows with a value, by the columns that `Converter` watches. nothing: texts that stand for a missing value.
+    cut_spans: spans that begin or end inside of a word. speakers: of the conversations in which no assistant speaks.
+    faults: rows kept, counted from 1, by fault of their conversation. dropped: rows left out, counted from 1 among all
+    rows, by the check that says why.
     """
 
     read: int = 0
     kept: int = 0
     no_response: int = 0
     empty_response: int = 0
+    spans: int = 0
+    cut_spans: int = 0
+    numbered_tags: int = 0
     after_answer: int = 0
     no_text: Counter[str] = field(default_factory=Counter)
     strange: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
+    nothing: Counter[str] = field(default_factory=Counter)
     surrogates: int = 0
     lists: int = 0
     calls: int = 0
@@ -87,6 +109,8 @@ class Tally:
                 setattr(self, counted.name, getattr(self, counted.name) + getattr(other, counted.name))
         self.no_text.update(other.no_text)
         self.strange.update(other.strange)
+        self.late.update(other.late)
+        self.nothing.update(other.nothing)
         self.left_out.update(other.left_out)
         self.classes.update(other.classes)
         self.speakers |= other.speakers
@@ -148,6 +172,11 @@ def _verdict(spec: DatasetSpec) -> str:
     return spec.answer_field or " and ".join(spec.score_fields)
 
 
+def _with_text(spec: DatasetSpec, name: str) -> str:
+    """Roles in which a column belongs to the prompt too."""
+    return shlex.quote(f"text={','.join((*spec.text_fields, name))}")
+
+
 def _share(part: int, of: int) -> str:
     return f"{part:,} of {of:,} rows"
 
@@ -183,6 +212,14 @@ def _joined(classes: Collection[str]) -> Iterator[tuple[str, list[str]]]:
         ]
         if made and 2 * len(made) >= len(parts):
             yield mark, made
+    for mark in _WEAK_JOINTS:
+        made = [
+            name for name in classes if mark in name and {part.strip() for part in name.split(mark)} <= set(classes)
+        ]
+        if made:
+            yield mark, made
+    if tagged := [name for name in classes if _TAGS.fullmatch(name)]:
+        yield "><", tagged
 
 
 def _marks_warning(classes: Collection[str], field: str) -> Iterator[str]:
@@ -207,6 +244,13 @@ def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
     """Classes that a table program or a slip of the hand made."""
     if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
         yield f"{_share(classes['-1'], rows)} have the label -1, which often means no label; if so, leave them out"
+    numbers = [label for label in classes if _FRACTION.fullmatch(label.strip())]
+    fractions = [label for label in numbers if not float(label.replace(",", ".")).is_integer()]
+    if fractions and len(numbers) == len(classes):
+        yield (
+            f"labels such as {shorten(fractions[0])} are fractions: if they are a score and no classes, name the "
+            "column as the answer instead, by --roles answer=COLUMN"
+        )
     if len(classes) == rows >= _NO_CLASSES:
         yield f"each of the {rows:,} rows has a label of its own, so these are hardly classes"
     plain: dict[str, str] = {}
@@ -229,23 +273,23 @@ def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
 
 def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozenset[str] | None) -> Iterator[str]:
     if empty := tally.left_out_for(EMPTY_ROW):
-        yield f"{_share(empty, tally.read)} dropped: neither prompt nor response"
+        yield Said(f"{_share(empty, tally.read)} dropped: neither prompt nor response")
     if unlabelled := tally.left_out_for(NO_LABEL):
-        yield f"{_share(unlabelled, tally.read)} dropped: no value in {spec.response_field!r}"
+        yield Said(f"{_share(unlabelled, tally.read)} dropped: no value in {spec.response_field!r}")
     if tally.strange:
         whose = "class of training" if trained else "option"
-        yield (
+        yield Said(
             f"{_share(tally.strange.total(), tally.read)} left out: {spec.response_field!r} is no {whose} there: "
             f"{_most_common(tally.strange)}"
             f"{_near_words(_near(tally.strange, trained or ()))}"
         )
     if tally.no_response:
         why = "no turn of an assistant" if spec.messages_field and spec.answer_field is None else "null"
-        yield f"{_share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})"
+        yield Said(f"{_share(tally.no_response, rows)} have no response in {spec.response_field!r} ({why})")
     if ties := tally.left_out_for(TIED_PAIR):
-        yield f"{_share(ties, tally.read)} left out: a tie by {_verdict(spec)!r} prefers neither response"
+        yield Said(f"{_share(ties, tally.read)} left out: a tie by {_verdict(spec)!r} prefers neither response")
     if tally.equal_pairs:
-        yield f"{_share(tally.equal_pairs, rows)} have the same text as both responses, which prefers nothing"
+        yield Said(f"{_share(tally.equal_pairs, rows)} have the same text as both responses, which prefers nothing")
     if tally.calls:
         yield f"{_share(tally.calls, rows)} have a tool call in their response: the JSON of its name and arguments"
     if tally.left_out:
@@ -258,7 +302,27 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
             f"to take its first item: --roles answer={spec.response_field}[0]"
         )
     if tally.empty_response:
-        yield f"{_share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}"
+        yield Said(f"{_share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}")
+    for name, filled in tally.late.items():
+        yield (
+            f"{_share(filled, tally.read)} have something in {name!r}, which is not read: the rows that roles were "
+            f"found by had nothing there. If it belongs to the prompt, pass --roles {_with_text(spec, name)}"
+        )
+    for what, number in tally.nothing.items():
+        # A few in thousands are what somebody wrote.
+        if number < _NOTHING_SHARE * tally.read:
+            continue
+        yield f"{_share(number, tally.read)} have the text {what}; if that means nothing, leave the cell empty"
+    if 5 * tally.cut_spans > tally.spans:
+        yield (
+            f"{tally.cut_spans:,} of {tally.spans:,} spans in {spec.spans_field!r} begin or end inside of a word: "
+            "offsets count characters (not bytes, nor UTF-16 units) from 0, and the end is not part of the span"
+        )
+    if tally.numbered_tags:
+        yield (
+            f"the tags in {spec.tags_field!r} are bare numbers, so they are read one by one and no spans are known; "
+            "name them by label_names in a spec"
+        )
     for name, empty in tally.no_text.items():
         yield f"{_share(empty, tally.read)} have nothing in the prompt field {name!r}"
     if tally.after_answer:

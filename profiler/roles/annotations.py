@@ -31,10 +31,11 @@ _SURFACES = ("text", "word", "surface", "span", "name", "mention", "value", "ent
 
 
 class Span(NamedTuple):
-    """A stretch of text and its type."""
+    """A stretch of text and its type. cut: whether it begins or ends inside of a word."""
 
     type: str
     text: str
+    cut: bool = False
 
 
 def response_of_set(names: Sequence[str]) -> tuple[str, str]:
@@ -207,7 +208,7 @@ def _span(item: Any, text: str, names: Names, where: str) -> tuple[int, Span]:
     item = _bare(item)
     if isinstance(item, list):
         start, end, type_name = item
-        return start, Span(names.name(type_name, where), _cut(text, start, end, where))
+        return start, Span(names.name(type_name, where), _cut(text, start, end, where), _cuts_words(text, start, end))
     type_key = _key(item, _TYPES) or ""
     raw = item[type_key]
     type_name = names.name(raw[0] if isinstance(raw, list) and len(raw) == 1 else raw, where)
@@ -221,7 +222,7 @@ def _span(item: Any, text: str, names: Names, where: str) -> tuple[int, Span]:
                 f"but says that it is {shorten(said)}. Offsets count characters, not bytes, of the first text field "
                 "from 0, and the end is not part of the span"
             )
-        return item[start_key], Span(type_name, found)
+        return item[start_key], Span(type_name, found, _cuts_words(text, item[start_key], item[end_key]))
     surface = item[surface_key] if surface_key else None
     if not isinstance(surface, str):
         raise InputError(f"{where}: a span in {names.field!r} has no text: {shorten(item)}")
@@ -241,6 +242,14 @@ def _cut(text: str, start: Any, end: Any, where: str) -> str:
             "characters; offsets count characters of the first text field from 0, the end is not part of the span"
         )
     return text[start:end]
+
+
+def _cuts_words(text: str, start: int, end: int) -> bool:
+    """Whether a letter follows a letter at an end, in a script with capitals: others write words without a blank."""
+    return any(
+        0 < at < len(text) and all(c.isdigit() or c.lower() != c.upper() for c in text[at - 1 : at + 1])
+        for at in (start, end)
+    )
 
 
 def _key(item: Mapping[str, Any], allowed: Sequence[str]) -> str | None:

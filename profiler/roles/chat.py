@@ -23,6 +23,7 @@ LAYOUTS = (
     ("role", "content"),
     ("from", "value"),
     ("speaker", "text"),
+    ("speaker", "utterance"),
     ("author", "content"),
     ("role", "text"),
     ("role", "parts"),
@@ -31,6 +32,7 @@ LAYOUTS = (
     ("from", "text"),
     ("sender", "text"),
     ("sender", "content"),
+    ("type", "content"),
 )
 # One object for a question and its answer.
 EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("human", "bot"), ("user", "bot"), ("prompt", "response"))
@@ -220,9 +222,14 @@ def _plain_turn(turn: Any) -> Any:
 def _keys(turn: Mapping[str, Any]) -> tuple[str, str] | None:
     """The names of speaker and content in a turn. Where files of two layouts were merged, one pair is null; a turn
     without content may lack its key."""
-    named = [keys for keys in LAYOUTS if keys[0] in turn]
+    named = [keys for keys in LAYOUTS if keys[0] in turn and (keys[0] != "type" or _speaks(turn["type"]))]
     named.sort(key=lambda keys: (turn[keys[0]] is None, keys[1] not in turn))
     return named[0] if named else None
+
+
+def _speaks(value: Any) -> bool:
+    """Whether a type is a speaker (LangChain), and not that of a part."""
+    return isinstance(value, str) and value.lower() in _KINDS
 
 
 def _has_content(turn: Mapping[str, Any]) -> bool:
@@ -248,7 +255,8 @@ def _turn(turn: Any, name: str, where: str, left_out: Counter[str]) -> Iterator[
     if keys is not None:
         speaker = str(turn[keys[0]]).strip().lower()
         parts, before = _Parts(left_out, f"{where}: a turn in column {name!r}"), left_out.total()
-        parts.add(turn.get(keys[1]))
+        said = turn.get(keys[1])
+        parts.add(_written(said) if _KINDS.get(speaker) == "tool" and _is_data(said) else said)
         parts.reasoning = next((turn[key] for key in _REASONING if isinstance(turn.get(key), str)), parts.reasoning)
         calls = [call for key in _CALLS for call in _calls(turn.get(key))] + parts.calls
         if speaker in _CALLERS:
@@ -298,7 +306,9 @@ class _Parts:
 
     def _part(self, part: Mapping[str, Any]) -> None:
         shape = str(part.get("type") or next(iter(part), "empty part"))
-        if isinstance(part.get("text"), str):
+        if isinstance(part.get("text"), str) and part.get("thought") is True:
+            self.reasoning += part["text"]
+        elif isinstance(part.get("text"), str):
             self.text += part["text"]
         elif shape == "thinking" and isinstance(part.get("thinking"), str):
             self.reasoning += part["thinking"]
@@ -308,7 +318,7 @@ class _Parts:
             self.calls += _calls([part[shape]])
         elif shape in ("functionResponse", "function_response") and isinstance(part.get(shape), Mapping):
             self.results = True
-            self.text += json.dumps(part[shape].get("response"), ensure_ascii=False, default=str)
+            self.text += _written(part[shape].get("response"))
         elif shape == "tool_result":
             self.results = True
             self.add(part.get("content"))
@@ -322,9 +332,28 @@ def _calls(value: Any) -> list[str]:
     calls = value if isinstance(value, list) else [value]
     found = []
     for call in calls:
-        inner = call.get("function", call) if isinstance(call, Mapping) else None
-        if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+        if not call:
+            continue
+        wrapped = (call.get(key) for key in ("function", "custom")) if isinstance(call, Mapping) else ()
+        inner = next((inside for inside in wrapped if isinstance(inside, Mapping)), call)
+        called = inner.get("name", inner.get("tool_name")) if isinstance(inner, Mapping) else None
+        if not isinstance(called, str):
+            # Of an unknown form, but what the assistant is to write.
+            found.append(_written(call))
             continue
         arguments = unpacked(next((inner[key] for key in _ARGUMENTS if key in inner), None))
-        found.append(json.dumps({"name": inner["name"], "arguments": arguments}, ensure_ascii=False, default=str))
+        found.append(_written({"name": called, "arguments": arguments}))
     return found
+
+
+def _is_data(content: Any) -> bool:
+    """Whether what a tool gave is data rather than parts of a turn."""
+    if isinstance(content, list):
+        return bool(content) and all(
+            not isinstance(item, str) and (_is_data(item) or not isinstance(item, Mapping)) for item in content
+        )
+    return isinstance(content, Mapping) and not {"type", "text", "functionResponse", "function_response"} & set(content)
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -122,6 +122,8 @@ YES_NO = frozenset({"yes", "no", "true", "false", "maybe"})
 SYSTEM = ("system", "system_prompt")
 CONTEXTS = _words("title context passage paragraph article document story support background fact fact1 ctx")
 CONTEXTS += tuple(sorted(TEXT_LISTS - set(CONTEXTS)))
+# What goes with a prompt in some rows only.
+LATE = frozenset((*SYSTEM, "input", "history", *CONTEXTS))
 # Options that are one text.
 OPTION_TEXTS = _words("options choices answer_choices")
 # What an answer is compared with.

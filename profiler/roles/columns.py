@@ -31,7 +31,7 @@ MIN_ROWS_FOR_SHARES = 50
 _MIN_COUNTER_ROWS = 10
 
 # A fraction somewhere makes a column of numbers scores; whole numbers, also as 1.0, may be classes.
-_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:[.,]([0-9]+))?|[.,]([0-9]+))(?:[eE][-+]?[0-9]+)?")
 
 # Fewer columns of 0 and 1 are facts about a text rather than its labels.
 _MIN_MARK_COLUMNS = 3
@@ -120,7 +120,9 @@ def _may_be_packed(value: Any) -> bool:
 def _are_scores(values: Sequence[Any]) -> bool:
     """Whether texts are numbers, some with a fraction: a CSV has no numbers of its own."""
     matches = [_NUMBER.fullmatch(value) for value in values if value not in (None, "")]
-    return all(matches) and any(match and (match[1] or ".0").strip(".0") for match in matches)
+    if all(set(str(value)) <= set("01,") for value in values):
+        return False  # a mark for each of two classes
+    return all(matches) and any(match and (match[1] or match[2] or "").strip("0") for match in matches)
 
 
 def kind_of(values: Sequence[Any]) -> str:
@@ -197,7 +199,9 @@ def are_marks(values: Sequence[Any]) -> bool:
     lists = [value for value in values if isinstance(value, list)]
     zero_one = all(str(item) in ("0", "1", "True", "False", "0.0", "1.0") for row in lists for item in row)
     one_length = len({len(row) for row in lists}) == 1
-    return zero_one and one_length and any(len(set(map(str, row))) < len(row) for row in lists)
+    # Of two classes that exclude each other: all numbers of classes in every row, in another order, say nothing.
+    one_hot = len({tuple(map(str, row)) for row in lists}) > len({frozenset(map(str, row)) for row in lists})
+    return zero_one and one_length and (one_hot or any(len(set(map(str, row))) < len(row) for row in lists))
 
 
 def mark_columns(view: View) -> tuple[str, ...]:

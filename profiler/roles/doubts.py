@@ -16,9 +16,16 @@ from traitcast.profiler.roles.values import listed
 
 def refuse_doubtful(view: View, spec: DatasetSpec) -> None:
     """Raise UnclearError, with the roles as they are, where a user has to say that they are meant."""
+    _refuse_quoted(view, spec)
     _refuse_rejected(view, spec)
     _refuse_alike(view, spec)
     _refuse_classed_chat(view, spec)
+
+
+def _refuse_quoted(view: View, spec: DatasetSpec) -> None:
+    """Raise where single quotes around cells were taken for parts of them."""
+    if all(len(name) > 2 and name[0] == name[-1] == "'" for name in view.columns):
+        raise UnclearError('all names of columns are in single quotes; if cells are quoted so, add --quote "\'"', spec)
 
 
 def _refuse_classed_chat(view: View, spec: DatasetSpec) -> None:
@@ -52,6 +59,11 @@ def _refuse_rejected(view: View, spec: DatasetSpec) -> None:
 def _refuse_alike(view: View, spec: DatasetSpec) -> None:
     """Raise where another column has the name of one with a role but for its case or its marks, and other values."""
     for name in spec.columns:
-        alike = [n for n in view.columns if n not in spec.columns and plain_name(n) == plain_name(name)]
+        alike = [n for n in view.columns if n not in spec.columns and _plain(n) == _plain(name)]
         if name in view.columns and any(view.columns[n] != view.columns[name] and view.telling(n) for n in alike):
             raise UnclearError(f"{listed([name, *alike])} are called alike", spec)
+
+
+def _plain(name: str) -> str:
+    """A name without case and marks; of other scripts, which have no plain form, without case alone."""
+    return plain_name(name) or name.strip().casefold()

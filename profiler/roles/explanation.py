@@ -199,12 +199,25 @@ def ask(view: View, source: str, reason: str, draft: DatasetSpec | None, flatten
     lines = "\n".join(f"  {line}" for line in draft.to_yaml().splitlines())
     left_out = [cut(name, 60) for name in view.columns if _is_left_out(view, name, draft)]
     unused = f"It leaves out {listed(left_out, 8)}.\n" if left_out else ""
+    if not _can_be_said(draft):
+        # A name with a comma in it.
+        return (
+            f"{message}{unused}Write the roles into a file such as roles.yaml, then run: "
+            f"{_again(source, spec='roles.yaml')}\n"
+            f"The best guess (task_type: {', '.join(TASK_TYPES)}):\n{lines}"
+        )
     return (
         f"{message}The best guess is: {_again(source, roles=short_roles(draft))}\n{unused}"
         "If other columns are meant, name them in that line, or in a file such as roles.yaml, then run: "
         f"{_again(source, spec='roles.yaml')}\n"
         f"A draft to edit (task_type: {', '.join(TASK_TYPES)}):\n{lines}"
     )
+
+
+def _can_be_said(draft: DatasetSpec) -> bool:
+    """Whether --roles can name the columns of some roles."""
+    names = [name for name in (*draft.columns, *draft.text_fields, *draft.answer_fields) if name]
+    return not any("," in name or "'" in name or '"' in name for name in names)
 
 
 def _again(source: str, **option: str) -> str:

@@ -22,6 +22,7 @@ from traitcast.profiler.roles.column_names import (
     MC_ANSWERS,
     MC_PROMPT,
     OPTION_COLUMN,
+    OPTION_STEMS,
     OPTIONS,
     PAIRS,
     PROMPTS,
@@ -251,12 +252,17 @@ def _scored(view: View) -> DatasetSpec | None:
     draft = DatasetSpec("generation", answer_field=scores[0], metric="numeric_match")
     draft = replace(draft, text_fields=_prompt(view, set(scores), f"it has a score ({scores[0]})", draft))
     others = [name for name, kind in view.kinds.items() if kind == "number" and name not in scores]
+    if any("," in value for value in view.columns[scores[0]] if isinstance(value, str)):
+        raise UnclearError(
+            f"{scores[0]!r} may hold numbers with a decimal comma, or several classes joined by a comma: write numbers "
+            "with a point, or classes as JSON lists; the line below takes the text as it is",
+            draft,
+        )
     if len(scores) > 1 or len(others) > _FEW_GRADES:
         raise UnclearError(f"the score could be any of {listed(scores + others, 5)}", draft)
     return draft
 
 
-# Beside a score there may be its error and a probability.
 _FEW_GRADES = 2
 
 
@@ -283,8 +289,14 @@ def _multiple_choice(view: View) -> DatasetSpec | None:
     if len(lists) + len(groups) > 1:
         where = " or ".join([*lists, *(", ".join(group) for group in groups)])
         raise UnclearError(f"the options could be in {where}", _choice_draft(view, draft, _answer_columns(view, draft)))
-    # Columns a, b, c may be anything; only an answer that names one of them makes them options.
-    return _choice(view, draft) if lists or _answer_columns(view, draft) else None
+    # Columns a, b, c may be anything; only an answer that names one of them in most rows makes them options.
+    is_choice = lists or _are_called_options(options_fields) or _answer_columns(view, draft, least=0.5)
+    return _choice(view, draft) if is_choice else None
+
+
+def _are_called_options(names: Sequence[str]) -> bool:
+    found = [OPTION_COLUMN.fullmatch(plain_name(name)) for name in names]
+    return all(match is not None and match[1] in OPTION_STEMS for match in found)
 
 
 def _nested_choice(view: View) -> DatasetSpec | None:
@@ -318,6 +330,7 @@ def _choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetS
 
 def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tuple[str, ...]]]) -> DatasetSpec | None:
     """A draft with what is still missing: a column that names the right option, and texts for the question."""
+    fits = fits or _answer_columns(view, draft, least=0.5)
     fits = fits or _answer_columns(view, draft, [plain for plain, name in view.actual.items() if not is_id(name)])
     if not fits:
         return None
@@ -328,9 +341,9 @@ def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tupl
 
 
 def _answer_columns(
-    view: View, draft: DatasetSpec, names: Sequence[str] = MC_ANSWERS
+    view: View, draft: DatasetSpec, names: Sequence[str] = MC_ANSWERS, least: float = 1.0
 ) -> list[tuple[str, tuple[str, ...]]]:
-    """(column, readings) for each of some columns that can name the right option in all sampled rows."""
+    """(column, readings) for each of some columns that can name the right option in a share of the sampled rows."""
     found = []
     for plain in names:
         name = view.actual.get(plain)
@@ -338,7 +351,7 @@ def _answer_columns(
         if name is None or name in taken or view.kinds[name] not in ("text", "integer", "list of texts"):
             continue
         rows = [{column: values[i] for column, values in view.columns.items()} for i in range(view.rows)]
-        forms = answer_forms(rows, replace(draft, answer_field=name))
+        forms = answer_forms(rows, replace(draft, answer_field=name), least)
         if forms:
             found.append((name, forms))
     return found

@@ -79,6 +79,10 @@ def named(value: Any, options: Sequence[str], keys: Sequence[str] | None, form: 
         return [position for position, key in enumerate(keys) if key == answer]
     if form == "text":
         return [position for position, option in enumerate(options) if option.strip() == answer]
+    called = OPTION_COLUMN.fullmatch(plain_name(answer)) if form in ("letter", "number") else None
+    if called and called[1]:
+        # "option_a", "Option 2"
+        answer = called[2]
     if form == "letter":
         letter = answer.strip("().: ").upper()
         position = ord(letter) - ord("A") if len(letter) == 1 else -1
@@ -87,8 +91,8 @@ def named(value: Any, options: Sequence[str], keys: Sequence[str] | None, form: 
     return [position] if 0 <= position < len(options) else []
 
 
-def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec) -> tuple[str, ...]:
-    """The forms under which every answer of some rows names one option.
+def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec, least: float = 1.0) -> tuple[str, ...]:
+    """The forms under which the answers of some rows name one option each.
 
     A text that is always one of the options is no coincidence, but where options are numbers the same answer may be a
     position and a text.
@@ -99,6 +103,8 @@ def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec) -> tuple[
         A sample of the rows.
     spec
         Roles with options and an answer without a form.
+    least
+        The share of the answers that have to.
 
     Returns
     -------
@@ -108,6 +114,7 @@ def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec) -> tuple[
     """
     found: dict[str, list[int]] = {form: [] for form in ANSWER_FORMS}
     keyed = whole = False
+    answered = 0
     for row in rows:
         value = pick(row, spec.answer_field or "")
         if unanswered(value):
@@ -120,9 +127,11 @@ def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec) -> tuple[
         # Keys decide by themselves, whatever the form.
         possible = found.keys() & {"index", "text"} if keys is not None else found.keys()
         readings = {form: named(value, options, keys, form) for form in possible}
-        found = {form: [*found[form], *at] for form, at in readings.items() if len(at) == 1}
+        answered += 1
+        found = {form: [*found[form], *(at if len(at) == 1 else [-1])] for form, at in readings.items()}
         keyed |= keys is not None
         whole |= isinstance(value, int)
+    found = {form: at for form, at in found.items() if sum(p >= 0 for p in at) >= max(1, least * answered)}
     if keyed and "index" in found:
         return ("index",)
     forms = [form for form in ANSWER_FORMS if found.get(form)]
@@ -151,7 +160,14 @@ def options_of(row: Mapping[str, Any], spec: DatasetSpec, where: str) -> tuple[l
         )
     if keys is not None and len(keys) != len(options):
         raise InputError(f"{where}: options column {name!r} holds {len(options)} texts but {len(keys)} labels")
-    return _enough([text(option, name, where) or "" for option in options], name, where), keys
+    texts = [text(option, name, where) or "" for option in options]
+    if keys is not None:
+        filled = [at for at, option in enumerate(texts) if option]
+        return _enough([texts[at] for at in filled], name, where), [keys[at] for at in filled]
+    # Lists that were padded to one length, as columns are.
+    while texts and not texts[-1]:
+        texts.pop()
+    return _enough(texts, name, where), None
 
 
 def keyed_options(value: Any) -> tuple[list[str] | None, list[Any] | None]:

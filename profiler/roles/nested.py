@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from traitcast.profiler.roles.column_names import plain_name
 from traitcast.profiler.roles.columns import View, kind_of
 from traitcast.profiler.roles.draft import content, flattened, longest
 from traitcast.profiler.roles.spec import DatasetSpec
@@ -163,10 +162,15 @@ def _label_studio(view: View, source: str) -> Proposal | None:
     if len(asked) == 1 and kinds == {"choices"}:
         return Proposal(reason, draft, "")
     chosen = f"[.{name}[0].result[] | select(.from_name == {json.dumps(asked[0])}) | .value.choices[0]] | first"
-    texts_of = ", ".join(f"{plain_name(text.rsplit('.', 1)[-1])}: .{text}" for text in texts)
-    jq = f"{{{texts_of}, {plain_name(asked[0])}: ({chosen})}}"
+    texts_of = ", ".join(f"{json.dumps(text.rsplit('.', 1)[-1])}: {_jq_path(text)}" for text in texts)
+    jq = f"{{{texts_of}, {json.dumps(asked[0])}: ({chosen})}}"
     reason = f"{reason}, which answers {listed(asked)}"
     return Proposal(reason, None, _command(source, ("data", name or ""), jq, ""))
+
+
+def _jq_path(path: str) -> str:
+    """A path of keys as jq reads it, also where one of them holds a blank."""
+    return "".join(f"[{json.dumps(key)}]" if at else f".[{json.dumps(key)}]" for at, key in enumerate(path.split(".")))
 
 
 def _command(source: str, keys: Sequence[str], jq: str, sql: str) -> str:

@@ -18,7 +18,8 @@ from traitcast.profiler.roles.column_names import TEXT_LISTS, plain_name
 # A list in a cell of text is read whole, as Python objects of many times its size.
 _MAX_CHARACTERS = 1 << 20
 
-STARTS = ("[", "{", "array(", "('", '("')
+_SETS = ("array", "tensor", "set", "frozenset")
+STARTS = ("[", "{", *(f"{word}(" for word in _SETS), "('", '("')
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<text>[bBuUrR]{0,2}(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))
@@ -80,6 +81,8 @@ def is_flattened(value: Any) -> bool:
     if not isinstance(value, str):
         return False
     inside = value.strip()
+    if inside[:1] + inside[-1:] == "()":
+        return len(re.split(r"[,;|]", inside)) > 1
     return len(inside) > 2 and inside[0] + inside[-1] in ("[]", "{}") and len(re.split(r"[\s,;|]+", inside)) > 1
 
 
@@ -116,7 +119,7 @@ class _Printed:
         """A constant, or what a constructor is given: array([...], dtype=object), np.str_('a')."""
         if word in _WORDS:
             return _WORDS[word]
-        if self._peek() != "(" or not (word == "array" or word.startswith(("np.", "numpy."))):
+        if self._peek() != "(" or not (word in _SETS or word.startswith(("np.", "numpy."))):
             raise ValueError(f"{word!r} is no value")
         self._next()
         found = self._value()

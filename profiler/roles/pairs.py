@@ -109,13 +109,21 @@ def _ranked(view: View) -> DatasetSpec | None:
         draft = DatasetSpec("preference", chosen_field=f"{name}[0]{ending}", rejected_field=f"{name}[-1]{ending}")
         upwards = "rank" in plain_name(grade)
         if all(list(row) == sorted(row, reverse=not upwards) for row in rise):
-            return prompted(view, draft)
+            # By the grades of each row, ties are known, and rows that are sorted otherwise.
+            ends = (f"{name}[0].{grade}", f"{name}[-1].{grade}") if inner else (f"{grade}[0]", f"{grade}[-1]")
+            return prompted(view, draft) if upwards else _graded(prompted(view, draft), ends)
         raise UnclearError(
             f"the responses in {name!r} are not sorted by {grade!r}, the best one first; sort them, or name two by a "
             "path",
             prompted(view, draft),
         )
     return None
+
+
+def _graded(draft: DatasetSpec, grades: tuple[str, str]) -> DatasetSpec:
+    """The same two responses, of which their grades say the better one."""
+    both = draft.chosen_field or "", draft.rejected_field or ""
+    return replace(draft, chosen_field=None, rejected_field=None, options_fields=both, score_fields=grades)
 
 
 def translation(view: View) -> DatasetSpec | None:

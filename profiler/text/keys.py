@@ -23,6 +23,8 @@ _SPACE = re.compile(r"[ \t-\r]")
 NO_WORDS = np.uint64(0)
 _PUNCTUATION = bytes.maketrans(string.punctuation.encode(), b" " * len(string.punctuation))
 _PLAIN = bytes(range(256)).lower().translate(_PUNCTUATION)
+# How a sentence is written; other punctuation says something by itself ("a > b", "C++", "-5", ":(").
+_PAUSES = bytes.maketrans(b"!\"',.;?`_", b" " * 9)
 # Other characters for which writers use one of ASCII's, or none.
 _LIKE_ASCII = str.maketrans(dict.fromkeys("‘’“”«»„–—…‐‑·•¿¡。，、；：？！（）「」『』《》\u00a0\u200b\ufeff", " "))
 
@@ -54,10 +56,15 @@ def words_key(texts: Iterable[str]) -> int:
 
 def _words(text: str) -> bytes:
     """The words of a text with a blank between them."""
+    return b" ".join(_plain(text).translate(_PUNCTUATION).split())
+
+
+def _plain(text: str) -> bytes:
+    """A text in lower case, with marks that writers use for those of ASCII as blanks."""
     lower = text.lower()
     if not lower.isascii():
         lower = lower.translate(_LIKE_ASCII)
-    return b" ".join(lower.encode("utf-8", "surrogatepass").translate(_PUNCTUATION).split())
+    return lower.encode("utf-8", "surrogatepass")
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -82,6 +89,12 @@ def words_keys(texts: Sequence[str]) -> Keys:
         others = np.setdiff1d(np.arange(len(texts)), plain)
         keys[others] = [words_key([texts[at]]) for at in others]
     return keys
+
+
+def signs_keys(texts: Sequence[str]) -> Keys:
+    """The key of the words of each text and of the signs between them, such as ">" and "+"."""
+    found = (b" ".join(_plain(text).translate(_PAUSES).split()) for text in texts)
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, found), np.uint64, len(texts))
 
 
 def repeats(keys: Keys) -> npt.NDArray[np.bool_]:

@@ -6,8 +6,8 @@ keys, and documents that are not tables.
 
 from __future__ import annotations
 
-import codecs
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from traitcast.profiler.reading.formats import text_lines
-from traitcast.profiler.reading.formats.text_lines import MAX_LINE_BYTES, cut_off, read_blocks, read_lines, through
+from traitcast.profiler.reading.formats.json_scanner import DECODER, Scanner, reason_of
+from traitcast.profiler.reading.formats.text_lines import cut_off, read_lines, through
 from traitcast.profiler.reading.source import SPLIT_WORDS, Row
 from traitcast.profiler.roles import chat
 from traitcast.profiler.roles.column_names import KNOWN, OPTIONS, plain_name
@@ -35,7 +36,12 @@ _CELLS = ("chat", "spans")
 # Fewer objects with the same keys may be the nested columns of one row.
 _FEWEST_KEYED, _MOST_COLUMNS = 3, 20
 
-_SPACE = " \t\r\n"
+# Several objects in a line, and one as Python prints it.
+_OBJECTS = re.compile(r"\}\s*\{\s*\"")
+_PYTHON = re.compile(r"\s*\{\s*'")
+_FROM_PYTHON = (
+    "python -c 'import ast, json, sys; [print(json.dumps(ast.literal_eval(row))) for row in sys.stdin if row.strip()]'"
+)
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
@@ -47,13 +53,13 @@ def json_lines(path: Path) -> Iterator[tuple[int, Row]]:
         if line.isspace():
             continue
         try:
-            row = _DECODER.decode(line)
+            row = DECODER.decode(line)
         except json.JSONDecodeError as error:
             column = min(error.pos, len(line.rstrip())) + 1
-            reason, hint = _reason(error), _line_hint(line, number, path)
+            reason, hint = reason_of(error), _line_hint(line, number, path)
             raise InputError(f"{path}: line {number}, column {column}: broken JSON: {reason}. {hint}") from error
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: line {number}: {_reason(error)}") from error
+            raise InputError(f"{path}: line {number}: {reason_of(error)}") from error
         if not isinstance(row, dict):
             raise InputError(
                 f"{path}: line {number} is {_kind(row)}, not an object such as "
@@ -66,7 +72,7 @@ def _is_one_document(path: Path) -> bool:
     """Whether the only line of JSON Lines is no row, but holds rows one level down."""
     lines = (line for _, line in read_lines(path) if not line.isspace())
     try:
-        row = _DECODER.decode(next(lines, ""))
+        row = DECODER.decode(next(lines, ""))
     except (InputError, ValueError, RecursionError):
         return False
     if not isinstance(row, dict) or next(lines, None) is not None or _is_json_lines(path):
@@ -82,13 +88,21 @@ def _line_hint(line: str, number: int, path: Path) -> str:
     if "\r" in line.rstrip():
         turned = through(path, r"tr '\r' '\n' <")
         return f"Lines end in a carriage return alone; convert them: {turned}"
+    if _OBJECTS.search(line):
+        return f"Each line must be one JSON object. Write each on a line: {_jq('.', path)}"
+    if _PYTHON.match(line):
+        return (
+            f"It is written as Python prints it. Write it as JSON: {through(path, f'{_FROM_PYTHON} <', '_rows.jsonl')}"
+        )
+    if number == 1 and line.lstrip().startswith("["):
+        return f"Each line must be one JSON object. Write it so: {_jq('.[]', path)}"
     if not line.endswith("\n") and (number > 1 or not line.endswith("},")):
-        return cut_off(path)
+        return cut_off(path, alone=number == 1)
     if line.rstrip().endswith("},"):
         removed = through(path, "sed 's/,[[:space:]]*$//'", "_rows.jsonl")
         return f"Lines end in a comma; remove it: {removed}"
-    if number == 1 and line.lstrip().startswith(("[", "{")):
-        return f"Each line must be one JSON object. Write it so: {_jq('.[]' if line.lstrip()[0] == '[' else '.', path)}"
+    if number == 1 and line.lstrip().startswith("{"):
+        return f"Each line must be one JSON object. Write it so: {_jq('.', path)}"
     see = f"Each line must be one JSON object; see it: {through(path, f'sed -n {number}p', '')}"
     without = text_lines.without_lines(path, [number], f"_without_{number}.jsonl")
     return f"{see}. {without}" if number > 1 else see
@@ -96,7 +110,7 @@ def _line_hint(line: str, number: int, path: Path) -> str:
 
 def document_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """(row number, row) of a .json file: an array, an object, or JSON Lines under the wrong suffix."""
-    scanner = _Scanner(path)
+    scanner = Scanner(path)
     start = scanner.peek()
     if start == "[":
         return _array_rows(scanner)
@@ -107,7 +121,7 @@ def document_rows(path: Path) -> Iterator[tuple[int, Row]]:
     return _table_rows(path)
 
 
-def _array_rows(scanner: _Scanner) -> Iterator[tuple[int, Row]]:
+def _array_rows(scanner: Scanner) -> Iterator[tuple[int, Row]]:
     scanner.skip(1)
     number = 0
     while (mark := scanner.peek()) != "]":
@@ -141,7 +155,7 @@ def _named(row: Any, path: Path) -> str:
     return f". Name its parts, for example: {_jq(f'.[] | {{{names}}}', path)}"
 
 
-def _after(scanner: _Scanner, what: str, take: str) -> str:
+def _after(scanner: Scanner, what: str, take: str) -> str:
     """What is wrong where a document does not end the file. take: what jq has to take out of each."""
     if scanner.peek() in ("{", "["):
         return f"several JSON documents one after the other. Write each on a line: {_jq(take, scanner.path)}"
@@ -158,7 +172,7 @@ def _jq(take: str, path: Path) -> str:
 
 def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """Rows of one JSON document that is not an array."""
-    scanner = _Scanner(path)
+    scanner = Scanner(path)
     scanner.peek()
     document = scanner.value("the document", limit=_MAX_DOCUMENT_BYTES)
     if scanner.peek():
@@ -170,7 +184,7 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Row]]:
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
             _refuse_squad(rows, key, path)
             _refuse_others(document, key, path)
-            return iter(enumerate(map(_unwrapped, rows), 1))
+            return iter(enumerate((_unwrapped(row, path) for row in rows), 1))
     if _is_conversation(document):
         return iter([(1, document)])
     if (split := _split_rows(document)) is not None:
@@ -300,10 +314,16 @@ def _are_keyed_values(document: Row) -> bool:
     return len(lists) == len(values) and len(lengths) == 1 and 1 < min(lengths) < len(values) / 2
 
 
-def _unwrapped(row: Row) -> Row:
+def _unwrapped(row: Row, path: Path) -> Row:
     """The row itself: the API of the hub's viewer wraps it as {"row_idx": 0, "row": {...}, "truncated_cells": []}."""
     inside = row.get("row")
-    return inside if "row_idx" in row and isinstance(inside, dict) else row
+    if "row_idx" not in row or not isinstance(inside, dict):
+        return row
+    if cut := row.get("truncated_cells"):
+        raise InputError(
+            f"{path}: the hub's viewer cut {listed(cut, 5)} of row {row['row_idx']}. Read the dataset by its id"
+        )
+    return inside
 
 
 def _refuse_tables(document: Row, path: Path) -> None:
@@ -354,7 +374,7 @@ def _is_json_lines(path: Path) -> bool:
     filled = (line for _, line in read_lines(path) if not line.isspace())
     try:
         line = next(filled)
-        row = _DECODER.decode(line)
+        row = DECODER.decode(line)
     except (InputError, ValueError, RecursionError):
         # A line that is too long for a row may be a table written on one line; what else is wrong is said there.
         return False
@@ -374,126 +394,6 @@ def _is_conversation(document: Row) -> bool:
     return any(chat.is_chat(value) for value in document.values())
 
 
-class _Scanner:
-    """A JSON text read in blocks: values are decoded one at a time from a growing buffer."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.blocks = read_blocks(path)
-        self.decoder = codecs.getincrementaldecoder("utf-8")("strict")
-        self.buffer, self.position = "", 0
-        self.line, self.column = 1, 1
-        self.bytes = 0
-        self.ended = False
-
-    def peek(self) -> str:
-        """The next character that is not white space, "" at the end."""
-        while True:
-            while self.position < len(self.buffer) and self.buffer[self.position] in _SPACE:
-                self.skip(1)
-            if self.position < len(self.buffer):
-                return self.buffer[self.position]
-            if not self._more():
-                return ""
-
-    def skip(self, count: int) -> None:
-        """Move over characters, counting lines."""
-        passed = self.buffer[self.position : self.position + count]
-        breaks = passed.count("\n")
-        self.line += breaks
-        self.column = len(passed) - passed.rfind("\n") if breaks else self.column + len(passed)
-        self.position += count
-
-    def value(self, what: str, limit: int = MAX_LINE_BYTES) -> Any:
-        """Decode the value at the position, reading on as far as it needs; `limit` bounds its characters."""
-        wanted = 0
-        while True:
-            try:
-                found, end = _DECODER.raw_decode(self.buffer, self.position)
-            except json.JSONDecodeError as error:
-                size, ahead = len(self.buffer) - self.position, error.pos - self.position
-                if size > limit:
-                    raise self._too_long(what, limit) from error
-                # Doubling keeps repeated attempts at a long value linear.
-                wanted = max(2 * size, wanted)
-                if not self._more(wanted):
-                    at_end = not self.buffer[error.pos :].strip() or error.msg.startswith("Unterminated string")
-                    self.skip(ahead)
-                    hint = ". The file ends here: it may be cut off. Copy it again" if at_end else ""
-                    raise self.error(f"broken JSON: {_reason(error)}{hint}") from error
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{self.path}: {what} (line {self.line}): {_reason(error)}") from error
-            else:
-                if end - self.position > limit:
-                    raise self._too_long(what, limit)
-                # A bare number may go on in the next block; objects and lists cannot.
-                if end == len(self.buffer) and not isinstance(found, dict | list | str) and self._more():
-                    continue
-                self.skip(end - self.position)
-                return found
-
-    def _too_long(self, what: str, limit: int) -> InputError:
-        return InputError(
-            f"{self.path}: {what} (line {self.line}) is longer than {limit >> 20} MB or never ends. "
-            "Write long tables as JSON Lines, one object a line"
-        )
-
-    def error(self, message: str) -> InputError:
-        """An InputError at the current place."""
-        return InputError(f"{self.path}: line {self.line}, column {self.column}: {message}")
-
-    def _more(self, wanted: int = 0) -> bool:
-        """Read until `wanted` characters are ahead, at least one block. False at the end of the file."""
-        self.buffer, self.position = self.buffer[self.position :], 0
-        pieces = [self.buffer]
-        size, before = len(self.buffer), len(self.buffer)
-        while not self.ended and (size == before or size < wanted):
-            block = next(self.blocks, b"")
-            self.ended = not block
-            piece = self._text(block)
-            pieces.append(piece)
-            size += len(piece)
-        self.buffer = "".join(pieces)
-        return size > before
-
-    def _text(self, block: bytes) -> str:
-        try:
-            piece = self.decoder.decode(block, final=not block)
-        except UnicodeDecodeError as error:
-            text_lines.refuse_binary(self.path)
-            where = self.bytes + error.start + 1
-            raise InputError(
-                f"{self.path}: not UTF-8 at byte {where:,} (0x{error.object[error.start]:02x}). Convert it, for "
-                f"example: {text_lines.from_encoding(self.path, 'WINDOWS-1252')}"
-            ) from error
-        self.bytes += len(block)
-        if "\0" in piece:
-            raise InputError(f"{self.path}: holds a NUL byte: the file is binary, damaged or UTF-16, not UTF-8 text")
-        return piece
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; ValueError when it repeats a key, since all but the last value would be lost."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"duplicate column name {repeated!r}; every column of a row must have its own name")
-    return found
-
-
-def _reason(error: Exception) -> str:
-    """The fault for a reader: Python's words end where the place would follow ("Invalid control character at")."""
-    if isinstance(error, json.JSONDecodeError):
-        return error.msg.removesuffix(" at").removesuffix(" starting").rstrip(": ")
-    if isinstance(error, RecursionError):
-        return "JSON is nested too deeply to be a row of text"
-    return "a number of thousands of digits; write it as a text" if "integer string" in str(error) else str(error)
-
-
 def _kind(value: Any) -> str:
     kinds = {list: "a list", str: "a text", bool: "a boolean", dict: "an object", type(None): "null"}
     return kinds.get(type(value), "a number")
-
-
-# Writers use NaN for a missing value; reading it as null keeps it missing.
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=lambda _: None)

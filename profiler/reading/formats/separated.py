@@ -7,28 +7,26 @@ naming the line: broken quotes, rows that do not match the header, repeated head
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+from traitcast.profiler.reading.formats.header import refuse_headless
 from traitcast.profiler.reading.formats.text_lines import (
     MAX_LINE_BYTES,
     checked_columns,
-    compression,
     read_blocks,
     read_lines,
     through,
     without_lines,
 )
 from traitcast.profiler.reading.source import Row
-from traitcast.profiler.roles.column_names import KNOWN, is_id, plain_name
 from traitcast.profiler.roles.values import listed, shorten
 from traitcast.warehouse.console import count
 from traitcast.warehouse.errors import InputError
@@ -40,14 +38,9 @@ DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": 
 _MARKS = ("\x01", "\t", "|", ";", ",")
 # Records that are looked at for the separator, and for a header that is missing.
 _SAMPLE = 1000
-# Texts are at least this long; a first line that is this much shorter than the texts below it may be a header.
-_TEXT_CHARACTERS, _HEADER_LENGTH = 15, 0.4
-_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
 # Titles and comments above a header.
 _FEW_LINES = 20
 _LOOKED_AT = 1_000_000
-# What stands under the header of a Markdown table.
-_RULE = re.compile(r" *:?-+:? *")
 # Backslashes that stand before no quote: one alone, before what no writer escapes, is a character.
 _BARE = re.compile(r'\\+(?=[^\\"])')
 _ALONE = re.compile(r'(?<!\\)(?:\\\\)*\\(?=[^\\"\r\n,;|\t])')
@@ -444,56 +437,5 @@ def _names(cells: list[str], path: Path, kind: str) -> list[str]:
 
 def _refuse_headless(path: Path, dialect: Dialect) -> None:
     """Raise InputError where the first line is a row like those below it."""
-    try:
-        records = [cells for _, cells in islice(dialect.records(path), _SAMPLE)]
-    except _BrokenError:
-        return
-    if len(records) < 6 or any(len(cells) != len(records[0]) for cells in records):
-        return
-    first, columns = records[0], list(zip(*records[1:], strict=True))
-    if dialect.delimiter == "|" and len(first) > 2 and all(_RULE.fullmatch(cell) for cell in records[1] if cell):
-        plain = r"sed '2d; s/^ *| *//; s/ *| *$//; s/ *| */|/g'"
-        raise InputError(
-            f"{path}: this is a Markdown table. Write it without its rules: {plain} {shlex.quote(path.name)} > new.csv"
-        )
-    again = [position for position, column in enumerate(columns) if _comes_again(first[position], column, first)]
-    texts = [position for position, column in enumerate(columns) if _length(column) >= _TEXT_CHARACTERS]
-    # A header has no name for the numbers of rows in front; other empty cells are those of a row.
-    empty = [position for position, cell in enumerate(first) if position and not cell.strip()]
-    named = any(
-        position not in (*again, *empty) and (not cell.strip() or plain_name(cell) in KNOWN or is_id(cell))
-        for position, cell in enumerate(first)
-    )
-    like_text = all(
-        " " in first[position] and len(first[position]) >= _HEADER_LENGTH * _length(columns[position])
-        for position in texts
-    )
-    if named or not again or not like_text or len({*again, *texts, *empty}) < len(first):
-        return
-    header = dialect.delimiter.join(_header_word(at, texts, again) for at in range(len(first)))
-    add = f"(printf '%s\\n' {shlex.quote(header)}; cat {shlex.quote(str(path))}) > with_header{path.suffix}"
-    raise InputError(
-        f"{path}: line 1 looks like data, not like a header: {shorten(first[again[0]])} comes up again below it. "
-        + (f"Add a line with the names of the columns, for example: {add}" if compression(path) is None else "Add one")
-    )
-
-
-def _header_word(position: int, texts: Sequence[int], again: Sequence[int]) -> str:
-    """A name for a column without one, for an example of a header."""
-    word, among = ("text", texts) if position in texts else ("label", again)
-    first = next(iter(at for at in among if at not in texts or word == "text"))
-    return word if position == first else f"{word}_{position + 1}"
-
-
-def _length(column: Sequence[str]) -> float:
-    return median(map(len, column))
-
-
-def _comes_again(cell: str, column: Sequence[str], header: Sequence[str]) -> bool:
-    """Whether the first cell of a column is a value that the rows have too."""
-    # Names that pandas gives.
-    if list(header) == [str(number) for number in range(len(header))]:
-        return False
-    return bool(cell.strip()) and (
-        column.count(cell) > 1 or (_NUMBER.fullmatch(cell) is not None and all(map(_NUMBER.fullmatch, column)))
-    )
+    with contextlib.suppress(_BrokenError):
+        refuse_headless(path, dialect.delimiter, [cells for _, cells in islice(dialect.records(path), _SAMPLE)])

@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from traitcast.profiler.reading.formats.encodings import encoding_of
 from traitcast.profiler.roles.values import shorten
 from traitcast.warehouse.errors import InputError
 from traitcast.warehouse.files import opened
@@ -93,15 +94,21 @@ def through(path: Path, step: str, end: str | None = None) -> str:
     return read if end == "" else f"{read} > {shlex.quote(made)}"
 
 
-def from_encoding(path: Path, encoding: str) -> str:
-    """The command that converts a file to UTF-8."""
-    return through(path, f"iconv -f {encoding} -t UTF-8")
+def from_encoding(path: Path, encoding: str | None = None) -> str:
+    """The command that converts a file to UTF-8. encoding: by default the likeliest."""
+    return through(path, f"iconv -f {encoding or _encoding_of(path)} -t UTF-8")
 
 
-def cut_off(path: Path) -> str:
-    """What to do about a last line that is not whole."""
-    removed = through(path, "sed '$d'")
-    return f"It is the last line: the file may be cut off. Copy it again, or remove the line: {removed}"
+def _encoding_of(path: Path) -> str:
+    with open_bytes(path) as stream:
+        return encoding_of(stream.read(_BUFFER_BYTES))
+
+
+def cut_off(path: Path, *, alone: bool = False) -> str:
+    """What to do about a last line that is not whole. alone: whether it is the only one."""
+    remove = through(path, "sed '$d'")
+    removed = "" if alone else f", or remove the line: {remove}"
+    return f"It is the last line: the file may be cut off. Copy it again{removed}"
 
 
 def without_lines(path: Path, numbers: Sequence[int], end: str | None = None) -> str:
@@ -216,6 +223,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             offset += len(raw)
 
 
+def is_marked(path: Path) -> bool:
+    """Whether a file begins with a UTF-8 byte order mark."""
+    with open_bytes(path) as stream:
+        return stream.read(len(_MARK)) == _MARK
+
+
 def read_blocks(path: Path) -> Iterator[bytes]:
     """The bytes of a file in blocks of 1 MB, without a UTF-8 byte order mark."""
     with open_bytes(path) as stream:
@@ -265,7 +278,7 @@ def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:
         if error.reason == "unexpected end of data" and error.end == len(raw) and number > 1:
             # One byte may be a whole character of another encoding, and its row a good one; a row of JSON ends in }.
             whole = error.end - error.start == 1 and not raw.startswith(b"{")
-            convert = f"If the file is not UTF-8, convert it: {from_encoding(path, 'WINDOWS-1252')}. Else: "
+            convert = f"If the file is not UTF-8, convert it: {from_encoding(path)}. Else: "
             raise InputError(
                 f"{path}: line {number} ends within a character. {convert if whole else ''}{cut_off(path)}"
             ) from error
@@ -273,7 +286,7 @@ def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:
         raise InputError(
             f"{path}: line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line "
             f"(byte {offset + error.start + 1:,} of the file). Convert it, for example: "
-            f"{from_encoding(path, 'WINDOWS-1252')}"
+            f"{from_encoding(path)}"
         ) from error
     if "\0" in line:
         raise InputError(

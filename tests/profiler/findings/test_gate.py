@@ -35,6 +35,37 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(traitcast.cli.cli, list(map(str, arguments)), catch_exceptions=False)
 
 
+def test_warnings_of_reading_are_said_and_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRAITCAST_QUIET", "1")
+    path = tmp_path / "data.jsonl"
+    rows = [{**row, "label": row["label"].upper() if n < 2 else row["label"]} for n, row in enumerate(ROWS)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown = run("check", path)
+    assert shown.exit_code == 0
+    assert "WARNING reading: labels that differ only in case" in shown.stdout
+    failed = run("check", path, "--fail-on", "warning")
+    assert failed.exit_code == 1
+    assert failed.stdout.splitlines()[-1].endswith("1 warning of reading and 0 broken rules")
+    assert run("check", path, "--fail-on", "warning", "--ignore", "reading", "--ignore", "rare_class").exit_code == 0
+    (found,) = json.loads(run("check", path, "--format", "json").stdout)
+    assert found["warnings"][0].startswith("labels that differ only in case")
+    assert "::warning title=data%3A reading::labels that differ" in run("check", path, "--format", "github").stdout
+    report = ElementTree.fromstring(run("check", path, "--format", "junit", "--fail-on", "warning").stdout)
+    assert report.find(".//testcase[@name='reading']/failure") is not None
+
+
+def test_what_a_finding_says_is_not_said_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAITCAST_QUIET", "1")
+    path = tmp_path / "data.jsonl"
+    path.write_text(
+        "".join(json.dumps({**row, "label": row["label"] if n else None}) + "\n" for n, row in enumerate(ROWS))
+    )
+    shown = run("check", path).stdout
+    assert "no_label" in shown
+    assert "reading:" not in shown
+
+
 def test_findings_fail_by_severity(data: Path) -> None:
     assert run("check", data).exit_code == 1
     assert run("check", data, "--ignore", "secret").exit_code == 0

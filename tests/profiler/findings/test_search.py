@@ -299,3 +299,16 @@ def test_copies_are_in_one_fold_and_classes_in_all() -> None:
     counts = np.stack([np.bincount(folds[y == label], minlength=labels.FOLDS) for label in range(3)])
     assert (counts.min(axis=1) >= [90, 15, 5]).all()
     assert (folds != labels._folds(y, groups, 1)).any()
+
+
+def test_signs_tell_prompts_apart(tmp_path: Path) -> None:
+    """What differs in ">" alone is another question; what differs in a full stop is not."""
+    for one, other, same in (
+        ("{} > 7", "{} < 7", False),
+        ("C{}", "C{}++", False),
+        ("so {} :)", "so {} :(", False),
+        ("<< A >> {} [[ B ]]", "A {} << [[ B ]] >>", False),
+        ("is it {}?", "is it {}", True),
+    ):
+        rows = [{"text": (one, other)[at % 2].format(at // 2), "label": "yn"[at % 2]} for at in range(60)]
+        assert ("conflicting_labels" in by_check(write(tmp_path / "a.jsonl", rows))) is same, one

@@ -23,6 +23,9 @@ CASES = {
             "fax 202.555.0143",
             "+44 (0)20 7946 0958",
             "email:jo@example.org",
+            "call +447700900123",
+            "+1 5551234567",
+            "+49 (0)30 123456",
         ],
         [
             "see @jane on the feed",
@@ -34,6 +37,7 @@ CASES = {
             "0000 0000 0000 0000",
             "pi is 3.14159265358979",
             "score 100-200-3000",
+            "+10 20 30 40 points",
             "from 192.168.100.200",
             "postgres://user:hunter22@db.example.org/x",
             None,
@@ -99,8 +103,17 @@ CASES = {
     "lost_character": (texts.lost_character, ["caf\ufffd"], ["café", None, ""]),
     "markup": (
         texts.markup,
-        ["a<br />b", "<p>text</p>", "Tom &amp; Jerry", "&#39;quoted&#39;"],
-        ["a < b and b > c", "AT&T", "x <y> z", "List<String> s", None, ""],
+        [
+            "a<br />b",
+            "<p>text</p>",
+            "Tom &amp; Jerry",
+            "&#39;quoted&#39;",
+            "a<BR>b",
+            "<P>",
+            "<sup>2</sup>",
+            "caf&eacute;",
+        ],
+        ["a < b and b > c", "AT&T", "x <y> z", "List<String> s", "if a<b and c>d", "<A> or <B>", "<s>", None, ""],
     ),
     "blank": (texts.blank, [None, "", " \n\t", "\u00a0"], ["x", "."]),
 }

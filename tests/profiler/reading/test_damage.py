@@ -22,13 +22,32 @@ def warnings(make: MakeExamples, prompts: list[str], responses: list[str] | None
 
 @pytest.mark.parametrize(
     "text",
-    ["café", "don’t “quote”", "naïve – dash", "Привет, мир", "日本語のテキスト", "Größe €5", "señor ¿qué?", "fußball…"],
+    [
+        *("café", "don’t “quote”", "naïve – dash", "Привет, мир", "日本語のテキスト", "Größe €5", "señor ¿qué?"),
+        *("fußball…", "مرحبا", "Καλημέρα", "שלום", "বাংলা ভাষা", "so 😀 nice", "ok ✓", "a → b"),
+    ],
 )
 def test_utf8_read_as_something_else(make_examples: MakeExamples, text: str) -> None:
     """The reference is Python's own codecs: what they garble is found, what they leave is not."""
     garbled = text.encode().decode("latin-1")
     assert len(warnings(make_examples, [garbled] * 3)) == 1
     assert warnings(make_examples, [text] * 3) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("AMANHÃ… VEREMOS", "IRMÃ\xa0MARIA", "der Spaß” sagte er", "«É»", "СССР и РСФСР", "È «vero»", "x√2 and 3√5"),
+        *("Åland – å", "pâte…", "ÉTÉ… PASSÉ", "TRẦN — “TÔI”", "Đà Nẵng", "Это «РС»", "Þór ðý"),
+    ],
+)
+def test_letters_before_punctuation_are_fine(make_examples: MakeExamples, text: str) -> None:
+    assert warnings(make_examples, [text] * 3) == []
+
+
+def test_other_tables_of_single_bytes(make_examples: MakeExamples) -> None:
+    for garbled in ("Привет всем".encode().decode("cp1251", "replace"), "café au lait".encode().decode("mac_roman")):
+        assert len(warnings(make_examples, [garbled] * 3)) == 1
 
 
 def test_windows_1252_is_what_people_have(make_examples: MakeExamples) -> None:

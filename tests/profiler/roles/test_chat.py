@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traitcast.profiler.roles.chat import is_chat, turns
+from traitcast.profiler.roles.chat import Conversation, is_chat, turns
 
 words = st.text("abc .?", min_size=1, max_size=10).filter(lambda text: text.strip() != "")
 arguments = st.dictionaries(st.sampled_from(["city", "days"]), words | st.integers(0, 9), max_size=2)
@@ -166,3 +166,34 @@ def test_parts_of_texts_and_plain_utterances() -> None:
     plain = turns(["a", "b", "c"], "dialogue", "row 1")
     assert (plain.prompt, plain.response) == (["a", "b"], "c")
     assert turns(["a", "b"], "dialogue", "row 1", whole=True).prompt == ["a", "b"]
+
+
+def test_what_tools_give_and_calls_of_any_form_are_text() -> None:
+    call = [{"role": "user", "content": "a"}, {"role": "assistant", "content": None, "tool_calls": []}]
+
+    def answered(**calls: Any) -> Conversation:
+        return turns([call[0], {**call[1], **calls}], "messages", "line 1")
+
+    custom = answered(tool_calls=[{"type": "custom", "custom": {"name": "f", "input": "x"}}])
+    assert custom.response == '{"name": "f", "arguments": "x"}'
+    assert answered(tool_calls=[{"tool_name": "f", "args": {}}]).response == '{"name": "f", "arguments": {}}'
+    assert answered(tool_calls=[{"do": "this"}]).response == '{"do": "this"}'
+    for content in ({"temp": 20}, [{"temp": 20}, {"temp": 21}]):
+        told = turns(
+            [*call, {"role": "tool", "content": content}, {"role": "assistant", "content": "b"}], "m", "line 1"
+        )
+        assert json.loads(told.prompt[-1]) == content
+        assert told.left_out == {}
+
+
+def test_reasoning_of_gemini_and_turns_of_langchain() -> None:
+    thought = [
+        {"role": "user", "parts": [{"text": "a"}]},
+        {"role": "model", "parts": [{"text": "hm", "thought": True}]},
+    ]
+    thought[1]["parts"].append({"text": "b"})
+    assert turns(thought, "contents", "row 1").response == "<think>\nhm\n</think>\n\nb"
+    chain = [{"type": "human", "content": "a"}, {"type": "ai", "content": "b"}]
+    assert is_chat(chain)
+    assert turns(chain, "messages", "row 1").response == "b"
+    assert not is_chat([{"type": "text", "content": "a"}])
