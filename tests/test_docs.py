@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import traitcast
@@ -123,3 +124,20 @@ def test_numbers_of_the_readme_that_nothing_generates() -> None:
 
 def test_the_readme_fits_on_a_few_screens() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_site_has_every_page() -> None:
+    class Loader(yaml.SafeLoader):
+        """Reads what names Python objects as nothing."""
+
+    Loader.add_multi_constructor("", lambda *_: None)
+    site = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)
+    pages = set(re.findall(r"[\w/]+\.md", str(site["nav"])))
+    assert pages == {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+
+
+def test_blocks_of_the_api_are_lines_of_their_own() -> None:
+    lines = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8").splitlines()
+    blocks = [line for line in lines if ":::" in line]
+    assert blocks
+    assert [line for line in blocks if not re.fullmatch(r"::: [\w.]+", line)] == []

@@ -96,7 +96,8 @@ def search(
         classes = frozenset().union(*table.map_blocks(_classes))
     judged = examples.spec.task_type == "preference"
     language = (examples.spec.language or "en").lower()[:2]
-    work = partial(_block, classes=classes, language=language, context=context, judged=judged)
+    chosen = examples.spec.task_type in ("classification", "multiple_choice")
+    work = partial(_block, classes=classes, language=language, context=context, judged=judged, chosen=chosen)
     rows = _joined(list(table.map_blocks(work)))
     # Copies of a huge cell would stay with Arrow.
     pa.default_memory_pool().release_unused()
@@ -170,10 +171,10 @@ def _classes(rows: pa.Table) -> frozenset[str]:
 
 
 def _block(
-    rows: pa.Table, *, classes: frozenset[str], language: str, context: Context | None, judged: bool = False
+    rows: pa.Table, *, classes: frozenset[str], language: str, context: Context | None, judged: bool, chosen: bool
 ) -> Block:
     """What the checks need of a block of rows: a value per row under each name. judged: the label is about a response
-    that somebody wrote."""
+    that somebody wrote. chosen: it is the answer to the prompt."""
     prompts, responses = prompts_of(rows), rows["response"].to_pylist()
     labels = rows["label"].combine_chunks()
     rejected = rows["rejected"].to_pylist() if "rejected" in rows.column_names else [None] * len(prompts)
@@ -208,7 +209,8 @@ def _block(
             dtype=np.uint64,
         ),
         "words": words_keys([p[0] if len(p) == 1 else " ".join(p) for p in prompts]),
-        "asked": _answered(prompts, responses) if judged else signs_keys(prompt.to_pylist()),
+        **({"asked": _answered(prompts, responses)} if judged else {}),
+        **({"asked": signs_keys(prompt.to_pylist())} if chosen else {}),
         "prompt_characters": _lengths(prompt),
         "response_characters": _lengths(written),
         "response_ended": texts.marks(pc.match_substring_regex(written, ENDED)),

@@ -30,10 +30,12 @@ _PHONE_END = r"(?:$|[^\w=*/-])"
 _AREA = r"[2-9]\d{2}"
 # No country has 10, 11, ...: 1 is North America.
 _COUNTRY = r"(?:1|[2-9]\d{1,2}|7)"
+_GROUP = r"(?:[ .-]\(?\d{1,8}\)?)"
 _PHONE = (
-    rf"{_PHONE_START}(?:\+{_COUNTRY}(?: ?\(0\) ?\d{{1,4}}(?:[ .-]\d{{1,8}}){{1,4}}|(?:[ .-]\(?\d{{1,8}}\)?){{2,5}}|"
-    rf"[ .-]\d{{9,12}})|\+[1-9]\d{{9,14}}|"
-    rf"\({_AREA}\) ?\d{{3}}[ .-]\d{{4}}|{_AREA}-\d{{3}}-\d{{4}}|{_AREA}\.\d{{3}}\.\d{{4}}){_PHONE_END}"
+    rf"{_PHONE_START}(?:\+{_COUNTRY}(?: ?\(0\) ?\d{{1,4}}{_GROUP}{{1,4}}|{_GROUP}{{2,5}}|"
+    rf"[ -]\d{{9,12}})|\({_AREA}\) ?\d{{3}}[ .-]\d{{4}}|{_AREA}-\d{{3}}-\d{{4}}|{_AREA}\.\d{{3}}\.\d{{4}}){_PHONE_END}|"
+    # Without a separator, and not behind a number to which it is added.
+    rf"(?:^|[^\w.+*/=\s-]|[^\d\s]\s)\+(?:1[2-9]\d{{9}}|[2-9]\d{{9,13}}){_PHONE_END}"
 )
 # Of a number with its country (ITU-T E.164: 15 at most; the shortest in use have 8).
 _PHONE_DIGITS = range(8, 16)
@@ -81,13 +83,17 @@ _REFUSAL = (
     rf"^\W*{_SORRY},? but {_I_CANNOT}\b|^\W*(?:{_SORRY}[,.]? (?:but )?)?{_I_CANNOT} {_DECLINED}|"
     r"^\W*i (?:must|have to|need to) (?:respectfully |politely )?(?:decline|refuse)\b"
 )
-_HTML = (
+_TAGS = (
     "div|span|ul|ol|li|dl|dt|dd|td|tr|th|thead|tbody|table|h[1-6]|em|strong|font|blockquote|pre|sup|sub|center|"
     "small|iframe"
 )
+_LONE_TAGS = "br|hr|img|script|style"
+# In small letters or in capitals: in both they are types of code, such as List<Table>; PRE and SUF are of models.
+_HTML = f"{_TAGS}|{_LONE_TAGS}|{_TAGS.upper().replace('|PRE|', '|')}|{_LONE_TAGS.upper()}"
 _MARKUP = (
-    rf"<(?:(?:[abip]|P)(?:\s[^<>]{{0,200}}=[^<>]{{0,200}})?|(?i:{_HTML}|br|hr|img|script|style)(?:\s[^<>]{{0,300}})?)/?>|</(?:[abip]|P|(?i:{_HTML}))>|"
-    r"&(?:amp|lt|gt|quot|apos|nbsp|[lr][sd]quo|[mn]dash|hellip|bull|middot|copy|reg|trade|euro|pound|deg|szlig|"
+    rf"<(?:(?:[abip]|P)(?:\s+[\w-]+|\s[^<>]{{0,200}}=[^<>]{{0,200}})?|(?:{_HTML})(?:\s[^<>]{{0,300}})?)/?>|"
+    rf"</(?:[abip]|P|{_HTML})>|"
+    r"&(?:amp|lt|gt|quot|apos|nbsp|[lr][sd]quo|[mn]dash|hellip|bull|middot|trade|euro|pound|deg|szlig|"
     r"[A-Za-z](?:acute|grave|circ|uml|cedil|tilde)|[ao]elig|#\d{2,5}|#x[0-9a-fA-F]{2,5});"
 )
 # Three lines that are rows of their own are no accident of prose.

@@ -15,37 +15,49 @@ from traitcast.profiler.reading.tally import EXCEL_ERRORS, Said
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What the bytes 0x80 to 0xBF are in Windows-1252 and Latin-1, and in Windows-1251.
-_REST = (
-    "\u0080-\u00bf\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d\u2018\u2019\u201c\u201d\u2022"
-    "\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178"
+# What the bytes 0x80 to 0xBF are in Windows-1252, Latin-1 and Windows-1251: first what writers put behind a word.
+_POINTS = "\u00a0\u00ab\u00ad\u00bb\u2026\u2018\u2019\u201c\u201d\u2013\u2014"
+_SIGNS = (
+    "\u0080-\u009f\u00a1-\u00aa\u00ac\u00ae-\u00ba\u00bc-\u00bf\u20ac\u201a\u0192\u201e\u2020\u2021\u02c6\u2030\u0160\u2039\u0152"
+    "\u017d\u2022\u02dc\u2122\u0161\u203a\u0153\u017e\u0178"
 )
-_REST_1251 = (
-    "\u0402\u0403\u201a\u0453\u201e\u2026\u2020\u2021\u20ac\u2030\u0409\u2039\u040a\u040c\u040b\u040f\u0452\u2018\u2019\u201c\u201d"
-    "\u2022\u2013\u2014\u2122\u0459\u203a\u045a\u045c\u045b\u045f\u00a0\u040e\u045e\u0408\u00a4\u0490\u00a6\u00a7\u0401\u00a9\u0404"
-    "\u00ab\u00ac\u00ad\u00ae\u0407\u00b0\u00b1\u0406\u0456\u0491\u00b5\u00b6\u00b7\u0451\u2116\u0454\u00bb\u0458\u0405\u0455\u0457"
+_REST = _SIGNS + _POINTS
+_LEADS, _LEADS_1251 = "\u00c2-\u00df", "\u0420\u0421"
+_SIGNS_1251 = (
+    "\u0402\u0403\u201a\u0453\u201e\u2020\u2021\u20ac\u2030\u0409\u2039\u040a\u040c\u040b\u040f\u0452\u2022\u2122\u0459\u203a\u045a"
+    "\u045c\u045b\u045f\u040e\u045e\u00a4\u00a6\u00a7\u00a9\u00ac\u00ae\u00b0\u00b1\u00b5\u00b6\u00b7\u2116\u0405\u0455"
 )
-# What may stand behind a word in capitals that ends in a letter with an accent.
-_BEHIND = "\u00a0\u00ab\u00ad\u00b4\u00bb\u2026"
+_REST_1251 = _SIGNS_1251 + _POINTS + "\u0408\u0490\u0401\u0404\u0407\u0406\u0456\u0491\u0451\u0454\u0458\u0457"
+
+
+def _three(lead: str, signs: str, rest: str) -> str:
+    """Three letters of two bytes each in a row, one of which at most ends in what may stand in a text."""
+    two = f"[{lead}][{signs}]"
+    return "|".join("".join(f"[{lead}][{rest}]" if at == other else two for at in range(3)) for other in range(3))
+
+
 # UTF-8 that was decoded by a table of single bytes: a lead byte shows as one of a few letters, the next ones as signs
 # that no language puts behind them ("cafÃ©", "donâ€™t", "Ð¿Ñ€Ð¸").
 MOJIBAKE = (
     "[\u00c2\u00c3][\u0080-\u009f\u00a1-\u00aa\u00ac\u00ae-\u00b3\u00b5-\u00ba\u00bc-\u00bf\u20ac\u201a\u0192\u201e\u2020-\u2022\u02c6"
-    "\u2030\u0160\u2039\u0152\u017d\u0161\u0153\u017e\u0178]"
-    f"|(?:^|[^A-Z\u00c0-\u00dd])[\u00c2\u00c3][{_BEHIND}]"
-    f"|\u00e2\u20ac.|\u00e2[\u201a\u0153\u2020\u02dc\u2013\u2014\u2122\u2022\u203a\u02c6\u0178\u017e\u0161\u0080-\u009f][{_REST}]"
+    "\u2030\u0160\u2039\u0152\u017d\u0161\u0153\u017e\u0178]|\u00c2\u00a0"
+    # A word in capitals may end in such a letter.
+    "|(?:^|[^A-Z\u00c0-\u00dd])[\u00c2\u00c3][\u00a0\u00ab\u00ad\u00b4\u00bb\u2026]"
+    f"|\u00e2\u20ac.|\u00e2[\u2013\u2014][{_SIGNS}]"
+    f"|\u00e2[\u201a\u0153\u2020\u02dc\u2122\u2022\u203a\u02c6\u0178\u017e\u0161\u0080-\u009f][{_REST}]"
     "|[\u00d0\u00d1][\u0080-\u00bf][\u00d0\u00d1]|\u00ef\u00bb\u00bf"
-    # Arabic, Greek, Hebrew, Cyrillic: two bytes a letter.
-    f"|(?:[\u00c2-\u00df][{_REST}]){{3}}"
+    # Arabic, Greek, Hebrew, Cyrillic.
+    f"|{_three(_LEADS, _SIGNS, _REST)}"
     # Three bytes with a control character among them: other scripts as Latin-1.
     "|[\u00e0-\u00ef][\u0080-\u009f][\u0080-\u00bf]|[\u00e0-\u00ef][\u0080-\u00bf][\u0080-\u009f]"
     # Two letters of Asia as Windows-1252; one alone may be French before a quotation mark.
     f"|(?:[\u00e0-\u00e9][{_REST}]{{2}}){{2}}"
     # Emoji.
     f"|\u00f0[\u0178\u009f][{_REST}]{{1,2}}"
-    # As Windows-1251, and as on an old Macintosh.
-    f"|(?:[\u0420\u0421][{_REST_1251}]){{3}}"
-    "|[A-Za-z]\u221a[\u00a8\u00a9\u00ae\u00b0\u00b1\u00b4\u00a2\u00a3\u00a7\u00b6\u00c6\u00d8\u00df\u2020\u2022\u2122\u2260\u221e]"
+    # As Windows-1251, and as on an old Macintosh, where a root may be meant.
+    f"|{_three(_LEADS_1251, _SIGNS_1251, _REST_1251)}"
+    "|[A-Za-z]\u221a[\u00a2\u00a7\u00a9\u00aa\u00ae\u00b0\u00b4\u00b5\u00ba\u00c6\u00d8\u00df\u00e2\u00fc\u00a5\u2020\u2122\u2202\u222b\u2265]"
+    "|[a-z]{2}\u221a\u00b1[a-z]"
 )
 REPLACED = "\ufffd"
 

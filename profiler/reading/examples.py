@@ -371,7 +371,8 @@ class Converter:
         if tags is None:
             return None
         if spec.label_form == "each":
-            self.tally.numbered_tags += not spec.label_names and all(tag.isdecimal() for tag in tags)
+            self.tally.tagged += bool(tags)
+            self.tally.numbered_tags += bool(tags) and not spec.label_names and all(map(str.isdecimal, tags))
             return " ".join(tags), None
         return tagging.response_of_spans(tagging.tagged_spans(tokens, tags))
 

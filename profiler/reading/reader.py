@@ -8,7 +8,6 @@ modules. It never executes anything a dataset brings along.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -23,14 +22,14 @@ from traitcast.profiler.reading.labels import Labels, with_codes
 from traitcast.profiler.reading.language_guess import guess_language
 from traitcast.profiler.reading.locate import as_spec, locate
 from traitcast.profiler.reading.source import ALL, HELD_OUT, Part, Row, Source, total
-from traitcast.profiler.reading.tally import Tally, check_content, content_warnings
+from traitcast.profiler.reading.tally import Said, Tally, check_content, content_warnings
 from traitcast.profiler.request import Request
 from traitcast.profiler.roles.column_names import LATE, plain_name
 from traitcast.profiler.roles.columns import label_form, values_at
 from traitcast.profiler.roles.compared import verdict_forms
 from traitcast.profiler.roles.inference import infer
 from traitcast.profiler.roles.multiple_choice import answer_forms
-from traitcast.profiler.roles.short_roles import is_complete, parse_roles, with_roles
+from traitcast.profiler.roles.short_roles import is_complete, parse_roles, stated_columns, with_roles, with_texts
 from traitcast.profiler.roles.spec import VERDICT_FORMS, DatasetSpec, dataset_name
 from traitcast.profiler.roles.values import cut, is_whole, listed, missing, pick, root, shorten
 from traitcast.warehouse.errors import InputError, NoAnswersError, nearest
@@ -220,15 +219,14 @@ def classes(parts: Sequence[Part], spec: DatasetSpec) -> frozenset[str]:
 
 def _left_out_words(columns: Sequence[str], spec: DatasetSpec) -> Iterator[str]:
     if columns:
-        texts = ",".join((*spec.text_fields, *columns))
-        yield (
+        yield Said(
             f"the texts in {listed(columns, 5)} are not part of the prompt; if they belong to it, pass --roles "
-            f"{shlex.quote(f'text={texts}')}"
+            f"{with_texts(spec, columns)}"
         )
 
 
-def _stream_words(rows: int) -> str:
-    return f"counts, duplicates and rare classes are those of the {rows:,} rows drawn, not of the whole dataset"
+def _stream_words(rows: int) -> Said:
+    return Said(f"counts, duplicates and rare classes are those of the {rows:,} rows drawn, not of the whole dataset")
 
 
 def _resolve_spec(
@@ -239,7 +237,8 @@ def _resolve_spec(
     sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
     if not sample:
         raise InputError(f"{parts[0].name} holds no rows; expected at least one row of data below any header")
-    columns = _columns(sample)
+    wanted = [*stated_columns(stated), *(as_spec(spec).columns if spec is not None else ())]
+    columns = _columns([*sample, *_later(parts, sample, wanted)])
     names = parts[0].label_names()
     if spec is None and source.spec_file is not None:
         spec = source.spec_file
@@ -262,6 +261,19 @@ def _resolve_spec(
         )
     _check_columns(_writable(found, parts[0]), found.columns, columns, parts[0])
     return _completed(found, columns, names, notes), notes, (), (), frozenset()
+
+
+def _later(
+    parts: Sequence[Part], sample: Sequence[tuple[str, Row]], wanted: Collection[str]
+) -> Iterator[tuple[str, Row]]:
+    """The first rows that have the columns which a user names and the first rows lack: JSON may leave out keys."""
+    lacking = {name for name in wanted if all(root(name, row) is None for _, row in sample)}
+    for where, row in islice(_rows(parts, None), len(sample), None) if lacking and len(sample) == _SAMPLE_ROWS else ():
+        if found := {name for name in lacking if root(name, row) is not None}:
+            yield where, row
+            lacking -= found
+            if not lacking:
+                return
 
 
 def _late(columns: Mapping[str, Sequence[Any]], spec: DatasetSpec) -> frozenset[str]:

@@ -6,7 +6,6 @@ Owns when a split is refused because it holds nothing to learn, no classes, or n
 from __future__ import annotations
 
 import re
-import shlex
 import unicodedata
 from array import array
 from collections import Counter
@@ -14,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from traitcast.profiler.roles.chat import ASSISTANTS
+from traitcast.profiler.roles.short_roles import with_texts
 from traitcast.profiler.roles.spec import DatasetSpec
 from traitcast.profiler.roles.values import listed, shorten
 from traitcast.warehouse.console import count
@@ -23,18 +23,18 @@ from traitcast.warehouse.errors import InputError, NoAnswersError
 EXCEL_ERRORS = frozenset({"#NAME?", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NULL!"})
 # Marks between labels of one cell.
 _JOINTS = ("|", ";", ",")
-# These are in names too, so all parts have to be classes by themselves.
+# These are in names too, so several of them have to be made of classes that are there by themselves.
 _WEAK_JOINTS = ("/", "+", "&", "\n", " ")
 _TAGS = re.compile(r"(<[^<>\s]+>){2,}")
 _MARKS = re.compile(r"[01]([ ,;|]+[01])+")
-_NOTHING_SHARE = 0.005
+_NOTHING_ROWS, _NOTHING_SHARE = 5, 0.005
 # A label column with more classes than this, and than this share of its rows, holds text or identifiers.
 _MAX_CLASSES = 1000
 _MAX_CLASS_SHARE = 0.2
 # Fewer rows may all be of different classes.
 _NO_CLASSES = 10
 _NUMBER = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?")
-_FRACTION = re.compile(r"[-+]?([0-9]{1,15}([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]{1,2})?")
+_FRACTION = re.compile(r"[-+]?([0-9]{1,15}(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,2})?")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SPACES = re.compile(r"[\s_-]+")
 # What stands for an answer that is held back.
@@ -53,7 +53,7 @@ EMPTY_ROW, NO_LABEL, UNKNOWN_LABEL, TIED_PAIR = "empty_row", "no_label", "unknow
 
 
 class Said(str):
-    """A warning whose rows `traitcast check` finds too."""
+    """A warning that `traitcast check` does not repeat: it finds the rows too, or nothing is wrong with them."""
 
     __slots__ = ()
 
@@ -74,6 +74,7 @@ class Tally:
     empty_response: int = 0
     spans: int = 0
     cut_spans: int = 0
+    tagged: int = 0
     numbered_tags: int = 0
     after_answer: int = 0
     no_text: Counter[str] = field(default_factory=Counter)
@@ -172,11 +173,6 @@ def _verdict(spec: DatasetSpec) -> str:
     return spec.answer_field or " and ".join(spec.score_fields)
 
 
-def _with_text(spec: DatasetSpec, name: str) -> str:
-    """Roles in which a column belongs to the prompt too."""
-    return shlex.quote(f"text={','.join((*spec.text_fields, name))}")
-
-
 def _share(part: int, of: int) -> str:
     return f"{part:,} of {of:,} rows"
 
@@ -212,12 +208,14 @@ def _joined(classes: Collection[str]) -> Iterator[tuple[str, list[str]]]:
         ]
         if made and 2 * len(made) >= len(parts):
             yield mark, made
+    alone = frozenset(classes)
     for mark in _WEAK_JOINTS:
-        made = [
-            name for name in classes if mark in name and {part.strip() for part in name.split(mark)} <= set(classes)
-        ]
-        if made:
-            yield mark, made
+        split = {name: [part.strip() for part in name.split(mark)] for name in classes if mark in name}
+        whole = {name: parts for name, parts in split.items() if alone.issuperset(parts)}
+        first, later = {parts[0] for parts in whole.values()}, {part for parts in whole.values() for part in parts[1:]}
+        # Two words of a name have their places ("African American"); of labels any comes first.
+        if len(whole) > 1 and 2 * len(whole) >= len(split) and len(first | later) > 2 and first & later:
+            yield mark, list(whole)
     if tagged := [name for name in classes if _TAGS.fullmatch(name)]:
         yield "><", tagged
 
@@ -240,16 +238,16 @@ def _joined_warnings(classes: Mapping[str, int], rows: int, field: str) -> Itera
         )
 
 
-def _class_warnings(classes: Mapping[str, int], rows: int) -> Iterator[str]:
+def _class_warnings(classes: Mapping[str, int], rows: int, field: str) -> Iterator[str]:
     """Classes that a table program or a slip of the hand made."""
     if "-1" in classes and len(classes) != 3 and all(label.lstrip("-").isdecimal() for label in classes):
         yield f"{_share(classes['-1'], rows)} have the label -1, which often means no label; if so, leave them out"
     numbers = [label for label in classes if _FRACTION.fullmatch(label.strip())]
-    fractions = [label for label in numbers if not float(label.replace(",", ".")).is_integer()]
+    fractions = [label for label in numbers if not float(label).is_integer()]
     if fractions and len(numbers) == len(classes):
         yield (
             f"labels such as {shorten(fractions[0])} are fractions: if they are a score and no classes, name the "
-            "column as the answer instead, by --roles answer=COLUMN"
+            f"column as the answer instead: --roles answer={field}"
         )
     if len(classes) == rows >= _NO_CLASSES:
         yield f"each of the {rows:,} rows has a label of its own, so these are hardly classes"
@@ -291,7 +289,9 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
     if tally.equal_pairs:
         yield Said(f"{_share(tally.equal_pairs, rows)} have the same text as both responses, which prefers nothing")
     if tally.calls:
-        yield f"{_share(tally.calls, rows)} have a tool call in their response: the JSON of its name and arguments"
+        yield Said(
+            f"{_share(tally.calls, rows)} have a tool call in their response: the JSON of its name and arguments"
+        )
     if tally.left_out:
         parts = listed((f"{shape} {number:,}" for shape, number in tally.left_out.most_common()), 8)
         yield f"what is not text is left out of the turns: {parts}"
@@ -304,13 +304,15 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
     if tally.empty_response:
         yield Said(f"{_share(tally.empty_response, rows)} have an empty response in {spec.response_field!r}")
     for name, filled in tally.late.items():
+        plain = not (spec.messages_field or spec.tags_field or spec.spans_field)
         yield (
             f"{_share(filled, tally.read)} have something in {name!r}, which is not read: the rows that roles were "
-            f"found by had nothing there. If it belongs to the prompt, pass --roles {_with_text(spec, name)}"
+            "found by had nothing there"
+            + (f". If it belongs to the prompt, pass --roles {with_texts(spec, [name])}" if plain else "")
         )
     for what, number in tally.nothing.items():
         # A few in thousands are what somebody wrote.
-        if number < _NOTHING_SHARE * tally.read:
+        if number < max(_NOTHING_ROWS, _NOTHING_SHARE * tally.read):
             continue
         yield f"{_share(number, tally.read)} have the text {what}; if that means nothing, leave the cell empty"
     if 5 * tally.cut_spans > tally.spans:
@@ -318,7 +320,7 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
             f"{tally.cut_spans:,} of {tally.spans:,} spans in {spec.spans_field!r} begin or end inside of a word: "
             "offsets count characters (not bytes, nor UTF-16 units) from 0, and the end is not part of the span"
         )
-    if tally.numbered_tags:
+    if 0 < tally.tagged == tally.numbered_tags:
         yield (
             f"the tags in {spec.tags_field!r} are bare numbers, so they are read one by one and no spans are known; "
             "name them by label_names in a spec"
@@ -341,4 +343,4 @@ def content_warnings(tally: Tally, spec: DatasetSpec, rows: int, trained: frozen
     if spec.label_field:
         yield from _joined_warnings(tally.classes, rows, spec.label_field)
         yield from _marks_warning(tally.classes, spec.label_field)
-    yield from _class_warnings(tally.classes, rows)
+    yield from _class_warnings(tally.classes, rows, spec.label_field or "COLUMN")

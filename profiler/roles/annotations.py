@@ -222,7 +222,9 @@ def _span(item: Any, text: str, names: Names, where: str) -> tuple[int, Span]:
                 f"but says that it is {shorten(said)}. Offsets count characters, not bytes, of the first text field "
                 "from 0, and the end is not part of the span"
             )
-        return item[start_key], Span(type_name, found, _cuts_words(text, item[start_key], item[end_key]))
+        # A text of its own that agrees proves where it is.
+        cut = said is None and _cuts_words(text, item[start_key], item[end_key])
+        return item[start_key], Span(type_name, found, cut)
     surface = item[surface_key] if surface_key else None
     if not isinstance(surface, str):
         raise InputError(f"{where}: a span in {names.field!r} has no text: {shorten(item)}")
@@ -245,11 +247,10 @@ def _cut(text: str, start: Any, end: Any, where: str) -> str:
 
 
 def _cuts_words(text: str, start: int, end: int) -> bool:
-    """Whether a letter follows a letter at an end, in a script with capitals: others write words without a blank."""
-    return any(
-        0 < at < len(text) and all(c.isdigit() or c.lower() != c.upper() for c in text[at - 1 : at + 1])
-        for at in (start, end)
-    )
+    """Whether an end lies between two letters, in a script with capitals (others write words without a blank), or
+    between two digits."""
+    around = [text[at - 1 : at + 1] for at in (start, end) if 0 < at < len(text)]
+    return any(pair.isdigit() or all(char.lower() != char.upper() for char in pair) for pair in around)
 
 
 def _key(item: Mapping[str, Any], allowed: Sequence[str]) -> str | None:

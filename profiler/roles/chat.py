@@ -332,18 +332,27 @@ def _calls(value: Any) -> list[str]:
     calls = value if isinstance(value, list) else [value]
     found = []
     for call in calls:
-        if not call:
-            continue
-        wrapped = (call.get(key) for key in ("function", "custom")) if isinstance(call, Mapping) else ()
-        inner = next((inside for inside in wrapped if isinstance(inside, Mapping)), call)
-        called = inner.get("name", inner.get("tool_name")) if isinstance(inner, Mapping) else None
-        if not isinstance(called, str):
+        forms = [call, *(call.get(key) for key in ("function", "custom"))] if isinstance(call, Mapping) else []
+        named = [form for form in forms if isinstance(form, Mapping) and _called(form)]
+        if named:
+            inner = named[-1]
+            arguments = unpacked(next((inner[key] for key in _ARGUMENTS if key in inner), None))
+            found.append(_written({"name": _called(inner), "arguments": arguments}))
+        elif _says_something(call) and isinstance(call, Mapping):
             # Of an unknown form, but what the assistant is to write.
             found.append(_written(call))
-            continue
-        arguments = unpacked(next((inner[key] for key in _ARGUMENTS if key in inner), None))
-        found.append(_written({"name": called, "arguments": arguments}))
     return found
+
+
+def _called(form: Mapping[str, Any]) -> str | None:
+    return next((form[key] for key in ("name", "tool_name") if isinstance(form.get(key), str)), None)
+
+
+def _says_something(value: Any) -> bool:
+    """Whether something inside is not null: tables write calls that are not there as objects of nulls."""
+    if isinstance(value, Mapping):
+        return any(map(_says_something, value.values()))
+    return any(map(_says_something, value)) if isinstance(value, list) else value not in (None, "")
 
 
 def _is_data(content: Any) -> bool:

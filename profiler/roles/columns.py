@@ -33,6 +33,8 @@ _MIN_COUNTER_ROWS = 10
 # A fraction somewhere makes a column of numbers scores; whole numbers, also as 1.0, may be classes.
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:[.,]([0-9]+))?|[.,]([0-9]+))(?:[eE][-+]?[0-9]+)?")
 
+_THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(,[0-9]{3})+")
+
 # Fewer columns of 0 and 1 are facts about a text rather than its labels.
 _MIN_MARK_COLUMNS = 3
 
@@ -120,8 +122,9 @@ def _may_be_packed(value: Any) -> bool:
 def _are_scores(values: Sequence[Any]) -> bool:
     """Whether texts are numbers, some with a fraction: a CSV has no numbers of its own."""
     matches = [_NUMBER.fullmatch(value) for value in values if value not in (None, "")]
-    if all(set(str(value)) <= set("01,") for value in values):
-        return False  # a mark for each of two classes
+    marked = all(value in ("0,1", "1,0", "0,0", "1,1") for value in values if value not in (None, ""))
+    if marked or any(_THOUSANDS.fullmatch(value) for value in values if value):
+        return False
     return all(matches) and any(match and (match[1] or match[2] or "").strip("0") for match in matches)
 
 

@@ -11,19 +11,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from traitcast.profiler.roles.choices import choice, multiple_choice, nested_choice
 from traitcast.profiler.roles.column_names import (
-    CONTEXTS,
     GENERATION,
     JUDGED,
     LABEL_LISTS,
     LABEL_NUMBERS,
     LABELS,
     MAILS,
-    MC_ANSWERS,
-    MC_PROMPT,
-    OPTION_COLUMN,
-    OPTION_STEMS,
-    OPTIONS,
     PAIRS,
     PROMPTS,
     REFERENCES,
@@ -49,7 +44,6 @@ from traitcast.profiler.roles.columns import (
 from traitcast.profiler.roles.compared import compared
 from traitcast.profiler.roles.doubts import refuse_doubtful
 from traitcast.profiler.roles.draft import (
-    by_last_name,
     chat_draft,
     content,
     draft_of,
@@ -58,7 +52,6 @@ from traitcast.profiler.roles.draft import (
     longest,
 )
 from traitcast.profiler.roles.explanation import Inference, UnclearError, ask, explained, misfit
-from traitcast.profiler.roles.multiple_choice import answer_forms
 from traitcast.profiler.roles.nested import nested
 from traitcast.profiler.roles.pairs import preference, prompted, translation
 from traitcast.profiler.roles.short_roles import with_roles
@@ -117,8 +110,8 @@ def _layouts(view: View, task_type: str | None = None, answer_form: str | None =
         compared,
         translation,
         _chat,
-        _multiple_choice,
-        _nested_choice,
+        multiple_choice,
+        nested_choice,
         partial(compared, weak=True),
         _generation,
         _annotated,
@@ -144,7 +137,7 @@ def _around(view: View, stated: Mapping[str, Any]) -> DatasetSpec:
     options = {key: stated[key] for key in ("options_field", "options_fields") if stated.get(key)}
     if options and "answer_field" not in stated:
         draft = DatasetSpec("multiple_choice", text_fields=tuple(texts or ()))
-        return _choice(view, replace(draft, **{k: _frozen(v) for k, v in options.items()}), form)
+        return choice(view, replace(draft, **{k: _frozen(v) for k, v in options.items()}), form)
     if response is None:
         return _response_of(view, texts, task_type, form) if texts else _layouts(view, task_type, form)
     taken = first_columns([*response, *(field for value in options.values() for field in field_list(value))])
@@ -264,117 +257,6 @@ def _scored(view: View) -> DatasetSpec | None:
 
 
 _FEW_GRADES = 2
-
-
-# Numbers are options too, and a list that is padded with null is a list of nothing in particular.
-_OPTION_LISTS = ("list of texts", "list of integers", "list", "keyed options")
-
-
-def _multiple_choice(view: View) -> DatasetSpec | None:
-    lists = [view.actual[plain] for plain in OPTIONS if view.has(plain, *_OPTION_LISTS)]
-    if not lists and view.has("answers", "keyed options") and view.has("ra", "integer", "text"):
-        # HEAD-QA; anywhere else answers are not for choosing.
-        lists = [view.actual["answers"]]
-    groups = _option_columns(view)
-    if not lists and not groups:
-        return None
-    options_fields = () if lists else groups[0]
-    prompt = tuple(name for name in view.texts({*MC_PROMPT, *CONTEXTS, *SYSTEM}) if name not in options_fields)
-    draft = DatasetSpec(
-        "multiple_choice",
-        text_fields=prompt,
-        options_field=lists[0] if lists else None,
-        options_fields=options_fields,
-    )
-    if len(lists) + len(groups) > 1:
-        where = " or ".join([*lists, *(", ".join(group) for group in groups)])
-        raise UnclearError(f"the options could be in {where}", _choice_draft(view, draft, _answer_columns(view, draft)))
-    # Columns a, b, c may be anything; only an answer that names one of them in most rows makes them options.
-    is_choice = lists or _are_called_options(options_fields) or _answer_columns(view, draft, least=0.5)
-    return _choice(view, draft) if is_choice else None
-
-
-def _are_called_options(names: Sequence[str]) -> bool:
-    found = [OPTION_COLUMN.fullmatch(plain_name(name)) for name in names]
-    return all(match is not None and match[1] in OPTION_STEMS for match in found)
-
-
-def _nested_choice(view: View) -> DatasetSpec | None:
-    """Options and a question inside of an object: {"question": {"stem": ..., "choices": [...]}, "answerKey": "A"}."""
-    if "nested object" not in view.kinds.values():
-        return None
-    try:
-        return _multiple_choice(by_last_name(view))
-    except UnclearError:
-        return None
-
-
-def _choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetSpec:
-    """The question, the answer and its form where the options are settled."""
-    if not draft.text_fields:
-        named = {*MC_PROMPT, *CONTEXTS, *SYSTEM}
-        draft = replace(draft, text_fields=tuple(n for n in view.texts(named) if n not in draft.columns))
-    fits = _answer_columns(view, draft)
-    if not fits:
-        reason = "there are options, but no column that names the right one in every row"
-        raise UnclearError(reason, _choice_draft(view, draft, fits))
-    if not draft.text_fields:
-        reason = "there are options, but no known column for the question"
-        raise UnclearError(reason, _choice_draft(view, draft, fits))
-    answer, forms = fits[0]
-    if len(forms) > 1 and form not in forms:
-        reason = f"the answers in {answer!r} could be read as answer_form: {' or '.join(forms)}"
-        raise UnclearError(reason, _choice_draft(view, draft, fits), forms)
-    return replace(draft, answer_field=answer, answer_form=form if form in forms else forms[0])
-
-
-def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tuple[str, ...]]]) -> DatasetSpec | None:
-    """A draft with what is still missing: a column that names the right option, and texts for the question."""
-    fits = fits or _answer_columns(view, draft, least=0.5)
-    fits = fits or _answer_columns(view, draft, [plain for plain, name in view.actual.items() if not is_id(name)])
-    if not fits:
-        return None
-    answer, forms = fits[0]
-    texts = longest(view, content(view), (answer, *draft.columns))
-    prompt = tuple(name for name in draft.text_fields if name != answer) or texts
-    return replace(draft, text_fields=prompt, answer_field=answer, answer_form=forms[0]) if prompt else None
-
-
-def _answer_columns(
-    view: View, draft: DatasetSpec, names: Sequence[str] = MC_ANSWERS, least: float = 1.0
-) -> list[tuple[str, tuple[str, ...]]]:
-    """(column, readings) for each of some columns that can name the right option in a share of the sampled rows."""
-    found = []
-    for plain in names:
-        name = view.actual.get(plain)
-        taken = (*draft.options_fields, *draft.text_fields)
-        if name is None or name in taken or view.kinds[name] not in ("text", "integer", "list of texts"):
-            continue
-        rows = [{column: values[i] for column, values in view.columns.items()} for i in range(view.rows)]
-        forms = answer_forms(rows, replace(draft, answer_field=name), least)
-        if forms:
-            found.append((name, forms))
-    return found
-
-
-def _option_columns(view: View) -> list[tuple[str, ...]]:
-    """Groups such as option_a, option_b, ... or choice1, ..., choice12 or A, B, C, D."""
-    groups: dict[tuple[str, bool], dict[int, str]] = {}
-    for plain, name in view.actual.items():
-        match = OPTION_COLUMN.fullmatch(plain)
-        # Of questions with different numbers of options, a sample may leave the last columns empty.
-        if match and view.kinds[name] in ("text", "integer", "number", "empty"):
-            numbered = match[2].isdigit()
-            place = int(match[2]) if numbered else ord(match[2]) - ord("a")
-            groups.setdefault((match[1] or "", numbered), {}).setdefault(place, name)
-    found = []
-    for (stem, numbered), members in groups.items():
-        places = sorted(members)
-        consecutive = places == list(range(places[0], places[0] + len(places)))
-        filled = any(view.kinds[name] != "empty" for name in members.values())
-        if consecutive and filled and places[0] <= numbered and len(places) >= (2 if stem else 3):
-            found.append(tuple(members[place] for place in places))
-    return found
 
 
 def _generation(view: View) -> DatasetSpec | None:

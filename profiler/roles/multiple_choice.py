@@ -27,6 +27,7 @@ class Answers:
     def __init__(self, spec: DatasetSpec) -> None:
         self.field = spec.answer_field or ""
         self.form = spec.answer_form or "index"
+        self.columns = spec.options_fields
 
     def position(self, value: Any, options: Sequence[str], keys: Sequence[str] | None, where: str) -> int | None:
         """Index into options; None when the answer is missing (null, "", and the hub's -1).
@@ -35,7 +36,7 @@ class Answers:
         """
         if unanswered(value):
             return None
-        found = named(value, options, keys, self.form)
+        found = _column_named(value, self.columns, options) or named(value, options, keys, self.form)
         if len(found) != 1:
             raise InputError(self._refusal(value, options, keys, where))
         return found[0]
@@ -63,6 +64,12 @@ def unanswered(value: Any) -> bool:
     return missing(value) or value == -1 or value == "-1"
 
 
+def _column_named(value: Any, columns: Sequence[str], options: Sequence[str]) -> list[int]:
+    """The position of an option whose column an answer names, such as option_a."""
+    found = value.strip() if isinstance(value, str) else ""
+    return [columns.index(found)] if found in columns[: len(options)] and len(found) > 1 else []
+
+
 def named(value: Any, options: Sequence[str], keys: Sequence[str] | None, form: str) -> list[int]:
     """Positions of the options that an answer names under a form; one when all is well."""
     if isinstance(value, list):
@@ -79,10 +86,6 @@ def named(value: Any, options: Sequence[str], keys: Sequence[str] | None, form: 
         return [position for position, key in enumerate(keys) if key == answer]
     if form == "text":
         return [position for position, option in enumerate(options) if option.strip() == answer]
-    called = OPTION_COLUMN.fullmatch(plain_name(answer)) if form in ("letter", "number") else None
-    if called and called[1]:
-        # "option_a", "Option 2"
-        answer = called[2]
     if form == "letter":
         letter = answer.strip("().: ").upper()
         position = ord(letter) - ord("A") if len(letter) == 1 else -1
@@ -126,7 +129,8 @@ def answer_forms(rows: Sequence[Mapping[str, Any]], spec: DatasetSpec, least: fl
             continue
         # Keys decide by themselves, whatever the form.
         possible = found.keys() & {"index", "text"} if keys is not None else found.keys()
-        readings = {form: named(value, options, keys, form) for form in possible}
+        column = _column_named(value, spec.options_fields, options)
+        readings = {form: column or named(value, options, keys, form) for form in possible}
         answered += 1
         found = {form: [*found[form], *(at if len(at) == 1 else [-1])] for form, at in readings.items()}
         keyed |= keys is not None
@@ -165,7 +169,9 @@ def options_of(row: Mapping[str, Any], spec: DatasetSpec, where: str) -> tuple[l
         filled = [at for at, option in enumerate(texts) if option]
         return _enough([texts[at] for at in filled], name, where), [keys[at] for at in filled]
     # Lists that were padded to one length, as columns are.
-    while texts and not texts[-1]:
+    answered = pick(row, spec.answer_field or "")
+    named_at = int(answered) + (spec.answer_form != "number") if is_position(str(answered)) else 0
+    while len(texts) > named_at and not texts[-1]:
         texts.pop()
     return _enough(texts, name, where), None
 

@@ -81,8 +81,6 @@ def is_flattened(value: Any) -> bool:
     if not isinstance(value, str):
         return False
     inside = value.strip()
-    if inside[:1] + inside[-1:] == "()":
-        return len(re.split(r"[,;|]", inside)) > 1
     return len(inside) > 2 and inside[0] + inside[-1] in ("[]", "{}") and len(re.split(r"[\s,;|]+", inside)) > 1
 
 

@@ -90,7 +90,17 @@ def short_roles(spec: DatasetSpec) -> str:
     return shlex.join(words) if any(" " in word for word in words) else " ".join(words)
 
 
-def _listed(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def with_texts(spec: DatasetSpec, more: Sequence[str]) -> str:
+    """The roles, quoted for a shell, in which some columns belong to the prompt too."""
+    return shlex.quote(short_roles(DatasetSpec("generation", (*spec.text_fields, *more))))
+
+
+def stated_columns(stated: Mapping[str, Any]) -> list[str]:
+    """The columns that stated roles name."""
+    return [name for key, value in stated.items() if key.endswith(("field", "fields")) for name in _listed(value)]
+
+
+def _listed(value: str | Sequence[str] | None) -> Sequence[str]:
     return (value,) if isinstance(value, str) else value or ()
 
 

@@ -11,6 +11,8 @@ WESTERN = "WINDOWS-1252"
 # Western texts have no long runs of bytes beyond ASCII.
 _FOREIGN = re.compile(rb"[\x80-\xff]{4,}")
 _LEAST_RUNS, _LEAST_SHARE = 2, 0.5
+# So many of the bytes beyond ASCII belong to characters of UTF-8 by no chance.
+_DAMAGED = 0.9
 _KANA = "[\u3041-\u3093]"
 # As iconv and as Python call them; the letters that most are; what their share is counted by, since of Chinese only
 # the commonest are listed.
@@ -40,7 +42,13 @@ _ENCODINGS = (
 
 
 def encoding_of(start: bytes) -> str:
-    """The likeliest encoding of the first bytes of a text that is not UTF-8, as iconv calls it."""
+    """The likeliest encoding of the first bytes of a text that is not UTF-8, as iconv calls it; "UTF-8" where it is
+    damaged in a few places only."""
+    whole = start.decode("utf-8", "ignore")
+    if _DAMAGED * (len(start) - sum(byte < 128 for byte in start)) <= len(whole.encode()) - sum(
+        map(str.isascii, whole)
+    ):
+        return "UTF-8"
     if len(_FOREIGN.findall(start)) < _LEAST_RUNS:
         return WESTERN
     shares = {name: weight * _share(start, python, letters) for name, python, letters, weight in _ENCODINGS}

@@ -32,7 +32,7 @@ def refuse_headless(path: Path, delimiter: str, records: Sequence[Sequence[str]]
 
     records: the first ones of a file, as its dialect reads them.
     """
-    if len(records) > 1 and records[0][0].startswith("#") and any(plain_name(cell) in KNOWN for cell in records[1]):
+    if len(records) > 1 and _is_comment(records):
         raise InputError(
             f"{path}: line 1 is a comment: {shorten(records[0][0])}. Remove it: {through(path, 'tail -n +2')}"
         )
@@ -68,6 +68,16 @@ def refuse_headless(path: Path, delimiter: str, records: Sequence[Sequence[str]]
         f"{path}: line 1 looks like data, not like a header: {shorten(first[again[0]])} comes up again below it. "
         + (f"Add a line with the names of the columns, for example: {add}" if compression(path) is None else "Add one")
     )
+
+
+def _is_comment(records: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line is a sentence behind "#", and the second one a header."""
+    first, second = records[0], records[1]
+    if not re.match(r"#+ *\w\S* \S", first[0]) or any(plain_name(cell) in KNOWN for cell in first):
+        return False
+    below = [set(column) for column in zip(*(r for r in records[2:] if len(r) == len(second)), strict=True)]
+    again = any(cell in column for cell, column in zip(second, below, strict=False))
+    return not again and any(plain_name(cell) in KNOWN for cell in second)
 
 
 def _is_value(cell: str, column: Sequence[str]) -> bool:

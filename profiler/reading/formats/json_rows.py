@@ -94,7 +94,7 @@ def _line_hint(line: str, number: int, path: Path) -> str:
         return (
             f"It is written as Python prints it. Write it as JSON: {through(path, f'{_FROM_PYTHON} <', '_rows.jsonl')}"
         )
-    if number == 1 and line.lstrip().startswith("["):
+    if number == 1 and line.lstrip().startswith("[") and (line.endswith("\n") or line.rstrip().endswith("]")):
         return f"Each line must be one JSON object. Write it so: {_jq('.[]', path)}"
     if not line.endswith("\n") and (number > 1 or not line.endswith("},")):
         return cut_off(path, alone=number == 1)

@@ -95,8 +95,9 @@ def through(path: Path, step: str, end: str | None = None) -> str:
 
 
 def from_encoding(path: Path, encoding: str | None = None) -> str:
-    """The command that converts a file to UTF-8. encoding: by default the likeliest."""
-    return through(path, f"iconv -f {encoding or _encoding_of(path)} -t UTF-8")
+    """The command that converts a file to UTF-8, from the likeliest encoding unless it is known."""
+    found = encoding or _encoding_of(path)
+    return through(path, f"iconv {'-c ' if found == 'UTF-8' else ''}-f {found} -t UTF-8")
 
 
 def _encoding_of(path: Path) -> str:

@@ -26,6 +26,7 @@ CASES = {
             "call +447700900123",
             "+1 5551234567",
             "+49 (0)30 123456",
+            "+49 (0)30 (123) 456",
         ],
         [
             "see @jane on the feed",
@@ -38,6 +39,10 @@ CASES = {
             "pi is 3.14159265358979",
             "score 100-200-3000",
             "+10 20 30 40 points",
+            "value +1.0000000000 found",
+            "E = +25.123456789 eV",
+            "12 +3456789012",
+            "@@ +1500000000",
             "from 192.168.100.200",
             "postgres://user:hunter22@db.example.org/x",
             None,
@@ -113,7 +118,10 @@ CASES = {
             "<sup>2</sup>",
             "caf&eacute;",
         ],
-        ["a < b and b > c", "AT&T", "x <y> z", "List<String> s", "if a<b and c>d", "<A> or <B>", "<s>", None, ""],
+        [
+            *("a < b and b > c", "AT&T", "x <y> z", "List<String> s", "if a<b and c>d", "<A> or <B>", "<s>", None, ""),
+            *("Option<Span>", "List<Table>", "Vec<Style>", "<PRE> def f <SUF> x <MID>", "Foo *p = &copy;"),
+        ],
     ),
     "blank": (texts.blank, [None, "", " \n\t", "\u00a0"], ["x", "."]),
 }

@@ -39,6 +39,7 @@ def test_utf8_read_as_something_else(make_examples: MakeExamples, text: str) -> 
     [
         *("AMANHÃ… VEREMOS", "IRMÃ\xa0MARIA", "der Spaß” sagte er", "«É»", "СССР и РСФСР", "È «vero»", "x√2 and 3√5"),
         *("Åland – å", "pâte…", "ÉTÉ… PASSÉ", "TRẦN — “TÔI”", "Đà Nẵng", "Это «РС»", "Þór ðý"),
+        *("С–С–С–С", "hâlâ—“evet”", "hâlâ—\xa0evet", "×\xa0×\xa0×\xa0", "Ä…Ö…Ü…", "Ø»Ø»Ø»", "РІСІРІ", "x√±y", "n√∞"),
     ],
 )
 def test_letters_before_punctuation_are_fine(make_examples: MakeExamples, text: str) -> None:
@@ -46,7 +47,8 @@ def test_letters_before_punctuation_are_fine(make_examples: MakeExamples, text: 
 
 
 def test_other_tables_of_single_bytes(make_examples: MakeExamples) -> None:
-    for garbled in ("Привет всем".encode().decode("cp1251", "replace"), "café au lait".encode().decode("mac_roman")):
+    macs = [text.encode().decode("mac_roman") for text in ("café au lait", "Größe", "für", "España")]
+    for garbled in ("Привет всем".encode().decode("cp1251", "replace"), *macs):
         assert len(warnings(make_examples, [garbled] * 3)) == 1
 
 

@@ -46,7 +46,7 @@ def test_one_answer_that_names_no_option(tmp_path: Path, odd: str) -> None:
     path = jsonl(tmp_path / "a.jsonl", choices(answers))
     assert read(path).spec.task_type == "multiple_choice"
     answers[17] = odd
-    with pytest.raises(InputError, match=r"no column that names the right one in every row.*(?s:.)*answer_form=letter"):
+    with pytest.raises(InputError, match=f"names the right one in every row: row 18 has '{odd}' in 'answer'"):
         read(jsonl(path, choices(answers)))
 
 
@@ -55,9 +55,27 @@ def test_columns_that_happen_to_be_called_by_letters(tmp_path: Path) -> None:
     assert read(jsonl(tmp_path / "a.jsonl", rows)).spec.task_type == "generation"
 
 
+@pytest.mark.parametrize("answers", [["0", "1", "2", "3"], ["a", "b", "c", "none of these", "both"]])
+def test_letters_that_an_answer_names_now_and_then(tmp_path: Path, answers: list[str]) -> None:
+    rows = [
+        {"question": t, "a": "x", "b": "y", "c": "z", "answer": answers[i % len(answers)]} for i, t in enumerate(TEXTS)
+    ]
+    assert read(jsonl(tmp_path / "a.jsonl", rows)).spec.task_type == "generation"
+
+
+def test_a_blank_option_that_is_an_answer(tmp_path: Path) -> None:
+    rows = [{"question": t, "options": ["yes", "no", ""], "answer": i % 3} for i, t in enumerate(TEXTS)]
+    assert read(jsonl(tmp_path / "a.jsonl", rows)).table["response"].to_pylist()[:3] == ["yes", "no", ""]
+
+
 def test_answers_that_are_names_of_columns(tmp_path: Path) -> None:
     found = read(jsonl(tmp_path / "a.jsonl", choices([f"option_{'abcd'[i % 4]}" for i in range(N)])))
     assert found.table["response"].to_pylist()[:2] == ["a thing", "b thing"]
+    rows = [
+        {"question": t, "choice0": "p", "choice1": "q", "choice2": "r", "answer": f"choice{1 + i % 2}"}
+        for i, t in enumerate(TEXTS)
+    ]
+    assert read(jsonl(tmp_path / "b.jsonl", rows)).table["response"].to_pylist()[:2] == ["q", "r"]
 
 
 @pytest.mark.parametrize("pad", [None, ""])
@@ -85,8 +103,12 @@ def test_a_key_that_comes_late(tmp_path: Path) -> None:
     rows = [
         {"instruction": "say it", "output": f"number {i}", **({"system": "S"} if i > 1100 else {})} for i in range(1300)
     ]
-    (warning,) = read(jsonl(tmp_path / "a.jsonl", rows)).warnings
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    (warning,) = read(path).warnings
     assert warning.startswith("199 of 1,300 rows have something in 'system'")
+    found = read(path, roles=(warning.partition("--roles ")[2],))
+    assert found.table["fields"][-1].as_py() == ["say it", "S"]
+    assert found.warnings == ()
 
 
 # -- labels
@@ -113,21 +135,43 @@ def test_fractions_that_come_late(tmp_path: Path) -> None:
     assert any(warning.startswith("labels such as '0.5' are fractions") for warning in found.warnings)
 
 
-@pytest.mark.parametrize("joined", ["good/bad", "good + bad", "good & bad", "good bad", "good\nbad", "<good><bad>"])
-def test_labels_in_one_cell(tmp_path: Path, joined: str) -> None:
-    (warning,) = read(labelled(tmp_path / "a.jsonl", [joined, *AB])).warnings
-    assert warning.startswith("1 of 120 rows have several labels joined by ")
+@pytest.mark.parametrize("mark", ["/", " + ", " & ", " ", "\n"])
+def test_labels_in_one_cell(tmp_path: Path, mark: str) -> None:
+    classes = ["joy", "fear", "hope", f"joy{mark}fear", f"fear{mark}hope"]
+    (warning,) = read(labelled(tmp_path / "a.jsonl", [classes[i % 5] for i in range(100)])).warnings
+    assert warning.startswith("40 of 100 rows have several labels joined by ")
 
 
-@pytest.mark.parametrize("label", ["New York", "R&B", "and/or", "C++", "very good"])
-def test_names_with_such_marks_are_names(tmp_path: Path, label: str) -> None:
-    assert read(labelled(tmp_path / "a.jsonl", [label] * N + AB[:N])).warnings == ()
+def test_labels_in_angle_brackets(tmp_path: Path) -> None:
+    (warning,) = read(labelled(tmp_path / "a.jsonl", ["<python><list>", *AB])).warnings
+    assert warning.startswith("1 of 120 rows have several labels joined by '><'")
 
 
-@pytest.mark.parametrize("label", ["(joy, anger)", "frozenset({'joy', 'anger'})", "tensor([0, 1, 0])", "{'joy'}"])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["New York", "good"],
+        ["R&B", "C++", "and/or"],
+        ["Science", "Fiction", "Science Fiction"],
+        ["African", "American", "African American", "Asian", "Asian American"],
+        ["1", "2", "1/2"],
+        ["(none, other)", "(yes, if asked)", "(a;b)"],
+    ],
+)
+def test_names_with_such_marks_are_names(tmp_path: Path, classes: list[str]) -> None:
+    assert read(labelled(tmp_path / "a.jsonl", [classes[i % len(classes)] for i in range(N)])).warnings == ()
+
+
+@pytest.mark.parametrize("label", ["frozenset({'joy', 'anger'})", "tensor([0, 1, 0])", "{'joy'}"])
 def test_lists_that_were_printed_are_no_labels(tmp_path: Path, label: str) -> None:
     with pytest.raises(InputError, match="holds a list written as text"):
         read(labelled(tmp_path / "a.jsonl", [*AB[:N], label, *AB[:N]]))
+
+
+@pytest.mark.parametrize("values", [["0,1", "1,0", None], ["1,250", "2,500", "12,000"]])
+def test_commas_that_are_no_decimal_ones(tmp_path: Path, values: list[str | None]) -> None:
+    path = labelled(tmp_path / "a.jsonl", [values[i % 3] for i in range(N)])
+    assert read(path).spec.label_field == "label"
 
 
 def test_words_for_a_missing_value(tmp_path: Path) -> None:
@@ -157,7 +201,15 @@ def test_spans_that_cut_words(tmp_path: Path, text: str, spans: list[tuple[int, 
     assert [warning.partition(":")[0] for warning in found] == ([expected] if cut else [])
 
 
+def test_spans_that_say_what_they_are(tmp_path: Path) -> None:
+    entities = [{"start": 0, "end": 6, "text": "Ankara", "label": "X"}, {"start": 16, "end": 18, "label": "Y"}]
+    found = read(jsonl(tmp_path / "a.jsonl", [{"text": "Ankaradan geldi 50mg", "entities": entities}] * N))
+    assert found.warnings == ()
+
+
 def test_tags_that_are_bare_numbers(tmp_path: Path) -> None:
+    named = [{"tokens": [], "tags": []}, *({"tokens": ["a", "b"], "tags": ["DET", "NOUN"]} for _ in range(N))]
+    assert not any("bare numbers" in warning for warning in read(jsonl(tmp_path / "b.jsonl", named)).warnings)
     rows = [{"tokens": text.split(), "ner_tags": [0, 0, 1, 2, 0, 3]} for text in TEXTS]
     (warning,) = read(jsonl(tmp_path / "a.jsonl", rows)).warnings
     assert warning.startswith("the tags in 'ner_tags' are bare numbers")
@@ -254,6 +306,20 @@ def test_files_with_one(tmp_path: Path, header: str) -> None:
     assert read(path, roles=(f"'text={text}' 'label={label}'",)).rows == len(cells)
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("#,utterance,type", "{i},how are you,{ab}"),
+        ("#id,content,kind", "{i},{t},{ab}"),
+        ("#sad day today,x", "#{t},title"),
+    ],
+)
+def test_names_that_begin_as_comments_do(tmp_path: Path, header: str, row: str) -> None:
+    rows = [row.format(i=i, t=t, ab=m) for i, (t, m) in enumerate(zip(TEXTS, AB, strict=True))]
+    with pytest.raises(InputError, match="cannot tell the roles"):
+        read(table(tmp_path / "a.csv", header, rows))
+
+
 def test_a_comment_above_the_header(tmp_path: Path) -> None:
     path = table(
         tmp_path / "a.csv", "# made 2024-01-01, by me", ["text,label", *map(",".join, zip(TEXTS, AB, strict=True))]
@@ -282,6 +348,21 @@ def test_json_that_is_no_json_lines(tmp_path: Path, content: str, command: str) 
         pytest.skip(f"needs {step.split()[0]}")
     subprocess.run(step, shell=True, check=True, cwd=tmp_path)
     assert read(tmp_path / "a_rows.jsonl").rows == 2
+
+
+def test_one_lost_byte_is_no_other_encoding(tmp_path: Path) -> None:
+    content = "text,label\n" + "".join(f"хороший фильм {i},{m}\n" for i, m in enumerate(AB))
+    path = tmp_path / "a.csv"
+    path.write_bytes(content.encode().replace("ф".encode(), "ф".encode()[:1], 1))
+    with pytest.raises(InputError, match="for example: iconv -c -f UTF-8 -t UTF-8 "):
+        read(path)
+
+
+def test_an_array_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('[{"text": "a b", "label": "x"}, {"text": "c d", "la')
+    with pytest.raises(InputError, match="the file may be cut off"):
+        read(path)
 
 
 def test_a_lone_line_is_not_to_be_removed(tmp_path: Path) -> None:

@@ -177,6 +177,9 @@ def test_what_tools_give_and_calls_of_any_form_are_text() -> None:
     custom = answered(tool_calls=[{"type": "custom", "custom": {"name": "f", "input": "x"}}])
     assert custom.response == '{"name": "f", "arguments": "x"}'
     assert answered(tool_calls=[{"tool_name": "f", "args": {}}]).response == '{"name": "f", "arguments": {}}'
+    for nothing in ({"tool_calls": [{"id": None, "function": {"name": None}}]}, {"function_call": {"name": None}}):
+        assert answered(**nothing, content="yes").response == "yes"
+        assert not answered(**nothing, content="yes").calls
     assert answered(tool_calls=[{"do": "this"}]).response == '{"do": "this"}'
     for content in ({"temp": 20}, [{"temp": 20}, {"temp": 21}]):
         told = turns(
