@@ -237,11 +237,11 @@ def _resolve_spec(
     sample = list(islice(_rows(parts, None), _SAMPLE_ROWS))
     if not sample:
         raise InputError(f"{parts[0].name} holds no rows; expected at least one row of data below any header")
+    if spec is None and source.spec_file is not None:
+        spec = source.spec_file
     wanted = [*stated_columns(stated), *(as_spec(spec).columns if spec is not None else ())]
     columns = _columns([*sample, *_later(parts, sample, wanted)])
     names = parts[0].label_names()
-    if spec is None and source.spec_file is not None:
-        spec = source.spec_file
     if spec is None and not is_complete(stated):
         inference = infer(columns, source=source.origin, label_names=names, stated=stated)
         found, notes = inference.spec, list(inference.notes)

@@ -109,6 +109,8 @@ def test_a_key_that_comes_late(tmp_path: Path) -> None:
     found = read(path, roles=(warning.partition("--roles ")[2],))
     assert found.table["fields"][-1].as_py() == ["say it", "S"]
     assert found.warnings == ()
+    (tmp_path / "roles.yaml").write_text("text_fields: [instruction, system]\nanswer_field: output\n")
+    assert read(path, spec=tmp_path / "roles.yaml").table["fields"][-1].as_py() == ["say it", "S"]
 
 
 # -- labels
