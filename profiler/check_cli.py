@@ -353,8 +353,7 @@ def _print(
     result: tuple[str, Sequence[Finding], Sequence[str], Sequence[str], Gate],
     texts: bool,
 ) -> None:
-    from traitcast.profiler.findings.checks import EXAMPLES, ONE_CLASS, UNREAD
-    from traitcast.profiler.findings.gate import READING
+    from traitcast.profiler.findings.checks import EXAMPLES, ONE_CLASS, READING, UNREAD
     from traitcast.profiler.findings.numbering import as_kept
 
     rows = count(examples.table.num_rows, "row")

@@ -20,6 +20,8 @@ from traitcast.warehouse.records import FoundRows
 ERROR, WARNING, INFO = "error", "warning", "info"
 SEVERITIES = (ERROR, WARNING, INFO)
 ONE_CLASS = "one_class"
+# What --ignore calls the warnings of reading, which are of no single row.
+READING = "reading"
 # Row numbers that a finding shows; all of them are in `Finding.rows`.
 EXAMPLES = 5
 # Row numbers that the warehouse keeps of a finding; `traitcast check --rows` prints all of them.
@@ -336,6 +338,11 @@ NEEDS = {
 def check_names(names: Iterable[str]) -> None:
     """Raise InputError for the first name that is not a check."""
     for name in names:
+        if name == READING:
+            raise InputError(
+                "reading: these warnings are of no single row, so none can be listed, dropped or counted. `traitcast "
+                "check DATASET` prints them, and --ignore reading leaves them out"
+            )
         if name not in BY_NAME:
             raise InputError(f"unknown check {name!r}{_nearest(name)} Checks: {', '.join(BY_NAME)}")
 

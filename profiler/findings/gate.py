@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from traitcast.profiler.findings.checks import BY_NAME, ERROR, INFO, SEVERITIES, WARNING, Finding, check_names
+from traitcast.profiler.findings.checks import BY_NAME, ERROR, INFO, READING, SEVERITIES, WARNING, Finding, check_names
 from traitcast.profiler.findings.context import Context, context_of
 from traitcast.warehouse.errors import InputError, nearest, some
 from traitcast.warehouse.files import read_small
@@ -23,8 +23,6 @@ from traitcast.warehouse.files import read_small
 NEVER = "never"
 FAIL_ON = (*SEVERITIES, NEVER)
 CONFIG = "traitcast.toml"
-# What --ignore calls the warnings of reading, which are of no single row.
-READING = "reading"
 _OPERATORS = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -100,6 +98,8 @@ def parse_rule(text: str) -> Rule:
         )
     name, counted = found[1], bool(found[2])
     names = [definition.trait for definition in CATALOGUE]
+    if name == READING:
+        check_names([name])
     if name not in BY_NAME and name not in names:
         raise InputError(f"rule {text!r}: {name!r} is neither a trait nor a check{nearest(name, [*BY_NAME, *names])}")
     if counted and name not in BY_NAME:

@@ -48,6 +48,10 @@ def test_warnings_of_reading_are_said_and_can_fail(tmp_path: Path, monkeypatch: 
     assert failed.exit_code == 1
     assert failed.stdout.splitlines()[-1].endswith("1 warning of reading and 0 broken rules")
     assert run("check", path, "--fail-on", "warning", "--ignore", "reading", "--ignore", "rare_class").exit_code == 0
+    for words in (("--rows", "reading"), ("--rule", "reading.count == 0")):
+        refused = run("check", path, *words)
+        assert refused.exit_code == 2
+        assert "these warnings are of no single row" in " ".join(refused.stderr.split())
     (found,) = json.loads(run("check", path, "--format", "json").stdout)
     assert found["warnings"][0].startswith("labels that differ only in case")
     assert "::warning title=data%3A reading::labels that differ" in run("check", path, "--format", "github").stdout
