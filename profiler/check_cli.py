@@ -81,7 +81,7 @@ def _context_options(run: Callable[..., Any]) -> Callable[..., Any]:
     help="What must hold of a trait, or of the share or count of a finding: 'label_majority_share < 0.9', "
     "'exact_duplicate.count == 0'.",
 )
-@click.option("--ignore", multiple=True, metavar="CHECK", help="A check that is left out.")
+@click.option("--ignore", multiple=True, metavar="CHECK,...", help="Checks that are left out.")
 @_context_options
 @warehouse_option
 @click.option(
@@ -143,7 +143,8 @@ def check(
     not_made: set[str] = set()
     for one in dataset:
         config = gates.config_for(place_of(one, warehouse_path))
-        gate = gates.gate_of(fail_on, rules, [*ignore], config, context=context, tokenizer=tokenizer)
+        left = [name.strip() for names in ignore for name in names.split(",")]
+        gate = gates.gate_of(fail_on, rules, left, config, context=context, tokenizer=tokenizer)
         given = [*(["--against"] if against else []), *(["--context"] if gate.context else [])]
         asked = {rule.name for rule in gate.rules} | set(names_of(listed) if listed else ())
         check_asked(asked, given)
@@ -355,10 +356,13 @@ def _print(
 ) -> None:
     from traitcast.profiler.findings.checks import EXAMPLES, ONE_CLASS, READING, UNREAD
     from traitcast.profiler.findings.numbering import as_kept
+    from traitcast.profiler.roles.values import listed
 
     rows = count(examples.table.num_rows, "row")
     said = f", {count(len(doubts), 'warning')} of reading" if doubts else ""
     tell(f"{examples.name}: {rows} of split {examples.split!r}, {count(len(findings), 'finding')}{said}")
+    if examples.others:
+        tell(f"Not checked: {listed(sorted(examples.others), 5)}; add --split NAME for each of these splits.")
     for finding in findings:
         where = f" in the {finding.part}" if finding.part in ("prompt", "response") else ""
         _paragraph(f"{finding.severity.upper():<8}", f"{finding.check}{where}: {finding.sentence}")
@@ -401,7 +405,8 @@ def _paragraph(first: str, text: str) -> None:
 def _shown(examples: Examples, kept: int) -> str:
     found = examples.table.slice(kept - 1, 1).to_pylist()[0]
     words = " | ".join([*found["fields"], *(found["options"] or [])])
-    answer = found["label"] if found["label"] is not None else found["response"]
+    chosen = found["label"] is not None and found["options"] is None
+    answer = found["label"] if chosen else found["response"]
     return _cut(f"{words} => {answer}")
 
 

@@ -6,6 +6,7 @@ added here and in one of them. Refuses nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -412,7 +413,9 @@ class Finding:
 
     def cure(self, dataset: str) -> str:
         """What to do. dataset: the words by which the next command finds the same rows."""
-        return BY_NAME[self.check].cure.replace("DATASET", dataset)
+        # Rows that two splits share are those of training to drop, whichever split was looked at.
+        words = re.sub(r" --split \S+", "", dataset) if self.check.endswith("split_leak") else dataset
+        return BY_NAME[self.check].cure.replace("DATASET", words)
 
     @property
     def places(self) -> str:

@@ -22,9 +22,8 @@ from traitcast.profiler.roles.column_names import (
 from traitcast.profiler.roles.columns import View
 from traitcast.profiler.roles.draft import by_last_name, content, longest
 from traitcast.profiler.roles.explanation import UnclearError
-from traitcast.profiler.roles.multiple_choice import answer_forms, unanswered
+from traitcast.profiler.roles.multiple_choice import answer_forms
 from traitcast.profiler.roles.spec import DatasetSpec
-from traitcast.profiler.roles.values import shorten
 
 # Of the answers, that name an option by a letter or its text: the others are slips.
 _MOST = 0.9
@@ -54,9 +53,8 @@ def multiple_choice(view: View) -> DatasetSpec | None:
         where = " or ".join([*lists, *(", ".join(group) for group in groups)])
         raise UnclearError(f"the options could be in {where}", _choice_draft(view, draft, _answer_columns(view, draft)))
     # Columns a, b, c may be anything; only an answer that names one of them in most rows makes them options.
-    named = _answer_columns(view, draft, least=_MOST)
-    slips = any({"letter", "text"} & set(forms) for _, forms in named)
-    is_choice = lists or _are_called_options(options_fields) or _answer_columns(view, draft) or slips
+    answers = _answer_columns(view, draft) or _with_slips(view, draft)
+    is_choice = lists or answers or _are_called_options(options_fields)
     return choice(view, draft) if is_choice else None
 
 
@@ -80,11 +78,9 @@ def choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetSp
     if not draft.text_fields:
         named = {*MC_PROMPT, *CONTEXTS, *SYSTEM}
         draft = replace(draft, text_fields=tuple(n for n in view.texts(named) if n not in draft.columns))
-    fits = _answer_columns(view, draft)
+    fits = _answer_columns(view, draft) or _with_slips(view, draft)
     if not fits:
         reason = "there are options, but no column that names the right one in every row"
-        if almost := _answer_columns(view, draft, least=_MOST):
-            reason = f"{reason}: {_misnaming(view, draft, *almost[0])}. Mend or remove such rows"
         raise UnclearError(reason, _choice_draft(view, draft, fits))
     if not draft.text_fields:
         reason = "there are options, but no known column for the question"
@@ -96,19 +92,8 @@ def choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetSp
     return replace(draft, answer_field=answer, answer_form=form if form in forms else forms[0])
 
 
-def _misnaming(view: View, draft: DatasetSpec, answer: str, forms: Sequence[str]) -> str:
-    """The first answer that names no option, and its row."""
-    draft = replace(draft, answer_field=answer)
-    for i in range(view.rows):
-        row = {column: values[i] for column, values in view.columns.items()}
-        if not unanswered(row[answer]) and not set(forms) & set(answer_forms([row], draft)):
-            return f"row {i + 1} has {shorten(row[answer])} in {answer!r}"
-    return f"{answer!r}"
-
-
 def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tuple[str, ...]]]) -> DatasetSpec | None:
     """A draft with what is still missing: a column that names the right option, and texts for the question."""
-    fits = fits or _answer_columns(view, draft, least=_MOST)
     fits = fits or _answer_columns(view, draft, [plain for plain, name in view.actual.items() if not is_id(name)])
     if not fits:
         return None
@@ -116,6 +101,13 @@ def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tupl
     texts = longest(view, content(view), (answer, *draft.columns))
     prompt = tuple(name for name in draft.text_fields if name != answer) or texts
     return replace(draft, text_fields=prompt, answer_field=answer, answer_form=forms[0]) if prompt else None
+
+
+def _with_slips(view: View, draft: DatasetSpec) -> list[tuple[str, tuple[str, ...]]]:
+    """The columns whose answers nearly all name an option by its letter or text; a row of others is refused."""
+    found = _answer_columns(view, draft, least=_MOST)
+    named = [(name, tuple(form for form in forms if form in ("letter", "text"))) for name, forms in found]
+    return [(name, forms) for name, forms in named if forms]
 
 
 def _answer_columns(

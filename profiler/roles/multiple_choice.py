@@ -54,8 +54,8 @@ class Answers:
             expected = f"exactly one of the keys {', '.join(keys)}"
         return (
             f"{where}: answer {shorten(value)} in column {self.field!r} does not name one of the {n} options; expected "
-            f"{expected}. Options: {shorten(list(options), 200)}. {SPEC_HINT} with answer_form: "
-            "index (from 0), number (from 1), letter or text"
+            f"{expected}. Options: {shorten(list(options), 200)}. Mend or remove the row. "
+            f"{SPEC_HINT} with answer_form: index (from 0), number (from 1), letter or text"
         )
 
 

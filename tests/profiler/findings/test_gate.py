@@ -414,3 +414,17 @@ def test_roles_that_are_not_clear_name_the_command_that_was_asked(data: Path) ->
     assert "The best guess is: traitcast check odd.jsonl --roles answer=x" in refused.stderr.replace(
         f"{data.parent}/", ""
     )
+
+
+def test_splits_that_were_not_checked_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAITCAST_QUIET", "1")
+    for name, rows in (("train", ROWS), ("test", [*ROWS[:1], {"text": "another ticket", "label": "a"}])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown = run("check", tmp_path).stdout
+    assert "Not checked: test; add --split NAME" in shown
+    leak = " ".join(run("check", tmp_path, "--split", "test").stdout.split())
+    # What two splits share is to leave the training rows, whichever split was looked at.
+    assert f"traitcast filter {tmp_path} --drop split_leak" in leak
+    listed = run("check", tmp_path, "--ignore", "split_leak,near_split_leak,rare_class")
+    assert listed.exit_code == 0
+    assert "split_leak" not in listed.stdout

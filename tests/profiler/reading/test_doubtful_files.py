@@ -46,7 +46,9 @@ def test_one_answer_that_names_no_option(tmp_path: Path, odd: str) -> None:
     path = jsonl(tmp_path / "a.jsonl", choices(answers))
     assert read(path).spec.task_type == "multiple_choice"
     answers[17] = odd
-    with pytest.raises(InputError, match=f"names the right one in every row: row 18 has '{odd}' in 'answer'"):
+    with pytest.raises(
+        InputError, match=f"line 18: answer '{odd}' in column 'answer' does not name one of the 4 options"
+    ):
         read(jsonl(path, choices(answers)))
 
 
