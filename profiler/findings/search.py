@@ -23,6 +23,7 @@ from traitcast.profiler.findings.checks import ONE_CLASS, UNREAD, Finding, found
 from traitcast.profiler.findings.compared import Compared, flat, prompts_of, words_of_dataset
 from traitcast.profiler.passes.table import row_table
 from traitcast.profiler.reading.damage import CUT_CHARACTERS, CUT_NEAR, CUT_SHARE, CUT_SPIKE, CUT_TEXTS, ENDED
+from traitcast.profiler.reading.tally import plain_label
 from traitcast.profiler.roles.chat import EMPTY_TURN
 from traitcast.profiler.text.keys import NO_WORDS, Keys, conflicts, exact_key, repeats, signs_keys, words_keys
 
@@ -256,7 +257,11 @@ def _conflicting(rows: Block, task_type: str) -> Finding | None:
     """Equal prompts, options included, with different labels; free responses may differ."""
     if task_type not in ("classification", "multiple_choice", "preference"):
         return None
-    codes = _codes(rows["label"])[0]
+    codes, names = _codes(rows["label"])
+    # Another spelling is no other answer: reading warns of it.
+    first: dict[str, int] = {}
+    alike = np.array([first.setdefault(plain_label(name), at) for at, name in enumerate(names)], dtype=np.int64)
+    codes = np.where(codes < 0, codes, alike[codes]) if len(names) else codes
     # What is judged is the response to a prompt. Signs may be all that tells two prompts apart.
     judged = task_type == "preference"
     keys = rows["asked"] if judged else np.where(rows["words"] == NO_WORDS, NO_WORDS, rows["asked"])

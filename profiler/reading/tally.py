@@ -183,15 +183,15 @@ def _most_common(values: Counter[str]) -> str:
 
 def _near(labels: Iterable[str], classes: Iterable[str]) -> list[str]:
     """Labels that are a class but for case, spaces or a decimal point, beside it."""
-    plain = {_plain_label(name): shorten(name) for name in classes}
-    return [f"{shorten(name)} and {plain[_plain_label(name)]}" for name in labels if _plain_label(name) in plain]
+    plain = {plain_label(name): shorten(name) for name in classes}
+    return [f"{shorten(name)} and {plain[plain_label(name)]}" for name in labels if plain_label(name) in plain]
 
 
 def _near_words(pairs: Sequence[str]) -> str:
     return f"; they differ only in case, spaces or how they are written: {listed(pairs, 3)}" if pairs else ""
 
 
-def _plain_label(label: str) -> str:
+def plain_label(label: str) -> str:
     """A label without what slips of the hand change: case, spaces, hyphens, how numbers and accents are written."""
     if _NUMBER.fullmatch(label.strip()):
         return str(float(label) + 0.0)
@@ -256,7 +256,7 @@ def _class_warnings(classes: Mapping[str, int], rows: int, field: str) -> Iterat
     for label, labelled in classes.items():
         if label in _MISSING_WORDS:
             yield f"{_share(labelled, rows)} have the label {label!r}; if that means no label, leave the cell empty"
-        other = plain.setdefault(_plain_label(label), label)
+        other = plain.setdefault(plain_label(label), label)
         if other != label:
             pairs.append(f"{shorten(other)} and {shorten(label)}")
     if pairs:

@@ -312,3 +312,10 @@ def test_signs_tell_prompts_apart(tmp_path: Path) -> None:
     ):
         rows = [{"text": (one, other)[at % 2].format(at // 2), "label": "yn"[at % 2]} for at in range(60)]
         assert ("conflicting_labels" in by_check(write(tmp_path / "a.jsonl", rows))) is same, one
+
+
+def test_two_spellings_of_a_label_are_no_contradiction(tmp_path: Path) -> None:
+    rows = [{"text": f"ticket {at // 2}", "label": ("Late", "late")[at % 2]} for at in range(60)]
+    assert "conflicting_labels" not in by_check(write(tmp_path / "a.jsonl", rows))
+    rows[1]["label"] = "lost"
+    assert by_check(write(tmp_path / "a.jsonl", rows))["conflicting_labels"] == [1, 2]
