@@ -129,12 +129,10 @@ def findings() -> str:
     """The checks of `traitcast check`, worst first."""
     from traitcast.profiler.findings.checks import CHECKS, SEVERITIES
 
-    rows = [
-        (f"`{check.name}`", check.severity, check.sentence.format(limit=_limit(check.name), words=5), _cell(check.cure))
-        for severity in SEVERITIES
-        for check in CHECKS
-        if check.severity == severity
-    ]
+    limits = {"over_context": "`--context`"}
+    said = {check.name: check.sentence.format(limit=limits.get(check.name, 5), words=5) for check in CHECKS}
+    checks = sorted(CHECKS, key=lambda check: SEVERITIES.index(check.severity))
+    rows = [(f"`{check.name}`", check.severity, said[check.name], _cell(check.cure)) for check in checks]
     return _table("check | severity | rows that ... | what to do", rows)
 
 
@@ -220,11 +218,6 @@ def readable_tasks() -> str:
     rows = [(f"`{kind}`", _names(metrics)) for kind, metrics in METRICS.items()]
     words = [(f"`{word}=`", ", ".join(f"`{key}`" for key in keys if key)) for word, keys in ROLE_WORDS.items()]
     return f"{_table('task type | metrics', rows)}\n\n{_table('in --roles | in a spec', words)}"
-
-
-def _limit(check: str) -> str:
-    """The number in the sentence of a check, or the option that sets it."""
-    return "`--context`" if check == "over_context" else "5"
 
 
 def planted_findings() -> str:
@@ -443,9 +436,8 @@ def interventions(metric: str | None = None) -> str:
         for change in dict.fromkeys(e.change for e in found.effects)
     ]
     head = " | ".join(["change", *(f"{outcome.replace('_', ' ')}, {on}" for outcome, on in shown)])
-    return "\n".join(
-        [*(f"{note[0].upper()}{note[1:].removesuffix('.')}." for note in found.notes), "", _table(head, rows)]
-    )
+    notes = [f"{note[0].upper()}{note[1:].removesuffix('.')}." for note in found.notes]
+    return "\n".join([*notes, "", _table(head, rows)])
 
 
 def _effect(effect: Effect | None) -> str:

@@ -30,7 +30,7 @@ from traitcast.warehouse.reading_options import unnamed_reading_options
 if TYPE_CHECKING:
     from traitcast.profiler.findings.checks import Finding
     from traitcast.profiler.findings.context import Context
-    from traitcast.profiler.findings.gate import Gate
+    from traitcast.profiler.findings.gate import Result
     from traitcast.profiler.reading.reader import Examples
     from traitcast.profiler.reading.source import Part
     from traitcast.profiler.request import Request
@@ -137,7 +137,7 @@ def check(
     from traitcast.profiler.service import place_of, read_as_profiled
 
     others = {other: read_as_profiled(other, warehouse_path, split="all")[1] for other in against}
-    results: list[tuple[str, Sequence[Finding], Sequence[str], Sequence[str], Gate]] = []
+    results: list[Result] = []
     found: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     not_made: set[str] = set()
@@ -159,22 +159,22 @@ def check(
         traits = _traits(examples) if any(not rule.is_about_a_check for rule in gate.rules) else {}
         broken = [why for rule in gate.rules if (why := rule.broken(traits, findings))]
         doubts, failing = gate.kept_doubts(examples.doubts), gate.failing(findings)
-        results.append((one, failing, gate.failing_doubts(doubts), broken, gate))
-        fails = any(results[-1][1:4])
+        result = gates.Result(one, failing, gate.failing_doubts(doubts), broken, gate)
+        results.append(result)
         not_made.update(left_out)
         found.append(
             {
                 "name": examples.name,
                 "split": examples.split,
                 "rows": examples.table.num_rows,
-                "passed": not fails,
+                "passed": result.passed,
                 "findings": [finding.as_dict(same) for finding in findings],
                 "warnings": doubts,
                 "broken_rules": broken,
             }
         )
         if output_format == "table":
-            _print(same, extra, examples, findings, doubts, results[-1], with_texts)
+            _print(same, extra, examples, findings, doubts, result, with_texts)
         elif output_format == "github" and (findings or doubts or broken):
             places = _places(request, examples, {int(finding.rows[0]) for finding in findings})
             click.echo(printable(gates.github(examples.name, findings, doubts, broken, failing, same, places)))
@@ -186,7 +186,7 @@ def check(
         emit_json(found)
     elif output_format == "junit":
         click.echo(printable(gates.junit(results, not_made)))
-    if any(any(result[1:4]) for result in results):
+    if not all(result.passed for result in results):
         raise SystemExit(1)
 
 
@@ -351,7 +351,7 @@ def _print(
     examples: Examples,
     findings: Sequence[Finding],
     doubts: Sequence[str],
-    result: tuple[str, Sequence[Finding], Sequence[str], Sequence[str], Gate],
+    result: Result,
     texts: bool,
 ) -> None:
     from traitcast.profiler.findings.checks import EXAMPLES, ONE_CLASS, READING, UNREAD
@@ -375,14 +375,13 @@ def _print(
                 _paragraph(" " * 8, f"row {row}: {_shown(examples, as_kept(row, examples.dropped))}")
     for doubt in doubts:
         _paragraph("WARNING ", f"{READING}: {doubt}")
-    _, failing, fatal, broken, _ = result
-    for why in broken:
+    for why in result.broken:
         _paragraph("RULE    ", why)
-    if failing or fatal or broken:
-        read = f", {count(len(fatal), 'warning')} of reading" if fatal else ""
-        tell(f"failed: {count(len(failing), 'finding')}{read} and {count(len(broken), 'broken rule')}")
-    else:
+    if result.passed:
         click.echo(_passed(findings, doubts))
+    else:
+        read = f", {count(len(result.doubts), 'warning')} of reading" if result.doubts else ""
+        tell(f"failed: {count(len(result.failing), 'finding')}{read} and {count(len(result.broken), 'broken rule')}")
 
 
 def _passed(findings: Sequence[Finding], doubts: Sequence[str]) -> str:

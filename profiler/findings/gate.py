@@ -12,10 +12,10 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from traitcast.profiler.findings.checks import BY_NAME, ERROR, INFO, READING, SEVERITIES, WARNING, Finding, check_names
+from traitcast.profiler.findings.checks import BY_NAME, ERROR, READING, SEVERITIES, WARNING, Finding, check_names
 from traitcast.profiler.findings.context import Context, context_of
 from traitcast.warehouse.errors import InputError, nearest, some
 from traitcast.warehouse.files import read_small
@@ -127,14 +127,32 @@ class Gate:
         """Warnings of reading, unless they are ignored."""
         return [] if READING in self.ignore else [*doubts]
 
+    @property
+    def severities(self) -> tuple[str, ...]:
+        """Those that fail: `fail_on` and worse."""
+        return () if self.fail_on == NEVER else SEVERITIES[: SEVERITIES.index(self.fail_on) + 1]
+
     def failing_doubts(self, doubts: Sequence[str]) -> list[str]:
         """Warnings of reading, where those fail."""
-        return self.kept_doubts(doubts) if self.fail_on in (WARNING, INFO) else []
+        return self.kept_doubts(doubts) if WARNING in self.severities else []
 
     def failing(self, findings: Sequence[Finding]) -> list[Finding]:
         """Those at least as severe as `fail_on`."""
-        failing = () if self.fail_on == NEVER else SEVERITIES[: SEVERITIES.index(self.fail_on) + 1]
-        return [finding for finding in self.kept(findings) if finding.severity in failing]
+        return [finding for finding in self.kept(findings) if finding.severity in self.severities]
+
+
+class Result(NamedTuple):
+    """What fails in one dataset: findings, warnings of reading, and rules, each in words."""
+
+    name: str
+    failing: Sequence[Finding]
+    doubts: Sequence[str]
+    broken: Sequence[str]
+    gate: Gate
+
+    @property
+    def passed(self) -> bool:
+        return not (self.failing or self.doubts or self.broken)
 
 
 def gate_of(
@@ -223,13 +241,8 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def junit(
-    results: Sequence[tuple[str, Sequence[Finding], Sequence[str], Sequence[str], Gate]], left_out: Collection[str] = ()
-) -> str:
-    """A JUnit report: a suite per dataset, a case per check and rule.
-
-    results: (name, failing, failing warnings of reading, broken, gate) each. left_out: checks that were not made.
-    """
+def junit(results: Sequence[Result], left_out: Collection[str] = ()) -> str:
+    """A JUnit report: a suite per dataset, a case per check and rule. left_out: checks that were not made."""
     suites = ElementTree.Element("testsuites", name="traitcast check")
     for name, failing, doubts, broken, gate in results:
         suite = ElementTree.SubElement(suites, "testsuite", name=name)

@@ -182,7 +182,8 @@ def _block(
     # What tells rows with the same prompt and response apart: the other response, or how this one was judged.
     beside = labels.to_pylist() if judged and labels.null_count < len(labels) else rejected
     labelled = np.zeros(len(prompts), dtype=bool) if judged else labels.is_valid().to_numpy(zero_copy_only=False)
-    prompt = pa.array(["\n".join(prompt) for prompt in prompts], pa.string())
+    asked = ["\n".join(prompt) for prompt in prompts]
+    prompt = pa.array(asked, pa.string())
     # Class names and options are not written for a row: only free responses are looked at as texts.
     written = pc.if_else(pa.array(labelled), pa.scalar(None, pa.string()), rows["response"].combine_chunks())
     # A text in another language is one field: the others of its row are no part of it.
@@ -211,7 +212,7 @@ def _block(
         ),
         "words": words_keys([p[0] if len(p) == 1 else " ".join(p) for p in prompts]),
         **({"asked": _answered(prompts, responses)} if judged else {}),
-        **({"asked": signs_keys(prompt.to_pylist())} if chosen else {}),
+        **({"asked": signs_keys(asked)} if chosen else {}),
         "prompt_characters": _lengths(prompt),
         "response_characters": _lengths(written),
         "response_ended": texts.marks(pc.match_substring_regex(written, ENDED)),

@@ -198,10 +198,14 @@ def plain_label(label: str) -> str:
     return _SPACES.sub(" ", _UNSEEN.sub("", unicodedata.normalize("NFKC", label).casefold())).strip()
 
 
+def _parts(classes: Collection[str], mark: str) -> dict[str, list[str]]:
+    return {name: [part.strip() for part in name.split(mark)] for name in classes if mark in name}
+
+
 def _joined(classes: Collection[str]) -> Iterator[tuple[str, list[str]]]:
     """(mark, classes) where classes are several others joined by a mark, such as joy|anger beside joy."""
     for mark in _JOINTS:
-        parts = {name: [part.strip() for part in name.split(mark)] for name in classes if mark in name}
+        parts = _parts(classes, mark)
         seen = Counter(part for found in parts.values() for part in set(found)) + Counter(set(classes))
         made = [
             name for name, found in parts.items() if all(part and seen[part] > (part not in classes) for part in found)
@@ -210,7 +214,7 @@ def _joined(classes: Collection[str]) -> Iterator[tuple[str, list[str]]]:
             yield mark, made
     alone = frozenset(classes)
     for mark in _WEAK_JOINTS:
-        split = {name: [part.strip() for part in name.split(mark)] for name in classes if mark in name}
+        split = _parts(classes, mark)
         whole = {name: parts for name, parts in split.items() if alone.issuperset(parts)}
         first, later = {parts[0] for parts in whole.values()}, {part for parts in whole.values() for part in parts[1:]}
         # Two words of a name have their places ("African American"); of labels any comes first.

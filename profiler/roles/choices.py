@@ -53,8 +53,7 @@ def multiple_choice(view: View) -> DatasetSpec | None:
         where = " or ".join([*lists, *(", ".join(group) for group in groups)])
         raise UnclearError(f"the options could be in {where}", _choice_draft(view, draft, _answer_columns(view, draft)))
     # Columns a, b, c may be anything; only an answer that names one of them in most rows makes them options.
-    answers = _answer_columns(view, draft) or _with_slips(view, draft)
-    is_choice = lists or answers or _are_called_options(options_fields)
+    is_choice = lists or _are_called_options(options_fields) or _fits(view, draft)
     return choice(view, draft) if is_choice else None
 
 
@@ -78,7 +77,7 @@ def choice(view: View, draft: DatasetSpec, form: str | None = None) -> DatasetSp
     if not draft.text_fields:
         named = {*MC_PROMPT, *CONTEXTS, *SYSTEM}
         draft = replace(draft, text_fields=tuple(n for n in view.texts(named) if n not in draft.columns))
-    fits = _answer_columns(view, draft) or _with_slips(view, draft)
+    fits = _fits(view, draft)
     if not fits:
         reason = "there are options, but no column that names the right one in every row"
         raise UnclearError(reason, _choice_draft(view, draft, fits))
@@ -103,8 +102,11 @@ def _choice_draft(view: View, draft: DatasetSpec, fits: Sequence[tuple[str, tupl
     return replace(draft, text_fields=prompt, answer_field=answer, answer_form=forms[0]) if prompt else None
 
 
-def _with_slips(view: View, draft: DatasetSpec) -> list[tuple[str, tuple[str, ...]]]:
-    """The columns whose answers nearly all name an option by its letter or text; a row of others is refused."""
+def _fits(view: View, draft: DatasetSpec) -> list[tuple[str, tuple[str, ...]]]:
+    """The columns whose answers all name an option, else those where nearly all do by its letter or text: a row of the
+    others is refused."""
+    if exact := _answer_columns(view, draft):
+        return exact
     found = _answer_columns(view, draft, least=_MOST)
     named = [(name, tuple(form for form in forms if form in ("letter", "text"))) for name, forms in found]
     return [(name, forms) for name, forms in named if forms]
@@ -115,12 +117,12 @@ def _answer_columns(
 ) -> list[tuple[str, tuple[str, ...]]]:
     """(column, readings) for each of some columns that can name the right option in a share of the sampled rows."""
     found = []
+    taken = (*draft.options_fields, *draft.text_fields)
+    rows = [{column: values[i] for column, values in view.columns.items()} for i in range(view.rows)]
     for plain in names:
         name = view.actual.get(plain)
-        taken = (*draft.options_fields, *draft.text_fields)
         if name is None or name in taken or view.kinds[name] not in ("text", "integer", "list of texts"):
             continue
-        rows = [{column: values[i] for column, values in view.columns.items()} for i in range(view.rows)]
         forms = answer_forms(rows, replace(draft, answer_field=name), least)
         if forms:
             found.append((name, forms))

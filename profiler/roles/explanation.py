@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from traitcast.profiler.roles.column_names import OPTIONS, PAIRS, PROMPTS, SCORES, TOKENS, is_id, plain_name
-from traitcast.profiler.roles.columns import View, field_list, first_columns
+from traitcast.profiler.roles.columns import View, first_columns
 from traitcast.profiler.roles.draft import empty_label, has_substance, nested_paths
-from traitcast.profiler.roles.short_roles import short_roles
+from traitcast.profiler.roles.short_roles import short_roles, stated_columns
 from traitcast.profiler.roles.spec import TASK_TYPES, DatasetSpec
 from traitcast.profiler.roles.values import IN_MEMORY, cut, listed, shorten
 from traitcast.warehouse.console import command
@@ -106,7 +106,7 @@ def explained(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Infer
 
 def _reasons(spec: DatasetSpec, view: View, stated: Mapping[str, Any]) -> Iterator[Reason]:
     """Why each field of the roles has its role."""
-    named = {field for key, value in stated.items() if key.endswith(("field", "fields")) for field in field_list(value)}
+    named = stated_columns(stated)
 
     def reason(role: str, field: str, why: str, *, sure: bool = True) -> Reason:
         if field in named:
@@ -216,8 +216,7 @@ def ask(view: View, source: str, reason: str, draft: DatasetSpec | None, flatten
 
 def _can_be_said(draft: DatasetSpec) -> bool:
     """Whether --roles can name the columns of some roles."""
-    names = [name for name in (*draft.columns, *draft.text_fields, *draft.answer_fields) if name]
-    return not any("," in name or "'" in name or '"' in name for name in names)
+    return not any(mark in name for name in draft.columns for mark in ",'\"")
 
 
 def _again(source: str, **option: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from traitcast.profiler.roles.columns import View, kind_of
 from traitcast.profiler.roles.draft import content, flattened, longest
 from traitcast.profiler.roles.spec import DatasetSpec
-from traitcast.profiler.roles.values import listed, pick
+from traitcast.profiler.roles.values import jq_path, listed, pick
 
 _QUESTIONS = ("questions", "queries", "prompts", "instructions", "inputs", "question")
 _ANSWERS = ("answers", "responses", "outputs", "completions", "answer", "targets")
@@ -162,15 +162,10 @@ def _label_studio(view: View, source: str) -> Proposal | None:
     if len(asked) == 1 and kinds == {"choices"}:
         return Proposal(reason, draft, "")
     chosen = f"[.{name}[0].result[] | select(.from_name == {json.dumps(asked[0])}) | .value.choices[0]] | first"
-    texts_of = ", ".join(f"{json.dumps(text.rsplit('.', 1)[-1])}: {_jq_path(text)}" for text in texts)
+    texts_of = ", ".join(f"{json.dumps(text.rsplit('.', 1)[-1])}: {jq_path(text.split('.'))}" for text in texts)
     jq = f"{{{texts_of}, {json.dumps(asked[0])}: ({chosen})}}"
     reason = f"{reason}, which answers {listed(asked)}"
     return Proposal(reason, None, _command(source, ("data", name or ""), jq, ""))
-
-
-def _jq_path(path: str) -> str:
-    """A path of keys as jq reads it, also where one of them holds a blank."""
-    return "".join(f"[{json.dumps(key)}]" if at else f".[{json.dumps(key)}]" for at, key in enumerate(path.split(".")))
 
 
 def _command(source: str, keys: Sequence[str], jq: str, sql: str) -> str:

@@ -6,6 +6,7 @@ names with dots keep working. Anything missing on the way (a null, an absent key
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import struct
@@ -50,6 +51,11 @@ def pick(row: Mapping[str, Any], path: str) -> Any:
             inside = isinstance(value, list) and -len(value) <= step < len(value)
             value = value[step] if inside else None
     return value
+
+
+def jq_path(keys: Iterable[str]) -> str:
+    """Where keys lead, as jq reads it, also where one of them holds a blank."""
+    return f".{''.join(f'[{json.dumps(key)}]' for key in keys)}"
 
 
 def root(path: str, columns: Collection[str]) -> str | None:

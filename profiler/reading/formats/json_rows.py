@@ -21,7 +21,7 @@ from traitcast.profiler.reading.source import SPLIT_WORDS, Row
 from traitcast.profiler.roles import chat
 from traitcast.profiler.roles.column_names import KNOWN, OPTIONS, plain_name
 from traitcast.profiler.roles.columns import kind_of
-from traitcast.profiler.roles.values import is_position, listed
+from traitcast.profiler.roles.values import is_position, jq_path, listed
 from traitcast.warehouse.errors import InputError
 
 # Documents that hold their rows under one key: pandas orient="table", the hub's viewer, many exports.
@@ -258,7 +258,7 @@ def _refuse_others(document: Row, key: str, path: Path) -> None:
     """Raise InputError where rows are under other keys too, which would be left out."""
     others = [name for name, rows in document.items() if name != key and _are_rows(rows)]
     if others:
-        take = f".[{json.dumps(key)}][]"
+        take = f"{jq_path([key])}[]"
         raise InputError(
             f"{path}: rows are under {listed([key, *others], 12)}. Take out those of one: {_jq(take, path)}"
         )
@@ -288,7 +288,7 @@ def _refuse_keyed(document: Row, path: Path) -> None:
         )
     inside = [key for key, value in document.items() if isinstance(value, dict) and _are_keyed(value)]
     if len(inside) == 1:
-        take = f".[{json.dumps(inside[0])}][]"
+        take = f"{jq_path(inside[:1])}[]"
         raise InputError(f"{path}: the rows are under the keys of {inside[0]!r}. Take them out: {_jq(take, path)}")
 
 
@@ -329,14 +329,14 @@ def _unwrapped(row: Row, path: Path) -> Row:
 def _refuse_tables(document: Row, path: Path) -> None:
     """Raise InputError for an object of tables, such as {"train": [...], "test": [...]}: its splits are not columns."""
     if keys := _deep_table(document):
-        take = f".{''.join(f'[{json.dumps(key)}]' for key in keys)}[]"
+        take = f"{jq_path(keys)}[]"
         raise InputError(f"{path}: the rows are inside of {'.'.join(keys)}. Take them out: {_jq(take, path)}")
     lists = [name for name, rows in document.items() if _are_lists(rows)]
     if len(lists) == len(document) and any(name in SPLIT_WORDS for name in lists):
-        take = f".[{json.dumps(lists[0])}][] | {{text: .[0], label: .[1]}}"
+        take = f"{jq_path(lists[:1])}[] | {{text: .[0], label: .[1]}}"
         raise InputError(f"{path}: rows are lists under {listed(lists, 12)}. Name their parts: {_jq(take, path)}")
     if tables := _tables(document):
-        take = f".[{json.dumps(tables[0])}][]"
+        take = f"{jq_path(tables[:1])}[]"
         raise InputError(
             f"{path}: the rows are one level down, under {listed(tables, 12)}. Take them out, for example: "
             f"{_jq(take, path)}"
